@@ -1,0 +1,105 @@
+//! Names that users choose.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name of a cluster, service, family or container.
+pub const NAME_LEN_MAX: usize = 255;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("the name is empty")]
+    Empty,
+    #[error("the name is longer than {NAME_LEN_MAX} characters")]
+    TooLong,
+    #[error("the name contains invalid characters")]
+    InvalidCharacters,
+}
+
+/// 1 to 255 of `A-Za-z0-9_-` (ecs-behaviour A3).
+fn check(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        Err(NameError::Empty)
+    } else if text.len() > NAME_LEN_MAX {
+        Err(NameError::TooLong)
+    } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        Err(NameError::InvalidCharacters)
+    } else {
+        Ok(())
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Takes 1 to 255 of `A-Za-z0-9_-`.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a cluster, unique in its account and region.
+    ClusterName
+}
+name! {
+    /// The name of a service, unique in its cluster among those that are not INACTIVE.
+    ServiceName
+}
+name! {
+    /// The family of a task definition.
+    Family
+}
+name! {
+    /// The name of a container within its task definition.
+    ContainerName
+}
+
+impl ClusterName {
+    /// The cluster that a call means when it names none.
+    pub fn default_cluster() -> Self {
+        Self("default".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_to_the_alphabet() {
+        assert_eq!(ClusterName::parse("a_B-9").expect("valid").as_str(), "a_B-9");
+        assert_eq!(ClusterName::parse(""), Err(NameError::Empty));
+        assert_eq!(ClusterName::parse("a b"), Err(NameError::InvalidCharacters));
+        assert_eq!(ClusterName::parse("ü"), Err(NameError::InvalidCharacters));
+        assert_eq!(ClusterName::parse(&"x".repeat(256)), Err(NameError::TooLong));
+        assert!(ClusterName::parse(&"x".repeat(255)).is_ok());
+    }
+}
