@@ -1,0 +1,74 @@
+//! State reports (agent-protocol G8): what the control plane is told about a task.
+
+use longshore_base::{ContainerName, Port, Protocol, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{RuntimeId, TaskKey};
+
+/// The statuses that go over the link. The server derives all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReportedStatus {
+    Pending,
+    Running,
+    Stopped,
+}
+
+impl ReportedStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReportedStatus::Pending => "PENDING",
+            ReportedStatus::Running => "RUNNING",
+            ReportedStatus::Stopped => "STOPPED",
+        }
+    }
+}
+
+/// Names one report of this process. The answer to a report carries it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReportId(pub u64);
+
+/// One `SubmitTaskStateChange`.
+///
+/// The engine has at most one report of a task under way and waits for its answer
+/// ([`crate::Input::ReportAccepted`] or [`crate::Input::ReportRefused`]) before the next;
+/// the shell retries until it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskReport {
+    pub id: ReportId,
+    pub task: TaskKey,
+    pub status: ReportedStatus,
+    /// At most 1024 characters; empty for none.
+    pub reason: String,
+    /// In order; a container may occur twice (RUNNING, then STOPPED).
+    pub containers: Vec<ContainerChange>,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerChange {
+    pub name: ContainerName,
+    pub status: ReportedStatus,
+    /// Absent if the container was never created.
+    pub runtime_id: Option<RuntimeId>,
+    pub exit_code: Option<i32>,
+    /// At most 1024 characters; empty for none.
+    pub reason: String,
+    pub image_digest: Option<String>,
+    /// Empty in host, awsvpc and none mode.
+    pub bindings: Vec<NetworkBinding>,
+}
+
+/// A host port of a container. One binding covers `count` consecutive ports; `range` tells whether
+/// to write it as `containerPortRange`/`hostPortRange`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkBinding {
+    /// `0.0.0.0`.
+    pub bind_ip: &'static str,
+    pub container_first: Port,
+    pub host_first: Port,
+    pub count: u16,
+    pub range: bool,
+    pub protocol: Protocol,
+}
