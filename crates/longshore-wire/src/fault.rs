@@ -1,0 +1,327 @@
+//! What a call answers instead of its output: modelled errors, faults, and the generic errors
+//! that every service shares.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
+use crate::shape::{ShapeWriter, Structure};
+
+/// An error that a caller can be told, in any protocol.
+pub trait ModeledError: Error + Send + Sync {
+    /// The name that clients match on (`__type` in JSON).
+    fn code(&self) -> &'static str;
+    fn message(&self) -> &str;
+    fn http_status(&self) -> u16;
+    /// The server's mistake rather than the caller's; clients retry these.
+    fn is_server_fault(&self) -> bool;
+    /// Writes the error as a structure: its message and whatever other members it has.
+    fn encode(&self, writer: &mut dyn ShapeWriter);
+    /// The cause that stays inside, for the log.
+    fn hidden_cause(&self) -> Option<&(dyn Error + 'static)> {
+        None
+    }
+}
+
+/// A generated error structure. Every one of them is also a [`ModeledError`].
+pub trait ErrorShape: Structure + Sized {
+    const CODE: &'static str;
+    const HTTP_STATUS: u16;
+    const SERVER_FAULT: bool;
+
+    fn new(message: impl Into<String>) -> Self;
+    fn message(&self) -> &str;
+}
+
+/// Gives an error structure its text, status and `std::error::Error`.
+///
+/// `$message` is the member that holds the text.
+#[macro_export]
+macro_rules! error_shape {
+    ($name:ident, code = $code:literal, status = $status:literal, server_fault = $fault:literal, message = $message:ident) => {
+        impl $crate::ErrorShape for $name {
+            const CODE: &'static str = $code;
+            const HTTP_STATUS: u16 = $status;
+            const SERVER_FAULT: bool = $fault;
+
+            fn new(message: impl Into<String>) -> Self {
+                Self { $message: Some(message.into()), ..Self::default() }
+            }
+            fn message(&self) -> &str {
+                self.$message.as_deref().unwrap_or_default()
+            }
+        }
+
+        impl $name {
+            /// The error with this text and nothing else.
+            pub fn new(message: impl Into<String>) -> Self {
+                <Self as $crate::ErrorShape>::new(message)
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str($crate::ErrorShape::message(self))
+            }
+        }
+
+        impl ::std::error::Error for $name {}
+
+        impl $crate::ModeledError for $name {
+            fn code(&self) -> &'static str {
+                $code
+            }
+            fn message(&self) -> &str {
+                $crate::ErrorShape::message(self)
+            }
+            fn http_status(&self) -> u16 {
+                $status
+            }
+            fn is_server_fault(&self) -> bool {
+                $fault
+            }
+            fn encode(&self, writer: &mut dyn $crate::ShapeWriter) {
+                $crate::Shape::encode(self, writer);
+            }
+        }
+    };
+}
+
+/// Defines what one operation may answer other than its output: one variant per modelled error,
+/// and [`Fault`] for whatever goes wrong inside.
+///
+/// Each error structure converts into each enumeration that lists it. A function that serves many
+/// operations returns the structure itself (`?` converts), or is generic over
+/// `E: From<ClusterNotFoundException> + From<ClientException>`.
+#[macro_export]
+macro_rules! operation_error {
+    ($(#[$meta:meta])* pub enum $name:ident { $($variant:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub enum $name {
+            $($variant($variant),)*
+            /// A failure inside, told to the caller without its cause.
+            Fault($crate::Fault),
+        }
+
+        impl $name {
+            fn inner(&self) -> &dyn $crate::ModeledError {
+                match self {
+                    $(Self::$variant(error) => error,)*
+                    Self::Fault(error) => error,
+                }
+            }
+        }
+
+        $(impl From<$variant> for $name {
+            fn from(error: $variant) -> Self {
+                Self::$variant(error)
+            }
+        })*
+
+        impl From<$crate::Fault> for $name {
+            fn from(fault: $crate::Fault) -> Self {
+                Self::Fault(fault)
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.inner().message())
+            }
+        }
+
+        impl ::std::error::Error for $name {
+            fn source(&self) -> Option<&(dyn ::std::error::Error + 'static)> {
+                self.inner().hidden_cause()
+            }
+        }
+
+        impl $crate::ModeledError for $name {
+            fn code(&self) -> &'static str {
+                self.inner().code()
+            }
+            fn message(&self) -> &str {
+                self.inner().message()
+            }
+            fn http_status(&self) -> u16 {
+                self.inner().http_status()
+            }
+            fn is_server_fault(&self) -> bool {
+                self.inner().is_server_fault()
+            }
+            fn encode(&self, writer: &mut dyn $crate::ShapeWriter) {
+                self.inner().encode(writer);
+            }
+            fn hidden_cause(&self) -> Option<&(dyn ::std::error::Error + 'static)> {
+                self.inner().hidden_cause()
+            }
+        }
+    };
+}
+
+/// A failure of the server's own. The caller reads a fixed text; the cause goes to the log.
+///
+/// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model.
+#[derive(Clone)]
+pub struct Fault {
+    message: &'static str,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Fault {
+    /// Hides `cause` behind a general text.
+    pub fn hidden(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { message: "An internal error occurred. Try the request again.", cause: Some(Arc::from(cause.into())) }
+    }
+
+    /// A fault whose text the caller may read.
+    pub fn told(message: &'static str) -> Self {
+        Self { message, cause: None }
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault").field("message", &self.message).field("cause", &self.cause).finish()
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)
+    }
+}
+
+impl Error for Fault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.hidden_cause()
+    }
+}
+
+impl ModeledError for Fault {
+    fn code(&self) -> &'static str {
+        "ServerException"
+    }
+    fn message(&self) -> &str {
+        self.message
+    }
+    fn http_status(&self) -> u16 {
+        500
+    }
+    fn is_server_fault(&self) -> bool {
+        true
+    }
+    fn encode(&self, writer: &mut dyn ShapeWriter) {
+        encode_message(self.message, writer);
+    }
+    fn hidden_cause(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// Errors outside of every model, which clients know all the same (ecs-behaviour A2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenericError {
+    pub kind: GenericErrorKind,
+    pub message: String,
+}
+
+macro_rules! generic_errors {
+    ($($(#[$meta:meta])* $kind:ident = $code:literal, $status:literal;)*) => {
+        /// The names and statuses of [`GenericError`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum GenericErrorKind {
+            $($(#[$meta])* $kind,)*
+        }
+
+        impl GenericErrorKind {
+            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
+
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $code,)*
+                }
+            }
+
+            pub fn http_status(self) -> u16 {
+                match self {
+                    $(Self::$kind => $status,)*
+                }
+            }
+        }
+    };
+}
+
+generic_errors! {
+    /// The service has no such operation, or the request names none.
+    UnknownOperation = "UnknownOperationException", 404;
+    /// The body is not what the operation's input looks like.
+    Serialization = "SerializationException", 400;
+    /// A parameter breaks a constraint of the model.
+    Validation = "ValidationException", 400;
+    /// Too many requests; clients back off and retry.
+    Throttling = "ThrottlingException", 400;
+    /// Neither an authorization header nor a presigned query.
+    MissingAuthenticationToken = "MissingAuthenticationToken", 403;
+    /// The authorization header lacks a part.
+    IncompleteSignature = "IncompleteSignature", 403;
+    InvalidSignature = "InvalidSignatureException", 403;
+    /// The access key is unknown, or its session token does not belong to it.
+    UnrecognizedClient = "UnrecognizedClientException", 403;
+    ExpiredToken = "ExpiredTokenException", 403;
+    AccessDenied = "AccessDeniedException", 400;
+    RequestTimeout = "RequestTimeoutException", 408;
+    RequestEntityTooLarge = "RequestEntityTooLargeException", 413;
+    ServiceUnavailable = "ServiceUnavailable", 503;
+    InternalFailure = "InternalFailure", 500;
+}
+
+impl GenericError {
+    pub fn new(kind: GenericErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl fmt::Display for GenericError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.code(), self.message)
+    }
+}
+
+impl Error for GenericError {}
+
+impl From<crate::DecodeError> for GenericError {
+    fn from(error: crate::DecodeError) -> Self {
+        Self::new(GenericErrorKind::Serialization, error.to_string())
+    }
+}
+
+impl ModeledError for GenericError {
+    fn code(&self) -> &'static str {
+        self.kind.code()
+    }
+    fn message(&self) -> &str {
+        &self.message
+    }
+    fn http_status(&self) -> u16 {
+        self.kind.http_status()
+    }
+    fn is_server_fault(&self) -> bool {
+        self.http_status() >= 500
+    }
+    fn encode(&self, writer: &mut dyn ShapeWriter) {
+        encode_message(&self.message, writer);
+    }
+}
+
+static MESSAGE: TypeSchema = TypeSchema::new("String", Kind::String);
+static MESSAGE_ONLY: StructSchema = StructSchema::new("Error", &[MemberSchema::new("message", &MESSAGE)]);
+
+fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
+    writer.begin_structure(&MESSAGE_ONLY);
+    writer.member(&MESSAGE_ONLY.members[0]);
+    writer.string(message);
+    writer.end_structure();
+}
