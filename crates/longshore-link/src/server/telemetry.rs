@@ -1,0 +1,117 @@
+//! The control plane's end of one TCS connection.
+
+use std::collections::VecDeque;
+
+use longshore_base::{Seed, Timestamp};
+
+use super::session::CloseReason;
+use crate::limits::{HEARTBEAT_EVERY, HEARTBEAT_JITTER, TCS_SILENCE_MAX};
+use crate::message::{
+    AckPublishHealth, AckPublishInstanceStatus, AckPublishMetric, FromTelemetry, Heartbeat, MessageError,
+    Named, PublishHealth, PublishInstanceStatus, PublishMetrics, split_signed,
+};
+
+/// What an agent observed. The cluster and instance named inside are the agent's words: the connection
+/// says who it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    Metrics(PublishMetrics),
+    Health(PublishHealth),
+    InstanceStatus(PublishInstanceStatus),
+}
+
+#[derive(Debug)]
+pub enum TelemetryOutput {
+    /// A text frame for the agent.
+    Send(String),
+    Observed(Observation),
+    /// The agent sent something that is no message. It was skipped.
+    Malformed(MessageError),
+    /// Close the socket. Nothing comes after it.
+    Close(CloseReason),
+}
+
+/// One TCS connection, from the accepted upgrade to its end. Acks every message that it understands.
+#[derive(Debug)]
+pub struct Telemetry {
+    outbox: VecDeque<TelemetryOutput>,
+    seed: Seed,
+    heartbeats: u64,
+    heartbeat_at: Timestamp,
+    heard_at: Timestamp,
+    closed: bool,
+}
+
+impl Telemetry {
+    pub fn new(now: Timestamp, seed: Seed) -> Self {
+        let mut telemetry = Self {
+            outbox: VecDeque::new(),
+            seed,
+            heartbeats: 0,
+            heartbeat_at: now,
+            heard_at: now,
+            closed: false,
+        };
+        telemetry.next_heartbeat(now);
+        telemetry
+    }
+
+    /// A frame from the agent, with its signature block.
+    pub fn received(&mut self, now: Timestamp, frame: &str) {
+        self.heard_at = self.heard_at.max(now);
+        let message = split_signed(frame).and_then(|signed| FromTelemetry::decode(signed.body));
+        let (ack, observation) = match message {
+            Ok(FromTelemetry::Metrics(metrics)) => {
+                (AckPublishMetric::default().frame(), Observation::Metrics(metrics))
+            }
+            Ok(FromTelemetry::Health(health)) => {
+                (AckPublishHealth::default().frame(), Observation::Health(health))
+            }
+            Ok(FromTelemetry::InstanceStatus(status)) => {
+                (AckPublishInstanceStatus::default().frame(), Observation::InstanceStatus(status))
+            }
+            Ok(FromTelemetry::Unknown(_)) => return,
+            Err(error) => return self.outbox.push_back(TelemetryOutput::Malformed(error)),
+        };
+        self.outbox.push_back(TelemetryOutput::Send(ack));
+        self.outbox.push_back(TelemetryOutput::Observed(observation));
+    }
+
+    /// Time has passed. Call it no later than [`deadline`](Self::deadline).
+    pub fn tick(&mut self, now: Timestamp) {
+        if self.closed {
+            return;
+        }
+        if self.heard_at + TCS_SILENCE_MAX <= now {
+            return self.close(CloseReason::Silent);
+        }
+        if self.heartbeat_at <= now {
+            self.outbox.push_back(TelemetryOutput::Send(
+                Heartbeat { message_id: String::new(), healthy: true }.frame(),
+            ));
+            self.next_heartbeat(now);
+        }
+    }
+
+    pub fn close(&mut self, reason: CloseReason) {
+        if !self.closed {
+            self.closed = true;
+            self.outbox.push_back(TelemetryOutput::Close(reason));
+        }
+    }
+
+    pub fn poll(&mut self) -> Option<TelemetryOutput> {
+        self.outbox.pop_front()
+    }
+
+    /// `None` after the end.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        (!self.closed).then(|| self.heartbeat_at.min(self.heard_at + TCS_SILENCE_MAX))
+    }
+
+    fn next_heartbeat(&mut self, now: Timestamp) {
+        self.heartbeats += 1;
+        let jitter = self.seed.of(self.heartbeats).below(HEARTBEAT_JITTER.as_millis() as usize);
+        self.heartbeat_at = now + HEARTBEAT_EVERY + std::time::Duration::from_millis(jitter as u64);
+    }
+}
