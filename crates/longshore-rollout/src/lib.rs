@@ -1,1 +1,55 @@
-//! Under construction.
+//! The deployment planner: what one service should do next.
+//!
+//! Start reading at [`plan`], the one entry point; [`ServiceView`] is all that it looks at and
+//! [`Plan`] all that it says. [`bounds`] holds the arithmetic of minimumHealthyPercent and
+//! maximumPercent, `standing` sorts tasks into pending, settling, healthy and unhealthy, `replica`
+//! is the rolling update, `daemon` and `task_set` are the two other ways to run a service, and
+//! `progress` moves deployments through their states (circuit breaker, alarms, rollback).
+//!
+//! Invariants:
+//! - Equal arguments give equal plans. There is no clock, no chance but the seed, no I/O.
+//! - A plan never takes the healthy tasks of a service below `ceil(D * minimumHealthyPercent)`
+//!   nor all its tasks above `floor(D * maximumPercent)`, whatever state the view shows.
+//! - Planning again after a plan was applied starts nothing twice, because everything that was
+//!   started or stopped is visible in the next view.
+//! - A service that is not where it should be either changes or says in
+//!   [`Plan::waiting_for`] what it waits for.
+//!
+//! It does not know where a task goes (placement decides and may refuse), how a view is gathered
+//! or how a plan is stored, and nothing of load balancers beyond the health they report.
+
+use longshore_base::{Seed, Timestamp};
+
+pub mod bounds;
+mod decide;
+pub mod event;
+pub mod memory;
+mod outcome;
+mod view;
+pub mod waiting;
+
+pub use bounds::{Bounds, failure_threshold};
+pub use event::{ClosestMiss, PlacementRefusal, ServiceEvent};
+pub use memory::{EventMemory, Throttle, Topic};
+pub use outcome::{
+    DeploymentChange, Failure, NewDeployment, Plan, RolloutReason, ServiceDeploymentChange, Start, Stop,
+    StopReason, TaskSetChange,
+};
+pub use view::{
+    Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, LastCompleted, Refusal,
+    ScaleInField, ScaleInStrategy, Scheduling, ServiceDeploymentStatus, ServiceView, Settings, Stability,
+    StopType, StoppedBecause, StoppedTask, TaskSetStatus, TaskSetView, TaskView,
+};
+pub use waiting::Waiting;
+
+/// The most tasks that one plan starts and stops together. It keeps a round, with the records
+/// around it, within the 128 operations that a commit may have; the next round follows at once.
+pub const ROUND_MAX: usize = 100;
+
+/// Decides what a service does next.
+///
+/// `view` is one consistent revision; `now` is not earlier than any time in it that has passed.
+/// `seed` feeds the ids of new deployments and the `random` strategy, nothing else.
+pub fn plan(view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
+    decide::plan(view, now, seed)
+}

@@ -1,0 +1,241 @@
+//! Service events and ECS's words for them (ecs-services E2, catalogue of messages).
+
+use std::sync::Arc;
+
+use longshore_base::{DeploymentId, InstanceId, ServiceName, TaskId};
+
+/// The most task ids in one message; more tasks make more messages.
+pub const TASKS_PER_MESSAGE: usize = 10;
+
+/// Something worth a line in `service.events`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceEvent {
+    /// Up to [`TASKS_PER_MESSAGE`] tasks; see [`ServiceEvent::started`].
+    Started(Vec<TaskId>),
+    /// Up to [`TASKS_PER_MESSAGE`] tasks that were RUNNING.
+    StoppedRunning(Vec<TaskId>),
+    StoppedPending(u32),
+    RegisteredTargets {
+        count: u32,
+        target_group: Arc<str>,
+    },
+    DeregisteredTargets {
+        count: u32,
+        target_group: Arc<str>,
+    },
+    RegisteredInstances {
+        count: u32,
+        load_balancer: Arc<str>,
+    },
+    BegunDraining(u32),
+    DeploymentCompleted(DeploymentId),
+    DeploymentFailedToStart(DeploymentId),
+    DeploymentFailedAlarm(DeploymentId),
+    /// StopServiceDeployment ended it.
+    DeploymentStopped(DeploymentId),
+    RollingBack(DeploymentId),
+    SteadyState,
+    CannotPlace(PlacementRefusal),
+    CannotStartConsistently,
+    OperationsThrottled,
+    BoundsTooTight,
+    TargetUnhealthy {
+        task: TaskId,
+        ec2_instance: Arc<str>,
+        port: u16,
+        target_group: Arc<str>,
+        reason: Arc<str>,
+    },
+    ContainerUnhealthy(TaskId),
+    /// `because` is ECS's phrase, such as `TARGET GROUP IS NOT FOUND`.
+    TargetMissing {
+        set: DeploymentId,
+        task: TaskId,
+        target_group: Arc<str>,
+        because: Arc<str>,
+    },
+    ProtectedFromScaleIn(DeploymentId),
+    NoProviderInstances,
+    ComputedCountUpdated {
+        set: DeploymentId,
+        count: u32,
+    },
+    /// Tasks per zone, by zone name.
+    ZonesUnbalanced(Vec<(Arc<str>, u32)>),
+    ZonesBalanced(Vec<(Arc<str>, u32)>),
+    StartedToRebalance {
+        zone: Arc<str>,
+        tasks: Vec<TaskId>,
+    },
+    StoppedToRebalance {
+        zone: Arc<str>,
+        tasks: Vec<TaskId>,
+    },
+}
+
+/// Why no instance takes a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlacementRefusal {
+    /// The cluster has no instance at all.
+    NoInstances,
+    /// The instance that got furthest, and what it lacks.
+    Closest { instance: InstanceId, miss: ClosestMiss },
+    /// Anything else, as a whole sentence.
+    Other(Arc<str>),
+}
+
+/// What the closest matching instance lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClosestMiss {
+    Cpu,
+    Memory,
+    Port,
+    Attribute,
+    /// Its agent is not connected.
+    Agent,
+    NetworkInterface,
+    Gpu,
+    DistinctInstance,
+    MemberOf,
+}
+
+impl PlacementRefusal {
+    /// The sentence after "was unable to place a task because ... requirements."
+    pub fn text(&self) -> String {
+        match self {
+            Self::NoInstances => "Reason: No Container Instances were found in your cluster.".to_owned(),
+            Self::Closest { instance, miss } => {
+                format!("The closest matching (container-instance {instance}) {}.", miss.text())
+            }
+            Self::Other(text) => format!("Reason: {text}"),
+        }
+    }
+}
+
+impl ClosestMiss {
+    const fn text(&self) -> &'static str {
+        match self {
+            Self::Cpu => "has insufficient CPU units available",
+            Self::Memory => "has insufficient memory available",
+            Self::Port => "is already using a port required by your task",
+            Self::Attribute => "is missing an attribute required by your task",
+            Self::Agent => "encountered error \"AGENT\"",
+            Self::NetworkInterface => "encountered error \"RESOURCE:ENI\"",
+            Self::Gpu => "encountered error \"RESOURCE:GPU\"",
+            Self::DistinctInstance => "doesn't meet the distinctInstance constraint",
+            Self::MemberOf => "doesn't meet the memberOf constraint",
+        }
+    }
+}
+
+impl ServiceEvent {
+    /// The messages for tasks that were placed, at most [`TASKS_PER_MESSAGE`] each.
+    pub fn started(tasks: &[TaskId]) -> impl Iterator<Item = ServiceEvent> {
+        tasks.chunks(TASKS_PER_MESSAGE).map(|tasks| Self::Started(tasks.to_vec()))
+    }
+
+    /// The messages for running tasks that are told to stop.
+    pub fn stopped_running(tasks: &[TaskId]) -> impl Iterator<Item = ServiceEvent> {
+        tasks.chunks(TASKS_PER_MESSAGE).map(|tasks| Self::StoppedRunning(tasks.to_vec()))
+    }
+
+    /// The whole message, as `events[].message` shows it.
+    pub fn message(&self, service: &ServiceName) -> String {
+        format!("(service {service}) {}", self.text())
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Started(tasks) => format!("has started {} tasks: {}.", tasks.len(), list(tasks)),
+            Self::StoppedRunning(tasks) => {
+                format!("has stopped {} running tasks: {}.", tasks.len(), list(tasks))
+            }
+            Self::StoppedPending(count) => format!("has stopped {count} pending tasks."),
+            Self::RegisteredTargets { count, target_group } => {
+                format!("registered {count} targets in (target-group {target_group})")
+            }
+            Self::DeregisteredTargets { count, target_group } => {
+                format!("deregistered {count} targets in (target-group {target_group})")
+            }
+            Self::RegisteredInstances { count, load_balancer } => {
+                format!("registered {count} instances in (elb {load_balancer})")
+            }
+            Self::BegunDraining(count) => format!("has begun draining connections on {count} tasks."),
+            Self::DeploymentCompleted(id) => format!("(deployment {id}) deployment completed."),
+            Self::DeploymentFailedToStart(id) => {
+                format!("(deployment {id}) deployment failed: tasks failed to start.")
+            }
+            Self::DeploymentFailedAlarm(id) => {
+                format!("(deployment {id}) deployment failed: alarm detected.")
+            }
+            Self::DeploymentStopped(id) => format!("(deployment {id}) deployment stopped on request."),
+            Self::RollingBack(id) => format!("rolling back to deployment {id}."),
+            Self::SteadyState => "has reached a steady state.".to_owned(),
+            Self::CannotPlace(reason) => format!(
+                "was unable to place a task because no container instance met all of its requirements. {} \
+                 For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.",
+                reason.text()
+            ),
+            Self::CannotStartConsistently => "is unable to consistently start tasks successfully.".to_owned(),
+            Self::OperationsThrottled => "operations are being throttled. Will try again later.".to_owned(),
+            Self::BoundsTooTight => "was unable to stop or start tasks during a deployment because of the \
+                 service deployment configuration. Update the minimumHealthyPercent or maximumPercent value \
+                 and try again."
+                .to_owned(),
+            Self::TargetUnhealthy { task, ec2_instance, port, target_group, reason } => format!(
+                "(task {task}) (instance {ec2_instance}) (port {port}) is unhealthy in \
+                 (target-group {target_group}) due to (reason {reason})"
+            ),
+            Self::ContainerUnhealthy(task) => format!("(task {task}) failed container health checks."),
+            Self::TargetMissing { set, task, target_group, because } => format!(
+                "task set ({set}) (task {task}) is not healthy in target-group ({target_group}) due to {because}"
+            ),
+            Self::ProtectedFromScaleIn(id) => format!(
+                "was unable to reach steady state because task set ({id}) was unable to scale in. Reason: \
+                 The number of protected tasks are more than the desired count of tasks"
+            ),
+            Self::NoProviderInstances => "was unable to reach steady state. Reason: No Container Instances \
+                 were found in your capacity provider."
+                .to_owned(),
+            Self::ComputedCountUpdated { set, count } => {
+                format!("has updated computedDesiredCount for taskSet {set} to {count}.")
+            }
+            Self::ZonesUnbalanced(zones) => format!(
+                "is not AZ balanced with {}. AZ Rebalancing in progress.",
+                per_zone(zones, |first| if first { " tasks" } else { "" })
+            ),
+            Self::ZonesBalanced(zones) => {
+                format!("is AZ balanced with {}.", per_zone(zones, |_| " tasks"))
+            }
+            Self::StartedToRebalance { zone, tasks } => {
+                format!("has started {} tasks in {zone} to AZ Rebalance: {}.", tasks.len(), ids(tasks))
+            }
+            Self::StoppedToRebalance { zone, tasks } => format!(
+                "has stopped {} running tasks in {zone} due to AZ rebalancing: {}",
+                tasks.len(),
+                ids(tasks)
+            ),
+        }
+    }
+}
+
+/// `(task a) (task b)`.
+fn list(tasks: &[TaskId]) -> String {
+    tasks.iter().map(|task| format!("(task {task})")).collect::<Vec<_>>().join(" ")
+}
+
+fn ids(tasks: &[TaskId]) -> String {
+    tasks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `2 tasks in a, 1 in b, and 3 in c`; `unit` says what follows the number.
+fn per_zone(zones: &[(Arc<str>, u32)], unit: impl Fn(bool) -> &'static str) -> String {
+    let mut text = String::new();
+    for (at, (zone, count)) in zones.iter().enumerate() {
+        if at > 0 {
+            text.push_str(if at + 1 == zones.len() { ", and " } else { ", " });
+        }
+        text.push_str(&format!("{count}{} in {zone}", unit(at == 0)));
+    }
+    text
+}
