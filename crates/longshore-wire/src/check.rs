@@ -88,8 +88,12 @@ impl fmt::Display for Violation {
         let path = &self.path;
         match &self.rule {
             Rule::Missing => write!(f, "{path} is required"),
-            Rule::UnknownValue { allowed, .. } => write!(f, "{path} should be one of [{}]", allowed.join(",")),
-            Rule::Length { length, min, max } => write!(f, "{path} has length {length}, expected {}", Bounds(*min, *max)),
+            Rule::UnknownValue { allowed, .. } => {
+                write!(f, "{path} should be one of [{}]", allowed.join(","))
+            }
+            Rule::Length { length, min, max } => {
+                write!(f, "{path} has length {length}, expected {}", Bounds(*min, *max))
+            }
             Rule::Range { min, max } => write!(f, "{path} is out of range, expected {}", Bounds(*min, *max)),
             Rule::Pattern(pattern) => write!(f, "{path} does not match {pattern}"),
         }
@@ -162,7 +166,12 @@ impl Checker {
     fn report(&mut self, expected: Expected, rule: Rule) {
         if self.found.len() < VIOLATIONS_MAX {
             let path = self.path();
-            self.found.push(Violation { path, member: expected.member.name, shape: expected.target.name, rule });
+            self.found.push(Violation {
+                path,
+                member: expected.member.name,
+                shape: expected.target.name,
+                rule,
+            });
         }
     }
 

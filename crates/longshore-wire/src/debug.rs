@@ -13,7 +13,14 @@ const REDACTED: &str = "[redacted]";
 /// Prints the members that are present; sensitive ones as `[redacted]`. Generated `Debug`
 /// implementations are this call, so that redaction cannot be forgotten in one of them.
 pub fn debug_structure(value: &dyn Structure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut writer = DebugWriter { out: f, result: Ok(()), open: Vec::new(), hidden: 0, redact_next: false, after_name: true };
+    let mut writer = DebugWriter {
+        out: f,
+        result: Ok(()),
+        open: Vec::new(),
+        hidden: 0,
+        redact_next: false,
+        after_name: true,
+    };
     value.encode(&mut writer);
     writer.result
 }

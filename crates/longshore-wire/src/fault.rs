@@ -173,7 +173,10 @@ pub struct Fault {
 impl Fault {
     /// Hides `cause` behind a general text.
     pub fn hidden(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { message: "An internal error occurred. Try the request again.", cause: Some(Arc::from(cause.into())) }
+        Self {
+            message: "An internal error occurred. Try the request again.",
+            cause: Some(Arc::from(cause.into())),
+        }
     }
 
     /// A fault whose text the caller may read.

@@ -42,7 +42,11 @@ pub trait ShapeWriter {
 /// members that the schema does not know are skipped. `each` must take exactly one value.
 pub trait ShapeReader {
     /// `each` gets the member's position in `schema.members`.
-    fn structure(&mut self, schema: &'static StructSchema, each: &mut EachMember<'_>) -> Result<(), DecodeError>;
+    fn structure(
+        &mut self,
+        schema: &'static StructSchema,
+        each: &mut EachMember<'_>,
+    ) -> Result<(), DecodeError>;
     fn list(&mut self, each: &mut EachElement<'_>) -> Result<(), DecodeError>;
     fn map(&mut self, each: &mut EachEntry<'_>) -> Result<(), DecodeError>;
     fn string(&mut self) -> Result<String, DecodeError>;
@@ -252,3 +256,40 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+/// Implements [`Shape`], [`Structure`] and a redacting `Debug` for a generated structure whose
+/// fields are all `Option`. The numbers are positions in the schema's member table.
+#[macro_export]
+macro_rules! impl_structure {
+    ($name:ident, $schema:path, { $($position:literal => $field:ident,)* }) => {
+        impl $crate::Shape for $name {
+            fn encode(&self, writer: &mut dyn $crate::ShapeWriter) {
+                writer.begin_structure(&$schema);
+                $($crate::shape::put(writer, &$schema.members[$position], &self.$field);)*
+                writer.end_structure();
+            }
+
+            fn decode(reader: &mut dyn $crate::ShapeReader) -> Result<Self, $crate::DecodeError> {
+                #[allow(unused_mut, reason = "some structures have no members")]
+                let mut shape = Self::default();
+                reader.structure(&$schema, &mut |position, _reader| match position {
+                    $($position => $crate::shape::take(&mut shape.$field, _reader),)*
+                    _ => Ok(()),
+                })?;
+                Ok(shape)
+            }
+        }
+
+        impl $crate::Structure for $name {
+            fn schema(&self) -> &'static $crate::StructSchema {
+                &$schema
+            }
+        }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                $crate::debug_structure(self, f)
+            }
+        }
+    };
+}

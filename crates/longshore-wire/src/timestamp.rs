@@ -47,7 +47,8 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    let seconds = days_from_epoch(year, month, day) * 86_400 + (hour * 60 + minute - offset_minutes) * 60 + second;
+    let seconds =
+        days_from_epoch(year, month, day) * 86_400 + (hour * 60 + minute - offset_minutes) * 60 + second;
     Some(Timestamp::from_millis(seconds * 1000 + millis))
 }
 

@@ -23,7 +23,8 @@ pub struct JsonReader<'a> {
 
 impl<'a> JsonReader<'a> {
     pub fn new(body: &'a [u8]) -> Result<Self, DecodeError> {
-        let text = std::str::from_utf8(body).map_err(|_| DecodeError::new(DecodeReason::Malformed("UTF-8")))?;
+        let text =
+            std::str::from_utf8(body).map_err(|_| DecodeError::new(DecodeReason::Malformed("UTF-8")))?;
         let mut reader = Self { text, position: 0, depth: 0 };
         reader.skip_space();
         if reader.peek().is_none() {
@@ -339,7 +340,11 @@ impl<'a> JsonReader<'a> {
             };
         }
         let value: f64 = self.number(expected)?.parse().map_err(|_| self.syntax("expected a number"))?;
-        if value.is_finite() { Ok(value) } else { Err(DecodeError::new(DecodeReason::OutOfRange { expected })) }
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(DecodeError::new(DecodeReason::OutOfRange { expected }))
+        }
     }
 
     fn text_value(&mut self, expected: &'static str) -> Result<Cow<'a, str>, DecodeError> {
@@ -349,7 +354,11 @@ impl<'a> JsonReader<'a> {
 }
 
 impl ShapeReader for JsonReader<'_> {
-    fn structure(&mut self, schema: &'static StructSchema, each: &mut EachMember<'_>) -> Result<(), DecodeError> {
+    fn structure(
+        &mut self,
+        schema: &'static StructSchema,
+        each: &mut EachMember<'_>,
+    ) -> Result<(), DecodeError> {
         self.object("Structure", &mut |reader, name| match schema.position(&name) {
             Some(position) => {
                 if reader.take_null() {
@@ -427,7 +436,8 @@ impl ShapeReader for JsonReader<'_> {
         self.skip_space();
         if self.peek() == Some(b'"') {
             let text = self.quoted()?;
-            return parse_iso8601(&text).ok_or_else(|| DecodeError::new(DecodeReason::Malformed("Timestamp")));
+            return parse_iso8601(&text)
+                .ok_or_else(|| DecodeError::new(DecodeReason::Malformed("Timestamp")));
         }
         let text = self.number("Timestamp")?;
         let seconds: f64 = text.parse().map_err(|_| self.syntax("expected a number"))?;

@@ -220,7 +220,8 @@ fn push_seconds(out: &mut Vec<u8>, value: Timestamp) {
     }
     push_integer(out, i64::try_from(whole).expect("a thousandth of 64 bits fits 63"));
     if fraction > 0 {
-        let digits = [b'0' + (fraction / 100) as u8, b'0' + (fraction / 10 % 10) as u8, b'0' + (fraction % 10) as u8];
+        let digits =
+            [b'0' + (fraction / 100) as u8, b'0' + (fraction / 10 % 10) as u8, b'0' + (fraction % 10) as u8];
         let kept = 3 - digits.iter().rev().take_while(|digit| **digit == b'0').count();
         out.push(b'.');
         out.extend_from_slice(&digits[..kept]);
@@ -265,6 +266,9 @@ mod tests {
 
     #[test]
     fn strings_escape_what_they_must() {
-        assert_eq!(written(|w| w.string("a\"b\\c\n\u{1}\u{7f}é\u{2028}")), "\"a\\\"b\\\\c\\n\\u0001\u{7f}é\u{2028}\"");
+        assert_eq!(
+            written(|w| w.string("a\"b\\c\n\u{1}\u{7f}é\u{2028}")),
+            "\"a\\\"b\\\\c\\n\\u0001\u{7f}é\u{2028}\""
+        );
     }
 }

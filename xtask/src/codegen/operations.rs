@@ -1,0 +1,187 @@
+//! Operations: their names, types and errors, the trait that a service implements, the dispatcher.
+
+use super::{Api, Files, names};
+use crate::service::Service;
+
+/// Errors that tell an unwritten operation, the best first. The second one every operation has as
+/// a fault.
+const NOT_BUILT: [&str; 2] = ["UnsupportedFeatureException", "ServerException"];
+
+pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
+    files.insert("operation.rs".into(), operation_enum(service));
+    files.insert("ops.rs".into(), markers(api, service));
+    files.insert("operation_errors.rs".into(), errors(service));
+    files.insert("service.rs".into(), service_trait(api, service));
+    files.insert("dispatch.rs".into(), dispatch(api, service));
+    Ok(())
+}
+
+fn operation_enum(service: &Service) -> String {
+    let variants = |map: &dyn Fn(&str) -> String| -> String {
+        service.operations.iter().map(|operation| map(&operation.name)).collect()
+    };
+    let facts = |pick: &dyn Fn(&crate::service::Operation) -> bool| -> String {
+        let names: Vec<String> = service
+            .operations
+            .iter()
+            .filter(|operation| pick(operation))
+            .map(|o| format!("Self::{}", o.name))
+            .collect();
+        if names.is_empty() { "false".to_owned() } else { format!("matches!(self, {})", names.join(" | ")) }
+    };
+    format!(
+        "//! The operations by name.
+
+        /// What stands before the operation's name in `X-Amz-Target`.
+        pub const TARGET_PREFIX: &str = {target:?};
+        /// The service's name in a signature's credential scope.
+        pub const SIGNING_NAME: &str = {signing:?};
+        pub const API_VERSION: &str = {version:?};
+
+        /// Every operation of the model.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Operation {{ {plain} }}
+
+        impl Operation {{
+            pub const ALL: &'static [Self] = &[{all}];
+
+            pub const fn name(self) -> &'static str {{
+                match self {{ {to_name} }}
+            }}
+
+            pub fn from_name(name: &str) -> Option<Self> {{
+                match name {{ {from_name} _ => None }}
+            }}
+
+            /// The operation that an `X-Amz-Target` names, if it is one of this service.
+            pub fn from_target(target: &str) -> Option<Self> {{
+                match longshore_wire::operation::split_target(target)? {{
+                    (TARGET_PREFIX, name) => Self::from_name(name),
+                    _ => None,
+                }}
+            }}
+
+            /// The model promises that it changes nothing.
+            pub const fn is_readonly(self) -> bool {{
+                {readonly}
+            }}
+        }}
+
+        impl std::fmt::Display for Operation {{
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{
+                f.write_str(self.name())
+            }}
+        }}
+        ",
+        target = service.target_prefix,
+        signing = service.signing_name,
+        version = service.api_version,
+        plain = variants(&|name| format!("{name},")),
+        all = variants(&|name| format!("Self::{name},")),
+        to_name = variants(&|name| format!("Self::{name} => {name:?},")),
+        from_name = variants(&|name| format!("{name:?} => Some(Self::{name}),")),
+        readonly = facts(&|operation| operation.readonly),
+    )
+}
+
+fn markers(api: &Api, service: &Service) -> String {
+    let mut text = String::from(
+        "//! One type per operation, which ties its name, input, output and error together.\n\nuse longshore_wire::OperationShape;\n\nuse crate::generated as shapes;\n\n",
+    );
+    for operation in &service.operations {
+        let name = &operation.name;
+        text.push_str(&format!(
+            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\ntype Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
+            api.reference.replace("{}", name),
+            operation.readonly,
+            operation.idempotent,
+            operation.input,
+            operation.output,
+        ));
+    }
+    text
+}
+
+fn errors(service: &Service) -> String {
+    let mut text = String::from(
+        "//! What each operation may answer other than its output.\n\nuse longshore_wire::operation_error;\n\nuse crate::generated::errors::*;\n\n",
+    );
+    for operation in &service.operations {
+        text.push_str(&format!("operation_error! {{\n    pub enum {}Error {{\n", operation.name));
+        for error in &operation.errors {
+            text.push_str(&format!("        {error},\n"));
+        }
+        text.push_str("    }\n}\n\n");
+    }
+    text
+}
+
+fn service_trait(api: &Api, service: &Service) -> String {
+    let mut text = format!(
+        "//! The service as a trait.
+
+        use std::future::{{Future, ready}};
+
+        use crate::generated::*;
+        use crate::not_built;
+
+        /// {title}, one method per operation. A method that nobody has written answers that it is not built.
+        ///
+        /// `Call` is what the edge knows about a request: who asks, from where, until when.
+        pub trait {service_trait}: Send + Sync {{
+            type Call: Send + Sync;
+        ",
+        title = api.title,
+        service_trait = api.service_trait,
+    );
+    for operation in &service.operations {
+        let name = &operation.name;
+        let error = NOT_BUILT.iter().find(|error| operation.errors.iter().any(|other| other == *error));
+        let answer = match error {
+            Some(error) => format!("{name}Error::{error}({error}::new(not_built({name:?})))"),
+            None => format!(
+                "{name}Error::Fault(longshore_wire::Fault::told(\"This operation is not built yet.\"))"
+            ),
+        };
+        text.push_str(&format!(
+            "\nfn {}(&self, _call: &Self::Call, _input: {}) -> impl Future<Output = Result<{}, {name}Error>> + Send {{\nready(Err({answer}))\n}}\n",
+            names::field(name),
+            operation.input,
+            operation.output,
+        ));
+    }
+    text.push_str("}\n");
+    text
+}
+
+fn dispatch(api: &Api, service: &Service) -> String {
+    let mut text = format!(
+        "//! From an operation's name and bytes to bytes.
+
+        use longshore_wire::operation::run;
+        use longshore_wire::{{Protocol, Reply}};
+
+        use crate::generated::{{Operation, {service_trait}, ops}};
+
+        /// Decodes the body, calls the operation, encodes its answer.
+        pub async fn dispatch<A: {service_trait}>(
+            api: &A,
+            operation: Operation,
+            call: &A::Call,
+            protocol: Protocol,
+            body: &[u8],
+        ) -> Reply {{
+            match operation {{
+        ",
+        service_trait = api.service_trait,
+    );
+    for operation in &service.operations {
+        let name = &operation.name;
+        text.push_str(&format!(
+            "Operation::{name} => run::<ops::{name}, _, _>(protocol, body, |input| api.{}(call, input)).await,\n",
+            names::field(name)
+        ));
+    }
+    text.push_str("}\n}\n");
+    text
+}

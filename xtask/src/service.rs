@@ -1,0 +1,315 @@
+//! A service model as the code generator sees it: facts with their patches applied, names checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+pub struct Service {
+    pub target_prefix: String,
+    pub signing_name: String,
+    pub api_version: String,
+    pub operations: Vec<Operation>,
+    pub shapes: BTreeMap<String, Shape>,
+}
+
+pub struct Operation {
+    pub name: String,
+    pub input: String,
+    pub output: String,
+    pub errors: Vec<String>,
+    pub readonly: bool,
+    pub idempotent: bool,
+}
+
+pub struct Shape {
+    pub kind: Kind,
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+    pub pattern: Option<String>,
+    pub sensitive: bool,
+    pub deprecated: bool,
+}
+
+pub enum Kind {
+    String,
+    Enum(Vec<String>),
+    Integer,
+    Long,
+    Float,
+    Double,
+    Boolean,
+    Blob,
+    Timestamp(Option<String>),
+    Document,
+    List { element: Reference, flattened: bool },
+    Map { key: Reference, value: Reference },
+    Structure { members: BTreeMap<String, Member>, error: Option<ErrorFacts> },
+}
+
+pub struct Reference {
+    pub shape: String,
+    pub location_name: Option<String>,
+}
+
+pub struct Member {
+    pub target: Reference,
+    pub query_name: Option<String>,
+    pub required: bool,
+    pub sensitive: bool,
+    pub idempotency_token: bool,
+    pub deprecated: bool,
+}
+
+pub struct ErrorFacts {
+    pub code: String,
+    pub http_status: u16,
+    pub server_fault: bool,
+}
+
+impl Service {
+    /// Reads `models/<name>.json` and applies `models/<name>.patches.json`.
+    pub fn load(root: &Path, name: &str) -> anyhow::Result<Self> {
+        let directory = root.join("models");
+        let mut model: Value = serde_json::from_str(&crate::read(&directory.join(format!("{name}.json")))?)?;
+        let patches: Vec<Value> =
+            serde_json::from_str(&crate::read(&directory.join(format!("{name}.patches.json")))?)?;
+        for patch in &patches {
+            apply(&mut model, patch).with_context(|| format!("patch {}", patch["path"]))?;
+        }
+        Self::parse(&model)
+    }
+
+    fn parse(model: &Value) -> anyhow::Result<Self> {
+        let metadata =
+            |key: &str| text(&model["metadata"], key).with_context(|| format!("metadata has no {key}"));
+        let mut shapes = BTreeMap::new();
+        for (name, shape) in model["shapes"].as_object().context("no shapes")? {
+            shapes.insert(name.clone(), Shape::parse(name, shape).with_context(|| format!("shape {name}"))?);
+        }
+        let mut operations = Vec::new();
+        for (name, operation) in model["operations"].as_object().context("no operations")? {
+            let reference =
+                |key: &str| text(&operation[key], "shape").with_context(|| format!("{name} has no {key}"));
+            operations.push(Operation {
+                name: name.clone(),
+                input: reference("input")?,
+                output: reference("output")?,
+                errors: strings(&operation["errors"]),
+                readonly: flag(operation, "readonly"),
+                idempotent: flag(operation, "idempotent"),
+            });
+        }
+        operations.sort_by(|a, b| a.name.cmp(&b.name));
+        let service = Self {
+            target_prefix: metadata("targetPrefix")?,
+            signing_name: metadata("signingName").or_else(|_| metadata("endpointPrefix"))?,
+            api_version: metadata("apiVersion")?,
+            operations,
+            shapes,
+        };
+        service.check_references()?;
+        Ok(service)
+    }
+
+    fn check_references(&self) -> anyhow::Result<()> {
+        let known = |from: &str, to: &str| match self.shapes.contains_key(to) {
+            true => Ok(()),
+            false => bail!("{from} refers to {to}, which does not exist"),
+        };
+        for operation in &self.operations {
+            for name in [&operation.input, &operation.output].into_iter().chain(&operation.errors) {
+                known(&operation.name, name)?;
+            }
+        }
+        for (name, shape) in &self.shapes {
+            for target in shape.references() {
+                known(name, target)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn shape(&self, name: &str) -> &Shape {
+        self.shapes.get(name).expect("references were checked when the model was read")
+    }
+
+    /// Whether a value of shape `from` may contain, without a list or map between, a value of `to`.
+    /// Such a member of `to` itself has to be boxed.
+    pub fn embeds(&self, from: &str, to: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(name) = open.pop() {
+            if name == to {
+                return true;
+            }
+            if let Kind::Structure { members, .. } = &self.shape(name).kind {
+                if seen.insert(name) {
+                    open.extend(members.values().map(|member| member.target.shape.as_str()));
+                }
+            }
+        }
+        false
+    }
+}
+
+impl Shape {
+    fn parse(name: &str, shape: &Value) -> anyhow::Result<Self> {
+        let reference = |key: &str| Reference::parse(&shape[key]).with_context(|| format!("no {key}"));
+        let kind = match shape["type"].as_str().context("no type")? {
+            "string" if shape.get("enum").is_some() => Kind::Enum(strings(&shape["enum"])),
+            "string" | "character" => Kind::String,
+            "integer" | "short" | "byte" => Kind::Integer,
+            "long" => Kind::Long,
+            "float" => Kind::Float,
+            "double" => Kind::Double,
+            "boolean" => Kind::Boolean,
+            "blob" => Kind::Blob,
+            "timestamp" => Kind::Timestamp(text(shape, "timestampFormat")),
+            "list" => Kind::List { element: reference("member")?, flattened: flag(shape, "flattened") },
+            "map" => Kind::Map { key: reference("key")?, value: reference("value")? },
+            "structure" if flag(shape, "document") => Kind::Document,
+            "structure" => {
+                let required: BTreeSet<String> = strings(&shape["required"]).into_iter().collect();
+                let mut members = BTreeMap::new();
+                for (name, member) in shape["members"].as_object().context("no members")? {
+                    members.insert(name.clone(), Member::parse(member, required.contains(name))?);
+                }
+                Kind::Structure { members, error: ErrorFacts::parse(name, shape) }
+            }
+            other => bail!("unknown type {other}"),
+        };
+        Ok(Self {
+            kind,
+            min: bound(shape, "min")?,
+            max: bound(shape, "max")?,
+            pattern: text(shape, "pattern"),
+            sensitive: flag(shape, "sensitive"),
+            deprecated: flag(shape, "deprecated"),
+        })
+    }
+
+    fn references(&self) -> Vec<&str> {
+        match &self.kind {
+            Kind::List { element, .. } => vec![&element.shape],
+            Kind::Map { key, value } => vec![&key.shape, &value.shape],
+            Kind::Structure { members, .. } => {
+                members.values().map(|member| member.target.shape.as_str()).collect()
+            }
+            Kind::String
+            | Kind::Enum(_)
+            | Kind::Integer
+            | Kind::Long
+            | Kind::Float
+            | Kind::Double
+            | Kind::Boolean
+            | Kind::Blob
+            | Kind::Timestamp(_)
+            | Kind::Document => Vec::new(),
+        }
+    }
+}
+
+impl Reference {
+    fn parse(value: &Value) -> Option<Self> {
+        Some(Self { shape: text(value, "shape")?, location_name: text(value, "locationName") })
+    }
+}
+
+impl Member {
+    fn parse(value: &Value, required: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            target: Reference::parse(value).context("a member without a shape")?,
+            query_name: text(value, "queryName"),
+            required,
+            sensitive: flag(value, "sensitive"),
+            idempotency_token: flag(value, "idempotencyToken"),
+            deprecated: flag(value, "deprecated"),
+        })
+    }
+}
+
+impl ErrorFacts {
+    /// Facts of an error shape. Models that say nothing of the status mean 400, or 500 for a fault.
+    fn parse(name: &str, shape: &Value) -> Option<Self> {
+        let error = &shape["error"];
+        if !flag(shape, "exception") && !error.is_object() {
+            return None;
+        }
+        let server_fault = flag(shape, "fault") || flag(error, "fault");
+        let status = error["httpStatusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
+        Some(Self {
+            code: text(error, "code").unwrap_or_else(|| name.to_owned()),
+            http_status: status.unwrap_or(if server_fault { 500 } else { 400 }),
+            server_fault,
+        })
+    }
+}
+
+fn text(value: &Value, key: &str) -> Option<String> {
+    value[key].as_str().map(str::to_owned)
+}
+
+fn flag(value: &Value, key: &str) -> bool {
+    value[key].as_bool().unwrap_or(false)
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+}
+
+/// A bound of a range or length. Models write some as `100.0`.
+fn bound(shape: &Value, key: &str) -> anyhow::Result<Option<i64>> {
+    let value = &shape[key];
+    if value.is_null() {
+        return Ok(None);
+    }
+    if let Some(bound) = value.as_i64() {
+        return Ok(Some(bound));
+    }
+    match value.as_f64() {
+        Some(bound) if bound.fract() == 0.0 && bound.abs() < 9.0e15 => Ok(Some(bound as i64)),
+        _ => bail!("{key} is {value}, not a whole number"),
+    }
+}
+
+/// Sets the value at a JSON pointer, or removes it if the patch's value is null. Only the last
+/// step may be new, so that a patch for a shape which has gone is noticed.
+fn apply(model: &mut Value, patch: &Value) -> anyhow::Result<()> {
+    let path = patch["path"].as_str().context("a patch needs a path")?;
+    patch["reason"].as_str().filter(|reason| !reason.is_empty()).context("a patch needs a reason")?;
+    let value = patch.get("value").context("a patch needs a value; null removes")?;
+    let (parent, last) = path.rsplit_once('/').context("a path begins with a slash")?;
+    let parent =
+        model.pointer_mut(parent).and_then(Value::as_object_mut).context("nothing there to patch")?;
+    if value.is_null() {
+        parent.remove(last).context("nothing there to remove")?;
+    } else {
+        parent.insert(last.to_owned(), value.clone());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn patches_add_replace_and_remove_but_never_guess() {
+        let mut model = json!({"shapes": {"A": {"type": "string"}}});
+        apply(&mut model, &json!({"path": "/shapes/A/sensitive", "value": true, "reason": "r"}))
+            .expect("adds");
+        apply(&mut model, &json!({"path": "/shapes/A/type", "value": null, "reason": "r"})).expect("removes");
+        assert_eq!(model, json!({"shapes": {"A": {"sensitive": true}}}));
+        for bad in [
+            json!({"path": "/shapes/B/sensitive", "value": true, "reason": "r"}),
+            json!({"path": "/shapes/A/gone", "value": null, "reason": "r"}),
+            json!({"path": "/shapes/A/x", "value": 1}),
+            json!({"path": "/shapes/A/x", "reason": "r"}),
+        ] {
+            assert!(apply(&mut model, &bad).is_err(), "{bad}");
+        }
+    }
+}
