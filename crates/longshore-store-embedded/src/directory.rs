@@ -1,0 +1,147 @@
+//! The directory around the engine: who may use it, and what wrote it.
+//!
+//! ```text
+//! DIR/LOCK     locked while a process has the store open; holds that process's id
+//! DIR/FORMAT   "longshore-store 1", written before anything else
+//! DIR/engine/  fjall's own files
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+/// What this version writes, and the newest that it reads. It rises with every change that an older
+/// version would misread: key prefix, revision, meta record or the engine's own format.
+pub const FORMAT_VERSION: u32 = 1;
+
+const FORMAT_MAGIC: &str = "longshore-store";
+const LOCK_FILE: &str = "LOCK";
+const FORMAT_FILE: &str = "FORMAT";
+const ENGINE_DIR: &str = "engine";
+/// An engine that is being created. It becomes `engine` by a rename, so that a crash during creation
+/// leaves nothing that looks like a store.
+const ENGINE_DIR_NEW: &str = "engine.new";
+
+/// A directory that this process alone may use, until dropped.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    root: PathBuf,
+    /// Dropping it releases the lock, and so does the end of the process, however it ends.
+    _lock: File,
+}
+
+impl Directory {
+    /// Creates the directory if need be, locks it and checks who wrote it.
+    pub(crate) fn claim(root: &Path) -> Result<Self, OpenError> {
+        let io = |error| OpenError::io(root, error);
+        create_private(root).map_err(io)?;
+        let lock = lock(root)?;
+        check_format(root)?;
+        let unfinished = root.join(ENGINE_DIR_NEW);
+        if unfinished.try_exists().map_err(io)? {
+            fs::remove_dir_all(&unfinished).map_err(io)?;
+        }
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the engine's files are, once there are any.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.root.join(ENGINE_DIR)
+    }
+
+    /// Runs `create` on a place for a new engine, and moves the result to [`Directory::engine`].
+    pub(crate) fn create_engine(
+        &self,
+        create: impl FnOnce(&Path) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let unfinished = self.root.join(ENGINE_DIR_NEW);
+        create(&unfinished)?;
+        fs::rename(&unfinished, self.engine())
+            .and_then(|()| sync_directory(&self.root))
+            .map_err(|error| OpenError::io(&self.root, error))
+    }
+}
+
+/// Creates the directory for its owner only: records can hold secrets.
+fn create_private(dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+fn lock(root: &Path) -> Result<File, OpenError> {
+    let io = |error| OpenError::io(root, error);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(root.join(LOCK_FILE))
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Only for the message, which is clear without it, too.
+            let _ = file.read_to_string(&mut holder);
+            let holder = match holder.trim() {
+                "" => "another process".to_owned(),
+                pid => format!("the process {pid}"),
+            };
+            return Err(OpenError::InUse { dir: root.to_owned(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(io(error)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| write!(file, "{}", std::process::id()))
+        .map_err(io)?;
+    Ok(file)
+}
+
+/// Reads the marker, or writes it into a directory that has no engine yet.
+fn check_format(root: &Path) -> Result<(), OpenError> {
+    let io = |error| OpenError::io(root, error);
+    let path = root.join(FORMAT_FILE);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if root.join(ENGINE_DIR).try_exists().map_err(io)? {
+                return Err(OpenError::corrupt(root, format!("{FORMAT_FILE} is missing")));
+            }
+            return write_format(root, &path).map_err(io);
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
+        Err(error) => return Err(io(error)),
+    };
+    let version = text.trim_end().strip_prefix(FORMAT_MAGIC).and_then(|rest| rest.trim().parse::<u32>().ok());
+    match version {
+        Some(0) | None => Err(OpenError::corrupt(root, format!("{FORMAT_FILE} names no known format"))),
+        Some(found) if found > FORMAT_VERSION => {
+            Err(OpenError::NewerFormat { dir: root.to_owned(), found, supported: FORMAT_VERSION })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn write_format(root: &Path, path: &Path) -> io::Result<()> {
+    let unfinished = root.join("FORMAT.new");
+    let mut file = File::create(&unfinished)?;
+    writeln!(file, "{FORMAT_MAGIC} {FORMAT_VERSION}")?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    sync_directory(root)
+}
+
+/// Makes renames in a directory durable.
+fn sync_directory(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
