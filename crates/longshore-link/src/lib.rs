@@ -5,7 +5,7 @@
 //! health up. State reports are plain API calls and not in this crate.
 //!
 //! Start at [`message`] for the vocabulary, then [`server::Session`] for the control plane's end of an ACS
-//! connection and `client::Session` for the agent's. [`server::Telemetry`] and `client::Telemetry` are the
+//! connection and [`client::Session`] for the agent's. [`server::Telemetry`] and [`client::Telemetry`] are the
 //! ends of TCS, [`upgrade`] the query and the refusals of both sockets, [`limits`] every number.
 //!
 //! All sessions are state machines without I/O: `handle(now, input)`, then `poll` until it gives nothing, then

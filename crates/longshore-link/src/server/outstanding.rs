@@ -54,6 +54,8 @@ pub(super) struct Outstanding {
     arrivals: u64,
     /// How many tasks hold a place.
     in_flight: usize,
+    /// How many tasks need credentials.
+    owing: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +88,7 @@ impl Outstanding {
                 needs_credentials: needs_credentials && want == DesiredStatus::Running,
             };
             let is_due = !confirmed || entry.needs_credentials;
+            self.owing += usize::from(entry.needs_credentials);
             self.tasks.insert(task.clone(), entry);
             if is_due {
                 self.progress(&task, Progress::Due);
@@ -98,8 +101,8 @@ impl Outstanding {
                 self.progress(&task, Progress::Confirmed);
                 let entry = self.tasks.get_mut(&task).expect("it was found above");
                 entry.want = DesiredStatus::Stopped;
-                entry.needs_credentials = false;
                 entry.sent = 0;
+                self.owing -= usize::from(std::mem::take(&mut entry.needs_credentials));
                 if let Some(id) = entry.id.take() {
                     self.ids.remove(&id);
                 }
@@ -122,7 +125,9 @@ impl Outstanding {
         let Some((task, _)) = self.tasks.get_key_value(task) else { return };
         let task = task.clone();
         self.confirm(&task);
-        self.tasks.remove(&task);
+        if let Some(entry) = self.tasks.remove(&task) {
+            self.owing -= usize::from(entry.needs_credentials);
+        }
     }
 
     /// Forgets every task that `keep` does not name.
@@ -139,6 +144,11 @@ impl Outstanding {
 
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, DesiredStatus)> {
         self.tasks.iter().map(|(task, entry)| (task, entry.want))
+    }
+
+    /// True while a new agent process lacks the credentials of some task.
+    pub fn owes_credentials(&self) -> bool {
+        self.owing > 0
     }
 
     /// The next task to tell the agent about, and its message id if it had one before. A start waits
@@ -173,7 +183,7 @@ impl Outstanding {
     pub fn acked(&mut self, id: i64) -> Option<(Arc<str>, DesiredStatus)> {
         let task = self.ids.get(&id)?.clone();
         let entry = self.tasks.get_mut(&task)?;
-        entry.needs_credentials = false;
+        self.owing -= usize::from(std::mem::take(&mut entry.needs_credentials));
         let want = entry.want;
         self.confirm(&task);
         Some((task, want))

@@ -21,6 +21,10 @@ pub struct Connection {
     pub instance_arn: Arc<str>,
     pub cluster_arn: Arc<str>,
     /// The agent's process is new: it has no credentials, and may have lost tasks.
+    ///
+    /// An agent says so on its first connection only, even if that broke before everything arrived. So
+    /// the control plane has to remember it, durably, until [`Output::CredentialsSettled`]:
+    /// this is true if the upgrade says `sendCredentials=true` *or* an earlier one did and was not settled.
     pub send_credentials: bool,
     /// See [`first_number`](super::first_number). Above everything that this instance was ever sent.
     pub first_number: i64,
@@ -70,6 +74,9 @@ pub enum Output {
     HeartbeatSeen,
     /// The agent has taken over what was wanted of this task.
     TaskAcked { task: Arc<str>, want: DesiredStatus },
+    /// The agent's new process has the payload, and with it the credentials, of every task that shall run. Said once,
+    /// if `send_credentials` was set.
+    CredentialsSettled,
     /// The agent has stored refreshed credentials.
     CredentialsAcked { task: Arc<str>, role: RoleType },
     /// The agent runs tasks that nobody wants there; it was told to stop these.
@@ -146,6 +153,8 @@ pub struct Session {
     heartbeats: u64,
     heard_at: Timestamp,
     now: Timestamp,
+    /// `send_credentials` was set, and not everything has arrived.
+    owes_credentials: bool,
     closing: Option<CloseReason>,
     closed: bool,
 }
@@ -154,6 +163,7 @@ impl Session {
     pub fn new(now: Timestamp, connection: Connection) -> Self {
         Self {
             next_number: connection.first_number,
+            owes_credentials: connection.send_credentials,
             connection,
             tasks: Outstanding::default(),
             credentials: BTreeMap::new(),
@@ -223,6 +233,10 @@ impl Session {
         }
         if let Some(text) = self.payload(payloads) {
             return Some(Output::Send(text));
+        }
+        if self.owes_credentials && !self.tasks.owes_credentials() {
+            self.owes_credentials = false;
+            return Some(Output::CredentialsSettled);
         }
         self.credentials().map(Output::Send)
     }

@@ -115,3 +115,53 @@ impl Telemetry {
         self.heartbeat_at = now + HEARTBEAT_EVERY + std::time::Duration::from_millis(jitter as u64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::message::join_signed;
+
+    #[test]
+    fn every_message_is_acked_and_observed() {
+        let start = Timestamp::from_millis(0);
+        let mut telemetry = Telemetry::new(start, Seed::new(1));
+        for (kind, ack) in [
+            ("PublishMetricsRequest", "AckPublishMetric"),
+            ("PublishHealthRequest", "AckPublishHealth"),
+            ("PublishInstanceStatusRequest", "AckPublishInstanceStatus"),
+        ] {
+            let frame = join_signed([("Host", "h")], &format!(r#"{{"type":"{kind}","message":{{}}}}"#));
+            telemetry.received(start, &frame);
+            let Some(TelemetryOutput::Send(text)) = telemetry.poll() else { panic!("an ack for {kind}") };
+            assert_eq!(text, format!(r#"{{"type":"{ack}","message":{{"message":""}}}}"#));
+            assert!(matches!(telemetry.poll(), Some(TelemetryOutput::Observed(_))), "{kind}");
+        }
+        telemetry.received(start, "no message");
+        assert!(matches!(telemetry.poll(), Some(TelemetryOutput::Malformed(_))));
+        assert!(telemetry.poll().is_none());
+    }
+
+    #[test]
+    fn heartbeats_come_until_the_agent_falls_silent() {
+        let mut now = Timestamp::from_millis(0);
+        let mut telemetry = Telemetry::new(now, Seed::new(1));
+        let mut heartbeats = 0;
+        loop {
+            now = telemetry.deadline().expect("it is open");
+            telemetry.tick(now);
+            match telemetry.poll().expect("a deadline means something to do") {
+                TelemetryOutput::Send(_) => heartbeats += 1,
+                TelemetryOutput::Close(reason) => {
+                    assert_eq!(reason, CloseReason::Silent);
+                    break;
+                }
+                output => panic!("{output:?}"),
+            }
+        }
+        assert_eq!(now.since(Timestamp::from_millis(0)), Duration::from_secs(120));
+        assert_eq!(heartbeats, 3);
+        assert_eq!(telemetry.deadline(), None);
+    }
+}
