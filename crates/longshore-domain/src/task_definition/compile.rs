@@ -1,0 +1,112 @@
+//! The document of a definition, compiled to what scheduling needs.
+
+use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol};
+use longshore_shapes_ecs as shapes;
+use longshore_wire::json;
+
+use super::containers::of;
+use super::{text, word};
+use crate::task_spec::{ContainerSpec, NetworkMode, PortMapping, RequiredAttribute, TaskSpec};
+use crate::{LaunchType, task_definition::Invalid};
+
+/// A document that [`super::normalise`] cannot have made.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error("the document is not the JSON of a task definition")]
+    Json(#[from] longshore_wire::DecodeError),
+    #[error("the document is not normalised: {0}")]
+    NotNormalised(&'static str),
+}
+
+impl From<CompileError> for Invalid {
+    fn from(error: CompileError) -> Self {
+        Invalid::new(error.to_string())
+    }
+}
+
+pub fn compile(document: &str) -> Result<TaskSpec, CompileError> {
+    compile_shape(&json::from_slice(document.as_bytes())?)
+}
+
+pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, CompileError> {
+    let attributes = shape.requires_attributes.as_deref().unwrap_or_default();
+    let required = attributes.iter().filter_map(|attribute| {
+        Some(RequiredAttribute { name: attribute.name.clone()?, value: attribute.value.clone() })
+    });
+    let constraints = shape.placement_constraints.as_deref().unwrap_or_default();
+    let compatibilities = shape.compatibilities.as_deref().unwrap_or_default();
+    Ok(TaskSpec {
+        cpu: size(shape.cpu.as_deref())?.map(CpuUnits),
+        memory: size(shape.memory.as_deref())?.map(MemoryMib),
+        network_mode: network_mode(shape),
+        containers: of(shape).iter().map(container).collect::<Result<_, _>>()?,
+        required_attributes: required.collect(),
+        constraints: constraints.iter().filter_map(|c| c.expression.clone()).collect(),
+        compatibilities: compatibilities.iter().filter_map(|c| LaunchType::parse(c.as_str())).collect(),
+        has_task_role: shape.task_role_arn.is_some(),
+    })
+}
+
+pub fn network_mode(shape: &shapes::TaskDefinition) -> NetworkMode {
+    match shape.network_mode.as_ref().map(|mode| mode.as_str()) {
+        Some("host") => NetworkMode::Host,
+        Some("awsvpc") => NetworkMode::Awsvpc,
+        Some("none") => NetworkMode::None,
+        // Unknown words are refused before this is asked.
+        _ => NetworkMode::Bridge,
+    }
+}
+
+pub fn mode_name(mode: NetworkMode) -> &'static str {
+    match mode {
+        NetworkMode::Bridge => "bridge",
+        NetworkMode::Host => "host",
+        NetworkMode::Awsvpc => "awsvpc",
+        NetworkMode::None => "none",
+    }
+}
+
+fn size(text: Option<&str>) -> Result<Option<u32>, CompileError> {
+    text.map(|text| text.parse().map_err(|_| CompileError::NotNormalised("a size is not a number")))
+        .transpose()
+}
+
+fn container(shape: &shapes::ContainerDefinition) -> Result<ContainerSpec, CompileError> {
+    let name = shape.name.as_deref().and_then(|name| ContainerName::parse(name).ok());
+    let positive = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+    Ok(ContainerSpec {
+        name: name.ok_or(CompileError::NotNormalised("a container has no valid name"))?,
+        image: shape.image.clone().unwrap_or_default(),
+        essential: shape.essential.unwrap_or(true),
+        cpu: positive(shape.cpu).unwrap_or(0),
+        memory: positive(shape.memory),
+        memory_reservation: positive(shape.memory_reservation),
+        ports: shape.port_mappings.iter().flatten().filter_map(port).collect(),
+        has_health_check: shape.health_check.as_ref().is_some_and(has_command),
+        gpus: gpus(shape),
+    })
+}
+
+/// `["NONE"]` switches an image's own check off.
+fn has_command(health: &shapes::HealthCheck) -> bool {
+    health.command.as_ref().and_then(|command| command.first()).is_some_and(|first| first != "NONE")
+}
+
+/// A single port; ranges reserve nothing and are left to the agent.
+fn port(mapping: &shapes::PortMapping) -> Option<PortMapping> {
+    let port = |number: Option<i32>| number.and_then(|n| u16::try_from(n).ok()).filter(|&n| n > 0).map(Port);
+    Some(PortMapping {
+        container_port: port(mapping.container_port)?,
+        host_port: port(mapping.host_port),
+        protocol: match mapping.protocol.as_ref().map(|protocol| protocol.as_str()) {
+            Some("udp") => Protocol::Udp,
+            _ => Protocol::Tcp,
+        },
+        name: mapping.name.clone(),
+    })
+}
+
+fn gpus(shape: &shapes::ContainerDefinition) -> u32 {
+    let requirements = shape.resource_requirements.iter().flatten();
+    requirements.filter(|r| word!(r.r#type) == "GPU").filter_map(|r| text(&r.value).parse::<u32>().ok()).sum()
+}

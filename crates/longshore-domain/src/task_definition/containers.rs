@@ -1,0 +1,287 @@
+//! Container definitions (ecs-task-definitions C3).
+
+use std::collections::BTreeSet;
+
+use longshore_base::{ContainerName, NameError};
+use longshore_shapes_ecs as shapes;
+
+use super::{CONTAINERS_MAX, Invalid, text, word};
+use crate::NetworkMode;
+
+/// Below this Docker refuses a memory limit (ecs-task-definitions C3).
+const MEMORY_MIB_MIN: i32 = 6;
+const IMAGE_CHARS_MAX: usize = 255;
+/// Defaults of a health check that names only its command; seconds, and a count.
+const HEALTH_INTERVAL: i32 = 30;
+const HEALTH_TIMEOUT: i32 = 5;
+const HEALTH_RETRIES: i32 = 3;
+/// Seconds that a container must have run before its restart policy starts it again.
+const RESTART_PERIOD: i32 = 300;
+const IGNORED_EXIT_CODES_MAX: usize = 50;
+
+pub fn of(shape: &shapes::TaskDefinition) -> &[shapes::ContainerDefinition] {
+    shape.container_definitions.as_deref().unwrap_or_default()
+}
+
+pub fn of_mut(shape: &mut shapes::TaskDefinition) -> &mut [shapes::ContainerDefinition] {
+    shape.container_definitions.as_deref_mut().unwrap_or_default()
+}
+
+pub fn named<'a>(shape: &'a shapes::TaskDefinition, name: &str) -> Option<&'a shapes::ContainerDefinition> {
+    of(shape).iter().find(|container| container.name.as_deref() == Some(name))
+}
+
+pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Result<(), Invalid> {
+    let count = of(shape).len();
+    if count == 0 {
+        return Err(Invalid::new("Container list cannot be empty."));
+    }
+    if count > CONTAINERS_MAX {
+        return Err(Invalid::new(format!("Container list cannot have more than {CONTAINERS_MAX} elements.")));
+    }
+    let task_memory = number(shape.memory.as_deref());
+    let task_cpu = number(shape.cpu.as_deref());
+    let has_execution_role = shape.execution_role_arn.is_some();
+    let mut names = BTreeSet::new();
+    for container in of_mut(shape) {
+        let name = check_name(container)?;
+        if !names.insert(name.clone()) {
+            return Err(Invalid::new("Container names must be unique within the task definition."));
+        }
+        fill_defaults(container);
+        check_sizes(container, &name, task_memory)?;
+        check_health(container, &name)?;
+        check_restart(container)?;
+        check_secrets(container, has_execution_role)?;
+        check_logging(container)?;
+        check_limits(container, &name)?;
+        check_network(container, mode)?;
+        check_gpus(container, &name)?;
+    }
+    if !of(shape).iter().any(|container| container.essential == Some(true)) {
+        return Err(Invalid::new("At least one container in the task definition must be essential."));
+    }
+    let cpu_sum: i64 = of(shape).iter().map(|container| i64::from(container.cpu.unwrap_or(0))).sum();
+    if let Some(task_cpu) = task_cpu
+        && cpu_sum > task_cpu
+    {
+        return Err(Invalid::new(format!(
+            "The 'cpu' setting of the containers adds up to {cpu_sum}, more than the {task_cpu} of the task."
+        )));
+    }
+    Ok(())
+}
+
+fn number(text: Option<&str>) -> Option<i64> {
+    text.and_then(|text| text.parse().ok())
+}
+
+fn check_name(container: &shapes::ContainerDefinition) -> Result<String, Invalid> {
+    let name = container.name.as_deref().unwrap_or_default();
+    ContainerName::parse(name).map_err(|error| {
+        Invalid::new(match error {
+            NameError::Empty => "Container.name should not be null or empty.",
+            NameError::TooLong => "Container.name should not be longer than 255 characters.",
+            NameError::InvalidCharacters => "Container.name contains invalid characters.",
+        })
+    })?;
+    let image = container.image.as_deref().unwrap_or_default();
+    if image.is_empty() {
+        return Err(Invalid::new("Container.image should not be null or empty."));
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:./#@".contains(&b);
+    if image.len() > IMAGE_CHARS_MAX || !image.bytes().all(allowed) {
+        return Err(Invalid::new("Container.image contains invalid characters."));
+    }
+    Ok(name.to_owned())
+}
+
+/// What responses always show (ecs-task-definitions C4).
+fn fill_defaults(container: &mut shapes::ContainerDefinition) {
+    container.cpu.get_or_insert(0);
+    container.essential.get_or_insert(true);
+    container.environment.get_or_insert_default();
+    container.mount_points.get_or_insert_default();
+    container.volumes_from.get_or_insert_default();
+    container.port_mappings.get_or_insert_default();
+    container.system_controls.get_or_insert_default();
+    if let Some(health) = &mut container.health_check {
+        health.interval.get_or_insert(HEALTH_INTERVAL);
+        health.timeout.get_or_insert(HEALTH_TIMEOUT);
+        health.retries.get_or_insert(HEALTH_RETRIES);
+    }
+    if let Some(policy) = &mut container.restart_policy {
+        policy.restart_attempt_period.get_or_insert(RESTART_PERIOD);
+    }
+}
+
+fn check_sizes(
+    container: &shapes::ContainerDefinition,
+    name: &str,
+    task_memory: Option<i64>,
+) -> Result<(), Invalid> {
+    let invalid = |text: String| Invalid::new(format!("Invalid setting for container '{name}'. {text}"));
+    if container.cpu.is_some_and(|cpu| cpu < 0) {
+        return Err(invalid("The value for cpu must not be negative.".into()));
+    }
+    for (what, value) in [("memory", container.memory), ("memoryReservation", container.memory_reservation)] {
+        if value.is_some_and(|mib| mib < MEMORY_MIB_MIN) {
+            return Err(invalid(format!("The value for {what} must be at least {MEMORY_MIB_MIN} MiB.")));
+        }
+        if let (Some(mib), Some(task)) = (value, task_memory)
+            && i64::from(mib) > task
+        {
+            return Err(invalid(format!("The '{what}' setting for container is greater than for the task.")));
+        }
+    }
+    match (container.memory, container.memory_reservation) {
+        (None, None) if task_memory.is_none() => {
+            Err(invalid("At least one of 'memory' or 'memoryReservation' must be specified.".into()))
+        }
+        (Some(hard), Some(soft)) if soft >= hard => {
+            Err(invalid("The value for memory must be greater than memoryReservation.".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_health(container: &shapes::ContainerDefinition, name: &str) -> Result<(), Invalid> {
+    let Some(health) = &container.health_check else { return Ok(()) };
+    let command = health.command.as_deref().unwrap_or_default();
+    let known = matches!(command.first().map(String::as_str), Some("CMD" | "CMD-SHELL" | "NONE"));
+    if !known || (command.len() == 1 && command[0] != "NONE") {
+        return Err(Invalid::new(format!(
+            "The health check command of container '{name}' must begin with CMD, CMD-SHELL or NONE."
+        )));
+    }
+    let bounds = [
+        ("interval", health.interval, 5, 300),
+        ("timeout", health.timeout, 2, 60),
+        ("retries", health.retries, 1, 10),
+        ("startPeriod", health.start_period, 0, 300),
+    ];
+    for (what, value, low, high) in bounds {
+        if value.is_some_and(|value| !(low..=high).contains(&value)) {
+            return Err(Invalid::new(format!(
+                "The health check {what} of container '{name}' must be between {low} and {high}."
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_restart(container: &shapes::ContainerDefinition) -> Result<(), Invalid> {
+    let Some(policy) = &container.restart_policy else { return Ok(()) };
+    if policy.restart_attempt_period.is_some_and(|seconds| !(60..=1800).contains(&seconds)) {
+        return Err(Invalid::new("restartAttemptPeriod must be between 60 and 1800 seconds."));
+    }
+    if policy.ignored_exit_codes.as_ref().is_some_and(|codes| codes.len() > IGNORED_EXIT_CODES_MAX) {
+        return Err(Invalid::new(format!(
+            "ignoredExitCodes cannot have more than {IGNORED_EXIT_CODES_MAX} elements."
+        )));
+    }
+    Ok(())
+}
+
+fn check_secrets(container: &shapes::ContainerDefinition, has_execution_role: bool) -> Result<(), Invalid> {
+    let secrets = container.secrets.as_deref().unwrap_or_default();
+    if !secrets.is_empty() && !has_execution_role {
+        return Err(Invalid::new(
+            "When you are specifying container secrets, you must also specify a value for 'executionRoleArn'.",
+        ));
+    }
+    let mut names: BTreeSet<&str> =
+        container.environment.iter().flatten().filter_map(|pair| pair.name.as_deref()).collect();
+    for secret in secrets {
+        if !names.insert(text(&secret.name)) {
+            return Err(Invalid::new(format!(
+                "The secret name must be unique and not shared with any new or existing environment variables set on \
+                 the container, such as '{}'.",
+                text(&secret.name)
+            )));
+        }
+    }
+    let files = container.environment_files.as_deref().unwrap_or_default();
+    if files.len() > 10 {
+        return Err(Invalid::new("environmentFiles cannot have more than 10 elements."));
+    }
+    if files.iter().any(|file| !text(&file.value).ends_with(".env")) {
+        return Err(Invalid::new("Environment files must have the extension .env."));
+    }
+    Ok(())
+}
+
+fn check_logging(container: &shapes::ContainerDefinition) -> Result<(), Invalid> {
+    let Some(log) = &container.log_configuration else { return Ok(()) };
+    let driver = word!(log.log_driver);
+    const DRIVERS: &[&str] =
+        &["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens"];
+    if !DRIVERS.contains(&driver) {
+        return Err(Invalid::new(format!("log driver should be one of [{}]", DRIVERS.join(","))));
+    }
+    let has = |option: &str| log.options.as_ref().is_some_and(|options| options.contains_key(option));
+    if driver == "awslogs" {
+        let missing: Vec<&str> =
+            ["awslogs-region", "awslogs-group"].into_iter().filter(|o| !has(o)).collect();
+        if !missing.is_empty() {
+            return Err(Invalid::new(format!("Log driver awslogs requires options: {}", missing.join(", "))));
+        }
+    }
+    Ok(())
+}
+
+fn check_limits(container: &shapes::ContainerDefinition, name: &str) -> Result<(), Invalid> {
+    for ulimit in container.ulimits.iter().flatten() {
+        if ulimit.soft_limit > ulimit.hard_limit {
+            return Err(Invalid::new(format!(
+                "The soft limit of ulimit {} of container '{name}' is greater than its hard limit.",
+                word!(ulimit.name)
+            )));
+        }
+    }
+    let swappiness = container.linux_parameters.as_ref().and_then(|linux| linux.swappiness);
+    if swappiness.is_some_and(|value| !(0..=100).contains(&value)) {
+        return Err(Invalid::new(format!("The swappiness of container '{name}' must be between 0 and 100.")));
+    }
+    for (what, seconds) in
+        [("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)]
+    {
+        if seconds.is_some_and(|seconds| seconds < 0) {
+            return Err(Invalid::new(format!("The {what} of container '{name}' must not be negative.")));
+        }
+    }
+    Ok(())
+}
+
+fn check_network(container: &shapes::ContainerDefinition, mode: NetworkMode) -> Result<(), Invalid> {
+    let links = container.links.as_ref().is_some_and(|links| !links.is_empty());
+    if links && mode != NetworkMode::Bridge {
+        let name = super::compile::mode_name(mode);
+        return Err(Invalid::new(format!("Links are not supported when networkMode={name}.")));
+    }
+    if mode == NetworkMode::Awsvpc {
+        let given = [
+            ("hostname", container.hostname.is_some()),
+            ("dnsServers", container.dns_servers.as_ref().is_some_and(|list| !list.is_empty())),
+            ("dnsSearchDomains", container.dns_search_domains.as_ref().is_some_and(|list| !list.is_empty())),
+        ];
+        if let Some((what, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Invalid::new(format!("{what} is not supported when networkMode=awsvpc.")));
+        }
+    }
+    Ok(())
+}
+
+fn check_gpus(container: &shapes::ContainerDefinition, name: &str) -> Result<(), Invalid> {
+    for requirement in container.resource_requirements.iter().flatten() {
+        let valid = match word!(requirement.r#type) {
+            "GPU" => text(&requirement.value).parse::<u32>().is_ok_and(|count| count > 0),
+            "InferenceAccelerator" => !text(&requirement.value).is_empty(),
+            _ => false,
+        };
+        if !valid {
+            return Err(Invalid::new(format!("A resource requirement of container '{name}' is invalid.")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! The stored forms: what survives a restart.
+//!
+//! Each record is written as a MessagePack array behind one version byte (see [`crate::codec`]).
+//! The layout is a promise: members are only ever appended, with `#[serde(default)]`, and the golden
+//! files under `tests/golden` hold one record of every kind and released version.
+//!
+//! Whatever can be computed from other records is not here: counters, remaining resources and views
+//! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
+//! load balancers, ...) are kept as the JSON of their shape, so that this file need not follow the model.
+
+use std::sync::Arc;
+
+use longshore_base::{
+    ArnFormat, ClusterName, ContainerId, ContainerName, DeploymentId, Family, InstanceId, Port, Protocol,
+    ServiceDeploymentId, ServiceName, TaskId, Timestamp,
+};
+use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
+use longshore_domain::tags::Tags;
+use longshore_domain::{
+    ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
+    SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
+};
+use serde::{Deserialize, Serialize};
+
+/// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.
+pub type Document = Arc<str>;
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub status: ClusterStatus,
+    pub created_at: Timestamp,
+    /// When it became INACTIVE; it stays describable for a while after.
+    pub deleted_at: Option<Timestamp>,
+    /// The value of the setting `containerInsights`.
+    pub container_insights: Arc<str>,
+    /// `ClusterConfiguration`.
+    pub configuration: Option<Document>,
+    /// The namespace of `serviceConnectDefaults`.
+    pub service_connect_namespace: Option<Arc<str>>,
+    /// Names of the attached capacity providers.
+    pub capacity_providers: Vec<Arc<str>>,
+    pub default_strategy: Vec<StrategyItem>,
+    pub tags: Tags,
+}
+
+/// One item of a capacity provider strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrategyItem {
+    pub provider: Arc<str>,
+    pub base: u32,
+    pub weight: u32,
+}
+
+/// A container instance. Whether its agent is connected is not stored: after a restart nobody is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Instance {
+    pub id: InstanceId,
+    pub arn_format: ArnFormat,
+    pub status: InstanceStatus,
+    pub registered_at: Timestamp,
+    /// When it became INACTIVE.
+    pub deregistered_at: Option<Timestamp>,
+    pub ec2_instance_id: Arc<str>,
+    pub capacity_provider: Option<Arc<str>>,
+    pub launch_type: LaunchType,
+    pub cpu: u32,
+    pub memory: u32,
+    /// Ports that the agent reserved, not those of tasks.
+    pub reserved_tcp: Vec<Port>,
+    pub reserved_udp: Vec<Port>,
+    pub gpus: Vec<Arc<str>>,
+    /// Attributes that the agent sent or the server added (`ecs.availability-zone`).
+    pub agent_attributes: Vec<Attribute>,
+    /// Attributes put by a user; they survive a re-registration.
+    pub user_attributes: Vec<Attribute>,
+    pub agent_version: Option<Arc<str>>,
+    pub agent_hash: Option<Arc<str>>,
+    pub docker_version: Option<Arc<str>>,
+    /// Rises with every change of the record.
+    pub version: u32,
+    /// Rises with every connection. The numbers of a connection's messages start at
+    /// `link_epoch << 32`, so that they rise over restarts of both sides (agent-protocol G20, 5).
+    pub link_epoch: u32,
+    pub tags: Tags,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attribute {
+    pub name: Arc<str>,
+    pub value: Option<Arc<str>>,
+}
+
+/// The highest revision of a family, kept only once revisions have been removed: numbers are never
+/// given out twice (ecs-task-definitions C1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyCounter {
+    pub family: Family,
+    pub last_revision: u32,
+}
+
+/// A task definition revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskDefinition {
+    pub family: Family,
+    pub revision: u32,
+    pub status: TaskDefinitionStatus,
+    pub registered_at: Timestamp,
+    pub registered_by: Arc<str>,
+    pub deregistered_at: Option<Timestamp>,
+    pub delete_requested_at: Option<Timestamp>,
+    /// The normalised `TaskDefinition`, without the members above.
+    pub document: Document,
+    pub tags: Tags,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub id: TaskId,
+    pub arn_format: ArnFormat,
+    pub family: Family,
+    pub revision: u32,
+    /// `family:F`, `service:S` or the caller's own.
+    pub group: Arc<str>,
+    pub started_by: Option<Arc<str>>,
+    pub service: Option<ServiceMembership>,
+    pub launch_type: LaunchType,
+    pub capacity_provider: Option<Arc<str>>,
+    pub instance: Option<InstanceId>,
+    pub zone: Option<Arc<str>>,
+    pub last_status: TaskStatus,
+    pub desired_status: DesiredStatus,
+    pub version: u32,
+    pub created_at: Timestamp,
+    pub connectivity_at: Option<Timestamp>,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub stopping_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub stop_code: Option<StopCode>,
+    pub stopped_reason: Option<Arc<str>>,
+    pub health: HealthStatus,
+    pub containers: Vec<Container>,
+    pub needs: Needs,
+    /// `TaskOverride`, if the call had any.
+    pub overrides: Option<Document>,
+    /// `NetworkConfiguration`, for awsvpc.
+    pub network: Option<Document>,
+    pub enable_execute_command: bool,
+    pub protected_until: Option<Timestamp>,
+    pub platform_version: Option<Arc<str>>,
+    pub tags: Tags,
+}
+
+/// Which service a task belongs to, and by which of its deployments it was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceMembership {
+    pub name: ServiceName,
+    pub deployment: DeploymentId,
+}
+
+/// A container of a task, as its agent reported it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    pub id: ContainerId,
+    pub name: ContainerName,
+    pub last_status: ContainerStatus,
+    pub exit_code: Option<i32>,
+    pub reason: Option<Arc<str>>,
+    pub runtime_id: Option<Arc<str>>,
+    pub image_digest: Option<Arc<str>>,
+    pub health: HealthStatus,
+    pub bindings: Vec<NetworkBinding>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkBinding {
+    pub bind_ip: Arc<str>,
+    pub container_port: Option<Port>,
+    pub host_port: Option<Port>,
+    pub container_port_range: Option<Arc<str>>,
+    pub host_port_range: Option<Arc<str>>,
+    pub protocol: Protocol,
+}
+
+/// A service: what its user asked for, and where its deployments stand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    pub name: ServiceName,
+    pub arn_format: ArnFormat,
+    pub status: ServiceStatus,
+    pub created_at: Timestamp,
+    pub created_by: Arc<str>,
+    /// When it became INACTIVE.
+    pub deleted_at: Option<Timestamp>,
+    pub client_token: Option<Arc<str>>,
+    /// A digest of the parameters of the create call, to tell a repetition from a conflict.
+    pub fingerprint: u64,
+    pub scheduling: SchedulingStrategy,
+    pub controller: DeploymentController,
+    pub desired_count: u32,
+    /// The revision that an update asked for last; absent with the EXTERNAL controller.
+    pub task_definition: Option<(Family, u32)>,
+    pub minimum_healthy_percent: u32,
+    pub maximum_percent: u32,
+    pub circuit_breaker: bool,
+    pub circuit_breaker_rollback: bool,
+    /// `DeploymentConfiguration` as given, for what the members above do not cover.
+    pub deployment_configuration: Option<Document>,
+    pub capacity: Capacity,
+    pub platform_version: Option<Arc<str>>,
+    pub placement_constraints: Vec<PlacementItem>,
+    pub placement_strategy: Vec<PlacementItem>,
+    /// `NetworkConfiguration`.
+    pub network: Option<Document>,
+    /// Lists of `LoadBalancer`, `ServiceRegistry` and `ServiceVolumeConfiguration`.
+    pub load_balancers: Option<Document>,
+    pub service_registries: Option<Document>,
+    pub volume_configurations: Option<Document>,
+    /// `ServiceConnectConfiguration`.
+    pub service_connect: Option<Document>,
+    pub health_check_grace_secs: Option<u32>,
+    pub role: Option<Arc<str>>,
+    pub propagate_tags: PropagateTags,
+    pub managed_tags: bool,
+    pub enable_execute_command: bool,
+    pub zone_rebalancing: bool,
+    pub tags: Tags,
+    /// Newest first; the first is the PRIMARY one.
+    pub deployments: Vec<Deployment>,
+    pub memory: PlannerMemory,
+    /// The number of events so far: the next one's place in the ring.
+    pub events_total: u64,
+}
+
+/// Where tasks run: by launch type, or by capacity providers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Capacity {
+    LaunchType(LaunchType),
+    Strategy(Vec<StrategyItem>),
+}
+
+/// A placement constraint (`type`, `expression`) or strategy (`type`, `field`), as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementItem {
+    pub kind: Arc<str>,
+    pub value: Option<Arc<str>>,
+}
+
+/// A deployment of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub primary: bool,
+    pub task_definition: (Family, u32),
+    pub desired_count: u32,
+    pub failed_tasks: u32,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub rollout_state: RolloutState,
+    pub rollout_reason: Arc<str>,
+    /// True once one of its tasks was RUNNING (stage 2 of the circuit breaker).
+    pub had_running_task: bool,
+    /// The deployment that failed and that this one undoes.
+    pub rolls_back: Option<DeploymentId>,
+    /// The service deployment (`ListServiceDeployments`) that this one carries out.
+    pub service_deployment: ServiceDeploymentId,
+    pub capacity: Capacity,
+    pub platform_version: Option<Arc<str>>,
+    pub network: Option<Document>,
+    /// Set by StopServiceDeployment.
+    pub stop_request: Option<StopRequest>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopRequest {
+    Abort,
+    Rollback,
+}
+
+/// What the planner remembers of a service from one look to the next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlannerMemory {
+    /// Tasks in a row that stopped without having been RUNNING.
+    pub failures_in_a_row: u32,
+    /// Nothing is started before this.
+    pub next_attempt_at: Option<Timestamp>,
+    /// The last message of each kind of event, and when it was told.
+    pub told: Vec<(Arc<str>, Arc<str>, Timestamp)>,
+    pub steady: bool,
+    /// Why the last placement was refused, in ECS's words.
+    pub last_refusal: Option<Arc<str>>,
+    pub last_refusal_at: Option<Timestamp>,
+}
+
+/// An event of a service. A ring of [`crate::tables::EVENTS_KEPT`] records holds the newest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceEvent {
+    pub id: Arc<str>,
+    pub at: Timestamp,
+    pub message: Arc<str>,
+    /// Counts the service's events from zero.
+    pub number: u64,
+}
+
+/// A service deployment, as ListServiceDeployments keeps it (ecs-services E6).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceDeployment {
+    pub id: ServiceDeploymentId,
+    pub service: ServiceName,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub updated_at: Timestamp,
+    /// Revisions that were running when it began, with their requested counts.
+    pub sources: Vec<(DeploymentId, u32)>,
+    pub target: DeploymentId,
+    pub status: Arc<str>,
+    pub status_reason: Option<Arc<str>>,
+    pub failure_count: u32,
+    /// When a rollback began, why, and to which revision.
+    pub rollback: Option<(Timestamp, Arc<str>, DeploymentId)>,
+    /// `DeploymentConfiguration` in force when it began.
+    pub configuration: Document,
+}
+
+/// An immutable snapshot of what a deployment runs (`DescribeServiceRevisions`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRevision {
+    pub id: DeploymentId,
+    pub service: ServiceName,
+    pub created_at: Timestamp,
+    pub task_definition: (Family, u32),
+    pub capacity: Capacity,
+    pub platform_version: Option<Arc<str>>,
+    pub network: Option<Document>,
+    pub load_balancers: Option<Document>,
+    pub service_registries: Option<Document>,
+    pub service_connect: Option<Document>,
+    /// Container name, image and digest, as the first task resolved them.
+    pub images: Vec<(ContainerName, Arc<str>, Option<Arc<str>>)>,
+}
+
+/// A capacity provider made by a user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CapacityProvider {
+    pub name: Arc<str>,
+    pub status: Arc<str>,
+    pub update_status: Option<Arc<str>>,
+    pub created_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+    /// `AutoScalingGroupProvider`, defaults filled in.
+    pub auto_scaling_group: Option<Document>,
+    pub tags: Tags,
+}
+
+/// An account setting that somebody stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSetting {
+    pub principal: Arc<str>,
+    pub name: Arc<str>,
+    pub value: Arc<str>,
+}
+
+/// A RunTask call's `clientToken`, and what the call did (ecs-behaviour A7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    pub token: Arc<str>,
+    pub fingerprint: u64,
+    pub created_at: Timestamp,
+    pub tasks: Vec<TaskId>,
+}

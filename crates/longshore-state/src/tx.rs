@@ -1,0 +1,195 @@
+//! Transactions: how the state changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use longshore_base::{Ids, Scope, ServiceName, TaskId, Timestamp};
+use longshore_store::Op;
+
+use crate::codec::Value;
+use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
+use crate::record;
+use crate::tables::{EVENTS_KEPT, ServiceEntry, State};
+
+/// Something that a controller or a connection should look at again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hint {
+    /// The service's wishes or its tasks changed, or capacity appeared that it waits for.
+    Service(ServiceKey),
+    /// What the instance should run changed.
+    Instance(InstanceKey),
+    /// Something may have become free of references: a definition that waits for its deletion.
+    Definitions(Scope),
+}
+
+/// The keys to look at again, each once.
+pub type Hints = BTreeSet<Hint>;
+
+/// What a transaction leaves for the store. Encoding is left to the committer, off the writer's path.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub changes: Vec<(Key, Option<Value>)>,
+    pub hints: Hints,
+}
+
+impl Batch {
+    /// The changes as operations of the store.
+    pub fn ops(&self) -> Vec<Op> {
+        self.changes
+            .iter()
+            .map(|(key, value)| match value {
+                Some(value) => Op::put(key.encode(), value.encode()),
+                None => Op::delete(key.encode()),
+            })
+            .collect()
+    }
+}
+
+/// One transaction: reads and changes the state, and collects what has to be stored.
+///
+/// Time and ids were drawn before it began, so that a replay decides the same.
+pub struct Tx<'a> {
+    state: &'a mut State,
+    pub now: Timestamp,
+    pub ids: Ids,
+    changes: BTreeMap<Key, Option<Value>>,
+    before: BTreeMap<Key, Option<Value>>,
+    hints: Hints,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(state: &'a mut State, now: Timestamp, ids: Ids) -> Self {
+        Self { state, now, ids, changes: BTreeMap::new(), before: BTreeMap::new(), hints: Hints::new() }
+    }
+
+    pub fn state(&self) -> &State {
+        self.state
+    }
+
+    /// How many records the transaction changes so far. A commit takes at most
+    /// [`longshore_store::COMMIT_OPS_MAX`]; long work is cut into several transactions.
+    pub fn changed(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Asks for another look, beyond those that follow from the changes themselves.
+    pub fn hint(&mut self, hint: Hint) {
+        self.hints.insert(hint);
+    }
+
+    pub fn put(&mut self, key: Key, value: Value) {
+        self.change(key, Some(value));
+    }
+
+    pub fn delete(&mut self, key: Key) {
+        self.change(key, None);
+    }
+
+    fn change(&mut self, key: Key, value: Option<Value>) {
+        let previous = self.state.apply(&key, value.clone(), &mut self.hints);
+        self.before.entry(key.clone()).or_insert(previous);
+        self.changes.insert(key, value);
+    }
+
+    pub fn put_cluster(&mut self, scope: &Scope, cluster: record::Cluster) {
+        let at = ClusterKey::new(scope.clone(), cluster.name.clone());
+        self.put(Key::Cluster(at), Value::Cluster(Arc::new(cluster)));
+    }
+
+    /// Stores the instance with its version raised by one.
+    pub fn put_instance(&mut self, at: &ClusterKey, mut instance: record::Instance) {
+        instance.version += 1;
+        self.put(Key::Instance(at.clone(), instance.id), Value::Instance(Arc::new(instance)));
+    }
+
+    /// Stores the task with its version raised by one.
+    pub fn put_task(&mut self, at: &ClusterKey, mut task: record::Task) {
+        task.version += 1;
+        self.put(Key::Task(at.clone(), task.id), Value::Task(Arc::new(task)));
+    }
+
+    pub fn delete_task(&mut self, at: &ClusterKey, task: TaskId) {
+        self.delete(Key::Task(at.clone(), task));
+    }
+
+    pub fn put_service(&mut self, at: &ClusterKey, service: record::Service) {
+        self.put(Key::Service(at.clone(), service.name.clone()), Value::Service(Arc::new(service)));
+    }
+
+    /// Removes a service with its events, deployments and revisions. At most
+    /// `limit` records go at a time; false: call again in another transaction.
+    pub fn remove_service(&mut self, at: &ClusterKey, name: &ServiceName, limit: usize) -> bool {
+        let Some(entry) = self.state.cluster(at).and_then(|c| c.service_entry(name)) else { return true };
+        let mut keys: Vec<Key> = Vec::new();
+        keys.extend(entry.events().iter().map(|e| Key::ServiceEvent(at.clone(), name.clone(), slot(e.number))));
+        keys.extend(entry.deployments().keys().map(|&id| Key::ServiceDeployment(at.clone(), name.clone(), id)));
+        keys.extend(entry.revisions().keys().map(|&id| Key::ServiceRevision(at.clone(), name.clone(), id)));
+        keys.push(Key::Service(at.clone(), name.clone()));
+        let whole = keys.len() <= limit;
+        for key in keys.into_iter().take(limit) {
+            self.delete(key);
+        }
+        whole
+    }
+
+    /// Appends an event to the service's ring, and counts it in the service. The service must
+    /// be stored afterwards by the caller.
+    pub fn push_event(&mut self, at: &ClusterKey, service: &mut record::Service, message: &str) {
+        let event = record::ServiceEvent {
+            id: self.ids.uuid().into(),
+            at: self.now,
+            message: message.into(),
+            number: service.events_total,
+        };
+        service.events_total += 1;
+        let key = Key::ServiceEvent(at.clone(), service.name.clone(), slot(event.number));
+        self.put(key, Value::ServiceEvent(Arc::new(event)));
+    }
+
+    pub fn put_service_deployment(&mut self, at: &ClusterKey, deployment: record::ServiceDeployment) {
+        let key = Key::ServiceDeployment(at.clone(), deployment.service.clone(), deployment.id);
+        self.put(key, Value::ServiceDeployment(Arc::new(deployment)));
+    }
+
+    pub fn put_service_revision(&mut self, at: &ClusterKey, revision: record::ServiceRevision) {
+        let key = Key::ServiceRevision(at.clone(), revision.service.clone(), revision.id);
+        self.put(key, Value::ServiceRevision(Arc::new(revision)));
+    }
+
+    pub fn put_definition(&mut self, scope: &Scope, definition: record::TaskDefinition) {
+        let key = Key::TaskDefinition(scope.clone(), definition.family.clone(), definition.revision);
+        self.put(key, Value::TaskDefinition(Arc::new(definition)));
+    }
+
+    /// The agent's connection came or went. Not stored: after a restart nobody is connected.
+    pub fn set_connected(&mut self, at: &InstanceKey, connected: bool) {
+        let now = self.now;
+        self.state.set_connected(at, connected, now, &mut self.hints);
+    }
+
+    /// Tasks of the service that stopped since this was last asked.
+    pub fn take_newly_stopped(&mut self, at: &ServiceKey) -> Vec<TaskId> {
+        self.state.take_newly_stopped(at)
+    }
+
+    /// The entry of a service, if it has a record.
+    pub fn service(&self, at: &ServiceKey) -> Option<&ServiceEntry> {
+        self.state.cluster(&at.cluster)?.service(&at.service)
+    }
+
+    pub(crate) fn commit(self) -> Batch {
+        Batch { changes: self.changes.into_iter().collect(), hints: self.hints }
+    }
+
+    pub(crate) fn roll_back(self) {
+        let mut ignored = Hints::new();
+        for (key, previous) in self.before.into_iter().rev() {
+            self.state.apply(&key, previous, &mut ignored);
+        }
+    }
+}
+
+/// The place of event `number` in the ring.
+fn slot(number: u64) -> u8 {
+    u8::try_from(number % EVENTS_KEPT as u64).expect("the ring is shorter than 256")
+}
