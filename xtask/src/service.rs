@@ -144,10 +144,10 @@ impl Service {
             if name == to {
                 return true;
             }
-            if let Kind::Structure { members, .. } = &self.shape(name).kind {
-                if seen.insert(name) {
-                    open.extend(members.values().map(|member| member.target.shape.as_str()));
-                }
+            if let Kind::Structure { members, .. } = &self.shape(name).kind
+                && seen.insert(name)
+            {
+                open.extend(members.values().map(|member| member.target.shape.as_str()));
             }
         }
         false

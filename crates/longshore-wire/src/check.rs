@@ -211,11 +211,11 @@ impl ShapeWriter for Checker {
     }
 
     fn member(&mut self, member: &'static MemberSchema) {
-        if let Some(Frame::Structure { schema, present, current }) = self.frames.last_mut() {
-            if let Some(position) = schema.members.iter().position(|other| std::ptr::eq(other, member)) {
-                present[position] = true;
-                *current = position;
-            }
+        if let Some(Frame::Structure { schema, present, current }) = self.frames.last_mut()
+            && let Some(position) = schema.position(member.name)
+        {
+            present[position] = true;
+            *current = position;
         }
         self.next = Some(Expected { member, target: member.target });
     }
@@ -236,9 +236,9 @@ impl ShapeWriter for Checker {
         if let Some(expected) = expected {
             self.length(expected, len);
         }
-        let of = expected.and_then(|Expected { member, target }| match &target.kind {
-            Kind::List(collection) => Some(Expected { member, target: collection.element }),
-            _ => None,
+        let of = expected.and_then(|Expected { member, target }| {
+            let Kind::List(collection) = &target.kind else { return None };
+            Some(Expected { member, target: collection.element })
         });
         self.frames.push(Frame::List { of, index: 0 });
     }
@@ -252,9 +252,9 @@ impl ShapeWriter for Checker {
         if let Some(expected) = expected {
             self.length(expected, len);
         }
-        let of = expected.and_then(|Expected { member, target }| match &target.kind {
-            Kind::Map { value, .. } => Some(Expected { member, target: value }),
-            _ => None,
+        let of = expected.and_then(|Expected { member, target }| {
+            let Kind::Map { value, .. } = &target.kind else { return None };
+            Some(Expected { member, target: value })
         });
         self.frames.push(Frame::Map { of, key: String::new() });
     }
@@ -284,10 +284,10 @@ impl ShapeWriter for Checker {
         if expected.target.min.is_some() || expected.target.max.is_some() {
             self.length(expected, value.chars().count());
         }
-        if let Some(pattern) = expected.target.pattern {
-            if !crate::pattern::allows(pattern, value) {
-                self.report(expected, Rule::Pattern(pattern));
-            }
+        if let Some(pattern) = expected.target.pattern
+            && !crate::pattern::allows(pattern, value)
+        {
+            self.report(expected, Rule::Pattern(pattern));
         }
     }
 

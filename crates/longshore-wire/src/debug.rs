@@ -45,10 +45,10 @@ impl DebugWriter<'_, '_> {
     }
 
     fn separate(&mut self) {
-        if let Some(filled) = self.open.last_mut() {
-            if std::mem::replace(filled, true) {
-                self.text(format_args!(", "));
-            }
+        if let Some(filled) = self.open.last_mut()
+            && std::mem::replace(filled, true)
+        {
+            self.text(format_args!(", "));
         }
     }
 

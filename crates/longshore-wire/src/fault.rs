@@ -45,6 +45,7 @@ macro_rules! error_shape {
             const HTTP_STATUS: u16 = $status;
             const SERVER_FAULT: bool = $fault;
 
+            #[allow(clippy::needless_update, reason = "most errors have no other member, some do")]
             fn new(message: impl Into<String>) -> Self {
                 Self { $message: Some(message.into()), ..Self::default() }
             }

@@ -38,7 +38,7 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
     }
     let offset_minutes = match bytes.get(next..)? {
         [b'Z' | b'z'] => 0,
-        [sign @ (b'+' | b'-'), rest @ ..] if matches!(rest, [_, _, b':', _, _]) => {
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
             let (hours, minutes) = (digits(next + 1, next + 3)?, digits(next + 4, next + 6)?);
             if hours > 23 || minutes > 59 {
                 return None;

@@ -76,7 +76,7 @@ fn structure(
             rust = format!("Box<{rust}>");
         }
         text.push_str(&format!("pub {field}: Option<{rust}>,\n"));
-        positions.push_str(&format!("{position} => {field},\n"));
+        positions.push_str(&format!("    {position} => {field},\n"));
     }
     text.push_str("}\n\n");
     text.push_str(&format!(

@@ -17,7 +17,7 @@ pub struct AccessDeniedException {
 }
 
 impl_structure!(AccessDeniedException, schema::ACCESS_DENIED_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -35,7 +35,7 @@ pub struct AttributeLimitExceededException {
 }
 
 impl_structure!(AttributeLimitExceededException, schema::ATTRIBUTE_LIMIT_EXCEEDED_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -53,7 +53,7 @@ pub struct BlockedException {
 }
 
 impl_structure!(BlockedException, schema::BLOCKED_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -71,7 +71,7 @@ pub struct ClientException {
 }
 
 impl_structure!(ClientException, schema::CLIENT_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -89,7 +89,7 @@ pub struct ClusterContainsCapacityProviderException {
 }
 
 impl_structure!(ClusterContainsCapacityProviderException, schema::CLUSTER_CONTAINS_CAPACITY_PROVIDER_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -107,7 +107,7 @@ pub struct ClusterContainsContainerInstancesException {
 }
 
 impl_structure!(ClusterContainsContainerInstancesException, schema::CLUSTER_CONTAINS_CONTAINER_INSTANCES_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -125,7 +125,7 @@ pub struct ClusterContainsServicesException {
 }
 
 impl_structure!(ClusterContainsServicesException, schema::CLUSTER_CONTAINS_SERVICES_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -143,7 +143,7 @@ pub struct ClusterContainsTasksException {
 }
 
 impl_structure!(ClusterContainsTasksException, schema::CLUSTER_CONTAINS_TASKS_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -161,7 +161,7 @@ pub struct ClusterNotFoundException {
 }
 
 impl_structure!(ClusterNotFoundException, schema::CLUSTER_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -180,8 +180,8 @@ pub struct ConflictException {
 }
 
 impl_structure!(ConflictException, schema::CONFLICT_EXCEPTION, {
-0 => message,
-1 => resource_ids,
+    0 => message,
+    1 => resource_ids,
 });
 
 error_shape!(
@@ -199,7 +199,7 @@ pub struct DaemonNotActiveException {
 }
 
 impl_structure!(DaemonNotActiveException, schema::DAEMON_NOT_ACTIVE_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -217,7 +217,7 @@ pub struct DaemonNotFoundException {
 }
 
 impl_structure!(DaemonNotFoundException, schema::DAEMON_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -235,7 +235,7 @@ pub struct InvalidParameterException {
 }
 
 impl_structure!(InvalidParameterException, schema::INVALID_PARAMETER_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -253,7 +253,7 @@ pub struct LimitExceededException {
 }
 
 impl_structure!(LimitExceededException, schema::LIMIT_EXCEEDED_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -271,7 +271,7 @@ pub struct MissingVersionException {
 }
 
 impl_structure!(MissingVersionException, schema::MISSING_VERSION_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -289,7 +289,7 @@ pub struct NamespaceNotFoundException {
 }
 
 impl_structure!(NamespaceNotFoundException, schema::NAMESPACE_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -307,7 +307,7 @@ pub struct NoUpdateAvailableException {
 }
 
 impl_structure!(NoUpdateAvailableException, schema::NO_UPDATE_AVAILABLE_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -325,7 +325,7 @@ pub struct PlatformTaskDefinitionIncompatibilityException {
 }
 
 impl_structure!(PlatformTaskDefinitionIncompatibilityException, schema::PLATFORM_TASK_DEFINITION_INCOMPATIBILITY_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -343,7 +343,7 @@ pub struct PlatformUnknownException {
 }
 
 impl_structure!(PlatformUnknownException, schema::PLATFORM_UNKNOWN_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -361,7 +361,7 @@ pub struct ResourceInUseException {
 }
 
 impl_structure!(ResourceInUseException, schema::RESOURCE_IN_USE_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -379,7 +379,7 @@ pub struct ResourceNotFoundException {
 }
 
 impl_structure!(ResourceNotFoundException, schema::RESOURCE_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -397,7 +397,7 @@ pub struct ServerException {
 }
 
 impl_structure!(ServerException, schema::SERVER_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(ServerException, code = "ServerException", status = 500, server_fault = true, message = message);
@@ -409,7 +409,7 @@ pub struct ServiceDeploymentNotFoundException {
 }
 
 impl_structure!(ServiceDeploymentNotFoundException, schema::SERVICE_DEPLOYMENT_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -427,7 +427,7 @@ pub struct ServiceNotActiveException {
 }
 
 impl_structure!(ServiceNotActiveException, schema::SERVICE_NOT_ACTIVE_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -445,7 +445,7 @@ pub struct ServiceNotFoundException {
 }
 
 impl_structure!(ServiceNotFoundException, schema::SERVICE_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -463,7 +463,7 @@ pub struct TargetNotConnectedException {
 }
 
 impl_structure!(TargetNotConnectedException, schema::TARGET_NOT_CONNECTED_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -481,7 +481,7 @@ pub struct TargetNotFoundException {
 }
 
 impl_structure!(TargetNotFoundException, schema::TARGET_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -499,7 +499,7 @@ pub struct TaskSetNotFoundException {
 }
 
 impl_structure!(TaskSetNotFoundException, schema::TASK_SET_NOT_FOUND_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -517,7 +517,7 @@ pub struct UnsupportedFeatureException {
 }
 
 impl_structure!(UnsupportedFeatureException, schema::UNSUPPORTED_FEATURE_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(
@@ -535,7 +535,7 @@ pub struct UpdateInProgressException {
 }
 
 impl_structure!(UpdateInProgressException, schema::UPDATE_IN_PROGRESS_EXCEPTION, {
-0 => message,
+    0 => message,
 });
 
 error_shape!(

@@ -21,9 +21,9 @@ pub struct ContinueServiceDeploymentRequest {
 }
 
 impl_structure!(ContinueServiceDeploymentRequest, schema::CONTINUE_SERVICE_DEPLOYMENT_REQUEST, {
-0 => action,
-1 => hook_id,
-2 => service_deployment_arn,
+    0 => action,
+    1 => hook_id,
+    2 => service_deployment_arn,
 });
 
 /// Input of [`CreateCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCapacityProvider.html).
@@ -38,11 +38,11 @@ pub struct CreateCapacityProviderRequest {
 }
 
 impl_structure!(CreateCapacityProviderRequest, schema::CREATE_CAPACITY_PROVIDER_REQUEST, {
-0 => auto_scaling_group_provider,
-1 => cluster,
-2 => managed_instances_provider,
-3 => name,
-4 => tags,
+    0 => auto_scaling_group_provider,
+    1 => cluster,
+    2 => managed_instances_provider,
+    3 => name,
+    4 => tags,
 });
 
 /// Input of [`CreateCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html).
@@ -58,13 +58,13 @@ pub struct CreateClusterRequest {
 }
 
 impl_structure!(CreateClusterRequest, schema::CREATE_CLUSTER_REQUEST, {
-0 => capacity_providers,
-1 => cluster_name,
-2 => configuration,
-3 => default_capacity_provider_strategy,
-4 => service_connect_defaults,
-5 => settings,
-6 => tags,
+    0 => capacity_providers,
+    1 => cluster_name,
+    2 => configuration,
+    3 => default_capacity_provider_strategy,
+    4 => service_connect_defaults,
+    5 => settings,
+    6 => tags,
 });
 
 /// Input of [`CreateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateDaemon.html).
@@ -86,16 +86,16 @@ pub struct CreateDaemonRequest {
 }
 
 impl_structure!(CreateDaemonRequest, schema::CREATE_DAEMON_REQUEST, {
-0 => capacity_provider_arns,
-1 => client_token,
-2 => cluster_arn,
-3 => daemon_name,
-4 => daemon_task_definition_arn,
-5 => deployment_configuration,
-6 => enable_ecs_managed_tags,
-7 => enable_execute_command,
-8 => propagate_tags,
-9 => tags,
+    0 => capacity_provider_arns,
+    1 => client_token,
+    2 => cluster_arn,
+    3 => daemon_name,
+    4 => daemon_task_definition_arn,
+    5 => deployment_configuration,
+    6 => enable_ecs_managed_tags,
+    7 => enable_execute_command,
+    8 => propagate_tags,
+    9 => tags,
 });
 
 /// Input of [`CreateExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateExpressGatewayService.html).
@@ -119,18 +119,18 @@ pub struct CreateExpressGatewayServiceRequest {
 }
 
 impl_structure!(CreateExpressGatewayServiceRequest, schema::CREATE_EXPRESS_GATEWAY_SERVICE_REQUEST, {
-0 => cluster,
-1 => cpu,
-2 => execution_role_arn,
-3 => health_check_path,
-4 => infrastructure_role_arn,
-5 => memory,
-6 => network_configuration,
-7 => primary_container,
-8 => scaling_target,
-9 => service_name,
-10 => tags,
-11 => task_role_arn,
+    0 => cluster,
+    1 => cpu,
+    2 => execution_role_arn,
+    3 => health_check_path,
+    4 => infrastructure_role_arn,
+    5 => memory,
+    6 => network_configuration,
+    7 => primary_container,
+    8 => scaling_target,
+    9 => service_name,
+    10 => tags,
+    11 => task_role_arn,
 });
 
 /// Input of [`CreateService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
@@ -166,32 +166,32 @@ pub struct CreateServiceRequest {
 }
 
 impl_structure!(CreateServiceRequest, schema::CREATE_SERVICE_REQUEST, {
-0 => availability_zone_rebalancing,
-1 => capacity_provider_strategy,
-2 => client_token,
-3 => cluster,
-4 => deployment_configuration,
-5 => deployment_controller,
-6 => desired_count,
-7 => enable_ecs_managed_tags,
-8 => enable_execute_command,
-9 => health_check_grace_period_seconds,
-10 => launch_type,
-11 => load_balancers,
-12 => network_configuration,
-13 => placement_constraints,
-14 => placement_strategy,
-15 => platform_version,
-16 => propagate_tags,
-17 => role,
-18 => scheduling_strategy,
-19 => service_connect_configuration,
-20 => service_name,
-21 => service_registries,
-22 => tags,
-23 => task_definition,
-24 => volume_configurations,
-25 => vpc_lattice_configurations,
+    0 => availability_zone_rebalancing,
+    1 => capacity_provider_strategy,
+    2 => client_token,
+    3 => cluster,
+    4 => deployment_configuration,
+    5 => deployment_controller,
+    6 => desired_count,
+    7 => enable_ecs_managed_tags,
+    8 => enable_execute_command,
+    9 => health_check_grace_period_seconds,
+    10 => launch_type,
+    11 => load_balancers,
+    12 => network_configuration,
+    13 => placement_constraints,
+    14 => placement_strategy,
+    15 => platform_version,
+    16 => propagate_tags,
+    17 => role,
+    18 => scheduling_strategy,
+    19 => service_connect_configuration,
+    20 => service_name,
+    21 => service_registries,
+    22 => tags,
+    23 => task_definition,
+    24 => volume_configurations,
+    25 => vpc_lattice_configurations,
 });
 
 /// Input of [`CreateTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateTaskSet.html).
@@ -216,17 +216,17 @@ pub struct CreateTaskSetRequest {
 }
 
 impl_structure!(CreateTaskSetRequest, schema::CREATE_TASK_SET_REQUEST, {
-0 => capacity_provider_strategy,
-1 => client_token,
-2 => cluster,
-3 => external_id,
-4 => launch_type,
-5 => load_balancers,
-6 => network_configuration,
-7 => platform_version,
-8 => scale,
-9 => service,
-10 => service_registries,
-11 => tags,
-12 => task_definition,
+    0 => capacity_provider_strategy,
+    1 => client_token,
+    2 => cluster,
+    3 => external_id,
+    4 => launch_type,
+    5 => load_balancers,
+    6 => network_configuration,
+    7 => platform_version,
+    8 => scale,
+    9 => service,
+    10 => service_registries,
+    11 => tags,
+    12 => task_definition,
 });

@@ -19,8 +19,8 @@ pub struct DeleteAccountSettingRequest {
 }
 
 impl_structure!(DeleteAccountSettingRequest, schema::DELETE_ACCOUNT_SETTING_REQUEST, {
-0 => name,
-1 => principal_arn,
+    0 => name,
+    1 => principal_arn,
 });
 
 /// Input of [`DeleteAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteAttributes.html).
@@ -32,8 +32,8 @@ pub struct DeleteAttributesRequest {
 }
 
 impl_structure!(DeleteAttributesRequest, schema::DELETE_ATTRIBUTES_REQUEST, {
-0 => attributes,
-1 => cluster,
+    0 => attributes,
+    1 => cluster,
 });
 
 /// Input of [`DeleteCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCapacityProvider.html).
@@ -45,8 +45,8 @@ pub struct DeleteCapacityProviderRequest {
 }
 
 impl_structure!(DeleteCapacityProviderRequest, schema::DELETE_CAPACITY_PROVIDER_REQUEST, {
-0 => capacity_provider,
-1 => cluster,
+    0 => capacity_provider,
+    1 => cluster,
 });
 
 /// Input of [`DeleteCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html).
@@ -57,7 +57,7 @@ pub struct DeleteClusterRequest {
 }
 
 impl_structure!(DeleteClusterRequest, schema::DELETE_CLUSTER_REQUEST, {
-0 => cluster,
+    0 => cluster,
 });
 
 /// Input of [`DeleteDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemon.html).
@@ -68,7 +68,7 @@ pub struct DeleteDaemonRequest {
 }
 
 impl_structure!(DeleteDaemonRequest, schema::DELETE_DAEMON_REQUEST, {
-0 => daemon_arn,
+    0 => daemon_arn,
 });
 
 /// Input of [`DeleteDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemonTaskDefinition.html).
@@ -79,7 +79,7 @@ pub struct DeleteDaemonTaskDefinitionRequest {
 }
 
 impl_structure!(DeleteDaemonTaskDefinitionRequest, schema::DELETE_DAEMON_TASK_DEFINITION_REQUEST, {
-0 => daemon_task_definition,
+    0 => daemon_task_definition,
 });
 
 /// Input of [`DeleteExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteExpressGatewayService.html).
@@ -90,7 +90,7 @@ pub struct DeleteExpressGatewayServiceRequest {
 }
 
 impl_structure!(DeleteExpressGatewayServiceRequest, schema::DELETE_EXPRESS_GATEWAY_SERVICE_REQUEST, {
-0 => service_arn,
+    0 => service_arn,
 });
 
 /// Input of [`DeleteService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html).
@@ -103,9 +103,9 @@ pub struct DeleteServiceRequest {
 }
 
 impl_structure!(DeleteServiceRequest, schema::DELETE_SERVICE_REQUEST, {
-0 => cluster,
-1 => force,
-2 => service,
+    0 => cluster,
+    1 => force,
+    2 => service,
 });
 
 /// Input of [`DeleteTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html).
@@ -116,7 +116,7 @@ pub struct DeleteTaskDefinitionsRequest {
 }
 
 impl_structure!(DeleteTaskDefinitionsRequest, schema::DELETE_TASK_DEFINITIONS_REQUEST, {
-0 => task_definitions,
+    0 => task_definitions,
 });
 
 /// Input of [`DeleteTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskSet.html).
@@ -132,10 +132,10 @@ pub struct DeleteTaskSetRequest {
 }
 
 impl_structure!(DeleteTaskSetRequest, schema::DELETE_TASK_SET_REQUEST, {
-0 => cluster,
-1 => force,
-2 => service,
-3 => task_set,
+    0 => cluster,
+    1 => force,
+    2 => service,
+    3 => task_set,
 });
 
 /// Input of [`DeregisterContainerInstance`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterContainerInstance.html).
@@ -148,9 +148,9 @@ pub struct DeregisterContainerInstanceRequest {
 }
 
 impl_structure!(DeregisterContainerInstanceRequest, schema::DEREGISTER_CONTAINER_INSTANCE_REQUEST, {
-0 => cluster,
-1 => container_instance,
-2 => force,
+    0 => cluster,
+    1 => container_instance,
+    2 => force,
 });
 
 /// Input of [`DeregisterTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html).
@@ -161,7 +161,7 @@ pub struct DeregisterTaskDefinitionRequest {
 }
 
 impl_structure!(DeregisterTaskDefinitionRequest, schema::DEREGISTER_TASK_DEFINITION_REQUEST, {
-0 => task_definition,
+    0 => task_definition,
 });
 
 /// Input of [`DescribeCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html).
@@ -175,11 +175,11 @@ pub struct DescribeCapacityProvidersRequest {
 }
 
 impl_structure!(DescribeCapacityProvidersRequest, schema::DESCRIBE_CAPACITY_PROVIDERS_REQUEST, {
-0 => capacity_providers,
-1 => cluster,
-2 => include,
-3 => max_results,
-4 => next_token,
+    0 => capacity_providers,
+    1 => cluster,
+    2 => include,
+    3 => max_results,
+    4 => next_token,
 });
 
 /// Input of [`DescribeClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeClusters.html).
@@ -190,8 +190,8 @@ pub struct DescribeClustersRequest {
 }
 
 impl_structure!(DescribeClustersRequest, schema::DESCRIBE_CLUSTERS_REQUEST, {
-0 => clusters,
-1 => include,
+    0 => clusters,
+    1 => include,
 });
 
 /// Input of [`DescribeContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeContainerInstances.html).
@@ -204,9 +204,9 @@ pub struct DescribeContainerInstancesRequest {
 }
 
 impl_structure!(DescribeContainerInstancesRequest, schema::DESCRIBE_CONTAINER_INSTANCES_REQUEST, {
-0 => cluster,
-1 => container_instances,
-2 => include,
+    0 => cluster,
+    1 => container_instances,
+    2 => include,
 });
 
 /// Input of [`DescribeDaemonDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonDeployments.html).
@@ -217,7 +217,7 @@ pub struct DescribeDaemonDeploymentsRequest {
 }
 
 impl_structure!(DescribeDaemonDeploymentsRequest, schema::DESCRIBE_DAEMON_DEPLOYMENTS_REQUEST, {
-0 => daemon_deployment_arns,
+    0 => daemon_deployment_arns,
 });
 
 /// Input of [`DescribeDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemon.html).
@@ -228,7 +228,7 @@ pub struct DescribeDaemonRequest {
 }
 
 impl_structure!(DescribeDaemonRequest, schema::DESCRIBE_DAEMON_REQUEST, {
-0 => daemon_arn,
+    0 => daemon_arn,
 });
 
 /// Input of [`DescribeDaemonRevisions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonRevisions.html).
@@ -239,7 +239,7 @@ pub struct DescribeDaemonRevisionsRequest {
 }
 
 impl_structure!(DescribeDaemonRevisionsRequest, schema::DESCRIBE_DAEMON_REVISIONS_REQUEST, {
-0 => daemon_revision_arns,
+    0 => daemon_revision_arns,
 });
 
 /// Input of [`DescribeDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonTaskDefinition.html).
@@ -250,7 +250,7 @@ pub struct DescribeDaemonTaskDefinitionRequest {
 }
 
 impl_structure!(DescribeDaemonTaskDefinitionRequest, schema::DESCRIBE_DAEMON_TASK_DEFINITION_REQUEST, {
-0 => daemon_task_definition,
+    0 => daemon_task_definition,
 });
 
 /// Input of [`DescribeExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeExpressGatewayService.html).
@@ -262,8 +262,8 @@ pub struct DescribeExpressGatewayServiceRequest {
 }
 
 impl_structure!(DescribeExpressGatewayServiceRequest, schema::DESCRIBE_EXPRESS_GATEWAY_SERVICE_REQUEST, {
-0 => include,
-1 => service_arn,
+    0 => include,
+    1 => service_arn,
 });
 
 /// Input of [`DescribeServiceDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceDeployments.html).
@@ -274,7 +274,7 @@ pub struct DescribeServiceDeploymentsRequest {
 }
 
 impl_structure!(DescribeServiceDeploymentsRequest, schema::DESCRIBE_SERVICE_DEPLOYMENTS_REQUEST, {
-0 => service_deployment_arns,
+    0 => service_deployment_arns,
 });
 
 /// Input of [`DescribeServiceRevisions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html).
@@ -285,7 +285,7 @@ pub struct DescribeServiceRevisionsRequest {
 }
 
 impl_structure!(DescribeServiceRevisionsRequest, schema::DESCRIBE_SERVICE_REVISIONS_REQUEST, {
-0 => service_revision_arns,
+    0 => service_revision_arns,
 });
 
 /// Input of [`DescribeServices`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html).
@@ -298,9 +298,9 @@ pub struct DescribeServicesRequest {
 }
 
 impl_structure!(DescribeServicesRequest, schema::DESCRIBE_SERVICES_REQUEST, {
-0 => cluster,
-1 => include,
-2 => services,
+    0 => cluster,
+    1 => include,
+    2 => services,
 });
 
 /// Input of [`DescribeTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskDefinition.html).
@@ -312,8 +312,8 @@ pub struct DescribeTaskDefinitionRequest {
 }
 
 impl_structure!(DescribeTaskDefinitionRequest, schema::DESCRIBE_TASK_DEFINITION_REQUEST, {
-0 => include,
-1 => task_definition,
+    0 => include,
+    1 => task_definition,
 });
 
 /// Input of [`DescribeTaskSets`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskSets.html).
@@ -328,10 +328,10 @@ pub struct DescribeTaskSetsRequest {
 }
 
 impl_structure!(DescribeTaskSetsRequest, schema::DESCRIBE_TASK_SETS_REQUEST, {
-0 => cluster,
-1 => include,
-2 => service,
-3 => task_sets,
+    0 => cluster,
+    1 => include,
+    2 => service,
+    3 => task_sets,
 });
 
 /// Input of [`DescribeTasks`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html).
@@ -344,9 +344,9 @@ pub struct DescribeTasksRequest {
 }
 
 impl_structure!(DescribeTasksRequest, schema::DESCRIBE_TASKS_REQUEST, {
-0 => cluster,
-1 => include,
-2 => tasks,
+    0 => cluster,
+    1 => include,
+    2 => tasks,
 });
 
 /// Input of [`DiscoverPollEndpoint`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DiscoverPollEndpoint.html).
@@ -357,6 +357,6 @@ pub struct DiscoverPollEndpointRequest {
 }
 
 impl_structure!(DiscoverPollEndpointRequest, schema::DISCOVER_POLL_ENDPOINT_REQUEST, {
-0 => cluster,
-1 => container_instance,
+    0 => cluster,
+    1 => container_instance,
 });

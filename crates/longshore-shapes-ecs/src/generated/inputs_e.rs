@@ -24,9 +24,9 @@ pub struct ExecuteCommandRequest {
 }
 
 impl_structure!(ExecuteCommandRequest, schema::EXECUTE_COMMAND_REQUEST, {
-0 => cluster,
-1 => command,
-2 => container,
-3 => interactive,
-4 => task,
+    0 => cluster,
+    1 => command,
+    2 => container,
+    3 => interactive,
+    4 => task,
 });

@@ -19,6 +19,6 @@ pub struct GetTaskProtectionRequest {
 }
 
 impl_structure!(GetTaskProtectionRequest, schema::GET_TASK_PROTECTION_REQUEST, {
-0 => cluster,
-1 => tasks,
+    0 => cluster,
+    1 => tasks,
 });

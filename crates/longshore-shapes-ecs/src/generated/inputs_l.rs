@@ -22,12 +22,12 @@ pub struct ListAccountSettingsRequest {
 }
 
 impl_structure!(ListAccountSettingsRequest, schema::LIST_ACCOUNT_SETTINGS_REQUEST, {
-0 => effective_settings,
-1 => max_results,
-2 => name,
-3 => next_token,
-4 => principal_arn,
-5 => value,
+    0 => effective_settings,
+    1 => max_results,
+    2 => name,
+    3 => next_token,
+    4 => principal_arn,
+    5 => value,
 });
 
 /// Input of [`ListAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListAttributes.html).
@@ -43,12 +43,12 @@ pub struct ListAttributesRequest {
 }
 
 impl_structure!(ListAttributesRequest, schema::LIST_ATTRIBUTES_REQUEST, {
-0 => attribute_name,
-1 => attribute_value,
-2 => cluster,
-3 => max_results,
-4 => next_token,
-5 => target_type,
+    0 => attribute_name,
+    1 => attribute_value,
+    2 => cluster,
+    3 => max_results,
+    4 => next_token,
+    5 => target_type,
 });
 
 /// Input of [`ListClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListClusters.html).
@@ -59,8 +59,8 @@ pub struct ListClustersRequest {
 }
 
 impl_structure!(ListClustersRequest, schema::LIST_CLUSTERS_REQUEST, {
-0 => max_results,
-1 => next_token,
+    0 => max_results,
+    1 => next_token,
 });
 
 /// Input of [`ListContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html).
@@ -74,11 +74,11 @@ pub struct ListContainerInstancesRequest {
 }
 
 impl_structure!(ListContainerInstancesRequest, schema::LIST_CONTAINER_INSTANCES_REQUEST, {
-0 => cluster,
-1 => filter,
-2 => max_results,
-3 => next_token,
-4 => status,
+    0 => cluster,
+    1 => filter,
+    2 => max_results,
+    3 => next_token,
+    4 => status,
 });
 
 /// Input of [`ListDaemonDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemonDeployments.html).
@@ -93,11 +93,11 @@ pub struct ListDaemonDeploymentsRequest {
 }
 
 impl_structure!(ListDaemonDeploymentsRequest, schema::LIST_DAEMON_DEPLOYMENTS_REQUEST, {
-0 => created_at,
-1 => daemon_arn,
-2 => max_results,
-3 => next_token,
-4 => status,
+    0 => created_at,
+    1 => daemon_arn,
+    2 => max_results,
+    3 => next_token,
+    4 => status,
 });
 
 /// Input of [`ListDaemonTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemonTaskDefinitions.html).
@@ -113,13 +113,13 @@ pub struct ListDaemonTaskDefinitionsRequest {
 }
 
 impl_structure!(ListDaemonTaskDefinitionsRequest, schema::LIST_DAEMON_TASK_DEFINITIONS_REQUEST, {
-0 => family,
-1 => family_prefix,
-2 => max_results,
-3 => next_token,
-4 => revision,
-5 => sort,
-6 => status,
+    0 => family,
+    1 => family_prefix,
+    2 => max_results,
+    3 => next_token,
+    4 => revision,
+    5 => sort,
+    6 => status,
 });
 
 /// Input of [`ListDaemons`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemons.html).
@@ -132,10 +132,10 @@ pub struct ListDaemonsRequest {
 }
 
 impl_structure!(ListDaemonsRequest, schema::LIST_DAEMONS_REQUEST, {
-0 => capacity_provider_arns,
-1 => cluster_arn,
-2 => max_results,
-3 => next_token,
+    0 => capacity_provider_arns,
+    1 => cluster_arn,
+    2 => max_results,
+    3 => next_token,
 });
 
 /// Input of [`ListServiceDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServiceDeployments.html).
@@ -151,12 +151,12 @@ pub struct ListServiceDeploymentsRequest {
 }
 
 impl_structure!(ListServiceDeploymentsRequest, schema::LIST_SERVICE_DEPLOYMENTS_REQUEST, {
-0 => cluster,
-1 => created_at,
-2 => max_results,
-3 => next_token,
-4 => service,
-5 => status,
+    0 => cluster,
+    1 => created_at,
+    2 => max_results,
+    3 => next_token,
+    4 => service,
+    5 => status,
 });
 
 /// Input of [`ListServicesByNamespace`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServicesByNamespace.html).
@@ -169,9 +169,9 @@ pub struct ListServicesByNamespaceRequest {
 }
 
 impl_structure!(ListServicesByNamespaceRequest, schema::LIST_SERVICES_BY_NAMESPACE_REQUEST, {
-0 => max_results,
-1 => namespace,
-2 => next_token,
+    0 => max_results,
+    1 => namespace,
+    2 => next_token,
 });
 
 /// Input of [`ListServices`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServices.html).
@@ -186,12 +186,12 @@ pub struct ListServicesRequest {
 }
 
 impl_structure!(ListServicesRequest, schema::LIST_SERVICES_REQUEST, {
-0 => cluster,
-1 => launch_type,
-2 => max_results,
-3 => next_token,
-4 => resource_management_type,
-5 => scheduling_strategy,
+    0 => cluster,
+    1 => launch_type,
+    2 => max_results,
+    3 => next_token,
+    4 => resource_management_type,
+    5 => scheduling_strategy,
 });
 
 /// Input of [`ListTagsForResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTagsForResource.html).
@@ -202,7 +202,7 @@ pub struct ListTagsForResourceRequest {
 }
 
 impl_structure!(ListTagsForResourceRequest, schema::LIST_TAGS_FOR_RESOURCE_REQUEST, {
-0 => resource_arn,
+    0 => resource_arn,
 });
 
 /// Input of [`ListTaskDefinitionFamilies`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTaskDefinitionFamilies.html).
@@ -215,10 +215,10 @@ pub struct ListTaskDefinitionFamiliesRequest {
 }
 
 impl_structure!(ListTaskDefinitionFamiliesRequest, schema::LIST_TASK_DEFINITION_FAMILIES_REQUEST, {
-0 => family_prefix,
-1 => max_results,
-2 => next_token,
-3 => status,
+    0 => family_prefix,
+    1 => max_results,
+    2 => next_token,
+    3 => status,
 });
 
 /// Input of [`ListTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTaskDefinitions.html).
@@ -232,11 +232,11 @@ pub struct ListTaskDefinitionsRequest {
 }
 
 impl_structure!(ListTaskDefinitionsRequest, schema::LIST_TASK_DEFINITIONS_REQUEST, {
-0 => family_prefix,
-1 => max_results,
-2 => next_token,
-3 => sort,
-4 => status,
+    0 => family_prefix,
+    1 => max_results,
+    2 => next_token,
+    3 => sort,
+    4 => status,
 });
 
 /// Input of [`ListTasks`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html).
@@ -255,14 +255,14 @@ pub struct ListTasksRequest {
 }
 
 impl_structure!(ListTasksRequest, schema::LIST_TASKS_REQUEST, {
-0 => cluster,
-1 => container_instance,
-2 => daemon_name,
-3 => desired_status,
-4 => family,
-5 => launch_type,
-6 => max_results,
-7 => next_token,
-8 => service_name,
-9 => started_by,
+    0 => cluster,
+    1 => container_instance,
+    2 => daemon_name,
+    3 => desired_status,
+    4 => family,
+    5 => launch_type,
+    6 => max_results,
+    7 => next_token,
+    8 => service_name,
+    9 => started_by,
 });

@@ -20,8 +20,8 @@ pub struct PutAccountSettingDefaultRequest {
 }
 
 impl_structure!(PutAccountSettingDefaultRequest, schema::PUT_ACCOUNT_SETTING_DEFAULT_REQUEST, {
-0 => name,
-1 => value,
+    0 => name,
+    1 => value,
 });
 
 /// Input of [`PutAccountSetting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAccountSetting.html).
@@ -35,9 +35,9 @@ pub struct PutAccountSettingRequest {
 }
 
 impl_structure!(PutAccountSettingRequest, schema::PUT_ACCOUNT_SETTING_REQUEST, {
-0 => name,
-1 => principal_arn,
-2 => value,
+    0 => name,
+    1 => principal_arn,
+    2 => value,
 });
 
 /// Input of [`PutAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAttributes.html).
@@ -49,8 +49,8 @@ pub struct PutAttributesRequest {
 }
 
 impl_structure!(PutAttributesRequest, schema::PUT_ATTRIBUTES_REQUEST, {
-0 => attributes,
-1 => cluster,
+    0 => attributes,
+    1 => cluster,
 });
 
 /// Input of [`PutClusterCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html).
@@ -65,7 +65,7 @@ pub struct PutClusterCapacityProvidersRequest {
 }
 
 impl_structure!(PutClusterCapacityProvidersRequest, schema::PUT_CLUSTER_CAPACITY_PROVIDERS_REQUEST, {
-0 => capacity_providers,
-1 => cluster,
-2 => default_capacity_provider_strategy,
+    0 => capacity_providers,
+    1 => cluster,
+    2 => default_capacity_provider_strategy,
 });

@@ -31,19 +31,19 @@ pub struct StartTaskRequest {
 }
 
 impl_structure!(StartTaskRequest, schema::START_TASK_REQUEST, {
-0 => cluster,
-1 => container_instances,
-2 => enable_ecs_managed_tags,
-3 => enable_execute_command,
-4 => group,
-5 => network_configuration,
-6 => overrides,
-7 => propagate_tags,
-8 => reference_id,
-9 => started_by,
-10 => tags,
-11 => task_definition,
-12 => volume_configurations,
+    0 => cluster,
+    1 => container_instances,
+    2 => enable_ecs_managed_tags,
+    3 => enable_execute_command,
+    4 => group,
+    5 => network_configuration,
+    6 => overrides,
+    7 => propagate_tags,
+    8 => reference_id,
+    9 => started_by,
+    10 => tags,
+    11 => task_definition,
+    12 => volume_configurations,
 });
 
 /// Input of [`StopServiceDeployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopServiceDeployment.html).
@@ -55,8 +55,8 @@ pub struct StopServiceDeploymentRequest {
 }
 
 impl_structure!(StopServiceDeploymentRequest, schema::STOP_SERVICE_DEPLOYMENT_REQUEST, {
-0 => service_deployment_arn,
-1 => stop_type,
+    0 => service_deployment_arn,
+    1 => stop_type,
 });
 
 /// Input of [`StopTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html).
@@ -69,9 +69,9 @@ pub struct StopTaskRequest {
 }
 
 impl_structure!(StopTaskRequest, schema::STOP_TASK_REQUEST, {
-0 => cluster,
-1 => reason,
-2 => task,
+    0 => cluster,
+    1 => reason,
+    2 => task,
 });
 
 /// Input of [`SubmitAttachmentStateChanges`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitAttachmentStateChanges.html).
@@ -83,8 +83,8 @@ pub struct SubmitAttachmentStateChangesRequest {
 }
 
 impl_structure!(SubmitAttachmentStateChangesRequest, schema::SUBMIT_ATTACHMENT_STATE_CHANGES_REQUEST, {
-0 => attachments,
-1 => cluster,
+    0 => attachments,
+    1 => cluster,
 });
 
 /// Input of [`SubmitContainerStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitContainerStateChange.html).
@@ -101,14 +101,14 @@ pub struct SubmitContainerStateChangeRequest {
 }
 
 impl_structure!(SubmitContainerStateChangeRequest, schema::SUBMIT_CONTAINER_STATE_CHANGE_REQUEST, {
-0 => cluster,
-1 => container_name,
-2 => exit_code,
-3 => network_bindings,
-4 => reason,
-5 => runtime_id,
-6 => status,
-7 => task,
+    0 => cluster,
+    1 => container_name,
+    2 => exit_code,
+    3 => network_bindings,
+    4 => reason,
+    5 => runtime_id,
+    6 => status,
+    7 => task,
 });
 
 /// Input of [`SubmitTaskStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitTaskStateChange.html).
@@ -127,14 +127,14 @@ pub struct SubmitTaskStateChangeRequest {
 }
 
 impl_structure!(SubmitTaskStateChangeRequest, schema::SUBMIT_TASK_STATE_CHANGE_REQUEST, {
-0 => attachments,
-1 => cluster,
-2 => containers,
-3 => execution_stopped_at,
-4 => managed_agents,
-5 => pull_started_at,
-6 => pull_stopped_at,
-7 => reason,
-8 => status,
-9 => task,
+    0 => attachments,
+    1 => cluster,
+    2 => containers,
+    3 => execution_stopped_at,
+    4 => managed_agents,
+    5 => pull_started_at,
+    6 => pull_stopped_at,
+    7 => reason,
+    8 => status,
+    9 => task,
 });

@@ -20,6 +20,6 @@ pub struct TagResourceRequest {
 }
 
 impl_structure!(TagResourceRequest, schema::TAG_RESOURCE_REQUEST, {
-0 => resource_arn,
-1 => tags,
+    0 => resource_arn,
+    1 => tags,
 });

@@ -20,8 +20,8 @@ pub struct UntagResourceRequest {
 }
 
 impl_structure!(UntagResourceRequest, schema::UNTAG_RESOURCE_REQUEST, {
-0 => resource_arn,
-1 => tag_keys,
+    0 => resource_arn,
+    1 => tag_keys,
 });
 
 /// Input of [`UpdateCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateCapacityProvider.html).
@@ -35,10 +35,10 @@ pub struct UpdateCapacityProviderRequest {
 }
 
 impl_structure!(UpdateCapacityProviderRequest, schema::UPDATE_CAPACITY_PROVIDER_REQUEST, {
-0 => auto_scaling_group_provider,
-1 => cluster,
-2 => managed_instances_provider,
-3 => name,
+    0 => auto_scaling_group_provider,
+    1 => cluster,
+    2 => managed_instances_provider,
+    3 => name,
 });
 
 /// Input of [`UpdateCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateCluster.html).
@@ -52,10 +52,10 @@ pub struct UpdateClusterRequest {
 }
 
 impl_structure!(UpdateClusterRequest, schema::UPDATE_CLUSTER_REQUEST, {
-0 => cluster,
-1 => configuration,
-2 => service_connect_defaults,
-3 => settings,
+    0 => cluster,
+    1 => configuration,
+    2 => service_connect_defaults,
+    3 => settings,
 });
 
 /// Input of [`UpdateClusterSettings`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateClusterSettings.html).
@@ -68,8 +68,8 @@ pub struct UpdateClusterSettingsRequest {
 }
 
 impl_structure!(UpdateClusterSettingsRequest, schema::UPDATE_CLUSTER_SETTINGS_REQUEST, {
-0 => cluster,
-1 => settings,
+    0 => cluster,
+    1 => settings,
 });
 
 /// Input of [`UpdateContainerAgent`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerAgent.html).
@@ -81,8 +81,8 @@ pub struct UpdateContainerAgentRequest {
 }
 
 impl_structure!(UpdateContainerAgentRequest, schema::UPDATE_CONTAINER_AGENT_REQUEST, {
-0 => cluster,
-1 => container_instance,
+    0 => cluster,
+    1 => container_instance,
 });
 
 /// Input of [`UpdateContainerInstancesState`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerInstancesState.html).
@@ -96,9 +96,9 @@ pub struct UpdateContainerInstancesStateRequest {
 }
 
 impl_structure!(UpdateContainerInstancesStateRequest, schema::UPDATE_CONTAINER_INSTANCES_STATE_REQUEST, {
-0 => cluster,
-1 => container_instances,
-2 => status,
+    0 => cluster,
+    1 => container_instances,
+    2 => status,
 });
 
 /// Input of [`UpdateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateDaemon.html).
@@ -117,13 +117,13 @@ pub struct UpdateDaemonRequest {
 }
 
 impl_structure!(UpdateDaemonRequest, schema::UPDATE_DAEMON_REQUEST, {
-0 => capacity_provider_arns,
-1 => daemon_arn,
-2 => daemon_task_definition_arn,
-3 => deployment_configuration,
-4 => enable_ecs_managed_tags,
-5 => enable_execute_command,
-6 => propagate_tags,
+    0 => capacity_provider_arns,
+    1 => daemon_arn,
+    2 => daemon_task_definition_arn,
+    3 => deployment_configuration,
+    4 => enable_ecs_managed_tags,
+    5 => enable_execute_command,
+    6 => propagate_tags,
 });
 
 /// Input of [`UpdateExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateExpressGatewayService.html).
@@ -142,15 +142,15 @@ pub struct UpdateExpressGatewayServiceRequest {
 }
 
 impl_structure!(UpdateExpressGatewayServiceRequest, schema::UPDATE_EXPRESS_GATEWAY_SERVICE_REQUEST, {
-0 => cpu,
-1 => execution_role_arn,
-2 => health_check_path,
-3 => memory,
-4 => network_configuration,
-5 => primary_container,
-6 => scaling_target,
-7 => service_arn,
-8 => task_role_arn,
+    0 => cpu,
+    1 => execution_role_arn,
+    2 => health_check_path,
+    3 => memory,
+    4 => network_configuration,
+    5 => primary_container,
+    6 => scaling_target,
+    7 => service_arn,
+    8 => task_role_arn,
 });
 
 /// Input of [`UpdateServicePrimaryTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateServicePrimaryTaskSet.html).
@@ -165,9 +165,9 @@ pub struct UpdateServicePrimaryTaskSetRequest {
 }
 
 impl_structure!(UpdateServicePrimaryTaskSetRequest, schema::UPDATE_SERVICE_PRIMARY_TASK_SET_REQUEST, {
-0 => cluster,
-1 => primary_task_set,
-2 => service,
+    0 => cluster,
+    1 => primary_task_set,
+    2 => service,
 });
 
 /// Input of [`UpdateService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
@@ -199,28 +199,28 @@ pub struct UpdateServiceRequest {
 }
 
 impl_structure!(UpdateServiceRequest, schema::UPDATE_SERVICE_REQUEST, {
-0 => availability_zone_rebalancing,
-1 => capacity_provider_strategy,
-2 => cluster,
-3 => deployment_configuration,
-4 => deployment_controller,
-5 => desired_count,
-6 => enable_ecs_managed_tags,
-7 => enable_execute_command,
-8 => force_new_deployment,
-9 => health_check_grace_period_seconds,
-10 => load_balancers,
-11 => network_configuration,
-12 => placement_constraints,
-13 => placement_strategy,
-14 => platform_version,
-15 => propagate_tags,
-16 => service,
-17 => service_connect_configuration,
-18 => service_registries,
-19 => task_definition,
-20 => volume_configurations,
-21 => vpc_lattice_configurations,
+    0 => availability_zone_rebalancing,
+    1 => capacity_provider_strategy,
+    2 => cluster,
+    3 => deployment_configuration,
+    4 => deployment_controller,
+    5 => desired_count,
+    6 => enable_ecs_managed_tags,
+    7 => enable_execute_command,
+    8 => force_new_deployment,
+    9 => health_check_grace_period_seconds,
+    10 => load_balancers,
+    11 => network_configuration,
+    12 => placement_constraints,
+    13 => placement_strategy,
+    14 => platform_version,
+    15 => propagate_tags,
+    16 => service,
+    17 => service_connect_configuration,
+    18 => service_registries,
+    19 => task_definition,
+    20 => volume_configurations,
+    21 => vpc_lattice_configurations,
 });
 
 /// Input of [`UpdateTaskProtection`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html).
@@ -236,10 +236,10 @@ pub struct UpdateTaskProtectionRequest {
 }
 
 impl_structure!(UpdateTaskProtectionRequest, schema::UPDATE_TASK_PROTECTION_REQUEST, {
-0 => cluster,
-1 => expires_in_minutes,
-2 => protection_enabled,
-3 => tasks,
+    0 => cluster,
+    1 => expires_in_minutes,
+    2 => protection_enabled,
+    3 => tasks,
 });
 
 /// Input of [`UpdateTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskSet.html).
@@ -256,8 +256,8 @@ pub struct UpdateTaskSetRequest {
 }
 
 impl_structure!(UpdateTaskSetRequest, schema::UPDATE_TASK_SET_REQUEST, {
-0 => cluster,
-1 => scale,
-2 => service,
-3 => task_set,
+    0 => cluster,
+    1 => scale,
+    2 => service,
+    3 => task_set,
 });

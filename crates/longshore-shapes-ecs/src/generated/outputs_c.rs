@@ -17,7 +17,7 @@ pub struct ContinueServiceDeploymentResponse {
 }
 
 impl_structure!(ContinueServiceDeploymentResponse, schema::CONTINUE_SERVICE_DEPLOYMENT_RESPONSE, {
-0 => service_deployment_arn,
+    0 => service_deployment_arn,
 });
 
 /// Output of [`CreateCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCapacityProvider.html).
@@ -27,7 +27,7 @@ pub struct CreateCapacityProviderResponse {
 }
 
 impl_structure!(CreateCapacityProviderResponse, schema::CREATE_CAPACITY_PROVIDER_RESPONSE, {
-0 => capacity_provider,
+    0 => capacity_provider,
 });
 
 /// Output of [`CreateCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html).
@@ -37,7 +37,7 @@ pub struct CreateClusterResponse {
 }
 
 impl_structure!(CreateClusterResponse, schema::CREATE_CLUSTER_RESPONSE, {
-0 => cluster,
+    0 => cluster,
 });
 
 /// Output of [`CreateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateDaemon.html).
@@ -50,10 +50,10 @@ pub struct CreateDaemonResponse {
 }
 
 impl_structure!(CreateDaemonResponse, schema::CREATE_DAEMON_RESPONSE, {
-0 => created_at,
-1 => daemon_arn,
-2 => deployment_arn,
-3 => status,
+    0 => created_at,
+    1 => daemon_arn,
+    2 => deployment_arn,
+    3 => status,
 });
 
 /// Output of [`CreateExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateExpressGatewayService.html).
@@ -63,7 +63,7 @@ pub struct CreateExpressGatewayServiceResponse {
 }
 
 impl_structure!(CreateExpressGatewayServiceResponse, schema::CREATE_EXPRESS_GATEWAY_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`CreateService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
@@ -73,7 +73,7 @@ pub struct CreateServiceResponse {
 }
 
 impl_structure!(CreateServiceResponse, schema::CREATE_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`CreateTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateTaskSet.html).
@@ -83,5 +83,5 @@ pub struct CreateTaskSetResponse {
 }
 
 impl_structure!(CreateTaskSetResponse, schema::CREATE_TASK_SET_RESPONSE, {
-0 => task_set,
+    0 => task_set,
 });

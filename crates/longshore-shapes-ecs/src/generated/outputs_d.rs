@@ -17,7 +17,7 @@ pub struct DeleteAccountSettingResponse {
 }
 
 impl_structure!(DeleteAccountSettingResponse, schema::DELETE_ACCOUNT_SETTING_RESPONSE, {
-0 => setting,
+    0 => setting,
 });
 
 /// Output of [`DeleteAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteAttributes.html).
@@ -27,7 +27,7 @@ pub struct DeleteAttributesResponse {
 }
 
 impl_structure!(DeleteAttributesResponse, schema::DELETE_ATTRIBUTES_RESPONSE, {
-0 => attributes,
+    0 => attributes,
 });
 
 /// Output of [`DeleteCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCapacityProvider.html).
@@ -37,7 +37,7 @@ pub struct DeleteCapacityProviderResponse {
 }
 
 impl_structure!(DeleteCapacityProviderResponse, schema::DELETE_CAPACITY_PROVIDER_RESPONSE, {
-0 => capacity_provider,
+    0 => capacity_provider,
 });
 
 /// Output of [`DeleteCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html).
@@ -47,7 +47,7 @@ pub struct DeleteClusterResponse {
 }
 
 impl_structure!(DeleteClusterResponse, schema::DELETE_CLUSTER_RESPONSE, {
-0 => cluster,
+    0 => cluster,
 });
 
 /// Output of [`DeleteDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemon.html).
@@ -61,11 +61,11 @@ pub struct DeleteDaemonResponse {
 }
 
 impl_structure!(DeleteDaemonResponse, schema::DELETE_DAEMON_RESPONSE, {
-0 => created_at,
-1 => daemon_arn,
-2 => deployment_arn,
-3 => status,
-4 => updated_at,
+    0 => created_at,
+    1 => daemon_arn,
+    2 => deployment_arn,
+    3 => status,
+    4 => updated_at,
 });
 
 /// Output of [`DeleteDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemonTaskDefinition.html).
@@ -75,7 +75,7 @@ pub struct DeleteDaemonTaskDefinitionResponse {
 }
 
 impl_structure!(DeleteDaemonTaskDefinitionResponse, schema::DELETE_DAEMON_TASK_DEFINITION_RESPONSE, {
-0 => daemon_task_definition_arn,
+    0 => daemon_task_definition_arn,
 });
 
 /// Output of [`DeleteExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteExpressGatewayService.html).
@@ -85,7 +85,7 @@ pub struct DeleteExpressGatewayServiceResponse {
 }
 
 impl_structure!(DeleteExpressGatewayServiceResponse, schema::DELETE_EXPRESS_GATEWAY_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`DeleteService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html).
@@ -95,7 +95,7 @@ pub struct DeleteServiceResponse {
 }
 
 impl_structure!(DeleteServiceResponse, schema::DELETE_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`DeleteTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html).
@@ -106,8 +106,8 @@ pub struct DeleteTaskDefinitionsResponse {
 }
 
 impl_structure!(DeleteTaskDefinitionsResponse, schema::DELETE_TASK_DEFINITIONS_RESPONSE, {
-0 => failures,
-1 => task_definitions,
+    0 => failures,
+    1 => task_definitions,
 });
 
 /// Output of [`DeleteTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskSet.html).
@@ -117,7 +117,7 @@ pub struct DeleteTaskSetResponse {
 }
 
 impl_structure!(DeleteTaskSetResponse, schema::DELETE_TASK_SET_RESPONSE, {
-0 => task_set,
+    0 => task_set,
 });
 
 /// Output of [`DeregisterContainerInstance`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterContainerInstance.html).
@@ -127,7 +127,7 @@ pub struct DeregisterContainerInstanceResponse {
 }
 
 impl_structure!(DeregisterContainerInstanceResponse, schema::DEREGISTER_CONTAINER_INSTANCE_RESPONSE, {
-0 => container_instance,
+    0 => container_instance,
 });
 
 /// Output of [`DeregisterTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html).
@@ -137,7 +137,7 @@ pub struct DeregisterTaskDefinitionResponse {
 }
 
 impl_structure!(DeregisterTaskDefinitionResponse, schema::DEREGISTER_TASK_DEFINITION_RESPONSE, {
-0 => task_definition,
+    0 => task_definition,
 });
 
 /// Output of [`DescribeCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html).
@@ -149,9 +149,9 @@ pub struct DescribeCapacityProvidersResponse {
 }
 
 impl_structure!(DescribeCapacityProvidersResponse, schema::DESCRIBE_CAPACITY_PROVIDERS_RESPONSE, {
-0 => capacity_providers,
-1 => failures,
-2 => next_token,
+    0 => capacity_providers,
+    1 => failures,
+    2 => next_token,
 });
 
 /// Output of [`DescribeClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeClusters.html).
@@ -162,8 +162,8 @@ pub struct DescribeClustersResponse {
 }
 
 impl_structure!(DescribeClustersResponse, schema::DESCRIBE_CLUSTERS_RESPONSE, {
-0 => clusters,
-1 => failures,
+    0 => clusters,
+    1 => failures,
 });
 
 /// Output of [`DescribeContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeContainerInstances.html).
@@ -174,8 +174,8 @@ pub struct DescribeContainerInstancesResponse {
 }
 
 impl_structure!(DescribeContainerInstancesResponse, schema::DESCRIBE_CONTAINER_INSTANCES_RESPONSE, {
-0 => container_instances,
-1 => failures,
+    0 => container_instances,
+    1 => failures,
 });
 
 /// Output of [`DescribeDaemonDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonDeployments.html).
@@ -186,8 +186,8 @@ pub struct DescribeDaemonDeploymentsResponse {
 }
 
 impl_structure!(DescribeDaemonDeploymentsResponse, schema::DESCRIBE_DAEMON_DEPLOYMENTS_RESPONSE, {
-0 => daemon_deployments,
-1 => failures,
+    0 => daemon_deployments,
+    1 => failures,
 });
 
 /// Output of [`DescribeDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemon.html).
@@ -197,7 +197,7 @@ pub struct DescribeDaemonResponse {
 }
 
 impl_structure!(DescribeDaemonResponse, schema::DESCRIBE_DAEMON_RESPONSE, {
-0 => daemon,
+    0 => daemon,
 });
 
 /// Output of [`DescribeDaemonRevisions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonRevisions.html).
@@ -208,8 +208,8 @@ pub struct DescribeDaemonRevisionsResponse {
 }
 
 impl_structure!(DescribeDaemonRevisionsResponse, schema::DESCRIBE_DAEMON_REVISIONS_RESPONSE, {
-0 => daemon_revisions,
-1 => failures,
+    0 => daemon_revisions,
+    1 => failures,
 });
 
 /// Output of [`DescribeDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonTaskDefinition.html).
@@ -219,7 +219,7 @@ pub struct DescribeDaemonTaskDefinitionResponse {
 }
 
 impl_structure!(DescribeDaemonTaskDefinitionResponse, schema::DESCRIBE_DAEMON_TASK_DEFINITION_RESPONSE, {
-0 => daemon_task_definition,
+    0 => daemon_task_definition,
 });
 
 /// Output of [`DescribeExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeExpressGatewayService.html).
@@ -229,7 +229,7 @@ pub struct DescribeExpressGatewayServiceResponse {
 }
 
 impl_structure!(DescribeExpressGatewayServiceResponse, schema::DESCRIBE_EXPRESS_GATEWAY_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`DescribeServiceDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceDeployments.html).
@@ -240,8 +240,8 @@ pub struct DescribeServiceDeploymentsResponse {
 }
 
 impl_structure!(DescribeServiceDeploymentsResponse, schema::DESCRIBE_SERVICE_DEPLOYMENTS_RESPONSE, {
-0 => failures,
-1 => service_deployments,
+    0 => failures,
+    1 => service_deployments,
 });
 
 /// Output of [`DescribeServiceRevisions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html).
@@ -252,8 +252,8 @@ pub struct DescribeServiceRevisionsResponse {
 }
 
 impl_structure!(DescribeServiceRevisionsResponse, schema::DESCRIBE_SERVICE_REVISIONS_RESPONSE, {
-0 => failures,
-1 => service_revisions,
+    0 => failures,
+    1 => service_revisions,
 });
 
 /// Output of [`DescribeServices`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html).
@@ -264,8 +264,8 @@ pub struct DescribeServicesResponse {
 }
 
 impl_structure!(DescribeServicesResponse, schema::DESCRIBE_SERVICES_RESPONSE, {
-0 => failures,
-1 => services,
+    0 => failures,
+    1 => services,
 });
 
 /// Output of [`DescribeTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskDefinition.html).
@@ -276,8 +276,8 @@ pub struct DescribeTaskDefinitionResponse {
 }
 
 impl_structure!(DescribeTaskDefinitionResponse, schema::DESCRIBE_TASK_DEFINITION_RESPONSE, {
-0 => tags,
-1 => task_definition,
+    0 => tags,
+    1 => task_definition,
 });
 
 /// Output of [`DescribeTaskSets`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskSets.html).
@@ -288,8 +288,8 @@ pub struct DescribeTaskSetsResponse {
 }
 
 impl_structure!(DescribeTaskSetsResponse, schema::DESCRIBE_TASK_SETS_RESPONSE, {
-0 => failures,
-1 => task_sets,
+    0 => failures,
+    1 => task_sets,
 });
 
 /// Output of [`DescribeTasks`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html).
@@ -300,8 +300,8 @@ pub struct DescribeTasksResponse {
 }
 
 impl_structure!(DescribeTasksResponse, schema::DESCRIBE_TASKS_RESPONSE, {
-0 => failures,
-1 => tasks,
+    0 => failures,
+    1 => tasks,
 });
 
 /// Output of [`DiscoverPollEndpoint`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DiscoverPollEndpoint.html).
@@ -313,7 +313,7 @@ pub struct DiscoverPollEndpointResponse {
 }
 
 impl_structure!(DiscoverPollEndpointResponse, schema::DISCOVER_POLL_ENDPOINT_RESPONSE, {
-0 => endpoint,
-1 => service_connect_endpoint,
-2 => telemetry_endpoint,
+    0 => endpoint,
+    1 => service_connect_endpoint,
+    2 => telemetry_endpoint,
 });

@@ -22,10 +22,10 @@ pub struct ExecuteCommandResponse {
 }
 
 impl_structure!(ExecuteCommandResponse, schema::EXECUTE_COMMAND_RESPONSE, {
-0 => cluster_arn,
-1 => container_arn,
-2 => container_name,
-3 => interactive,
-4 => session,
-5 => task_arn,
+    0 => cluster_arn,
+    1 => container_arn,
+    2 => container_name,
+    3 => interactive,
+    4 => session,
+    5 => task_arn,
 });

@@ -18,6 +18,6 @@ pub struct GetTaskProtectionResponse {
 }
 
 impl_structure!(GetTaskProtectionResponse, schema::GET_TASK_PROTECTION_RESPONSE, {
-0 => failures,
-1 => protected_tasks,
+    0 => failures,
+    1 => protected_tasks,
 });

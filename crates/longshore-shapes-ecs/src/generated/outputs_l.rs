@@ -18,8 +18,8 @@ pub struct ListAccountSettingsResponse {
 }
 
 impl_structure!(ListAccountSettingsResponse, schema::LIST_ACCOUNT_SETTINGS_RESPONSE, {
-0 => next_token,
-1 => settings,
+    0 => next_token,
+    1 => settings,
 });
 
 /// Output of [`ListAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListAttributes.html).
@@ -30,8 +30,8 @@ pub struct ListAttributesResponse {
 }
 
 impl_structure!(ListAttributesResponse, schema::LIST_ATTRIBUTES_RESPONSE, {
-0 => attributes,
-1 => next_token,
+    0 => attributes,
+    1 => next_token,
 });
 
 /// Output of [`ListClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListClusters.html).
@@ -42,8 +42,8 @@ pub struct ListClustersResponse {
 }
 
 impl_structure!(ListClustersResponse, schema::LIST_CLUSTERS_RESPONSE, {
-0 => cluster_arns,
-1 => next_token,
+    0 => cluster_arns,
+    1 => next_token,
 });
 
 /// Output of [`ListContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html).
@@ -54,8 +54,8 @@ pub struct ListContainerInstancesResponse {
 }
 
 impl_structure!(ListContainerInstancesResponse, schema::LIST_CONTAINER_INSTANCES_RESPONSE, {
-0 => container_instance_arns,
-1 => next_token,
+    0 => container_instance_arns,
+    1 => next_token,
 });
 
 /// Output of [`ListDaemonDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemonDeployments.html).
@@ -66,8 +66,8 @@ pub struct ListDaemonDeploymentsResponse {
 }
 
 impl_structure!(ListDaemonDeploymentsResponse, schema::LIST_DAEMON_DEPLOYMENTS_RESPONSE, {
-0 => daemon_deployments,
-1 => next_token,
+    0 => daemon_deployments,
+    1 => next_token,
 });
 
 /// Output of [`ListDaemonTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemonTaskDefinitions.html).
@@ -78,8 +78,8 @@ pub struct ListDaemonTaskDefinitionsResponse {
 }
 
 impl_structure!(ListDaemonTaskDefinitionsResponse, schema::LIST_DAEMON_TASK_DEFINITIONS_RESPONSE, {
-0 => daemon_task_definitions,
-1 => next_token,
+    0 => daemon_task_definitions,
+    1 => next_token,
 });
 
 /// Output of [`ListDaemons`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemons.html).
@@ -90,8 +90,8 @@ pub struct ListDaemonsResponse {
 }
 
 impl_structure!(ListDaemonsResponse, schema::LIST_DAEMONS_RESPONSE, {
-0 => daemon_summaries_list,
-1 => next_token,
+    0 => daemon_summaries_list,
+    1 => next_token,
 });
 
 /// Output of [`ListServiceDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServiceDeployments.html).
@@ -102,8 +102,8 @@ pub struct ListServiceDeploymentsResponse {
 }
 
 impl_structure!(ListServiceDeploymentsResponse, schema::LIST_SERVICE_DEPLOYMENTS_RESPONSE, {
-0 => next_token,
-1 => service_deployments,
+    0 => next_token,
+    1 => service_deployments,
 });
 
 /// Output of [`ListServicesByNamespace`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServicesByNamespace.html).
@@ -114,8 +114,8 @@ pub struct ListServicesByNamespaceResponse {
 }
 
 impl_structure!(ListServicesByNamespaceResponse, schema::LIST_SERVICES_BY_NAMESPACE_RESPONSE, {
-0 => next_token,
-1 => service_arns,
+    0 => next_token,
+    1 => service_arns,
 });
 
 /// Output of [`ListServices`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServices.html).
@@ -126,8 +126,8 @@ pub struct ListServicesResponse {
 }
 
 impl_structure!(ListServicesResponse, schema::LIST_SERVICES_RESPONSE, {
-0 => next_token,
-1 => service_arns,
+    0 => next_token,
+    1 => service_arns,
 });
 
 /// Output of [`ListTagsForResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTagsForResource.html).
@@ -137,7 +137,7 @@ pub struct ListTagsForResourceResponse {
 }
 
 impl_structure!(ListTagsForResourceResponse, schema::LIST_TAGS_FOR_RESOURCE_RESPONSE, {
-0 => tags,
+    0 => tags,
 });
 
 /// Output of [`ListTaskDefinitionFamilies`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTaskDefinitionFamilies.html).
@@ -148,8 +148,8 @@ pub struct ListTaskDefinitionFamiliesResponse {
 }
 
 impl_structure!(ListTaskDefinitionFamiliesResponse, schema::LIST_TASK_DEFINITION_FAMILIES_RESPONSE, {
-0 => families,
-1 => next_token,
+    0 => families,
+    1 => next_token,
 });
 
 /// Output of [`ListTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTaskDefinitions.html).
@@ -160,8 +160,8 @@ pub struct ListTaskDefinitionsResponse {
 }
 
 impl_structure!(ListTaskDefinitionsResponse, schema::LIST_TASK_DEFINITIONS_RESPONSE, {
-0 => next_token,
-1 => task_definition_arns,
+    0 => next_token,
+    1 => task_definition_arns,
 });
 
 /// Output of [`ListTasks`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html).
@@ -172,6 +172,6 @@ pub struct ListTasksResponse {
 }
 
 impl_structure!(ListTasksResponse, schema::LIST_TASKS_RESPONSE, {
-0 => next_token,
-1 => task_arns,
+    0 => next_token,
+    1 => task_arns,
 });

@@ -17,7 +17,7 @@ pub struct PutAccountSettingDefaultResponse {
 }
 
 impl_structure!(PutAccountSettingDefaultResponse, schema::PUT_ACCOUNT_SETTING_DEFAULT_RESPONSE, {
-0 => setting,
+    0 => setting,
 });
 
 /// Output of [`PutAccountSetting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAccountSetting.html).
@@ -27,7 +27,7 @@ pub struct PutAccountSettingResponse {
 }
 
 impl_structure!(PutAccountSettingResponse, schema::PUT_ACCOUNT_SETTING_RESPONSE, {
-0 => setting,
+    0 => setting,
 });
 
 /// Output of [`PutAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAttributes.html).
@@ -37,7 +37,7 @@ pub struct PutAttributesResponse {
 }
 
 impl_structure!(PutAttributesResponse, schema::PUT_ATTRIBUTES_RESPONSE, {
-0 => attributes,
+    0 => attributes,
 });
 
 /// Output of [`PutClusterCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html).
@@ -47,5 +47,5 @@ pub struct PutClusterCapacityProvidersResponse {
 }
 
 impl_structure!(PutClusterCapacityProvidersResponse, schema::PUT_CLUSTER_CAPACITY_PROVIDERS_RESPONSE, {
-0 => cluster,
+    0 => cluster,
 });

@@ -17,7 +17,7 @@ pub struct RegisterContainerInstanceResponse {
 }
 
 impl_structure!(RegisterContainerInstanceResponse, schema::REGISTER_CONTAINER_INSTANCE_RESPONSE, {
-0 => container_instance,
+    0 => container_instance,
 });
 
 /// Output of [`RegisterDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterDaemonTaskDefinition.html).
@@ -27,7 +27,7 @@ pub struct RegisterDaemonTaskDefinitionResponse {
 }
 
 impl_structure!(RegisterDaemonTaskDefinitionResponse, schema::REGISTER_DAEMON_TASK_DEFINITION_RESPONSE, {
-0 => daemon_task_definition_arn,
+    0 => daemon_task_definition_arn,
 });
 
 /// Output of [`RegisterTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html).
@@ -38,8 +38,8 @@ pub struct RegisterTaskDefinitionResponse {
 }
 
 impl_structure!(RegisterTaskDefinitionResponse, schema::REGISTER_TASK_DEFINITION_RESPONSE, {
-0 => tags,
-1 => task_definition,
+    0 => tags,
+    1 => task_definition,
 });
 
 /// Output of [`RunTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html).
@@ -50,6 +50,6 @@ pub struct RunTaskResponse {
 }
 
 impl_structure!(RunTaskResponse, schema::RUN_TASK_RESPONSE, {
-0 => failures,
-1 => tasks,
+    0 => failures,
+    1 => tasks,
 });

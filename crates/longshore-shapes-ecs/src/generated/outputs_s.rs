@@ -18,8 +18,8 @@ pub struct StartTaskResponse {
 }
 
 impl_structure!(StartTaskResponse, schema::START_TASK_RESPONSE, {
-0 => failures,
-1 => tasks,
+    0 => failures,
+    1 => tasks,
 });
 
 /// Output of [`StopServiceDeployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopServiceDeployment.html).
@@ -29,7 +29,7 @@ pub struct StopServiceDeploymentResponse {
 }
 
 impl_structure!(StopServiceDeploymentResponse, schema::STOP_SERVICE_DEPLOYMENT_RESPONSE, {
-0 => service_deployment_arn,
+    0 => service_deployment_arn,
 });
 
 /// Output of [`StopTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html).
@@ -39,7 +39,7 @@ pub struct StopTaskResponse {
 }
 
 impl_structure!(StopTaskResponse, schema::STOP_TASK_RESPONSE, {
-0 => task,
+    0 => task,
 });
 
 /// Output of [`SubmitAttachmentStateChanges`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitAttachmentStateChanges.html).
@@ -49,7 +49,7 @@ pub struct SubmitAttachmentStateChangesResponse {
 }
 
 impl_structure!(SubmitAttachmentStateChangesResponse, schema::SUBMIT_ATTACHMENT_STATE_CHANGES_RESPONSE, {
-0 => acknowledgment,
+    0 => acknowledgment,
 });
 
 /// Output of [`SubmitContainerStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitContainerStateChange.html).
@@ -59,7 +59,7 @@ pub struct SubmitContainerStateChangeResponse {
 }
 
 impl_structure!(SubmitContainerStateChangeResponse, schema::SUBMIT_CONTAINER_STATE_CHANGE_RESPONSE, {
-0 => acknowledgment,
+    0 => acknowledgment,
 });
 
 /// Output of [`SubmitTaskStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitTaskStateChange.html).
@@ -69,5 +69,5 @@ pub struct SubmitTaskStateChangeResponse {
 }
 
 impl_structure!(SubmitTaskStateChangeResponse, schema::SUBMIT_TASK_STATE_CHANGE_RESPONSE, {
-0 => acknowledgment,
+    0 => acknowledgment,
 });

@@ -23,7 +23,7 @@ pub struct UpdateCapacityProviderResponse {
 }
 
 impl_structure!(UpdateCapacityProviderResponse, schema::UPDATE_CAPACITY_PROVIDER_RESPONSE, {
-0 => capacity_provider,
+    0 => capacity_provider,
 });
 
 /// Output of [`UpdateCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateCluster.html).
@@ -33,7 +33,7 @@ pub struct UpdateClusterResponse {
 }
 
 impl_structure!(UpdateClusterResponse, schema::UPDATE_CLUSTER_RESPONSE, {
-0 => cluster,
+    0 => cluster,
 });
 
 /// Output of [`UpdateClusterSettings`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateClusterSettings.html).
@@ -43,7 +43,7 @@ pub struct UpdateClusterSettingsResponse {
 }
 
 impl_structure!(UpdateClusterSettingsResponse, schema::UPDATE_CLUSTER_SETTINGS_RESPONSE, {
-0 => cluster,
+    0 => cluster,
 });
 
 /// Output of [`UpdateContainerAgent`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerAgent.html).
@@ -53,7 +53,7 @@ pub struct UpdateContainerAgentResponse {
 }
 
 impl_structure!(UpdateContainerAgentResponse, schema::UPDATE_CONTAINER_AGENT_RESPONSE, {
-0 => container_instance,
+    0 => container_instance,
 });
 
 /// Output of [`UpdateContainerInstancesState`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerInstancesState.html).
@@ -64,8 +64,8 @@ pub struct UpdateContainerInstancesStateResponse {
 }
 
 impl_structure!(UpdateContainerInstancesStateResponse, schema::UPDATE_CONTAINER_INSTANCES_STATE_RESPONSE, {
-0 => container_instances,
-1 => failures,
+    0 => container_instances,
+    1 => failures,
 });
 
 /// Output of [`UpdateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateDaemon.html).
@@ -79,11 +79,11 @@ pub struct UpdateDaemonResponse {
 }
 
 impl_structure!(UpdateDaemonResponse, schema::UPDATE_DAEMON_RESPONSE, {
-0 => created_at,
-1 => daemon_arn,
-2 => deployment_arn,
-3 => status,
-4 => updated_at,
+    0 => created_at,
+    1 => daemon_arn,
+    2 => deployment_arn,
+    3 => status,
+    4 => updated_at,
 });
 
 /// Output of [`UpdateExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateExpressGatewayService.html).
@@ -93,7 +93,7 @@ pub struct UpdateExpressGatewayServiceResponse {
 }
 
 impl_structure!(UpdateExpressGatewayServiceResponse, schema::UPDATE_EXPRESS_GATEWAY_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`UpdateServicePrimaryTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateServicePrimaryTaskSet.html).
@@ -103,7 +103,7 @@ pub struct UpdateServicePrimaryTaskSetResponse {
 }
 
 impl_structure!(UpdateServicePrimaryTaskSetResponse, schema::UPDATE_SERVICE_PRIMARY_TASK_SET_RESPONSE, {
-0 => task_set,
+    0 => task_set,
 });
 
 /// Output of [`UpdateService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
@@ -113,7 +113,7 @@ pub struct UpdateServiceResponse {
 }
 
 impl_structure!(UpdateServiceResponse, schema::UPDATE_SERVICE_RESPONSE, {
-0 => service,
+    0 => service,
 });
 
 /// Output of [`UpdateTaskProtection`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html).
@@ -124,8 +124,8 @@ pub struct UpdateTaskProtectionResponse {
 }
 
 impl_structure!(UpdateTaskProtectionResponse, schema::UPDATE_TASK_PROTECTION_RESPONSE, {
-0 => failures,
-1 => protected_tasks,
+    0 => failures,
+    1 => protected_tasks,
 });
 
 /// Output of [`UpdateTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskSet.html).
@@ -135,5 +135,5 @@ pub struct UpdateTaskSetResponse {
 }
 
 impl_structure!(UpdateTaskSetResponse, schema::UPDATE_TASK_SET_RESPONSE, {
-0 => task_set,
+    0 => task_set,
 });

@@ -18,8 +18,8 @@ pub struct AcceleratorCountRequest {
 }
 
 impl_structure!(AcceleratorCountRequest, schema::ACCELERATOR_COUNT_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });
 
 /// [`AcceleratorTotalMemoryMiBRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AcceleratorTotalMemoryMiBRequest.html).
@@ -30,8 +30,8 @@ pub struct AcceleratorTotalMemoryMiBRequest {
 }
 
 impl_structure!(AcceleratorTotalMemoryMiBRequest, schema::ACCELERATOR_TOTAL_MEMORY_MIB_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });
 
 /// [`AdvancedConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AdvancedConfiguration.html).
@@ -44,10 +44,10 @@ pub struct AdvancedConfiguration {
 }
 
 impl_structure!(AdvancedConfiguration, schema::ADVANCED_CONFIGURATION, {
-0 => alternate_target_group_arn,
-1 => production_listener_rule,
-2 => role_arn,
-3 => test_listener_rule,
+    0 => alternate_target_group_arn,
+    1 => production_listener_rule,
+    2 => role_arn,
+    3 => test_listener_rule,
 });
 
 /// [`Attachment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html).
@@ -60,10 +60,10 @@ pub struct Attachment {
 }
 
 impl_structure!(Attachment, schema::ATTACHMENT, {
-0 => details,
-1 => id,
-2 => status,
-3 => r#type,
+    0 => details,
+    1 => id,
+    2 => status,
+    3 => r#type,
 });
 
 /// [`AttachmentStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AttachmentStateChange.html).
@@ -76,8 +76,8 @@ pub struct AttachmentStateChange {
 }
 
 impl_structure!(AttachmentStateChange, schema::ATTACHMENT_STATE_CHANGE, {
-0 => attachment_arn,
-1 => status,
+    0 => attachment_arn,
+    1 => status,
 });
 
 /// [`Attribute`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attribute.html).
@@ -91,10 +91,10 @@ pub struct Attribute {
 }
 
 impl_structure!(Attribute, schema::ATTRIBUTE, {
-0 => name,
-1 => target_id,
-2 => target_type,
-3 => value,
+    0 => name,
+    1 => target_id,
+    2 => target_type,
+    3 => value,
 });
 
 /// [`AutoRepairConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AutoRepairConfiguration.html).
@@ -104,7 +104,7 @@ pub struct AutoRepairConfiguration {
 }
 
 impl_structure!(AutoRepairConfiguration, schema::AUTO_REPAIR_CONFIGURATION, {
-0 => actions_status,
+    0 => actions_status,
 });
 
 /// [`AutoScalingGroupProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AutoScalingGroupProvider.html).
@@ -118,10 +118,10 @@ pub struct AutoScalingGroupProvider {
 }
 
 impl_structure!(AutoScalingGroupProvider, schema::AUTO_SCALING_GROUP_PROVIDER, {
-0 => auto_scaling_group_arn,
-1 => managed_draining,
-2 => managed_scaling,
-3 => managed_termination_protection,
+    0 => auto_scaling_group_arn,
+    1 => managed_draining,
+    2 => managed_scaling,
+    3 => managed_termination_protection,
 });
 
 /// [`AutoScalingGroupProviderUpdate`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AutoScalingGroupProviderUpdate.html).
@@ -133,9 +133,9 @@ pub struct AutoScalingGroupProviderUpdate {
 }
 
 impl_structure!(AutoScalingGroupProviderUpdate, schema::AUTO_SCALING_GROUP_PROVIDER_UPDATE, {
-0 => managed_draining,
-1 => managed_scaling,
-2 => managed_termination_protection,
+    0 => managed_draining,
+    1 => managed_scaling,
+    2 => managed_termination_protection,
 });
 
 /// [`AwsVpcConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_AwsVpcConfiguration.html).
@@ -148,7 +148,7 @@ pub struct AwsVpcConfiguration {
 }
 
 impl_structure!(AwsVpcConfiguration, schema::AWS_VPC_CONFIGURATION, {
-0 => assign_public_ip,
-1 => security_groups,
-2 => subnets,
+    0 => assign_public_ip,
+    1 => security_groups,
+    2 => subnets,
 });

@@ -18,6 +18,6 @@ pub struct BaselineEbsBandwidthMbpsRequest {
 }
 
 impl_structure!(BaselineEbsBandwidthMbpsRequest, schema::BASELINE_EBS_BANDWIDTH_MBPS_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });

@@ -18,8 +18,8 @@ pub struct CanaryConfiguration {
 }
 
 impl_structure!(CanaryConfiguration, schema::CANARY_CONFIGURATION, {
-0 => canary_bake_time_in_minutes,
-1 => canary_percent,
+    0 => canary_bake_time_in_minutes,
+    1 => canary_percent,
 });
 
 /// [`CapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProvider.html).
@@ -38,16 +38,16 @@ pub struct CapacityProvider {
 }
 
 impl_structure!(CapacityProvider, schema::CAPACITY_PROVIDER, {
-0 => auto_scaling_group_provider,
-1 => capacity_provider_arn,
-2 => cluster,
-3 => managed_instances_provider,
-4 => name,
-5 => status,
-6 => tags,
-7 => r#type,
-8 => update_status,
-9 => update_status_reason,
+    0 => auto_scaling_group_provider,
+    1 => capacity_provider_arn,
+    2 => cluster,
+    3 => managed_instances_provider,
+    4 => name,
+    5 => status,
+    6 => tags,
+    7 => r#type,
+    8 => update_status,
+    9 => update_status_reason,
 });
 
 /// [`CapacityProviderStrategyItem`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html).
@@ -60,9 +60,9 @@ pub struct CapacityProviderStrategyItem {
 }
 
 impl_structure!(CapacityProviderStrategyItem, schema::CAPACITY_PROVIDER_STRATEGY_ITEM, {
-0 => base,
-1 => capacity_provider,
-2 => weight,
+    0 => base,
+    1 => capacity_provider,
+    2 => weight,
 });
 
 /// [`CapacityReservationRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityReservationRequest.html).
@@ -73,8 +73,8 @@ pub struct CapacityReservationRequest {
 }
 
 impl_structure!(CapacityReservationRequest, schema::CAPACITY_RESERVATION_REQUEST, {
-0 => reservation_group_arn,
-1 => reservation_preference,
+    0 => reservation_group_arn,
+    1 => reservation_preference,
 });
 
 /// [`Cluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Cluster.html).
@@ -99,22 +99,22 @@ pub struct Cluster {
 }
 
 impl_structure!(Cluster, schema::CLUSTER, {
-0 => active_services_count,
-1 => attachments,
-2 => attachments_status,
-3 => capacity_providers,
-4 => cluster_arn,
-5 => cluster_name,
-6 => configuration,
-7 => default_capacity_provider_strategy,
-8 => pending_tasks_count,
-9 => registered_container_instances_count,
-10 => running_tasks_count,
-11 => service_connect_defaults,
-12 => settings,
-13 => statistics,
-14 => status,
-15 => tags,
+    0 => active_services_count,
+    1 => attachments,
+    2 => attachments_status,
+    3 => capacity_providers,
+    4 => cluster_arn,
+    5 => cluster_name,
+    6 => configuration,
+    7 => default_capacity_provider_strategy,
+    8 => pending_tasks_count,
+    9 => registered_container_instances_count,
+    10 => running_tasks_count,
+    11 => service_connect_defaults,
+    12 => settings,
+    13 => statistics,
+    14 => status,
+    15 => tags,
 });
 
 /// [`ClusterConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ClusterConfiguration.html).
@@ -125,8 +125,8 @@ pub struct ClusterConfiguration {
 }
 
 impl_structure!(ClusterConfiguration, schema::CLUSTER_CONFIGURATION, {
-0 => execute_command_configuration,
-1 => managed_storage_configuration,
+    0 => execute_command_configuration,
+    1 => managed_storage_configuration,
 });
 
 /// [`ClusterServiceConnectDefaults`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ClusterServiceConnectDefaults.html).
@@ -136,7 +136,7 @@ pub struct ClusterServiceConnectDefaults {
 }
 
 impl_structure!(ClusterServiceConnectDefaults, schema::CLUSTER_SERVICE_CONNECT_DEFAULTS, {
-0 => namespace,
+    0 => namespace,
 });
 
 /// [`ClusterServiceConnectDefaultsRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ClusterServiceConnectDefaultsRequest.html).
@@ -147,7 +147,7 @@ pub struct ClusterServiceConnectDefaultsRequest {
 }
 
 impl_structure!(ClusterServiceConnectDefaultsRequest, schema::CLUSTER_SERVICE_CONNECT_DEFAULTS_REQUEST, {
-0 => namespace,
+    0 => namespace,
 });
 
 /// [`ClusterSetting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ClusterSetting.html).
@@ -158,8 +158,8 @@ pub struct ClusterSetting {
 }
 
 impl_structure!(ClusterSetting, schema::CLUSTER_SETTING, {
-0 => name,
-1 => value,
+    0 => name,
+    1 => value,
 });
 
 /// [`Container`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Container.html).
@@ -185,23 +185,23 @@ pub struct Container {
 }
 
 impl_structure!(Container, schema::CONTAINER, {
-0 => container_arn,
-1 => cpu,
-2 => exit_code,
-3 => gpu_ids,
-4 => health_status,
-5 => image,
-6 => image_digest,
-7 => last_status,
-8 => managed_agents,
-9 => memory,
-10 => memory_reservation,
-11 => name,
-12 => network_bindings,
-13 => network_interfaces,
-14 => reason,
-15 => runtime_id,
-16 => task_arn,
+    0 => container_arn,
+    1 => cpu,
+    2 => exit_code,
+    3 => gpu_ids,
+    4 => health_status,
+    5 => image,
+    6 => image_digest,
+    7 => last_status,
+    8 => managed_agents,
+    9 => memory,
+    10 => memory_reservation,
+    11 => name,
+    12 => network_bindings,
+    13 => network_interfaces,
+    14 => reason,
+    15 => runtime_id,
+    16 => task_arn,
 });
 
 /// [`ContainerDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
@@ -254,48 +254,48 @@ pub struct ContainerDefinition {
 }
 
 impl_structure!(ContainerDefinition, schema::CONTAINER_DEFINITION, {
-0 => command,
-1 => cpu,
-2 => credential_specs,
-3 => depends_on,
-4 => disable_networking,
-5 => dns_search_domains,
-6 => dns_servers,
-7 => docker_labels,
-8 => docker_security_options,
-9 => entry_point,
-10 => environment,
-11 => environment_files,
-12 => essential,
-13 => extra_hosts,
-14 => firelens_configuration,
-15 => health_check,
-16 => hostname,
-17 => image,
-18 => interactive,
-19 => links,
-20 => linux_parameters,
-21 => log_configuration,
-22 => memory,
-23 => memory_reservation,
-24 => mount_points,
-25 => name,
-26 => port_mappings,
-27 => privileged,
-28 => pseudo_terminal,
-29 => readonly_root_filesystem,
-30 => repository_credentials,
-31 => resource_requirements,
-32 => restart_policy,
-33 => secrets,
-34 => start_timeout,
-35 => stop_timeout,
-36 => system_controls,
-37 => ulimits,
-38 => user,
-39 => version_consistency,
-40 => volumes_from,
-41 => working_directory,
+    0 => command,
+    1 => cpu,
+    2 => credential_specs,
+    3 => depends_on,
+    4 => disable_networking,
+    5 => dns_search_domains,
+    6 => dns_servers,
+    7 => docker_labels,
+    8 => docker_security_options,
+    9 => entry_point,
+    10 => environment,
+    11 => environment_files,
+    12 => essential,
+    13 => extra_hosts,
+    14 => firelens_configuration,
+    15 => health_check,
+    16 => hostname,
+    17 => image,
+    18 => interactive,
+    19 => links,
+    20 => linux_parameters,
+    21 => log_configuration,
+    22 => memory,
+    23 => memory_reservation,
+    24 => mount_points,
+    25 => name,
+    26 => port_mappings,
+    27 => privileged,
+    28 => pseudo_terminal,
+    29 => readonly_root_filesystem,
+    30 => repository_credentials,
+    31 => resource_requirements,
+    32 => restart_policy,
+    33 => secrets,
+    34 => start_timeout,
+    35 => stop_timeout,
+    36 => system_controls,
+    37 => ulimits,
+    38 => user,
+    39 => version_consistency,
+    40 => volumes_from,
+    41 => working_directory,
 });
 
 /// [`ContainerDependency`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
@@ -308,8 +308,8 @@ pub struct ContainerDependency {
 }
 
 impl_structure!(ContainerDependency, schema::CONTAINER_DEPENDENCY, {
-0 => condition,
-1 => container_name,
+    0 => condition,
+    1 => container_name,
 });
 
 /// [`ContainerImage`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerImage.html).
@@ -321,9 +321,9 @@ pub struct ContainerImage {
 }
 
 impl_structure!(ContainerImage, schema::CONTAINER_IMAGE, {
-0 => container_name,
-1 => image,
-2 => image_digest,
+    0 => container_name,
+    1 => image,
+    2 => image_digest,
 });
 
 /// [`ContainerInstance`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerInstance.html).
@@ -350,24 +350,24 @@ pub struct ContainerInstance {
 }
 
 impl_structure!(ContainerInstance, schema::CONTAINER_INSTANCE, {
-0 => agent_connected,
-1 => agent_update_status,
-2 => attachments,
-3 => attributes,
-4 => capacity_provider_name,
-5 => container_instance_arn,
-6 => ec2_instance_id,
-7 => health_status,
-8 => pending_tasks_count,
-9 => registered_at,
-10 => registered_resources,
-11 => remaining_resources,
-12 => running_tasks_count,
-13 => status,
-14 => status_reason,
-15 => tags,
-16 => version,
-17 => version_info,
+    0 => agent_connected,
+    1 => agent_update_status,
+    2 => attachments,
+    3 => attributes,
+    4 => capacity_provider_name,
+    5 => container_instance_arn,
+    6 => ec2_instance_id,
+    7 => health_status,
+    8 => pending_tasks_count,
+    9 => registered_at,
+    10 => registered_resources,
+    11 => remaining_resources,
+    12 => running_tasks_count,
+    13 => status,
+    14 => status_reason,
+    15 => tags,
+    16 => version,
+    17 => version_info,
 });
 
 /// [`ContainerInstanceHealthStatus`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerInstanceHealthStatus.html).
@@ -378,8 +378,8 @@ pub struct ContainerInstanceHealthStatus {
 }
 
 impl_structure!(ContainerInstanceHealthStatus, schema::CONTAINER_INSTANCE_HEALTH_STATUS, {
-0 => details,
-1 => overall_status,
+    0 => details,
+    1 => overall_status,
 });
 
 /// [`ContainerOverride`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerOverride.html).
@@ -397,14 +397,14 @@ pub struct ContainerOverride {
 }
 
 impl_structure!(ContainerOverride, schema::CONTAINER_OVERRIDE, {
-0 => command,
-1 => cpu,
-2 => environment,
-3 => environment_files,
-4 => memory,
-5 => memory_reservation,
-6 => name,
-7 => resource_requirements,
+    0 => command,
+    1 => cpu,
+    2 => environment,
+    3 => environment_files,
+    4 => memory,
+    5 => memory_reservation,
+    6 => name,
+    7 => resource_requirements,
 });
 
 /// [`ContainerRestartPolicy`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerRestartPolicy.html).
@@ -417,9 +417,9 @@ pub struct ContainerRestartPolicy {
 }
 
 impl_structure!(ContainerRestartPolicy, schema::CONTAINER_RESTART_POLICY, {
-0 => enabled,
-1 => ignored_exit_codes,
-2 => restart_attempt_period,
+    0 => enabled,
+    1 => ignored_exit_codes,
+    2 => restart_attempt_period,
 });
 
 /// [`ContainerStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerStateChange.html).
@@ -435,13 +435,13 @@ pub struct ContainerStateChange {
 }
 
 impl_structure!(ContainerStateChange, schema::CONTAINER_STATE_CHANGE, {
-0 => container_name,
-1 => exit_code,
-2 => image_digest,
-3 => network_bindings,
-4 => reason,
-5 => runtime_id,
-6 => status,
+    0 => container_name,
+    1 => exit_code,
+    2 => image_digest,
+    3 => network_bindings,
+    4 => reason,
+    5 => runtime_id,
+    6 => status,
 });
 
 /// [`CreateManagedInstancesProviderConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateManagedInstancesProviderConfiguration.html).
@@ -457,11 +457,11 @@ pub struct CreateManagedInstancesProviderConfiguration {
 }
 
 impl_structure!(CreateManagedInstancesProviderConfiguration, schema::CREATE_MANAGED_INSTANCES_PROVIDER_CONFIGURATION, {
-0 => auto_repair_configuration,
-1 => infrastructure_optimization,
-2 => infrastructure_role_arn,
-3 => instance_launch_template,
-4 => propagate_tags,
+    0 => auto_repair_configuration,
+    1 => infrastructure_optimization,
+    2 => infrastructure_role_arn,
+    3 => instance_launch_template,
+    4 => propagate_tags,
 });
 
 /// [`CreatedAt`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreatedAt.html).
@@ -472,6 +472,6 @@ pub struct CreatedAt {
 }
 
 impl_structure!(CreatedAt, schema::CREATED_AT, {
-0 => after,
-1 => before,
+    0 => after,
+    1 => before,
 });

@@ -18,8 +18,8 @@ pub struct DaemonAlarmConfiguration {
 }
 
 impl_structure!(DaemonAlarmConfiguration, schema::DAEMON_ALARM_CONFIGURATION, {
-0 => alarm_names,
-1 => enable,
+    0 => alarm_names,
+    1 => enable,
 });
 
 /// [`DaemonCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonCapacityProvider.html).
@@ -30,8 +30,8 @@ pub struct DaemonCapacityProvider {
 }
 
 impl_structure!(DaemonCapacityProvider, schema::DAEMON_CAPACITY_PROVIDER, {
-0 => arn,
-1 => running_count,
+    0 => arn,
+    1 => running_count,
 });
 
 /// [`DaemonCircuitBreaker`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonCircuitBreaker.html).
@@ -43,9 +43,9 @@ pub struct DaemonCircuitBreaker {
 }
 
 impl_structure!(DaemonCircuitBreaker, schema::DAEMON_CIRCUIT_BREAKER, {
-0 => failure_count,
-1 => status,
-2 => threshold,
+    0 => failure_count,
+    1 => status,
+    2 => threshold,
 });
 
 /// [`DaemonContainerDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonContainerDefinition.html).
@@ -86,35 +86,35 @@ pub struct DaemonContainerDefinition {
 }
 
 impl_structure!(DaemonContainerDefinition, schema::DAEMON_CONTAINER_DEFINITION, {
-0 => command,
-1 => cpu,
-2 => depends_on,
-3 => entry_point,
-4 => environment,
-5 => environment_files,
-6 => essential,
-7 => firelens_configuration,
-8 => health_check,
-9 => image,
-10 => interactive,
-11 => linux_parameters,
-12 => log_configuration,
-13 => memory,
-14 => memory_reservation,
-15 => mount_points,
-16 => name,
-17 => privileged,
-18 => pseudo_terminal,
-19 => readonly_root_filesystem,
-20 => repository_credentials,
-21 => restart_policy,
-22 => secrets,
-23 => start_timeout,
-24 => stop_timeout,
-25 => system_controls,
-26 => ulimits,
-27 => user,
-28 => working_directory,
+    0 => command,
+    1 => cpu,
+    2 => depends_on,
+    3 => entry_point,
+    4 => environment,
+    5 => environment_files,
+    6 => essential,
+    7 => firelens_configuration,
+    8 => health_check,
+    9 => image,
+    10 => interactive,
+    11 => linux_parameters,
+    12 => log_configuration,
+    13 => memory,
+    14 => memory_reservation,
+    15 => mount_points,
+    16 => name,
+    17 => privileged,
+    18 => pseudo_terminal,
+    19 => readonly_root_filesystem,
+    20 => repository_credentials,
+    21 => restart_policy,
+    22 => secrets,
+    23 => start_timeout,
+    24 => stop_timeout,
+    25 => system_controls,
+    26 => ulimits,
+    27 => user,
+    28 => working_directory,
 });
 
 /// [`DaemonContainerImage`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonContainerImage.html).
@@ -126,9 +126,9 @@ pub struct DaemonContainerImage {
 }
 
 impl_structure!(DaemonContainerImage, schema::DAEMON_CONTAINER_IMAGE, {
-0 => container_name,
-1 => image,
-2 => image_digest,
+    0 => container_name,
+    1 => image,
+    2 => image_digest,
 });
 
 /// [`DaemonDeployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDeployment.html).
@@ -151,20 +151,20 @@ pub struct DaemonDeployment {
 }
 
 impl_structure!(DaemonDeployment, schema::DAEMON_DEPLOYMENT, {
-0 => alarms,
-1 => circuit_breaker,
-2 => cluster_arn,
-3 => created_at,
-4 => daemon_deployment_arn,
-5 => deployment_configuration,
-6 => finished_at,
-7 => rollback,
-8 => source_daemon_revisions,
-9 => started_at,
-10 => status,
-11 => status_reason,
-12 => stopped_at,
-13 => target_daemon_revision,
+    0 => alarms,
+    1 => circuit_breaker,
+    2 => cluster_arn,
+    3 => created_at,
+    4 => daemon_deployment_arn,
+    5 => deployment_configuration,
+    6 => finished_at,
+    7 => rollback,
+    8 => source_daemon_revisions,
+    9 => started_at,
+    10 => status,
+    11 => status_reason,
+    12 => stopped_at,
+    13 => target_daemon_revision,
 });
 
 /// [`DaemonDeploymentAlarms`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDeploymentAlarms.html).
@@ -176,9 +176,9 @@ pub struct DaemonDeploymentAlarms {
 }
 
 impl_structure!(DaemonDeploymentAlarms, schema::DAEMON_DEPLOYMENT_ALARMS, {
-0 => alarm_names,
-1 => status,
-2 => triggered_alarm_names,
+    0 => alarm_names,
+    1 => status,
+    2 => triggered_alarm_names,
 });
 
 /// [`DaemonDeploymentCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDeploymentCapacityProvider.html).
@@ -190,9 +190,9 @@ pub struct DaemonDeploymentCapacityProvider {
 }
 
 impl_structure!(DaemonDeploymentCapacityProvider, schema::DAEMON_DEPLOYMENT_CAPACITY_PROVIDER, {
-0 => arn,
-1 => draining_instance_count,
-2 => running_instance_count,
+    0 => arn,
+    1 => draining_instance_count,
+    2 => running_instance_count,
 });
 
 /// [`DaemonDeploymentConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDeploymentConfiguration.html).
@@ -204,9 +204,9 @@ pub struct DaemonDeploymentConfiguration {
 }
 
 impl_structure!(DaemonDeploymentConfiguration, schema::DAEMON_DEPLOYMENT_CONFIGURATION, {
-0 => alarms,
-1 => bake_time_in_minutes,
-2 => drain_percent,
+    0 => alarms,
+    1 => bake_time_in_minutes,
+    2 => drain_percent,
 });
 
 /// [`DaemonDeploymentRevisionDetail`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDeploymentRevisionDetail.html).
@@ -219,10 +219,10 @@ pub struct DaemonDeploymentRevisionDetail {
 }
 
 impl_structure!(DaemonDeploymentRevisionDetail, schema::DAEMON_DEPLOYMENT_REVISION_DETAIL, {
-0 => arn,
-1 => capacity_providers,
-2 => total_draining_instance_count,
-3 => total_running_instance_count,
+    0 => arn,
+    1 => capacity_providers,
+    2 => total_draining_instance_count,
+    3 => total_running_instance_count,
 });
 
 /// [`DaemonDeploymentSummary`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDeploymentSummary.html).
@@ -241,16 +241,16 @@ pub struct DaemonDeploymentSummary {
 }
 
 impl_structure!(DaemonDeploymentSummary, schema::DAEMON_DEPLOYMENT_SUMMARY, {
-0 => cluster_arn,
-1 => created_at,
-2 => daemon_arn,
-3 => daemon_deployment_arn,
-4 => finished_at,
-5 => started_at,
-6 => status,
-7 => status_reason,
-8 => stopped_at,
-9 => target_daemon_revision_arn,
+    0 => cluster_arn,
+    1 => created_at,
+    2 => daemon_arn,
+    3 => daemon_deployment_arn,
+    4 => finished_at,
+    5 => started_at,
+    6 => status,
+    7 => status_reason,
+    8 => stopped_at,
+    9 => target_daemon_revision_arn,
 });
 
 /// [`DaemonDetail`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonDetail.html).
@@ -266,13 +266,13 @@ pub struct DaemonDetail {
 }
 
 impl_structure!(DaemonDetail, schema::DAEMON_DETAIL, {
-0 => cluster_arn,
-1 => created_at,
-2 => current_revisions,
-3 => daemon_arn,
-4 => deployment_arn,
-5 => status,
-6 => updated_at,
+    0 => cluster_arn,
+    1 => created_at,
+    2 => current_revisions,
+    3 => daemon_arn,
+    4 => deployment_arn,
+    5 => status,
+    6 => updated_at,
 });
 
 /// [`DaemonLinuxParameters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonLinuxParameters.html).
@@ -285,10 +285,10 @@ pub struct DaemonLinuxParameters {
 }
 
 impl_structure!(DaemonLinuxParameters, schema::DAEMON_LINUX_PARAMETERS, {
-0 => capabilities,
-1 => devices,
-2 => init_process_enabled,
-3 => tmpfs,
+    0 => capabilities,
+    1 => devices,
+    2 => init_process_enabled,
+    3 => tmpfs,
 });
 
 /// [`DaemonRevision`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonRevision.html).
@@ -306,15 +306,15 @@ pub struct DaemonRevision {
 }
 
 impl_structure!(DaemonRevision, schema::DAEMON_REVISION, {
-0 => cluster_arn,
-1 => container_images,
-2 => created_at,
-3 => daemon_arn,
-4 => daemon_revision_arn,
-5 => daemon_task_definition_arn,
-6 => enable_ecs_managed_tags,
-7 => enable_execute_command,
-8 => propagate_tags,
+    0 => cluster_arn,
+    1 => container_images,
+    2 => created_at,
+    3 => daemon_arn,
+    4 => daemon_revision_arn,
+    5 => daemon_task_definition_arn,
+    6 => enable_ecs_managed_tags,
+    7 => enable_execute_command,
+    8 => propagate_tags,
 });
 
 /// [`DaemonRevisionDetail`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonRevisionDetail.html).
@@ -326,9 +326,9 @@ pub struct DaemonRevisionDetail {
 }
 
 impl_structure!(DaemonRevisionDetail, schema::DAEMON_REVISION_DETAIL, {
-0 => arn,
-1 => capacity_providers,
-2 => total_running_count,
+    0 => arn,
+    1 => capacity_providers,
+    2 => total_running_count,
 });
 
 /// [`DaemonRollback`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonRollback.html).
@@ -341,10 +341,10 @@ pub struct DaemonRollback {
 }
 
 impl_structure!(DaemonRollback, schema::DAEMON_ROLLBACK, {
-0 => reason,
-1 => rollback_capacity_providers,
-2 => rollback_target_daemon_revision_arn,
-3 => started_at,
+    0 => reason,
+    1 => rollback_capacity_providers,
+    2 => rollback_target_daemon_revision_arn,
+    3 => started_at,
 });
 
 /// [`DaemonSummary`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonSummary.html).
@@ -357,10 +357,10 @@ pub struct DaemonSummary {
 }
 
 impl_structure!(DaemonSummary, schema::DAEMON_SUMMARY, {
-0 => created_at,
-1 => daemon_arn,
-2 => status,
-3 => updated_at,
+    0 => created_at,
+    1 => daemon_arn,
+    2 => status,
+    3 => updated_at,
 });
 
 /// [`DaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonTaskDefinition.html).
@@ -382,19 +382,19 @@ pub struct DaemonTaskDefinition {
 }
 
 impl_structure!(DaemonTaskDefinition, schema::DAEMON_TASK_DEFINITION, {
-0 => container_definitions,
-1 => cpu,
-2 => daemon_task_definition_arn,
-3 => delete_requested_at,
-4 => execution_role_arn,
-5 => family,
-6 => memory,
-7 => registered_at,
-8 => registered_by,
-9 => revision,
-10 => status,
-11 => task_role_arn,
-12 => volumes,
+    0 => container_definitions,
+    1 => cpu,
+    2 => daemon_task_definition_arn,
+    3 => delete_requested_at,
+    4 => execution_role_arn,
+    5 => family,
+    6 => memory,
+    7 => registered_at,
+    8 => registered_by,
+    9 => revision,
+    10 => status,
+    11 => task_role_arn,
+    12 => volumes,
 });
 
 /// [`DaemonTaskDefinitionSummary`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonTaskDefinitionSummary.html).
@@ -408,11 +408,11 @@ pub struct DaemonTaskDefinitionSummary {
 }
 
 impl_structure!(DaemonTaskDefinitionSummary, schema::DAEMON_TASK_DEFINITION_SUMMARY, {
-0 => arn,
-1 => delete_requested_at,
-2 => registered_at,
-3 => registered_by,
-4 => status,
+    0 => arn,
+    1 => delete_requested_at,
+    2 => registered_at,
+    3 => registered_by,
+    4 => status,
 });
 
 /// [`DaemonVolume`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DaemonVolume.html).
@@ -423,8 +423,8 @@ pub struct DaemonVolume {
 }
 
 impl_structure!(DaemonVolume, schema::DAEMON_VOLUME, {
-0 => host,
-1 => name,
+    0 => host,
+    1 => name,
 });
 
 /// [`Deployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html).
@@ -454,27 +454,27 @@ pub struct Deployment {
 }
 
 impl_structure!(Deployment, schema::DEPLOYMENT, {
-0 => capacity_provider_strategy,
-1 => created_at,
-2 => desired_count,
-3 => failed_tasks,
-4 => fargate_ephemeral_storage,
-5 => id,
-6 => launch_type,
-7 => network_configuration,
-8 => pending_count,
-9 => platform_family,
-10 => platform_version,
-11 => rollout_state,
-12 => rollout_state_reason,
-13 => running_count,
-14 => service_connect_configuration,
-15 => service_connect_resources,
-16 => status,
-17 => task_definition,
-18 => updated_at,
-19 => volume_configurations,
-20 => vpc_lattice_configurations,
+    0 => capacity_provider_strategy,
+    1 => created_at,
+    2 => desired_count,
+    3 => failed_tasks,
+    4 => fargate_ephemeral_storage,
+    5 => id,
+    6 => launch_type,
+    7 => network_configuration,
+    8 => pending_count,
+    9 => platform_family,
+    10 => platform_version,
+    11 => rollout_state,
+    12 => rollout_state_reason,
+    13 => running_count,
+    14 => service_connect_configuration,
+    15 => service_connect_resources,
+    16 => status,
+    17 => task_definition,
+    18 => updated_at,
+    19 => volume_configurations,
+    20 => vpc_lattice_configurations,
 });
 
 /// [`DeploymentAlarms`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentAlarms.html).
@@ -489,9 +489,9 @@ pub struct DeploymentAlarms {
 }
 
 impl_structure!(DeploymentAlarms, schema::DEPLOYMENT_ALARMS, {
-0 => alarm_names,
-1 => enable,
-2 => rollback,
+    0 => alarm_names,
+    1 => enable,
+    2 => rollback,
 });
 
 /// [`DeploymentCircuitBreaker`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentCircuitBreaker.html).
@@ -504,8 +504,8 @@ pub struct DeploymentCircuitBreaker {
 }
 
 impl_structure!(DeploymentCircuitBreaker, schema::DEPLOYMENT_CIRCUIT_BREAKER, {
-0 => enable,
-1 => rollback,
+    0 => enable,
+    1 => rollback,
 });
 
 /// [`DeploymentConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html).
@@ -523,15 +523,15 @@ pub struct DeploymentConfiguration {
 }
 
 impl_structure!(DeploymentConfiguration, schema::DEPLOYMENT_CONFIGURATION, {
-0 => alarms,
-1 => bake_time_in_minutes,
-2 => canary_configuration,
-3 => deployment_circuit_breaker,
-4 => lifecycle_hooks,
-5 => linear_configuration,
-6 => maximum_percent,
-7 => minimum_healthy_percent,
-8 => strategy,
+    0 => alarms,
+    1 => bake_time_in_minutes,
+    2 => canary_configuration,
+    3 => deployment_circuit_breaker,
+    4 => lifecycle_hooks,
+    5 => linear_configuration,
+    6 => maximum_percent,
+    7 => minimum_healthy_percent,
+    8 => strategy,
 });
 
 /// [`DeploymentController`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentController.html).
@@ -542,7 +542,7 @@ pub struct DeploymentController {
 }
 
 impl_structure!(DeploymentController, schema::DEPLOYMENT_CONTROLLER, {
-0 => r#type,
+    0 => r#type,
 });
 
 /// [`DeploymentEphemeralStorage`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentEphemeralStorage.html).
@@ -552,7 +552,7 @@ pub struct DeploymentEphemeralStorage {
 }
 
 impl_structure!(DeploymentEphemeralStorage, schema::DEPLOYMENT_EPHEMERAL_STORAGE, {
-0 => kms_key_id,
+    0 => kms_key_id,
 });
 
 /// [`DeploymentLifecycleHook`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentLifecycleHook.html).
@@ -567,12 +567,12 @@ pub struct DeploymentLifecycleHook {
 }
 
 impl_structure!(DeploymentLifecycleHook, schema::DEPLOYMENT_LIFECYCLE_HOOK, {
-0 => hook_details,
-1 => hook_target_arn,
-2 => lifecycle_stages,
-3 => role_arn,
-4 => target_type,
-5 => timeout_configuration,
+    0 => hook_details,
+    1 => hook_target_arn,
+    2 => lifecycle_stages,
+    3 => role_arn,
+    4 => target_type,
+    5 => timeout_configuration,
 });
 
 /// [`DeploymentLifecycleHookDetail`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentLifecycleHookDetail.html).
@@ -587,12 +587,12 @@ pub struct DeploymentLifecycleHookDetail {
 }
 
 impl_structure!(DeploymentLifecycleHookDetail, schema::DEPLOYMENT_LIFECYCLE_HOOK_DETAIL, {
-0 => expires_at,
-1 => hook_id,
-2 => status,
-3 => target_arn,
-4 => target_type,
-5 => timeout_action,
+    0 => expires_at,
+    1 => hook_id,
+    2 => status,
+    3 => target_arn,
+    4 => target_type,
+    5 => timeout_action,
 });
 
 /// [`DeploymentLifecycleHookTimeoutConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentLifecycleHookTimeoutConfiguration.html).
@@ -603,8 +603,8 @@ pub struct DeploymentLifecycleHookTimeoutConfiguration {
 }
 
 impl_structure!(DeploymentLifecycleHookTimeoutConfiguration, schema::DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION, {
-0 => action,
-1 => timeout_in_minutes,
+    0 => action,
+    1 => timeout_in_minutes,
 });
 
 /// [`Device`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Device.html).
@@ -617,9 +617,9 @@ pub struct Device {
 }
 
 impl_structure!(Device, schema::DEVICE, {
-0 => container_path,
-1 => host_path,
-2 => permissions,
+    0 => container_path,
+    1 => host_path,
+    2 => permissions,
 });
 
 /// [`DockerVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DockerVolumeConfiguration.html).
@@ -634,9 +634,9 @@ pub struct DockerVolumeConfiguration {
 }
 
 impl_structure!(DockerVolumeConfiguration, schema::DOCKER_VOLUME_CONFIGURATION, {
-0 => autoprovision,
-1 => driver,
-2 => driver_opts,
-3 => labels,
-4 => scope,
+    0 => autoprovision,
+    1 => driver,
+    2 => driver_opts,
+    3 => labels,
+    4 => scope,
 });

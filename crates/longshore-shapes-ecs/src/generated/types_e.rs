@@ -20,9 +20,9 @@ pub struct EBSTagSpecification {
 }
 
 impl_structure!(EBSTagSpecification, schema::EBS_TAG_SPECIFICATION, {
-0 => propagate_tags,
-1 => resource_type,
-2 => tags,
+    0 => propagate_tags,
+    1 => resource_type,
+    2 => tags,
 });
 
 /// [`ECSExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ECSExpressGatewayService.html).
@@ -41,16 +41,16 @@ pub struct ECSExpressGatewayService {
 }
 
 impl_structure!(ECSExpressGatewayService, schema::ECS_EXPRESS_GATEWAY_SERVICE, {
-0 => active_configurations,
-1 => cluster,
-2 => created_at,
-3 => current_deployment,
-4 => infrastructure_role_arn,
-5 => service_arn,
-6 => service_name,
-7 => status,
-8 => tags,
-9 => updated_at,
+    0 => active_configurations,
+    1 => cluster,
+    2 => created_at,
+    3 => current_deployment,
+    4 => infrastructure_role_arn,
+    5 => service_arn,
+    6 => service_name,
+    7 => status,
+    8 => tags,
+    9 => updated_at,
 });
 
 /// [`ECSManagedResources`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ECSManagedResources.html).
@@ -64,11 +64,11 @@ pub struct ECSManagedResources {
 }
 
 impl_structure!(ECSManagedResources, schema::ECS_MANAGED_RESOURCES, {
-0 => auto_scaling,
-1 => ingress_paths,
-2 => log_groups,
-3 => metric_alarms,
-4 => service_security_groups,
+    0 => auto_scaling,
+    1 => ingress_paths,
+    2 => log_groups,
+    3 => metric_alarms,
+    4 => service_security_groups,
 });
 
 /// [`EFSAuthorizationConfig`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_EFSAuthorizationConfig.html).
@@ -79,8 +79,8 @@ pub struct EFSAuthorizationConfig {
 }
 
 impl_structure!(EFSAuthorizationConfig, schema::EFS_AUTHORIZATION_CONFIG, {
-0 => access_point_id,
-1 => iam,
+    0 => access_point_id,
+    1 => iam,
 });
 
 /// [`EFSVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_EFSVolumeConfiguration.html).
@@ -95,11 +95,11 @@ pub struct EFSVolumeConfiguration {
 }
 
 impl_structure!(EFSVolumeConfiguration, schema::EFS_VOLUME_CONFIGURATION, {
-0 => authorization_config,
-1 => file_system_id,
-2 => root_directory,
-3 => transit_encryption,
-4 => transit_encryption_port,
+    0 => authorization_config,
+    1 => file_system_id,
+    2 => root_directory,
+    3 => transit_encryption,
+    4 => transit_encryption_port,
 });
 
 /// [`EnvironmentFile`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_EnvironmentFile.html).
@@ -112,8 +112,8 @@ pub struct EnvironmentFile {
 }
 
 impl_structure!(EnvironmentFile, schema::ENVIRONMENT_FILE, {
-0 => r#type,
-1 => value,
+    0 => r#type,
+    1 => value,
 });
 
 /// [`EphemeralStorage`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_EphemeralStorage.html).
@@ -124,7 +124,7 @@ pub struct EphemeralStorage {
 }
 
 impl_structure!(EphemeralStorage, schema::EPHEMERAL_STORAGE, {
-0 => size_in_gib,
+    0 => size_in_gib,
 });
 
 /// [`ExecuteCommandConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExecuteCommandConfiguration.html).
@@ -136,9 +136,9 @@ pub struct ExecuteCommandConfiguration {
 }
 
 impl_structure!(ExecuteCommandConfiguration, schema::EXECUTE_COMMAND_CONFIGURATION, {
-0 => kms_key_id,
-1 => log_configuration,
-2 => logging,
+    0 => kms_key_id,
+    1 => log_configuration,
+    2 => logging,
 });
 
 /// [`ExecuteCommandLogConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExecuteCommandLogConfiguration.html).
@@ -152,11 +152,11 @@ pub struct ExecuteCommandLogConfiguration {
 }
 
 impl_structure!(ExecuteCommandLogConfiguration, schema::EXECUTE_COMMAND_LOG_CONFIGURATION, {
-0 => cloud_watch_encryption_enabled,
-1 => cloud_watch_log_group_name,
-2 => s3_bucket_name,
-3 => s3_encryption_enabled,
-4 => s3_key_prefix,
+    0 => cloud_watch_encryption_enabled,
+    1 => cloud_watch_log_group_name,
+    2 => s3_bucket_name,
+    3 => s3_encryption_enabled,
+    4 => s3_key_prefix,
 });
 
 /// [`ExpressGatewayContainer`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayContainer.html).
@@ -174,13 +174,13 @@ pub struct ExpressGatewayContainer {
 }
 
 impl_structure!(ExpressGatewayContainer, schema::EXPRESS_GATEWAY_CONTAINER, {
-0 => aws_logs_configuration,
-1 => command,
-2 => container_port,
-3 => environment,
-4 => image,
-5 => repository_credentials,
-6 => secrets,
+    0 => aws_logs_configuration,
+    1 => command,
+    2 => container_port,
+    3 => environment,
+    4 => image,
+    5 => repository_credentials,
+    6 => secrets,
 });
 
 /// [`ExpressGatewayRepositoryCredentials`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayRepositoryCredentials.html).
@@ -190,7 +190,7 @@ pub struct ExpressGatewayRepositoryCredentials {
 }
 
 impl_structure!(ExpressGatewayRepositoryCredentials, schema::EXPRESS_GATEWAY_REPOSITORY_CREDENTIALS, {
-0 => credentials_parameter,
+    0 => credentials_parameter,
 });
 
 /// [`ExpressGatewayScalingTarget`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayScalingTarget.html).
@@ -203,10 +203,10 @@ pub struct ExpressGatewayScalingTarget {
 }
 
 impl_structure!(ExpressGatewayScalingTarget, schema::EXPRESS_GATEWAY_SCALING_TARGET, {
-0 => auto_scaling_metric,
-1 => auto_scaling_target_value,
-2 => max_task_count,
-3 => min_task_count,
+    0 => auto_scaling_metric,
+    1 => auto_scaling_target_value,
+    2 => max_task_count,
+    3 => min_task_count,
 });
 
 /// [`ExpressGatewayServiceAwsLogsConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayServiceAwsLogsConfiguration.html).
@@ -219,8 +219,8 @@ pub struct ExpressGatewayServiceAwsLogsConfiguration {
 }
 
 impl_structure!(ExpressGatewayServiceAwsLogsConfiguration, schema::EXPRESS_GATEWAY_SERVICE_AWS_LOGS_CONFIGURATION, {
-0 => log_group,
-1 => log_stream_prefix,
+    0 => log_group,
+    1 => log_stream_prefix,
 });
 
 /// [`ExpressGatewayServiceConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayServiceConfiguration.html).
@@ -240,17 +240,17 @@ pub struct ExpressGatewayServiceConfiguration {
 }
 
 impl_structure!(ExpressGatewayServiceConfiguration, schema::EXPRESS_GATEWAY_SERVICE_CONFIGURATION, {
-0 => cpu,
-1 => created_at,
-2 => execution_role_arn,
-3 => health_check_path,
-4 => ingress_paths,
-5 => memory,
-6 => network_configuration,
-7 => primary_container,
-8 => scaling_target,
-9 => service_revision_arn,
-10 => task_role_arn,
+    0 => cpu,
+    1 => created_at,
+    2 => execution_role_arn,
+    3 => health_check_path,
+    4 => ingress_paths,
+    5 => memory,
+    6 => network_configuration,
+    7 => primary_container,
+    8 => scaling_target,
+    9 => service_revision_arn,
+    10 => task_role_arn,
 });
 
 /// [`ExpressGatewayServiceNetworkConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayServiceNetworkConfiguration.html).
@@ -261,8 +261,8 @@ pub struct ExpressGatewayServiceNetworkConfiguration {
 }
 
 impl_structure!(ExpressGatewayServiceNetworkConfiguration, schema::EXPRESS_GATEWAY_SERVICE_NETWORK_CONFIGURATION, {
-0 => security_groups,
-1 => subnets,
+    0 => security_groups,
+    1 => subnets,
 });
 
 /// [`ExpressGatewayServiceStatus`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExpressGatewayServiceStatus.html).
@@ -273,6 +273,6 @@ pub struct ExpressGatewayServiceStatus {
 }
 
 impl_structure!(ExpressGatewayServiceStatus, schema::EXPRESS_GATEWAY_SERVICE_STATUS, {
-0 => status_code,
-1 => status_reason,
+    0 => status_code,
+    1 => status_reason,
 });

@@ -20,8 +20,8 @@ pub struct FSxWindowsFileServerAuthorizationConfig {
 }
 
 impl_structure!(FSxWindowsFileServerAuthorizationConfig, schema::F_SX_WINDOWS_FILE_SERVER_AUTHORIZATION_CONFIG, {
-0 => credentials_parameter,
-1 => domain,
+    0 => credentials_parameter,
+    1 => domain,
 });
 
 /// [`FSxWindowsFileServerVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_FSxWindowsFileServerVolumeConfiguration.html).
@@ -36,9 +36,9 @@ pub struct FSxWindowsFileServerVolumeConfiguration {
 }
 
 impl_structure!(FSxWindowsFileServerVolumeConfiguration, schema::F_SX_WINDOWS_FILE_SERVER_VOLUME_CONFIGURATION, {
-0 => authorization_config,
-1 => file_system_id,
-2 => root_directory,
+    0 => authorization_config,
+    1 => file_system_id,
+    2 => root_directory,
 });
 
 /// [`Failure`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Failure.html).
@@ -50,9 +50,9 @@ pub struct Failure {
 }
 
 impl_structure!(Failure, schema::FAILURE, {
-0 => arn,
-1 => detail,
-2 => reason,
+    0 => arn,
+    1 => detail,
+    2 => reason,
 });
 
 /// [`FirelensConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_FirelensConfiguration.html).
@@ -65,6 +65,6 @@ pub struct FirelensConfiguration {
 }
 
 impl_structure!(FirelensConfiguration, schema::FIRELENS_CONFIGURATION, {
-0 => options,
-1 => r#type,
+    0 => options,
+    1 => r#type,
 });

@@ -22,11 +22,11 @@ pub struct HealthCheck {
 }
 
 impl_structure!(HealthCheck, schema::HEALTH_CHECK, {
-0 => command,
-1 => interval,
-2 => retries,
-3 => start_period,
-4 => timeout,
+    0 => command,
+    1 => interval,
+    2 => retries,
+    3 => start_period,
+    4 => timeout,
 });
 
 /// [`HostEntry`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HostEntry.html).
@@ -39,8 +39,8 @@ pub struct HostEntry {
 }
 
 impl_structure!(HostEntry, schema::HOST_ENTRY, {
-0 => hostname,
-1 => ip_address,
+    0 => hostname,
+    1 => ip_address,
 });
 
 /// [`HostVolumeProperties`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HostVolumeProperties.html).
@@ -50,5 +50,5 @@ pub struct HostVolumeProperties {
 }
 
 impl_structure!(HostVolumeProperties, schema::HOST_VOLUME_PROPERTIES, {
-0 => source_path,
+    0 => source_path,
 });

@@ -22,8 +22,8 @@ pub struct InferenceAccelerator {
 }
 
 impl_structure!(InferenceAccelerator, schema::INFERENCE_ACCELERATOR, {
-0 => device_name,
-1 => device_type,
+    0 => device_name,
+    1 => device_type,
 });
 
 /// [`InferenceAcceleratorOverride`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InferenceAcceleratorOverride.html).
@@ -36,8 +36,8 @@ pub struct InferenceAcceleratorOverride {
 }
 
 impl_structure!(InferenceAcceleratorOverride, schema::INFERENCE_ACCELERATOR_OVERRIDE, {
-0 => device_name,
-1 => device_type,
+    0 => device_name,
+    1 => device_type,
 });
 
 /// [`InfrastructureOptimization`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InfrastructureOptimization.html).
@@ -47,7 +47,7 @@ pub struct InfrastructureOptimization {
 }
 
 impl_structure!(InfrastructureOptimization, schema::INFRASTRUCTURE_OPTIMIZATION, {
-0 => scale_in_after,
+    0 => scale_in_after,
 });
 
 /// [`IngressPathSummary`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_IngressPathSummary.html).
@@ -60,8 +60,8 @@ pub struct IngressPathSummary {
 }
 
 impl_structure!(IngressPathSummary, schema::INGRESS_PATH_SUMMARY, {
-0 => access_type,
-1 => endpoint,
+    0 => access_type,
+    1 => endpoint,
 });
 
 /// [`InstanceHealthCheckResult`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InstanceHealthCheckResult.html).
@@ -75,11 +75,11 @@ pub struct InstanceHealthCheckResult {
 }
 
 impl_structure!(InstanceHealthCheckResult, schema::INSTANCE_HEALTH_CHECK_RESULT, {
-0 => last_status_change,
-1 => last_updated,
-2 => status,
-3 => status_reason,
-4 => r#type,
+    0 => last_status_change,
+    1 => last_updated,
+    2 => status,
+    3 => status_reason,
+    4 => r#type,
 });
 
 /// [`InstanceLaunchTemplate`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InstanceLaunchTemplate.html).
@@ -100,16 +100,16 @@ pub struct InstanceLaunchTemplate {
 }
 
 impl_structure!(InstanceLaunchTemplate, schema::INSTANCE_LAUNCH_TEMPLATE, {
-0 => capacity_option_type,
-1 => capacity_reservations,
-2 => ec2_instance_profile_arn,
-3 => fips_enabled,
-4 => instance_metadata_tags_propagation,
-5 => instance_requirements,
-6 => local_storage_configuration,
-7 => monitoring,
-8 => network_configuration,
-9 => storage_configuration,
+    0 => capacity_option_type,
+    1 => capacity_reservations,
+    2 => ec2_instance_profile_arn,
+    3 => fips_enabled,
+    4 => instance_metadata_tags_propagation,
+    5 => instance_requirements,
+    6 => local_storage_configuration,
+    7 => monitoring,
+    8 => network_configuration,
+    9 => storage_configuration,
 });
 
 /// [`InstanceLaunchTemplateUpdate`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InstanceLaunchTemplateUpdate.html).
@@ -126,14 +126,14 @@ pub struct InstanceLaunchTemplateUpdate {
 }
 
 impl_structure!(InstanceLaunchTemplateUpdate, schema::INSTANCE_LAUNCH_TEMPLATE_UPDATE, {
-0 => capacity_reservations,
-1 => ec2_instance_profile_arn,
-2 => instance_metadata_tags_propagation,
-3 => instance_requirements,
-4 => local_storage_configuration,
-5 => monitoring,
-6 => network_configuration,
-7 => storage_configuration,
+    0 => capacity_reservations,
+    1 => ec2_instance_profile_arn,
+    2 => instance_metadata_tags_propagation,
+    3 => instance_requirements,
+    4 => local_storage_configuration,
+    5 => monitoring,
+    6 => network_configuration,
+    7 => storage_configuration,
 });
 
 /// [`InstanceRequirementsRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InstanceRequirementsRequest.html).
@@ -168,28 +168,28 @@ pub struct InstanceRequirementsRequest {
 }
 
 impl_structure!(InstanceRequirementsRequest, schema::INSTANCE_REQUIREMENTS_REQUEST, {
-0 => accelerator_count,
-1 => accelerator_manufacturers,
-2 => accelerator_names,
-3 => accelerator_total_memory_mib,
-4 => accelerator_types,
-5 => allowed_instance_types,
-6 => bare_metal,
-7 => baseline_ebs_bandwidth_mbps,
-8 => burstable_performance,
-9 => cpu_manufacturers,
-10 => excluded_instance_types,
-11 => instance_generations,
-12 => local_storage,
-13 => local_storage_types,
-14 => max_spot_price_as_percentage_of_optimal_on_demand_price,
-15 => memory_gib_per_v_cpu,
-16 => memory_mib,
-17 => network_bandwidth_gbps,
-18 => network_interface_count,
-19 => on_demand_max_price_percentage_over_lowest_price,
-20 => require_hibernate_support,
-21 => spot_max_price_percentage_over_lowest_price,
-22 => total_local_storage_gb,
-23 => v_cpu_count,
+    0 => accelerator_count,
+    1 => accelerator_manufacturers,
+    2 => accelerator_names,
+    3 => accelerator_total_memory_mib,
+    4 => accelerator_types,
+    5 => allowed_instance_types,
+    6 => bare_metal,
+    7 => baseline_ebs_bandwidth_mbps,
+    8 => burstable_performance,
+    9 => cpu_manufacturers,
+    10 => excluded_instance_types,
+    11 => instance_generations,
+    12 => local_storage,
+    13 => local_storage_types,
+    14 => max_spot_price_as_percentage_of_optimal_on_demand_price,
+    15 => memory_gib_per_v_cpu,
+    16 => memory_mib,
+    17 => network_bandwidth_gbps,
+    18 => network_interface_count,
+    19 => on_demand_max_price_percentage_over_lowest_price,
+    20 => require_hibernate_support,
+    21 => spot_max_price_percentage_over_lowest_price,
+    22 => total_local_storage_gb,
+    23 => v_cpu_count,
 });

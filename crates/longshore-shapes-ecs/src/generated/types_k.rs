@@ -18,8 +18,8 @@ pub struct KernelCapabilities {
 }
 
 impl_structure!(KernelCapabilities, schema::KERNEL_CAPABILITIES, {
-0 => add,
-1 => drop,
+    0 => add,
+    1 => drop,
 });
 
 /// [`KeyValuePair`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KeyValuePair.html).
@@ -30,6 +30,6 @@ pub struct KeyValuePair {
 }
 
 impl_structure!(KeyValuePair, schema::KEY_VALUE_PAIR, {
-0 => name,
-1 => value,
+    0 => name,
+    1 => value,
 });

@@ -18,8 +18,8 @@ pub struct LinearConfiguration {
 }
 
 impl_structure!(LinearConfiguration, schema::LINEAR_CONFIGURATION, {
-0 => step_bake_time_in_minutes,
-1 => step_percent,
+    0 => step_bake_time_in_minutes,
+    1 => step_percent,
 });
 
 /// [`LinuxParameters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LinuxParameters.html).
@@ -35,13 +35,13 @@ pub struct LinuxParameters {
 }
 
 impl_structure!(LinuxParameters, schema::LINUX_PARAMETERS, {
-0 => capabilities,
-1 => devices,
-2 => init_process_enabled,
-3 => max_swap,
-4 => shared_memory_size,
-5 => swappiness,
-6 => tmpfs,
+    0 => capabilities,
+    1 => devices,
+    2 => init_process_enabled,
+    3 => max_swap,
+    4 => shared_memory_size,
+    5 => swappiness,
+    6 => tmpfs,
 });
 
 /// [`LoadBalancer`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LoadBalancer.html).
@@ -55,11 +55,11 @@ pub struct LoadBalancer {
 }
 
 impl_structure!(LoadBalancer, schema::LOAD_BALANCER, {
-0 => advanced_configuration,
-1 => container_name,
-2 => container_port,
-3 => load_balancer_name,
-4 => target_group_arn,
+    0 => advanced_configuration,
+    1 => container_name,
+    2 => container_port,
+    3 => load_balancer_name,
+    4 => target_group_arn,
 });
 
 /// [`LogConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html).
@@ -73,7 +73,7 @@ pub struct LogConfiguration {
 }
 
 impl_structure!(LogConfiguration, schema::LOG_CONFIGURATION, {
-0 => log_driver,
-1 => options,
-2 => secret_options,
+    0 => log_driver,
+    1 => options,
+    2 => secret_options,
 });

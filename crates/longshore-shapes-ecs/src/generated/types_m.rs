@@ -20,10 +20,10 @@ pub struct ManagedAgent {
 }
 
 impl_structure!(ManagedAgent, schema::MANAGED_AGENT, {
-0 => last_started_at,
-1 => last_status,
-2 => name,
-3 => reason,
+    0 => last_started_at,
+    1 => last_status,
+    2 => name,
+    3 => reason,
 });
 
 /// [`ManagedAgentStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedAgentStateChange.html).
@@ -39,10 +39,10 @@ pub struct ManagedAgentStateChange {
 }
 
 impl_structure!(ManagedAgentStateChange, schema::MANAGED_AGENT_STATE_CHANGE, {
-0 => container_name,
-1 => managed_agent_name,
-2 => reason,
-3 => status,
+    0 => container_name,
+    1 => managed_agent_name,
+    2 => reason,
+    3 => status,
 });
 
 /// [`ManagedApplicationAutoScalingPolicy`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedApplicationAutoScalingPolicy.html).
@@ -63,13 +63,13 @@ pub struct ManagedApplicationAutoScalingPolicy {
 }
 
 impl_structure!(ManagedApplicationAutoScalingPolicy, schema::MANAGED_APPLICATION_AUTO_SCALING_POLICY, {
-0 => arn,
-1 => metric,
-2 => policy_type,
-3 => status,
-4 => status_reason,
-5 => target_value,
-6 => updated_at,
+    0 => arn,
+    1 => metric,
+    2 => policy_type,
+    3 => status,
+    4 => status_reason,
+    5 => target_value,
+    6 => updated_at,
 });
 
 /// [`ManagedAutoScaling`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedAutoScaling.html).
@@ -80,8 +80,8 @@ pub struct ManagedAutoScaling {
 }
 
 impl_structure!(ManagedAutoScaling, schema::MANAGED_AUTO_SCALING, {
-0 => application_auto_scaling_policies,
-1 => scalable_target,
+    0 => application_auto_scaling_policies,
+    1 => scalable_target,
 });
 
 /// [`ManagedCertificate`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedCertificate.html).
@@ -98,11 +98,11 @@ pub struct ManagedCertificate {
 }
 
 impl_structure!(ManagedCertificate, schema::MANAGED_CERTIFICATE, {
-0 => arn,
-1 => domain_name,
-2 => status,
-3 => status_reason,
-4 => updated_at,
+    0 => arn,
+    1 => domain_name,
+    2 => status,
+    3 => status_reason,
+    4 => updated_at,
 });
 
 /// [`ManagedIngressPath`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedIngressPath.html).
@@ -121,14 +121,14 @@ pub struct ManagedIngressPath {
 }
 
 impl_structure!(ManagedIngressPath, schema::MANAGED_INGRESS_PATH, {
-0 => access_type,
-1 => certificate,
-2 => endpoint,
-3 => listener,
-4 => load_balancer,
-5 => load_balancer_security_groups,
-6 => rule,
-7 => target_groups,
+    0 => access_type,
+    1 => certificate,
+    2 => endpoint,
+    3 => listener,
+    4 => load_balancer,
+    5 => load_balancer_security_groups,
+    6 => rule,
+    7 => target_groups,
 });
 
 /// [`ManagedInstancesLocalStorageConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedInstancesLocalStorageConfiguration.html).
@@ -138,7 +138,7 @@ pub struct ManagedInstancesLocalStorageConfiguration {
 }
 
 impl_structure!(ManagedInstancesLocalStorageConfiguration, schema::MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION, {
-0 => use_local_storage,
+    0 => use_local_storage,
 });
 
 /// [`ManagedInstancesNetworkConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedInstancesNetworkConfiguration.html).
@@ -149,8 +149,8 @@ pub struct ManagedInstancesNetworkConfiguration {
 }
 
 impl_structure!(ManagedInstancesNetworkConfiguration, schema::MANAGED_INSTANCES_NETWORK_CONFIGURATION, {
-0 => security_groups,
-1 => subnets,
+    0 => security_groups,
+    1 => subnets,
 });
 
 /// [`ManagedInstancesProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedInstancesProvider.html).
@@ -164,11 +164,11 @@ pub struct ManagedInstancesProvider {
 }
 
 impl_structure!(ManagedInstancesProvider, schema::MANAGED_INSTANCES_PROVIDER, {
-0 => auto_repair_configuration,
-1 => infrastructure_optimization,
-2 => infrastructure_role_arn,
-3 => instance_launch_template,
-4 => propagate_tags,
+    0 => auto_repair_configuration,
+    1 => infrastructure_optimization,
+    2 => infrastructure_role_arn,
+    3 => instance_launch_template,
+    4 => propagate_tags,
 });
 
 /// [`ManagedInstancesStorageConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedInstancesStorageConfiguration.html).
@@ -178,7 +178,7 @@ pub struct ManagedInstancesStorageConfiguration {
 }
 
 impl_structure!(ManagedInstancesStorageConfiguration, schema::MANAGED_INSTANCES_STORAGE_CONFIGURATION, {
-0 => storage_size_gib,
+    0 => storage_size_gib,
 });
 
 /// [`ManagedListener`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedListener.html).
@@ -193,10 +193,10 @@ pub struct ManagedListener {
 }
 
 impl_structure!(ManagedListener, schema::MANAGED_LISTENER, {
-0 => arn,
-1 => status,
-2 => status_reason,
-3 => updated_at,
+    0 => arn,
+    1 => status,
+    2 => status_reason,
+    3 => updated_at,
 });
 
 /// [`ManagedListenerRule`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedListenerRule.html).
@@ -211,10 +211,10 @@ pub struct ManagedListenerRule {
 }
 
 impl_structure!(ManagedListenerRule, schema::MANAGED_LISTENER_RULE, {
-0 => arn,
-1 => status,
-2 => status_reason,
-3 => updated_at,
+    0 => arn,
+    1 => status,
+    2 => status_reason,
+    3 => updated_at,
 });
 
 /// [`ManagedLoadBalancer`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedLoadBalancer.html).
@@ -233,13 +233,13 @@ pub struct ManagedLoadBalancer {
 }
 
 impl_structure!(ManagedLoadBalancer, schema::MANAGED_LOAD_BALANCER, {
-0 => arn,
-1 => scheme,
-2 => security_group_ids,
-3 => status,
-4 => status_reason,
-5 => subnet_ids,
-6 => updated_at,
+    0 => arn,
+    1 => scheme,
+    2 => security_group_ids,
+    3 => status,
+    4 => status_reason,
+    5 => subnet_ids,
+    6 => updated_at,
 });
 
 /// [`ManagedLogGroup`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedLogGroup.html).
@@ -256,11 +256,11 @@ pub struct ManagedLogGroup {
 }
 
 impl_structure!(ManagedLogGroup, schema::MANAGED_LOG_GROUP, {
-0 => arn,
-1 => log_group_name,
-2 => status,
-3 => status_reason,
-4 => updated_at,
+    0 => arn,
+    1 => log_group_name,
+    2 => status,
+    3 => status_reason,
+    4 => updated_at,
 });
 
 /// [`ManagedMetricAlarm`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedMetricAlarm.html).
@@ -275,10 +275,10 @@ pub struct ManagedMetricAlarm {
 }
 
 impl_structure!(ManagedMetricAlarm, schema::MANAGED_METRIC_ALARM, {
-0 => arn,
-1 => status,
-2 => status_reason,
-3 => updated_at,
+    0 => arn,
+    1 => status,
+    2 => status_reason,
+    3 => updated_at,
 });
 
 /// [`ManagedScalableTarget`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedScalableTarget.html).
@@ -297,12 +297,12 @@ pub struct ManagedScalableTarget {
 }
 
 impl_structure!(ManagedScalableTarget, schema::MANAGED_SCALABLE_TARGET, {
-0 => arn,
-1 => max_capacity,
-2 => min_capacity,
-3 => status,
-4 => status_reason,
-5 => updated_at,
+    0 => arn,
+    1 => max_capacity,
+    2 => min_capacity,
+    3 => status,
+    4 => status_reason,
+    5 => updated_at,
 });
 
 /// [`ManagedScaling`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedScaling.html).
@@ -316,11 +316,11 @@ pub struct ManagedScaling {
 }
 
 impl_structure!(ManagedScaling, schema::MANAGED_SCALING, {
-0 => instance_warmup_period,
-1 => maximum_scaling_step_size,
-2 => minimum_scaling_step_size,
-3 => status,
-4 => target_capacity,
+    0 => instance_warmup_period,
+    1 => maximum_scaling_step_size,
+    2 => minimum_scaling_step_size,
+    3 => status,
+    4 => target_capacity,
 });
 
 /// [`ManagedSecurityGroup`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedSecurityGroup.html).
@@ -335,10 +335,10 @@ pub struct ManagedSecurityGroup {
 }
 
 impl_structure!(ManagedSecurityGroup, schema::MANAGED_SECURITY_GROUP, {
-0 => arn,
-1 => status,
-2 => status_reason,
-3 => updated_at,
+    0 => arn,
+    1 => status,
+    2 => status_reason,
+    3 => updated_at,
 });
 
 /// [`ManagedStorageConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedStorageConfiguration.html).
@@ -349,8 +349,8 @@ pub struct ManagedStorageConfiguration {
 }
 
 impl_structure!(ManagedStorageConfiguration, schema::MANAGED_STORAGE_CONFIGURATION, {
-0 => fargate_ephemeral_storage_kms_key_id,
-1 => kms_key_id,
+    0 => fargate_ephemeral_storage_kms_key_id,
+    1 => kms_key_id,
 });
 
 /// [`ManagedTargetGroup`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedTargetGroup.html).
@@ -371,13 +371,13 @@ pub struct ManagedTargetGroup {
 }
 
 impl_structure!(ManagedTargetGroup, schema::MANAGED_TARGET_GROUP, {
-0 => arn,
-1 => health_check_path,
-2 => health_check_port,
-3 => port,
-4 => status,
-5 => status_reason,
-6 => updated_at,
+    0 => arn,
+    1 => health_check_path,
+    2 => health_check_port,
+    3 => port,
+    4 => status,
+    5 => status_reason,
+    6 => updated_at,
 });
 
 /// [`MemoryGiBPerVCpuRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_MemoryGiBPerVCpuRequest.html).
@@ -388,8 +388,8 @@ pub struct MemoryGiBPerVCpuRequest {
 }
 
 impl_structure!(MemoryGiBPerVCpuRequest, schema::MEMORY_GIB_PER_V_CPU_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });
 
 /// [`MemoryMiBRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_MemoryMiBRequest.html).
@@ -401,8 +401,8 @@ pub struct MemoryMiBRequest {
 }
 
 impl_structure!(MemoryMiBRequest, schema::MEMORY_MIB_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });
 
 /// [`MountPoint`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_MountPoint.html).
@@ -414,7 +414,7 @@ pub struct MountPoint {
 }
 
 impl_structure!(MountPoint, schema::MOUNT_POINT, {
-0 => container_path,
-1 => read_only,
-2 => source_volume,
+    0 => container_path,
+    1 => read_only,
+    2 => source_volume,
 });

@@ -18,8 +18,8 @@ pub struct NetworkBandwidthGbpsRequest {
 }
 
 impl_structure!(NetworkBandwidthGbpsRequest, schema::NETWORK_BANDWIDTH_GBPS_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });
 
 /// [`NetworkBinding`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkBinding.html).
@@ -34,12 +34,12 @@ pub struct NetworkBinding {
 }
 
 impl_structure!(NetworkBinding, schema::NETWORK_BINDING, {
-0 => bind_ip,
-1 => container_port,
-2 => container_port_range,
-3 => host_port,
-4 => host_port_range,
-5 => protocol,
+    0 => bind_ip,
+    1 => container_port,
+    2 => container_port_range,
+    3 => host_port,
+    4 => host_port_range,
+    5 => protocol,
 });
 
 /// [`NetworkConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkConfiguration.html).
@@ -49,7 +49,7 @@ pub struct NetworkConfiguration {
 }
 
 impl_structure!(NetworkConfiguration, schema::NETWORK_CONFIGURATION, {
-0 => awsvpc_configuration,
+    0 => awsvpc_configuration,
 });
 
 /// [`NetworkInterface`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html).
@@ -61,9 +61,9 @@ pub struct NetworkInterface {
 }
 
 impl_structure!(NetworkInterface, schema::NETWORK_INTERFACE, {
-0 => attachment_id,
-1 => ipv6_address,
-2 => private_ipv4_address,
+    0 => attachment_id,
+    1 => ipv6_address,
+    2 => private_ipv4_address,
 });
 
 /// [`NetworkInterfaceCountRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterfaceCountRequest.html).
@@ -74,6 +74,6 @@ pub struct NetworkInterfaceCountRequest {
 }
 
 impl_structure!(NetworkInterfaceCountRequest, schema::NETWORK_INTERFACE_COUNT_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });

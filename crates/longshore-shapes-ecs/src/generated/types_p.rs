@@ -18,8 +18,8 @@ pub struct PlacementConstraint {
 }
 
 impl_structure!(PlacementConstraint, schema::PLACEMENT_CONSTRAINT, {
-0 => expression,
-1 => r#type,
+    0 => expression,
+    1 => r#type,
 });
 
 /// [`PlacementStrategy`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PlacementStrategy.html).
@@ -30,8 +30,8 @@ pub struct PlacementStrategy {
 }
 
 impl_structure!(PlacementStrategy, schema::PLACEMENT_STRATEGY, {
-0 => field,
-1 => r#type,
+    0 => field,
+    1 => r#type,
 });
 
 /// [`PlatformDevice`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PlatformDevice.html).
@@ -44,8 +44,8 @@ pub struct PlatformDevice {
 }
 
 impl_structure!(PlatformDevice, schema::PLATFORM_DEVICE, {
-0 => id,
-1 => r#type,
+    0 => id,
+    1 => r#type,
 });
 
 /// [`PortMapping`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html).
@@ -60,12 +60,12 @@ pub struct PortMapping {
 }
 
 impl_structure!(PortMapping, schema::PORT_MAPPING, {
-0 => app_protocol,
-1 => container_port,
-2 => container_port_range,
-3 => host_port,
-4 => name,
-5 => protocol,
+    0 => app_protocol,
+    1 => container_port,
+    2 => container_port_range,
+    3 => host_port,
+    4 => name,
+    5 => protocol,
 });
 
 /// [`ProtectedTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ProtectedTask.html).
@@ -77,9 +77,9 @@ pub struct ProtectedTask {
 }
 
 impl_structure!(ProtectedTask, schema::PROTECTED_TASK, {
-0 => expiration_date,
-1 => protection_enabled,
-2 => task_arn,
+    0 => expiration_date,
+    1 => protection_enabled,
+    2 => task_arn,
 });
 
 /// [`ProxyConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ProxyConfiguration.html).
@@ -92,7 +92,7 @@ pub struct ProxyConfiguration {
 }
 
 impl_structure!(ProxyConfiguration, schema::PROXY_CONFIGURATION, {
-0 => container_name,
-1 => properties,
-2 => r#type,
+    0 => container_name,
+    1 => properties,
+    2 => r#type,
 });

@@ -18,7 +18,7 @@ pub struct RepositoryCredentials {
 }
 
 impl_structure!(RepositoryCredentials, schema::REPOSITORY_CREDENTIALS, {
-0 => credentials_parameter,
+    0 => credentials_parameter,
 });
 
 /// [`ResolvedConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ResolvedConfiguration.html).
@@ -28,7 +28,7 @@ pub struct ResolvedConfiguration {
 }
 
 impl_structure!(ResolvedConfiguration, schema::RESOLVED_CONFIGURATION, {
-0 => load_balancers,
+    0 => load_balancers,
 });
 
 /// [`Resource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Resource.html).
@@ -43,12 +43,12 @@ pub struct Resource {
 }
 
 impl_structure!(Resource, schema::RESOURCE, {
-0 => double_value,
-1 => integer_value,
-2 => long_value,
-3 => name,
-4 => string_set_value,
-5 => r#type,
+    0 => double_value,
+    1 => integer_value,
+    2 => long_value,
+    3 => name,
+    4 => string_set_value,
+    5 => r#type,
 });
 
 /// [`ResourceRequirement`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ResourceRequirement.html).
@@ -61,8 +61,8 @@ pub struct ResourceRequirement {
 }
 
 impl_structure!(ResourceRequirement, schema::RESOURCE_REQUIREMENT, {
-0 => r#type,
-1 => value,
+    0 => r#type,
+    1 => value,
 });
 
 /// [`Rollback`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Rollback.html).
@@ -74,9 +74,9 @@ pub struct Rollback {
 }
 
 impl_structure!(Rollback, schema::ROLLBACK, {
-0 => reason,
-1 => service_revision_arn,
-2 => started_at,
+    0 => reason,
+    1 => service_revision_arn,
+    2 => started_at,
 });
 
 /// [`RuntimePlatform`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RuntimePlatform.html).
@@ -87,6 +87,6 @@ pub struct RuntimePlatform {
 }
 
 impl_structure!(RuntimePlatform, schema::RUNTIME_PLATFORM, {
-0 => cpu_architecture,
-1 => operating_system_family,
+    0 => cpu_architecture,
+    1 => operating_system_family,
 });

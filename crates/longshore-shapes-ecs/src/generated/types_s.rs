@@ -21,10 +21,10 @@ pub struct S3FilesVolumeConfiguration {
 }
 
 impl_structure!(S3FilesVolumeConfiguration, schema::S3_FILES_VOLUME_CONFIGURATION, {
-0 => access_point_arn,
-1 => file_system_arn,
-2 => root_directory,
-3 => transit_encryption_port,
+    0 => access_point_arn,
+    1 => file_system_arn,
+    2 => root_directory,
+    3 => transit_encryption_port,
 });
 
 /// [`Scale`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Scale.html).
@@ -35,8 +35,8 @@ pub struct Scale {
 }
 
 impl_structure!(Scale, schema::SCALE, {
-0 => unit,
-1 => value,
+    0 => unit,
+    1 => value,
 });
 
 /// [`Secret`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html).
@@ -49,8 +49,8 @@ pub struct Secret {
 }
 
 impl_structure!(Secret, schema::SECRET, {
-0 => name,
-1 => value_from,
+    0 => name,
+    1 => value_from,
 });
 
 /// [`Service`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.html).
@@ -94,41 +94,41 @@ pub struct Service {
 }
 
 impl_structure!(Service, schema::SERVICE, {
-0 => availability_zone_rebalancing,
-1 => capacity_provider_strategy,
-2 => cluster_arn,
-3 => created_at,
-4 => created_by,
-5 => current_service_deployment,
-6 => current_service_revisions,
-7 => deployment_configuration,
-8 => deployment_controller,
-9 => deployments,
-10 => desired_count,
-11 => enable_ecs_managed_tags,
-12 => enable_execute_command,
-13 => events,
-14 => health_check_grace_period_seconds,
-15 => launch_type,
-16 => load_balancers,
-17 => network_configuration,
-18 => pending_count,
-19 => placement_constraints,
-20 => placement_strategy,
-21 => platform_family,
-22 => platform_version,
-23 => propagate_tags,
-24 => resource_management_type,
-25 => role_arn,
-26 => running_count,
-27 => scheduling_strategy,
-28 => service_arn,
-29 => service_name,
-30 => service_registries,
-31 => status,
-32 => tags,
-33 => task_definition,
-34 => task_sets,
+    0 => availability_zone_rebalancing,
+    1 => capacity_provider_strategy,
+    2 => cluster_arn,
+    3 => created_at,
+    4 => created_by,
+    5 => current_service_deployment,
+    6 => current_service_revisions,
+    7 => deployment_configuration,
+    8 => deployment_controller,
+    9 => deployments,
+    10 => desired_count,
+    11 => enable_ecs_managed_tags,
+    12 => enable_execute_command,
+    13 => events,
+    14 => health_check_grace_period_seconds,
+    15 => launch_type,
+    16 => load_balancers,
+    17 => network_configuration,
+    18 => pending_count,
+    19 => placement_constraints,
+    20 => placement_strategy,
+    21 => platform_family,
+    22 => platform_version,
+    23 => propagate_tags,
+    24 => resource_management_type,
+    25 => role_arn,
+    26 => running_count,
+    27 => scheduling_strategy,
+    28 => service_arn,
+    29 => service_name,
+    30 => service_registries,
+    31 => status,
+    32 => tags,
+    33 => task_definition,
+    34 => task_sets,
 });
 
 /// [`ServiceConnectAccessLogConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectAccessLogConfiguration.html).
@@ -140,8 +140,8 @@ pub struct ServiceConnectAccessLogConfiguration {
 }
 
 impl_structure!(ServiceConnectAccessLogConfiguration, schema::SERVICE_CONNECT_ACCESS_LOG_CONFIGURATION, {
-0 => format,
-1 => include_query_parameters,
+    0 => format,
+    1 => include_query_parameters,
 });
 
 /// [`ServiceConnectClientAlias`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectClientAlias.html).
@@ -154,9 +154,9 @@ pub struct ServiceConnectClientAlias {
 }
 
 impl_structure!(ServiceConnectClientAlias, schema::SERVICE_CONNECT_CLIENT_ALIAS, {
-0 => dns_name,
-1 => port,
-2 => test_traffic_rules,
+    0 => dns_name,
+    1 => port,
+    2 => test_traffic_rules,
 });
 
 /// [`ServiceConnectConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectConfiguration.html).
@@ -171,11 +171,11 @@ pub struct ServiceConnectConfiguration {
 }
 
 impl_structure!(ServiceConnectConfiguration, schema::SERVICE_CONNECT_CONFIGURATION, {
-0 => access_log_configuration,
-1 => enabled,
-2 => log_configuration,
-3 => namespace,
-4 => services,
+    0 => access_log_configuration,
+    1 => enabled,
+    2 => log_configuration,
+    3 => namespace,
+    4 => services,
 });
 
 /// [`ServiceConnectService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectService.html).
@@ -191,12 +191,12 @@ pub struct ServiceConnectService {
 }
 
 impl_structure!(ServiceConnectService, schema::SERVICE_CONNECT_SERVICE, {
-0 => client_aliases,
-1 => discovery_name,
-2 => ingress_port_override,
-3 => port_name,
-4 => timeout,
-5 => tls,
+    0 => client_aliases,
+    1 => discovery_name,
+    2 => ingress_port_override,
+    3 => port_name,
+    4 => timeout,
+    5 => tls,
 });
 
 /// [`ServiceConnectServiceResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectServiceResource.html).
@@ -207,8 +207,8 @@ pub struct ServiceConnectServiceResource {
 }
 
 impl_structure!(ServiceConnectServiceResource, schema::SERVICE_CONNECT_SERVICE_RESOURCE, {
-0 => discovery_arn,
-1 => discovery_name,
+    0 => discovery_arn,
+    1 => discovery_name,
 });
 
 /// [`ServiceConnectTestTrafficHeaderMatchRules`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectTestTrafficHeaderMatchRules.html).
@@ -219,7 +219,7 @@ pub struct ServiceConnectTestTrafficHeaderMatchRules {
 }
 
 impl_structure!(ServiceConnectTestTrafficHeaderMatchRules, schema::SERVICE_CONNECT_TEST_TRAFFIC_HEADER_MATCH_RULES, {
-0 => exact,
+    0 => exact,
 });
 
 /// [`ServiceConnectTestTrafficHeaderRules`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectTestTrafficHeaderRules.html).
@@ -231,8 +231,8 @@ pub struct ServiceConnectTestTrafficHeaderRules {
 }
 
 impl_structure!(ServiceConnectTestTrafficHeaderRules, schema::SERVICE_CONNECT_TEST_TRAFFIC_HEADER_RULES, {
-0 => name,
-1 => value,
+    0 => name,
+    1 => value,
 });
 
 /// [`ServiceConnectTestTrafficRules`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectTestTrafficRules.html).
@@ -243,7 +243,7 @@ pub struct ServiceConnectTestTrafficRules {
 }
 
 impl_structure!(ServiceConnectTestTrafficRules, schema::SERVICE_CONNECT_TEST_TRAFFIC_RULES, {
-0 => header,
+    0 => header,
 });
 
 /// [`ServiceConnectTlsCertificateAuthority`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectTlsCertificateAuthority.html).
@@ -253,7 +253,7 @@ pub struct ServiceConnectTlsCertificateAuthority {
 }
 
 impl_structure!(ServiceConnectTlsCertificateAuthority, schema::SERVICE_CONNECT_TLS_CERTIFICATE_AUTHORITY, {
-0 => aws_pca_authority_arn,
+    0 => aws_pca_authority_arn,
 });
 
 /// [`ServiceConnectTlsConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceConnectTlsConfiguration.html).
@@ -266,9 +266,9 @@ pub struct ServiceConnectTlsConfiguration {
 }
 
 impl_structure!(ServiceConnectTlsConfiguration, schema::SERVICE_CONNECT_TLS_CONFIGURATION, {
-0 => issuer_certificate_authority,
-1 => kms_key,
-2 => role_arn,
+    0 => issuer_certificate_authority,
+    1 => kms_key,
+    2 => role_arn,
 });
 
 /// [`ServiceCurrentRevisionSummary`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceCurrentRevisionSummary.html).
@@ -281,10 +281,10 @@ pub struct ServiceCurrentRevisionSummary {
 }
 
 impl_structure!(ServiceCurrentRevisionSummary, schema::SERVICE_CURRENT_REVISION_SUMMARY, {
-0 => arn,
-1 => pending_task_count,
-2 => requested_task_count,
-3 => running_task_count,
+    0 => arn,
+    1 => pending_task_count,
+    2 => requested_task_count,
+    3 => running_task_count,
 });
 
 /// [`ServiceDeployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeployment.html).
@@ -311,24 +311,24 @@ pub struct ServiceDeployment {
 }
 
 impl_structure!(ServiceDeployment, schema::SERVICE_DEPLOYMENT, {
-0 => alarms,
-1 => cluster_arn,
-2 => created_at,
-3 => deployment_circuit_breaker,
-4 => deployment_configuration,
-5 => finished_at,
-6 => lifecycle_hook_details,
-7 => lifecycle_stage,
-8 => rollback,
-9 => service_arn,
-10 => service_deployment_arn,
-11 => source_service_revisions,
-12 => started_at,
-13 => status,
-14 => status_reason,
-15 => stopped_at,
-16 => target_service_revision,
-17 => updated_at,
+    0 => alarms,
+    1 => cluster_arn,
+    2 => created_at,
+    3 => deployment_circuit_breaker,
+    4 => deployment_configuration,
+    5 => finished_at,
+    6 => lifecycle_hook_details,
+    7 => lifecycle_stage,
+    8 => rollback,
+    9 => service_arn,
+    10 => service_deployment_arn,
+    11 => source_service_revisions,
+    12 => started_at,
+    13 => status,
+    14 => status_reason,
+    15 => stopped_at,
+    16 => target_service_revision,
+    17 => updated_at,
 });
 
 /// [`ServiceDeploymentAlarms`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeploymentAlarms.html).
@@ -340,9 +340,9 @@ pub struct ServiceDeploymentAlarms {
 }
 
 impl_structure!(ServiceDeploymentAlarms, schema::SERVICE_DEPLOYMENT_ALARMS, {
-0 => alarm_names,
-1 => status,
-2 => triggered_alarm_names,
+    0 => alarm_names,
+    1 => status,
+    2 => triggered_alarm_names,
 });
 
 /// [`ServiceDeploymentBrief`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeploymentBrief.html).
@@ -360,15 +360,15 @@ pub struct ServiceDeploymentBrief {
 }
 
 impl_structure!(ServiceDeploymentBrief, schema::SERVICE_DEPLOYMENT_BRIEF, {
-0 => cluster_arn,
-1 => created_at,
-2 => finished_at,
-3 => service_arn,
-4 => service_deployment_arn,
-5 => started_at,
-6 => status,
-7 => status_reason,
-8 => target_service_revision_arn,
+    0 => cluster_arn,
+    1 => created_at,
+    2 => finished_at,
+    3 => service_arn,
+    4 => service_deployment_arn,
+    5 => started_at,
+    6 => status,
+    7 => status_reason,
+    8 => target_service_revision_arn,
 });
 
 /// [`ServiceDeploymentCircuitBreaker`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeploymentCircuitBreaker.html).
@@ -380,9 +380,9 @@ pub struct ServiceDeploymentCircuitBreaker {
 }
 
 impl_structure!(ServiceDeploymentCircuitBreaker, schema::SERVICE_DEPLOYMENT_CIRCUIT_BREAKER, {
-0 => failure_count,
-1 => status,
-2 => threshold,
+    0 => failure_count,
+    1 => status,
+    2 => threshold,
 });
 
 /// [`ServiceEvent`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceEvent.html).
@@ -394,9 +394,9 @@ pub struct ServiceEvent {
 }
 
 impl_structure!(ServiceEvent, schema::SERVICE_EVENT, {
-0 => created_at,
-1 => id,
-2 => message,
+    0 => created_at,
+    1 => id,
+    2 => message,
 });
 
 /// [`ServiceManagedEBSVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceManagedEBSVolumeConfiguration.html).
@@ -417,17 +417,17 @@ pub struct ServiceManagedEBSVolumeConfiguration {
 }
 
 impl_structure!(ServiceManagedEBSVolumeConfiguration, schema::SERVICE_MANAGED_EBS_VOLUME_CONFIGURATION, {
-0 => encrypted,
-1 => filesystem_type,
-2 => iops,
-3 => kms_key_id,
-4 => role_arn,
-5 => size_in_gib,
-6 => snapshot_id,
-7 => tag_specifications,
-8 => throughput,
-9 => volume_initialization_rate,
-10 => volume_type,
+    0 => encrypted,
+    1 => filesystem_type,
+    2 => iops,
+    3 => kms_key_id,
+    4 => role_arn,
+    5 => size_in_gib,
+    6 => snapshot_id,
+    7 => tag_specifications,
+    8 => throughput,
+    9 => volume_initialization_rate,
+    10 => volume_type,
 });
 
 /// [`ServiceRegistry`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRegistry.html).
@@ -440,10 +440,10 @@ pub struct ServiceRegistry {
 }
 
 impl_structure!(ServiceRegistry, schema::SERVICE_REGISTRY, {
-0 => container_name,
-1 => container_port,
-2 => port,
-3 => registry_arn,
+    0 => container_name,
+    1 => container_port,
+    2 => port,
+    3 => registry_arn,
 });
 
 /// [`ServiceRevision`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRevision.html).
@@ -472,26 +472,26 @@ pub struct ServiceRevision {
 }
 
 impl_structure!(ServiceRevision, schema::SERVICE_REVISION, {
-0 => capacity_provider_strategy,
-1 => cluster_arn,
-2 => container_images,
-3 => created_at,
-4 => ecs_managed_resources,
-5 => fargate_ephemeral_storage,
-6 => guard_duty_enabled,
-7 => launch_type,
-8 => load_balancers,
-9 => network_configuration,
-10 => platform_family,
-11 => platform_version,
-12 => resolved_configuration,
-13 => service_arn,
-14 => service_connect_configuration,
-15 => service_registries,
-16 => service_revision_arn,
-17 => task_definition,
-18 => volume_configurations,
-19 => vpc_lattice_configurations,
+    0 => capacity_provider_strategy,
+    1 => cluster_arn,
+    2 => container_images,
+    3 => created_at,
+    4 => ecs_managed_resources,
+    5 => fargate_ephemeral_storage,
+    6 => guard_duty_enabled,
+    7 => launch_type,
+    8 => load_balancers,
+    9 => network_configuration,
+    10 => platform_family,
+    11 => platform_version,
+    12 => resolved_configuration,
+    13 => service_arn,
+    14 => service_connect_configuration,
+    15 => service_registries,
+    16 => service_revision_arn,
+    17 => task_definition,
+    18 => volume_configurations,
+    19 => vpc_lattice_configurations,
 });
 
 /// [`ServiceRevisionLoadBalancer`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRevisionLoadBalancer.html).
@@ -502,8 +502,8 @@ pub struct ServiceRevisionLoadBalancer {
 }
 
 impl_structure!(ServiceRevisionLoadBalancer, schema::SERVICE_REVISION_LOAD_BALANCER, {
-0 => production_listener_rule,
-1 => target_group_arn,
+    0 => production_listener_rule,
+    1 => target_group_arn,
 });
 
 /// [`ServiceRevisionSummary`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRevisionSummary.html).
@@ -518,12 +518,12 @@ pub struct ServiceRevisionSummary {
 }
 
 impl_structure!(ServiceRevisionSummary, schema::SERVICE_REVISION_SUMMARY, {
-0 => arn,
-1 => pending_task_count,
-2 => requested_production_traffic_weight,
-3 => requested_task_count,
-4 => requested_test_traffic_weight,
-5 => running_task_count,
+    0 => arn,
+    1 => pending_task_count,
+    2 => requested_production_traffic_weight,
+    3 => requested_task_count,
+    4 => requested_test_traffic_weight,
+    5 => running_task_count,
 });
 
 /// [`ServiceVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceVolumeConfiguration.html).
@@ -535,8 +535,8 @@ pub struct ServiceVolumeConfiguration {
 }
 
 impl_structure!(ServiceVolumeConfiguration, schema::SERVICE_VOLUME_CONFIGURATION, {
-0 => managed_ebs_volume,
-1 => name,
+    0 => managed_ebs_volume,
+    1 => name,
 });
 
 /// [`Session`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Session.html).
@@ -549,9 +549,9 @@ pub struct Session {
 }
 
 impl_structure!(Session, schema::SESSION, {
-0 => session_id,
-1 => stream_url,
-2 => token_value,
+    0 => session_id,
+    1 => stream_url,
+    2 => token_value,
 });
 
 /// [`Setting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Setting.html).
@@ -564,10 +564,10 @@ pub struct Setting {
 }
 
 impl_structure!(Setting, schema::SETTING, {
-0 => name,
-1 => principal_arn,
-2 => r#type,
-3 => value,
+    0 => name,
+    1 => principal_arn,
+    2 => r#type,
+    3 => value,
 });
 
 /// [`SystemControl`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html).
@@ -578,6 +578,6 @@ pub struct SystemControl {
 }
 
 impl_structure!(SystemControl, schema::SYSTEM_CONTROL, {
-0 => namespace,
-1 => value,
+    0 => namespace,
+    1 => value,
 });

@@ -18,8 +18,8 @@ pub struct Tag {
 }
 
 impl_structure!(Tag, schema::TAG, {
-0 => key,
-1 => value,
+    0 => key,
+    1 => value,
 });
 
 /// [`Task`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
@@ -65,43 +65,43 @@ pub struct Task {
 }
 
 impl_structure!(Task, schema::TASK, {
-0 => attachments,
-1 => attributes,
-2 => availability_zone,
-3 => capacity_provider_name,
-4 => cluster_arn,
-5 => connectivity,
-6 => connectivity_at,
-7 => container_instance_arn,
-8 => containers,
-9 => cpu,
-10 => created_at,
-11 => desired_status,
-12 => enable_execute_command,
-13 => ephemeral_storage,
-14 => execution_stopped_at,
-15 => fargate_ephemeral_storage,
-16 => group,
-17 => health_status,
-18 => inference_accelerators,
-19 => last_status,
-20 => launch_type,
-21 => memory,
-22 => overrides,
-23 => platform_family,
-24 => platform_version,
-25 => pull_started_at,
-26 => pull_stopped_at,
-27 => started_at,
-28 => started_by,
-29 => stop_code,
-30 => stopped_at,
-31 => stopped_reason,
-32 => stopping_at,
-33 => tags,
-34 => task_arn,
-35 => task_definition_arn,
-36 => version,
+    0 => attachments,
+    1 => attributes,
+    2 => availability_zone,
+    3 => capacity_provider_name,
+    4 => cluster_arn,
+    5 => connectivity,
+    6 => connectivity_at,
+    7 => container_instance_arn,
+    8 => containers,
+    9 => cpu,
+    10 => created_at,
+    11 => desired_status,
+    12 => enable_execute_command,
+    13 => ephemeral_storage,
+    14 => execution_stopped_at,
+    15 => fargate_ephemeral_storage,
+    16 => group,
+    17 => health_status,
+    18 => inference_accelerators,
+    19 => last_status,
+    20 => launch_type,
+    21 => memory,
+    22 => overrides,
+    23 => platform_family,
+    24 => platform_version,
+    25 => pull_started_at,
+    26 => pull_stopped_at,
+    27 => started_at,
+    28 => started_by,
+    29 => stop_code,
+    30 => stopped_at,
+    31 => stopped_reason,
+    32 => stopping_at,
+    33 => tags,
+    34 => task_arn,
+    35 => task_definition_arn,
+    36 => version,
 });
 
 /// [`TaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html).
@@ -136,32 +136,32 @@ pub struct TaskDefinition {
 }
 
 impl_structure!(TaskDefinition, schema::TASK_DEFINITION, {
-0 => compatibilities,
-1 => container_definitions,
-2 => cpu,
-3 => delete_requested_at,
-4 => deregistered_at,
-5 => enable_fault_injection,
-6 => ephemeral_storage,
-7 => execution_role_arn,
-8 => family,
-9 => inference_accelerators,
-10 => ipc_mode,
-11 => memory,
-12 => network_mode,
-13 => pid_mode,
-14 => placement_constraints,
-15 => proxy_configuration,
-16 => registered_at,
-17 => registered_by,
-18 => requires_attributes,
-19 => requires_compatibilities,
-20 => revision,
-21 => runtime_platform,
-22 => status,
-23 => task_definition_arn,
-24 => task_role_arn,
-25 => volumes,
+    0 => compatibilities,
+    1 => container_definitions,
+    2 => cpu,
+    3 => delete_requested_at,
+    4 => deregistered_at,
+    5 => enable_fault_injection,
+    6 => ephemeral_storage,
+    7 => execution_role_arn,
+    8 => family,
+    9 => inference_accelerators,
+    10 => ipc_mode,
+    11 => memory,
+    12 => network_mode,
+    13 => pid_mode,
+    14 => placement_constraints,
+    15 => proxy_configuration,
+    16 => registered_at,
+    17 => registered_by,
+    18 => requires_attributes,
+    19 => requires_compatibilities,
+    20 => revision,
+    21 => runtime_platform,
+    22 => status,
+    23 => task_definition_arn,
+    24 => task_role_arn,
+    25 => volumes,
 });
 
 /// [`TaskDefinitionPlacementConstraint`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinitionPlacementConstraint.html).
@@ -172,8 +172,8 @@ pub struct TaskDefinitionPlacementConstraint {
 }
 
 impl_structure!(TaskDefinitionPlacementConstraint, schema::TASK_DEFINITION_PLACEMENT_CONSTRAINT, {
-0 => expression,
-1 => r#type,
+    0 => expression,
+    1 => r#type,
 });
 
 /// [`TaskEphemeralStorage`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskEphemeralStorage.html).
@@ -184,8 +184,8 @@ pub struct TaskEphemeralStorage {
 }
 
 impl_structure!(TaskEphemeralStorage, schema::TASK_EPHEMERAL_STORAGE, {
-0 => kms_key_id,
-1 => size_in_gib,
+    0 => kms_key_id,
+    1 => size_in_gib,
 });
 
 /// [`TaskManagedEBSVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskManagedEBSVolumeConfiguration.html).
@@ -207,18 +207,18 @@ pub struct TaskManagedEBSVolumeConfiguration {
 }
 
 impl_structure!(TaskManagedEBSVolumeConfiguration, schema::TASK_MANAGED_EBS_VOLUME_CONFIGURATION, {
-0 => encrypted,
-1 => filesystem_type,
-2 => iops,
-3 => kms_key_id,
-4 => role_arn,
-5 => size_in_gib,
-6 => snapshot_id,
-7 => tag_specifications,
-8 => termination_policy,
-9 => throughput,
-10 => volume_initialization_rate,
-11 => volume_type,
+    0 => encrypted,
+    1 => filesystem_type,
+    2 => iops,
+    3 => kms_key_id,
+    4 => role_arn,
+    5 => size_in_gib,
+    6 => snapshot_id,
+    7 => tag_specifications,
+    8 => termination_policy,
+    9 => throughput,
+    10 => volume_initialization_rate,
+    11 => volume_type,
 });
 
 /// [`TaskManagedEBSVolumeTerminationPolicy`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskManagedEBSVolumeTerminationPolicy.html).
@@ -229,7 +229,7 @@ pub struct TaskManagedEBSVolumeTerminationPolicy {
 }
 
 impl_structure!(TaskManagedEBSVolumeTerminationPolicy, schema::TASK_MANAGED_EBS_VOLUME_TERMINATION_POLICY, {
-0 => delete_on_termination,
+    0 => delete_on_termination,
 });
 
 /// [`TaskOverride`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html).
@@ -245,13 +245,13 @@ pub struct TaskOverride {
 }
 
 impl_structure!(TaskOverride, schema::TASK_OVERRIDE, {
-0 => container_overrides,
-1 => cpu,
-2 => ephemeral_storage,
-3 => execution_role_arn,
-4 => inference_accelerator_overrides,
-5 => memory,
-6 => task_role_arn,
+    0 => container_overrides,
+    1 => cpu,
+    2 => ephemeral_storage,
+    3 => execution_role_arn,
+    4 => inference_accelerator_overrides,
+    5 => memory,
+    6 => task_role_arn,
 });
 
 /// [`TaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskSet.html).
@@ -285,31 +285,31 @@ pub struct TaskSet {
 }
 
 impl_structure!(TaskSet, schema::TASK_SET, {
-0 => capacity_provider_strategy,
-1 => cluster_arn,
-2 => computed_desired_count,
-3 => created_at,
-4 => external_id,
-5 => fargate_ephemeral_storage,
-6 => id,
-7 => launch_type,
-8 => load_balancers,
-9 => network_configuration,
-10 => pending_count,
-11 => platform_family,
-12 => platform_version,
-13 => running_count,
-14 => scale,
-15 => service_arn,
-16 => service_registries,
-17 => stability_status,
-18 => stability_status_at,
-19 => started_by,
-20 => status,
-21 => tags,
-22 => task_definition,
-23 => task_set_arn,
-24 => updated_at,
+    0 => capacity_provider_strategy,
+    1 => cluster_arn,
+    2 => computed_desired_count,
+    3 => created_at,
+    4 => external_id,
+    5 => fargate_ephemeral_storage,
+    6 => id,
+    7 => launch_type,
+    8 => load_balancers,
+    9 => network_configuration,
+    10 => pending_count,
+    11 => platform_family,
+    12 => platform_version,
+    13 => running_count,
+    14 => scale,
+    15 => service_arn,
+    16 => service_registries,
+    17 => stability_status,
+    18 => stability_status_at,
+    19 => started_by,
+    20 => status,
+    21 => tags,
+    22 => task_definition,
+    23 => task_set_arn,
+    24 => updated_at,
 });
 
 /// [`TaskVolumeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskVolumeConfiguration.html).
@@ -321,8 +321,8 @@ pub struct TaskVolumeConfiguration {
 }
 
 impl_structure!(TaskVolumeConfiguration, schema::TASK_VOLUME_CONFIGURATION, {
-0 => managed_ebs_volume,
-1 => name,
+    0 => managed_ebs_volume,
+    1 => name,
 });
 
 /// [`TimeoutConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TimeoutConfiguration.html).
@@ -333,8 +333,8 @@ pub struct TimeoutConfiguration {
 }
 
 impl_structure!(TimeoutConfiguration, schema::TIMEOUT_CONFIGURATION, {
-0 => idle_timeout_seconds,
-1 => per_request_timeout_seconds,
+    0 => idle_timeout_seconds,
+    1 => per_request_timeout_seconds,
 });
 
 /// [`Tmpfs`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tmpfs.html).
@@ -348,9 +348,9 @@ pub struct Tmpfs {
 }
 
 impl_structure!(Tmpfs, schema::TMPFS, {
-0 => container_path,
-1 => mount_options,
-2 => size,
+    0 => container_path,
+    1 => mount_options,
+    2 => size,
 });
 
 /// [`TotalLocalStorageGBRequest`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TotalLocalStorageGBRequest.html).
@@ -361,6 +361,6 @@ pub struct TotalLocalStorageGBRequest {
 }
 
 impl_structure!(TotalLocalStorageGBRequest, schema::TOTAL_LOCAL_STORAGE_GB_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });

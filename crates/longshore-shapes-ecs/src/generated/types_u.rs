@@ -22,9 +22,9 @@ pub struct Ulimit {
 }
 
 impl_structure!(Ulimit, schema::ULIMIT, {
-0 => hard_limit,
-1 => name,
-2 => soft_limit,
+    0 => hard_limit,
+    1 => name,
+    2 => soft_limit,
 });
 
 /// [`UpdateManagedInstancesProviderConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateManagedInstancesProviderConfiguration.html).
@@ -40,11 +40,11 @@ pub struct UpdateManagedInstancesProviderConfiguration {
 }
 
 impl_structure!(UpdateManagedInstancesProviderConfiguration, schema::UPDATE_MANAGED_INSTANCES_PROVIDER_CONFIGURATION, {
-0 => auto_repair_configuration,
-1 => infrastructure_optimization,
-2 => infrastructure_role_arn,
-3 => instance_launch_template,
-4 => propagate_tags,
+    0 => auto_repair_configuration,
+    1 => infrastructure_optimization,
+    2 => infrastructure_role_arn,
+    3 => instance_launch_template,
+    4 => propagate_tags,
 });
 
 /// [`UpdatedExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdatedExpressGatewayService.html).
@@ -60,11 +60,11 @@ pub struct UpdatedExpressGatewayService {
 }
 
 impl_structure!(UpdatedExpressGatewayService, schema::UPDATED_EXPRESS_GATEWAY_SERVICE, {
-0 => cluster,
-1 => created_at,
-2 => service_arn,
-3 => service_name,
-4 => status,
-5 => target_configuration,
-6 => updated_at,
+    0 => cluster,
+    1 => created_at,
+    2 => service_arn,
+    3 => service_name,
+    4 => status,
+    5 => target_configuration,
+    6 => updated_at,
 });

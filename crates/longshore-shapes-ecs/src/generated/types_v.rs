@@ -19,8 +19,8 @@ pub struct VCpuCountRangeRequest {
 }
 
 impl_structure!(VCpuCountRangeRequest, schema::V_CPU_COUNT_RANGE_REQUEST, {
-0 => max,
-1 => min,
+    0 => max,
+    1 => min,
 });
 
 /// [`VersionInfo`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_VersionInfo.html).
@@ -32,9 +32,9 @@ pub struct VersionInfo {
 }
 
 impl_structure!(VersionInfo, schema::VERSION_INFO, {
-0 => agent_hash,
-1 => agent_version,
-2 => docker_version,
+    0 => agent_hash,
+    1 => agent_version,
+    2 => docker_version,
 });
 
 /// [`Volume`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Volume.html).
@@ -50,13 +50,13 @@ pub struct Volume {
 }
 
 impl_structure!(Volume, schema::VOLUME, {
-0 => configured_at_launch,
-1 => docker_volume_configuration,
-2 => efs_volume_configuration,
-3 => fsx_windows_file_server_volume_configuration,
-4 => host,
-5 => name,
-6 => s3files_volume_configuration,
+    0 => configured_at_launch,
+    1 => docker_volume_configuration,
+    2 => efs_volume_configuration,
+    3 => fsx_windows_file_server_volume_configuration,
+    4 => host,
+    5 => name,
+    6 => s3files_volume_configuration,
 });
 
 /// [`VolumeFrom`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_VolumeFrom.html).
@@ -67,8 +67,8 @@ pub struct VolumeFrom {
 }
 
 impl_structure!(VolumeFrom, schema::VOLUME_FROM, {
-0 => read_only,
-1 => source_container,
+    0 => read_only,
+    1 => source_container,
 });
 
 /// [`VpcLatticeConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_VpcLatticeConfiguration.html).
@@ -83,7 +83,7 @@ pub struct VpcLatticeConfiguration {
 }
 
 impl_structure!(VpcLatticeConfiguration, schema::VPC_LATTICE_CONFIGURATION, {
-0 => port_name,
-1 => role_arn,
-2 => target_group_arn,
+    0 => port_name,
+    1 => role_arn,
+    2 => target_group_arn,
 });

@@ -14,6 +14,9 @@ use crate::timestamp::parse_iso8601;
 /// bound keeps a hostile body from using up the stack.
 pub const DEPTH_MAX: usize = 64;
 
+/// Takes the value that stands after a name.
+type EachName<'a, 'f> = dyn FnMut(&mut JsonReader<'a>, Cow<'a, str>) -> Result<(), DecodeError> + 'f;
+
 /// Reads one JSON value from a body.
 pub struct JsonReader<'a> {
     text: &'a str,
@@ -133,11 +136,7 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Walks an object. `each` gets every name and must take its value.
-    fn object(
-        &mut self,
-        expected: &'static str,
-        each: &mut dyn FnMut(&mut Self, Cow<'a, str>) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
+    fn object(&mut self, expected: &'static str, each: &mut EachName<'a, '_>) -> Result<(), DecodeError> {
         self.skip_space();
         if self.peek() != Some(b'{') {
             return Err(self.mismatch(expected));

@@ -1,0 +1,151 @@
+//! Values drawn from the schemas themselves: whatever a schema describes survives decoding and
+//! encoding, and keeps its constraints.
+
+use longshore_shapes_ecs::*;
+use longshore_wire::schema::{Kind, StructSchema, TypeSchema};
+use longshore_wire::{Protocol, Structure, Violations};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// How deep drawn values nest; below that, optional members stay away.
+const DEPTH_MAX: usize = 6;
+
+fn structure(schema: &'static StructSchema, depth: usize) -> BoxedStrategy<Value> {
+    let members: Vec<BoxedStrategy<Option<(String, Value)>>> = schema
+        .members
+        .iter()
+        .map(|member| {
+            let name = member.name.to_owned();
+            if member.required {
+                return value(member.target, depth + 1)
+                    .prop_map(move |value| Some((name.clone(), value)))
+                    .boxed();
+            }
+            if depth > DEPTH_MAX {
+                return Just(None).boxed();
+            }
+            // Half the members; fewer of them deeper down, or a value would fill megabytes.
+            prop::option::weighted(0.5 / (depth + 1) as f64, value(member.target, depth + 1))
+                .prop_map(move |value| value.map(|value| (name.clone(), value)))
+                .boxed()
+        })
+        .collect();
+    members.prop_map(|members| Value::Object(members.into_iter().flatten().collect::<Map<_, _>>())).boxed()
+}
+
+fn value(target: &'static TypeSchema, depth: usize) -> BoxedStrategy<Value> {
+    let length = |default: i64| {
+        let min = target.min.unwrap_or(0);
+        usize::try_from(min).unwrap_or(0)
+            ..=usize::try_from(target.max.unwrap_or(default).min(min + default)).unwrap_or(0)
+    };
+    match &target.kind {
+        Kind::Enum(values) => prop::sample::select(*values).prop_map(Value::from).boxed(),
+        // Letters suit every pattern that is checked.
+        Kind::String if target.pattern.is_some() => {
+            prop::collection::vec("[a-z]", length(8)).prop_map(|letters| letters.concat().into()).boxed()
+        }
+        Kind::String => prop::collection::vec(any::<char>(), length(8))
+            .prop_map(|characters| characters.into_iter().collect::<String>().into())
+            .boxed(),
+        Kind::Integer => (target.min.unwrap_or(i32::MIN.into())..=target.max.unwrap_or(i32::MAX.into()))
+            .prop_map(Value::from)
+            .boxed(),
+        Kind::Long => any::<i64>().prop_map(Value::from).boxed(),
+        Kind::Float | Kind::Double => (target.min.unwrap_or(-1000)..=target.max.unwrap_or(1000))
+            .prop_map(|whole| json!(whole as f64))
+            .boxed(),
+        Kind::Boolean => any::<bool>().prop_map(Value::from).boxed(),
+        Kind::Blob => Just(json!("AAEC")).boxed(),
+        Kind::Timestamp(_) => (0i64..4_000_000_000).prop_map(Value::from).boxed(),
+        Kind::Document => any::<i32>().prop_map(|number| json!({"any": [number, null]})).boxed(),
+        Kind::List(collection) => prop::collection::vec(value(collection.element, depth + 1), length(2))
+            .prop_map(Value::Array)
+            .boxed(),
+        Kind::Map { value: inner, .. } => {
+            prop::collection::btree_map("[a-z]{1,4}", value(inner, depth + 1), 0..3)
+                .prop_map(|entries| Value::Object(entries.into_iter().collect()))
+                .boxed()
+        }
+        Kind::Structure(schema) => structure(schema, depth),
+    }
+}
+
+fn check<T: Structure + Default + Clone + PartialEq + std::fmt::Debug + 'static>(cases: u32) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let outcome = runner.run(&structure(T::default().schema(), 0), |drawn| {
+        let shape: T = Protocol::AwsJson11
+            .decode(drawn.to_string().as_bytes())
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let bytes = Protocol::AwsJson11.encode(&shape);
+        let written: Value =
+            serde_json::from_slice(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(written, drawn);
+        prop_assert_eq!(Protocol::AwsJson11.decode::<T>(&bytes), Ok(shape.clone()));
+        prop_assert_eq!(Violations::of(&shape).to_string(), "");
+        let debug = format!("{shape:?}");
+        prop_assert!(debug.starts_with(shape.schema().name));
+        Ok(())
+    });
+    outcome.expect("round trip");
+}
+
+#[test]
+fn inputs_round_trip() {
+    check::<RegisterTaskDefinitionRequest>(30);
+    check::<RunTaskRequest>(30);
+    check::<CreateServiceRequest>(30);
+    check::<UpdateServiceRequest>(30);
+    check::<RegisterContainerInstanceRequest>(30);
+    check::<SubmitTaskStateChangeRequest>(30);
+    check::<CreateCapacityProviderRequest>(30);
+}
+
+#[test]
+fn outputs_round_trip() {
+    check::<DescribeTasksResponse>(20);
+    check::<DescribeServicesResponse>(20);
+    check::<DescribeTaskDefinitionResponse>(20);
+    check::<DescribeContainerInstancesResponse>(20);
+    check::<DescribeClustersResponse>(20);
+}
+
+/// Readers look members up by bisection, and the macros rely on positions.
+#[test]
+fn schemas_are_sorted() {
+    fn walk(target: &'static TypeSchema, seen: &mut Vec<&'static str>) {
+        match &target.kind {
+            Kind::List(collection) => walk(collection.element, seen),
+            Kind::Map { value, .. } => walk(value, seen),
+            Kind::Structure(schema) if !seen.contains(&schema.name) => {
+                seen.push(schema.name);
+                assert!(schema.members.is_sorted_by(|a, b| a.name < b.name), "{}", schema.name);
+                for member in schema.members {
+                    walk(member.target, seen);
+                }
+            }
+            Kind::Structure(_)
+            | Kind::String
+            | Kind::Enum(_)
+            | Kind::Integer
+            | Kind::Long
+            | Kind::Float
+            | Kind::Double
+            | Kind::Boolean
+            | Kind::Blob
+            | Kind::Timestamp(_)
+            | Kind::Document => {}
+        }
+    }
+    let mut seen = Vec::new();
+    for target in [
+        &schema::types::SERVICE,
+        &schema::types::TASK,
+        &schema::types::TASK_DEFINITION,
+        &schema::types::CLUSTER,
+    ] {
+        walk(target, &mut seen);
+    }
+    assert!(seen.len() > 50, "{}", seen.len());
+}

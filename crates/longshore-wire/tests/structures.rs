@@ -1,0 +1,220 @@
+//! Structures, errors and checks, on shapes written by hand: the generated ones work alike.
+
+use std::collections::BTreeMap;
+
+use longshore_wire::operation::{run, split_target, unknown_operation};
+use longshore_wire::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
+use longshore_wire::{
+    Fault, ModeledError as _, OperationShape, Protocol, Violations, error_shape, impl_structure,
+    operation_error, string_enum,
+};
+
+static STRING: TypeSchema = TypeSchema::new("String", Kind::String);
+static NAME: TypeSchema = TypeSchema::new("Name", Kind::String).min(1).max(4).pattern("[a-z]+");
+static COLOR: TypeSchema = TypeSchema::new("Color", Kind::Enum(Color::VALUES));
+static COUNT: TypeSchema = TypeSchema::new("Count", Kind::Integer).min(0).max(10);
+static BOATS: TypeSchema = TypeSchema::list("Boats", &BOAT_TYPE).max(2);
+static BOAT_TYPE: TypeSchema = TypeSchema::new("Boat", Kind::Structure(&BOAT));
+static LABELS: TypeSchema = TypeSchema::new("Labels", Kind::Map { key: &STRING, value: &NAME });
+static BOAT: StructSchema = StructSchema::new(
+    "Boat",
+    &[
+        MemberSchema::new("color", &COLOR),
+        MemberSchema::new("count", &COUNT),
+        MemberSchema::new("fleet", &BOATS),
+        MemberSchema::new("labels", &LABELS),
+        MemberSchema::new("name", &NAME).required(),
+        MemberSchema::new("secret", &STRING).sensitive(),
+        MemberSchema::new("secrets", &LABELS).sensitive(),
+    ],
+);
+
+string_enum! {
+    pub enum Color {
+        Red = "RED",
+        Unknown = "UNKNOWN",
+    }
+}
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Boat {
+    pub color: Option<Color>,
+    pub count: Option<i32>,
+    pub fleet: Option<Vec<Boat>>,
+    pub labels: Option<BTreeMap<String, String>>,
+    pub name: Option<String>,
+    pub secret: Option<String>,
+    pub secrets: Option<BTreeMap<String, String>>,
+}
+
+impl_structure!(Boat, BOAT, {
+    0 => color,
+    1 => count,
+    2 => fleet,
+    3 => labels,
+    4 => name,
+    5 => secret,
+    6 => secrets,
+});
+
+static SUNK: StructSchema = StructSchema::new(
+    "SunkException",
+    &[MemberSchema::new("message", &STRING), MemberSchema::new("place", &STRING)],
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SunkException {
+    pub message: Option<String>,
+    pub place: Option<String>,
+}
+
+impl_structure!(SunkException, SUNK, { 0 => message, 1 => place, });
+error_shape!(SunkException, code = "Sunk", status = 418, server_fault = false, message = message);
+
+operation_error! {
+    pub enum SailError {
+        SunkException,
+    }
+}
+
+struct Sail;
+
+impl OperationShape for Sail {
+    const NAME: &'static str = "Sail";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = Boat;
+    type Output = Boat;
+    type Error = SailError;
+}
+
+fn boat(json: &str) -> Boat {
+    Protocol::AwsJson11.decode(json.as_bytes()).expect("a boat")
+}
+
+#[test]
+fn unknown_members_and_nulls_are_passed_over() {
+    let decoded = boat(r#"{"what":{"is":[1,"this",{"a":null}]},"name":null,"count":3,"color":"BLUE"}"#);
+    let expected =
+        Boat { count: Some(3), color: Some(Color::Unrecognized("BLUE".into())), ..Boat::default() };
+    assert_eq!(decoded, expected);
+    assert_eq!(Protocol::AwsJson11.encode(&decoded), br#"{"color":"BLUE","count":3}"#);
+}
+
+#[test]
+fn a_decoding_error_names_the_member_but_not_the_value() {
+    let error =
+        Protocol::AwsJson11.decode::<Boat>(br#"{"fleet":[{},{"secret":12345}]}"#).expect_err("a number");
+    assert_eq!(error.to_string(), "fleet[1].secret: a number can not be converted to String");
+    let error = Protocol::AwsJson11.decode::<Boat>(br#"{"labels":{"key":[]}}"#).expect_err("a list");
+    assert_eq!(error.to_string(), "labels[..]: a list can not be converted to String");
+}
+
+#[test]
+fn debug_hides_secrets() {
+    let value =
+        boat(r#"{"name":"ann","secret":"s1","secrets":{"k":"s2"},"fleet":[{"secret":"s3"},{"count":1}]}"#);
+    assert_eq!(
+        format!("{value:?}"),
+        r#"Boat {fleet: [Boat {secret: [redacted]}, Boat {count: 1}], name: "ann", secret: [redacted], secrets: [redacted]}"#
+    );
+}
+
+#[test]
+fn violations_say_what_and_where() {
+    let check =
+        |json: &str, expected: &str| assert_eq!(Violations::of(&boat(json)).to_string(), expected, "{json}");
+    check(r#"{"name":"ann","color":"UNKNOWN","count":10}"#, "");
+    check("{}", "name is required");
+    check(r#"{"name":"annie"}"#, "name has length 5, expected 1 to 4");
+    check(r#"{"name":"aé"}"#, "name does not match [a-z]+");
+    check(r#"{"name":"a","color":"red"}"#, "color should be one of [RED,UNKNOWN]");
+    check(r#"{"name":"a","count":-1}"#, "count is out of range, expected 0 to 10");
+    check(
+        r#"{"name":"a","fleet":[{"name":"b"},{"count":11},{"name":"c"}]}"#,
+        "fleet has length 3, expected at most 2; fleet[1].count is out of range, expected 0 to 10; fleet[1].name is required",
+    );
+    check(
+        r#"{"name":"a","labels":{"x":"ok","y":""}}"#,
+        "labels[y] has length 0, expected 1 to 4; labels[y] does not match [a-z]+",
+    );
+    check(r#"{"name":"a","secrets":{"x":"LOUD"}}"#, "secrets[..] does not match [a-z]+");
+}
+
+#[test]
+fn errors_carry_type_status_and_members() {
+    let error =
+        SailError::from(SunkException { place: Some("here".into()), ..SunkException::new("glub \"glub\"") });
+    let reply = Protocol::AwsJson11.error_reply(&error);
+    assert_eq!((reply.status, reply.content_type), (418, "application/x-amz-json-1.1"));
+    assert_eq!(reply.body, br#"{"__type":"Sunk","message":"glub \"glub\"","place":"here"}"#);
+    assert_eq!(error.to_string(), "glub \"glub\"");
+}
+
+#[test]
+fn a_fault_keeps_its_cause_from_the_caller() {
+    let cause = std::io::Error::other("disk on fire");
+    let reply = Protocol::AwsJson10.error_reply(&SailError::from(Fault::hidden(cause)));
+    assert_eq!((reply.status, reply.content_type), (500, "application/x-amz-json-1.0"));
+    assert!(!String::from_utf8_lossy(&reply.body).contains("fire"));
+    let error = reply.error.expect("a failure");
+    assert_eq!((error.code, error.server_fault), ("ServerException", true));
+    assert_eq!(error.cause.as_deref(), Some("disk on fire"));
+    assert_eq!(SailError::from(SunkException::new("x")).http_status(), 418);
+}
+
+#[test]
+fn targets() {
+    assert_eq!(split_target("Harbour_V1.Sail"), Some(("Harbour_V1", "Sail")));
+    assert_eq!(split_target("a.b.Sail"), Some(("a.b", "Sail")));
+    for bad in ["", "Sail", ".Sail", "Harbour."] {
+        assert_eq!(split_target(bad), None, "{bad}");
+    }
+    let reply = Protocol::AwsJson11.error_reply(&unknown_operation("Harbour.S\nink"));
+    assert_eq!(reply.status, 404);
+    assert_eq!(
+        reply.body,
+        br#"{"__type":"UnknownOperationException","message":"The operation Harbour.Sink is not known."}"#
+    );
+}
+
+#[test]
+fn protocols_by_content_type() {
+    for (content_type, expected) in [
+        (Some("application/x-amz-json-1.1"), Some(Protocol::AwsJson11)),
+        (Some("application/X-AMZ-json-1.0; charset=utf-8"), Some(Protocol::AwsJson10)),
+        (Some("application/json"), Some(Protocol::AwsJson11)),
+        (None, Some(Protocol::AwsJson11)),
+        (Some("text/xml"), None),
+    ] {
+        assert_eq!(Protocol::of_content_type(content_type), expected, "{content_type:?}");
+    }
+}
+
+#[test]
+fn a_call_decodes_runs_and_encodes() {
+    let call = |body: &[u8]| {
+        let sail = |boat: Boat| {
+            std::future::ready(if boat.count == Some(0) {
+                Err(SunkException::new("empty").into())
+            } else {
+                Ok(boat)
+            })
+        };
+        let future = std::pin::pin!(run::<Sail, _, _>(Protocol::AwsJson11, body, sail));
+        match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(reply) => (reply.status, String::from_utf8(reply.body).expect("JSON")),
+            std::task::Poll::Pending => panic!("nothing here waits"),
+        }
+    };
+    assert_eq!(call(br#"{"name": "ann"}"#), (200, r#"{"name":"ann"}"#.to_owned()));
+    assert_eq!(call(b""), (200, "{}".to_owned()));
+    assert_eq!(call(br#"{"count": 0}"#), (418, r#"{"__type":"Sunk","message":"empty"}"#.to_owned()));
+    assert_eq!(
+        call(br#"{"count": []}"#),
+        (
+            400,
+            r#"{"__type":"SerializationException","message":"count: a list can not be converted to Integer"}"#.to_owned()
+        )
+    );
+}
