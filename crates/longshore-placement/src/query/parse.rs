@@ -1,0 +1,572 @@
+//! Text to tree, by recursive descent. Everything that can be wrong is found here.
+
+use std::ops::Range;
+
+use longshore_base::Timestamp;
+use regex_lite::{Regex, RegexBuilder};
+
+use super::value::{Version, timestamp, whole_number};
+use super::{DEPTH_MAX, EXPRESSION_LEN_MAX, QueryError};
+
+/// The largest compiled pattern, in bytes. `t2.*` takes a few hundred; the bound keeps counted
+/// repetitions such as `(a{1000}){1000}` from costing memory and time.
+const PATTERN_BYTES_MAX: usize = 64 * 1024;
+const PATTERN_DEPTH_MAX: u32 = 32;
+
+#[derive(Debug)]
+pub(crate) enum Node {
+    Or(Vec<Node>),
+    And(Vec<Node>),
+    Not(Box<Node>),
+    Predicate(Predicate),
+}
+
+#[derive(Debug)]
+pub(crate) enum Predicate {
+    AgentConnected(TextTest),
+    AgentVersion(Ordering, Version),
+    Ec2InstanceId(TextTest),
+    RegisteredAt(Ordering, Timestamp),
+    RunningTasksCount(Ordering, u64),
+    AttributeExists { name: String, exists: bool },
+    AttributeText { name: String, test: TextTest },
+    AttributeOrder { name: String, ordering: Ordering, value: String },
+    Group(GroupTest),
+}
+
+/// A test of one text. Equality is membership in a list of one.
+#[derive(Debug)]
+pub(crate) enum TextTest {
+    In { values: Vec<String>, negated: bool },
+    Pattern { regex: Regex, negated: bool },
+}
+
+pub(crate) type GroupTest = TextTest;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ordering {
+    Equal,
+    NotEqual,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Node {
+    pub(crate) fn is_static(&self) -> bool {
+        match self {
+            Node::Or(parts) | Node::And(parts) => parts.iter().all(Node::is_static),
+            Node::Not(inner) => inner.is_static(),
+            Node::Predicate(predicate) => match predicate {
+                Predicate::AgentConnected(_)
+                | Predicate::AgentVersion(..)
+                | Predicate::Ec2InstanceId(_)
+                | Predicate::RegisteredAt(..)
+                | Predicate::AttributeExists { .. }
+                | Predicate::AttributeText { .. }
+                | Predicate::AttributeOrder { .. } => true,
+                Predicate::RunningTasksCount(..) | Predicate::Group(_) => false,
+            },
+        }
+    }
+
+    pub(crate) fn reads_attribute(&self, wanted: &str) -> bool {
+        match self {
+            Node::Or(parts) | Node::And(parts) => parts.iter().any(|part| part.reads_attribute(wanted)),
+            Node::Not(inner) => inner.reads_attribute(wanted),
+            Node::Predicate(predicate) => match predicate {
+                Predicate::AttributeExists { name, .. }
+                | Predicate::AttributeText { name, .. }
+                | Predicate::AttributeOrder { name, .. } => name == wanted,
+                Predicate::AgentConnected(_)
+                | Predicate::AgentVersion(..)
+                | Predicate::Ec2InstanceId(_)
+                | Predicate::RegisteredAt(..)
+                | Predicate::RunningTasksCount(..)
+                | Predicate::Group(_) => false,
+            },
+        }
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<Node, QueryError> {
+    if text.chars().count() > EXPRESSION_LEN_MAX {
+        return Err(QueryError {
+            span: 0..text.len(),
+            problem: format!("the expression is longer than {EXPRESSION_LEN_MAX} characters"),
+            hint: "shorten it, for example with in [..] or a pattern".to_owned(),
+        });
+    }
+    let mut parser = Parser { text, at: 0, depth: 0 };
+    let node = parser.or()?;
+    parser.skip_space();
+    if parser.at < text.len() {
+        let (problem, hint) = if parser.peek_char() == Some(')') {
+            ("a closing parenthesis without an opening one", "remove it, or open one before")
+        } else {
+            (
+                "the expression should have ended",
+                "join predicates with `and` or `or`, and quote values with spaces",
+            )
+        };
+        return Err(parser.error(parser.at..parser.word_end(), problem, hint));
+    }
+    Ok(node)
+}
+
+/// How an operator is written, and what it may be used with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Order(Ordering),
+    Exists(bool),
+    In(bool),
+    Matches(bool),
+}
+
+/// Longer spellings before their prefixes. Those that are words must end where a word ends.
+const OPS: [(&str, Op); 25] = [
+    ("==", Op::Order(Ordering::Equal)),
+    ("=~", Op::Matches(true)),
+    ("!=", Op::Order(Ordering::NotEqual)),
+    ("!~", Op::Matches(false)),
+    (">=", Op::Order(Ordering::GreaterOrEqual)),
+    ("<=", Op::Order(Ordering::LessOrEqual)),
+    (">", Op::Order(Ordering::Greater)),
+    ("<", Op::Order(Ordering::Less)),
+    ("equals", Op::Order(Ordering::Equal)),
+    ("not_equals", Op::Order(Ordering::NotEqual)),
+    ("greater_than_equal", Op::Order(Ordering::GreaterOrEqual)),
+    ("greater_than", Op::Order(Ordering::Greater)),
+    ("less_than_equal", Op::Order(Ordering::LessOrEqual)),
+    ("less_than", Op::Order(Ordering::Less)),
+    ("exists", Op::Exists(true)),
+    ("!exists", Op::Exists(false)),
+    ("not_exists", Op::Exists(false)),
+    ("in", Op::In(true)),
+    ("!in", Op::In(false)),
+    ("not_in", Op::In(false)),
+    ("matches", Op::Matches(true)),
+    ("not_matches", Op::Matches(false)),
+    ("!matches", Op::Matches(false)),
+    ("!equals", Op::Order(Ordering::NotEqual)),
+    ("=", Op::Order(Ordering::Equal)),
+];
+
+enum SubjectName {
+    AgentConnected,
+    AgentVersion,
+    Ec2InstanceId,
+    RegisteredAt,
+    RunningTasksCount,
+    Attribute(String),
+    Group,
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    /// A byte offset on a character boundary.
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn peek_char(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_space(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    /// The end of the run without white space that begins here.
+    fn word_end(&self) -> usize {
+        self.rest().find(char::is_whitespace).map_or(self.text.len(), |len| self.at + len)
+    }
+
+    fn error(&self, span: Range<usize>, problem: impl Into<String>, hint: impl Into<String>) -> QueryError {
+        QueryError { span, problem: problem.into(), hint: hint.into() }
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    /// Eats a word that ends where a name could not go on.
+    fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.rest().strip_prefix(word).is_some_and(|after| !after.starts_with(is_name_char));
+        if found {
+            self.at += word.len();
+        }
+        found
+    }
+
+    fn or(&mut self) -> Result<Node, QueryError> {
+        let mut parts = vec![self.and()?];
+        loop {
+            self.skip_space();
+            if !(self.eat("||") || self.eat_word("or")) {
+                break;
+            }
+            parts.push(self.and()?);
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Node::Or(parts) })
+    }
+
+    fn and(&mut self) -> Result<Node, QueryError> {
+        let mut parts = vec![self.unary()?];
+        loop {
+            self.skip_space();
+            if !(self.eat("&&") || self.eat_word("and")) {
+                break;
+            }
+            parts.push(self.unary()?);
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Node::And(parts) })
+    }
+
+    fn unary(&mut self) -> Result<Node, QueryError> {
+        self.skip_space();
+        let start = self.at;
+        if self.eat("!") || self.eat_word("not") {
+            self.deeper(start)?;
+            let inner = self.unary()?;
+            self.depth -= 1;
+            return Ok(Node::Not(Box::new(inner)));
+        }
+        if self.eat("(") {
+            self.deeper(start)?;
+            let inner = self.or()?;
+            self.depth -= 1;
+            self.skip_space();
+            if !self.eat(")") {
+                return Err(self.error(start..start + 1, "a parenthesis that is not closed", "add a `)`"));
+            }
+            return Ok(inner);
+        }
+        self.predicate().map(Node::Predicate)
+    }
+
+    fn deeper(&mut self, start: usize) -> Result<(), QueryError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(self.error(
+                start..self.at,
+                format!("nested deeper than {DEPTH_MAX} levels"),
+                "leave out parentheses that change nothing",
+            ));
+        }
+        Ok(())
+    }
+
+    fn predicate(&mut self) -> Result<Predicate, QueryError> {
+        let start = self.at;
+        let subject = self.subject()?;
+        let subject_span = start..self.at;
+        self.skip_space();
+        let (op, op_span) = self.op()?;
+        let allowed = match (&subject, op) {
+            (SubjectName::Attribute(_), _) => true,
+            (
+                SubjectName::AgentConnected | SubjectName::Ec2InstanceId | SubjectName::Group,
+                Op::Order(Ordering::Equal | Ordering::NotEqual) | Op::In(_) | Op::Matches(_),
+            ) => true,
+            (SubjectName::AgentConnected | SubjectName::Ec2InstanceId | SubjectName::Group, _) => false,
+            (
+                SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount,
+                Op::Order(_),
+            ) => true,
+            (SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount, _) => {
+                false
+            }
+        };
+        if !allowed {
+            let name = &self.text[subject_span];
+            let hint = match subject {
+                SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount => {
+                    "use ==, !=, >, >=, < or <="
+                }
+                SubjectName::AgentConnected
+                | SubjectName::Ec2InstanceId
+                | SubjectName::Attribute(_)
+                | SubjectName::Group => "use ==, !=, in, !in, =~ or !~",
+            };
+            let op = &self.text[op_span.clone()];
+            return Err(self.error(op_span, format!("operator {op} cannot be used with {name}"), hint));
+        }
+        match op {
+            Op::Exists(exists) => match subject {
+                SubjectName::Attribute(name) => Ok(Predicate::AttributeExists { name, exists }),
+                SubjectName::AgentConnected
+                | SubjectName::AgentVersion
+                | SubjectName::Ec2InstanceId
+                | SubjectName::RegisteredAt
+                | SubjectName::RunningTasksCount
+                | SubjectName::Group => unreachable!("only attributes are allowed `exists`, checked above"),
+            },
+            Op::Order(ordering) => self.ordered(subject, ordering),
+            Op::In(positive) => {
+                let values = self.list()?;
+                self.text_predicate(subject, values, !positive)
+            }
+            Op::Matches(positive) => {
+                let regex = self.pattern()?;
+                Ok(on_text(subject, TextTest::Pattern { regex, negated: !positive }))
+            }
+        }
+    }
+
+    fn ordered(&mut self, subject: SubjectName, ordering: Ordering) -> Result<Predicate, QueryError> {
+        let (value, span) = self.value()?;
+        let invalid = |parser: &Self, what: &str, hint: &str| {
+            parser.error(span.clone(), format!("`{}` is not {what}", clip(&value)), hint)
+        };
+        match subject {
+            SubjectName::AgentVersion => Version::parse(&value)
+                .map(|version| Predicate::AgentVersion(ordering, version))
+                .ok_or_else(|| invalid(self, "a version", "write numbers with dots, such as 1.70.0")),
+            SubjectName::RegisteredAt => timestamp(&value)
+                .map(|at| Predicate::RegisteredAt(ordering, at))
+                .ok_or_else(|| invalid(self, "a date", "write 2018-06-18 or 2018-06-18T22:28:28Z")),
+            SubjectName::RunningTasksCount => whole_number(&value)
+                .map(|count| Predicate::RunningTasksCount(ordering, count))
+                .ok_or_else(|| invalid(self, "a number of tasks", "write a whole number")),
+            subject @ (SubjectName::AgentConnected
+            | SubjectName::Ec2InstanceId
+            | SubjectName::Group
+            | SubjectName::Attribute(_)) => match (ordering, subject) {
+                (Ordering::Equal, subject) => self.text_predicate(subject, vec![(value, span)], false),
+                (Ordering::NotEqual, subject) => self.text_predicate(subject, vec![(value, span)], true),
+                (
+                    ordering @ (Ordering::Greater
+                    | Ordering::GreaterOrEqual
+                    | Ordering::Less
+                    | Ordering::LessOrEqual),
+                    SubjectName::Attribute(name),
+                ) => Ok(Predicate::AttributeOrder { name, ordering, value }),
+                (
+                    Ordering::Greater | Ordering::GreaterOrEqual | Ordering::Less | Ordering::LessOrEqual,
+                    _,
+                ) => unreachable!("only attributes, versions, dates and counts have an order, checked above"),
+            },
+        }
+    }
+
+    fn text_predicate(
+        &self,
+        subject: SubjectName,
+        values: Vec<(String, Range<usize>)>,
+        negated: bool,
+    ) -> Result<Predicate, QueryError> {
+        let truth = |value: &str| matches!(value, "true" | "false");
+        if matches!(subject, SubjectName::AgentConnected)
+            && let Some((value, span)) = values.iter().find(|(value, _)| !truth(value))
+        {
+            return Err(self.error(
+                span.clone(),
+                format!("`{}` is neither true nor false", clip(value)),
+                "agentConnected compares with true or false",
+            ));
+        }
+        let values = values.into_iter().map(|(value, _)| value).collect();
+        Ok(on_text(subject, TextTest::In { values, negated }))
+    }
+
+    fn subject(&mut self) -> Result<SubjectName, QueryError> {
+        let start = self.at;
+        let len = self.rest().find(|c| !is_name_char(c)).unwrap_or(self.rest().len());
+        self.at += len;
+        let name = &self.text[start..self.at];
+        let attribute = |name: &str| SubjectName::Attribute(name.to_owned());
+        match name {
+            "agentConnected" => Ok(SubjectName::AgentConnected),
+            "agentVersion" => Ok(SubjectName::AgentVersion),
+            "ec2InstanceId" => Ok(SubjectName::Ec2InstanceId),
+            "registeredAt" => Ok(SubjectName::RegisteredAt),
+            "runningTasksCount" => Ok(SubjectName::RunningTasksCount),
+            "task:group" => Ok(SubjectName::Group),
+            "" => Err(self.error(
+                start..self.word_end(),
+                if start == self.text.len() {
+                    "a predicate is missing"
+                } else {
+                    "a predicate should begin here"
+                },
+                "a predicate is like attribute:stack == prod",
+            )),
+            _ => match name.strip_prefix("attribute:") {
+                Some("") => Err(self.error(
+                    start..self.at,
+                    "the attribute has no name",
+                    "write the name directly after attribute:",
+                )),
+                Some(name) => Ok(attribute(name)),
+                None => Err(self.error(
+                    start..self.at,
+                    format!("unknown subject `{}`", clip(name)),
+                    "use agentConnected, agentVersion, ec2InstanceId, registeredAt, runningTasksCount, \
+                     attribute:<name> or task:group",
+                )),
+            },
+        }
+    }
+
+    fn op(&mut self) -> Result<(Op, Range<usize>), QueryError> {
+        let start = self.at;
+        for (spelling, op) in OPS {
+            let is_word = spelling.ends_with(|c: char| c.is_ascii_alphabetic());
+            if if is_word { self.eat_word(spelling) } else { self.eat(spelling) } {
+                return Ok((op, start..self.at));
+            }
+        }
+        let problem = if start == self.text.len() { "an operator is missing" } else { "unknown operator" };
+        Err(self.error(
+            start..self.word_end(),
+            problem,
+            "use ==, !=, >, >=, <, <=, in, !in, =~, !~, exists or !exists",
+        ))
+    }
+
+    /// `[a, b]`, or a single value.
+    fn list(&mut self) -> Result<Vec<(String, Range<usize>)>, QueryError> {
+        self.skip_space();
+        let start = self.at;
+        if !self.eat("[") {
+            return Ok(vec![self.value()?]);
+        }
+        let mut values = Vec::new();
+        loop {
+            values.push(self.scalar(Inside::List)?);
+            self.skip_space();
+            if self.eat("]") {
+                return Ok(values);
+            }
+            if !self.eat(",") {
+                return Err(self.error(
+                    start..self.at,
+                    "a list that is not closed",
+                    "separate values with `,` and end the list with `]`",
+                ));
+            }
+        }
+    }
+
+    fn value(&mut self) -> Result<(String, Range<usize>), QueryError> {
+        self.scalar(Inside::Predicate)
+    }
+
+    /// A quoted text or a bare word.
+    fn scalar(&mut self, inside: Inside) -> Result<(String, Range<usize>), QueryError> {
+        self.skip_space();
+        let start = self.at;
+        if let Some(quote @ ('"' | '\'')) = self.peek_char() {
+            self.at += 1;
+            let Some(len) = self.rest().find(quote) else {
+                return Err(self.error(
+                    start..self.text.len(),
+                    "a quoted value that is not closed",
+                    format!("end it with {quote}"),
+                ));
+            };
+            let value = self.rest()[..len].to_owned();
+            self.at += len + 1;
+            return Ok((value, start..self.at));
+        }
+        let len = bare_len(self.rest(), inside);
+        let word = &self.rest()[..len];
+        if word.is_empty() || matches!(word, "and" | "or" | "not") {
+            return Err(self.error(
+                start..start + len,
+                "a value is missing",
+                "write a word, or a text in quotes",
+            ));
+        }
+        self.at += len;
+        Ok((word.to_owned(), start..self.at))
+    }
+
+    fn pattern(&mut self) -> Result<Regex, QueryError> {
+        let (pattern, span) = self.scalar(Inside::Pattern)?;
+        let compile = |text: &str| {
+            RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).nest_limit(PATTERN_DEPTH_MAX).build()
+        };
+        // By itself first: `a)(b` would become valid between the parentheses that are added.
+        compile(&pattern).and_then(|_| compile(&format!("^(?:{pattern})$"))).map_err(|error| {
+            self.error(
+                span,
+                format!("`{}` is not a usable pattern ({error})", clip(&pattern)),
+                "patterns are regular expressions over the whole value, such as t2.*",
+            )
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Predicate,
+    List,
+    Pattern,
+}
+
+/// The length of the bare word at the start of `text`. It ends at white space, at the parenthesis
+/// or bracket that closes what it stands in, and before `&&` and `||`; a pattern may have pairs
+/// of its own.
+fn bare_len(text: &str, inside: Inside) -> usize {
+    let mut open = 0_usize;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        if escaped {
+            escaped = false;
+            if !c.is_whitespace() {
+                continue;
+            }
+        }
+        match c {
+            _ if c.is_whitespace() => return at,
+            '\\' if inside == Inside::Pattern => escaped = true,
+            '(' | '[' if inside == Inside::Pattern => open += 1,
+            ')' | ']' if open > 0 => open -= 1,
+            ')' => return at,
+            '(' if inside == Inside::Predicate => return at,
+            ']' | ',' if inside == Inside::List => return at,
+            '&' | '|' if open == 0 && text[at + 1..].starts_with(c) => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Attribute names are letters, digits, `-`, `_`, `/`, `\` and `.`; `:` separates the prefix.
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '\\' | '.' | ':')
+}
+
+fn on_text(subject: SubjectName, test: TextTest) -> Predicate {
+    match subject {
+        SubjectName::AgentConnected => Predicate::AgentConnected(test),
+        SubjectName::Ec2InstanceId => Predicate::Ec2InstanceId(test),
+        SubjectName::Attribute(name) => Predicate::AttributeText { name, test },
+        SubjectName::Group => Predicate::Group(test),
+        SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount => {
+            unreachable!("versions, dates and counts compare by order, checked by the caller")
+        }
+    }
+}
+
+/// What of a value is worth repeating in an error.
+fn clip(text: &str) -> String {
+    const SHOWN_MAX: usize = 40;
+    if text.chars().count() <= SHOWN_MAX {
+        text.to_owned()
+    } else {
+        text.chars().take(SHOWN_MAX).chain("...".chars()).collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! Why a task found no place, in a form that people and responses can use.
+
+use std::fmt;
+use std::sync::Arc;
+
+use longshore_base::InstanceId;
+
+use crate::needs::Pool;
+
+/// How many instances a [`Refusal`] lists one by one. Counts stay exact beyond it.
+pub const SAMPLE_MAX: usize = 100;
+
+const SEE_GUIDE: &str =
+    "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
+
+/// The first step of placement that an instance fails (ecs-engine D4), in the order of the steps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// No such instance.
+    Missing,
+    /// Its status is not ACTIVE.
+    NotActive,
+    /// Its agent is not connected.
+    Agent,
+    Cpu,
+    Memory,
+    /// A fixed host port is taken, or the instance has no room for more of them.
+    Ports,
+    Gpu,
+    /// It lacks a required attribute.
+    Attribute,
+    /// It is in none of the zones asked for.
+    Location,
+    /// The expression of a `memberOf` does not hold.
+    MemberOf(Arc<str>),
+    DistinctInstance,
+}
+
+impl Reason {
+    /// The `reason` of a `failures` entry (ecs-behaviour A6).
+    pub fn as_failure(&self) -> &'static str {
+        match self {
+            Reason::Missing => "MISSING",
+            Reason::NotActive => "INACTIVE",
+            Reason::Agent => "AGENT",
+            Reason::Cpu => "RESOURCE:CPU",
+            Reason::Memory => "RESOURCE:MEMORY",
+            Reason::Ports => "RESOURCE:PORTS",
+            Reason::Gpu => "RESOURCE:GPU",
+            Reason::Attribute => "ATTRIBUTE",
+            Reason::Location => "LOCATION",
+            Reason::MemberOf(_) => "MemberOf placement constraint unsatisfied.",
+            Reason::DistinctInstance => "DistinctInstance placement constraint unsatisfied.",
+        }
+    }
+
+    /// The `detail` of a `failures` entry, where there is more to say.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Reason::MemberOf(expression) => Some(format!("expression: {expression}")),
+            Reason::Missing
+            | Reason::NotActive
+            | Reason::Agent
+            | Reason::Cpu
+            | Reason::Memory
+            | Reason::Ports
+            | Reason::Gpu
+            | Reason::Attribute
+            | Reason::Location
+            | Reason::DistinctInstance => None,
+        }
+    }
+
+    /// The words that follow "The closest matching (container-instance X)" (ecs-services E2).
+    fn in_event(&self) -> String {
+        match self {
+            Reason::Cpu => "has insufficient CPU units available".to_owned(),
+            Reason::Memory => "has insufficient memory available".to_owned(),
+            Reason::Ports => "is already using a port required by your task".to_owned(),
+            Reason::Attribute => "is missing an attribute required by your task".to_owned(),
+            Reason::Missing
+            | Reason::NotActive
+            | Reason::Agent
+            | Reason::Gpu
+            | Reason::Location
+            | Reason::MemberOf(_)
+            | Reason::DistinctInstance => format!("encountered error \"{}\"", self.as_failure()),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_failure())
+    }
+}
+
+/// How many instances one reason ruled out, and one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruled {
+    pub reason: Reason,
+    pub instances: u32,
+    pub example: InstanceId,
+}
+
+/// Why a task fits nowhere. An outcome, not an error: RunTask reports it beside its successes.
+///
+/// Every instance of the cluster is counted exactly once: under the first step that it fails, or
+/// as being outside the pool that was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The pool that was asked.
+    pub pool: Pool,
+    /// Instances in the cluster.
+    pub instances: u32,
+    /// Of these, how many belong to another launch type or capacity provider.
+    pub outside: u32,
+    /// In the order of the steps; each reason at most once, each with at least one instance.
+    pub ruled_out: Vec<Ruled>,
+    /// One entry per considered instance, at most [`SAMPLE_MAX`], in order of registration.
+    pub sample: Vec<(InstanceId, Reason)>,
+}
+
+impl Refusal {
+    /// True if no instance of the pool exists.
+    pub fn no_instances(&self) -> bool {
+        self.ruled_out.is_empty()
+    }
+
+    /// True if the pool's instances, if any, are all DRAINING or closed.
+    pub fn none_active(&self) -> bool {
+        self.ruled_out.iter().all(|ruled| ruled.reason == Reason::NotActive)
+    }
+
+    /// The instance that got furthest, and what stopped it there.
+    pub fn closest(&self) -> Option<(InstanceId, &Reason)> {
+        self.ruled_out.last().map(|ruled| (ruled.example, &ruled.reason))
+    }
+
+    /// How many instances `reason` ruled out.
+    pub fn count(&self, reason: &Reason) -> u32 {
+        self.ruled_out.iter().find(|ruled| ruled.reason == *reason).map_or(0, |ruled| ruled.instances)
+    }
+
+    /// The `failures` of RunTask: an instance and its reason each (ecs-behaviour A6).
+    ///
+    /// Bounded by [`SAMPLE_MAX`]. Empty when there was no instance to consider, which RunTask
+    /// answers with an error of its own.
+    pub fn failures(&self) -> impl Iterator<Item = (InstanceId, &Reason)> {
+        self.sample.iter().map(|(instance, reason)| (*instance, reason))
+    }
+
+    /// The service event, without its period-ending prefix `(service NAME) ` (ecs-services E2).
+    pub fn event(&self) -> String {
+        let unplaced =
+            "was unable to place a task because no container instance met all of its requirements.";
+        match (self.closest(), &self.pool) {
+            (Some((instance, reason)), _) if !self.none_active() => format!(
+                "{unplaced} The closest matching (container-instance {instance}) {}. {SEE_GUIDE}",
+                reason.in_event()
+            ),
+            (_, Pool::Provider(_)) => format!(
+                "{unplaced} Reason: No Container Instances were found in your capacity provider. {SEE_GUIDE}"
+            ),
+            (_, Pool::Launch(_)) => {
+                format!("{unplaced} Reason: No Container Instances were found in your cluster. {SEE_GUIDE}")
+            }
+        }
+    }
+
+    /// One line for people: every reason with its count.
+    pub fn summary(&self) -> String {
+        if self.no_instances() {
+            return format!("no instance to consider among {}", self.instances);
+        }
+        let parts: Vec<String> =
+            self.ruled_out.iter().map(|ruled| format!("{} x {}", ruled.instances, ruled.reason)).collect();
+        parts.join(", ")
+    }
+}
