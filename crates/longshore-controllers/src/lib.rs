@@ -1,1 +1,21 @@
-//! Under construction.
+//! What the control plane does by itself: it brings services to where their users want them, tells
+//! agents what to run, takes in what they report, and clears away what is over.
+//!
+//! Start reading at [`service`] (gather, plan, apply) and [`tasks`] (how a task moves). Those, [`launch`],
+//! [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
+//! the same code; [`driver`] and [`hub`] are the thin shells that own timers and sockets.
+//!
+//! Invariants: a controller takes keys, never events, so that a restart and a missed hint end in the same
+//! state; every look is one transaction; what it decides comes from `longshore-rollout` and
+//! `longshore-placement`. It knows nothing of HTTP requests of users.
+
+pub mod driver;
+pub mod hub;
+pub mod launch;
+pub mod payload;
+pub mod service;
+pub mod settings;
+pub mod tasks;
+pub mod upkeep;
+
+pub use settings::Settings;

@@ -15,6 +15,7 @@
 pub mod check;
 pub mod codec;
 pub mod db;
+pub mod fleet;
 pub mod key;
 pub mod record;
 pub mod tables;

@@ -20,6 +20,7 @@ use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
     SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
 };
+use longshore_rollout::{EventMemory, LastCompleted, PlacementRefusal, StopType, Throttle};
 use serde::{Deserialize, Serialize};
 
 /// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.
@@ -83,6 +84,9 @@ pub struct Instance {
     /// Rises with every connection. The numbers of a connection's messages start at
     /// `link_epoch << 32`, so that they rise over restarts of both sides (agent-protocol G20, 5).
     pub link_epoch: u32,
+    /// An agent's process is new and has not yet been sent all its tasks' credentials. It says so
+    /// only once, so it is remembered here until it is settled (agent-protocol G5).
+    pub owes_credentials: bool,
     pub tags: Tags,
 }
 
@@ -126,6 +130,8 @@ pub struct Task {
     pub group: Arc<str>,
     pub started_by: Option<Arc<str>>,
     pub service: Option<ServiceMembership>,
+    /// The scheduler stopped it because a health check failed; the stop code alone does not tell.
+    pub unhealthy: bool,
     pub launch_type: LaunchType,
     pub capacity_provider: Option<Arc<str>>,
     pub instance: Option<InstanceId>,
@@ -273,28 +279,36 @@ pub struct Deployment {
     pub platform_version: Option<Arc<str>>,
     pub network: Option<Document>,
     /// Set by StopServiceDeployment.
-    pub stop_request: Option<StopRequest>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StopRequest {
-    Abort,
-    Rollback,
+    pub stop_request: Option<StopType>,
+    /// The service revision that its tasks are made from.
+    pub revision: DeploymentId,
+    /// Since when all its tasks are in place and the bake time runs.
+    pub baking_since: Option<Timestamp>,
+    pub alarms_ignored: bool,
 }
 
 /// What the planner remembers of a service from one look to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlannerMemory {
-    /// Tasks in a row that stopped without having been RUNNING.
-    pub failures_in_a_row: u32,
-    /// Nothing is started before this.
-    pub next_attempt_at: Option<Timestamp>,
-    /// The last message of each kind of event, and when it was told.
-    pub told: Vec<(Arc<str>, Arc<str>, Timestamp)>,
-    pub steady: bool,
-    /// Why the last placement was refused, in ECS's words.
-    pub last_refusal: Option<Arc<str>>,
-    pub last_refusal_at: Option<Timestamp>,
+    pub throttle: Throttle,
+    pub said: EventMemory,
+    /// The last refusal of each deployment that still waits for a place.
+    pub refusals: Vec<RefusalMemory>,
+    pub last_completed: Option<LastCompleted>,
+    /// See [`longshore_rollout::Plan::rebalancing`].
+    pub rebalancing: Option<u32>,
+}
+
+/// When and why placement last refused a task of a deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefusalMemory {
+    pub deployment: DeploymentId,
+    pub at: Timestamp,
+    /// Attempts in a row that were refused.
+    pub attempts: u32,
+    /// Those of them that no plan has counted yet.
+    pub uncounted: u32,
+    pub reason: PlacementRefusal,
 }
 
 /// An event of a service. A ring of [`crate::tables::EVENTS_KEPT`] records holds the newest.

@@ -93,6 +93,8 @@ pub struct ClusterTables {
     /// Services that look again whenever capacity comes or goes: those that wait for a place, and
     /// those that want a task on every instance.
     waiting: BTreeSet<ServiceName>,
+    /// Rises whenever capacity comes, goes or is freed. Not stored.
+    capacity_epoch: u64,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,8 @@ pub struct ServiceEntry {
     /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
     /// not counted.
     newly_stopped: Vec<TaskId>,
+    /// The cluster's capacity epoch when placement last refused a task of it. Not stored.
+    refused_at: u64,
 }
 
 impl State {
@@ -325,6 +329,15 @@ impl State {
         }
     }
 
+    pub(crate) fn note_refusal(&mut self, at: &ServiceKey) {
+        let realm = self.realms.get_mut(&at.cluster.scope);
+        let Some(cluster) = realm.and_then(|realm| realm.clusters.get_mut(&at.cluster.cluster)) else { return };
+        let epoch = cluster.capacity_epoch;
+        if let Some(entry) = cluster.services.get_mut(&at.service) {
+            entry.refused_at = epoch;
+        }
+    }
+
     pub(crate) fn take_newly_stopped(&mut self, at: &ServiceKey) -> Vec<TaskId> {
         self.realms
             .get_mut(&at.cluster.scope)
@@ -514,6 +527,11 @@ impl ClusterTables {
 
     pub fn tokens(&self) -> &BTreeMap<String, Arc<Token>> {
         &self.tokens
+    }
+
+    /// True if capacity has changed since placement last refused a task of the service.
+    pub fn capacity_changed_since_refusal(&self, service: &ServiceName) -> bool {
+        self.services.get(service).is_some_and(|entry| entry.refused_at != self.capacity_epoch)
     }
 
     pub fn fleet(&self) -> &Fleet {
@@ -726,11 +744,9 @@ impl ClusterTables {
                 self.fleet.vacate(*instance, id);
             }
             if let (Some((instance, needs)), Some(task)) = (&after, new) {
-                let occupied = self.fleet.occupy(*instance, id, &fleet::needs(needs), &task.group);
-                if let Err(error) = occupied {
-                    // Only a re-registration with fewer resources can cause it: what runs, runs.
-                    tracing::warn!(%instance, task = %id, %error, "an instance holds more than it has");
-                }
+                // What the tables say is what is: an instance that registered again with less may
+                // hold more than it has. Placement is what never lets it come to that.
+                self.fleet.adopt(*instance, id, &fleet::needs(needs), &task.group);
             }
         }
         if let (Some((instance, _)), Some(task)) = (after, new) {
@@ -765,7 +781,8 @@ impl ClusterTables {
     }
 
     /// Capacity came, went or was freed.
-    fn hint_capacity(&self, at: &ClusterKey, hints: &mut Hints) {
+    fn hint_capacity(&mut self, at: &ClusterKey, hints: &mut Hints) {
+        self.capacity_epoch += 1;
         hints.extend(self.waiting.iter().map(|name| Hint::Service(at.service(name))));
     }
 
@@ -781,5 +798,5 @@ impl ClusterTables {
 
 fn waits_for_capacity(service: &Service) -> bool {
     service.status == ServiceStatus::Active
-        && (service.memory.last_refusal.is_some() || service.scheduling == SchedulingStrategy::Daemon)
+        && (!service.memory.refusals.is_empty() || service.scheduling == SchedulingStrategy::Daemon)
 }

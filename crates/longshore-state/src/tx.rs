@@ -172,6 +172,11 @@ impl<'a> Tx<'a> {
         self.state.take_newly_stopped(at)
     }
 
+    /// Remembers that placement refused a task of the service with the capacity as it is now.
+    pub fn note_refusal(&mut self, at: &ServiceKey) {
+        self.state.note_refusal(at);
+    }
+
     /// The entry of a service, if it has a record.
     pub fn service(&self, at: &ServiceKey) -> Option<&ServiceEntry> {
         self.state.cluster(&at.cluster)?.service(&at.service)

@@ -33,6 +33,7 @@ pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, Compile
     let required = attributes.iter().filter_map(|attribute| {
         Some(RequiredAttribute { name: attribute.name.clone()?, value: attribute.value.clone() })
     });
+    let required = required.chain(platform(shape));
     let constraints = shape.placement_constraints.as_deref().unwrap_or_default();
     let compatibilities = shape.compatibilities.as_deref().unwrap_or_default();
     Ok(TaskSpec {
@@ -64,6 +65,22 @@ pub fn mode_name(mode: NetworkMode) -> &'static str {
         NetworkMode::Awsvpc => "awsvpc",
         NetworkMode::None => "none",
     }
+}
+
+/// What `runtimePlatform` implies, though `requiresAttributes` does not show it.
+fn platform(shape: &shapes::TaskDefinition) -> impl Iterator<Item = RequiredAttribute> + use<> {
+    let platform = shape.runtime_platform.as_ref();
+    let architecture = match platform.map(|platform| word!(platform.cpu_architecture)) {
+        Some("ARM64") => Some("arm64"),
+        Some("X86_64") => Some("x86_64"),
+        _ => None,
+    };
+    let family = platform.map(|platform| word!(platform.operating_system_family)).filter(|word| !word.is_empty());
+    let os = family.map(|family| if family == "LINUX" { "linux" } else { "windows" });
+    let required = |name: &str, value: Option<&str>| {
+        value.map(|value| RequiredAttribute { name: name.into(), value: Some(value.into()) })
+    };
+    [required("ecs.cpu-architecture", architecture), required("ecs.os-type", os)].into_iter().flatten()
 }
 
 fn size(text: Option<&str>) -> Result<Option<u32>, CompileError> {

@@ -1,0 +1,290 @@
+//! How a task moves: told to stop, reported by its agent, ended without one.
+
+use std::sync::Arc;
+
+use longshore_base::{InstanceId, Port, TaskId, Timestamp};
+use longshore_domain::{
+    ContainerStatus, DesiredStatus, HealthStatus, NetworkMode, StopCode, TaskSpec, TaskStatus,
+};
+use longshore_state::record::{Container, NetworkBinding, Task};
+use longshore_state::{ClusterKey, Tx};
+
+/// `stoppedReason` when an essential container ended.
+const ESSENTIAL_EXITED: &str = "Essential container in task exited";
+/// `stoppedReason` when a task failed to start and nobody said why.
+const FAILED_TO_START: &str = "Task failed to start";
+
+/// What an agent says of a task (SubmitTaskStateChange).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub status: Option<ReportedStatus>,
+    pub reason: Option<String>,
+    pub containers: Vec<ContainerReport>,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+}
+
+/// The only states that agents report; the others are the server's own (agent-protocol G8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportedStatus {
+    Pending,
+    Running,
+    Stopped,
+}
+
+/// What an agent says of a container. Absent members leave what is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerReport {
+    pub name: String,
+    pub status: Option<ContainerStatus>,
+    pub exit_code: Option<i32>,
+    pub reason: Option<String>,
+    pub runtime_id: Option<String>,
+    pub image_digest: Option<String>,
+    pub bindings: Vec<NetworkBinding>,
+}
+
+/// The agent reports a task that it does not have. It drops such a report (agent-protocol G8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task is not on this container instance")]
+pub struct UnknownTask;
+
+/// Tells a task to stop. It ends when its agent has reported so; one without an agent ends at once.
+/// A task that was told already keeps its first reason.
+pub fn stop(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task, code: StopCode, reason: &str) -> Task {
+    let mut task = task.clone();
+    if task.desired_status == DesiredStatus::Stopped || task.last_status.is_stopped() {
+        return task;
+    }
+    task.desired_status = DesiredStatus::Stopped;
+    task.stopping_at = Some(tx.now);
+    task.stop_code = Some(code);
+    task.stopped_reason = Some(reason.into());
+    if task.instance.is_none() {
+        end(&mut task, tx.now);
+    }
+    tx.put_task(at, task.clone());
+    task
+}
+
+/// Ends a task whose agent will not report any more.
+pub fn abandon(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task, code: StopCode, reason: &str) {
+    if task.last_status.is_stopped() {
+        return;
+    }
+    let mut task = task.clone();
+    if task.desired_status == DesiredStatus::Running {
+        task.desired_status = DesiredStatus::Stopped;
+        task.stop_code = Some(code);
+        task.stopped_reason = Some(reason.into());
+        task.stopping_at = Some(tx.now);
+    }
+    end(&mut task, tx.now);
+    tx.put_task(at, task);
+}
+
+fn end(task: &mut Task, now: Timestamp) {
+    task.last_status = TaskStatus::Stopped;
+    task.desired_status = DesiredStatus::Stopped;
+    task.stopped_at = Some(now);
+    task.stopping_at.get_or_insert(now);
+    for container in &mut task.containers {
+        container.last_status = ContainerStatus::Stopped;
+    }
+}
+
+/// Takes in a report. States only move forward, and a repeated report changes nothing.
+pub fn report(
+    tx: &mut Tx<'_>,
+    at: &ClusterKey,
+    reporter: Option<InstanceId>,
+    id: TaskId,
+    report: &Report,
+) -> Result<(), UnknownTask> {
+    let known = tx.state().task(at, id).cloned().ok_or(UnknownTask)?;
+    if reporter.is_some() && known.instance != reporter {
+        return Err(UnknownTask);
+    }
+    if known.last_status.is_stopped() {
+        return Ok(());
+    }
+    let definition = tx.state().definition(&at.scope, &known.family, known.revision).cloned();
+    let spec = definition.as_ref().map(|definition| &definition.spec);
+    let mut task = (*known).clone();
+    let now = tx.now;
+    task.connectivity_at.get_or_insert(now);
+    for container in &report.containers {
+        if let Some(own) = task.containers.iter_mut().find(|own| own.name.as_str() == container.name) {
+            report_container(own, container, spec);
+        }
+    }
+    task.pull_started_at = task.pull_started_at.or(report.pull_started_at);
+    task.pull_stopped_at = report.pull_stopped_at.or(task.pull_stopped_at);
+    task.execution_stopped_at = task.execution_stopped_at.or(report.execution_stopped_at);
+    match report.status {
+        Some(ReportedStatus::Pending) | None => {}
+        Some(ReportedStatus::Running) => {
+            task.last_status = task.last_status.advance(TaskStatus::Running);
+            task.started_at.get_or_insert(now);
+            if task.execution_stopped_at.is_some() {
+                essential_exited(&mut task, now);
+            }
+        }
+        Some(ReportedStatus::Stopped) => stopped(&mut task, spec, report.reason.as_deref(), now),
+    }
+    if let Some(spec) = spec {
+        task.health = task_health(&task, spec);
+    }
+    if task != *known {
+        tx.put_task(at, task);
+    }
+    Ok(())
+}
+
+/// An essential container has ended while others are still being stopped.
+fn essential_exited(task: &mut Task, now: Timestamp) {
+    if task.desired_status == DesiredStatus::Running {
+        task.desired_status = DesiredStatus::Stopped;
+        task.stopping_at = Some(now);
+        task.stop_code = Some(StopCode::EssentialContainerExited);
+        task.stopped_reason = Some(ESSENTIAL_EXITED.into());
+    }
+}
+
+fn stopped(task: &mut Task, spec: Option<&TaskSpec>, reason: Option<&str>, now: Timestamp) {
+    let ran = task.started_at.is_some() || ran(task, spec);
+    if ran {
+        task.started_at.get_or_insert(now);
+    }
+    if task.stop_code.is_none() {
+        let reason = reason.filter(|text| !text.is_empty());
+        let (code, text) = if ran {
+            (StopCode::EssentialContainerExited, reason.unwrap_or(ESSENTIAL_EXITED).into())
+        } else {
+            let failed = task.containers.iter().find_map(|c| c.reason.clone().filter(|r| is_start_failure(r)));
+            let text = reason.map(Arc::from).or(failed).unwrap_or_else(|| FAILED_TO_START.into());
+            (StopCode::TaskFailedToStart, text)
+        };
+        task.stop_code = Some(code);
+        task.stopped_reason = Some(text);
+    }
+    end(task, now);
+}
+
+/// True if an essential container ran and exited, although no report said RUNNING: short tasks skip it.
+fn ran(task: &Task, spec: Option<&TaskSpec>) -> bool {
+    let essential = |container: &Container| {
+        spec.and_then(|spec| spec.container(container.name.as_str())).is_none_or(|own| own.essential)
+    };
+    task.containers.iter().any(|container| {
+        essential(container)
+            && container.exit_code.is_some()
+            && container.runtime_id.is_some()
+            && !container.reason.as_deref().is_some_and(is_start_failure)
+    })
+}
+
+/// A container's reason is no proof of failure: some stick to containers that run well (agent-protocol
+/// G8). These are the ones that mean it never ran.
+fn is_start_failure(reason: &str) -> bool {
+    const FAILURES: &[&str] = &[
+        "CannotPullContainerError",
+        "CannotPullECRContainerError",
+        "CannotPullContainerAuthError",
+        "CannotCreateContainerError",
+        "CannotStartContainerError",
+        "CannotCreateVolumeError",
+        "ContainerNetworkingError",
+        "DockerTimeoutError",
+        "HostConfigError",
+        "DockerClientConfigError",
+        "TaskDependencyError",
+        "InvalidVolumeError",
+        "ResourceInitializationError",
+        "TaskStoppedBeforePullBeginError",
+    ];
+    FAILURES.iter().any(|name| reason.starts_with(name))
+}
+
+fn report_container(own: &mut Container, report: &ContainerReport, spec: Option<&TaskSpec>) {
+    if let Some(status) = report.status {
+        own.last_status = own.last_status.max(status);
+    }
+    let text = |new: &Option<String>, old: &mut Option<Arc<str>>| {
+        if let Some(new) = new.as_deref().filter(|text| !text.is_empty()) {
+            *old = Some(new.into());
+        }
+    };
+    text(&report.reason, &mut own.reason);
+    text(&report.runtime_id, &mut own.runtime_id);
+    text(&report.image_digest, &mut own.image_digest);
+    own.exit_code = report.exit_code.or(own.exit_code);
+    if !report.bindings.is_empty() {
+        own.bindings.clone_from(&report.bindings);
+    } else if own.last_status == ContainerStatus::Running
+        && own.bindings.is_empty()
+        && let Some(spec) = spec
+        && spec.network_mode == NetworkMode::Host
+    {
+        own.bindings = host_bindings(own, spec);
+    }
+}
+
+/// Agents report no bindings in host mode; what is shown follows from the definition (agent-protocol G8).
+fn host_bindings(container: &Container, spec: &TaskSpec) -> Vec<NetworkBinding> {
+    let ports = spec.container(container.name.as_str()).map(|own| own.ports.as_slice()).unwrap_or_default();
+    let binding = |port: Port, protocol| NetworkBinding {
+        bind_ip: "0.0.0.0".into(),
+        container_port: Some(port),
+        host_port: Some(port),
+        container_port_range: None,
+        host_port_range: None,
+        protocol,
+    };
+    ports.iter().map(|mapping| binding(mapping.container_port, mapping.protocol)).collect()
+}
+
+/// What telemetry says of the health of a task's containers.
+pub fn report_health(
+    tx: &mut Tx<'_>,
+    at: &ClusterKey,
+    reporter: InstanceId,
+    id: TaskId,
+    health: &[(String, HealthStatus)],
+) -> Result<(), UnknownTask> {
+    let known = tx.state().task(at, id).cloned().ok_or(UnknownTask)?;
+    if known.instance != Some(reporter) {
+        return Err(UnknownTask);
+    }
+    let definition = tx.state().definition(&at.scope, &known.family, known.revision).cloned();
+    let (Some(definition), false) = (definition, known.last_status.is_stopped()) else { return Ok(()) };
+    let mut task = (*known).clone();
+    for (name, health) in health {
+        if let Some(own) = task.containers.iter_mut().find(|own| own.name.as_str() == name) {
+            own.health = *health;
+        }
+    }
+    task.health = task_health(&task, &definition.spec);
+    if task != *known {
+        tx.put_task(at, task);
+    }
+    Ok(())
+}
+
+/// UNHEALTHY if one essential container with a check is; HEALTHY if all of them are; else UNKNOWN
+/// (ecs-engine D3, "Health").
+fn task_health(task: &Task, spec: &TaskSpec) -> HealthStatus {
+    let checked = spec.containers.iter().filter(|own| own.essential && own.has_health_check);
+    let states: Vec<HealthStatus> = checked
+        .filter_map(|own| task.containers.iter().find(|container| container.name == own.name))
+        .map(|container| container.health)
+        .collect();
+    if states.contains(&HealthStatus::Unhealthy) {
+        HealthStatus::Unhealthy
+    } else if !states.is_empty() && states.iter().all(|&state| state == HealthStatus::Healthy) {
+        HealthStatus::Healthy
+    } else {
+        HealthStatus::Unknown
+    }
+}

@@ -1,0 +1,56 @@
+//! Records as placement sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use longshore_base::{CpuUnits, MemoryMib};
+use longshore_domain::{InstanceStatus, LaunchType};
+use longshore_placement::{Instance, Launch, Needs, Status};
+
+use crate::record;
+
+pub fn instance(record: &record::Instance, connected: bool) -> Instance {
+    let attributes: BTreeMap<Arc<str>, Option<Arc<str>>> = record
+        .agent_attributes
+        .iter()
+        .chain(&record.user_attributes)
+        .map(|attribute| (attribute.name.clone(), attribute.value.clone()))
+        .collect();
+    Instance {
+        id: record.id,
+        ec2_instance_id: record.ec2_instance_id.clone(),
+        status: match record.status {
+            InstanceStatus::Active => Status::Active,
+            InstanceStatus::Draining => Status::Draining,
+            InstanceStatus::Registering
+            | InstanceStatus::RegistrationFailed
+            | InstanceStatus::Deregistering
+            | InstanceStatus::Inactive => Status::Closed,
+        },
+        connected,
+        launch: launch(record.launch_type),
+        capacity_provider: record.capacity_provider.clone(),
+        cpu: CpuUnits(record.cpu),
+        memory: MemoryMib(record.memory),
+        reserved_tcp: record.reserved_tcp.clone(),
+        reserved_udp: record.reserved_udp.clone(),
+        gpus: record.gpus.clone(),
+        attributes,
+        agent_version: record.agent_version.clone().unwrap_or_default(),
+        registered_at: record.registered_at,
+    }
+}
+
+/// The kind of instance that takes tasks of a launch type.
+pub fn launch(launch_type: LaunchType) -> Launch {
+    match launch_type {
+        // Managed instances are chosen by their capacity provider, never by launch type.
+        LaunchType::Ec2 | LaunchType::ManagedInstances => Launch::Ec2,
+        LaunchType::External => Launch::External,
+        LaunchType::Fargate => Launch::Fargate,
+    }
+}
+
+pub fn needs(needs: &longshore_domain::Needs) -> Needs {
+    Needs { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone(), gpus: needs.gpus }
+}
