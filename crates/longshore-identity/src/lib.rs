@@ -1,1 +1,26 @@
-//! Under construction.
+//! Who is calling: access keys become principals.
+//!
+//! Start at [`Identity::authenticate`]. Which account a key belongs to (design 2):
+//!
+//! 1. a key on the [`Keyring`] belongs to the account it was added with, and its signature is
+//!    verified, in either mode;
+//! 2. [`Mode::Open`] only: twelve digits are their own account, and every other unknown key belongs to
+//!    the default account ([`DEFAULT_ACCOUNT`] unless configured). No secret is known, so any
+//!    well-formed signature is accepted and its time is not checked: it proves nothing either way,
+//!    and a laptop's virtual machine with a slow clock keeps working;
+//! 3. [`Mode::Strict`]: there are no other keys.
+//!
+//! The region is that of the signature's credential scope.
+//!
+//! Invariants: an unsigned or malformed request is never let in; the secret of a key never leaves
+//! the ring through `Debug` or an error; the ring and its cache of derived keys are bounded.
+//!
+//! It does not know: HTTP, policies (what a principal may do), how keys are handed out.
+
+mod authenticate;
+mod generate;
+mod keyring;
+
+pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode, Principal, PrincipalKind};
+pub use generate::generate;
+pub use keyring::{AccessKey, KEYS_MAX, Keyring, KeyringError};

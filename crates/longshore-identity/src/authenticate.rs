@@ -1,0 +1,322 @@
+//! From a presented signature to a principal.
+
+use std::sync::Arc;
+
+use longshore_base::{AccountId, Region, Scope, Timestamp};
+use longshore_sigv4::{Presented, Request, SigError};
+
+use crate::Keyring;
+
+/// The account of unknown keys in open mode: the number that other local tools use, so that
+/// ARNs in existing fixtures keep their meaning.
+pub const DEFAULT_ACCOUNT: &str = "000000000000";
+
+/// Which keys are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Any key; signatures are verified where the secret is known. For loopback.
+    Open,
+    /// Only known keys with valid signatures.
+    Strict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// The account itself.
+    Root,
+    /// A named user of the account.
+    User,
+    /// A role's session: a task or an instance with temporary credentials.
+    Session,
+    /// A key that open mode let in without knowing it.
+    Guest,
+}
+
+/// Who makes a request, as far as the signature proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The account of the key and the region of the signature.
+    pub scope: Scope,
+    pub access_key_id: Arc<str>,
+    /// `arn:aws:iam::ACCOUNT:root`, `...:user/NAME`, or an assumed role's.
+    pub arn: Arc<str>,
+    pub kind: PrincipalKind,
+    /// The service that the signature is scoped to (`ecs`).
+    pub service: Arc<str>,
+}
+
+/// A request that is not let in. All variants are answered with HTTP 403 (ecs-behaviour A2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    #[error(transparent)]
+    Signature(#[from] SigError),
+    #[error("The security token included in the request is invalid.")]
+    Unrecognized,
+    #[error("The security token included in the request is expired.")]
+    Expired,
+    #[error("Credential should be scoped to a valid region.")]
+    Region,
+}
+
+impl AuthError {
+    /// The error code in the JSON protocols.
+    pub fn code(&self) -> &'static str {
+        match self {
+            AuthError::Signature(error) => error.code(),
+            AuthError::Unrecognized => "UnrecognizedClientException",
+            AuthError::Expired => "ExpiredTokenException",
+            AuthError::Region => "InvalidSignatureException",
+        }
+    }
+
+    /// The error code in the Query protocol.
+    pub fn query_code(&self) -> &'static str {
+        match self {
+            AuthError::Signature(error) => error.query_code(),
+            AuthError::Unrecognized => "InvalidClientTokenId",
+            AuthError::Expired => "ExpiredToken",
+            AuthError::Region => "SignatureDoesNotMatch",
+        }
+    }
+}
+
+/// Decides who is calling. Shared by every connection.
+#[derive(Debug)]
+pub struct Identity {
+    mode: Mode,
+    default_account: AccountId,
+    keyring: Arc<Keyring>,
+}
+
+impl Identity {
+    pub fn new(mode: Mode, keyring: Arc<Keyring>) -> Self {
+        let default_account = AccountId::parse(DEFAULT_ACCOUNT).expect("the constant has twelve digits");
+        Self { mode, default_account, keyring }
+    }
+
+    #[must_use]
+    pub fn with_default_account(mut self, account: AccountId) -> Self {
+        self.default_account = account;
+        self
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// Who signed `request` with this `body`.
+    ///
+    /// The body is hashed only where a secret is known. Errors tell apart what a client can act
+    /// on, and nothing about the secret.
+    pub fn authenticate(
+        &self,
+        request: &Request<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Principal, AuthError> {
+        let presented = Presented::parse(request)?;
+        let region = Region::parse(presented.region()).ok_or(AuthError::Region)?;
+        let id = presented.access_key_id();
+        let Some(key) = self.keyring.get(id) else {
+            return match self.mode {
+                Mode::Strict => Err(AuthError::Unrecognized),
+                Mode::Open => {
+                    let account = AccountId::parse(id).unwrap_or(self.default_account);
+                    Ok(principal(account, region, &presented, PrincipalKind::Guest, ""))
+                }
+            };
+        };
+        presented.check_time(now)?;
+        presented.verify(request, &self.keyring.signing_key(&presented, &key), body)?;
+        // The token is looked at after the signature, so that only the owner learns about it.
+        match (&key.credentials.session_token, presented.session_token()) {
+            (None, None) => {}
+            (Some(expected), Some(token)) if expected.matches(token) => {}
+            (None, Some(_)) | (Some(_), None | Some(_)) => return Err(AuthError::Unrecognized),
+        }
+        if key.expires.is_some_and(|end| now >= end) {
+            return Err(AuthError::Expired);
+        }
+        Ok(principal(key.account, region, &presented, key.kind, &key.name))
+    }
+}
+
+fn principal(
+    account: AccountId,
+    region: Region,
+    presented: &Presented<'_>,
+    kind: PrincipalKind,
+    name: &str,
+) -> Principal {
+    let partition = region.partition().as_str();
+    let arn = match kind {
+        PrincipalKind::Root | PrincipalKind::Guest => format!("arn:{partition}:iam::{account}:root"),
+        PrincipalKind::User => format!("arn:{partition}:iam::{account}:user/{name}"),
+        PrincipalKind::Session => format!("arn:{partition}:sts::{account}:assumed-role/{name}"),
+    };
+    Principal {
+        scope: Scope::new(account, region),
+        access_key_id: presented.access_key_id().into(),
+        arn: arn.into(),
+        kind,
+        service: presented.service().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use longshore_sigv4::{Credentials, Secret, ToSign, sign};
+
+    use super::*;
+    use crate::{AccessKey, generate};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
+
+    fn known(id: &str, account: &str) -> AccessKey {
+        AccessKey {
+            credentials: Credentials::new(id, "secret"),
+            account: AccountId::parse(account).expect("twelve digits"),
+            kind: PrincipalKind::User,
+            name: "ada".into(),
+            expires: None,
+        }
+    }
+
+    fn ask(identity: &Identity, credentials: &Credentials, now: Timestamp) -> Result<Principal, AuthError> {
+        let headers = [("host", "h")];
+        let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: b"{}" };
+        let mut headers = vec![("host", "h".to_owned())];
+        headers.extend(sign(&to_sign, credentials, "eu-west-1", "ecs", NOW));
+        let headers = headers.as_slice();
+        identity.authenticate(
+            &Request { method: "POST", path: "/", query: "", headers: &headers },
+            b"{}",
+            now,
+        )
+    }
+
+    /// `access key id, secret` to `account, arn` or the error's code.
+    fn check(mode: Mode, id: &str, secret: &str, want: &str) {
+        let ring = Keyring::new();
+        ring.add(known("AKIAKNOWN", "111122223333")).expect("room");
+        ring.add(known("444455556666", "111122223333")).expect("room");
+        let identity = Identity::new(mode, Arc::new(ring));
+        let got = match ask(&identity, &Credentials::new(id, secret), NOW) {
+            Ok(who) => format!("{} {} {:?}", who.scope.region, who.arn, who.kind),
+            Err(error) => error.code().to_owned(),
+        };
+        assert_eq!(got, want, "{mode:?} {id}");
+    }
+
+    #[test]
+    fn accounts_follow_from_keys() {
+        use Mode::{Open, Strict};
+        let ada = "eu-west-1 arn:aws:iam::111122223333:user/ada User";
+        check(Open, "test", "anything", "eu-west-1 arn:aws:iam::000000000000:root Guest");
+        check(Open, "123456789012", "anything", "eu-west-1 arn:aws:iam::123456789012:root Guest");
+        check(Open, "AKIAKNOWN", "secret", ada);
+        check(Open, "AKIAKNOWN", "wrong", "InvalidSignatureException");
+        check(Open, "444455556666", "secret", ada);
+        check(Open, "444455556666", "wrong", "InvalidSignatureException");
+        check(Strict, "test", "anything", "UnrecognizedClientException");
+        check(Strict, "123456789012", "anything", "UnrecognizedClientException");
+        check(Strict, "AKIAKNOWN", "secret", ada);
+        check(Strict, "AKIAKNOWN", "wrong", "InvalidSignatureException");
+    }
+
+    #[test]
+    fn an_unsigned_request_is_refused_in_open_mode_too() {
+        let identity = Identity::new(Mode::Open, Arc::default());
+        let headers: &[(&str, &str)] = &[("host", "h")];
+        let request = Request { method: "POST", path: "/", query: "", headers: &headers };
+        let code = |request: &Request<'_>| identity.authenticate(request, b"", NOW).map_err(|e| e.code());
+        assert_eq!(code(&request), Err("MissingAuthenticationToken"));
+        let headers: &[(&str, &str)] = &[("host", "h"), ("authorization", "AWS4-HMAC-SHA256 x")];
+        assert_eq!(code(&Request { headers: &headers, ..request }), Err("IncompleteSignature"));
+    }
+
+    #[test]
+    fn session_tokens_have_to_match_and_keys_end() {
+        let identity = Identity::new(Mode::Strict, Arc::default());
+        let mut key = known("ASIA1", "111122223333");
+        key.credentials.session_token = Some(Secret::new("token"));
+        key.kind = PrincipalKind::Session;
+        key.name = "role/task".into();
+        key.expires = Some(NOW + Duration::from_secs(60));
+        let mut credentials = key.credentials.clone();
+        identity.keyring().add(key).expect("room");
+
+        let who = ask(&identity, &credentials, NOW).expect("all is right");
+        assert_eq!(&*who.arn, "arn:aws:sts::111122223333:assumed-role/role/task");
+        let late = NOW + Duration::from_secs(60);
+        assert_eq!(ask(&identity, &credentials, late), Err(AuthError::Expired));
+        credentials.session_token = Some(Secret::new("other"));
+        assert_eq!(ask(&identity, &credentials, NOW), Err(AuthError::Unrecognized));
+        credentials.session_token = None;
+        assert_eq!(ask(&identity, &credentials, NOW), Err(AuthError::Unrecognized));
+        assert_eq!(identity.keyring().remove_expired(late), 1);
+    }
+
+    #[test]
+    fn a_replaced_secret_counts_at_once() {
+        let identity = Identity::new(Mode::Strict, Arc::default());
+        let first = known("AKIA1", "111122223333");
+        let old = first.credentials.clone();
+        identity.keyring().add(first).expect("room");
+        assert!(ask(&identity, &old, NOW).is_ok());
+        let mut second = known("AKIA1", "111122223333");
+        second.credentials = Credentials::new("AKIA1", "new");
+        let new = second.credentials.clone();
+        identity.keyring().add(second).expect("room");
+        assert!(ask(&identity, &old, NOW).is_err());
+        assert!(ask(&identity, &new, NOW).is_ok());
+        assert!(identity.keyring().remove("AKIA1"));
+        assert_eq!(ask(&identity, &new, NOW), Err(AuthError::Unrecognized));
+        identity.keyring().add(known("AKIA1", "111122223333")).expect("room");
+        assert!(ask(&identity, &new, NOW).is_err());
+        assert!(ask(&identity, &old, NOW).is_ok());
+    }
+
+    #[test]
+    fn keys_come_from_a_file() {
+        let dir = std::env::temp_dir();
+        let path = dir.join(format!("longshore-identity-{}.json", std::process::id()));
+        let load = |text: &str| {
+            std::fs::write(&path, text).expect("the temporary directory is writable");
+            Keyring::load(&path)
+        };
+        let entry = r#"{"accessKeyId": "AKIA1", "secretAccessKey": "hush", "account": "111122223333"}"#;
+        let ring = load(&format!("[{entry}]")).expect("well-formed");
+        let key = ring.get("AKIA1").expect("it was in the file");
+        assert_eq!((key.kind, key.account.to_string()), (PrincipalKind::Root, "111122223333".into()));
+        for bad in [
+            entry.to_owned(),
+            format!("[{}]", entry.replace("111122223333", "1")),
+            format!("[{}]", entry.replace("AKIA1", "a/b")),
+            format!("[{}]", entry.replace("account", "acount")),
+            format!("[{}]", entry.replace("\"hush\"", "[\"hush\"]")),
+        ] {
+            let error = load(&bad).expect_err(&bad);
+            assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+        }
+        std::fs::remove_file(&path).expect("it was just written");
+        assert!(matches!(Keyring::load(&path), Err(crate::KeyringError::Read { .. })));
+    }
+
+    #[test]
+    fn generated_keys_work_and_do_not_show() {
+        let credentials = generate(longshore_base::Seed::new(7));
+        let identity = Identity::new(Mode::Strict, Arc::default());
+        let secret = credentials.secret.reveal().to_owned();
+        let key = AccessKey { credentials: credentials.clone(), ..known("x", "111122223333") };
+        assert!(!format!("{key:?}").contains(&secret));
+        identity.keyring().add(key).expect("a valid id");
+        assert!(ask(&identity, &credentials, NOW).is_ok());
+    }
+}

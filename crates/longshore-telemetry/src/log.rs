@@ -1,0 +1,85 @@
+//! The log: lines on stderr, as text for people or JSON for machines.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look (`--log-format`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = LogError;
+
+    fn from_str(text: &str) -> Result<Self, LogError> {
+        match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            other => Err(LogError::Format(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("unknown log format {0:?}: use text or json")]
+    Format(String),
+    #[error(
+        "cannot read the log filter {filter:?}: use a level (info) or target=level pairs (longshore=debug,warn)"
+    )]
+    Filter {
+        filter: String,
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    #[error("a log was already set up in this process")]
+    Again,
+}
+
+/// Sends the program's log to stderr. `filter` is a level or `target=level` pairs, as in
+/// `LONGSHORE_LOG=longshore_front=debug,info`. Once per process.
+pub fn init_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
+    };
+    set.map_err(|_| LogError::Again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_named() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            assert_eq!(format.to_string().parse::<LogFormat>().expect("its own name"), format);
+        }
+        assert!("xml".parse::<LogFormat>().is_err());
+    }
+
+    #[test]
+    fn a_bad_filter_says_what_a_good_one_is() {
+        let error = init_log(LogFormat::Text, "longshore=loud").expect_err("no such level");
+        assert!(error.to_string().contains("longshore=debug"), "{error}");
+    }
+}
