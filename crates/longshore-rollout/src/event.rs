@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, InstanceId, ServiceName, TaskId};
+use serde::{Deserialize, Serialize};
 
 /// The most task ids in one message; more tasks make more messages.
 pub const TASKS_PER_MESSAGE: usize = 10;
@@ -74,7 +75,7 @@ pub enum ServiceEvent {
 }
 
 /// Why no instance takes a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlacementRefusal {
     /// The cluster has no instance at all.
     NoInstances,
@@ -85,7 +86,7 @@ pub enum PlacementRefusal {
 }
 
 /// What the closest matching instance lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClosestMiss {
     Cpu,
     Memory,
@@ -100,6 +101,23 @@ pub enum ClosestMiss {
 }
 
 impl PlacementRefusal {
+    /// Whether the task might fit once another task of the service is gone.
+    pub const fn room_may_help(&self) -> bool {
+        match self {
+            Self::NoInstances => false,
+            Self::Closest { miss, .. } => match miss {
+                ClosestMiss::Cpu
+                | ClosestMiss::Memory
+                | ClosestMiss::Port
+                | ClosestMiss::NetworkInterface
+                | ClosestMiss::Gpu
+                | ClosestMiss::DistinctInstance => true,
+                ClosestMiss::Attribute | ClosestMiss::Agent | ClosestMiss::MemberOf => false,
+            },
+            Self::Other(_) => true,
+        }
+    }
+
     /// The sentence after "was unable to place a task because ... requirements."
     pub fn text(&self) -> String {
         match self {

@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`plan`], the one entry point; [`ServiceView`] is all that it looks at and
 //! [`Plan`] all that it says. [`bounds`] holds the arithmetic of minimumHealthyPercent and
-//! maximumPercent, `standing` sorts tasks into pending, settling, healthy and unhealthy, `replica`
-//! is the rolling update, `daemon` and `task_set` are the two other ways to run a service, and
-//! `progress` moves deployments through their states (circuit breaker, alarms, rollback).
+//! maximumPercent, `standing` sorts tasks into pending, settling, healthy and unhealthy, `hold` is
+//! the rolling update itself, which `replica` and `task_set` use; `daemon` is the other way to run a
+//! service; `progress` moves deployments through their states (circuit breaker, alarms, rollback).
 //!
 //! Invariants:
 //! - Equal arguments give equal plans. There is no clock, no chance but the seed, no I/O.
@@ -21,10 +21,19 @@
 use longshore_base::{Seed, Timestamp};
 
 pub mod bounds;
+mod daemon;
 mod decide;
+mod draft;
 pub mod event;
+mod hold;
 pub mod memory;
 mod outcome;
+mod progress;
+mod rebalance;
+mod removal;
+mod replica;
+mod standing;
+mod task_set;
 mod view;
 pub mod waiting;
 

@@ -1,0 +1,204 @@
+//! A plan while it is being made.
+
+use std::collections::BTreeMap;
+
+use longshore_base::{DeploymentId, Seed, TaskId, Timestamp};
+use longshore_domain::status::RolloutState;
+
+use crate::ROUND_MAX;
+use crate::event::ServiceEvent;
+use crate::memory::{Throttle, Topic, refusal_pause};
+use crate::outcome::{
+    DeploymentChange, Plan, RolloutReason, ServiceDeploymentChange, Start, Stop, StopReason,
+};
+use crate::standing::{Member, Standing};
+use crate::view::{DeploymentView, Refusal, ServiceDeploymentStatus, ServiceView};
+use crate::waiting::Waiting;
+
+/// When time alone will change the decision.
+#[derive(Debug, Default)]
+pub(crate) struct Looks {
+    earliest: Option<Timestamp>,
+}
+
+impl Looks {
+    pub fn at(&mut self, at: Timestamp) {
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+    }
+}
+
+pub(crate) struct Draft<'v> {
+    pub view: &'v ServiceView,
+    pub now: Timestamp,
+    pub seed: Seed,
+    pub plan: Plan,
+    pub looks: Looks,
+    /// The throttle after what happened since the last plan.
+    pub throttle: Throttle,
+    /// Lasting situations that hold now.
+    situations: Vec<(Topic, ServiceEvent)>,
+    /// Events about deployments: after those about tasks.
+    deployment_events: Vec<ServiceEvent>,
+    changes: BTreeMap<DeploymentId, DeploymentChange>,
+    service_deployments: BTreeMap<DeploymentId, ServiceDeploymentChange>,
+    stopped_running: Vec<TaskId>,
+    stopped_pending: u32,
+    /// Starts and stops that are still possible in this round.
+    left: usize,
+    /// The round was full before everything was said.
+    cut: bool,
+}
+
+impl<'v> Draft<'v> {
+    pub fn new(view: &'v ServiceView, now: Timestamp, seed: Seed) -> Self {
+        Self {
+            view,
+            now,
+            seed,
+            plan: Plan::default(),
+            looks: Looks::default(),
+            throttle: view.throttle.clone(),
+            situations: Vec::new(),
+            deployment_events: Vec::new(),
+            changes: BTreeMap::new(),
+            service_deployments: BTreeMap::new(),
+            stopped_running: Vec::new(),
+            stopped_pending: 0,
+            left: ROUND_MAX,
+            cut: false,
+        }
+    }
+
+    /// How many more tasks this round may start or stop.
+    pub fn left(&self) -> u32 {
+        self.left as u32
+    }
+
+    /// The round has no room for something that should happen now.
+    pub fn cut(&mut self) {
+        self.cut = true;
+    }
+
+    pub fn start(&mut self, start: Start) {
+        if start.count > 0 {
+            self.left = self.left.saturating_sub(start.count as usize);
+            self.plan.starts.push(start);
+        }
+    }
+
+    /// Stops a task, if the round has room for it. Tells whether it does.
+    pub fn stop(&mut self, member: &Member<'_>, reason: StopReason) -> bool {
+        if self.left == 0 {
+            self.cut = true;
+            return false;
+        }
+        self.left -= 1;
+        match member.standing {
+            Standing::Pending => self.stopped_pending += 1,
+            Standing::Leaving
+            | Standing::Lost
+            | Standing::Settling { .. }
+            | Standing::Healthy
+            | Standing::Unhealthy(_) => self.stopped_running.push(member.task.id),
+        }
+        if reason == StopReason::ContainerHealth {
+            self.plan.events.push(ServiceEvent::ContainerUnhealthy(member.task.id));
+        }
+        self.plan.stops.push(Stop { task: member.task.id, reason });
+        true
+    }
+
+    pub fn wait(&mut self, waiting: Waiting) {
+        self.plan.waiting_for.push(waiting);
+    }
+
+    /// A situation holds whose event is not to be repeated while it lasts.
+    pub fn situation(&mut self, topic: Topic, event: ServiceEvent) {
+        if self.situations.iter().all(|(known, _)| *known != topic) {
+            self.situations.push((topic, event));
+        }
+    }
+
+    pub fn deployment_event(&mut self, event: ServiceEvent) {
+        self.deployment_events.push(event);
+    }
+
+    pub fn change(&mut self, id: DeploymentId) -> &mut DeploymentChange {
+        self.changes.entry(id).or_insert(DeploymentChange {
+            id,
+            desired_count: None,
+            rollout: None,
+            failed_tasks: None,
+            ever_running: false,
+            baking_since: None,
+        })
+    }
+
+    /// The rollout state of a deployment once this plan is applied.
+    pub fn rollout_of(&self, deployment: &DeploymentView) -> RolloutState {
+        let changed = self.changes.get(&deployment.id).and_then(|change| change.rollout);
+        changed.map_or(deployment.rollout, |(state, _)| state)
+    }
+
+    pub fn set_rollout(&mut self, id: DeploymentId, state: RolloutState, reason: RolloutReason) {
+        self.change(id).rollout = Some((state, reason));
+    }
+
+    pub fn set_desired_count(&mut self, deployment: &DeploymentView, count: u32) {
+        if deployment.desired_count != count {
+            self.change(deployment.id).desired_count = Some(count);
+        }
+    }
+
+    /// Moves the service deployment that `deployment` belongs to, if it has one and is elsewhere.
+    pub fn progress(
+        &mut self,
+        deployment: &DeploymentView,
+        status: ServiceDeploymentStatus,
+        reason: Option<String>,
+    ) {
+        if deployment.progress.is_none_or(|present| present == status || present.is_final()) {
+            return;
+        }
+        let id = deployment.rolled_back_from.unwrap_or(deployment.id);
+        self.service_deployments.insert(id, ServiceDeploymentChange { deployment: id, status, reason });
+    }
+
+    /// The last refusal of a deployment, unless the cluster has changed since.
+    pub fn refusal(&self, id: DeploymentId) -> Option<&'v Refusal> {
+        self.view.refusals.iter().find(|refusal| refusal.deployment == id && !refusal.capacity_changed)
+    }
+
+    /// When the pause after that refusal ends.
+    pub fn refused_until(&self, refusal: &Refusal) -> Timestamp {
+        refusal.at + refusal_pause(refusal.attempts, &self.view.settings)
+    }
+
+    /// Puts everything in its place: events in ECS's order, then the next look.
+    pub fn finish(mut self) -> Plan {
+        let mut plan = self.plan;
+        plan.events.extend(ServiceEvent::stopped_running(&self.stopped_running));
+        if self.stopped_pending > 0 {
+            plan.events.push(ServiceEvent::StoppedPending(self.stopped_pending));
+        }
+        plan.events.append(&mut self.deployment_events);
+        let (memory, said, repeat) = self.view.memory.settle(self.situations, self.view, self.now);
+        plan.events.extend(said);
+        plan.memory = memory;
+        if let Some(repeat) = repeat {
+            self.looks.at(repeat);
+        }
+        if self.cut {
+            self.looks.at(self.now);
+        }
+        let starts: u32 = plan.starts.iter().map(|start| start.count).sum();
+        if starts > 0 || !plan.stops.is_empty() {
+            plan.waiting_for.push(Waiting::NextRound { starts, stops: plan.stops.len() as u32 });
+        }
+        plan.deployments = self.changes.into_values().collect();
+        plan.service_deployments = self.service_deployments.into_values().collect();
+        plan.throttle = self.throttle;
+        plan.next_look = self.looks.earliest.map(|at| at.max(self.now));
+        plan
+    }
+}

@@ -1,0 +1,88 @@
+//! Services whose deployments somebody else drives: each task set holds its share (ecs-services E7).
+
+use std::collections::BTreeMap;
+
+use longshore_base::DeploymentId;
+
+use crate::bounds::{Bounds, scaled};
+use crate::draft::Draft;
+use crate::event::ServiceEvent;
+use crate::hold::{self, Crew};
+use crate::memory::Topic;
+use crate::outcome::{StopReason, TaskSetChange};
+use crate::standing::{Member, Standing};
+use crate::view::{Stability, TaskSetStatus, TaskSetView};
+use crate::waiting::Waiting;
+
+pub(crate) fn plan(draft: &mut Draft<'_>, members: &[Member<'_>], sets: &[TaskSetView]) {
+    let mut by_set: BTreeMap<DeploymentId, Vec<Member<'_>>> = BTreeMap::new();
+    for member in members {
+        by_set.entry(member.task.deployment).or_default().push(*member);
+    }
+    let mut steady = !sets.is_empty();
+    for set in sets {
+        let members = by_set.remove(&set.id).unwrap_or_default();
+        steady &= match set.status {
+            TaskSetStatus::Primary | TaskSetStatus::Active => hold_set(draft, set, &members),
+            TaskSetStatus::Draining => drain(draft, set, &members),
+        };
+    }
+    // Tasks of sets that are gone.
+    for (id, members) in by_set {
+        steady &= members.is_empty();
+        stop_all(draft, id, &members);
+    }
+    if steady {
+        draft.situation(Topic::Steady, ServiceEvent::SteadyState);
+    }
+}
+
+/// Tells whether the set is where it should be.
+fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) -> bool {
+    let view = draft.view;
+    let desired = scaled(view.desired_count, set.scale_basis_points);
+    if desired != set.computed_desired_count {
+        draft.deployment_event(ServiceEvent::ComputedCountUpdated { set: set.id, count: desired });
+    }
+    let crew = Crew {
+        id: set.id,
+        fallback: None,
+        desired,
+        extra: 0,
+        bounds: Bounds::new(desired, view.minimum_healthy_percent, view.maximum_percent),
+        failed: false,
+        members,
+    };
+    let in_place = hold::hold(draft, &crew).in_place;
+    let stability = if in_place { Stability::SteadyState } else { Stability::Stabilizing };
+    note(draft, set, desired, stability);
+    in_place
+}
+
+/// A deleted set stays until its last task is STOPPED.
+fn drain(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) -> bool {
+    if members.is_empty() {
+        draft.plan.removed_task_sets.push(set.id);
+        return true;
+    }
+    note(draft, set, 0, Stability::Stabilizing);
+    stop_all(draft, set.id, members);
+    false
+}
+
+fn note(draft: &mut Draft<'_>, set: &TaskSetView, computed_desired_count: u32, stability: Stability) {
+    if computed_desired_count != set.computed_desired_count || stability != set.stability {
+        draft.plan.task_sets.push(TaskSetChange { id: set.id, computed_desired_count, stability });
+    }
+}
+
+fn stop_all(draft: &mut Draft<'_>, id: DeploymentId, members: &[Member<'_>]) {
+    for member in members.iter().filter(|member| !member.is_leaving()) {
+        let reason = match (member.standing, member.task.instance) {
+            (Standing::Lost, Some(instance)) => StopReason::InstanceLost(instance),
+            (_, _) => StopReason::Scaling(id),
+        };
+        draft.stop(member, reason);
+    }
+    draft.wait(Waiting::TasksToStop { count: members.len() as u32 });
+}
