@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use longshore_store::{
 };
 use parking_lot::Mutex;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Found};
 use crate::engine::{self, Batch, Engine, View};
 use crate::error::OpenError;
 use crate::journal::{self, JournalError};
@@ -61,23 +61,33 @@ impl EmbeddedStore {
             StoreError::Limit { .. } => unreachable!("an engine's error is never about a commit"),
         };
         let path = directory.engine();
-        if path.try_exists().map_err(|error| OpenError::io(dir, error))? {
-            journal::settle(&path).map_err(|error| match error {
+        match directory.found() {
+            Found::Nothing => {
+                directory.create_engine(|unfinished| Engine::open(unfinished).map(drop).map_err(explain))?;
+            }
+            Found::Unmarked | Found::Store => journal::settle(&path).map_err(|error| match error {
                 JournalError::Io(source) => OpenError::io(dir, source),
-                damaged @ JournalError::Damaged { .. } => OpenError::corrupt(dir, damaged.to_string()),
-            })?;
-        } else {
-            directory.create_engine(|unfinished| Engine::open(unfinished).map(drop).map_err(explain))?;
+                JournalError::Damaged { .. } | JournalError::Missing => {
+                    OpenError::corrupt(dir, error.to_string())
+                }
+            })?,
         }
         let engine = Engine::open(&path).map_err(explain)?;
         let (revision, last_token) = match engine.get(META_KEY).map_err(explain)? {
             Some(meta) => decode_meta(&meta)
                 .ok_or_else(|| OpenError::corrupt(dir, "the record of its revision is unreadable"))?,
-            None if engine.view().range::<&[u8]>((Bound::Unbounded, Bound::Unbounded)).next().is_some() => {
+            None if !engine.view().is_empty().map_err(explain)? => {
                 return Err(OpenError::corrupt(dir, "the record of its revision is missing"));
             }
             None => (Revision::ZERO, 0),
         };
+        match directory.found() {
+            Found::Store => {}
+            Found::Unmarked if (revision, last_token) != (Revision::ZERO, 0) => {
+                return Err(OpenError::corrupt(dir, "the marker of its format is missing"));
+            }
+            Found::Nothing | Found::Unmarked => directory.mark()?,
+        }
         let writer = Writer { revision, leases: LeaseTable::resume(last_token), poisoned: false };
         Ok(Self {
             engine,
@@ -96,13 +106,9 @@ impl EmbeddedStore {
         engine::explain(self.directory.root(), error)
     }
 
-    fn at(&self) -> PathBuf {
-        self.directory.root().to_owned()
-    }
-
     fn refuse_if_poisoned(&self, writer: &Writer) -> Result<(), StoreError> {
         if writer.poisoned {
-            return Err(Unavailable::Poisoned { at: self.at().display().to_string() }.into());
+            return Err(Unavailable::Poisoned { at: self.directory.root().display().to_string() }.into());
         }
         Ok(())
     }

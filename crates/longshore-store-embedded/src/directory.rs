@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! DIR/LOCK     locked while a process has the store open; holds that process's id
-//! DIR/FORMAT   "longshore-store 1", written before anything else
-//! DIR/engine/  fjall's own files
+//! DIR/engine/  fjall's own files; renamed to that once they are complete
+//! DIR/FORMAT   "longshore-store 1", written last when a store is created
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -24,10 +24,20 @@ const ENGINE_DIR: &str = "engine";
 /// leaves nothing that looks like a store.
 const ENGINE_DIR_NEW: &str = "engine.new";
 
+/// How far the creation of a store has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// An engine without a marker: the creation was cut short before anything could be written.
+    Unmarked,
+    Store,
+}
+
 /// A directory that this process alone may use, until dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
+    found: Found,
     /// Dropping it releases the lock, and so does the end of the process, however it ends.
     _lock: File,
 }
@@ -38,16 +48,20 @@ impl Directory {
         let io = |error| OpenError::io(root, error);
         create_private(root).map_err(io)?;
         let lock = lock(root)?;
-        check_format(root)?;
+        let found = check_format(root)?;
         let unfinished = root.join(ENGINE_DIR_NEW);
         if unfinished.try_exists().map_err(io)? {
             fs::remove_dir_all(&unfinished).map_err(io)?;
         }
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self { root: root.to_owned(), found, _lock: lock })
     }
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(crate) fn found(&self) -> Found {
+        self.found
     }
 
     /// Where the engine's files are, once there are any.
@@ -65,6 +79,11 @@ impl Directory {
         fs::rename(&unfinished, self.engine())
             .and_then(|()| sync_directory(&self.root))
             .map_err(|error| OpenError::io(&self.root, error))
+    }
+
+    /// Writes the marker that completes a new store.
+    pub(crate) fn mark(&self) -> Result<(), OpenError> {
+        write_format(&self.root).map_err(|error| OpenError::io(&self.root, error))
     }
 }
 
@@ -107,17 +126,14 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Reads the marker, or writes it into a directory that has no engine yet.
-fn check_format(root: &Path) -> Result<(), OpenError> {
+/// Reads the marker, if there is one.
+fn check_format(root: &Path) -> Result<Found, OpenError> {
     let io = |error| OpenError::io(root, error);
-    let path = root.join(FORMAT_FILE);
-    let text = match fs::read_to_string(&path) {
+    let engine_exists = root.join(ENGINE_DIR).try_exists().map_err(io)?;
+    let text = match fs::read_to_string(root.join(FORMAT_FILE)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if root.join(ENGINE_DIR).try_exists().map_err(io)? {
-                return Err(OpenError::corrupt(root, format!("{FORMAT_FILE} is missing")));
-            }
-            return write_format(root, &path).map_err(io);
+            return Ok(if engine_exists { Found::Unmarked } else { Found::Nothing });
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(error) => return Err(io(error)),
@@ -128,16 +144,19 @@ fn check_format(root: &Path) -> Result<(), OpenError> {
         Some(found) if found > FORMAT_VERSION => {
             Err(OpenError::NewerFormat { dir: root.to_owned(), found, supported: FORMAT_VERSION })
         }
-        Some(_) => Ok(()),
+        Some(_) if !engine_exists => {
+            Err(OpenError::corrupt(root, format!("its subdirectory {ENGINE_DIR} is missing")))
+        }
+        Some(_) => Ok(Found::Store),
     }
 }
 
-fn write_format(root: &Path, path: &Path) -> io::Result<()> {
+fn write_format(root: &Path) -> io::Result<()> {
     let unfinished = root.join("FORMAT.new");
     let mut file = File::create(&unfinished)?;
     writeln!(file, "{FORMAT_MAGIC} {FORMAT_VERSION}")?;
     file.sync_all()?;
-    fs::rename(&unfinished, path)?;
+    fs::rename(&unfinished, root.join(FORMAT_FILE))?;
     sync_directory(root)
 }
 

@@ -125,6 +125,10 @@ impl View<'_> {
         self.snapshot.get(&self.engine.keyspace, key)
     }
 
+    pub(crate) fn is_empty(&self) -> Result<bool, fjall::Error> {
+        self.snapshot.is_empty(&self.engine.keyspace)
+    }
+
     pub(crate) fn range<K: AsRef<[u8]>>(
         &self,
         bounds: (std::ops::Bound<K>, std::ops::Bound<K>),

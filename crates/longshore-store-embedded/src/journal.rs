@@ -41,22 +41,26 @@ pub(crate) enum JournalError {
     Io(#[from] io::Error),
     #[error("{file} is damaged at byte {at}, before records that are intact")]
     Damaged { file: String, at: u64 },
+    /// There is always one, also in a new store.
+    #[error("the journal is missing")]
+    Missing,
 }
 
 /// Cuts the unfinished batch, if there is one, off the newest journal in `dir`, and refuses damage
 /// anywhere else.
 pub(crate) fn settle(dir: &Path) -> Result<(), JournalError> {
     let mut journals = journals(dir)?;
-    let Some((_, newest)) = journals.pop() else { return Ok(()) };
+    let Some((_, newest)) = journals.pop() else { return Err(JournalError::Missing) };
+    let mut sequence = None;
     for (_, sealed) in journals {
         let file = File::open(&sealed)?;
-        let end = intact_end(&file)?;
+        let end = intact_end(&file, &sealed, &mut sequence)?;
         if !is_zero_from(&file, end)? {
             return Err(damaged(&sealed, end));
         }
     }
     let file = OpenOptions::new().read(true).write(true).open(&newest)?;
-    let end = intact_end(&file)?;
+    let end = intact_end(&file, &newest, &mut sequence)?;
     if is_zero_from(&file, end)? {
         return Ok(());
     }
@@ -91,12 +95,19 @@ fn journals(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 }
 
 /// Where the run of intact batches at the front of the file ends.
-fn intact_end(file: &File) -> io::Result<u64> {
+///
+/// `sequence` is that of the batch before. The checksum does not cover these numbers, but they rise,
+/// and an unfinished write does not leave an intact batch with a number that does not.
+fn intact_end(file: &File, path: &Path, sequence: &mut Option<u64>) -> Result<u64, JournalError> {
     let mut reader = reader_at(file, 0)?;
     let mut end = 0;
     let mut scratch = Vec::new();
-    while let Some(bytes) = read_batch(&mut reader, &mut scratch)? {
-        end += bytes;
+    while let Some(batch) = read_batch(&mut reader, &mut scratch)? {
+        if sequence.is_some_and(|last| batch.sequence <= last) {
+            return Err(damaged(path, end));
+        }
+        *sequence = Some(batch.sequence);
+        end += batch.bytes;
     }
     Ok(end)
 }
@@ -136,13 +147,20 @@ fn reader_at(file: &File, at: u64) -> io::Result<BufReader<&File>> {
     Ok(reader)
 }
 
-/// Reads one batch and returns its length; `None` if what is there is no intact batch.
-fn read_batch(reader: &mut impl Read, scratch: &mut Vec<u8>) -> io::Result<Option<u64>> {
+struct IntactBatch {
+    sequence: u64,
+    bytes: u64,
+}
+
+/// Reads one batch; `None` if what is there is no intact batch.
+fn read_batch(reader: &mut impl Read, scratch: &mut Vec<u8>) -> io::Result<Option<IntactBatch>> {
     let mut start = [0; START_BYTES];
     if !fill(reader, &mut start)? || start[0] != TAG_START {
         return Ok(None);
     }
     let items = u32::from_le_bytes([start[1], start[2], start[3], start[4]]);
+    let [.., a, b, c, d, e, f, g, h] = start;
+    let sequence = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     let mut bytes = START_BYTES as u64;
     let mut hasher = Xxh3::default();
     for _ in 0..items {
@@ -159,7 +177,7 @@ fn read_batch(reader: &mut impl Read, scratch: &mut Vec<u8>) -> io::Result<Optio
         return Ok(None);
     }
     let intact = end[1..9] == hasher.digest().to_le_bytes();
-    Ok(intact.then_some(bytes + END_BYTES as u64))
+    Ok(intact.then_some(IntactBatch { sequence, bytes: bytes + END_BYTES as u64 }))
 }
 
 /// Reads one item into `scratch`; `None` if what is there is no item.
