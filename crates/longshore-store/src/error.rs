@@ -109,3 +109,25 @@ pub enum WatchError {
     #[error("failed to watch")]
     Store(#[source] StoreError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_learns_what_to_do() {
+        let check = |kind: io::ErrorKind, expected: &str| {
+            let error = Unavailable::from_io("/data", io::Error::from(kind));
+            assert_eq!(error.to_string(), expected);
+        };
+        check(
+            io::ErrorKind::StorageFull,
+            "no space is left at /data; free some, or move the data directory, and start again",
+        );
+        check(
+            io::ErrorKind::ReadOnlyFilesystem,
+            "/data cannot be written; check its owner, its mode and how its file system is mounted",
+        );
+        check(io::ErrorKind::TimedOut, "reading or writing /data failed");
+    }
+}

@@ -205,3 +205,34 @@ impl WatchSource for HistoryWatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(revision: u64, value_bytes: usize) -> Update {
+        let change = Change::Put { key: Bytes::from_static(b"k"), value: Bytes::from(vec![0; value_bytes]) };
+        Update { revision: Revision::new(revision), changes: vec![change] }
+    }
+
+    #[test]
+    fn an_update_larger_than_the_history_leaves_none_behind() {
+        let history = History::starting_after(Revision::new(6));
+        let mut watch = history.watch(b"", Revision::new(7)).expect("now");
+        history.append([update(7, 10), update(9, HISTORY_BYTES_MAX + 1)]);
+        let missed = watch.try_next();
+        assert!(matches!(missed, Err(WatchError::Compacted { oldest }) if oldest == Revision::new(10)));
+        let mut watch = history.watch(b"", Revision::new(10)).expect("now");
+        history.append([update(12, 0)]);
+        let next = watch.try_next().expect("kept").expect("there");
+        assert_eq!(next.revision, Revision::new(12));
+        assert_eq!(watch.try_next().expect("kept"), None);
+    }
+
+    #[test]
+    fn a_watch_ends_its_wait_at_the_deadline() {
+        let history = History::starting_after(Revision::ZERO);
+        let mut watch = history.watch(b"", Revision::ZERO).expect("new");
+        assert_eq!(watch.next(Duration::from_millis(5)).expect("kept"), None);
+    }
+}

@@ -97,3 +97,21 @@ fn check_keys_differ(ops: &[Op]) -> Result<(), LimitExceeded> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The conformance suite checks the limits themselves; this is about both ways to find a repeated key.
+    #[test]
+    fn a_repeated_key_is_found_in_short_and_long_commits() {
+        for others in [0, 5, 100] {
+            let op = |n: usize| Op::put(format!("k{n}"), "");
+            let mut ops: Vec<Op> = (0..=others).map(op).collect();
+            assert_eq!(Commit::new(ops.clone()).check(), Ok(()));
+            ops.push(Op::delete(format!("k{others}")));
+            let twice = LimitExceeded::KeyTwice { key: format!("k{others}").into() };
+            assert_eq!(Commit::new(ops).check(), Err(twice));
+        }
+    }
+}
