@@ -1,1 +1,29 @@
-//! Under construction.
+//! The HTTP edge: one port, every API.
+//!
+//! Start at [`serve`]; [`Api`] and [`Sockets`] are what it serves. A request goes through
+//! `handle`: limits and a request id, then the signature ([`longshore_identity`]), then the
+//! service that its `X-Amz-Target` or `Action` names, with a deadline and with panics caught.
+//!
+//! Invariants:
+//! - No handler sees a request whose signature was not accepted, nor a body above the limit.
+//! - Whatever a client does, it holds one connection slot, bounded buffers and bounded time.
+//! - Every answer carries `x-amzn-RequestId`, but for those that the HTTP parser itself gives
+//!   (400, 408, 431), where there is no request yet.
+//! - No `Authorization` header, query or body is logged.
+//!
+//! It does not know: shapes or codecs (bodies are bytes), what an operation does, how agents talk
+//! once their socket is open. That plain HTTP is for loopback only (design 2) is the program's
+//! rule, which knows the flags; this crate serves TLS when it is given a certificate.
+
+mod answer;
+mod api;
+mod config;
+mod handle;
+mod ready;
+mod server;
+mod socket;
+
+pub use api::{Api, BoxFuture, Call, Refusal, Reply, RequestId, Socket, SocketHandler, Sockets};
+pub use config::{Config, Limits, Tls, TlsError};
+pub use ready::Ready;
+pub use server::{Ended, Running, ServeError, Services, serve};

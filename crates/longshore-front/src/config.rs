@@ -1,0 +1,113 @@
+//! What a program decides about its port.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::Seed;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Where and how to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// TLS instead of plain HTTP.
+    pub tls: Option<Tls>,
+    pub limits: Limits,
+    /// Feeds the request ids. Ids are public: give it a seed of its own.
+    pub request_ids: Seed,
+}
+
+impl Config {
+    pub fn new(listen: SocketAddr, request_ids: Seed) -> Self {
+        Self { listen, tls: None, limits: Limits::default(), request_ids }
+    }
+}
+
+/// The bounds on what clients can make us hold.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The longest request body, in bytes.
+    ///
+    /// The biggest useful ECS request is a task definition, at most 64 KiB; 1 MiB leaves room for
+    /// the other APIs.
+    pub body_bytes_max: usize,
+    /// The longest request head, in bytes. A session token may take several KiB, a header value
+    /// of the SDKs seldom more. Also the size to which a connection's buffer may grow.
+    pub head_bytes_max: usize,
+    /// The longest message from an agent: a metrics frame has about 1 MiB (agent-protocol G9).
+    pub socket_message_bytes_max: usize,
+    /// How many connections are open at once; more wait in the listener's backlog. Each agent
+    /// holds two.
+    pub connections_max: usize,
+    /// How long a connection may wait for the next complete request head. Covers idle
+    /// connections and heads that trickle in: both cost the same, a slot.
+    pub head_timeout: Duration,
+    /// How long a body may take from the end of its head.
+    pub body_timeout: Duration,
+    /// How long an operation may take. Below the 42 s that agents wait (agent-protocol G3).
+    pub request_timeout: Duration,
+    /// How long open requests and sockets may go on after the shutdown signal.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1 << 20,
+            head_bytes_max: 64 << 10,
+            socket_message_bytes_max: 4 << 20,
+            connections_max: 25_000,
+            head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A certificate chain with its key, ready to serve.
+#[derive(Clone)]
+pub struct Tls(pub(crate) Arc<rustls::ServerConfig>);
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(..)")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("the certificate file holds no PEM certificate")]
+    NoCertificate,
+    #[error("failed to read the certificate as PEM")]
+    Certificate(#[source] rustls::pki_types::pem::Error),
+    #[error("failed to read the private key as PEM")]
+    Key(#[source] rustls::pki_types::pem::Error),
+    #[error("the certificate and the private key do not work together")]
+    Pair(#[source] rustls::Error),
+}
+
+impl Tls {
+    /// Takes a PEM certificate chain, the server's own first, and its PEM key.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(TlsError::Certificate)?;
+        if chain.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
+        // The provider is named, so that another crate's feature cannot change it.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Pair)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(TlsError::Pair)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+}

@@ -1,0 +1,290 @@
+//! One request, from its head to its answer.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+use longshore_base::{Ids, Timestamp};
+use longshore_identity::{AuthError, Principal};
+use longshore_sigv4::Headers;
+use longshore_telemetry::RequestEnd;
+
+use crate::answer::{Answer, Failure, Protocol, answer, plain};
+use crate::api::{Api, Call, Reply, RequestId};
+use crate::server::{Peer, Phase, Shared};
+use crate::socket;
+
+/// The label of requests that name no operation of ours, so that clients cannot invent labels.
+const UNKNOWN_OPERATION: &str = "unknown";
+
+const TARGET: &str = "x-amz-target";
+
+/// The headers of a request, as the verifier reads them.
+struct HeaderView<'a>(&'a HeaderMap);
+
+impl Headers for HeaderView<'_> {
+    fn each<'h>(&'h self, name: &str, see: &mut dyn FnMut(&'h [u8])) {
+        for value in self.0.get_all(name) {
+            see(value.as_bytes());
+        }
+    }
+}
+
+pub(crate) async fn handle(
+    shared: Arc<Shared>,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let drawn = shared.requests_drawn.fetch_add(1, Ordering::Relaxed);
+    let id = RequestId::new(Ids::new(shared.request_ids.of(drawn)).uuid());
+    let is_probe = matches!(*request.method(), Method::GET | Method::HEAD);
+    let path = request.uri().path();
+    let serves_socket = |path| shared.services.sockets.as_ref().is_some_and(|sockets| sockets.serves(path));
+    Ok(match path {
+        "/" => api(&shared, &peer, id, request).await,
+        "/healthz" if is_probe => plain(StatusCode::OK, "ok\n", &id),
+        "/readyz" if is_probe && shared.services.ready.get() => plain(StatusCode::OK, "ready\n", &id),
+        "/readyz" if is_probe => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n", &id),
+        "/metrics" if is_probe => metrics(&shared, &id),
+        path if serves_socket(path) => socket::upgrade(&shared, peer, id, request).await,
+        _unknown => plain(StatusCode::NOT_FOUND, "nothing is served here\n", &id),
+    })
+}
+
+fn metrics(shared: &Shared, id: &RequestId) -> Answer {
+    let mut response = plain(StatusCode::OK, shared.services.metrics.encode(), id);
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(open_metrics));
+    response
+}
+
+/// Who signed this request, or the error in the words of its protocol.
+pub(crate) fn authenticate(
+    shared: &Shared,
+    parts: &Parts,
+    body: &[u8],
+    now: Timestamp,
+    protocol: Protocol,
+) -> Result<Principal, Failure> {
+    let headers = HeaderView(&parts.headers);
+    let request = longshore_sigv4::Request {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        headers: &headers,
+    };
+    shared.services.identity.authenticate(&request, body, now).map_err(|error: AuthError| {
+        let code = match protocol {
+            Protocol::Json => error.code(),
+            Protocol::Query => error.query_code(),
+        };
+        Failure::new(StatusCode::FORBIDDEN, code, error.to_string())
+    })
+}
+
+pub(crate) fn call(
+    shared: &Shared,
+    peer: &Peer,
+    id: &RequestId,
+    parts: &Parts,
+    now: Timestamp,
+    who: Principal,
+) -> Call {
+    Call {
+        principal: who,
+        request_id: id.clone(),
+        now,
+        deadline: now + shared.limits.request_timeout,
+        source_ip: peer.ip,
+        user_agent: parts.headers.get(USER_AGENT).cloned(),
+    }
+}
+
+async fn api(shared: &Arc<Shared>, peer: &Peer, id: RequestId, request: Request<Incoming>) -> Answer {
+    let _in_flight = shared.services.metrics.request_begins();
+    let (parts, body) = request.into_parts();
+    let protocol = protocol_of(&parts);
+    let body = match read_body(shared, &parts.headers, body).await {
+        Ok(body) => body,
+        Err(failure) => {
+            // The rest of the body is not read, so this connection cannot carry another request.
+            shared.services.metrics.request_ends(
+                UNKNOWN_OPERATION,
+                RequestEnd::Error(failure.code),
+                std::time::Duration::ZERO,
+            );
+            tracing::debug!(request_id = %id, code = failure.code, "body refused");
+            let mut response = answer(failure.into_reply(protocol, &id), &id);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
+    };
+    let began = Instant::now();
+    let now = shared.services.clock.now();
+    let named = match authenticate(shared, &parts, &body, now, protocol) {
+        Ok(who) => route(shared, &parts, &body, protocol, &who).map(|(api, name)| (who, api, name)),
+        Err(failure) => Err(failure),
+    };
+    let (operation, reply) = match named {
+        Ok((who, api, operation)) => {
+            let call = call(shared, peer, &id, &parts, now, who);
+            let reply = run(shared, &**api, call, &operation, body, protocol, &id).await;
+            (operation, reply)
+        }
+        Err(failure) => (UNKNOWN_OPERATION.into(), failure.into_reply(protocol, &id)),
+    };
+    record(shared, peer, &id, &operation, &reply, began);
+    answer(reply, &id)
+}
+
+/// The Query protocol sends forms, or everything in the URL; all else is JSON.
+fn protocol_of(parts: &Parts) -> Protocol {
+    if parts.headers.contains_key(TARGET) {
+        return Protocol::Json;
+    }
+    let form = b"application/x-www-form-urlencoded";
+    let is_form = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().get(..form.len()))
+        .is_some_and(|start| start.eq_ignore_ascii_case(form));
+    if is_form || parts.method == Method::GET { Protocol::Query } else { Protocol::Json }
+}
+
+async fn read_body(shared: &Shared, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Failure> {
+    let max = shared.limits.body_bytes_max;
+    let too_large = || {
+        let message = format!("The request body is longer than {max} bytes.");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
+    };
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if stated.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > max)) {
+        return Err(too_large());
+    }
+    let whole = Limited::new(body, max).collect();
+    match tokio::time::timeout(shared.limits.body_timeout, whole).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_truncated)) => Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            "SerializationException",
+            "The request body ended early or is not valid HTTP.",
+        )),
+        Err(_elapsed) => Err(Failure::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "RequestTimeoutException",
+            "The request body did not arrive in time.",
+        )),
+    }
+}
+
+/// The service and the operation that a request names.
+fn route<'s>(
+    shared: &'s Shared,
+    parts: &Parts,
+    body: &[u8],
+    protocol: Protocol,
+    who: &Principal,
+) -> Result<(&'s Arc<dyn Api>, String), Failure> {
+    let unknown = || {
+        Failure::new(StatusCode::NOT_FOUND, "UnknownOperationException", "The operation is not known here.")
+    };
+    let mut apis = shared.services.apis.iter();
+    let (api, operation) = match parts.headers.get(TARGET) {
+        Some(target) => {
+            let target = target.to_str().map_err(|_| unknown())?;
+            let (prefix, operation) = target.rsplit_once('.').ok_or_else(unknown)?;
+            let api = apis.find(|api| api.target_prefix() == prefix).ok_or_else(unknown)?;
+            (api, operation.to_owned())
+        }
+        None => {
+            let api = apis.find(|api| api.signing_name() == &*who.service).ok_or_else(unknown)?;
+            let in_query = parts.uri.query().and_then(|query| action(query.as_bytes()));
+            let operation = match protocol {
+                Protocol::Query => action(body).or(in_query),
+                Protocol::Json => None,
+            };
+            (api, operation.ok_or_else(unknown)?)
+        }
+    };
+    if api.signing_name() != &*who.service {
+        let code = match protocol {
+            Protocol::Json => "InvalidSignatureException",
+            Protocol::Query => "SignatureDoesNotMatch",
+        };
+        let message = format!("Credential should be scoped to correct service: '{}'.", api.signing_name());
+        return Err(Failure::new(StatusCode::FORBIDDEN, code, message));
+    }
+    Ok((api, operation))
+}
+
+/// The `Action` of a form or a query.
+fn action(form: &[u8]) -> Option<String> {
+    let value = form.split(|&b| b == b'&').find_map(|pair| pair.strip_prefix(b"Action="))?;
+    let value = std::str::from_utf8(value).ok()?;
+    longshore_sigv4::decode_component(value).map(|name| name.into_owned())
+}
+
+/// Runs the operation within its deadline, with panics caught.
+async fn run(
+    shared: &Shared,
+    api: &dyn Api,
+    call: Call,
+    operation: &str,
+    body: Bytes,
+    protocol: Protocol,
+    id: &RequestId,
+) -> Reply {
+    // A handler owns nothing that outlives it, so there is nothing for a panic to leave broken
+    // but what it shares behind locks of its own.
+    let work = AssertUnwindSafe(async { api.call(call, operation, body).await }).catch_unwind();
+    match tokio::time::timeout(shared.limits.request_timeout, work).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(_panic)) => {
+            shared.services.metrics.panicked();
+            tracing::error!(request_id = %id, operation, "the handler panicked");
+            Failure::internal().into_reply(protocol, id)
+        }
+        Err(_elapsed) => Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ServiceUnavailable",
+            "The request was not answered in time. It may still take effect.",
+        )
+        .into_reply(protocol, id),
+    }
+}
+
+/// Counts and logs an answer.
+fn record(shared: &Shared, peer: &Peer, id: &RequestId, operation: &str, reply: &Reply, began: Instant) {
+    let took = began.elapsed();
+    let (end, operation) = match reply.error_code.as_deref() {
+        None => (RequestEnd::Ok, operation),
+        Some(code @ "UnknownOperationException") => (RequestEnd::Error(code), UNKNOWN_OPERATION),
+        Some(code) => (RequestEnd::Error(code), operation),
+    };
+    shared.services.metrics.request_ends(operation, end, took);
+    let (status, code) = (reply.status.as_u16(), reply.error_code.as_deref().unwrap_or("OK"));
+    let took_micros = took.as_micros();
+    if reply.status.is_server_error() {
+        tracing::warn!(request_id = %id, operation, status, code, took_micros, peer = %peer.ip, "request failed");
+    } else {
+        tracing::debug!(request_id = %id, operation, status, code, took_micros, peer = %peer.ip, "request");
+    }
+}
+
+/// Whether new work is still taken.
+pub(crate) fn is_serving(shared: &Shared) -> bool {
+    *shared.phase.borrow() == Phase::Serving
+}

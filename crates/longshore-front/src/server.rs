@@ -1,0 +1,254 @@
+//! The listener, its connections and their end.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_base::Clock;
+use longshore_identity::Identity;
+use longshore_telemetry::{InFlight, Metrics};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::api::{Api, Sockets};
+use crate::config::{Config, Limits};
+use crate::handle::handle;
+use crate::ready::Ready;
+
+/// How long to wait after `accept` failed (no file descriptors, mostly), so that the loop leaves
+/// the processor to the connections whose end makes room again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a TLS handshake may take.
+const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is served, and with whose help.
+#[derive(Clone)]
+pub struct Services {
+    pub apis: Vec<Arc<dyn Api>>,
+    pub sockets: Option<Arc<dyn Sockets>>,
+    pub identity: Arc<Identity>,
+    pub metrics: Metrics,
+    pub clock: Arc<dyn Clock>,
+    /// What `/readyz` says; the server itself only takes it back when it drains.
+    pub ready: Ready,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("{address} is in use: stop the program that listens there, or choose another port with --listen")]
+    InUse { address: SocketAddr },
+    #[error("not permitted to listen on {address}: choose a port above 1023 with --listen")]
+    NotPermitted { address: SocketAddr },
+    #[error("{address} is not an address of this machine: choose one that is with --listen")]
+    NotLocal { address: SocketAddr },
+    #[error("failed to listen on {address}")]
+    Bind {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ServeError {
+    fn from_bind(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => ServeError::InUse { address },
+            io::ErrorKind::PermissionDenied => ServeError::NotPermitted { address },
+            io::ErrorKind::AddrNotAvailable => ServeError::NotLocal { address },
+            _other => ServeError::Bind { address, source },
+        }
+    }
+}
+
+/// A server at work.
+#[derive(Debug)]
+pub struct Running {
+    local_addr: SocketAddr,
+    task: JoinHandle<Ended>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every request and socket finished within the grace period.
+    Drained,
+    /// This many connections were cut when it was over.
+    Cut(usize),
+}
+
+impl Running {
+    /// The address it listens on, with the port that the system chose if 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Waits until the server has shut down.
+    pub async fn ended(self) -> Ended {
+        self.task.await.expect("the accept loop neither panics nor is aborted")
+    }
+}
+
+/// Where the server is in its life. Connections watch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// No new requests and sockets; those that run may finish.
+    Draining,
+    /// Time is up.
+    Cutting,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) services: Services,
+    pub(crate) limits: Limits,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) request_ids: longshore_base::Seed,
+    pub(crate) requests_drawn: AtomicU64,
+}
+
+/// One connection's place; held by its task and by the socket it may turn into.
+pub(crate) struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _counted: InFlight,
+}
+
+/// What a request knows of its connection.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    pub(crate) ip: IpAddr,
+    pub(crate) slot: Arc<Slot>,
+}
+
+/// Listens and serves until `shutdown` resolves, then drains for at most the grace period.
+///
+/// Returns once the port is open. Must be called on a Tokio runtime.
+pub async fn serve(
+    config: Config,
+    services: Services,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Running, ServeError> {
+    let bind_error = |source| ServeError::from_bind(config.listen, source);
+    let listener = TcpListener::bind(config.listen).await.map_err(bind_error)?;
+    let local_addr = listener.local_addr().map_err(bind_error)?;
+    let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
+    let shared = Arc::new(Shared {
+        services,
+        limits: config.limits,
+        phase: watch::Sender::new(Phase::Serving),
+        request_ids: config.request_ids,
+        requests_drawn: AtomicU64::new(0),
+    });
+    let task = tokio::spawn(run(listener, tls, shared, shutdown));
+    Ok(Running { local_addr, task })
+}
+
+async fn run(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Ended {
+    let connections_max = shared.limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+    let slots = Arc::new(Semaphore::new(connections_max));
+    let accept_all = async {
+        loop {
+            // The slot comes first: at the limit, clients wait in the backlog of the system.
+            let permit = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let _counted = shared.services.metrics.connection_opens();
+                    let slot = Arc::new(Slot { _permit: permit, _counted });
+                    let peer = Peer { ip: address.ip(), slot };
+                    tokio::spawn(connection(stream, tls.clone(), shared.clone(), peer));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = shutdown => {}
+        () = accept_all => unreachable!("the loop above has no end"),
+    }
+    // Closing the listener first: a client that comes now is refused and tries another server.
+    drop(listener);
+    shared.services.ready.set(false);
+    shared.phase.send_replace(Phase::Draining);
+    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+    let drained = slots.acquire_many(all);
+    match tokio::time::timeout(shared.limits.grace, drained).await {
+        Ok(_) => Ended::Drained,
+        Err(_elapsed) => {
+            let open = connections_max - slots.available_permits();
+            shared.phase.send_replace(Phase::Cutting);
+            tracing::warn!(open, "cut the connections that outlived the grace period");
+            Ended::Cut(open)
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, peer: Peer) {
+    // Answers are small and written at once; waiting to fill a segment only adds latency.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let Some(tls) = tls else {
+        return http(stream, shared, peer).await;
+    };
+    match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => http(stream, shared, peer).await,
+        Ok(Err(error)) => tracing::debug!(%error, peer = %peer.ip, "TLS handshake failed"),
+        Err(_elapsed) => tracing::debug!(peer = %peer.ip, "TLS handshake took too long"),
+    }
+}
+
+async fn http<S>(stream: S, shared: Arc<Shared>, peer: Peer)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut phase = shared.phase.subscribe();
+    let limits = &shared.limits;
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head_bytes_max.max(8 << 10))
+        .pipeline_flush(true)
+        .half_close(false);
+    let ip = peer.ip;
+    let service = {
+        let shared = shared.clone();
+        service_fn(move |request| handle(shared.clone(), peer.clone(), request))
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        let now = *phase.borrow_and_update();
+        match now {
+            Phase::Serving => {}
+            Phase::Draining => connection.as_mut().graceful_shutdown(),
+            Phase::Cutting => return,
+        }
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, peer = %ip, "connection ended early");
+                }
+                return;
+            }
+            changed = phase.changed() => if changed.is_err() { return },
+        }
+    }
+}
