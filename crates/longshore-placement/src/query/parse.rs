@@ -115,9 +115,11 @@ pub(super) fn parse(text: &str) -> Result<Node, QueryError> {
     Ok(node)
 }
 
-/// How an operator is written, and what it may be used with.
+/// What an operator does, however it is written. `false` is the negated form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Op {
+    Equal(bool),
+    /// One of the four that need an order.
     Order(Ordering),
     Exists(bool),
     In(bool),
@@ -125,17 +127,17 @@ enum Op {
 }
 
 /// Longer spellings before their prefixes. Those that are words must end where a word ends.
-const OPS: [(&str, Op); 25] = [
-    ("==", Op::Order(Ordering::Equal)),
+const OPS: [(&str, Op); 22] = [
+    ("==", Op::Equal(true)),
     ("=~", Op::Matches(true)),
-    ("!=", Op::Order(Ordering::NotEqual)),
+    ("!=", Op::Equal(false)),
     ("!~", Op::Matches(false)),
     (">=", Op::Order(Ordering::GreaterOrEqual)),
     ("<=", Op::Order(Ordering::LessOrEqual)),
     (">", Op::Order(Ordering::Greater)),
     ("<", Op::Order(Ordering::Less)),
-    ("equals", Op::Order(Ordering::Equal)),
-    ("not_equals", Op::Order(Ordering::NotEqual)),
+    ("equals", Op::Equal(true)),
+    ("not_equals", Op::Equal(false)),
     ("greater_than_equal", Op::Order(Ordering::GreaterOrEqual)),
     ("greater_than", Op::Order(Ordering::Greater)),
     ("less_than_equal", Op::Order(Ordering::LessOrEqual)),
@@ -148,19 +150,26 @@ const OPS: [(&str, Op); 25] = [
     ("not_in", Op::In(false)),
     ("matches", Op::Matches(true)),
     ("not_matches", Op::Matches(false)),
-    ("!matches", Op::Matches(false)),
-    ("!equals", Op::Order(Ordering::NotEqual)),
-    ("=", Op::Order(Ordering::Equal)),
 ];
 
 enum SubjectName {
+    Text(TextSubject),
+    Ordered(OrderedSubject),
+    Attribute(String),
+}
+
+/// Compared as text, without an order.
+enum TextSubject {
     AgentConnected,
-    AgentVersion,
     Ec2InstanceId,
+    Group,
+}
+
+/// Compared by order only.
+enum OrderedSubject {
+    AgentVersion,
     RegisteredAt,
     RunningTasksCount,
-    Attribute(String),
-    Group,
 }
 
 struct Parser<'a> {
@@ -273,101 +282,78 @@ impl<'a> Parser<'a> {
         let subject_span = start..self.at;
         self.skip_space();
         let (op, op_span) = self.op()?;
-        let allowed = match (&subject, op) {
-            (SubjectName::Attribute(_), _) => true,
-            (
-                SubjectName::AgentConnected | SubjectName::Ec2InstanceId | SubjectName::Group,
-                Op::Order(Ordering::Equal | Ordering::NotEqual) | Op::In(_) | Op::Matches(_),
-            ) => true,
-            (SubjectName::AgentConnected | SubjectName::Ec2InstanceId | SubjectName::Group, _) => false,
-            (
-                SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount,
-                Op::Order(_),
-            ) => true,
-            (SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount, _) => {
-                false
-            }
+        let wrong_op = |parser: &Self, hint: &str| {
+            let (op, subject) = (&parser.text[op_span.clone()], &parser.text[subject_span.clone()]);
+            parser.error(op_span.clone(), format!("operator {op} cannot be used with {subject}"), hint)
         };
-        if !allowed {
-            let name = &self.text[subject_span];
-            let hint = match subject {
-                SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount => {
-                    "use ==, !=, >, >=, < or <="
-                }
-                SubjectName::AgentConnected
-                | SubjectName::Ec2InstanceId
-                | SubjectName::Attribute(_)
-                | SubjectName::Group => "use ==, !=, in, !in, =~ or !~",
-            };
-            let op = &self.text[op_span.clone()];
-            return Err(self.error(op_span, format!("operator {op} cannot be used with {name}"), hint));
-        }
-        match op {
-            Op::Exists(exists) => match subject {
-                SubjectName::Attribute(name) => Ok(Predicate::AttributeExists { name, exists }),
-                SubjectName::AgentConnected
-                | SubjectName::AgentVersion
-                | SubjectName::Ec2InstanceId
-                | SubjectName::RegisteredAt
-                | SubjectName::RunningTasksCount
-                | SubjectName::Group => unreachable!("only attributes are allowed `exists`, checked above"),
-            },
-            Op::Order(ordering) => self.ordered(subject, ordering),
-            Op::In(positive) => {
+        match (subject, op) {
+            (SubjectName::Ordered(subject), Op::Equal(true)) => self.ordered(subject, Ordering::Equal),
+            (SubjectName::Ordered(subject), Op::Equal(false)) => self.ordered(subject, Ordering::NotEqual),
+            (SubjectName::Ordered(subject), Op::Order(ordering)) => self.ordered(subject, ordering),
+            (SubjectName::Ordered(_), Op::Exists(_) | Op::In(_) | Op::Matches(_)) => {
+                Err(wrong_op(self, "use ==, !=, >, >=, < or <="))
+            }
+            (SubjectName::Text(_), Op::Order(_) | Op::Exists(_)) => {
+                Err(wrong_op(self, "use ==, !=, in, !in, =~ or !~"))
+            }
+            (SubjectName::Text(subject), Op::Equal(positive)) => {
+                let values = vec![self.value()?];
+                self.text_predicate(subject, values, !positive)
+            }
+            (SubjectName::Text(subject), Op::In(positive)) => {
                 let values = self.list()?;
                 self.text_predicate(subject, values, !positive)
             }
-            Op::Matches(positive) => {
-                let regex = self.pattern()?;
-                Ok(on_text(subject, TextTest::Pattern { regex, negated: !positive }))
+            (SubjectName::Text(subject), Op::Matches(positive)) => {
+                Ok(subject.tested(TextTest::Pattern { regex: self.pattern()?, negated: !positive }))
+            }
+            (SubjectName::Attribute(name), Op::Exists(exists)) => {
+                Ok(Predicate::AttributeExists { name, exists })
+            }
+            (SubjectName::Attribute(name), Op::Order(ordering)) => {
+                Ok(Predicate::AttributeOrder { name, ordering, value: self.value()?.0 })
+            }
+            (SubjectName::Attribute(name), Op::Equal(positive)) => {
+                let test = TextTest::In { values: vec![self.value()?.0], negated: !positive };
+                Ok(Predicate::AttributeText { name, test })
+            }
+            (SubjectName::Attribute(name), Op::In(positive)) => {
+                let values = self.list()?.into_iter().map(|(value, _)| value).collect();
+                Ok(Predicate::AttributeText { name, test: TextTest::In { values, negated: !positive } })
+            }
+            (SubjectName::Attribute(name), Op::Matches(positive)) => {
+                let test = TextTest::Pattern { regex: self.pattern()?, negated: !positive };
+                Ok(Predicate::AttributeText { name, test })
             }
         }
     }
 
-    fn ordered(&mut self, subject: SubjectName, ordering: Ordering) -> Result<Predicate, QueryError> {
+    fn ordered(&mut self, subject: OrderedSubject, ordering: Ordering) -> Result<Predicate, QueryError> {
         let (value, span) = self.value()?;
         let invalid = |parser: &Self, what: &str, hint: &str| {
             parser.error(span.clone(), format!("`{}` is not {what}", clip(&value)), hint)
         };
         match subject {
-            SubjectName::AgentVersion => Version::parse(&value)
+            OrderedSubject::AgentVersion => Version::parse(&value)
                 .map(|version| Predicate::AgentVersion(ordering, version))
                 .ok_or_else(|| invalid(self, "a version", "write numbers with dots, such as 1.70.0")),
-            SubjectName::RegisteredAt => timestamp(&value)
+            OrderedSubject::RegisteredAt => timestamp(&value)
                 .map(|at| Predicate::RegisteredAt(ordering, at))
                 .ok_or_else(|| invalid(self, "a date", "write 2018-06-18 or 2018-06-18T22:28:28Z")),
-            SubjectName::RunningTasksCount => whole_number(&value)
+            OrderedSubject::RunningTasksCount => whole_number(&value)
                 .map(|count| Predicate::RunningTasksCount(ordering, count))
                 .ok_or_else(|| invalid(self, "a number of tasks", "write a whole number")),
-            subject @ (SubjectName::AgentConnected
-            | SubjectName::Ec2InstanceId
-            | SubjectName::Group
-            | SubjectName::Attribute(_)) => match (ordering, subject) {
-                (Ordering::Equal, subject) => self.text_predicate(subject, vec![(value, span)], false),
-                (Ordering::NotEqual, subject) => self.text_predicate(subject, vec![(value, span)], true),
-                (
-                    ordering @ (Ordering::Greater
-                    | Ordering::GreaterOrEqual
-                    | Ordering::Less
-                    | Ordering::LessOrEqual),
-                    SubjectName::Attribute(name),
-                ) => Ok(Predicate::AttributeOrder { name, ordering, value }),
-                (
-                    Ordering::Greater | Ordering::GreaterOrEqual | Ordering::Less | Ordering::LessOrEqual,
-                    _,
-                ) => unreachable!("only attributes, versions, dates and counts have an order, checked above"),
-            },
         }
     }
 
     fn text_predicate(
         &self,
-        subject: SubjectName,
+        subject: TextSubject,
         values: Vec<(String, Range<usize>)>,
         negated: bool,
     ) -> Result<Predicate, QueryError> {
         let truth = |value: &str| matches!(value, "true" | "false");
-        if matches!(subject, SubjectName::AgentConnected)
+        if matches!(subject, TextSubject::AgentConnected)
             && let Some((value, span)) = values.iter().find(|(value, _)| !truth(value))
         {
             return Err(self.error(
@@ -377,7 +363,7 @@ impl<'a> Parser<'a> {
             ));
         }
         let values = values.into_iter().map(|(value, _)| value).collect();
-        Ok(on_text(subject, TextTest::In { values, negated }))
+        Ok(subject.tested(TextTest::In { values, negated }))
     }
 
     fn subject(&mut self) -> Result<SubjectName, QueryError> {
@@ -385,14 +371,15 @@ impl<'a> Parser<'a> {
         let len = self.rest().find(|c| !is_name_char(c)).unwrap_or(self.rest().len());
         self.at += len;
         let name = &self.text[start..self.at];
-        let attribute = |name: &str| SubjectName::Attribute(name.to_owned());
+        let text = |subject| Ok(SubjectName::Text(subject));
+        let ordered = |subject| Ok(SubjectName::Ordered(subject));
         match name {
-            "agentConnected" => Ok(SubjectName::AgentConnected),
-            "agentVersion" => Ok(SubjectName::AgentVersion),
-            "ec2InstanceId" => Ok(SubjectName::Ec2InstanceId),
-            "registeredAt" => Ok(SubjectName::RegisteredAt),
-            "runningTasksCount" => Ok(SubjectName::RunningTasksCount),
-            "task:group" => Ok(SubjectName::Group),
+            "agentConnected" => text(TextSubject::AgentConnected),
+            "ec2InstanceId" => text(TextSubject::Ec2InstanceId),
+            "task:group" => text(TextSubject::Group),
+            "agentVersion" => ordered(OrderedSubject::AgentVersion),
+            "registeredAt" => ordered(OrderedSubject::RegisteredAt),
+            "runningTasksCount" => ordered(OrderedSubject::RunningTasksCount),
             "" => Err(self.error(
                 start..self.word_end(),
                 if start == self.text.len() {
@@ -408,7 +395,7 @@ impl<'a> Parser<'a> {
                     "the attribute has no name",
                     "write the name directly after attribute:",
                 )),
-                Some(name) => Ok(attribute(name)),
+                Some(name) => Ok(SubjectName::Attribute(name.to_owned())),
                 None => Err(self.error(
                     start..self.at,
                     format!("unknown subject `{}`", clip(name)),
@@ -549,14 +536,12 @@ fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '/' | '\\' | '.' | ':')
 }
 
-fn on_text(subject: SubjectName, test: TextTest) -> Predicate {
-    match subject {
-        SubjectName::AgentConnected => Predicate::AgentConnected(test),
-        SubjectName::Ec2InstanceId => Predicate::Ec2InstanceId(test),
-        SubjectName::Attribute(name) => Predicate::AttributeText { name, test },
-        SubjectName::Group => Predicate::Group(test),
-        SubjectName::AgentVersion | SubjectName::RegisteredAt | SubjectName::RunningTasksCount => {
-            unreachable!("versions, dates and counts compare by order, checked by the caller")
+impl TextSubject {
+    fn tested(self, test: TextTest) -> Predicate {
+        match self {
+            TextSubject::AgentConnected => Predicate::AgentConnected(test),
+            TextSubject::Ec2InstanceId => Predicate::Ec2InstanceId(test),
+            TextSubject::Group => Predicate::Group(test),
         }
     }
 }
