@@ -24,8 +24,8 @@ fn structure(schema: &'static StructSchema, depth: usize) -> BoxedStrategy<Value
             if depth > DEPTH_MAX {
                 return Just(None).boxed();
             }
-            // Half the members; fewer of them deeper down, or a value would fill megabytes.
-            prop::option::weighted(0.5 / (depth + 1) as f64, value(member.target, depth + 1))
+            // Most of the members; fewer of them deeper down, or a value would fill megabytes.
+            prop::option::weighted(0.8 / (1.0 + depth as f64 / 2.0), value(member.target, depth + 1))
                 .prop_map(move |value| value.map(|value| (name.clone(), value)))
                 .boxed()
         })
@@ -93,22 +93,53 @@ fn check<T: Structure + Default + Clone + PartialEq + std::fmt::Debug + 'static>
 
 #[test]
 fn inputs_round_trip() {
-    check::<RegisterTaskDefinitionRequest>(30);
-    check::<RunTaskRequest>(30);
-    check::<CreateServiceRequest>(30);
-    check::<UpdateServiceRequest>(30);
-    check::<RegisterContainerInstanceRequest>(30);
-    check::<SubmitTaskStateChangeRequest>(30);
-    check::<CreateCapacityProviderRequest>(30);
+    check::<RegisterTaskDefinitionRequest>(200);
+    check::<RunTaskRequest>(200);
+    check::<CreateServiceRequest>(200);
+    check::<UpdateServiceRequest>(200);
+    check::<RegisterContainerInstanceRequest>(200);
+    check::<SubmitTaskStateChangeRequest>(200);
+    check::<CreateCapacityProviderRequest>(200);
 }
 
 #[test]
 fn outputs_round_trip() {
-    check::<DescribeTasksResponse>(20);
-    check::<DescribeServicesResponse>(20);
-    check::<DescribeTaskDefinitionResponse>(20);
-    check::<DescribeContainerInstancesResponse>(20);
-    check::<DescribeClustersResponse>(20);
+    check::<DescribeTasksResponse>(100);
+    check::<DescribeServicesResponse>(100);
+    check::<DescribeTaskDefinitionResponse>(100);
+    check::<DescribeContainerInstancesResponse>(100);
+    check::<DescribeClustersResponse>(100);
+}
+
+/// A valid body with some bytes replaced is read or refused, never more than that.
+#[test]
+fn damaged_bodies_never_panic() {
+    let schema = RegisterTaskDefinitionRequest::default().schema();
+    let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let outcome = runner.run(&(structure(schema, 0), damage), |(drawn, damage)| {
+        let mut bytes = drawn.to_string().into_bytes();
+        for (index, byte) in damage {
+            let position = index.index(bytes.len());
+            bytes[position] = byte;
+        }
+        if let Ok(request) = Protocol::AwsJson11.decode::<RegisterTaskDefinitionRequest>(&bytes) {
+            let _violations = Violations::of(&request).to_string();
+        }
+        Ok(())
+    });
+    outcome.expect("no panic");
+}
+
+/// Three bytes a container must not become a kilobyte a container without end.
+#[test]
+fn empty_elements_do_not_balloon() {
+    let body = |containers: usize| format!("{{\"containerDefinitions\":[{}{{}}]}}", "{},".repeat(containers));
+    let decode = |body: String| Protocol::AwsJson11.decode::<RegisterTaskDefinitionRequest>(body.as_bytes());
+    assert!(decode(body(500)).is_ok());
+    let error = decode(body(300_000)).expect_err("hundreds of megabytes");
+    assert!(error.to_string().ends_with("the value is too large"), "{error}");
 }
 
 /// Readers look members up by bisection, and the macros rely on positions.

@@ -28,6 +28,6 @@ pub use check::{Rule, Violation, Violations};
 pub use debug::debug_structure;
 pub use document::Document;
 pub use fault::{ErrorShape, Fault, GenericError, ModeledError};
-pub use operation::{OperationShape, Protocol, Reply, ReplyError};
+pub use operation::{OperationShape, Protocol, ReceivedError, Reply, ReplyError};
 pub use schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 pub use shape::{Blob, DecodeError, Shape, ShapeReader, ShapeWriter, Structure};

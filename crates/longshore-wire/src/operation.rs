@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::document::Document;
 use crate::fault::{GenericError, GenericErrorKind, ModeledError};
 use crate::json::{self, JsonWriter};
 use crate::shape::{DecodeError, Shape, Structure};
@@ -49,6 +50,27 @@ impl Protocol {
     pub fn decode<T: Shape>(self, body: &[u8]) -> Result<T, DecodeError> {
         match self {
             Self::AwsJson10 | Self::AwsJson11 => json::from_slice(body),
+        }
+    }
+
+    /// Reads the body of a reply whose status tells of an error. For clients.
+    pub fn decode_error(self, body: &[u8]) -> Result<ReceivedError, DecodeError> {
+        match self {
+            Self::AwsJson10 | Self::AwsJson11 => {
+                let Document::Map(mut members) = self.decode(body)? else {
+                    return Err(DecodeError::wrong_type("a value", "Structure"));
+                };
+                let mut text = |names: [&str; 2]| {
+                    names.into_iter().find_map(|name| match members.remove(name) {
+                        Some(Document::String(text)) => Some(text),
+                        Some(_) | None => None,
+                    })
+                };
+                // Some services put a name space before the name: `com.amazon#ThrottlingException`.
+                let code = text(["__type", "code"]).unwrap_or_default();
+                let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+                Ok(ReceivedError { code, message: text(["message", "Message"]).unwrap_or_default() })
+            }
         }
     }
 
@@ -104,6 +126,14 @@ pub struct ReplyError {
     pub server_fault: bool,
     /// The whole chain of causes that the caller does not read. For the log only.
     pub cause: Option<String>,
+}
+
+/// An error as a client reads it. Empty texts where the reply has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct ReceivedError {
+    pub code: String,
+    pub message: String,
 }
 
 /// Text of an error and of all its sources, joined by `: `.

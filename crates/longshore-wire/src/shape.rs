@@ -41,6 +41,9 @@ pub trait ShapeWriter {
 /// A reader calls `each` once per member, element or entry that is present; null is absent, and
 /// members that the schema does not know are skipped. `each` must take exactly one value.
 pub trait ShapeReader {
+    /// Takes `bytes` from what this value may occupy in memory. Called before each element of a
+    /// list or map, whose size on the wire says nothing about its size here.
+    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError>;
     /// `each` gets the member's position in `schema.members`.
     fn structure(
         &mut self,
@@ -162,6 +165,7 @@ impl<T: Shape> Shape for Vec<T> {
     fn decode(reader: &mut dyn ShapeReader) -> Result<Self, DecodeError> {
         let mut elements = Vec::new();
         reader.list(&mut |reader| {
+            reader.charge(size_of::<T>())?;
             elements.push(T::decode(reader)?);
             Ok(())
         })?;
@@ -181,6 +185,7 @@ impl<T: Shape> Shape for BTreeMap<String, T> {
     fn decode(reader: &mut dyn ShapeReader) -> Result<Self, DecodeError> {
         let mut entries = BTreeMap::new();
         reader.map(&mut |key, reader| {
+            reader.charge(size_of::<(String, T)>())?;
             entries.insert(key, T::decode(reader)?);
             Ok(())
         })?;
@@ -209,6 +214,8 @@ pub enum DecodeReason {
     Syntax(&'static str, usize),
     #[error("nested deeper than {0} levels")]
     TooDeep(usize),
+    #[error("the value is too large")]
+    TooLarge,
     #[error("not valid {0}")]
     Malformed(&'static str),
 }

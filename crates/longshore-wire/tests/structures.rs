@@ -152,6 +152,20 @@ fn errors_carry_type_status_and_members() {
 }
 
 #[test]
+fn clients_read_errors_back() {
+    let check = |body: &str, code: &str, message: &str| {
+        let error = Protocol::AwsJson11.decode_error(body.as_bytes()).expect("an error");
+        assert_eq!((error.code.as_str(), error.message.as_str()), (code, message), "{body}");
+    };
+    check(r#"{"__type":"Sunk","message":"glub","place":"here"}"#, "Sunk", "glub");
+    check(r#"{"__type":"com.harbour#Sunk","Message":"glub"}"#, "Sunk", "glub");
+    check(r#"{"__type":5}"#, "", "");
+    check("", "", "");
+    assert!(Protocol::AwsJson11.decode_error(b"<html>").is_err());
+    assert!(Protocol::AwsJson11.decode_error(b"[]").is_err());
+}
+
+#[test]
 fn a_fault_keeps_its_cause_from_the_caller() {
     let cause = std::io::Error::other("disk on fire");
     let reply = Protocol::AwsJson10.error_reply(&SailError::from(Fault::hidden(cause)));

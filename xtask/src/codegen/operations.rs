@@ -143,6 +143,7 @@ fn service_trait(api: &Api, service: &Service) -> String {
                 "{name}Error::Fault(longshore_wire::Fault::told(\"This operation is not built yet.\"))"
             ),
         };
+        text.push_str(&format!("\n/// [`{name}`]({}).", api.reference.replace("{}", name)));
         text.push_str(&format!(
             "\nfn {}(&self, _call: &Self::Call, _input: {}) -> impl Future<Output = Result<{}, {name}Error>> + Send {{\nready(Err({answer}))\n}}\n",
             names::field(name),

@@ -13,6 +13,7 @@ use crate::not_built;
 pub trait AmazonEcs: Send + Sync {
     type Call: Send + Sync;
 
+    /// [`ContinueServiceDeployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContinueServiceDeployment.html).
     fn continue_service_deployment(
         &self,
         _call: &Self::Call,
@@ -24,6 +25,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`CreateCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCapacityProvider.html).
     fn create_capacity_provider(
         &self,
         _call: &Self::Call,
@@ -35,6 +37,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`CreateCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html).
     fn create_cluster(
         &self,
         _call: &Self::Call,
@@ -43,6 +46,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(CreateClusterError::ServerException(ServerException::new(not_built("CreateCluster")))))
     }
 
+    /// [`CreateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateDaemon.html).
     fn create_daemon(
         &self,
         _call: &Self::Call,
@@ -53,6 +57,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`CreateExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateExpressGatewayService.html).
     fn create_express_gateway_service(
         &self,
         _call: &Self::Call,
@@ -64,6 +69,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`CreateService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
     fn create_service(
         &self,
         _call: &Self::Call,
@@ -74,6 +80,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`CreateTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateTaskSet.html).
     fn create_task_set(
         &self,
         _call: &Self::Call,
@@ -84,6 +91,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`DeleteAccountSetting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteAccountSetting.html).
     fn delete_account_setting(
         &self,
         _call: &Self::Call,
@@ -94,6 +102,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DeleteAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteAttributes.html).
     fn delete_attributes(
         &self,
         _call: &Self::Call,
@@ -104,6 +113,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DeleteCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCapacityProvider.html).
     fn delete_capacity_provider(
         &self,
         _call: &Self::Call,
@@ -115,6 +125,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DeleteCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCluster.html).
     fn delete_cluster(
         &self,
         _call: &Self::Call,
@@ -123,6 +134,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(DeleteClusterError::ServerException(ServerException::new(not_built("DeleteCluster")))))
     }
 
+    /// [`DeleteDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemon.html).
     fn delete_daemon(
         &self,
         _call: &Self::Call,
@@ -133,6 +145,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`DeleteDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemonTaskDefinition.html).
     fn delete_daemon_task_definition(
         &self,
         _call: &Self::Call,
@@ -144,6 +157,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DeleteExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteExpressGatewayService.html).
     fn delete_express_gateway_service(
         &self,
         _call: &Self::Call,
@@ -155,6 +169,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DeleteService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html).
     fn delete_service(
         &self,
         _call: &Self::Call,
@@ -163,6 +178,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(DeleteServiceError::ServerException(ServerException::new(not_built("DeleteService")))))
     }
 
+    /// [`DeleteTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html).
     fn delete_task_definitions(
         &self,
         _call: &Self::Call,
@@ -173,6 +189,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DeleteTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskSet.html).
     fn delete_task_set(
         &self,
         _call: &Self::Call,
@@ -183,6 +200,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`DeregisterContainerInstance`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterContainerInstance.html).
     fn deregister_container_instance(
         &self,
         _call: &Self::Call,
@@ -194,6 +212,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DeregisterTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html).
     fn deregister_task_definition(
         &self,
         _call: &Self::Call,
@@ -205,6 +224,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DescribeCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeCapacityProviders.html).
     fn describe_capacity_providers(
         &self,
         _call: &Self::Call,
@@ -216,6 +236,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DescribeClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeClusters.html).
     fn describe_clusters(
         &self,
         _call: &Self::Call,
@@ -226,6 +247,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DescribeContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeContainerInstances.html).
     fn describe_container_instances(
         &self,
         _call: &Self::Call,
@@ -237,6 +259,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DescribeDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemon.html).
     fn describe_daemon(
         &self,
         _call: &Self::Call,
@@ -247,6 +270,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`DescribeDaemonDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonDeployments.html).
     fn describe_daemon_deployments(
         &self,
         _call: &Self::Call,
@@ -258,6 +282,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DescribeDaemonRevisions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonRevisions.html).
     fn describe_daemon_revisions(
         &self,
         _call: &Self::Call,
@@ -269,6 +294,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DescribeDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeDaemonTaskDefinition.html).
     fn describe_daemon_task_definition(
         &self,
         _call: &Self::Call,
@@ -280,6 +306,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DescribeExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeExpressGatewayService.html).
     fn describe_express_gateway_service(
         &self,
         _call: &Self::Call,
@@ -292,6 +319,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DescribeServiceDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceDeployments.html).
     fn describe_service_deployments(
         &self,
         _call: &Self::Call,
@@ -303,6 +331,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DescribeServiceRevisions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html).
     fn describe_service_revisions(
         &self,
         _call: &Self::Call,
@@ -314,6 +343,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`DescribeServices`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html).
     fn describe_services(
         &self,
         _call: &Self::Call,
@@ -324,6 +354,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DescribeTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskDefinition.html).
     fn describe_task_definition(
         &self,
         _call: &Self::Call,
@@ -335,6 +366,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`DescribeTaskSets`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTaskSets.html).
     fn describe_task_sets(
         &self,
         _call: &Self::Call,
@@ -345,6 +377,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`DescribeTasks`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html).
     fn describe_tasks(
         &self,
         _call: &Self::Call,
@@ -353,6 +386,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(DescribeTasksError::ServerException(ServerException::new(not_built("DescribeTasks")))))
     }
 
+    /// [`DiscoverPollEndpoint`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DiscoverPollEndpoint.html).
     fn discover_poll_endpoint(
         &self,
         _call: &Self::Call,
@@ -363,6 +397,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ExecuteCommand`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ExecuteCommand.html).
     fn execute_command(
         &self,
         _call: &Self::Call,
@@ -371,6 +406,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(ExecuteCommandError::ServerException(ServerException::new(not_built("ExecuteCommand")))))
     }
 
+    /// [`GetTaskProtection`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html).
     fn get_task_protection(
         &self,
         _call: &Self::Call,
@@ -381,6 +417,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`ListAccountSettings`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListAccountSettings.html).
     fn list_account_settings(
         &self,
         _call: &Self::Call,
@@ -391,6 +428,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListAttributes.html).
     fn list_attributes(
         &self,
         _call: &Self::Call,
@@ -399,6 +437,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(ListAttributesError::ServerException(ServerException::new(not_built("ListAttributes")))))
     }
 
+    /// [`ListClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListClusters.html).
     fn list_clusters(
         &self,
         _call: &Self::Call,
@@ -407,6 +446,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(ListClustersError::ServerException(ServerException::new(not_built("ListClusters")))))
     }
 
+    /// [`ListContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html).
     fn list_container_instances(
         &self,
         _call: &Self::Call,
@@ -418,6 +458,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListDaemonDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemonDeployments.html).
     fn list_daemon_deployments(
         &self,
         _call: &Self::Call,
@@ -428,6 +469,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`ListDaemonTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemonTaskDefinitions.html).
     fn list_daemon_task_definitions(
         &self,
         _call: &Self::Call,
@@ -439,6 +481,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListDaemons`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListDaemons.html).
     fn list_daemons(
         &self,
         _call: &Self::Call,
@@ -449,6 +492,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`ListServiceDeployments`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServiceDeployments.html).
     fn list_service_deployments(
         &self,
         _call: &Self::Call,
@@ -460,6 +504,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`ListServices`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServices.html).
     fn list_services(
         &self,
         _call: &Self::Call,
@@ -468,6 +513,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(ListServicesError::ServerException(ServerException::new(not_built("ListServices")))))
     }
 
+    /// [`ListServicesByNamespace`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServicesByNamespace.html).
     fn list_services_by_namespace(
         &self,
         _call: &Self::Call,
@@ -479,6 +525,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListTagsForResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTagsForResource.html).
     fn list_tags_for_resource(
         &self,
         _call: &Self::Call,
@@ -489,6 +536,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListTaskDefinitionFamilies`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTaskDefinitionFamilies.html).
     fn list_task_definition_families(
         &self,
         _call: &Self::Call,
@@ -500,6 +548,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTaskDefinitions.html).
     fn list_task_definitions(
         &self,
         _call: &Self::Call,
@@ -510,6 +559,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`ListTasks`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html).
     fn list_tasks(
         &self,
         _call: &Self::Call,
@@ -518,6 +568,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(ListTasksError::ServerException(ServerException::new(not_built("ListTasks")))))
     }
 
+    /// [`PutAccountSetting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAccountSetting.html).
     fn put_account_setting(
         &self,
         _call: &Self::Call,
@@ -528,6 +579,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`PutAccountSettingDefault`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAccountSettingDefault.html).
     fn put_account_setting_default(
         &self,
         _call: &Self::Call,
@@ -539,6 +591,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`PutAttributes`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAttributes.html).
     fn put_attributes(
         &self,
         _call: &Self::Call,
@@ -547,6 +600,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(PutAttributesError::ServerException(ServerException::new(not_built("PutAttributes")))))
     }
 
+    /// [`PutClusterCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html).
     fn put_cluster_capacity_providers(
         &self,
         _call: &Self::Call,
@@ -558,6 +612,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`RegisterContainerInstance`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterContainerInstance.html).
     fn register_container_instance(
         &self,
         _call: &Self::Call,
@@ -569,6 +624,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`RegisterDaemonTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterDaemonTaskDefinition.html).
     fn register_daemon_task_definition(
         &self,
         _call: &Self::Call,
@@ -580,6 +636,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`RegisterTaskDefinition`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html).
     fn register_task_definition(
         &self,
         _call: &Self::Call,
@@ -591,6 +648,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`RunTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html).
     fn run_task(
         &self,
         _call: &Self::Call,
@@ -601,6 +659,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`StartTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StartTask.html).
     fn start_task(
         &self,
         _call: &Self::Call,
@@ -611,6 +670,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`StopServiceDeployment`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopServiceDeployment.html).
     fn stop_service_deployment(
         &self,
         _call: &Self::Call,
@@ -621,6 +681,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`StopTask`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html).
     fn stop_task(
         &self,
         _call: &Self::Call,
@@ -629,6 +690,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(StopTaskError::ServerException(ServerException::new(not_built("StopTask")))))
     }
 
+    /// [`SubmitAttachmentStateChanges`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitAttachmentStateChanges.html).
     fn submit_attachment_state_changes(
         &self,
         _call: &Self::Call,
@@ -640,6 +702,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`SubmitContainerStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitContainerStateChange.html).
     fn submit_container_state_change(
         &self,
         _call: &Self::Call,
@@ -651,6 +714,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`SubmitTaskStateChange`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitTaskStateChange.html).
     fn submit_task_state_change(
         &self,
         _call: &Self::Call,
@@ -661,6 +725,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`TagResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TagResource.html).
     fn tag_resource(
         &self,
         _call: &Self::Call,
@@ -669,6 +734,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(TagResourceError::ServerException(ServerException::new(not_built("TagResource")))))
     }
 
+    /// [`UntagResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UntagResource.html).
     fn untag_resource(
         &self,
         _call: &Self::Call,
@@ -677,6 +743,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(UntagResourceError::ServerException(ServerException::new(not_built("UntagResource")))))
     }
 
+    /// [`UpdateCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateCapacityProvider.html).
     fn update_capacity_provider(
         &self,
         _call: &Self::Call,
@@ -688,6 +755,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`UpdateCluster`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateCluster.html).
     fn update_cluster(
         &self,
         _call: &Self::Call,
@@ -696,6 +764,7 @@ pub trait AmazonEcs: Send + Sync {
         ready(Err(UpdateClusterError::ServerException(ServerException::new(not_built("UpdateCluster")))))
     }
 
+    /// [`UpdateClusterSettings`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateClusterSettings.html).
     fn update_cluster_settings(
         &self,
         _call: &Self::Call,
@@ -706,6 +775,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`UpdateContainerAgent`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerAgent.html).
     fn update_container_agent(
         &self,
         _call: &Self::Call,
@@ -716,6 +786,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`UpdateContainerInstancesState`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateContainerInstancesState.html).
     fn update_container_instances_state(
         &self,
         _call: &Self::Call,
@@ -728,6 +799,7 @@ pub trait AmazonEcs: Send + Sync {
         )))))
     }
 
+    /// [`UpdateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateDaemon.html).
     fn update_daemon(
         &self,
         _call: &Self::Call,
@@ -738,6 +810,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`UpdateExpressGatewayService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateExpressGatewayService.html).
     fn update_express_gateway_service(
         &self,
         _call: &Self::Call,
@@ -749,6 +822,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`UpdateService`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
     fn update_service(
         &self,
         _call: &Self::Call,
@@ -759,6 +833,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`UpdateServicePrimaryTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateServicePrimaryTaskSet.html).
     fn update_service_primary_task_set(
         &self,
         _call: &Self::Call,
@@ -770,6 +845,7 @@ pub trait AmazonEcs: Send + Sync {
         )))
     }
 
+    /// [`UpdateTaskProtection`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html).
     fn update_task_protection(
         &self,
         _call: &Self::Call,
@@ -780,6 +856,7 @@ pub trait AmazonEcs: Send + Sync {
         ))))
     }
 
+    /// [`UpdateTaskSet`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskSet.html).
     fn update_task_set(
         &self,
         _call: &Self::Call,

@@ -22,3 +22,16 @@ pub fn to_vec(value: &dyn Shape) -> Vec<u8> {
     value.encode(&mut writer);
     writer.into_bytes()
 }
+
+/// Bytes that stand for themselves inside of a JSON string: all but quotes, backslashes and controls.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        plain[control] = false;
+        control += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use longshore_base::Timestamp;
 
+use super::PLAIN;
 use crate::document::Document;
 use crate::schema::StructSchema;
 use crate::shape::{DecodeError, DecodeReason, EachElement, EachEntry, EachMember, ShapeReader};
@@ -14,6 +15,16 @@ use crate::timestamp::parse_iso8601;
 /// bound keeps a hostile body from using up the stack.
 pub const DEPTH_MAX: usize = 64;
 
+/// What the elements of all lists and maps of a body may occupy, in bytes of memory per byte of
+/// body, and what every body may occupy besides.
+///
+/// `{},` is three bytes of JSON and, as a container definition, a kilobyte of memory; without a
+/// bound a megabyte of those would ask for hundreds. Members that hold anything earn their keep: a
+/// definition with only a name and an image costs about forty bytes per byte, and a thousand of them
+/// fit the floor.
+const MEMORY_PER_BYTE: usize = 16;
+const MEMORY_FLOOR: usize = 1024 * 1024;
+
 /// Takes the value that stands after a name.
 type EachName<'a, 'f> = dyn FnMut(&mut JsonReader<'a>, Cow<'a, str>) -> Result<(), DecodeError> + 'f;
 
@@ -22,13 +33,16 @@ pub struct JsonReader<'a> {
     text: &'a str,
     position: usize,
     depth: usize,
+    /// Bytes of memory that elements may still occupy.
+    memory: usize,
 }
 
 impl<'a> JsonReader<'a> {
     pub fn new(body: &'a [u8]) -> Result<Self, DecodeError> {
         let text =
             std::str::from_utf8(body).map_err(|_| DecodeError::new(DecodeReason::Malformed("UTF-8")))?;
-        let mut reader = Self { text, position: 0, depth: 0 };
+        let memory = body.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FLOOR);
+        let mut reader = Self { text, position: 0, depth: 0, memory };
         reader.skip_space();
         if reader.peek().is_none() {
             (reader.text, reader.position) = ("{}", 0);
@@ -205,6 +219,9 @@ impl<'a> JsonReader<'a> {
         let mut owned = String::new();
         let mut plain_from = self.position;
         loop {
+            // Most of a body is the inside of strings: pass over plain text in one go.
+            let rest = bytes[self.position..].iter();
+            self.position += rest.take_while(|byte| PLAIN[usize::from(**byte)]).count();
             match self.peek() {
                 None => return Err(self.syntax("unexpected end")),
                 Some(b'"') => {
@@ -233,8 +250,7 @@ impl<'a> JsonReader<'a> {
                     });
                     plain_from = self.position;
                 }
-                Some(0..=0x1f) => return Err(self.syntax("control character in a string")),
-                Some(_) => self.position += 1,
+                Some(_) => return Err(self.syntax("control character in a string")),
             }
         }
     }
@@ -353,6 +369,12 @@ impl<'a> JsonReader<'a> {
 }
 
 impl ShapeReader for JsonReader<'_> {
+    fn charge(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.memory =
+            self.memory.checked_sub(bytes).ok_or_else(|| DecodeError::new(DecodeReason::TooLarge))?;
+        Ok(())
+    }
+
     fn structure(
         &mut self,
         schema: &'static StructSchema,
@@ -450,6 +472,7 @@ impl ShapeReader for JsonReader<'_> {
             Some(b'{') => {
                 let mut entries = std::collections::BTreeMap::new();
                 self.object("Document", &mut |reader, key| {
+                    reader.charge(size_of::<(String, Document)>())?;
                     entries.insert(key.into_owned(), reader.document()?);
                     Ok(())
                 })?;
@@ -458,6 +481,7 @@ impl ShapeReader for JsonReader<'_> {
             Some(b'[') => {
                 let mut elements = Vec::new();
                 self.array(&mut |reader, _| {
+                    reader.charge(size_of::<Document>())?;
                     elements.push(reader.document()?);
                     Ok(())
                 })?;

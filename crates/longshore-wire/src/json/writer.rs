@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use longshore_base::Timestamp;
 
+use super::PLAIN;
 use crate::document::Document;
 use crate::schema::{MemberSchema, StructSchema};
 use crate::shape::ShapeWriter;
@@ -168,12 +169,11 @@ fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut plain_from = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    while let Some(length) = bytes[plain_from..].iter().position(|byte| !PLAIN[usize::from(*byte)]) {
+        let index = plain_from + length;
         out.extend_from_slice(&bytes[plain_from..index]);
         plain_from = index + 1;
+        let byte = bytes[index];
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
