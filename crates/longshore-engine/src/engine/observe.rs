@@ -1,0 +1,198 @@
+//! What a look at a container changes.
+//!
+//! Looks may come late, twice, or out of order. The runtime's start time tells the runs of a container
+//! apart: what concerns a run that is known to have ended, or one before the latest, is old news.
+
+use std::time::Duration;
+
+use longshore_base::Timestamp;
+
+use crate::input::{Observation, ObservedHealth, ObservedStatus};
+use crate::report::ReportedStatus;
+use crate::spec::{HealthTracking, RuntimeId};
+use crate::task::{Container, Health, KnownStatus, Op, OpKind, Task};
+
+use super::Cx;
+
+/// The pause between regular looks at a running container, and what is added at random (G10).
+const LOOK_EVERY: Duration = Duration::from_secs(300);
+const LOOK_JITTER: Duration = Duration::from_secs(30);
+
+const VANISHED: &str = "ContainerVanishedError: the container was removed by something other than the agent";
+
+pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
+    if task.containers[index].runtime_id.as_ref() != Some(&seen.runtime_id) {
+        return;
+    }
+    match &seen.status {
+        ObservedStatus::Created => note_facts(&mut task.containers[index], seen),
+        ObservedStatus::Running => running(task, index, seen, cx),
+        ObservedStatus::Exited { exit_code, oom_killed, error } => {
+            let reason = match (oom_killed, error) {
+                (true, _) => "OutOfMemoryError: Container killed due to memory usage".to_owned(),
+                (false, Some(text)) if !text.is_empty() => format!("DockerStateError: {text}"),
+                (false, _) => String::new(),
+            };
+            exited(task, index, seen, *exit_code, reason, cx);
+        }
+    }
+}
+
+fn note_facts(container: &mut Container, seen: &Observation) {
+    if seen.created_at.is_some() {
+        container.created_at = seen.created_at;
+    }
+    container.pid = seen.pid;
+    if !seen.networks.is_empty() {
+        container.networks.clone_from(&seen.networks);
+    }
+    if !seen.mounts.is_empty() {
+        container.mounts.clone_from(&seen.mounts);
+    }
+}
+
+fn is_old_news(container: &Container, started_at: Option<Timestamp>) -> bool {
+    match started_at {
+        Some(start) => {
+            container.ended_run.is_some_and(|ended| start <= ended)
+                || container.run.is_some_and(|latest| start < latest)
+        }
+        // Without a time it can only be about the run that is known; between two runs, about the old.
+        None => container.restarting,
+    }
+}
+
+fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
+    let tracked = task.spec.containers[index].health == HealthTracking::On;
+    let container = &mut task.containers[index];
+    if is_old_news(container, seen.started_at) {
+        return;
+    }
+    if container.is_stopped() {
+        // A start that was given up came late, or somebody started it: it must not run on.
+        container.kill_wanted = !container.removed;
+        return;
+    }
+    note_facts(container, seen);
+    if container.phase != KnownStatus::Running || container.restarting {
+        container.start_asked = true;
+        if container.restarting {
+            container.restarting = false;
+            container.restart_count += 1;
+            container.exit_code = None;
+            container.finished_at = None;
+            container.health = Health::default();
+        } else {
+            container.phase = KnownStatus::Running;
+            task.reporting.changes.push((index, ReportedStatus::Running));
+        }
+        let container = &mut task.containers[index];
+        container.started_at = Some(seen.started_at.unwrap_or(cx.now));
+        container.start_error = None;
+        container.retry_at = None;
+        container.tries = 0;
+        clear_op(container, &[OpKind::Start, OpKind::VerifyStart]);
+        container.look_at = Some(cx.now + LOOK_EVERY + cx.jitter(LOOK_JITTER));
+    }
+    let container = &mut task.containers[index];
+    container.run = seen.started_at.or(container.run);
+    if let Some(health) = seen.health.as_ref().filter(|_| tracked) {
+        note_health(&mut container.health, health, cx.now);
+    }
+}
+
+fn note_health(known: &mut Health, seen: &ObservedHealth, now: Timestamp) {
+    if known.status != seen.status || known.since.is_none() {
+        known.status = seen.status;
+        known.since = Some(now);
+    }
+    known.exit_code = seen.exit_code;
+    known.output.clone_from(&seen.output);
+}
+
+fn clear_op(container: &mut Container, kinds: &[OpKind]) -> Option<Op> {
+    container.op.take_if(|op| kinds.contains(&op.kind))
+}
+
+fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: String, cx: &mut Cx) {
+    let wanted = !task.is_stopping();
+    let container = &mut task.containers[index];
+    if is_old_news(container, seen.started_at) {
+        return;
+    }
+    if container.is_stopped() {
+        container.kill_wanted = false;
+        container.ended_run = container.ended_run.max(seen.started_at);
+        clear_op(container, &[OpKind::Kill]);
+        return;
+    }
+    if container.phase != KnownStatus::Running && seen.started_at.is_none() {
+        return; // Never ran: that its start failed is told by the start itself.
+    }
+    note_facts(container, seen);
+    container.start_asked = true;
+    container.run = seen.started_at.or(container.run);
+    container.ended_run = container.run;
+    if container.phase != KnownStatus::Running {
+        container.started_at = Some(seen.started_at.unwrap_or(cx.now));
+    }
+    clear_op(
+        container,
+        &[
+            OpKind::Start,
+            OpKind::VerifyStart,
+            OpKind::Stop,
+            OpKind::VerifyStop,
+            OpKind::ForceRemove,
+            OpKind::Look,
+        ],
+    );
+    let finished_at = seen.finished_at.unwrap_or(cx.now);
+    let ran = container.started_at.map_or(Duration::ZERO, |start| finished_at.since(start));
+    let again = task.spec.containers[index].restart_policy.as_ref().is_some_and(|policy| {
+        policy.enabled && !policy.ignored_exit_codes.contains(&code) && ran >= policy.attempt_period
+    });
+    if wanted && again {
+        container.restarting = true;
+        container.exit_code = Some(code);
+        container.finished_at = Some(finished_at);
+        container.retry_at = None;
+        container.look_at = None;
+        if container.phase != KnownStatus::Running {
+            container.phase = KnownStatus::Running;
+            task.reporting.changes.push((index, ReportedStatus::Running));
+        }
+    } else {
+        task.mark_stopped(index, cx.now, Some(finished_at), Some(code), reason);
+    }
+}
+
+/// The runtime no longer has the container.
+pub(super) fn vanished(task: &mut Task, index: usize, runtime_id: &RuntimeId, cx: &mut Cx) {
+    if task.containers[index].runtime_id.as_ref() == Some(runtime_id) {
+        gone(task, index, cx);
+    }
+}
+
+pub(super) fn gone(task: &mut Task, index: usize, cx: &mut Cx) {
+    let container = &mut task.containers[index];
+    container.removed = true;
+    container.kill_wanted = false;
+    clear_op(container, &[OpKind::Kill, OpKind::Remove]);
+    if container.is_stopped() {
+        return;
+    }
+    let reason = match (&container.stop_error, container.op.map(|op| op.kind)) {
+        (Some(error), Some(OpKind::ForceRemove)) => format!("CannotStopContainerError: {}", error.text),
+        (None | Some(_), _) => VANISHED.to_owned(),
+    };
+    let exit_code = if container.restarting { container.exit_code } else { None };
+    task.mark_stopped(index, cx.now, None, exit_code, reason);
+}
+
+/// The next regular look, after one that told nothing.
+pub(super) fn look_later(container: &mut Container, cx: &mut Cx) {
+    if container.phase == KnownStatus::Running {
+        container.look_at = Some(cx.now + LOOK_EVERY + cx.jitter(LOOK_JITTER));
+    }
+}

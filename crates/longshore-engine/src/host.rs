@@ -1,0 +1,228 @@
+//! The host's ledger: which task holds how much CPU and memory and which ports.
+//!
+//! The arithmetic is that of the control plane's scheduler (agent-protocol G10): task-level numbers if
+//! given, otherwise the sum of the containers', a memory reservation before a limit. Invariant: what
+//! is held never exceeds the capacity, and no host port is held twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_base::{Port, Protocol};
+
+use crate::journal::HostPorts;
+use crate::settings::HostCapacity;
+use crate::spec::{NetworkMode, PortMapping, TaskKey, TaskSpec};
+
+/// What a task needs before any dynamic port is chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    pub cpu: u64,
+    pub memory: u64,
+    pub ports: BTreeSet<(Protocol, u16)>,
+}
+
+impl Needs {
+    pub fn of(spec: &TaskSpec) -> Self {
+        let cpu = match spec.cpu_millis {
+            Some(millis) => u64::from(millis) * 1024 / 1000,
+            None => spec.containers.iter().map(|c| u64::from(c.cpu.0)).sum(),
+        };
+        let memory = match spec.memory {
+            Some(memory) => u64::from(memory.0),
+            None => spec
+                .containers
+                .iter()
+                .filter_map(|c| c.memory_reservation.or(c.memory))
+                .map(|memory| u64::from(memory.0))
+                .sum(),
+        };
+        let mut ports = BTreeSet::new();
+        for mapping in spec.containers.iter().flat_map(|c| &c.ports) {
+            if let Some(first) = fixed_port(spec.network_mode, mapping) {
+                ports.extend(span(first.0, mapping.count).map(|port| (mapping.protocol, port)));
+            }
+        }
+        Self { cpu, memory, ports }
+    }
+}
+
+/// The host port that a mapping is bound to without any choice. In host mode it is the container's.
+fn fixed_port(mode: NetworkMode, mapping: &PortMapping) -> Option<Port> {
+    match mode {
+        NetworkMode::Bridge => mapping.host,
+        NetworkMode::Host => Some(mapping.host.unwrap_or(mapping.container_first)),
+        NetworkMode::None | NetworkMode::Awsvpc => None,
+    }
+}
+
+fn span(first: u16, count: u16) -> impl Iterator<Item = u16> {
+    (0..count).filter_map(move |n| first.checked_add(n))
+}
+
+#[derive(Clone, Debug, Default)]
+struct Holding {
+    cpu: u64,
+    memory: u64,
+    ports: BTreeSet<(Protocol, u16)>,
+}
+
+/// No run of this many free dynamic ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoPorts {
+    /// Index of the container that asked.
+    pub container: usize,
+    pub count: u16,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    capacity: HostCapacity,
+    holdings: BTreeMap<TaskKey, Holding>,
+    cpu: u64,
+    memory: u64,
+    ports: BTreeSet<(Protocol, u16)>,
+    /// Where the search for a dynamic port begins, so that a freed port rests before it is used again.
+    cursor: BTreeMap<Protocol, u16>,
+}
+
+impl Ledger {
+    pub fn new(capacity: HostCapacity) -> Self {
+        Self {
+            capacity,
+            holdings: BTreeMap::new(),
+            cpu: 0,
+            memory: 0,
+            ports: BTreeSet::new(),
+            cursor: BTreeMap::new(),
+        }
+    }
+
+    fn reserved(&self, protocol: Protocol) -> &[Port] {
+        match protocol {
+            Protocol::Tcp => &self.capacity.reserved_tcp,
+            Protocol::Udp => &self.capacity.reserved_udp,
+        }
+    }
+
+    /// True if no amount of waiting can make room.
+    pub fn is_hopeless(&self, needs: &Needs) -> bool {
+        needs.cpu > u64::from(self.capacity.cpu.0)
+            || needs.memory > u64::from(self.capacity.memory.0)
+            || needs.ports.iter().any(|(protocol, port)| self.reserved(*protocol).contains(&Port(*port)))
+    }
+
+    /// What stands in the way of `needs`, in words; `None` if they fit. `claimed` is what an older,
+    /// still waiting task is owed.
+    pub fn shortage(&self, needs: &Needs, claimed: Option<&Needs>) -> Option<String> {
+        let (claimed_cpu, claimed_memory) = claimed.map_or((0, 0), |c| (c.cpu, c.memory));
+        let mut lacking = Vec::new();
+        let free_cpu = u64::from(self.capacity.cpu.0).saturating_sub(self.cpu + claimed_cpu);
+        if needs.cpu > free_cpu {
+            lacking.push(format!("CPU (needs {}, {free_cpu} free)", needs.cpu));
+        }
+        let free_memory = u64::from(self.capacity.memory.0).saturating_sub(self.memory + claimed_memory);
+        if needs.memory > free_memory {
+            lacking.push(format!("MEMORY (needs {} MiB, {free_memory} MiB free)", needs.memory));
+        }
+        for entry @ (protocol, port) in &needs.ports {
+            let taken = self.ports.contains(entry)
+                || self.reserved(*protocol).contains(&Port(*port))
+                || claimed.is_some_and(|c| c.ports.contains(entry));
+            if taken {
+                lacking.push(format!("host port {port}/{} is taken", protocol.as_str()));
+            }
+        }
+        (!lacking.is_empty()).then(|| lacking.join(", "))
+    }
+
+    /// Gives the task what it needs, and chooses its dynamic ports. Only after [`Self::shortage`] said
+    /// `None`. The ports are per container and mapping, in the order of `spec`.
+    pub fn admit(&mut self, spec: &TaskSpec, needs: &Needs) -> Result<Vec<Vec<HostPorts>>, NoPorts> {
+        let mut holding = Holding { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone() };
+        let mut chosen = Vec::with_capacity(spec.containers.len());
+        for (index, container) in spec.containers.iter().enumerate() {
+            let mut ports = Vec::with_capacity(container.ports.len());
+            for mapping in &container.ports {
+                let host_first = match (fixed_port(spec.network_mode, mapping), spec.network_mode) {
+                    (Some(port), _) => port,
+                    (None, NetworkMode::None | NetworkMode::Awsvpc) => continue,
+                    (None, NetworkMode::Bridge | NetworkMode::Host) => self
+                        .choose(&holding.ports, mapping.protocol, mapping.count)
+                        .ok_or(NoPorts { container: index, count: mapping.count })?,
+                };
+                holding.ports.extend(span(host_first.0, mapping.count).map(|port| (mapping.protocol, port)));
+                ports.push(HostPorts {
+                    container_first: mapping.container_first,
+                    host_first,
+                    count: mapping.count,
+                    protocol: mapping.protocol,
+                    range: mapping.range,
+                });
+            }
+            chosen.push(ports);
+        }
+        self.hold(spec.key.clone(), holding);
+        Ok(chosen)
+    }
+
+    /// Takes back into the ledger what a task held before a restart.
+    pub fn readmit<'a>(&mut self, key: &TaskKey, needs: &Needs, ports: impl Iterator<Item = &'a HostPorts>) {
+        let mut holding = Holding { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone() };
+        for chosen in ports {
+            holding.ports.extend(span(chosen.host_first.0, chosen.count).map(|port| (chosen.protocol, port)));
+        }
+        self.hold(key.clone(), holding);
+    }
+
+    fn hold(&mut self, key: TaskKey, holding: Holding) {
+        self.cpu += holding.cpu;
+        self.memory += holding.memory;
+        self.ports.extend(holding.ports.iter().copied());
+        self.holdings.insert(key, holding);
+    }
+
+    /// Gives back everything that the task holds; false if it held nothing.
+    pub fn release(&mut self, key: &TaskKey) -> bool {
+        let Some(holding) = self.holdings.remove(key) else { return false };
+        self.cpu -= holding.cpu;
+        self.memory -= holding.memory;
+        for port in &holding.ports {
+            self.ports.remove(port);
+        }
+        true
+    }
+
+    pub fn cpu_held(&self) -> u64 {
+        self.cpu
+    }
+
+    pub fn memory_held(&self) -> u64 {
+        self.memory
+    }
+
+    pub fn ports_held(&self) -> impl Iterator<Item = (Protocol, Port)> + '_ {
+        self.ports.iter().map(|(protocol, port)| (*protocol, Port(*port)))
+    }
+
+    /// The first run of `count` free ports at or after the cursor, else from the range's start.
+    fn choose(&mut self, own: &BTreeSet<(Protocol, u16)>, protocol: Protocol, count: u16) -> Option<Port> {
+        let (first, last) = (self.capacity.dynamic_ports.0.0, self.capacity.dynamic_ports.1.0);
+        let start = self.cursor.get(&protocol).copied().filter(|p| (first..=last).contains(p));
+        let start = start.unwrap_or(first);
+        let free = |port: u16| {
+            !self.ports.contains(&(protocol, port))
+                && !own.contains(&(protocol, port))
+                && !self.reserved(protocol).contains(&Port(port))
+        };
+        let run_in = |from: u16, to: u16| {
+            let mut length = 0;
+            (from..=to).find_map(|port| {
+                length = if free(port) { length + 1 } else { 0 };
+                (length == count).then(|| port - (count - 1))
+            })
+        };
+        let found = run_in(start, last).or_else(|| run_in(first, last))?;
+        let next = found.checked_add(count).filter(|port| *port <= last).unwrap_or(first);
+        self.cursor.insert(protocol, next);
+        Some(Port(found))
+    }
+}
