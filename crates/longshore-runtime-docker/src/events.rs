@@ -1,0 +1,186 @@
+//! Following the engine's events across interruptions.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::models::EventMessage;
+use bollard::query_parameters::EventsOptions;
+use futures_util::{Stream, StreamExt, stream};
+use longshore_base::Timestamp;
+use longshore_engine::input::FoundContainer;
+use longshore_engine::spec::{ContainerKey, RuntimeId};
+use longshore_runtime::{ErrorKind, LabelFilter, RuntimeError, RuntimeEvent};
+
+use crate::classify::{Call, refine};
+use crate::{Engine, memory, observe};
+
+/// First and longest pause before another attempt to reach an engine that is away.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// The engine is asked for events from this long before the list was made. It keeps the last few
+/// hundred and repeats them, so nothing falls between list and subscription, unless the clocks of this
+/// machine and the engine's differ by more than this. Hearing an event twice is harmless.
+const OVERLAP: Duration = Duration::from_secs(10);
+/// Of SIGKILL, which is what a container that ran out of memory ends with.
+const EXIT_KILLED: i32 = 137;
+
+/// Everything that changes what a container is. `exec_*` is left out: health checks make three of
+/// those each time.
+const ACTIONS: [&str; 6] = ["start", "die", "oom", "health_status", "destroy", "rename"];
+
+type Messages = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
+
+/// Events of matching containers, for ever.
+pub(crate) fn follow(engine: Arc<Engine>, filter: LabelFilter) -> impl Stream<Item = RuntimeEvent> + Send {
+    let follower = Follower {
+        engine,
+        filter,
+        messages: None,
+        ready: VecDeque::new(),
+        out_of_memory: HashSet::new(),
+        lost_said: false,
+        pause: RETRY_FIRST,
+    };
+    stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await;
+        Some((event, follower))
+    })
+}
+
+struct Follower {
+    engine: Arc<Engine>,
+    filter: LabelFilter,
+    /// `None` while there is no subscription.
+    messages: Option<Messages>,
+    ready: VecDeque<RuntimeEvent>,
+    /// Containers that ran out of memory and have not ended yet.
+    out_of_memory: HashSet<RuntimeId>,
+    lost_said: bool,
+    pause: Duration,
+}
+
+impl Follower {
+    async fn next(&mut self) -> RuntimeEvent {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            let Some(messages) = &mut self.messages else {
+                if let Err(error) = self.subscribe().await {
+                    self.lost(error).await;
+                }
+                continue;
+            };
+            match messages.next().await {
+                Some(Ok(message)) => {
+                    if let Some(event) = self.read(message).await {
+                        return event;
+                    }
+                }
+                Some(Err(error)) => self.lost(refine(Call::Ask, error)).await,
+                None => {
+                    let error = RuntimeError::new(
+                        ErrorKind::Unavailable,
+                        "the container engine closed its stream of events",
+                    );
+                    self.lost(error).await;
+                }
+            }
+        }
+    }
+
+    /// Lists everything, and subscribes to what happened since shortly before that.
+    async fn subscribe(&mut self) -> Result<(), RuntimeError> {
+        let since = memory::now() - OVERLAP;
+        let found = self.engine.list(&self.filter).await?;
+        self.resynced(found);
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("event".to_owned(), ACTIONS.map(str::to_owned).to_vec()),
+            ("label".to_owned(), self.filter.0.clone()),
+        ]);
+        let options = EventsOptions {
+            since: Some((since.as_millis() / 1000).to_string()),
+            filters: Some(filters),
+            ..EventsOptions::default()
+        };
+        // Sent when the stream is first polled.
+        self.messages = Some(Box::pin(self.engine.docker.clone().events(Some(options)).fuse()));
+        Ok(())
+    }
+
+    fn resynced(&mut self, found: Vec<FoundContainer>) {
+        let alive: HashSet<&RuntimeId> = found.iter().map(|found| &found.observation.runtime_id).collect();
+        self.engine.memory.retain(|id| alive.contains(id));
+        self.out_of_memory.clear();
+        self.pause = RETRY_FIRST;
+        self.lost_said = false;
+        self.ready.push_back(RuntimeEvent::Resynced(found));
+    }
+
+    /// Notes that the engine is away, and waits before the next attempt.
+    async fn lost(&mut self, error: RuntimeError) {
+        self.messages = None;
+        if !self.lost_said {
+            self.lost_said = true;
+            self.ready.push_back(RuntimeEvent::Lost(error));
+            // The news goes out before the pause.
+            return;
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(RETRY_MAX);
+    }
+
+    async fn read(&mut self, message: EventMessage) -> Option<RuntimeEvent> {
+        let happened_at = message.time_nano.map(|nanos| Timestamp::from_millis(nanos / 1_000_000));
+        let actor = message.actor?;
+        let id = RuntimeId::new(actor.id.as_deref()?);
+        let attributes = actor.attributes.unwrap_or_default();
+        let container = observe::key(|label| attributes.get(label).map(String::as_str))?;
+        let action = message.action?;
+        match action.split(':').next().unwrap_or_default() {
+            "oom" => {
+                self.out_of_memory.insert(id);
+                None
+            }
+            "destroy" => {
+                self.engine.memory.forget(&id);
+                self.out_of_memory.remove(&id);
+                Some(RuntimeEvent::Vanished { container, runtime_id: id })
+            }
+            "die" => {
+                let exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok());
+                let oom_killed = self.out_of_memory.remove(&id);
+                match (exit_code, happened_at) {
+                    // Killed, and not known why: only an inspection tells whether memory was the reason.
+                    (Some(code), Some(at)) if code != EXIT_KILLED || oom_killed => {
+                        match self.engine.memory.ended(&id, at, code, oom_killed) {
+                            Some(observation) => Some(RuntimeEvent::Observed { container, observation }),
+                            None => look(&self.engine, container, id).await,
+                        }
+                    }
+                    _ => look(&self.engine, container, id).await,
+                }
+            }
+            _ => look(&self.engine, container, id).await,
+        }
+    }
+}
+
+/// The whole picture of one container.
+async fn look(engine: &Engine, container: ContainerKey, id: RuntimeId) -> Option<RuntimeEvent> {
+    match engine.inspect(&id).await {
+        Ok(observation) => Some(RuntimeEvent::Observed { container, observation }),
+        Err(RuntimeError { kind: ErrorKind::NotFound, .. }) => {
+            engine.memory.forget(&id);
+            Some(RuntimeEvent::Vanished { container, runtime_id: id })
+        }
+        Err(error) => {
+            // The stream is about to break as well, and everything is listed again then.
+            tracing::debug!(%id, %error, "failed to look at a container that changed");
+            None
+        }
+    }
+}

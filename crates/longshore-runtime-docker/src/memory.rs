@@ -1,0 +1,138 @@
+//! The last known state of the containers that this process created or looked at.
+//!
+//! With it, a start needs no inspection (the ports are our own choice), and the end of a
+//! container is reported from the event alone. That matters because the engine announces the end
+//! before it tears down the network and answers no inspection until that is done.
+
+use std::collections::HashMap;
+
+use longshore_base::Timestamp;
+use longshore_engine::input::{HealthStatus, Observation, ObservedHealth, ObservedStatus};
+use longshore_engine::spec::{PortBinding, RuntimeId};
+use parking_lot::Mutex;
+
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<HashMap<RuntimeId, Observation>>);
+
+impl Memory {
+    /// A new container whose host ports are known.
+    pub fn created(&self, id: &RuntimeId, ports: Vec<PortBinding>, has_health_check: bool) {
+        let health = has_health_check.then(|| ObservedHealth {
+            status: HealthStatus::Unknown,
+            exit_code: None,
+            output: String::new(),
+        });
+        let observation = Observation {
+            runtime_id: id.clone(),
+            status: ObservedStatus::Created,
+            created_at: Some(now()),
+            started_at: None,
+            finished_at: None,
+            pid: None,
+            image_id: None,
+            ports,
+            networks: Vec::new(),
+            health,
+            mounts: Vec::new(),
+        };
+        self.0.lock().insert(id.clone(), observation);
+    }
+
+    /// About to be started: whatever is heard from now on is about the new run.
+    pub fn starting(&self, id: &RuntimeId) {
+        if let Some(last) = self.0.lock().get_mut(id)
+            && last.status != ObservedStatus::Running
+        {
+            last.status = ObservedStatus::Created;
+            last.started_at = None;
+            last.finished_at = None;
+        }
+    }
+
+    /// The start call succeeded. Gives the state, which is the end if that was heard of already;
+    /// `None` if nothing is known about the container.
+    pub fn started(&self, id: &RuntimeId) -> Option<Observation> {
+        let mut memory = self.0.lock();
+        let last = memory.get_mut(id)?;
+        if last.status == ObservedStatus::Created {
+            last.status = ObservedStatus::Running;
+            last.started_at = Some(now());
+        }
+        Some(last.clone())
+    }
+
+    /// The engine announced the end. Gives the state at the end, or `None` if the container is unknown,
+    /// or has been started again since.
+    pub fn ended(
+        &self,
+        id: &RuntimeId,
+        at: Timestamp,
+        exit_code: i32,
+        oom_killed: bool,
+    ) -> Option<Observation> {
+        let mut memory = self.0.lock();
+        let last = memory.get_mut(id)?;
+        if last.started_at.is_some_and(|started| started > at) {
+            return None;
+        }
+        last.status = ObservedStatus::Exited { exit_code, oom_killed, error: None };
+        last.finished_at = Some(at);
+        last.pid = None;
+        Some(last.clone())
+    }
+
+    /// An inspection's result.
+    pub fn observed(&self, observation: &Observation) {
+        self.0.lock().insert(observation.runtime_id.clone(), observation.clone());
+    }
+
+    pub fn last(&self, id: &RuntimeId) -> Option<Observation> {
+        self.0.lock().get(id).cloned()
+    }
+
+    pub fn forget(&self, id: &RuntimeId) {
+        self.0.lock().remove(id);
+    }
+
+    /// Keeps only what `keep` is true for; called with a full list after an interruption.
+    pub fn retain(&self, keep: impl Fn(&RuntimeId) -> bool) {
+        self.0.lock().retain(|id, _| keep(id));
+    }
+}
+
+/// The machine's clock. The engine's own times replace these with the first inspection.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(0) + since_epoch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> RuntimeId {
+        RuntimeId::new("a")
+    }
+
+    #[test]
+    fn an_end_heard_during_the_start_call_is_not_overwritten() {
+        let memory = Memory::default();
+        memory.created(&id(), Vec::new(), false);
+        memory.starting(&id());
+        memory.ended(&id(), now(), 3, false).expect("known");
+        let started = memory.started(&id()).expect("known");
+        assert_eq!(started.status, ObservedStatus::Exited { exit_code: 3, oom_killed: false, error: None });
+        memory.starting(&id());
+        assert_eq!(memory.started(&id()).expect("known").status, ObservedStatus::Running);
+    }
+
+    #[test]
+    fn an_end_before_the_latest_start_is_old_news() {
+        let memory = Memory::default();
+        memory.created(&id(), Vec::new(), false);
+        memory.starting(&id());
+        memory.started(&id()).expect("known");
+        assert_eq!(memory.ended(&id(), Timestamp::from_millis(1), 0, false), None);
+        assert_eq!(memory.started(&RuntimeId::new("b")), None);
+    }
+}

@@ -1,0 +1,64 @@
+//! One sample of what a container uses.
+
+use bollard::Docker;
+use bollard::models::ContainerStatsResponse;
+use bollard::query_parameters::StatsOptions;
+use futures_util::StreamExt;
+use longshore_engine::spec::RuntimeId;
+use longshore_runtime::port::NetworkSample;
+use longshore_runtime::{ErrorKind, RuntimeError, StatsSample};
+
+use crate::classify::{Call, refine};
+use crate::observe;
+
+/// Asks for a single reading. Without `one_shot` the engine would take two, a second apart.
+pub(crate) async fn sample(docker: &Docker, id: &RuntimeId) -> Result<StatsSample, RuntimeError> {
+    let options = StatsOptions { stream: false, one_shot: true };
+    let mut readings = Box::pin(docker.stats(id.as_str(), Some(options)));
+    match readings.next().await {
+        Some(Ok(reading)) => Ok(read(reading)),
+        Some(Err(error)) => Err(refine(Call::Stats, error)),
+        None => Err(RuntimeError::new(ErrorKind::NotFound, "the container engine gave no statistics")),
+    }
+}
+
+fn read(reading: ContainerStatsResponse) -> StatsSample {
+    let cpu = reading.cpu_stats.unwrap_or_default();
+    let memory = reading.memory_stats.unwrap_or_default();
+    let details = memory.stats.unwrap_or_default();
+    // What can be dropped at once: the name differs between cgroup versions 1 and 2.
+    let cache = details.get("total_inactive_file").or(details.get("inactive_file")).copied().unwrap_or(0);
+    let blocks = reading.blkio_stats.and_then(|stats| stats.io_service_bytes_recursive).unwrap_or_default();
+    let block_sum = |operation: &str| {
+        blocks
+            .iter()
+            .filter(|entry| entry.op.as_deref().is_some_and(|op| op.eq_ignore_ascii_case(operation)))
+            .filter_map(|entry| entry.value)
+            .sum()
+    };
+    let networks = reading.networks.unwrap_or_default().into_iter().map(|(name, network)| {
+        let sample = NetworkSample {
+            rx_bytes: network.rx_bytes.unwrap_or(0),
+            rx_packets: network.rx_packets.unwrap_or(0),
+            rx_errors: network.rx_errors.unwrap_or(0),
+            rx_dropped: network.rx_dropped.unwrap_or(0),
+            tx_bytes: network.tx_bytes.unwrap_or(0),
+            tx_packets: network.tx_packets.unwrap_or(0),
+            tx_errors: network.tx_errors.unwrap_or(0),
+            tx_dropped: network.tx_dropped.unwrap_or(0),
+        };
+        (name, sample)
+    });
+    StatsSample {
+        read_at: reading.read.as_deref().and_then(observe::time),
+        cpu_nanos: cpu.cpu_usage.and_then(|usage| usage.total_usage).unwrap_or(0),
+        system_cpu_nanos: cpu.system_cpu_usage.unwrap_or(0),
+        online_cpus: cpu.online_cpus.unwrap_or(0),
+        memory_bytes: memory.usage.unwrap_or(0).saturating_sub(cache),
+        memory_limit_bytes: memory.limit,
+        pids: reading.pids_stats.and_then(|pids| pids.current),
+        block_read_bytes: block_sum("read"),
+        block_write_bytes: block_sum("write"),
+        networks: networks.collect(),
+    }
+}
