@@ -10,7 +10,7 @@
 //! `longshore-placement`. It knows nothing of HTTP requests of users.
 
 pub mod driver;
-pub mod hub;
+//pub mod hub;
 pub mod launch;
 pub mod payload;
 pub mod service;

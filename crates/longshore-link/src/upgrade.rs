@@ -32,8 +32,13 @@ impl AcsQuery {
     /// Reads the part of the request's target after `?`. What is absent stays empty; the caller decides what
     /// it needs.
     pub fn parse(query: &str) -> Self {
+        Self::from_pairs(pairs(query))
+    }
+
+    /// The same from parameters that are decoded already.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut parsed = Self::default();
-        for (name, value) in pairs(query) {
+        for (name, value) in pairs {
             match name.as_str() {
                 "clusterArn" => parsed.cluster = value,
                 "containerInstanceArn" => parsed.container_instance_arn = value,
@@ -69,8 +74,13 @@ impl AcsQuery {
 impl TcsQuery {
     /// Reads the part of the request's target after `?`.
     pub fn parse(query: &str) -> Self {
+        Self::from_pairs(pairs(query))
+    }
+
+    /// The same from parameters that are decoded already.
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut parsed = Self::default();
-        for (name, value) in pairs(query) {
+        for (name, value) in pairs {
             match name.as_str() {
                 "cluster" => parsed.cluster = value,
                 "containerInstance" => parsed.container_instance_arn = value,

@@ -89,6 +89,11 @@ impl Db {
         Ok(value)
     }
 
+    /// Reads without waiting. Only for what the caller has seen durable before, or does not let out.
+    pub fn peek<T>(&self, f: impl FnOnce(&State) -> T) -> T {
+        f(&self.state.read())
+    }
+
     /// Runs a transaction, and waits until it is durable. One that fails leaves no trace; its error
     /// too waits for the state that it saw.
     pub async fn write<T, E>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<Result<T, E>, Stopped> {
@@ -202,11 +207,11 @@ fn run_committer(
             Ok(outcomes) => {
                 // Commits here carry no conditions, so none can have been refused.
                 debug_assert!(outcomes.iter().all(Result::is_ok));
-                durable.send_replace(Ok(last));
+                let _previous = durable.send_replace(Ok(last));
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store refused a write");
-                durable.send_replace(Err(Stopped(Arc::new(error))));
+                let _previous = durable.send_replace(Err(Stopped(Arc::new(error))));
                 return;
             }
         }

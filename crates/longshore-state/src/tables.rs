@@ -746,7 +746,9 @@ impl ClusterTables {
             if let (Some((instance, needs)), Some(task)) = (&after, new) {
                 // What the tables say is what is: an instance that registered again with less may
                 // hold more than it has. Placement is what never lets it come to that.
-                self.fleet.adopt(*instance, id, &fleet::needs(needs), &task.group);
+                if let Err(error) = self.fleet.adopt(*instance, id, &fleet::needs(needs), &task.group) {
+                    tracing::warn!(task = %id, %error, "a task is on an instance that is not in its cluster");
+                }
             }
         }
         if let (Some((instance, _)), Some(task)) = (after, new) {

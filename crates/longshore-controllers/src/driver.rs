@@ -1,0 +1,93 @@
+//! The shell of the controllers: waits for hints and for times, and looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::Timestamp;
+use longshore_state::{Db, Hint, ServiceKey, Stopped};
+
+use crate::Settings;
+use crate::{service, upkeep};
+
+/// How many looks may be under way to the disk before the driver waits for them. It bounds the
+/// committer's queue, and lets requests in between.
+const LOOKS_IN_FLIGHT_MAX: usize = 64;
+
+/// Keys with the time of their next look. Pure, so that a simulation can use it as well.
+#[derive(Debug, Default)]
+pub struct Agenda {
+    at: BTreeMap<ServiceKey, Timestamp>,
+    order: BTreeSet<(Timestamp, ServiceKey)>,
+}
+
+impl Agenda {
+    /// Replaces the key's time; `None`: only a hint wakes it.
+    pub fn set(&mut self, key: &ServiceKey, time: Option<Timestamp>) {
+        if let Some(old) = self.at.remove(key) {
+            self.order.remove(&(old, key.clone()));
+        }
+        if let Some(time) = time {
+            self.at.insert(key.clone(), time);
+            self.order.insert((time, key.clone()));
+        }
+    }
+
+    pub fn next(&self) -> Option<Timestamp> {
+        self.order.first().map(|(time, _)| *time)
+    }
+
+    /// Takes the keys whose time has come.
+    pub fn due(&mut self, now: Timestamp) -> Vec<ServiceKey> {
+        let mut due = Vec::new();
+        while self.order.first().is_some_and(|(time, _)| *time <= now) {
+            if let Some((_, key)) = self.order.pop_first() {
+                self.at.remove(&key);
+                due.push(key);
+            }
+        }
+        due
+    }
+}
+
+/// Runs until the store refuses a write. Drop the future to stop it.
+pub async fn run(db: Arc<Db>, settings: Settings) -> Stopped {
+    let mut agenda = Agenda::default();
+    let mut sweep_at = db.clock().now();
+    loop {
+        let now = db.clock().now();
+        let wake_at = agenda.next().map_or(sweep_at, |next| next.min(sweep_at));
+        let keys: BTreeSet<ServiceKey> = tokio::select! {
+            hints = db.next_hints() => {
+                let services = hints.into_iter().filter_map(|hint| match hint {
+                    Hint::Service(key) => Some(key),
+                    // Definitions are looked at by the sweep; instances by the hub.
+                    Hint::Instance(_) | Hint::Definitions(_) => None,
+                });
+                services.collect()
+            }
+            () = tokio::time::sleep(until(now, wake_at)) => agenda.due(db.clock().now()).into_iter().collect(),
+        };
+        for (count, key) in keys.into_iter().enumerate() {
+            let (looked, sequence) = db.submit(|tx| Ok::<_, ()>(service::reconcile(tx, &key, &settings)));
+            agenda.set(&key, looked.unwrap_or_default());
+            if count % LOOKS_IN_FLIGHT_MAX == 0
+                && let Err(stopped) = db.wait_durable(sequence).await
+            {
+                return stopped;
+            }
+        }
+        if sweep_at <= db.clock().now() {
+            let (more, sequence) = db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &settings)));
+            let pause = if more == Ok(true) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
+            sweep_at = db.clock().now() + pause;
+            if let Err(stopped) = db.wait_durable(sequence).await {
+                return stopped;
+            }
+        }
+    }
+}
+
+fn until(now: Timestamp, then: Timestamp) -> Duration {
+    then.since(now)
+}

@@ -1,0 +1,259 @@
+//! Carries out a plan, all of it in one transaction.
+
+use std::sync::Arc;
+
+use longshore_base::{DeploymentId, TaskId};
+use longshore_domain::{ServiceStatus, TaskStatus};
+use longshore_placement::{DefaultStrategy, Request};
+use longshore_rollout::{
+    DeploymentChange, Plan, PlacementRefusal, ServiceDeploymentChange, ServiceEvent, Start, Stop,
+};
+use longshore_state::record::{Capacity, RefusalMemory, Service};
+use longshore_state::{ServiceKey, Tx};
+
+use super::deployment::{placement_refusal, roll_back, template};
+use crate::launch::{Rules, Template};
+use crate::tasks;
+
+/// Applies `plan`. True if placement refused something that was asked for.
+pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
+    let Some(before) = tx.service(key).and_then(|entry| entry.record()).cloned() else { return false };
+    let mut service = (*before).clone();
+    // The plan has counted the refusals that it was shown.
+    for refusal in &mut service.memory.refusals {
+        refusal.uncounted = 0;
+    }
+    service.memory.throttle = plan.throttle;
+    service.memory.said = plan.memory;
+    service.memory.rebalancing = plan.rebalancing;
+    if plan.last_completed.is_some() {
+        service.memory.last_completed = plan.last_completed;
+    }
+    if let Some(count) = plan.daemon_desired_count {
+        service.desired_count = count;
+    }
+    for change in &plan.deployments {
+        change_deployment(tx, &mut service, change);
+    }
+    for change in &plan.service_deployments {
+        change_service_deployment(tx, key, &service, change);
+    }
+    if let Some(new) = &plan.new_deployment {
+        let revision = tx.service(key).and_then(|entry| entry.revisions().get(&new.revision)).cloned();
+        if let Some(revision) = revision {
+            roll_back(&mut service, &revision, new, tx.now);
+        }
+    }
+    service.deployments.retain(|deployment| !plan.removed_deployments.contains(&deployment.id));
+
+    let mut refused = false;
+    let mut started = Vec::new();
+    for start in &plan.starts {
+        refused |= carry_out_start(tx, key, &mut service, start, &mut started);
+    }
+    for stop in &plan.stops {
+        carry_out_stop(tx, key, stop);
+    }
+    for event in ServiceEvent::started(&started).chain(plan.events) {
+        let message = event.message(&service.name);
+        tx.push_event(&key.cluster, &mut service, &message);
+    }
+    forget_settled_refusals(&mut service);
+    if plan.becomes_inactive {
+        service.status = ServiceStatus::Inactive;
+        service.deleted_at = Some(tx.now);
+        service.deployments.clear();
+        service.memory.refusals.clear();
+    }
+    if service != *before {
+        tx.put_service(&key.cluster, service);
+    }
+    refused
+}
+
+fn change_deployment(tx: &Tx<'_>, service: &mut Service, change: &DeploymentChange) {
+    let Some(deployment) = service.deployments.iter_mut().find(|d| d.id == change.id) else { return };
+    let before = deployment.clone();
+    if let Some(count) = change.desired_count {
+        deployment.desired_count = count;
+    }
+    if let Some(count) = change.failed_tasks {
+        deployment.failed_tasks = count;
+    }
+    if let Some((state, reason)) = change.rollout {
+        deployment.rollout_state = state;
+        deployment.rollout_reason = reason.text(deployment.id).into();
+    }
+    deployment.had_running_task |= change.ever_running;
+    if let Some(since) = change.baking_since {
+        deployment.baking_since = since;
+    }
+    if *deployment != before {
+        deployment.updated_at = tx.now;
+    }
+}
+
+fn change_service_deployment(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    service: &Service,
+    change: &ServiceDeploymentChange,
+) {
+    let Some(deployment) = service.deployments.iter().find(|d| d.id == change.deployment) else { return };
+    let entry = tx.service(key);
+    let Some(record) = entry.and_then(|entry| entry.deployments().get(&deployment.service_deployment)) else {
+        return;
+    };
+    let mut record = (**record).clone();
+    record.status = change.status.as_str().into();
+    record.status_reason = change.reason.as_deref().map(Into::into).or(record.status_reason);
+    record.failure_count = deployment.failed_tasks;
+    record.updated_at = tx.now;
+    if change.status.is_final() {
+        record.finished_at = Some(tx.now);
+    }
+    tx.put_service_deployment(&key.cluster, record);
+}
+
+/// Places the tasks of one start. True if some could not be placed.
+fn carry_out_start(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    service: &mut Service,
+    start: &Start,
+    started: &mut Vec<TaskId>,
+) -> bool {
+    let Some(deployment) = service.deployments.iter().find(|d| d.id == start.deployment).cloned() else {
+        return false;
+    };
+    let Some(template) = template(tx.state(), &key.cluster, service, &deployment) else {
+        let reason = "The task definition of the deployment does not exist any more.";
+        refuse(tx, key, service, start.deployment, PlacementRefusal::Other(reason.into()));
+        return true;
+    };
+    let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
+    let mut providers = Providers::new(tx, key, &deployment.capacity, start.deployment);
+    let zones = start.zone.clone().map(|zone| vec![zone]);
+    for _ in 0..start.count {
+        let template = providers.choose(&template);
+        let request = template.request(&rules, DefaultStrategy::Service, zones.clone());
+        match place(tx, key, start, &request) {
+            Ok(instance) => {
+                let task = template.task(tx, &key.cluster, instance);
+                started.push(task.id);
+                tx.put_task(&key.cluster, task);
+            }
+            Err(reason) => {
+                refuse(tx, key, service, start.deployment, reason);
+                return true;
+            }
+        }
+    }
+    service.memory.refusals.retain(|refusal| refusal.deployment != start.deployment);
+    false
+}
+
+fn place(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    start: &Start,
+    request: &Request,
+) -> Result<longshore_base::InstanceId, PlacementRefusal> {
+    let seed = tx.ids.seed();
+    let Some(cluster) = tx.state().cluster(&key.cluster) else { return Err(PlacementRefusal::NoInstances) };
+    match start.on {
+        Some(instance) => match cluster.fleet().check_all(instance, request) {
+            Ok(()) => Ok(instance),
+            Err(reason) => Err(placement_refusal(instance, &reason)),
+        },
+        None => cluster.fleet().place_one(request, seed).map_err(|refusal| {
+            match refusal.closest().filter(|_| !refusal.none_active()) {
+                Some((instance, reason)) => placement_refusal(instance, reason),
+                None => PlacementRefusal::NoInstances,
+            }
+        }),
+    }
+}
+
+fn refuse(
+    tx: &mut Tx<'_>,
+    key: &ServiceKey,
+    service: &mut Service,
+    deployment: DeploymentId,
+    reason: PlacementRefusal,
+) {
+    let at = tx.now;
+    match service.memory.refusals.iter_mut().find(|refusal| refusal.deployment == deployment) {
+        Some(refusal) => {
+            refusal.at = at;
+            refusal.attempts = refusal.attempts.saturating_add(1);
+            refusal.uncounted = refusal.uncounted.saturating_add(1);
+            refusal.reason = reason;
+        }
+        None => {
+            service.memory.refusals.push(RefusalMemory { deployment, at, attempts: 1, uncounted: 1, reason });
+        }
+    }
+    tx.note_refusal(key);
+}
+
+/// Refusals of deployments that are gone, or that have all they want, are history.
+fn forget_settled_refusals(service: &mut Service) {
+    let wanted = service.desired_count > 0;
+    let deployments = &service.deployments;
+    service.memory.refusals.retain(|refusal| wanted && deployments.iter().any(|d| d.id == refusal.deployment));
+}
+
+fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {
+    let Some(task) = tx.state().task(&key.cluster, stop.task).cloned() else { return };
+    let text = stop.reason.text(key.service.as_str(), None);
+    let mut task = (*task).clone();
+    task.unhealthy = stop.reason.is_unhealthy();
+    let lost = matches!(stop.reason, longshore_rollout::StopReason::InstanceLost(_));
+    if lost && task.last_status != TaskStatus::Stopped {
+        tasks::abandon(tx, &key.cluster, &task, stop.reason.code(), &text);
+    } else {
+        tasks::stop(tx, &key.cluster, &task, stop.reason.code(), &text);
+    }
+}
+
+/// Which capacity provider takes the next task of a deployment (ecs-services E12).
+struct Providers {
+    strategy: Vec<longshore_placement::provider::Item>,
+    counts: Vec<u32>,
+}
+
+impl Providers {
+    fn new(tx: &Tx<'_>, key: &ServiceKey, capacity: &Capacity, deployment: DeploymentId) -> Self {
+        let Capacity::Strategy(items) = capacity else { return Self { strategy: Vec::new(), counts: Vec::new() } };
+        let strategy: Vec<_> = items
+            .iter()
+            .map(|item| longshore_placement::provider::Item {
+                provider: item.provider.clone(),
+                base: item.base,
+                weight: item.weight,
+            })
+            .collect();
+        let cluster = tx.state().cluster(&key.cluster);
+        let entry = cluster.and_then(|cluster| cluster.service(&key.service));
+        let active = entry.into_iter().flat_map(|entry| entry.active());
+        let mut counts = vec![0; strategy.len()];
+        for task in active.filter_map(|&id| cluster?.task(id)) {
+            let ours = task.service.as_ref().is_some_and(|service| service.deployment == deployment);
+            let at = strategy.iter().position(|item| Some(&item.provider) == task.capacity_provider.as_ref());
+            if let (true, Some(at)) = (ours, at) {
+                counts[at] += 1;
+            }
+        }
+        Self { strategy, counts }
+    }
+
+    fn choose(&mut self, template: &Template) -> Template {
+        let mut template = template.clone();
+        if let Some(at) = longshore_placement::provider::next(&self.strategy, &self.counts) {
+            self.counts[at] += 1;
+            template.capacity_provider = Some(Arc::clone(&self.strategy[at].provider));
+        }
+        template
+    }
+}

@@ -1,0 +1,202 @@
+//! Deployments of a service: how they begin, and what their tasks are made from.
+
+use std::sync::Arc;
+
+use longshore_base::{DeploymentId, Family, InstanceId, Timestamp};
+use longshore_domain::needs::NeedsOverride;
+use longshore_domain::status::PropagateTags;
+use longshore_domain::tags::Tags;
+use longshore_domain::{LaunchType, RolloutState};
+use longshore_placement::Reason;
+use longshore_rollout::{ClosestMiss, PlacementRefusal, RolloutReason, ServiceDeploymentStatus};
+use longshore_state::record::{
+    Capacity, Deployment, Service, ServiceDeployment, ServiceMembership, ServiceRevision,
+};
+use longshore_state::{ClusterKey, State, Tx};
+
+use crate::launch::Template;
+
+/// Makes a new PRIMARY deployment from what the service's record asks for now; the former one
+/// becomes ACTIVE. The caller stores the service.
+///
+/// `desired_count` is what the deployment shows at first: all of the service's when it is created,
+/// none after an update (ecs-behaviour, Part X).
+pub fn begin(
+    tx: &mut Tx<'_>,
+    at: &ClusterKey,
+    service: &mut Service,
+    definition: (Family, u32),
+    desired_count: u32,
+    configuration: &str,
+) -> DeploymentId {
+    let id = tx.ids.deployment();
+    let service_deployment = tx.ids.service_deployment();
+    let revision = tx.ids.deployment();
+    let now = tx.now;
+    let sources = service.deployments.iter().map(|old| (old.revision, old.desired_count)).collect();
+    for old in &mut service.deployments {
+        old.primary = false;
+    }
+    tx.put_service_revision(
+        at,
+        ServiceRevision {
+            id: revision,
+            service: service.name.clone(),
+            created_at: now,
+            task_definition: definition.clone(),
+            capacity: service.capacity.clone(),
+            platform_version: service.platform_version.clone(),
+            network: service.network.clone(),
+            load_balancers: service.load_balancers.clone(),
+            service_registries: service.service_registries.clone(),
+            service_connect: service.service_connect.clone(),
+            images: images(tx.state(), at, &definition),
+        },
+    );
+    tx.put_service_deployment(
+        at,
+        ServiceDeployment {
+            id: service_deployment,
+            service: service.name.clone(),
+            created_at: now,
+            started_at: Some(now),
+            finished_at: None,
+            stopped_at: None,
+            updated_at: now,
+            sources,
+            target: revision,
+            status: ServiceDeploymentStatus::InProgress.as_str().into(),
+            status_reason: None,
+            failure_count: 0,
+            rollback: None,
+            configuration: configuration.into(),
+        },
+    );
+    let deployment = Deployment {
+        id,
+        primary: true,
+        task_definition: definition,
+        desired_count,
+        failed_tasks: 0,
+        created_at: now,
+        updated_at: now,
+        rollout_state: RolloutState::InProgress,
+        rollout_reason: RolloutReason::InProgress.text(id).into(),
+        had_running_task: false,
+        rolls_back: None,
+        service_deployment,
+        capacity: service.capacity.clone(),
+        platform_version: service.platform_version.clone(),
+        network: service.network.clone(),
+        stop_request: None,
+        revision,
+        baking_since: None,
+        alarms_ignored: false,
+    };
+    service.deployments.insert(0, deployment);
+    id
+}
+
+fn images(
+    state: &State,
+    at: &ClusterKey,
+    (family, revision): &(Family, u32),
+) -> Vec<(longshore_base::ContainerName, Arc<str>, Option<Arc<str>>)> {
+    let definition = state.definition(&at.scope, family, *revision);
+    let containers = definition.iter().flat_map(|definition| &definition.spec.containers);
+    containers.map(|container| (container.name.clone(), container.image.as_str().into(), None)).collect()
+}
+
+/// The deployment that goes back to an earlier revision (ecs-services E4).
+pub fn roll_back(
+    service: &mut Service,
+    revision: &ServiceRevision,
+    new: &longshore_rollout::NewDeployment,
+    now: Timestamp,
+) {
+    let failed = service.deployments.iter().find(|deployment| deployment.id == new.rolled_back_from);
+    let service_deployment = failed.map(|failed| failed.service_deployment);
+    for old in &mut service.deployments {
+        old.primary = false;
+    }
+    // What the user sees as the service's own is what its PRIMARY runs.
+    service.task_definition = Some(revision.task_definition.clone());
+    service.capacity = revision.capacity.clone();
+    service.platform_version.clone_from(&revision.platform_version);
+    service.network.clone_from(&revision.network);
+    let deployment = Deployment {
+        id: new.id,
+        primary: true,
+        task_definition: revision.task_definition.clone(),
+        desired_count: new.desired_count,
+        failed_tasks: 0,
+        created_at: now,
+        updated_at: now,
+        rollout_state: RolloutState::InProgress,
+        rollout_reason: new.reason.text(new.id).into(),
+        had_running_task: false,
+        rolls_back: Some(new.rolled_back_from),
+        service_deployment: service_deployment
+            .unwrap_or(longshore_base::ServiceDeploymentId::from_bits(0)),
+        capacity: revision.capacity.clone(),
+        platform_version: revision.platform_version.clone(),
+        network: revision.network.clone(),
+        stop_request: None,
+        revision: new.revision,
+        baking_since: None,
+        alarms_ignored: new.alarms_ignored,
+    };
+    service.deployments.insert(0, deployment);
+}
+
+/// What tasks of a deployment are made from. `None` if its definition is gone.
+pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &Deployment) -> Option<Template> {
+    let (family, revision) = &deployment.task_definition;
+    let definition = state.definition(&at.scope, family, *revision)?.clone();
+    let needs = definition.spec.needs(&NeedsOverride::default());
+    let mut tags = match service.propagate_tags {
+        PropagateTags::None => Tags::new(),
+        PropagateTags::TaskDefinition => definition.record.tags.clone(),
+        PropagateTags::Service => service.tags.clone(),
+    };
+    if service.managed_tags {
+        tags.insert("aws:ecs:clusterName".into(), at.cluster.to_string());
+        tags.insert("aws:ecs:serviceName".into(), service.name.to_string());
+    }
+    let launch_type = match &deployment.capacity {
+        Capacity::LaunchType(launch_type) => *launch_type,
+        // Providers are resolved when a task is placed.
+        Capacity::Strategy(_) => LaunchType::Ec2,
+    };
+    Some(Template {
+        needs,
+        arn_format: service.arn_format,
+        group: format!("service:{}", service.name).into(),
+        started_by: Some(deployment.id.to_string().into()),
+        service: Some(ServiceMembership { name: service.name.clone(), deployment: deployment.id }),
+        launch_type,
+        capacity_provider: None,
+        overrides: None,
+        network: deployment.network.clone(),
+        enable_execute_command: service.enable_execute_command,
+        platform_version: deployment.platform_version.clone(),
+        tags,
+        definition,
+    })
+}
+
+/// Placement's reason in the planner's words.
+pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> PlacementRefusal {
+    let miss = match reason {
+        Reason::Cpu => ClosestMiss::Cpu,
+        Reason::Memory => ClosestMiss::Memory,
+        Reason::Ports => ClosestMiss::Port,
+        Reason::Gpu => ClosestMiss::Gpu,
+        Reason::Attribute | Reason::Location => ClosestMiss::Attribute,
+        Reason::Agent => ClosestMiss::Agent,
+        Reason::MemberOf(_) => ClosestMiss::MemberOf,
+        Reason::DistinctInstance => ClosestMiss::DistinctInstance,
+        Reason::Missing | Reason::NotActive => return PlacementRefusal::NoInstances,
+    };
+    PlacementRefusal::Closest { instance, miss }
+}

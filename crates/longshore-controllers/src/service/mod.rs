@@ -1,0 +1,37 @@
+//! Services: gather a view, plan, apply.
+
+mod apply;
+pub mod deployment;
+mod view;
+
+use longshore_base::Timestamp;
+use longshore_rollout::Waiting;
+use longshore_state::{ServiceKey, State, Tx};
+
+use crate::Settings;
+
+pub use view::gather;
+
+/// Brings one service a step closer to what its record asks for.
+///
+/// Takes a key, never an event, so that a restart, a missed hint and a busy day run the same code. Gives
+/// the time when to look again although nothing has happened. The step fits one commit; if there is
+/// more to do, the changes themselves wake the key again.
+pub fn reconcile(tx: &mut Tx<'_>, key: &ServiceKey, settings: &Settings) -> Option<Timestamp> {
+    let stopped = tx.take_newly_stopped(key);
+    let view = gather(tx.state(), key, &stopped, settings)?;
+    let seed = tx.ids.seed();
+    let plan = longshore_rollout::plan(&view, tx.now, seed);
+    let next_look = plan.next_look;
+    let refused = apply::apply(tx, key, plan);
+    // A refusal is planned for at once: it may end the deployment, and it sets the next attempt.
+    if refused { Some(tx.now) } else { next_look }
+}
+
+/// What a service waits for, now.
+pub fn explain(state: &State, key: &ServiceKey, settings: &Settings, now: Timestamp) -> Vec<Waiting> {
+    match gather(state, key, &[], settings) {
+        Some(view) => longshore_rollout::plan(&view, now, longshore_base::Seed::new(0)).waiting_for,
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,250 @@
+//! A service as the planner sees it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::{CpuUnits, MemoryMib, TaskId};
+use longshore_domain::status::DeploymentController;
+use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
+use longshore_placement::{DefaultStrategy, Field, Resource, Strategy, ZONE_ATTRIBUTE};
+use longshore_rollout::{
+    Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, Refusal, ScaleInField,
+    ScaleInStrategy, Scheduling, ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
+};
+use longshore_state::record::{Deployment, Service, Task};
+use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
+
+use super::deployment::{placement_refusal, template};
+use crate::Settings;
+use crate::launch::Rules;
+
+/// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
+/// service is gone, INACTIVE, or driven by somebody else.
+pub fn gather(state: &State, key: &ServiceKey, stopped: &[TaskId], settings: &Settings) -> Option<ServiceView> {
+    let cluster = state.cluster(&key.cluster)?;
+    let entry = cluster.service(&key.service)?;
+    let service = entry.record()?;
+    if service.status == ServiceStatus::Inactive || service.controller != DeploymentController::Ecs {
+        return None;
+    }
+    // Both were checked when the service was written; a rule that cannot be read rules nothing out.
+    let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
+    Some(ServiceView {
+        name: service.name.clone(),
+        status: service.status,
+        scheduling: scheduling(state, key, cluster, service, &rules),
+        desired_count: service.desired_count,
+        minimum_healthy_percent: service.minimum_healthy_percent,
+        maximum_percent: service.maximum_percent,
+        circuit_breaker: CircuitBreaker {
+            enable: service.circuit_breaker,
+            rollback: service.circuit_breaker_rollback,
+        },
+        alarms: Alarms::default(),
+        bake_time: Duration::ZERO,
+        grace_period: Duration::from_secs(service.health_check_grace_secs.unwrap_or(0).into()),
+        zone_rebalancing: service.zone_rebalancing,
+        zones: if service.zone_rebalancing { zones(cluster) } else { Vec::new() },
+        rebalancing: service.memory.rebalancing,
+        strategies: rules.strategies.iter().map(scale_in).collect(),
+        settings: settings.rollout,
+        deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
+        last_completed: service.memory.last_completed,
+        tasks: tasks(state, key, cluster, entry, &rules.strategies),
+        stopped: stopped.iter().filter_map(|&id| stopped_task(cluster.task(id)?)).collect(),
+        refusals: refusals(cluster, service),
+        throttle: service.memory.throttle.clone(),
+        memory: service.memory.said.clone(),
+    })
+}
+
+fn scheduling(
+    state: &State,
+    key: &ServiceKey,
+    cluster: &ClusterTables,
+    service: &Service,
+    rules: &Rules,
+) -> Scheduling {
+    match service.scheduling {
+        SchedulingStrategy::Replica => Scheduling::Replica,
+        SchedulingStrategy::Daemon => Scheduling::Daemon {
+            instances: daemon_instances(state, key, cluster, service, rules).unwrap_or_default(),
+        },
+    }
+}
+
+/// Each ACTIVE or DRAINING instance, and whether the PRIMARY deployment's task belongs there.
+fn daemon_instances(
+    state: &State,
+    key: &ServiceKey,
+    cluster: &ClusterTables,
+    service: &Service,
+    rules: &Rules,
+) -> Option<Vec<DaemonInstance>> {
+    let primary = service.deployments.iter().find(|deployment| deployment.primary)?;
+    let template = template(state, &key.cluster, service, primary)?;
+    let request = template.request(rules, DefaultStrategy::Service, None);
+    let eligible: BTreeSet<_> = cluster.fleet().eligible(&request).into_iter().collect();
+    let listed = cluster.instances().iter().filter_map(|(&id, entry)| {
+        let draining = match entry.record.status {
+            InstanceStatus::Active => false,
+            InstanceStatus::Draining => true,
+            InstanceStatus::Registering
+            | InstanceStatus::RegistrationFailed
+            | InstanceStatus::Deregistering
+            | InstanceStatus::Inactive => return None,
+        };
+        let refusal = cluster.fleet().check_all(id, &request).err();
+        Some(DaemonInstance {
+            id,
+            draining,
+            eligible: eligible.contains(&id),
+            refusal: refusal.map(|reason| placement_refusal(id, &reason)),
+        })
+    });
+    Some(listed.collect())
+}
+
+/// The zones that have an ACTIVE instance.
+fn zones(cluster: &ClusterTables) -> Vec<Arc<str>> {
+    let active = cluster.instances().iter().filter(|(_, entry)| entry.record.status == InstanceStatus::Active);
+    let zones: BTreeSet<&str> =
+        active.filter_map(|(&id, _)| cluster.fleet().attribute(id, ZONE_ATTRIBUTE)).collect();
+    zones.into_iter().map(Into::into).collect()
+}
+
+fn scale_in(strategy: &Strategy) -> ScaleInStrategy {
+    match strategy {
+        Strategy::Random => ScaleInStrategy::Random,
+        Strategy::Spread(Field::Instance) => ScaleInStrategy::Spread(ScaleInField::Instance),
+        Strategy::Spread(field @ Field::Attribute(_)) if *field == Field::zone() => {
+            ScaleInStrategy::Spread(ScaleInField::Zone)
+        }
+        Strategy::Spread(Field::Attribute(name)) => ScaleInStrategy::Spread(ScaleInField::Attribute(name.clone())),
+        Strategy::Binpack(Resource::Cpu) => ScaleInStrategy::BinpackCpu,
+        Strategy::Binpack(Resource::Memory) => ScaleInStrategy::BinpackMemory,
+    }
+}
+
+fn deployment(entry: &ServiceEntry, deployment: &Deployment) -> DeploymentView {
+    let progress = entry.deployments().get(&deployment.service_deployment);
+    DeploymentView {
+        id: deployment.id,
+        role: if deployment.primary { DeploymentRole::Primary } else { DeploymentRole::Active },
+        revision: deployment.revision,
+        desired_count: deployment.desired_count,
+        rollout: deployment.rollout_state,
+        failed_tasks: deployment.failed_tasks,
+        ever_running: deployment.had_running_task,
+        created_at: deployment.created_at,
+        updated_at: deployment.updated_at,
+        rolled_back_from: deployment.rolls_back,
+        stop_requested: deployment.stop_request,
+        baking_since: deployment.baking_since,
+        alarms_ignored: deployment.alarms_ignored,
+        progress: progress.and_then(|record| service_deployment_status(&record.status)),
+    }
+}
+
+fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
+    use ServiceDeploymentStatus as S;
+    const ALL: [ServiceDeploymentStatus; 9] = [
+        S::Pending,
+        S::InProgress,
+        S::Successful,
+        S::StopRequested,
+        S::Stopped,
+        S::RollbackRequested,
+        S::RollbackInProgress,
+        S::RollbackSuccessful,
+        S::RollbackFailed,
+    ];
+    ALL.into_iter().find(|status| status.as_str() == word)
+}
+
+fn tasks(
+    state: &State,
+    key: &ServiceKey,
+    cluster: &ClusterTables,
+    entry: &ServiceEntry,
+    strategies: &[Strategy],
+) -> Vec<TaskView> {
+    let binpacks = strategies.iter().any(|strategy| matches!(strategy, Strategy::Binpack(_)));
+    let active = entry.active().iter().filter_map(|&id| cluster.task(id));
+    active.map(|task| task_view(state, key, cluster, task, strategies, binpacks)).collect()
+}
+
+fn task_view(
+    state: &State,
+    key: &ServiceKey,
+    cluster: &ClusterTables,
+    task: &Task,
+    strategies: &[Strategy],
+    binpacks: bool,
+) -> TaskView {
+    let definition = state.definition(&key.cluster.scope, &task.family, task.revision);
+    let has_checks = definition.is_some_and(|definition| definition.spec.has_health_checks());
+    let left = task.instance.filter(|_| binpacks).and_then(|instance| cluster.fleet().remaining(instance));
+    let (cpu_left, memory_left) = left.map_or((CpuUnits(0), MemoryMib(0)), |left| (left.cpu, left.memory));
+    let spread_values = strategies.iter().map(|strategy| match strategy {
+        Strategy::Spread(Field::Attribute(name)) => {
+            task.instance.and_then(|id| cluster.fleet().attribute(id, name)).map(Into::into)
+        }
+        Strategy::Spread(Field::Instance) | Strategy::Random | Strategy::Binpack(_) => None,
+    });
+    TaskView {
+        id: task.id,
+        // Tasks of services always carry their membership.
+        deployment: task.service.as_ref().map_or(longshore_base::DeploymentId::from_bits(0), |s| s.deployment),
+        instance: task.instance,
+        zone: task.zone.clone(),
+        spread_values: spread_values.collect(),
+        host: host(cluster, task),
+        last_status: task.last_status,
+        desired_status: task.desired_status,
+        created_at: task.created_at,
+        started_at: task.started_at,
+        container_health: has_checks.then_some(task.health),
+        target_health: None,
+        protected_until: task.protected_until,
+        cpu: task.needs.cpu,
+        memory: task.needs.memory,
+        instance_cpu_left: cpu_left,
+        instance_memory_left: memory_left,
+    }
+}
+
+fn host(cluster: &ClusterTables, task: &Task) -> Host {
+    let Some(id) = task.instance else { return Host::Up };
+    match cluster.instance(id).map(|entry| entry.record.status) {
+        Some(InstanceStatus::Draining) => Host::Draining,
+        Some(InstanceStatus::Active | InstanceStatus::Registering | InstanceStatus::RegistrationFailed) => Host::Up,
+        Some(InstanceStatus::Deregistering | InstanceStatus::Inactive) | None => Host::Lost,
+    }
+}
+
+fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
+    let service = task.service.as_ref()?;
+    debug_assert_eq!(task.desired_status, DesiredStatus::Stopped);
+    Some(StoppedTask {
+        id: task.id,
+        deployment: service.deployment,
+        created_at: task.created_at,
+        ever_running: task.started_at.is_some(),
+        because: StoppedBecause::of(task.stop_code?, task.unhealthy),
+    })
+}
+
+fn refusals(cluster: &ClusterTables, service: &Service) -> Vec<Refusal> {
+    let capacity_changed = cluster.capacity_changed_since_refusal(&service.name);
+    let refusal = |memory: &longshore_state::record::RefusalMemory| Refusal {
+        deployment: memory.deployment,
+        at: memory.at,
+        attempts: memory.attempts,
+        uncounted: memory.uncounted,
+        reason: memory.reason.clone(),
+        capacity_changed,
+    };
+    service.memory.refusals.iter().map(refusal).collect()
+}

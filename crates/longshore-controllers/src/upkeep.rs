@@ -1,0 +1,216 @@
+//! What has to go, goes: STOPPED tasks, INACTIVE things, old tokens, definitions nobody uses, and tasks of
+//! instances that stay away (ecs-behaviour A5).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use longshore_base::{Family, Scope, TaskId};
+use longshore_domain::{InstanceStatus, ServiceStatus, StopCode, TaskDefinitionStatus};
+use longshore_state::record::FamilyCounter;
+use longshore_state::{ClusterKey, InstanceKey, Key, State, Tx, Value};
+
+use crate::Settings;
+use crate::tasks;
+
+/// How often the shell runs a sweep. Everything here is minutes or hours long.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// The most records that one sweep changes, so that it fits one commit and holds nobody up.
+const SWEEP_MAX: usize = 100;
+
+/// One sweep over everything. True if there is more to do at once.
+pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
+    for at in clusters(tx.state()) {
+        forget_tasks(tx, &at, settings);
+        forget_tokens(tx, &at, settings);
+        forget_services(tx, &at, settings);
+        forget_instances(tx, &at, settings);
+        lose_instances(tx, &at, settings);
+        forget_cluster(tx, &at, settings);
+        if tx.changed() >= SWEEP_MAX {
+            return true;
+        }
+    }
+    for scope in scopes(tx.state()) {
+        forget_definitions(tx, &scope);
+        if tx.changed() >= SWEEP_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+fn scopes(state: &State) -> Vec<Scope> {
+    state.realms().map(|(scope, _)| scope.clone()).collect()
+}
+
+fn clusters(state: &State) -> Vec<ClusterKey> {
+    let of_realm = |(scope, realm): (&Scope, &longshore_state::Realm)| {
+        realm.clusters().map(|(name, _)| ClusterKey::new(scope.clone(), name.clone())).collect::<Vec<_>>()
+    };
+    state.realms().flat_map(of_realm).collect()
+}
+
+/// What is left of the sweep's allowance.
+fn room(tx: &Tx<'_>) -> usize {
+    SWEEP_MAX.saturating_sub(tx.changed())
+}
+
+fn forget_tasks(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
+    let before = tx.now - settings.stopped_task_retention;
+    let room = room(tx);
+    let Some(cluster) = tx.state().cluster(at) else { return };
+    let old = cluster.stopped().iter().take_while(|(end, _)| *end < before).take(room);
+    let old: Vec<TaskId> = old.map(|&(_, id)| id).collect();
+    for id in old {
+        tx.delete_task(at, id);
+    }
+}
+
+fn forget_tokens(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
+    let now = tx.now;
+    let room = room(tx);
+    let Some(cluster) = tx.state().cluster(at) else { return };
+    // 24 hours, or until nothing of the call is remembered (ecs-behaviour A7).
+    let over = |token: &longshore_state::record::Token| {
+        now.since(token.created_at) >= settings.token_life
+            || (now.since(token.created_at) >= settings.stopped_task_retention
+                && token.tasks.iter().all(|&id| cluster.task(id).is_none()))
+    };
+    let old: Vec<String> =
+        cluster.tokens().iter().filter(|(_, token)| over(token)).take(room).map(|(name, _)| name.clone()).collect();
+    for token in old {
+        tx.delete(Key::Token(at.clone(), token));
+    }
+}
+
+fn forget_services(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
+    let now = tx.now;
+    let Some(cluster) = tx.state().cluster(at) else { return };
+    let old: Vec<_> = cluster
+        .services()
+        .filter(|(service, entry)| {
+            service.status == ServiceStatus::Inactive
+                && entry.active().is_empty()
+                && service.deleted_at.is_some_and(|end| now.since(end) >= settings.inactive_retention)
+        })
+        .map(|(service, _)| service.name.clone())
+        .collect();
+    for name in old {
+        let room = room(tx);
+        if room == 0 || !tx.remove_service(at, &name, room) {
+            return;
+        }
+    }
+}
+
+fn forget_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
+    let now = tx.now;
+    let room = room(tx);
+    let Some(cluster) = tx.state().cluster(at) else { return };
+    let old: Vec<_> = cluster
+        .instances()
+        .iter()
+        .filter(|(_, entry)| {
+            let record = &entry.record;
+            record.status == InstanceStatus::Inactive
+                && entry.tasks().is_empty()
+                && record.deregistered_at.is_some_and(|end| now.since(end) >= settings.inactive_retention)
+        })
+        .map(|(&id, _)| id)
+        .take(room)
+        .collect();
+    for id in old {
+        tx.delete(Key::Instance(at.clone(), id));
+    }
+}
+
+fn forget_cluster(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
+    let now = tx.now;
+    let over = tx.state().cluster(at).is_some_and(|cluster| {
+        let gone = cluster.record().and_then(|record| record.deleted_at);
+        gone.is_some_and(|end| now.since(end) >= settings.inactive_retention)
+            && cluster.instances().is_empty()
+            && cluster.tasks().is_empty()
+            && cluster.services().next().is_none()
+    });
+    if over {
+        tx.delete(Key::Cluster(at.clone()));
+    }
+}
+
+/// Tasks of instances whose agent has been away for long end, so that services replace them. When
+/// the agent comes back it is told to stop what still runs there.
+fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
+    let Some(lost_after) = settings.instance_lost_after else { return };
+    let now = tx.now;
+    let Some(cluster) = tx.state().cluster(at) else { return };
+    let lost: Vec<_> = cluster
+        .instances()
+        .iter()
+        .filter(|(_, entry)| !entry.connection.open && now.since(entry.connection.since) >= lost_after)
+        .filter(|(_, entry)| !entry.tasks().is_empty())
+        .map(|(&id, entry)| (id, entry.tasks().iter().copied().collect::<Vec<_>>()))
+        .collect();
+    for (instance, ids) in lost {
+        for id in ids {
+            if room(tx) == 0 {
+                return;
+            }
+            let Some(task) = tx.state().task(at, id).cloned() else { continue };
+            let reason = format!("Container instance {instance} was lost: its agent is disconnected.");
+            tasks::abandon(tx, at, &task, StopCode::TerminationNotice, &reason);
+        }
+    }
+}
+
+/// Ends every task of an instance that was deregistered by force, as far as the commit has room.
+/// True if that was all of them.
+pub fn abandon_instance(tx: &mut Tx<'_>, at: &InstanceKey, code: StopCode, reason: &str, limit: usize) -> bool {
+    let entry = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance));
+    let ids: Vec<TaskId> = entry.map(|entry| entry.tasks().iter().copied().collect()).unwrap_or_default();
+    let whole = ids.len() <= limit;
+    for id in ids.into_iter().take(limit) {
+        if let Some(task) = tx.state().task(&at.cluster, id).cloned() {
+            tasks::abandon(tx, &at.cluster, &task, code, reason);
+        }
+    }
+    whole
+}
+
+/// Removes revisions whose deletion was asked for and that nothing refers to (ecs-task-definitions C1).
+fn forget_definitions(tx: &mut Tx<'_>, scope: &Scope) {
+    let Some(realm) = tx.state().realm(scope) else { return };
+    let doomed: BTreeSet<(Family, u32)> = realm
+        .families()
+        .flat_map(|(family, table)| {
+            let revisions = table.revisions().iter();
+            revisions
+                .filter(|(_, d)| d.record.status == TaskDefinitionStatus::DeleteInProgress)
+                .map(|(&revision, _)| (family.clone(), revision))
+        })
+        .collect();
+    if doomed.is_empty() {
+        return;
+    }
+    let mut used: BTreeSet<(Family, u32)> = BTreeSet::new();
+    for (_, cluster) in realm.clusters() {
+        for (service, _) in cluster.services().filter(|(s, _)| s.status != ServiceStatus::Inactive) {
+            used.extend(service.task_definition.clone());
+            used.extend(service.deployments.iter().map(|deployment| deployment.task_definition.clone()));
+        }
+        for task in cluster.tasks().values().filter(|task| !task.last_status.is_stopped()) {
+            used.insert((task.family.clone(), task.revision));
+        }
+    }
+    for (family, revision) in doomed.difference(&used).cloned().collect::<Vec<_>>() {
+        if room(tx) < 2 {
+            return;
+        }
+        // The counter outlives the revisions, so that their numbers are not given out again.
+        let next = tx.state().realm(scope).and_then(|realm| realm.family(family.as_str()).map(|f| f.next_revision()));
+        let counter = FamilyCounter { family: family.clone(), last_revision: next.unwrap_or(1) - 1 };
+        tx.put(Key::FamilyCounter(scope.clone(), family.clone()), Value::FamilyCounter(counter.into()));
+        tx.delete(Key::TaskDefinition(scope.clone(), family, revision));
+    }
+}
