@@ -34,7 +34,7 @@ pub use constraint::{Constraint, ConstraintError};
 pub use fleet::{Fleet, Instance, OccupyError, Remaining};
 pub use needs::{Launch, Needs, Pool, RequiredAttribute, Status};
 pub use query::{Expression, QueryError};
-pub use refusal::{Reason, Refusal, Ruled};
+pub use refusal::{Reason, Refusal, Ruled, SAMPLE_MAX};
 pub use request::{DefaultStrategy, Request, RequestSpec};
 pub use strategy::{Field, Resource, Strategy, StrategyError};
 
