@@ -23,7 +23,7 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
     if task.reporting.in_flight.is_some() || task.reporting.accepted == Some(ReportedStatus::Stopped) {
         return;
     }
-    let status = task.status().reported();
+    let status = status(task);
     let news = match status {
         ReportedStatus::Pending => false,
         ReportedStatus::Running | ReportedStatus::Stopped => task.reporting.accepted < Some(status),
@@ -59,6 +59,15 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
     task.reporting.flush_at = None;
     task.reporting.in_flight = Some(InFlight { id, status, changes });
     cx.emit(Action::Report(report));
+}
+
+/// RUNNING means that all containers run or ended, and that the essential ones among them did run: a task
+/// whose essential container could not start goes from PENDING to STOPPED. Once true this stays true.
+fn status(task: &Task) -> ReportedStatus {
+    let status = task.status().reported();
+    let failed_to_start =
+        task.spec.containers.iter().zip(&task.containers).any(|(d, c)| d.essential && !c.has_run());
+    if status == ReportedStatus::Running && failed_to_start { ReportedStatus::Pending } else { status }
 }
 
 /// The server has the report, or never wants it: the next may go.

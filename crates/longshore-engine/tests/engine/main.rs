@@ -1,0 +1,5 @@
+//! The engine against a scripted runtime: tables for each rule, and random interleavings.
+
+mod chaos;
+mod rules;
+mod world;

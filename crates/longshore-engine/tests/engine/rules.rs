@@ -1,0 +1,637 @@
+//! One test per rule. A script drives a world; the log tells what the engine did.
+
+use expect_test::{Expect, expect};
+use longshore_engine::input::{HealthStatus, ObservedStatus, OpErrorKind};
+use longshore_engine::settings::PullBehavior;
+use longshore_engine::spec::{DockerVolume, MountPoint, VolumeDefinition, VolumeSource};
+use longshore_engine::view::KnownStatus;
+use longshore_engine::{Input, Settings};
+
+use crate::world::{Script, World, key, name, seconds, task};
+
+fn cached() -> Settings {
+    Settings { pull_behavior: PullBehavior::PreferCached, ..Settings::default() }
+}
+
+/// Runs `containers` as one task, then `script`, and compares the log. Images are local.
+fn check(containers: &[&str], script: impl FnOnce(&mut World), expected: Expect) {
+    check_with(cached(), containers, script, expected);
+}
+
+fn check_with(settings: Settings, containers: &[&str], script: impl FnOnce(&mut World), expected: Expect) {
+    let mut world = World::new(settings);
+    let spec = task("t1", containers);
+    for container in &spec.containers {
+        world.local_images.insert(container.image.clone());
+    }
+    world.engine.handle(world.now, Input::Assigned(Box::new(spec)));
+    script(&mut world);
+    let looks: Vec<String> =
+        world.news().lines().filter(|l| !l.starts_with("look ")).map(str::to_owned).collect();
+    expected.assert_eq(&looks.join("\n"));
+}
+
+#[test]
+fn a_task_runs_and_its_essential_container_ends_it() {
+    check(
+        &["app port=80", "side optional"],
+        |w| {
+            w.run();
+            w.pass(seconds(5));
+            w.exit("app", 0);
+        },
+        expect![[r#"
+            create app
+            create side
+            start app
+            start side
+            report RUNNING [app RUNNING :32768, side RUNNING]
+            stop side grace=30
+            report STOPPED [app STOPPED exit=0 :32768, side STOPPED exit=143]"#]],
+    );
+}
+
+#[test]
+fn a_container_that_may_end_ends_alone() {
+    check(
+        &["app", "side optional"],
+        |w| {
+            w.run();
+            w.news();
+            w.exit("side", 3);
+            assert_eq!(w.log, Vec::<String>::new(), "held for company");
+            w.pass(seconds(31));
+        },
+        expect!["report RUNNING [side STOPPED exit=3]"],
+    );
+}
+
+#[test]
+fn all_exited_is_stopped() {
+    check(
+        &["a optional", "b optional"],
+        |w| {
+            w.run();
+            w.news();
+            w.exit("a", 0);
+            w.exit("b", 1);
+        },
+        expect!["report STOPPED [a STOPPED exit=0, b STOPPED exit=1]"],
+    );
+}
+
+#[test]
+fn conditions_order_the_start_and_the_stop_is_reversed() {
+    check(
+        &["app dep=db:HEALTHY dep=init:SUCCESS stop=5", "db health", "init optional dep=db:START"],
+        |w| {
+            w.run();
+            w.log.push("-- init ends".to_owned());
+            w.exit("init", 0);
+            w.log.push("-- db healthy".to_owned());
+            w.health("db", HealthStatus::Healthy);
+            w.log.push("-- stop".to_owned());
+            w.stop(&key("t1"));
+        },
+        expect![[r#"
+            create db
+            start db
+            create init
+            start init
+            -- init ends
+            -- db healthy
+            create app
+            start app
+            report RUNNING [db RUNNING, init RUNNING exit=0, init STOPPED exit=0, app RUNNING]
+            -- stop
+            stop app grace=5
+            stop db grace=30
+            report STOPPED [app STOPPED exit=143, db STOPPED exit=143]"#]],
+    );
+}
+
+#[test]
+fn links_and_volumes_from_order_the_start() {
+    check(
+        &["a link=b:alias", "b from=c", "c"],
+        World::run,
+        expect![[r#"
+        create c
+        start c
+        create b
+        start b
+        create a
+        start a
+        report RUNNING [c RUNNING, b RUNNING, a RUNNING]"#]],
+    );
+}
+
+#[test]
+fn a_dependency_that_fails_ends_the_task_with_its_words() {
+    check(
+        &["app dep=init:SUCCESS", "init optional"],
+        |w| {
+            w.run();
+            w.news();
+            w.exit("init", 3);
+        },
+        expect![
+            "report STOPPED [init RUNNING exit=3, init STOPPED exit=3, app STOPPED exit=143 (CannotStartContainerError: dependency graph: failed to resolve container ordering dependency [init(init) (STOPPED->RUNNING) - Exit: 3] for target [app(app) (PULLED->RUNNING)] as dependency did not exit successfully.)]"
+        ],
+    );
+    check(
+        &["app dep=slow:HEALTHY", "slow health startTimeout=10"],
+        |w| {
+            w.run();
+            w.news();
+            w.pass(seconds(9));
+            assert_eq!(w.log, Vec::<String>::new());
+            w.pass(seconds(1));
+        },
+        expect![[r#"
+            stop slow grace=30
+            report STOPPED [slow RUNNING exit=143, app STOPPED exit=143 (CannotStartContainerError: dependency graph: container ordering dependency [slow(slow) (RUNNING->RUNNING)] for target [app(app) (PULLED->RUNNING)] has timed out.), slow STOPPED exit=143]"#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_ordered_is_refused() {
+    for containers in
+        [&["a dep=b:START", "b dep=a:START"][..], &["a dep=a:START"], &["a link=nobody"], &["a", "a"]]
+    {
+        check(
+            containers,
+            |w| {
+                w.run();
+                let report = w.reports.last().expect("a report");
+                assert_eq!(
+                    report.reason,
+                    format!("Task dependencies cannot be resolved, taskArn: {}", key("t1"))
+                );
+                w.news();
+            },
+            expect![[""]],
+        );
+    }
+}
+
+#[test]
+fn pulls_by_digest_and_tells_the_digest() {
+    check_with(
+        Settings::default(),
+        &["app"],
+        World::run,
+        expect![[r#"
+        manifest app
+        pull app
+        report PENDING [app PENDING]
+        create app
+        start app
+        report RUNNING [app RUNNING]"#]],
+    );
+}
+
+#[test]
+fn pull_failures_by_behaviour() {
+    let denied = || Script::Fail(OpErrorKind::Denied, "pull access denied");
+    for (behavior, expected) in [
+        (
+            PullBehavior::Default,
+            expect![[r#"
+            manifest app
+            create app
+            start app
+            report RUNNING [app RUNNING (CannotPullImageManifestError: pull access denied)]"#]],
+        ),
+        (
+            PullBehavior::Always,
+            expect![[r#"
+            manifest app
+            report STOPPED [app STOPPED (CannotPullContainerError: pull access denied)]"#]],
+        ),
+        (
+            PullBehavior::Once,
+            expect![[r#"
+            manifest app
+            create app
+            start app
+            report RUNNING [app RUNNING (CannotPullImageManifestError: pull access denied)]"#]],
+        ),
+    ] {
+        let settings = Settings { pull_behavior: behavior, ..Settings::default() };
+        check_with(
+            settings,
+            &["app"],
+            |w| {
+                w.script("manifest app", [denied()]);
+                w.run();
+            },
+            expected,
+        );
+    }
+}
+
+#[test]
+fn a_pull_is_tried_five_times() {
+    check_with(
+        Settings::default(),
+        &["app"],
+        |w| {
+            w.local_images.clear();
+            w.script("pull app", std::iter::repeat_n(Script::Fail(OpErrorKind::Unavailable, "reset"), 5));
+            w.run();
+            w.pass(seconds(30));
+        },
+        expect![[r#"
+            manifest app
+            pull app
+            report PENDING [app PENDING]
+            pull app
+            pull app
+            pull app
+            pull app
+            report STOPPED [app STOPPED (CannotPullContainerError: reset)]"#]],
+    );
+}
+
+#[test]
+fn failures_have_the_agents_names() {
+    let fail = |operation: &'static str, kind: OpErrorKind| {
+        move |w: &mut World| {
+            w.script(operation, [Script::Fail(kind, "why")]);
+            w.run();
+            let report = w.reports.last().expect("a report");
+            let reason = report.containers[0].reason.clone();
+            w.log = vec![reason];
+        }
+    };
+    use OpErrorKind as K;
+    check(&["a"], fail("create a", K::Other), expect!["CannotCreateContainerError: why"]);
+    check(
+        &["a"],
+        fail("create a", K::Timeout),
+        expect!["DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s"],
+    );
+    check(
+        &["a"],
+        fail("create a", K::BadHostConfig),
+        expect!["HostConfigError: Unable to decode given host config: why"],
+    );
+    check(&["a"], fail("start a", K::Other), expect!["CannotStartContainerError: why"]);
+    check(
+        &["a"],
+        fail("start a", K::Timeout),
+        expect!["DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s"],
+    );
+    check(
+        &["a nohealth"],
+        fail("none", K::Other),
+        expect![
+            "DockerClientConfigError: docker health check is nil while container health check type is DOCKER"
+        ],
+    );
+}
+
+#[test]
+fn a_start_without_answer_is_looked_after() {
+    // It ran all the same: adopted, not started again.
+    check(
+        &["a"],
+        |w| {
+            w.script("start a", [Script::FailAfter(OpErrorKind::Timeout, "slow")]);
+            w.run();
+        },
+        expect![[r#"
+            create a
+            start a
+            inspect a
+            report RUNNING [a RUNNING]"#]],
+    );
+    // The runtime was away: tried again.
+    check(
+        &["a"],
+        |w| {
+            w.script("start a", [Script::Fail(OpErrorKind::Unavailable, "away")]);
+            w.run();
+            w.pass(seconds(2));
+        },
+        expect![[r#"
+            create a
+            start a
+            inspect a
+            start a
+            report RUNNING [a RUNNING]"#]],
+    );
+}
+
+#[test]
+fn a_runtime_that_never_answers_does_not_hold_a_task() {
+    check(
+        &["a"],
+        |w| {
+            w.script("create a", [Script::Silence]);
+            w.run();
+            w.pass(seconds(300));
+        },
+        expect![[r#"
+            create a
+            report STOPPED [a STOPPED (DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s)]"#]],
+    );
+}
+
+#[test]
+fn memory_and_vanishing_give_reasons() {
+    check(
+        &["a"],
+        |w| {
+            w.run();
+            w.news();
+            let (id, fake) = w.fake_mut("a");
+            fake.status = ObservedStatus::Exited { exit_code: 137, oom_killed: true, error: None };
+            let (container, observation) = (fake.key.clone(), crate::world::look(id.as_str(), fake));
+            w.feed(Input::ContainerObserved { container, observation });
+        },
+        expect![
+            "report STOPPED [a STOPPED exit=137 (OutOfMemoryError: Container killed due to memory usage)]"
+        ],
+    );
+    check(
+        &["a"],
+        |w| {
+            w.run();
+            w.news();
+            w.fakes.clear();
+            w.pass(seconds(331));
+        },
+        expect![[r#"
+            inspect a
+            report STOPPED [a STOPPED (ContainerVanishedError: the container was removed by something other than the agent)]"#]],
+    );
+}
+
+#[test]
+fn stop_is_tried_then_forced_then_told() {
+    check(
+        &["a stop=1"],
+        |w| {
+            w.run();
+            w.news();
+            w.script("stop a", std::iter::repeat_n(Script::Fail(OpErrorKind::Other, "stuck"), 9));
+            w.script("remove a", [Script::Fail(OpErrorKind::Other, "busy")]);
+            w.stop(&key("t1"));
+            w.pass(seconds(120));
+            w.log.push(format!("held {}", w.engine.host_use().memory));
+            w.pass(seconds(1500));
+            w.log.push(format!("held {}", w.engine.host_use().memory));
+        },
+        expect![[r#"
+            stop a grace=1
+            inspect a
+            stop a grace=1
+            inspect a
+            stop a grace=1
+            inspect a
+            stop a grace=1
+            inspect a
+            stop a grace=1
+            inspect a
+            remove a
+            report STOPPED [a STOPPED (CannotStopContainerError: stuck)]
+            held 64
+            stop a grace=0
+            stop a grace=0
+            stop a grace=0
+            stop a grace=0
+            stop a grace=0
+            held 0"#]],
+    );
+}
+
+#[test]
+fn restart_policy_restarts_in_place_without_a_report() {
+    check(
+        &["a restart=60"],
+        |w| {
+            w.run();
+            w.news();
+            w.pass(seconds(60));
+            w.exit("a", 1);
+            let view = w.engine.task_view(&key("t1")).expect("the task");
+            assert_eq!(view.containers().next().expect("a container").restart_count(), 1);
+            assert_eq!(view.status(), KnownStatus::Running);
+            w.log.push("-- ignored code".to_owned());
+            w.pass(seconds(61));
+            w.exit("a", 99);
+        },
+        expect![[r#"
+            start a
+            -- ignored code
+            report STOPPED [a STOPPED exit=99]"#]],
+    );
+    check(
+        &["a restart=60"],
+        |w| {
+            w.run();
+            w.news();
+            w.pass(seconds(59));
+            w.exit("a", 1);
+        },
+        expect!["report STOPPED [a STOPPED exit=1]"],
+    );
+}
+
+#[test]
+fn dynamic_ports_and_ranges_are_chosen_here() {
+    check(
+        &["a port=80 port=81 port=8000+3", "b port=9000:90 port=80"],
+        |w| {
+            w.run();
+            w.log.retain(|line| line.starts_with("report"));
+        },
+        expect!["report RUNNING [a RUNNING :32768 :32769 :32770, b RUNNING :9000 :32773]"],
+    );
+    check(
+        &["a port=8000+11"],
+        World::run,
+        expect![
+            "report STOPPED [a STOPPED (HostConfigError: error retrieving docker port map: 11 contiguous host ports are unavailable)]"
+        ],
+    );
+}
+
+#[test]
+fn a_small_task_passes_a_big_one_until_patience_ends() {
+    let mut w = World::new(cached());
+    w.local_images.extend(["x", "big", "small", "later"].map(str::to_owned));
+    let assign = |w: &mut World, id: &str, line: &str| {
+        w.feed(Input::Assigned(Box::new(task(id, &[line]))));
+        w.log.retain(|l| l.starts_with("start") || l.starts_with("report PENDING"));
+        w.news()
+    };
+    assert_eq!(assign(&mut w, "x", "x mem=600"), "start x");
+    assert_eq!(assign(&mut w, "big", "big mem=900"), "");
+    assert_eq!(assign(&mut w, "small", "small mem=100"), "start small");
+    w.pass(seconds(10));
+    expect!["report PENDING [] (Waiting for host resources: MEMORY (needs 900 MiB, 424 MiB free))"]
+        .assert_eq(&w.news());
+    w.pass(seconds(60));
+    assert_eq!(assign(&mut w, "later", "later mem=100"), "", "now room is kept for the big one");
+    w.stop(&key("x"));
+    w.log.retain(|l| l.starts_with("start"));
+    assert_eq!(w.news(), "start big");
+}
+
+#[test]
+fn fixed_ports_wait_for_each_other() {
+    let mut w = World::new(cached());
+    w.local_images.extend(["a", "b"].map(str::to_owned));
+    w.feed(Input::Assigned(Box::new(task("a", &["a port=8080:80"]))));
+    w.feed(Input::Assigned(Box::new(task("b", &["b port=8080:80"]))));
+    let waits = w.engine.task_view(&key("b")).expect("known").waits_for().map(str::to_owned);
+    assert_eq!(waits.as_deref(), Some("Waiting for host resources: host port 8080/tcp is taken"));
+    w.news();
+    w.exit("a", 0);
+    w.log.retain(|l| l.starts_with("start"));
+    assert_eq!(w.news(), "start b");
+}
+
+#[test]
+fn stops_of_waiting_and_unknown_tasks_are_answered() {
+    check(
+        &["a mem=5000"],
+        |w| {
+            w.run();
+            w.stop(&key("t1"));
+            w.stop(&key("unknown"));
+            w.feed(Input::StopRequested { task: key("other"), containers: vec![name("x")] });
+            w.feed(Input::Unloadable { task: key("bad"), cause: "no".to_owned() });
+        },
+        expect![[r#"
+            report STOPPED [a STOPPED]
+            report STOPPED [] (TaskStateError: Agent could not progress task's state to stopped)
+            report STOPPED [x STOPPED]
+            report STOPPED [] (UnrecogniedTaskError: Error loading task - no)"#]],
+    );
+}
+
+#[test]
+fn clean_up_waits_and_removes_everything() {
+    let mut w = World::new(cached());
+    let mut spec = task("t1", &["a"]);
+    for (volume, shared) in [("own", false), ("common", true)] {
+        spec.volumes.push(VolumeDefinition {
+            name: volume.to_owned(),
+            source: VolumeSource::Docker(DockerVolume {
+                shared,
+                autoprovision: true,
+                driver: "local".to_owned(),
+                driver_options: Default::default(),
+                labels: Default::default(),
+            }),
+        });
+        spec.containers[0].mounts.push(MountPoint {
+            volume: volume.to_owned(),
+            container_path: format!("/{volume}"),
+            read_only: shared,
+        });
+    }
+    w.local_images.insert("a".to_owned());
+    w.feed(Input::Assigned(Box::new(spec)));
+    let binds = w.fake_mut("a").1.spec.binds.clone();
+    assert!(binds[0].starts_with("ecs-fam-1-own-") && binds[0].ends_with(":/own"), "{binds:?}");
+    assert_eq!(binds[1], "common:/common:ro");
+    w.exit("a", 0);
+    w.news();
+    w.pass(seconds(3 * 3600 - 1));
+    assert_eq!(w.news(), "");
+    w.pass(seconds(1));
+    expect![[r#"
+        remove a
+        remove volume own
+        forget t1"#]]
+    .assert_eq(&w.news());
+    assert!(w.fakes.is_empty());
+    assert!(w.journal.keys().all(|key| key.starts_with("image/")), "{:?}", w.journal.keys());
+    assert_eq!(w.engine.tasks().count(), 0);
+}
+
+#[test]
+fn a_restart_leaves_running_containers_alone_and_tells_what_happened() {
+    check(
+        &["a", "b optional"],
+        |w| {
+            w.run();
+            w.news();
+            w.restart();
+            assert_eq!(w.news(), "");
+            w.crash();
+            let now = w.now;
+            w.fake_mut("b").1.end(now, 4, false);
+            w.fake_mut("a").1.end(now, 5, false);
+            let containers = w.list();
+            w.feed(Input::Restored { containers });
+        },
+        expect!["report STOPPED [a STOPPED exit=5, b STOPPED exit=4]"],
+    );
+}
+
+#[test]
+fn a_container_created_before_the_crash_is_adopted() {
+    check(
+        &["a"],
+        |w| {
+            // Its answer is lost with the process.
+            w.script("create a", [Script::FailAfter(OpErrorKind::Other, "lost")]);
+            while w.fakes.is_empty() {
+                let action = w.engine.poll_action().expect("more to do");
+                let input = w.perform(action);
+                if w.fakes.is_empty()
+                    && let Some(input) = input
+                {
+                    w.input(input);
+                }
+            }
+            w.restart();
+        },
+        expect![[r#"
+            create a
+            start a
+            report RUNNING [a RUNNING]"#]],
+    );
+}
+
+#[test]
+fn names_labels_and_variables_are_the_agents() {
+    let mut w = World::new(Settings { region: "us-east-1".to_owned(), ..cached() });
+    let mut spec = task("t1", &["my_app cpu=0 mem=2"]);
+    spec.task_credentials = Some(longshore_engine::spec::CredentialsId::new("cred"));
+    assert!(!format!("{spec:?}").contains("cred\""), "credentials ids do not print");
+    w.local_images.insert("my_app".to_owned());
+    w.feed(Input::Assigned(Box::new(spec)));
+    let (_, fake) = w.fake_mut("my_app");
+    let created = fake.spec.clone();
+    let hex = created.name.strip_prefix("ecs-fam-1-myapp-").expect("the agent's form");
+    assert!(hex.len() == 20 && hex.bytes().all(|b| b.is_ascii_hexdigit()), "{hex}");
+    assert_eq!(created.cpu_shares, 2);
+    assert_eq!(created.memory_bytes, Some(4 * 1024 * 1024));
+    let id = {
+        let view = w.engine.task_view(&key("t1")).expect("known");
+        view.containers().next().expect("one").metadata_id().to_owned()
+    };
+    let variables: Vec<String> =
+        created.environment.0.iter().map(|(k, v)| format!("{k}={}", v.replace(&id, "ID"))).collect();
+    expect![[r#"
+        AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/cred
+        ECS_AGENT_URI=http://169.254.170.2/api/ID
+        ECS_CONTAINER_METADATA_URI=http://169.254.170.2/v3/ID
+        ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/ID"#]]
+    .assert_eq(&variables.join("\n"));
+    let labels: Vec<String> = created.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    expect![[r#"
+        com.amazonaws.ecs.cluster=default
+        com.amazonaws.ecs.container-name=my_app
+        com.amazonaws.ecs.task-arn=arn:aws:ecs:us-east-1:111122223333:task/c/t1
+        com.amazonaws.ecs.task-definition-family=fam
+        com.amazonaws.ecs.task-definition-version=1"#]]
+    .assert_eq(&labels.join("\n"));
+}
