@@ -148,6 +148,8 @@ pub(crate) fn explain(dir: &Path, error: fjall::Error) -> StoreError {
             Err(source) => io_error(at, source),
             Ok(()) => StoreError::Unavailable(Unavailable::Poisoned { at }),
         },
+        // Our own lock shuts other servers out; this is somebody's tool on the engine's files.
+        E::Locked => StoreError::Unavailable(Unavailable::from_io(at, io::ErrorKind::ResourceBusy.into())),
         other => StoreError::Corrupt { detail: format!("{at}: {other}") },
     }
 }

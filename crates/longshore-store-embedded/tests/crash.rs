@@ -13,7 +13,7 @@ use longshore_store_embedded::EmbeddedStore;
 
 const ROUNDS: u64 = 10;
 /// How many acknowledged groups a round waits for at most before it kills.
-const GROUPS_MAX: usize = 150;
+const GROUPS_MAX: usize = 100;
 const CHILD_DIR: &str = "LONGSHORE_STORE_CRASH_DIR";
 
 /// Commit `n` writes two keys, which are large together so that tables are written, too, and the counter.

@@ -64,6 +64,7 @@ fn check_full_disk(size: u32) {
         acknowledged += 1;
         assert!(acknowledged < 100_000, "the disk was never full");
     };
+    eprintln!("{size} MiB were full after {acknowledged} commits");
     assert!(matches!(error, StoreError::Unavailable(Unavailable::DiskFull { .. })), "{error:?}");
     let again = store.commit(&[pair(acknowledged + 1)]).expect_err("poisoned");
     assert!(matches!(again, StoreError::Unavailable(Unavailable::Poisoned { .. })), "{again:?}");
