@@ -2,6 +2,7 @@
 
 use longshore_base::{Seed, Timestamp};
 use longshore_domain::status::{DesiredStatus, ServiceStatus, TaskStatus};
+use longshore_placement::Fleet;
 
 use crate::draft::Draft;
 use crate::memory::{FAILURES_NOTICED, Topic};
@@ -10,8 +11,8 @@ use crate::view::{DeploymentRole, DeploymentView, Scheduling, ServiceDeploymentS
 use crate::waiting::Waiting;
 use crate::{ServiceEvent, daemon, replica, standing, task_set};
 
-pub(crate) fn plan(view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
-    let mut draft = Draft::new(view, now, seed);
+pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, seed: Seed) -> Plan {
+    let mut draft = Draft::new(view, fleet, now, seed);
     let members = standing::muster(view, now, &mut draft.looks);
     match view.status {
         ServiceStatus::Inactive => {}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore_base::{DeploymentId, Seed, TaskId, Timestamp};
 use longshore_domain::status::RolloutState;
+use longshore_placement::Fleet;
 
 use crate::ROUND_MAX;
 use crate::event::ServiceEvent;
@@ -30,6 +31,8 @@ impl Looks {
 pub(crate) struct Draft<'v> {
     pub view: &'v ServiceView,
     pub now: Timestamp,
+    /// The instances, where the caller has them at hand.
+    pub fleet: Option<&'v Fleet>,
     pub seed: Seed,
     pub plan: Plan,
     pub looks: Looks,
@@ -50,10 +53,11 @@ pub(crate) struct Draft<'v> {
 }
 
 impl<'v> Draft<'v> {
-    pub fn new(view: &'v ServiceView, now: Timestamp, seed: Seed) -> Self {
+    pub fn new(view: &'v ServiceView, fleet: Option<&'v Fleet>, now: Timestamp, seed: Seed) -> Self {
         Self {
             view,
             now,
+            fleet,
             seed,
             plan: Plan::default(),
             looks: Looks::default(),
@@ -138,6 +142,12 @@ impl<'v> Draft<'v> {
     pub fn rollout_of(&self, deployment: &DeploymentView) -> RolloutState {
         let changed = self.changes.get(&deployment.id).and_then(|change| change.rollout);
         changed.map_or(deployment.rollout, |(state, _)| state)
+    }
+
+    /// The failed tasks of a deployment once this plan is applied.
+    pub fn failed_tasks_of(&self, deployment: &DeploymentView) -> u32 {
+        let changed = self.changes.get(&deployment.id).and_then(|change| change.failed_tasks);
+        changed.unwrap_or(deployment.failed_tasks)
     }
 
     pub fn set_rollout(&mut self, id: DeploymentId, state: RolloutState, reason: RolloutReason) {

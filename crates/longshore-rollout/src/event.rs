@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, InstanceId, ServiceName, TaskId};
+use longshore_placement::Reason;
 use serde::{Deserialize, Serialize};
 
 /// The most task ids in one message; more tasks make more messages.
@@ -96,28 +97,13 @@ pub enum ClosestMiss {
     Agent,
     NetworkInterface,
     Gpu,
+    /// It is in none of the zones asked for.
+    Location,
     DistinctInstance,
     MemberOf,
 }
 
 impl PlacementRefusal {
-    /// Whether the task might fit once another task of the service is gone.
-    pub const fn room_may_help(&self) -> bool {
-        match self {
-            Self::NoInstances => false,
-            Self::Closest { miss, .. } => match miss {
-                ClosestMiss::Cpu
-                | ClosestMiss::Memory
-                | ClosestMiss::Port
-                | ClosestMiss::NetworkInterface
-                | ClosestMiss::Gpu
-                | ClosestMiss::DistinctInstance => true,
-                ClosestMiss::Attribute | ClosestMiss::Agent | ClosestMiss::MemberOf => false,
-            },
-            Self::Other(_) => true,
-        }
-    }
-
     /// The sentence after "was unable to place a task because ... requirements."
     pub fn text(&self) -> String {
         match self {
@@ -127,6 +113,26 @@ impl PlacementRefusal {
             }
             Self::Other(text) => format!("Reason: {text}"),
         }
+    }
+}
+
+impl From<&longshore_placement::Refusal> for PlacementRefusal {
+    fn from(refused: &longshore_placement::Refusal) -> Self {
+        let closest = refused.closest().filter(|_| !refused.none_active());
+        closest.map_or(Self::NoInstances, |(instance, reason)| {
+            let miss = match reason {
+                Reason::Cpu => ClosestMiss::Cpu,
+                Reason::Memory => ClosestMiss::Memory,
+                Reason::Ports => ClosestMiss::Port,
+                Reason::Attribute => ClosestMiss::Attribute,
+                Reason::Gpu => ClosestMiss::Gpu,
+                Reason::Location => ClosestMiss::Location,
+                Reason::MemberOf(_) => ClosestMiss::MemberOf,
+                Reason::DistinctInstance => ClosestMiss::DistinctInstance,
+                Reason::Agent | Reason::Missing | Reason::NotActive => ClosestMiss::Agent,
+            };
+            Self::Closest { instance, miss }
+        })
     }
 }
 
@@ -140,6 +146,7 @@ impl ClosestMiss {
             Self::Agent => "encountered error \"AGENT\"",
             Self::NetworkInterface => "encountered error \"RESOURCE:ENI\"",
             Self::Gpu => "encountered error \"RESOURCE:GPU\"",
+            Self::Location => "encountered error \"LOCATION\"",
             Self::DistinctInstance => "doesn't meet the distinctInstance constraint",
             Self::MemberOf => "doesn't meet the memberOf constraint",
         }

@@ -13,13 +13,13 @@
 //! stopped were not healthy.
 
 use longshore_base::{DeploymentId, Timestamp};
+use longshore_placement::removal::{self, Removable};
 
 use crate::bounds::Bounds;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::memory::Topic;
 use crate::outcome::{Start, StopReason};
-use crate::removal;
 use crate::standing::{FailedCheck, Member, Standing};
 use crate::waiting::Waiting;
 
@@ -282,7 +282,7 @@ fn launch(
         let next_attempt = draft.refused_until(refusal);
         draft.situation(Topic::Placement, ServiceEvent::CannotPlace(refusal.reason.clone()));
         draft.wait(Waiting::Placement { deployment: id, reason: refusal.reason.clone(), next_attempt });
-        if refusal.reason.room_may_help() {
+        if refusal.room_may_help {
             wanted.unplaced += missing;
         }
         if next_attempt > draft.now {
@@ -345,16 +345,20 @@ fn surplus(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, budget: &m
     chosen
 }
 
-/// The replaceable tasks in the order in which they go, at most `count` of the healthy ones: first
-/// those that are not healthy, then those on DRAINING instances, then the others.
+/// The replaceable tasks in the order in which they go, at most `count`: first those that are not
+/// healthy, then those on DRAINING instances, then the others. The deployment that fills in goes
+/// last, however its tasks are: what it just started must not be what makes room.
 fn replacement_order(draft: &Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, count: usize) -> Vec<usize> {
     if count == 0 {
         return Vec::new();
     }
-    let mut classes: [Vec<usize>; 3] = Default::default();
+    let mut classes: [Vec<usize>; 5] = Default::default();
     for &at in &parts.replaceable {
         let member = &crew.members[at];
+        let fills_in = crew.fallback.is_some_and(|fallback| fallback.id == member.task.deployment);
         let class = match (member.is_healthy(), member.on_draining()) {
+            (false, false) if fills_in => 3,
+            (true, false) if fills_in => 4,
             (false, _) => 0,
             (true, true) => 1,
             (true, false) => 2,
@@ -369,15 +373,41 @@ fn replacement_order(draft: &Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, coun
     order
 }
 
+/// Chooses `count` of `class`; balance is judged over all tasks that stay, less those in `gone`.
 fn pick(draft: &Draft<'_>, crew: &Crew<'_, '_>, class: &[usize], count: usize, gone: &[usize]) -> Vec<usize> {
     if count == 0 || class.is_empty() {
         return Vec::new();
+    }
+    let mut candidate = vec![false; crew.members.len()];
+    for &at in class {
+        candidate[at] = true;
     }
     let mut stays: Vec<bool> = crew.members.iter().map(|member| !member.is_leaving()).collect();
     for &at in gone {
         stays[at] = false;
     }
-    removal::choose(crew.members, |at| stays[at], class, &draft.view.strategies, count, draft.seed)
+    let tasks: Vec<Removable> = (crew.members.iter().enumerate())
+        .filter(|(at, _)| stays[*at])
+        .map(|(at, member)| Removable {
+            task: member.task.id,
+            instance: member.task.instance,
+            zone: member.task.zone.clone(),
+            // The classes are this crate's, because only here the bounds are known: within one,
+            // every task counts alike, and the others only for the balance.
+            running: true,
+            healthy: true,
+            draining: false,
+            protected: !candidate[at],
+            created_at: member.task.created_at,
+            cpu: member.task.cpu,
+            memory: member.task.memory,
+        })
+        .collect();
+    let chosen = removal::choose(&tasks, count, &draft.view.strategies, draft.fleet);
+    let mut places: Vec<_> = class.iter().map(|&at| (crew.members[at].task.id, at)).collect();
+    places.sort_unstable();
+    let place = |id| places.binary_search_by_key(&id, |(task, _)| *task).map(|found| places[found].1);
+    chosen.into_iter().filter_map(|id| place(id).ok()).collect()
 }
 
 fn unhealthy_reason(member: &Member<'_>) -> StopReason {

@@ -19,6 +19,7 @@
 //! or how a plan is stored, and nothing of load balancers beyond the health they report.
 
 use longshore_base::{Seed, Timestamp};
+use longshore_placement::Fleet;
 
 pub mod bounds;
 mod daemon;
@@ -30,7 +31,6 @@ pub mod memory;
 mod outcome;
 mod progress;
 mod rebalance;
-mod removal;
 mod replica;
 mod standing;
 mod task_set;
@@ -46,8 +46,8 @@ pub use outcome::{
 };
 pub use view::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, LastCompleted, Refusal,
-    ScaleInField, ScaleInStrategy, Scheduling, ServiceDeploymentStatus, ServiceView, Settings, Stability,
-    StopType, StoppedBecause, StoppedTask, TaskSetStatus, TaskSetView, TaskView,
+    Scheduling, ServiceDeploymentStatus, ServiceView, Settings, Stability, StopType, StoppedBecause,
+    StoppedTask, TaskSetStatus, TaskSetView, TaskView,
 };
 pub use waiting::Waiting;
 
@@ -58,7 +58,13 @@ pub const ROUND_MAX: usize = 100;
 /// Decides what a service does next.
 ///
 /// `view` is one consistent revision; `now` is not earlier than any time in it that has passed.
-/// `seed` feeds the ids of new deployments and the `random` strategy, nothing else.
+/// `seed` feeds the ids of new deployments, nothing else.
 pub fn plan(view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
-    decide::plan(view, now, seed)
+    decide::plan(view, None, now, seed)
+}
+
+/// As [`plan`], with the instances at hand: scale-in by `binpack`, or by a spread over an attribute
+/// other than the zone, needs to know what they have.
+pub fn plan_on(fleet: &Fleet, view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
+    decide::plan(view, Some(fleet), now, seed)
 }

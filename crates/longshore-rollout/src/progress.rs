@@ -89,7 +89,7 @@ fn failure(draft: &mut Draft<'_>, primary: &DeploymentView, desired: u32) -> Opt
     if view.alarms.enable && !primary.alarms_ignored && !view.alarms.triggered.is_empty() {
         return Some((Failure::Alarm, view.alarms.rollback));
     }
-    let failed_tasks = draft.change(primary.id).failed_tasks.unwrap_or(primary.failed_tasks);
+    let failed_tasks = draft.failed_tasks_of(primary);
     if view.circuit_breaker.enable && failed_tasks >= failure_threshold(desired) {
         return Some((Failure::CircuitBreaker, view.circuit_breaker.rollback));
     }

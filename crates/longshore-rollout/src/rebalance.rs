@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_base::DeploymentId;
+use longshore_placement::rebalance;
 
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
@@ -15,9 +16,6 @@ use crate::hold::{Crew, Held};
 use crate::memory::Topic;
 use crate::outcome::{Start, StopReason};
 use crate::standing::Member;
-
-/// The difference between two zones that is not worth a task's move.
-const DIFFERENCE_ALLOWED: u32 = 1;
 
 /// How many tasks beyond the desired count are wanted now.
 pub(crate) fn extra(draft: &Draft<'_>, members: &[Member<'_>], primary: DeploymentId) -> u32 {
@@ -41,35 +39,27 @@ pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, compl
         return;
     }
     let zones = zones(draft, crew);
-    let Some((poorest, richest)) = extremes(&zones) else { return };
     if crew.extra > 0 {
-        draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(counts(&zones)));
+        draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(zones.clone()));
         let all_healthy = crew.members.iter().all(|it| it.is_healthy() || it.is_leaving());
         if !all_healthy {
             draft.plan.rebalancing = Some(crew.desired);
             return;
         }
-        let mut movable: Vec<_> = crew
-            .members
-            .iter()
-            .filter(|it| it.is_healthy() && !it.protected && it.task.zone.as_ref() == Some(&richest))
-            .collect();
-        movable.sort_unstable_by_key(|it| (it.task.created_at, it.task.id));
-        if let Some(member) = movable.last()
+        if let Some((zone, member)) = newest_of_richest(crew, &zones)
             && draft.stop(member, StopReason::Scaling(crew.id))
         {
             let tasks = vec![member.task.id];
-            draft.plan.events.push(ServiceEvent::StoppedToRebalance { zone: richest, tasks });
+            draft.plan.events.push(ServiceEvent::StoppedToRebalance { zone, tasks });
         }
         return;
     }
-    let difference = zones[&richest] - zones[&poorest];
-    if difference <= DIFFERENCE_ALLOWED {
+    let Some(step) = rebalance::step(&zones) else {
         if view.memory.said.contains_key(&Topic::ZoneBalance) {
-            draft.plan.events.push(ServiceEvent::ZonesBalanced(counts(&zones)));
+            draft.plan.events.push(ServiceEvent::ZonesBalanced(zones));
         }
         return;
-    }
+    };
     let room = crew.bounds.max > crew.members.len() as u32;
     let open = draft.throttle.closed_until(draft.now).is_none();
     let refusal = draft.refusal(crew.id).map(|refusal| draft.refused_until(refusal));
@@ -77,34 +67,34 @@ pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, compl
         draft.looks.at(until);
         return;
     }
-    let movable = crew.members.iter().any(|it| !it.protected && it.task.zone.as_ref() == Some(&richest));
+    let movable = newest_of_richest(crew, &zones).is_some();
     if held.in_place && room && open && movable && draft.left() > 0 {
-        draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(counts(&zones)));
-        draft.start(Start { deployment: crew.id, count: 1, on: None, zone: Some(poorest) });
+        draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(zones));
+        draft.start(Start { deployment: crew.id, count: 1, on: None, zone: Some(step.to) });
         draft.plan.rebalancing = Some(crew.desired);
     }
 }
 
-/// Tasks that stay, per zone; zones without any included.
-fn zones(draft: &Draft<'_>, crew: &Crew<'_, '_>) -> BTreeMap<Arc<str>, u32> {
-    let mut zones: BTreeMap<Arc<str>, u32> =
-        draft.view.zones.iter().map(|zone| (Arc::clone(zone), 0)).collect();
+/// The task that a move takes away: the newest healthy one in the zone with the most tasks.
+fn newest_of_richest<'a, 'v>(
+    crew: &Crew<'a, 'v>,
+    zones: &[(Arc<str>, u32)],
+) -> Option<(Arc<str>, &'a Member<'v>)> {
+    let richest = zones.iter().reduce(|best, zone| if zone.1 > best.1 { zone } else { best })?;
+    let there = crew.members.iter().filter(|it| it.task.zone.as_ref() == Some(&richest.0));
+    let movable = there.filter(|it| it.is_healthy() && !it.protected);
+    let newest = movable.max_by_key(|it| (it.task.created_at, it.task.id))?;
+    Some((Arc::clone(&richest.0), newest))
+}
+
+/// Tasks that stay, per zone by name; zones without any included. A zone that takes no tasks any
+/// more is none to balance with.
+fn zones(draft: &Draft<'_>, crew: &Crew<'_, '_>) -> Vec<(Arc<str>, u32)> {
+    let mut zones: BTreeMap<&Arc<str>, u32> = draft.view.zones.iter().map(|zone| (zone, 0)).collect();
     for member in crew.members.iter().filter(|member| !member.is_leaving()) {
-        // A zone that takes no tasks any more is none to balance with.
         if let Some(count) = member.task.zone.as_ref().and_then(|zone| zones.get_mut(zone)) {
             *count += 1;
         }
     }
-    zones
-}
-
-/// The zones with the fewest and with the most tasks; the first by name among equals.
-fn extremes(zones: &BTreeMap<Arc<str>, u32>) -> Option<(Arc<str>, Arc<str>)> {
-    let poorest = zones.iter().min_by_key(|&(zone, count)| (*count, zone))?.0;
-    let richest = zones.iter().max_by_key(|&(zone, count)| (*count, std::cmp::Reverse(zone)))?.0;
-    Some((Arc::clone(poorest), Arc::clone(richest)))
-}
-
-fn counts(zones: &BTreeMap<Arc<str>, u32>) -> Vec<(Arc<str>, u32)> {
-    zones.iter().map(|(zone, count)| (Arc::clone(zone), *count)).collect()
+    zones.into_iter().map(|(zone, count)| (Arc::clone(zone), count)).collect()
 }

@@ -9,6 +9,7 @@ use longshore_base::{CpuUnits, DeploymentId, InstanceId, MemoryMib, ServiceName,
 use longshore_domain::status::{
     DesiredStatus, HealthStatus, RolloutState, ServiceStatus, StopCode, TaskStatus,
 };
+use longshore_placement::{Reason, Strategy};
 use serde::{Deserialize, Serialize};
 
 use crate::event::PlacementRefusal;
@@ -38,7 +39,8 @@ pub struct ServiceView {
     /// The desired count for which an extra task was started to even out the zones, as the last
     /// plan left it in [`crate::Plan::rebalancing`].
     pub rebalancing: Option<u32>,
-    pub strategies: Vec<ScaleInStrategy>,
+    /// The service's own; scale-in reads them backwards.
+    pub strategies: Vec<Strategy>,
     pub settings: Settings,
     /// Exactly one PRIMARY, and older ones in any order. Empty for task sets.
     pub deployments: Vec<DeploymentView>,
@@ -121,25 +123,6 @@ impl Default for Settings {
             repeat_after: Duration::from_secs(6 * 60 * 60),
         }
     }
-}
-
-/// A placement strategy, as far as the choice of what to stop reads it backwards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScaleInStrategy {
-    Random,
-    Spread(ScaleInField),
-    /// Stops the task whose instance has the most room afterwards.
-    BinpackCpu,
-    BinpackMemory,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScaleInField {
-    Instance,
-    Zone,
-    /// The value of another attribute: [`TaskView::spread_values`] carries it at the position of
-    /// this strategy.
-    Attribute(Arc<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -290,8 +273,6 @@ pub struct TaskView {
     /// `None` while it waits for capacity.
     pub instance: Option<InstanceId>,
     pub zone: Option<Arc<str>>,
-    /// One value per entry of [`ServiceView::strategies`]; read for `Spread(Attribute)` only.
-    pub spread_values: Vec<Option<Arc<str>>>,
     pub host: Host,
     pub last_status: TaskStatus,
     pub desired_status: DesiredStatus,
@@ -306,9 +287,6 @@ pub struct TaskView {
     pub protected_until: Option<Timestamp>,
     pub cpu: CpuUnits,
     pub memory: MemoryMib,
-    /// What its instance has left, for scale-in by `binpack`.
-    pub instance_cpu_left: CpuUnits,
-    pub instance_memory_left: MemoryMib,
 }
 
 /// A task that became STOPPED since the last plan.
@@ -365,6 +343,38 @@ pub struct Refusal {
     /// Attempts that no plan has counted as failures of the deployment yet.
     pub uncounted: u32,
     pub reason: PlacementRefusal,
+    /// The task might fit once another task of the service is gone.
+    pub room_may_help: bool,
     /// Something in the cluster changed since, so that a new attempt is worth it at once.
     pub capacity_changed: bool,
+}
+
+impl Refusal {
+    /// Notes that placement refused a task of `deployment` at `at`, after `before` if the attempt
+    /// before that was refused as well.
+    pub fn note(
+        deployment: DeploymentId,
+        at: Timestamp,
+        refused: &longshore_placement::Refusal,
+        before: Option<&Refusal>,
+    ) -> Self {
+        let (attempts, uncounted) = before.map_or((0, 0), |it| (it.attempts, it.uncounted));
+        Self {
+            deployment,
+            at,
+            attempts: attempts.saturating_add(1),
+            uncounted: uncounted.saturating_add(1),
+            reason: PlacementRefusal::from(refused),
+            room_may_help: refused.ruled_out.iter().any(|ruled| match ruled.reason {
+                Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance => true,
+                Reason::Missing
+                | Reason::NotActive
+                | Reason::Agent
+                | Reason::Attribute
+                | Reason::Location
+                | Reason::MemberOf(_) => false,
+            }),
+            capacity_changed: false,
+        }
+    }
 }

@@ -257,7 +257,6 @@ impl World {
             deployment: start.deployment,
             instance: Some(instance),
             zone: Some(zone),
-            spread_values: Vec::new(),
             host: Host::Up,
             last_status: TaskStatus::Pending,
             desired_status: DesiredStatus::Running,
@@ -268,8 +267,6 @@ impl World {
             protected_until: None,
             cpu: CpuUnits(128),
             memory: MemoryMib(128),
-            instance_cpu_left: CpuUnits(1024),
-            instance_memory_left: MemoryMib(1024),
         });
         Some(id)
     }
@@ -285,6 +282,7 @@ impl World {
             attempts,
             uncounted,
             reason: PlacementRefusal::Closest { instance: self.instances[0].id, miss },
+            room_may_help: true,
             capacity_changed: false,
         });
     }
@@ -418,8 +416,7 @@ impl World {
                 assert!(healthy >= bounds.min, "{healthy} healthy, at least {} needed", bounds.min);
             }
             let protected = task.protected_until.is_some_and(|until| until > self.now);
-            let excused = task.container_health == Some(HealthStatus::Unhealthy)
-                || task.host != Host::Up && task.last_status != TaskStatus::Running;
+            let excused = task.container_health == Some(HealthStatus::Unhealthy) || task.host == Host::Lost;
             assert!(!protected || excused, "a protected task is stopped");
         }
     }

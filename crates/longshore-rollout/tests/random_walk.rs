@@ -1,0 +1,206 @@
+//! Whatever happens to a service, its plans keep to the bounds, repeat themselves, and lead to the
+//! wanted state once nothing happens any more.
+
+mod world;
+
+use longshore_domain::status::{DesiredStatus, HealthStatus, RolloutState, TaskStatus};
+use longshore_rollout::*;
+use proptest::prelude::*;
+use world::{World, secs};
+
+/// One thing that happens. `n` picks the task or instance.
+#[derive(Clone, Debug)]
+enum Step {
+    Plan,
+    Run(usize),
+    Finish(usize),
+    Crash(usize),
+    FailToStart(usize),
+    Sicken(usize),
+    Recover(usize),
+    Drain(usize),
+    Undrain(usize),
+    Lose(usize),
+    Protect(usize),
+    Desire(u32),
+    Percents(u32, u32),
+    Update,
+    Stop(bool),
+    Capacity(usize),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let n = 0..64_usize;
+    prop_oneof![
+        12 => Just(Step::Plan),
+        8 => n.clone().prop_map(Step::Run),
+        6 => n.clone().prop_map(Step::Finish),
+        2 => n.clone().prop_map(Step::Crash),
+        3 => n.clone().prop_map(Step::FailToStart),
+        2 => n.clone().prop_map(Step::Sicken),
+        1 => n.clone().prop_map(Step::Recover),
+        1 => n.clone().prop_map(Step::Drain),
+        1 => n.clone().prop_map(Step::Undrain),
+        1 => n.clone().prop_map(Step::Lose),
+        1 => n.prop_map(Step::Protect),
+        1 => (0..9_u32).prop_map(Step::Desire),
+        1 => percents().prop_map(|(min, max)| Step::Percents(min, max)),
+        1 => Just(Step::Update),
+        1 => any::<bool>().prop_map(Step::Stop),
+        1 => (0..20_usize).prop_map(Step::Capacity),
+        5 => (1..50_u64).prop_map(Step::Pass),
+    ]
+}
+
+fn percents() -> impl Strategy<Value = (u32, u32)> {
+    (prop_oneof![Just(0), Just(50), Just(75), Just(100)], prop_oneof![Just(100), Just(125), Just(200)])
+}
+
+fn nth<T: Copy>(of: &[T], n: usize) -> Option<T> {
+    if of.is_empty() { None } else { Some(of[n % of.len()]) }
+}
+
+fn take(world: &mut World, step: &Step) {
+    let alive = |task: &TaskView| task.desired_status == DesiredStatus::Running;
+    let runs = |task: &TaskView| task.last_status == TaskStatus::Running;
+    match *step {
+        Step::Plan => plan_and_check(world),
+        Step::Run(n) => {
+            if let Some(id) = nth(&world.ids(|task| alive(task) && !runs(task)), n) {
+                world.run(id);
+            }
+        }
+        Step::Finish(n) => {
+            if let Some(id) = nth(&world.ids(|task| !alive(task)), n) {
+                world.finish(id);
+            }
+        }
+        Step::Crash(n) => {
+            if let Some(id) = nth(&world.ids(runs), n) {
+                world.end(id, StoppedBecause::EssentialExited);
+            }
+        }
+        Step::FailToStart(n) => {
+            if let Some(id) = nth(&world.ids(|task| alive(task) && !runs(task)), n) {
+                world.end(id, StoppedBecause::FailedToStart);
+            }
+        }
+        Step::Sicken(n) => health(world, n, HealthStatus::Unhealthy),
+        Step::Recover(n) => health(world, n, HealthStatus::Healthy),
+        Step::Drain(n) => world.drain(n % 3, true),
+        Step::Undrain(n) => world.drain(n % 3, false),
+        Step::Lose(n) => {
+            if let Some(id) = nth(&world.ids(|_| true), n) {
+                world.task_mut(id).host = Host::Lost;
+            }
+        }
+        Step::Protect(n) => {
+            if let Some(id) = nth(&world.ids(runs), n) {
+                let until = world.now + secs(n as u64 * 10);
+                world.task_mut(id).protected_until = Some(until);
+            }
+        }
+        Step::Desire(desired) => world.desire(desired),
+        Step::Percents(min, max) => {
+            world.view.minimum_healthy_percent = min;
+            world.view.maximum_percent = max;
+        }
+        Step::Update => {
+            world.update();
+        }
+        Step::Stop(abort) => {
+            let stop = if abort { StopType::Abort } else { StopType::Rollback };
+            if world.primary().rollout == RolloutState::InProgress {
+                world.primary_mut().stop_requested = Some(stop);
+            }
+        }
+        Step::Capacity(tasks) => {
+            world.capacity = tasks;
+            for refusal in &mut world.view.refusals {
+                refusal.capacity_changed = true;
+            }
+        }
+        Step::Pass(seconds) => world.now = world.now + secs(seconds),
+    }
+}
+
+fn health(world: &mut World, n: usize, health: HealthStatus) {
+    let checked =
+        |task: &TaskView| task.last_status == TaskStatus::Running && task.container_health.is_some();
+    if let Some(id) = nth(&world.ids(checked), n) {
+        world.task_mut(id).container_health = Some(health);
+    }
+}
+
+fn plan_and_check(world: &mut World) {
+    let plan = world.plan();
+    assert_eq!(plan, world.plan(), "equal arguments give equal plans");
+    world.check_bounds(&plan);
+    assert!(plan.next_look.is_none_or(|look| look >= world.now));
+    world.apply(&plan);
+    let again = world.plan();
+    world.check_bounds(&again);
+    // A rollback, a failure by refused placements and a move between zones do begin with it.
+    let turns = again.deployments.iter().any(|change| change.rollout.is_some());
+    // What was refused leaves its room to the deployment that fills in.
+    let refused = world.view.refusals.iter().any(|refusal| refusal.at == world.now);
+    if plan.new_deployment.is_none() && again.rebalancing.is_none() && !turns && !refused {
+        assert!(again.starts.is_empty(), "planned twice: {:?} after {:?}", again.starts, plan.starts);
+    }
+}
+
+/// Once faults stop: everything in place, or a reason why not.
+fn check_calm(world: &mut World) {
+    world.capacity = usize::MAX;
+    for n in 0..3 {
+        world.drain(n, false);
+    }
+    for task in &mut world.view.tasks {
+        task.container_health = task.container_health.map(|_| HealthStatus::Healthy);
+    }
+    let plan = world.calm();
+    let desired = world.view.desired_count;
+    let primary = world.primary();
+    let in_place = world.view.tasks.len() as u32 == desired
+        && world.healthy() == desired
+        && world.view.tasks.iter().all(|task| task.deployment == primary.id);
+    assert!(in_place || !plan.waiting_for.is_empty(), "not in place and silent: {}", world.picture());
+    let bounds = Bounds::new(desired, world.view.minimum_healthy_percent, world.view.maximum_percent);
+    let movable = bounds.max > desired || bounds.min < desired;
+    let failed = primary.rollout == RolloutState::Failed;
+    let protected = world.view.tasks.iter().any(|task| task.protected_until > Some(world.now));
+    if (movable || desired == 0) && !failed && !protected {
+        assert!(in_place, "stays {} of {desired}: {:?}", world.picture(), plan.waiting_for);
+        assert_eq!(world.primary().rollout, RolloutState::Completed);
+        assert_eq!(world.view.deployments.len(), 1);
+        assert_eq!(plan.waiting_for, []);
+    }
+    let open: Vec<_> = world.service_deployments.values().filter(|(status, _)| !status.is_final()).collect();
+    let unfinished = world.primary().rollout == RolloutState::InProgress;
+    assert!(open.len() <= usize::from(unfinished), "{open:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn plans_keep_to_the_bounds_and_converge(
+        desired in 0..9_u32,
+        (min, max) in percents(),
+        checked in any::<bool>(),
+        breaker in any::<(bool, bool)>(),
+        rebalancing in any::<bool>(),
+        steps in prop::collection::vec(steps(), 1..120),
+    ) {
+        let mut world = World::new(desired, min, max);
+        world.checked = checked;
+        world.view.circuit_breaker = CircuitBreaker { enable: breaker.0, rollback: breaker.1 };
+        world.view.zone_rebalancing = rebalancing;
+        world.view.zones = world.instances.iter().map(|it| it.zone.clone()).collect();
+        for step in &steps {
+            take(&mut world, step);
+        }
+        check_calm(&mut world);
+    }
+}
