@@ -9,6 +9,8 @@
 //! web sleep SECONDS  waits, and ends with 143 on SIGTERM
 //! web exit CODE      ends at once
 //! web check URL      an HTTP GET; ends with 0 for 2xx and 3xx, otherwise 1
+//! web allocate MIB   takes and touches that much memory, then waits for SIGTERM
+//! web env-is NAME=X  ends with 0 if the environment variable has that value, otherwise 1
 //! ```
 //!
 //! Environment: `PORT` (8080), `VERSION` and `MESSAGE` (texts in the answer), `IGNORE_TERM=1`
@@ -50,12 +52,27 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        ["allocate", mib] => match mib.parse() {
+            Ok(mib) => {
+                let held = serve::touched(mib);
+                println!("holding {} bytes", held.len());
+                sleep(Duration::MAX)
+            }
+            Err(_) => usage(),
+        },
+        ["env-is", wanted] => match wanted.split_once('=') {
+            Some((name, value)) if std::env::var(name).is_ok_and(|found| found == value) => ExitCode::SUCCESS,
+            Some(_) => ExitCode::FAILURE,
+            None => usage(),
+        },
         _ => usage(),
     }
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: web [serve] | sleep SECONDS | exit CODE | check URL");
+    eprintln!(
+        "usage: web [serve] | sleep SECONDS | exit CODE | check URL | allocate MIB | env-is NAME=VALUE"
+    );
     ExitCode::from(EXIT_USAGE)
 }
 

@@ -111,6 +111,15 @@ fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
+/// Memory that is really there, because every page was written.
+pub fn touched(mib: usize) -> Vec<u8> {
+    let mut block = vec![0_u8; mib.saturating_mul(1024 * 1024)];
+    for page in block.chunks_mut(PAGE_BYTES) {
+        page[0] = 1;
+    }
+    block
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -216,11 +225,7 @@ impl Server {
             }
             "/allocate" => match number("mib") {
                 Some(mib) => {
-                    let mut block = vec![0_u8; mib.saturating_mul(1024 * 1024)];
-                    for page in block.chunks_mut(PAGE_BYTES) {
-                        page[0] = 1;
-                    }
-                    lock(&self.kept).push(block);
+                    lock(&self.kept).push(touched(mib));
                     (200, format!("holding {mib} MiB more\n"))
                 }
                 None => (400, "mib is missing\n".to_owned()),
