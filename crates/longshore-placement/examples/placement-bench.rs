@@ -78,7 +78,13 @@ fn run(fleet: &mut Fleet, size: usize, request: &Request) -> (usize, Duration) {
                 fleet.vacate(id, task);
             }
             let seed = Seed::new(5).of(count as u64);
-            let Ok(id) = fleet.place_one(request, seed) else { continue };
+            let Ok(id) = fleet.place_one(request, seed) else {
+                // A constraint can leave less room than the fleet has.
+                if let Some((id, task)) = placed.pop_front() {
+                    fleet.vacate(id, task);
+                }
+                continue;
+            };
             let task = TaskId::from_bits(u128::from(seed.bits()) << 64 | count as u128);
             if fleet.occupy(id, task, &spec.needs, &spec.group).is_ok() {
                 placed.push_back((id, task));

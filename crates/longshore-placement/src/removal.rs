@@ -269,3 +269,6 @@ fn value_of<'a>(task: &'a Removable, name: &str, fleet: Option<&'a Fleet>) -> Op
     }
     fleet.and_then(|fleet| fleet.attribute(task.instance?, name))
 }
+
+#[cfg(test)]
+mod tests;

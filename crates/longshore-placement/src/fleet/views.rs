@@ -666,3 +666,20 @@ impl OrderView {
         self.levels.entry(to).or_default().insert(slot);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_view_goes() {
+        let mut recent: Recent<u32, char> = Recent::new(2);
+        recent.put(1, 'a');
+        recent.put(2, 'b');
+        assert_eq!(recent.get_mut(&1).copied(), Some('a'));
+        recent.put(3, 'c');
+        assert_eq!((recent.get(&1), recent.get(&2), recent.get(&3)), (Some(&'a'), None, Some(&'c')));
+        recent.put(3, 'd');
+        assert_eq!((recent.get(&1), recent.get(&3)), (Some(&'a'), Some(&'d')));
+    }
+}
