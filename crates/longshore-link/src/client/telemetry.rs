@@ -60,6 +60,10 @@ impl Telemetry {
         }
     }
 
+    pub fn is_open(&self) -> bool {
+        self.lifecycle.is_open()
+    }
+
     pub fn handle(&mut self, now: Timestamp, input: TelemetryInput<'_>) {
         self.now = self.now.max(now);
         match input {

@@ -1,0 +1,34 @@
+//! The credentials of tasks' roles. In memory only: they are never written to disk (agent-protocol G15).
+
+use std::collections::BTreeMap;
+
+use longshore_engine::spec::TaskKey;
+use longshore_link::message::{RoleCredentials, RoleType};
+
+#[derive(Debug)]
+pub struct Stored {
+    pub task: TaskKey,
+    pub role: RoleType,
+    pub credentials: RoleCredentials,
+}
+
+/// By id, which is the secret part of the URL at which a container fetches them.
+#[derive(Debug, Default)]
+pub struct CredentialStore {
+    by_id: BTreeMap<String, Stored>,
+}
+
+impl CredentialStore {
+    pub(super) fn put(&mut self, task: &TaskKey, role: RoleType, credentials: RoleCredentials) {
+        let id = credentials.credentials_id.0.clone();
+        self.by_id.insert(id, Stored { task: task.clone(), role, credentials });
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Stored> {
+        self.by_id.get(id)
+    }
+
+    pub(super) fn forget(&mut self, task: &TaskKey) {
+        self.by_id.retain(|_, stored| stored.task != *task);
+    }
+}

@@ -1,0 +1,493 @@
+//! The agent without I/O: link, engine and API calls joined.
+//!
+//! [`AgentCore::handle`] takes one thing that happened, [`AgentCore::poll`] gives what to do, and
+//! [`AgentCore::deadline`] says when to call `handle(now, Tick)` at the latest. The shell, or a simulation, does the
+//! rest. A crash is nothing but dropping the core; [`AgentCore::new`] with what the journal held is the restart.
+//!
+//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports, the answer
+//! to a manifest.
+
+mod assignments;
+mod credentials;
+mod gate;
+mod link;
+mod metrics;
+mod registration;
+mod reports;
+mod runtime;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use longshore_base::{CpuUnits, Ids, MemoryMib, Port, Seed, Timestamp};
+use longshore_engine::journal::JournalRecord;
+use longshore_engine::spec::{ContainerKey, RuntimeId, TaskKey};
+use longshore_engine::{Action, HostCapacity, TaskEngine};
+use longshore_link::client::{self, Ending, Loss};
+use longshore_link::message::{TaskIdentity, TaskManifest};
+use longshore_link::upgrade::Refusal;
+use longshore_runtime::{RuntimeInfo, StatsSample};
+
+use crate::api::{ApiCall, ApiError};
+use crate::config::Config;
+use crate::journal::Change;
+
+pub use credentials::{CredentialStore, Stored};
+
+use assignments::Assignments;
+use gate::Gate;
+use metrics::Metrics;
+use registration::Phase;
+use reports::{Outgoing, Reports};
+use telemetry::{HealthTold, Publisher, RuntimeStatus};
+
+/// The version that this agent tells. Servers compare it with minimum versions of features, so it is that of the
+/// official agent whose protocol this one speaks (agent-protocol).
+pub const AGENT_VERSION: &str = "1.105.1";
+/// Tells the two apart, where people look.
+pub const AGENT_HASH: &str = concat!("longshore-", env!("CARGO_PKG_VERSION"));
+
+/// The label by which an agent finds its own containers, beside those of other agents on the same engine.
+pub const AGENT_LABEL: &str = "longshore.agent";
+
+/// Names of the agent's own records in the journal.
+mod saved {
+    pub const AGENT_ID: &str = "node/agent-id";
+    pub const INSTANCE_ARN: &str = "node/container-instance-arn";
+    pub const CLUSTER: &str = "node/cluster";
+    pub const MANIFEST: &str = "node/manifest-number";
+}
+
+/// Names one call of this process; its answer carries it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// Which of the two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Socket {
+    /// ACS.
+    Commands,
+    /// TCS.
+    Telemetry,
+}
+
+#[derive(Debug)]
+pub enum SocketEvent {
+    Opened,
+    /// The upgrade failed; with the refusal if the answer named one.
+    Refused(Option<Refusal>),
+    Lost(Loss),
+    Received(String),
+}
+
+#[derive(Debug)]
+pub enum Input {
+    /// What a call gave: the body of a 200 answer, or why there is none.
+    Answered {
+        call: CallId,
+        result: Result<Vec<u8>, ApiError>,
+    },
+    /// Something about a socket; `connection` is that of [`Effect::Connect`]. News of older ones are ignored.
+    Socket {
+        socket: Socket,
+        connection: u64,
+        event: SocketEvent,
+    },
+    /// The result of an action, or an event of the runtime.
+    Engine(Box<longshore_engine::Input>),
+    /// Every [`Effect::Write`] up to this number is durable.
+    Durable(u64),
+    /// Answer to [`Effect::CheckRuntime`].
+    RuntimeChecked {
+        is_well: bool,
+    },
+    /// Answer to [`Effect::Sample`]; containers that gave none are left out.
+    Sampled(Vec<(ContainerKey, StatsSample)>),
+    /// End, but leave the containers running.
+    Stop,
+    Tick,
+}
+
+#[derive(Debug)]
+pub enum Effect {
+    /// Answered by [`Input::Answered`].
+    Call {
+        call: CallId,
+        request: ApiCall,
+    },
+    /// Open a websocket at `endpoint` (as discovery gave it, with http or https) plus `/ws?query`.
+    Connect {
+        socket: Socket,
+        connection: u64,
+        endpoint: String,
+        query: String,
+    },
+    /// A text frame. On TCS it is to be signed (agent-protocol G9).
+    Send {
+        socket: Socket,
+        connection: u64,
+        text: String,
+    },
+    End {
+        socket: Socket,
+        connection: u64,
+        ending: Ending,
+    },
+    /// Never `Persist`, `AckReady`, `Report`, `ResolveSecrets` or `TaskForgotten`: those are done here.
+    Runtime(Box<Action>),
+    /// Write to the journal, in order of the numbers. Answered by [`Input::Durable`].
+    Write {
+        number: u64,
+        changes: Vec<Change>,
+    },
+    CheckRuntime,
+    /// One sample of each container.
+    Sample(Vec<(ContainerKey, RuntimeId)>),
+    Log(LogLine),
+    /// The last effect.
+    Exit(ExitReason),
+}
+
+/// Something that an operator should read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogLine {
+    #[error("registered as {instance_arn}")]
+    Registered { instance_arn: String },
+    #[error("{operation} failed, trying again: {error}")]
+    CallFailed { operation: &'static str, error: ApiError },
+    #[error("the report {status} of {task} was refused for good: {error}")]
+    ReportRefused { task: TaskKey, status: &'static str, error: ApiError },
+    #[error("an answer of {operation} makes no sense")]
+    BadAnswer { operation: &'static str },
+    #[error("{socket:?} socket connected")]
+    Connected { socket: Socket },
+    #[error("{socket:?} socket refused: {refusal:?}")]
+    Refused { socket: Socket, refusal: Option<Refusal> },
+    #[error("{socket:?} socket lost: {loss:?}")]
+    Lost { socket: Socket, loss: Loss },
+    #[error("the control plane says: {0}")]
+    ServerSays(String),
+    #[error("a message was skipped: {0}")]
+    Malformed(String),
+    #[error("task {task} cannot be loaded: {cause}")]
+    Unloadable { task: TaskKey, cause: String },
+    #[error("the control plane stops {0}, which it does not know to be here")]
+    StopVerified(TaskKey),
+    #[error("attachments are not supported; message {0} has no effect")]
+    AttachmentIgnored(String),
+}
+
+/// Why the agent ends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExitReason {
+    #[error("asked to stop")]
+    Stopped,
+    #[error("{0}")]
+    Failed(String),
+    #[error("{0}")]
+    Terminal(String),
+}
+
+impl ExitReason {
+    /// What the process tells its supervisor (agent-protocol G2).
+    pub fn code(&self) -> u8 {
+        match self {
+            ExitReason::Stopped => 0,
+            ExitReason::Failed(_) => 1,
+            ExitReason::Terminal(_) => 5,
+        }
+    }
+}
+
+/// The saved state does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    #[error("the data directory belongs to cluster {saved}, and {configured} is configured")]
+    OtherCluster { saved: String, configured: String },
+    #[error("the saved record {key} cannot be read")]
+    Record { key: String, source: serde_json::Error },
+}
+
+/// What a call was made for.
+#[derive(Debug)]
+enum Pending {
+    Register { sent: Vec<crate::capability::Attribute> },
+    CreateCluster,
+    Discover,
+    Report(Box<Outgoing>),
+}
+
+/// What waits for the disk.
+#[derive(Debug)]
+enum Gated {
+    Action(Box<Action>),
+    Manifest { manifest: Box<TaskManifest>, candidates: Vec<TaskIdentity> },
+}
+
+/// One container instance.
+#[derive(Debug)]
+pub struct AgentCore {
+    config: Config,
+    runtime: RuntimeInfo,
+    ids: Ids,
+    seed: Seed,
+    now: Timestamp,
+    /// Value of [`AGENT_LABEL`].
+    agent_id: String,
+    instance_arn: Option<String>,
+    phase: Phase,
+    engine: TaskEngine,
+    gate: Gate<Gated>,
+    calls: BTreeMap<CallId, Pending>,
+    next_call: u64,
+    reports: Reports,
+    assignments: Assignments,
+    credentials: CredentialStore,
+    commands: Option<client::Session>,
+    telemetry: Option<client::Telemetry>,
+    /// The latest connection of each socket.
+    connections: BTreeMap<Socket, u64>,
+    next_connection: u64,
+    manifest_number: i64,
+    publisher: Option<Publisher>,
+    runtime_status: RuntimeStatus,
+    health: HealthTold,
+    metrics: Metrics,
+    sample_at: Timestamp,
+    effects: VecDeque<Effect>,
+    stopping: bool,
+    exited: bool,
+}
+
+/// MiB and CPU units that the instance offers, reservations deducted.
+fn capacity(config: &Config, runtime: &RuntimeInfo) -> HostCapacity {
+    let cpu = config.cpu.unwrap_or(runtime.cores.saturating_mul(1024));
+    let total = u32::try_from(runtime.memory_bytes >> 20).unwrap_or(u32::MAX);
+    let memory = config.memory_mib.unwrap_or(total).saturating_sub(config.reserved_memory_mib);
+    let mut capacity = HostCapacity::new(CpuUnits(cpu), MemoryMib(memory));
+    capacity.reserved_tcp.clone_from(&config.reserved_tcp);
+    capacity.reserved_udp.clone_from(&config.reserved_udp);
+    if let Some(range) = config.dynamic_ports {
+        capacity.dynamic_ports = range;
+    }
+    capacity
+}
+
+impl AgentCore {
+    /// Starts, or starts again with what the journal held. `seed` must differ from earlier runs'.
+    pub fn new(
+        now: Timestamp,
+        seed: Seed,
+        config: Config,
+        runtime: RuntimeInfo,
+        saved: &BTreeMap<String, String>,
+    ) -> Result<Self, RestoreError> {
+        let text = |key: &str| saved.get(key).cloned();
+        if let Some(cluster) = text(saved::CLUSTER)
+            && cluster != config.cluster_name()
+        {
+            let configured = config.cluster_name().to_owned();
+            return Err(RestoreError::OtherCluster { saved: cluster, configured });
+        }
+        let mut records: Vec<JournalRecord> = Vec::new();
+        for (key, text) in saved.iter().filter(|(key, _)| !key.starts_with("node/")) {
+            let record = serde_json::from_str(text)
+                .map_err(|source| RestoreError::Record { key: key.clone(), source })?;
+            records.push(record);
+        }
+        let mut settings = config.engine.clone();
+        settings.cluster = config.cluster_name().to_owned();
+        let mut ids = Ids::new(seed.of(1));
+        let saved_id = text(saved::AGENT_ID);
+        let is_new = saved_id.is_none();
+        let agent_id = saved_id.unwrap_or_else(|| ids.uuid());
+        let engine = TaskEngine::restore(settings, capacity(&config, &runtime), seed.of(2), records, now);
+        let mut core = Self {
+            runtime,
+            ids,
+            seed,
+            now,
+            agent_id,
+            instance_arn: text(saved::INSTANCE_ARN),
+            phase: Phase::start(now, seed.of(3)),
+            engine,
+            gate: Gate::new(),
+            calls: BTreeMap::new(),
+            next_call: 0,
+            reports: Reports::new(seed.of(4)),
+            assignments: Assignments::default(),
+            credentials: CredentialStore::default(),
+            commands: None,
+            telemetry: None,
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            manifest_number: text(saved::MANIFEST).and_then(|text| text.parse().ok()).unwrap_or(0),
+            publisher: None,
+            runtime_status: RuntimeStatus::new(now),
+            health: HealthTold::default(),
+            metrics: Metrics::default(),
+            sample_at: now,
+            effects: VecDeque::new(),
+            stopping: false,
+            exited: false,
+            config,
+        };
+        if is_new {
+            let id = core.agent_id.clone();
+            core.write(vec![Change { key: saved::AGENT_ID.to_owned(), text: Some(id) }]);
+        }
+        Ok(core)
+    }
+
+    /// The value of [`AGENT_LABEL`] on this agent's containers.
+    pub fn agent_id(&self) -> &str {
+        &self.agent_id
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// `None` before the registration.
+    pub fn instance_arn(&self) -> Option<&str> {
+        self.instance_arn.as_deref()
+    }
+
+    pub fn engine(&self) -> &TaskEngine {
+        &self.engine
+    }
+
+    pub fn credentials(&self) -> &CredentialStore {
+        &self.credentials
+    }
+
+    /// True while commands can arrive.
+    pub fn is_connected(&self) -> bool {
+        self.commands.as_ref().is_some_and(client::Session::is_open)
+    }
+
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = self.now.max(now);
+        if self.exited {
+            return;
+        }
+        match input {
+            Input::Answered { call, result } => self.answered(call, result),
+            Input::Socket { socket, connection, event } => {
+                if self.connections.get(&socket) == Some(&connection) {
+                    self.socket(socket, event);
+                }
+            }
+            Input::Engine(input) => self.engine_input(*input),
+            Input::Durable(number) => self.gate.durable(number),
+            Input::RuntimeChecked { is_well } => self.runtime_status.checked(self.now, is_well),
+            Input::Sampled(samples) => {
+                for (container, sample) in samples {
+                    self.metrics.add(container, sample);
+                }
+            }
+            Input::Stop => self.stop(),
+            Input::Tick => {}
+        }
+        self.settle();
+    }
+
+    /// The next thing to do. Effects may be carried out concurrently, but writes and the frames of one socket in order.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if self.exited {
+            return None;
+        }
+        let sample = (self.config.metrics && self.telemetry_is_open()).then_some(self.sample_at);
+        [
+            self.engine.deadline(),
+            self.phase.deadline(),
+            self.reports.deadline().filter(|_| self.instance_arn.is_some()),
+            self.commands.as_ref().and_then(client::Session::deadline),
+            self.telemetry.as_ref().and_then(client::Telemetry::deadline),
+            sample,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Lets every part take the steps that it can.
+    fn settle(&mut self) {
+        if self.engine.deadline().is_some_and(|at| at <= self.now) {
+            self.engine_input(longshore_engine::Input::Tick);
+        }
+        self.step_registration();
+        loop {
+            let mut progress = self.step_engine();
+            progress |= self.step_gate();
+            progress |= self.step_commands();
+            progress |= self.step_telemetry();
+            if !progress {
+                break;
+            }
+        }
+        self.step_reports();
+        self.step_samples();
+        if self.stopping && self.gate.is_idle() {
+            self.exit(ExitReason::Stopped);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        if let Some(commands) = &mut self.commands {
+            commands.handle(self.now, client::Input::Stop);
+        }
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.handle(self.now, client::TelemetryInput::Stop);
+        }
+    }
+
+    fn exit(&mut self, reason: ExitReason) {
+        if !self.exited {
+            self.exited = true;
+            self.effects.push_back(Effect::Exit(reason));
+        }
+    }
+
+    fn log(&mut self, line: LogLine) {
+        self.effects.push_back(Effect::Log(line));
+    }
+
+    fn write(&mut self, changes: Vec<Change>) {
+        let number = self.gate.write();
+        self.effects.push_back(Effect::Write { number, changes });
+    }
+
+    fn call(&mut self, request: ApiCall, pending: Pending) {
+        self.next_call += 1;
+        let call = CallId(self.next_call);
+        self.calls.insert(call, pending);
+        self.effects.push_back(Effect::Call { call, request });
+    }
+
+    fn answered(&mut self, call: CallId, result: Result<Vec<u8>, ApiError>) {
+        match self.calls.remove(&call) {
+            None => {}
+            Some(Pending::Register { sent }) => self.registered(&sent, result),
+            Some(Pending::CreateCluster) => self.cluster_created(result),
+            Some(Pending::Discover) => self.discovered(result),
+            Some(Pending::Report(outgoing)) => self.reported(*outgoing, result),
+        }
+    }
+
+    fn telemetry_is_open(&self) -> bool {
+        self.telemetry.as_ref().is_some_and(client::Telemetry::is_open)
+    }
+}
+
+/// Ports as a registration lists them.
+fn port_numbers(ports: &[Port]) -> impl Iterator<Item = u16> + '_ {
+    ports.iter().map(|port| port.0)
+}

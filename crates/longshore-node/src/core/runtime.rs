@@ -1,0 +1,194 @@
+//! The engine's actions and what they wait for; reports; samples.
+
+use longshore_engine::input::SecretFailure;
+use longshore_engine::journal::JournalChange;
+use longshore_engine::spec::TaskKey;
+use longshore_engine::view::KnownStatus;
+use longshore_engine::{Action, Input as EngineInput};
+
+use super::reports::Outgoing;
+use super::telemetry::key_of;
+use super::{AGENT_LABEL, AgentCore, Effect, Gated, LogLine, Pending};
+use crate::api::{ApiCall, ApiError, ReportFailure, TaskStateChange};
+use crate::journal::Change;
+
+impl AgentCore {
+    pub(super) fn engine_input(&mut self, input: EngineInput) {
+        let watched = task_with_health(&input).cloned();
+        self.engine.handle(self.now, input);
+        if let Some(task) = watched {
+            self.publish_health_change(&task);
+        }
+    }
+
+    /// Takes the engine's next action; true if there was one.
+    pub(super) fn step_engine(&mut self) -> bool {
+        let Some(action) = self.engine.poll_action() else { return false };
+        if action.needs_durable() {
+            self.gate.push(Gated::Action(Box::new(action)));
+        } else {
+            self.act(action);
+        }
+        true
+    }
+
+    /// Lets through what is durable; true if there was something.
+    pub(super) fn step_gate(&mut self) -> bool {
+        match self.gate.pop() {
+            Some(Gated::Action(action)) => self.act(*action),
+            Some(Gated::Manifest { manifest, candidates }) => self.manifest_stored(manifest, candidates),
+            None => return false,
+        }
+        true
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Persist(changes) => {
+                let changes = changes.into_iter().map(change).collect();
+                self.write(changes);
+            }
+            Action::AckReady(task) => {
+                if let Some(ack) = self.assignments.ready(&task) {
+                    self.acknowledge(ack);
+                }
+            }
+            Action::Report(report) => self.reports.push(report),
+            Action::ResolveSecrets { op, container, secrets, environment_files } => {
+                let what = match (secrets.first(), environment_files.first()) {
+                    (Some(secret), _) => format!("secret {}", secret.name),
+                    (None, Some(file)) => format!("environment file {}", file.value),
+                    (None, None) => "nothing".to_owned(),
+                };
+                // Not announced as capabilities, so the scheduler should not send such a task.
+                let failure = SecretFailure::Failed(format!(
+                    "ResourceInitializationError: unable to fetch {what}: this agent does not support secrets and \
+                     environment files"
+                ));
+                let result = Err(failure);
+                self.engine_input(EngineInput::SecretsResolved { op, container, result });
+            }
+            Action::TaskForgotten(task) => {
+                self.credentials.forget(&task);
+                self.metrics.forget(&task);
+                self.health.forget(&task);
+            }
+            Action::CreateContainer { op, container, mut spec, timeout } => {
+                spec.labels.insert(AGENT_LABEL.to_owned(), self.agent_id.clone());
+                let action = Action::CreateContainer { op, container, spec, timeout };
+                self.effects.push_back(Effect::Runtime(Box::new(action)));
+            }
+            action @ (Action::InspectImage { .. }
+            | Action::ResolveManifest { .. }
+            | Action::Pull { .. }
+            | Action::CreateCgroup { .. }
+            | Action::RemoveCgroup { .. }
+            | Action::CreateVolume { .. }
+            | Action::RemoveVolume { .. }
+            | Action::StartContainer { .. }
+            | Action::StopContainer { .. }
+            | Action::InspectContainer { .. }
+            | Action::RemoveContainer { .. }
+            | Action::ListImages { .. }
+            | Action::RemoveImage { .. }) => self.effects.push_back(Effect::Runtime(Box::new(action))),
+        }
+    }
+
+    /// Sends reports, once there is an instance that they are about.
+    pub(super) fn step_reports(&mut self) {
+        if self.instance_arn.is_none() || self.stopping {
+            return;
+        }
+        while let Some(outgoing) = self.reports.next(self.now) {
+            let request = TaskStateChange::of(self.config.cluster_name(), &outgoing.report);
+            let request = ApiCall::SubmitTaskStateChange(Box::new(request));
+            self.call(request, Pending::Report(Box::new(outgoing)));
+        }
+    }
+
+    pub(super) fn reported(&mut self, outgoing: Outgoing, result: Result<Vec<u8>, ApiError>) {
+        let (task, id) = (outgoing.report.task.clone(), outgoing.report.id);
+        let error = match result {
+            Ok(_) => {
+                self.reports.done();
+                return self.engine_input(EngineInput::ReportAccepted { task, id });
+            }
+            Err(error) => error,
+        };
+        let status = outgoing.report.status.as_str();
+        match error.on_report() {
+            ReportFailure::Never => {
+                self.reports.done();
+                self.log(LogLine::ReportRefused { task: task.clone(), status, error });
+                self.engine_input(EngineInput::ReportRefused { task, id });
+            }
+            ReportFailure::Refused => {
+                self.log(LogLine::CallFailed { operation: "SubmitTaskStateChange", error });
+                self.reports.refused(self.now, outgoing);
+            }
+            ReportFailure::ServerSide => {
+                self.log(LogLine::CallFailed { operation: "SubmitTaskStateChange", error });
+                self.reports.server_side(self.now, outgoing);
+            }
+        }
+    }
+
+    /// Asks for samples of what runs, while somebody listens.
+    pub(super) fn step_samples(&mut self) {
+        if !self.config.metrics || !self.telemetry_is_open() || self.sample_at > self.now || self.stopping {
+            return;
+        }
+        self.sample_at = self.now + self.config.metrics_interval;
+        let containers: Vec<_> = self
+            .engine
+            .tasks()
+            .flat_map(|task| task.containers())
+            .filter(|container| container.status() == KnownStatus::Running)
+            .filter_map(|container| Some((key_of(container), container.runtime_id()?.clone())))
+            .collect();
+        if !containers.is_empty() {
+            self.effects.push_back(Effect::Sample(containers));
+        }
+    }
+}
+
+fn change(change: JournalChange) -> Change {
+    match change {
+        JournalChange::Put(key, record) => {
+            let text = serde_json::to_string(&record).expect("records have string keys and finite numbers");
+            Change { key: key.to_string(), text: Some(text) }
+        }
+        JournalChange::Delete(key) => Change { key: key.to_string(), text: None },
+    }
+}
+
+/// The task whose health an input may change.
+fn task_with_health(input: &EngineInput) -> Option<&TaskKey> {
+    match input {
+        EngineInput::ContainerObserved { container, .. }
+        | EngineInput::ContainerInspected { container, .. }
+        | EngineInput::ContainerStarted { container, .. } => Some(&container.task),
+        EngineInput::Assigned(_)
+        | EngineInput::StopRequested { .. }
+        | EngineInput::Unloadable { .. }
+        | EngineInput::SecretsResolved { .. }
+        | EngineInput::ImageInspected { .. }
+        | EngineInput::ManifestResolved { .. }
+        | EngineInput::PullFinished { .. }
+        | EngineInput::CgroupCreated { .. }
+        | EngineInput::CgroupRemoved { .. }
+        | EngineInput::VolumeCreated { .. }
+        | EngineInput::VolumeRemoved { .. }
+        | EngineInput::ContainerCreated { .. }
+        | EngineInput::ContainerStopped { .. }
+        | EngineInput::ContainerRemoved { .. }
+        | EngineInput::ContainerVanished { .. }
+        | EngineInput::ImagesListed { .. }
+        | EngineInput::ImageRemoved { .. }
+        | EngineInput::DiskPressure
+        | EngineInput::ReportAccepted { .. }
+        | EngineInput::ReportRefused { .. }
+        | EngineInput::Restored { .. }
+        | EngineInput::Tick => None,
+    }
+}
