@@ -30,6 +30,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a TLS handshake may take.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The smallest buffer bound that hyper accepts.
+const BUFFER_BYTES_MIN: usize = 8 << 10;
+
 /// What is served, and with whose help.
 #[derive(Clone)]
 pub struct Services {
@@ -224,7 +227,8 @@ where
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
-        .max_buf_size(limits.head_bytes_max.max(8 << 10))
+        .max_header_size(limits.head_bytes_max)
+        .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN))
         .pipeline_flush(true)
         .half_close(false);
     let ip = peer.ip;

@@ -1,0 +1,7 @@
+//! The server in this process, asked over real sockets.
+
+mod client;
+mod limits;
+mod requests;
+mod server;
+mod sockets;

@@ -1,0 +1,167 @@
+//! A server with a toy API.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::StatusCode;
+use longshore_base::{AccountId, Clock, Seed, Timestamp};
+use longshore_front::{
+    Api, BoxFuture, Call, Config, Limits, Ready, Refusal, Reply, Running, Services, SocketHandler, Sockets,
+    serve,
+};
+use longshore_identity::{AccessKey, Identity, Keyring, Mode, PrincipalKind};
+use longshore_sigv4::Credentials;
+use longshore_telemetry::Metrics;
+use tokio::sync::{Notify, oneshot};
+
+/// 2015-08-30T12:36:00Z.
+pub const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
+
+/// How long a test waits for anything before it gives up.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+pub fn known() -> Credentials {
+    Credentials::new("AKIAKNOWN", "secret")
+}
+
+/// Answers `Echo` with its body and its caller, waits in `Hang` until released, panics in `Panic`.
+struct Toy {
+    entered: Arc<Notify>,
+    release: Arc<Notify>,
+}
+
+impl Api for Toy {
+    fn signing_name(&self) -> &str {
+        "ecs"
+    }
+
+    fn target_prefix(&self) -> &str {
+        "Toy"
+    }
+
+    fn call<'a>(&'a self, call: Call, operation: &'a str, body: Bytes) -> BoxFuture<'a, Reply> {
+        Box::pin(async move {
+            match operation {
+                "Echo" => {
+                    let scope = &call.principal.scope;
+                    let body = String::from_utf8_lossy(&body);
+                    Reply::json(format!("{} {} {body}", scope.account, scope.region))
+                }
+                "Hang" => {
+                    self.entered.notify_one();
+                    self.release.notified().await;
+                    Reply::json("released")
+                }
+                "Panic" => panic!("on purpose: hush"),
+                _unknown => Reply::json_error(StatusCode::NOT_FOUND, "UnknownOperationException", "{}"),
+            }
+        })
+    }
+}
+
+/// Echoes what it hears on `/acs/ws`, and refuses who asks for `refuse`.
+struct EchoSockets;
+
+impl Sockets for EchoSockets {
+    fn serves(&self, path: &str) -> bool {
+        path == "/acs/ws"
+    }
+
+    fn open<'a>(
+        &'a self,
+        call: Call,
+        _path: &'a str,
+        query: Vec<(String, String)>,
+    ) -> BoxFuture<'a, Result<SocketHandler, Refusal>> {
+        Box::pin(async move {
+            if query.iter().any(|(name, _)| name == "refuse") {
+                let text = "the instance is gone";
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "InactiveInstanceException", text));
+            }
+            let handler: SocketHandler = Box::new(move |mut socket| {
+                Box::pin(async move {
+                    let hello = format!("{} {query:?}", call.principal.scope.account);
+                    socket.send(hello.into()).await.expect("the client listens");
+                    while let Some(Ok(message)) = socket.next().await {
+                        if message.is_text() && socket.send(message).await.is_err() {
+                            break;
+                        }
+                    }
+                })
+            });
+            Ok(handler)
+        })
+    }
+}
+
+pub struct Server {
+    pub address: std::net::SocketAddr,
+    pub clock: Arc<ManualClock>,
+    pub ready: Ready,
+    pub metrics: Metrics,
+    pub entered: Arc<Notify>,
+    pub release: Arc<Notify>,
+    pub shutdown: oneshot::Sender<()>,
+    pub running: Running,
+    pub services: Services,
+}
+
+pub fn limits() -> Limits {
+    Limits { grace: Duration::from_secs(10), ..Limits::default() }
+}
+
+pub async fn start(mode: Mode, limits: Limits) -> Server {
+    start_with(mode, limits, None).await
+}
+
+pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front::Tls>) -> Server {
+    let keyring = Arc::new(Keyring::new());
+    let account = AccountId::parse("111122223333").expect("twelve digits");
+    keyring
+        .add(AccessKey {
+            credentials: known(),
+            account,
+            kind: PrincipalKind::User,
+            name: "ada".into(),
+            expires: None,
+        })
+        .expect("room for one");
+    let clock = Arc::new(ManualClock(AtomicI64::new(NOW.as_millis())));
+    let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (ready, metrics) = (Ready::new(), Metrics::new());
+    let services = Services {
+        apis: vec![Arc::new(Toy { entered: entered.clone(), release: release.clone() })],
+        sockets: Some(Arc::new(EchoSockets)),
+        identity: Arc::new(Identity::new(mode, keyring)),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+        ready: ready.clone(),
+    };
+    let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), Seed::new(1));
+    config.limits = limits;
+    config.tls = tls;
+    let (shutdown, signal) = oneshot::channel();
+    let signal = async {
+        let _ = signal.await;
+    };
+    let running = serve(config, services.clone(), signal).await.expect("a free port");
+    let address = running.local_addr();
+    Server { address, clock, ready, metrics, entered, release, shutdown, running, services }
+}
