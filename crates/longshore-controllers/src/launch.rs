@@ -54,7 +54,10 @@ impl Rules {
     /// Reads what was given with a call or a service.
     pub fn parse(constraints: &[PlacementItem], strategies: &[PlacementItem]) -> Result<Self, RulesError> {
         let pairs = |items: &[PlacementItem]| {
-            items.iter().map(|item| (item.kind.to_string(), item.value.as_deref().map(str::to_owned))).collect()
+            items
+                .iter()
+                .map(|item| (item.kind.to_string(), item.value.as_deref().map(str::to_owned)))
+                .collect()
         };
         let (constraints, strategies): (Vec<_>, Vec<_>) = (pairs(constraints), pairs(strategies));
         Ok(Self {
@@ -76,10 +79,9 @@ impl Template {
             name: attribute.name.as_str().into(),
             value: attribute.value.as_deref().map(Into::into),
         });
-        let execute = self.enable_execute_command.then(|| RequiredAttribute {
-            name: "ecs.capability.execute-command".into(),
-            value: None,
-        });
+        let execute = self
+            .enable_execute_command
+            .then(|| RequiredAttribute { name: "ecs.capability.execute-command".into(), value: None });
         Request::new(RequestSpec {
             needs: fleet::needs(&self.needs),
             pool: match &self.capacity_provider {

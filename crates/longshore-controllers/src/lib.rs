@@ -10,8 +10,9 @@
 //! `longshore-placement`. It knows nothing of HTTP requests of users.
 
 pub mod driver;
-//pub mod hub;
+pub mod hub;
 pub mod launch;
+pub mod link;
 pub mod payload;
 pub mod service;
 pub mod settings;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use longshore_domain::NetworkMode;
 use longshore_link::message::{
-    Association, AssociationContent, ContainerPayload, DependsOn, DockerConfig, DockerVolume, EfsAuthorization,
-    EfsVolume, EnvironmentFile, FirelensConfiguration, HostVolume, MountPoint, PortMapping, RestartPolicy, Secret,
-    TaskPayload, VolumeFrom, VolumePayload,
+    Association, AssociationContent, ContainerPayload, DependsOn, DockerConfig, DockerVolume,
+    EfsAuthorization, EfsVolume, EnvironmentFile, FirelensConfiguration, HostVolume, MountPoint, PortMapping,
+    RestartPolicy, Secret, TaskPayload, VolumeFrom, VolumePayload,
 };
 use longshore_shapes_ecs as shapes;
 use longshore_state::record::Task;
@@ -133,7 +133,10 @@ fn container_payload(
         environment_files: files
             .into_iter()
             .flatten()
-            .map(|file| EnvironmentFile { value: text(&file.value), kind: word(file.r#type.as_ref().map(|t| t.as_str())) })
+            .map(|file| EnvironmentFile {
+                value: text(&file.value),
+                kind: word(file.r#type.as_ref().map(|t| t.as_str())),
+            })
             .collect(),
         // Everything else that can be overridden is merged in here; agents understand only the command.
         overrides: String::new(),
@@ -176,9 +179,11 @@ fn container_payload(
         }),
         health_check_type: if container.health_check.is_some() { "docker".into() } else { String::new() },
         secrets: container.secrets.iter().flatten().map(|secret| secret_payload(at, secret)).collect(),
-        firelens_configuration: container.firelens_configuration.as_ref().map(|firelens| FirelensConfiguration {
-            kind: word(firelens.r#type.as_ref().map(|kind| kind.as_str())),
-            options: firelens.options.clone().unwrap_or_default(),
+        firelens_configuration: container.firelens_configuration.as_ref().map(|firelens| {
+            FirelensConfiguration {
+                kind: word(firelens.r#type.as_ref().map(|kind| kind.as_str())),
+                options: firelens.options.clone().unwrap_or_default(),
+            }
         }),
         credential_specs: container.credential_specs.clone().unwrap_or_default(),
         container_arn: record
@@ -230,11 +235,16 @@ fn config(container: &shapes::ContainerDefinition) -> String {
     let mut config = Map::new();
     let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);
     if let Some(labels) = &container.docker_labels {
-        set("Labels", labels.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<Map<_, _>>().into());
+        set(
+            "Labels",
+            labels.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect::<Map<_, _>>().into(),
+        );
     }
-    for (key, value) in
-        [("User", &container.user), ("WorkingDir", &container.working_directory), ("Hostname", &container.hostname)]
-    {
+    for (key, value) in [
+        ("User", &container.user),
+        ("WorkingDir", &container.working_directory),
+        ("Hostname", &container.hostname),
+    ] {
         if let Some(value) = value {
             set(key, value.clone().into());
         }
@@ -265,7 +275,11 @@ fn config(container: &shapes::ContainerDefinition) -> String {
 }
 
 /// Docker's `HostConfig`, as JSON text: the table of agent-protocol G7, "dockerConfig".
-fn host_config(container: &shapes::ContainerDefinition, definition: &Definition, soft: Option<i32>) -> String {
+fn host_config(
+    container: &shapes::ContainerDefinition,
+    definition: &Definition,
+    soft: Option<i32>,
+) -> String {
     let mut host = Map::new();
     let mut set = |key: &str, value: Value| host.insert(key.to_owned(), value);
     if definition.spec.network_mode != NetworkMode::Awsvpc {
@@ -416,7 +430,9 @@ fn volume(volume: &shapes::Volume) -> VolumePayload {
                 file_system_id: efs.file_system_id.clone().unwrap_or_default(),
                 root_directory: efs.root_directory.clone().unwrap_or_default(),
                 transit_encryption: word(efs.transit_encryption.as_ref().map(|word| word.as_str())),
-                transit_encryption_port: efs.transit_encryption_port.and_then(|port| u16::try_from(port).ok()),
+                transit_encryption_port: efs
+                    .transit_encryption_port
+                    .and_then(|port| u16::try_from(port).ok()),
                 authorization_config: efs.authorization_config.as_ref().map(|own| EfsAuthorization {
                     access_point_id: own.access_point_id.clone().unwrap_or_default(),
                     iam: word(own.iam.as_ref().map(|iam| iam.as_str())),

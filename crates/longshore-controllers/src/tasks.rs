@@ -162,7 +162,8 @@ fn stopped(task: &mut Task, spec: Option<&TaskSpec>, reason: Option<&str>, now: 
         let (code, text) = if ran {
             (StopCode::EssentialContainerExited, reason.unwrap_or(ESSENTIAL_EXITED).into())
         } else {
-            let failed = task.containers.iter().find_map(|c| c.reason.clone().filter(|r| is_start_failure(r)));
+            let failed =
+                task.containers.iter().find_map(|c| c.reason.clone().filter(|r| is_start_failure(r)));
             let text = reason.map(Arc::from).or(failed).unwrap_or_else(|| FAILED_TO_START.into());
             (StopCode::TaskFailedToStart, text)
         };

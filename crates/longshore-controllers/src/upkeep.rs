@@ -77,8 +77,13 @@ fn forget_tokens(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
             || (now.since(token.created_at) >= settings.stopped_task_retention
                 && token.tasks.iter().all(|&id| cluster.task(id).is_none()))
     };
-    let old: Vec<String> =
-        cluster.tokens().iter().filter(|(_, token)| over(token)).take(room).map(|(name, _)| name.clone()).collect();
+    let old: Vec<String> = cluster
+        .tokens()
+        .iter()
+        .filter(|(_, token)| over(token))
+        .take(room)
+        .map(|(name, _)| name.clone())
+        .collect();
     for token in old {
         tx.delete(Key::Token(at.clone(), token));
     }
@@ -166,7 +171,13 @@ fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
 
 /// Ends every task of an instance that was deregistered by force, as far as the commit has room.
 /// True if that was all of them.
-pub fn abandon_instance(tx: &mut Tx<'_>, at: &InstanceKey, code: StopCode, reason: &str, limit: usize) -> bool {
+pub fn abandon_instance(
+    tx: &mut Tx<'_>,
+    at: &InstanceKey,
+    code: StopCode,
+    reason: &str,
+    limit: usize,
+) -> bool {
     let entry = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance));
     let ids: Vec<TaskId> = entry.map(|entry| entry.tasks().iter().copied().collect()).unwrap_or_default();
     let whole = ids.len() <= limit;
@@ -208,7 +219,10 @@ fn forget_definitions(tx: &mut Tx<'_>, scope: &Scope) {
             return;
         }
         // The counter outlives the revisions, so that their numbers are not given out again.
-        let next = tx.state().realm(scope).and_then(|realm| realm.family(family.as_str()).map(|f| f.next_revision()));
+        let next = tx
+            .state()
+            .realm(scope)
+            .and_then(|realm| realm.family(family.as_str()).map(|f| f.next_revision()));
         let counter = FamilyCounter { family: family.clone(), last_revision: next.unwrap_or(1) - 1 };
         tx.put(Key::FamilyCounter(scope.clone(), family.clone()), Value::FamilyCounter(counter.into()));
         tx.delete(Key::TaskDefinition(scope.clone(), family, revision));

@@ -101,7 +101,8 @@ fn compare(at: &ClusterKey, is: &ClusterTables, should: &ClusterTables, notes: &
             continue;
         };
         note(&format!("tasks of {id}"), format!("{:?}", entry.tasks()), format!("{:?}", again.tasks()));
-        let counts = |e: &crate::tables::InstanceEntry| format!("{} running, {} pending", e.running(), e.pending());
+        let counts =
+            |e: &crate::tables::InstanceEntry| format!("{} running, {} pending", e.running(), e.pending());
         note(&format!("counts of {id}"), counts(entry), counts(again));
         let remaining = |tables: &ClusterTables| format!("{:?}", tables.fleet().remaining(id));
         note(&format!("remaining resources of {id}"), remaining(is), remaining(should));
@@ -111,7 +112,11 @@ fn compare(at: &ClusterKey, is: &ClusterTables, should: &ClusterTables, notes: &
             note("service", service.name.to_string(), "absent".into());
             continue;
         };
-        note(&format!("tasks of {}", service.name), format!("{:?}", entry.active()), format!("{:?}", again.active()));
+        note(
+            &format!("tasks of {}", service.name),
+            format!("{:?}", entry.active()),
+            format!("{:?}", again.active()),
+        );
         let stopped = |e: &crate::tables::ServiceEntry| format!("{:?}", e.stopped());
         note(&format!("stopped tasks of {}", service.name), stopped(entry), stopped(again));
     }

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::key::Key;
 use crate::record::{
-    AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment, ServiceEvent,
-    ServiceRevision, Task, TaskDefinition, Token,
+    AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment,
+    ServiceEvent, ServiceRevision, Task, TaskDefinition, Token,
 };
 
 /// The version that this program writes. It rises when a layout changes in another way than by
@@ -20,9 +20,13 @@ const VERSION: u8 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    #[error("the stored key {0:?} is not one that this version knows; was the directory written by a newer one?")]
+    #[error(
+        "the stored key {0:?} is not one that this version knows; was the directory written by a newer one?"
+    )]
     UnknownKey(String),
-    #[error("the record {key} has version {version}, newer than this program reads; use the program that wrote it")]
+    #[error(
+        "the record {key} has version {version}, newer than this program reads; use the program that wrote it"
+    )]
     Newer { key: String, version: u8 },
     #[error("the record {key} cannot be read")]
     Malformed {
@@ -91,7 +95,8 @@ impl Value {
 fn bytes<T: Serialize>(record: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.push(VERSION);
-    rmp_serde::encode::write(&mut out, record).expect("a record is plain data, and writing to a Vec cannot fail");
+    rmp_serde::encode::write(&mut out, record)
+        .expect("a record is plain data, and writing to a Vec cannot fail");
     out
 }
 

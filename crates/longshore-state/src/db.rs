@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 
 use longshore_base::{Clock, Ids, Seed};
-use longshore_store::{Commit, Store, StoreError};
+use longshore_store::{Commit, Op, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
@@ -20,6 +20,9 @@ use crate::tx::{Batch, Hint, Hints, Tx};
 /// How many transactions share one fsync at most. Beyond this the waiting of the first outweighs
 /// what the last saves; measured on the embedded backend.
 const GROUP_MAX: usize = 512;
+
+/// A group holds at most this much, and one commit more: the store keeps it in memory until it is written.
+const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// The store refused a write, so that what memory holds can no longer be trusted to survive. The
 /// process has to end and recover from disk.
@@ -45,12 +48,15 @@ pub struct Db {
     board: Arc<Board>,
 }
 
+/// Called with each instance whose work changed.
+type InstanceWaker = Box<dyn Fn(&Hint) + Send + Sync>;
+
 /// What controllers and connections should look at again, until somebody takes it.
 #[derive(Default)]
 struct Board {
     services: Mutex<Hints>,
     service_woken: Notify,
-    instances: OnceLock<Box<dyn Fn(&Hint) + Send + Sync>>,
+    instances: OnceLock<InstanceWaker>,
 }
 
 impl Db {
@@ -96,7 +102,10 @@ impl Db {
 
     /// Runs a transaction, and waits until it is durable. One that fails leaves no trace; its error
     /// too waits for the state that it saw.
-    pub async fn write<T, E>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<Result<T, E>, Stopped> {
+    pub async fn write<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<Result<T, E>, Stopped> {
         let (result, sequence) = self.submit(f);
         self.wait_durable(sequence).await?;
         Ok(result)
@@ -198,10 +207,13 @@ fn run_committer(
     // Ends when the database is dropped.
     while let Ok((mut last, first)) = batches.recv() {
         let mut group = vec![Commit::new(first.ops())];
-        while group.len() < GROUP_MAX {
+        let mut bytes = size(&group[0]);
+        while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Ok((sequence, batch)) = batches.try_recv() else { break };
             last = sequence;
-            group.push(Commit::new(batch.ops()));
+            let commit = Commit::new(batch.ops());
+            bytes += size(&commit);
+            group.push(commit);
         }
         match store.commit(&group) {
             Ok(outcomes) => {
@@ -216,4 +228,12 @@ fn run_committer(
             }
         }
     }
+}
+
+fn size(commit: &Commit) -> usize {
+    let of = |op: &Op| match op {
+        Op::Put { key, value } => key.len() + value.len(),
+        Op::Delete { key } => key.len(),
+    };
+    commit.ops.iter().map(of).sum()
 }

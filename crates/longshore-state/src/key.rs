@@ -4,8 +4,8 @@
 //! ids and regions cannot; the two free texts (principals and tokens) come last or are hex.
 
 use longshore_base::{
-    AccountId, ClusterName, DeploymentId, Family, InstanceId, Region, Scope, ServiceDeploymentId, ServiceName,
-    TaskId,
+    AccountId, ClusterName, DeploymentId, Family, InstanceId, Region, Scope, ServiceDeploymentId,
+    ServiceName, TaskId,
 };
 
 /// A cluster's full name.
@@ -95,7 +95,9 @@ impl Key {
             Key::ServiceEvent(at, name, slot) => {
                 format!("{account}/{region}/e/{}/{name}/{slot:03}", at.cluster)
             }
-            Key::ServiceDeployment(at, name, id) => format!("{account}/{region}/sd/{}/{name}/{id}", at.cluster),
+            Key::ServiceDeployment(at, name, id) => {
+                format!("{account}/{region}/sd/{}/{name}/{id}", at.cluster)
+            }
             Key::ServiceRevision(at, name, id) => {
                 format!("{account}/{region}/sr/{}/{name}/{}", at.cluster, id.digits())
             }

@@ -309,6 +309,8 @@ pub struct RefusalMemory {
     /// Those of them that no plan has counted yet.
     pub uncounted: u32,
     pub reason: PlacementRefusal,
+    /// The task might fit once another task of the service is gone.
+    pub room_may_help: bool,
 }
 
 /// An event of a service. A ring of [`crate::tables::EVENTS_KEPT`] records holds the newest.

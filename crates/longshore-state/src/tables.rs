@@ -8,7 +8,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use longshore_base::{
-    ClusterName, DeploymentId, Family, Ids, InstanceId, Scope, ServiceDeploymentId, ServiceName, TaskId, Timestamp,
+    ClusterName, DeploymentId, Family, Ids, InstanceId, Scope, ServiceDeploymentId, ServiceName, TaskId,
+    Timestamp,
 };
 use longshore_domain::{SchedulingStrategy, ServiceStatus, TaskSpec};
 use longshore_placement::Fleet;
@@ -18,8 +19,8 @@ use crate::codec::{CodecError, Value};
 use crate::fleet;
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
 use crate::record::{
-    AccountSetting, CapacityProvider, Cluster, Instance, Service, ServiceDeployment, ServiceEvent, ServiceRevision,
-    Task, TaskDefinition, Token,
+    AccountSetting, CapacityProvider, Cluster, Instance, Service, ServiceDeployment, ServiceEvent,
+    ServiceRevision, Task, TaskDefinition, Token,
 };
 use crate::tx::{Batch, Hint, Hints, Tx};
 
@@ -142,15 +143,16 @@ impl State {
         let mut state = Self::new(now);
         let mut hints = Hints::new();
         let mut failure = None;
-        store.scan(&KeyRange::ALL, &mut |entry| {
-            match state.load_entry(entry.key, entry.value, &mut hints) {
+        store.scan(
+            &KeyRange::ALL,
+            &mut |entry| match state.load_entry(entry.key, entry.value, &mut hints) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failure = Some(error);
                     ControlFlow::Break(())
                 }
-            }
-        })?;
+            },
+        )?;
         match failure {
             Some(error) => Err(error),
             None => {
@@ -165,10 +167,8 @@ impl State {
         let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
         let value = Value::decode(&key, value)?;
         if let Value::TaskDefinition(record) = &value {
-            longshore_domain::task_definition::compile(&record.document).map_err(|source| LoadError::Definition {
-                family: record.family.clone(),
-                revision: record.revision,
-                source,
+            longshore_domain::task_definition::compile(&record.document).map_err(|source| {
+                LoadError::Definition { family: record.family.clone(), revision: record.revision, source }
             })?;
         }
         self.apply(&key, Some(value), hints);
@@ -197,6 +197,10 @@ impl State {
     }
 
     /// Runs `f`. If it fails, nothing has changed.
+    ///
+    /// # Panics
+    /// If `f` changes more records than a commit takes. That is a mistake of the command, which promises
+    /// to fit; nothing has changed then either.
     pub fn transact<T, E>(
         &mut self,
         now: Timestamp,
@@ -205,6 +209,11 @@ impl State {
     ) -> Result<(T, Batch), E> {
         let mut tx = Tx::new(self, now, ids);
         match f(&mut tx) {
+            Ok(_) if tx.changed() > longshore_store::COMMIT_OPS_MAX => {
+                let changed = tx.changed();
+                tx.roll_back();
+                panic!("a transaction changes {changed} records, more than one commit takes; it was undone");
+            }
             Ok(value) => {
                 let batch = tx.commit();
                 if !batch.changes.is_empty() {
@@ -274,7 +283,8 @@ impl State {
                     _ => 0,
                 };
                 (previous > 0).then(|| {
-                    let record = crate::record::FamilyCounter { family: family.clone(), last_revision: previous };
+                    let record =
+                        crate::record::FamilyCounter { family: family.clone(), last_revision: previous };
                     Value::FamilyCounter(Arc::new(record))
                 })
             }
@@ -317,8 +327,10 @@ impl State {
     }
 
     pub(crate) fn set_connected(&mut self, at: &InstanceKey, open: bool, now: Timestamp, hints: &mut Hints) {
-        let cluster =
-            self.realms.get_mut(&at.cluster.scope).and_then(|realm| realm.clusters.get_mut(&at.cluster.cluster));
+        let cluster = self
+            .realms
+            .get_mut(&at.cluster.scope)
+            .and_then(|realm| realm.clusters.get_mut(&at.cluster.cluster));
         let Some(cluster) = cluster else { return };
         let Some(entry) = cluster.instances.get_mut(&at.instance) else { return };
         if entry.connection.open != open {
@@ -331,7 +343,9 @@ impl State {
 
     pub(crate) fn note_refusal(&mut self, at: &ServiceKey) {
         let realm = self.realms.get_mut(&at.cluster.scope);
-        let Some(cluster) = realm.and_then(|realm| realm.clusters.get_mut(&at.cluster.cluster)) else { return };
+        let Some(cluster) = realm.and_then(|realm| realm.clusters.get_mut(&at.cluster.cluster)) else {
+            return;
+        };
         let epoch = cluster.capacity_epoch;
         if let Some(entry) = cluster.services.get_mut(&at.service) {
             entry.refused_at = epoch;
@@ -390,11 +404,15 @@ impl Realm {
                     hints.insert(Hint::Definitions(scope.clone()));
                 }
                 // A status change keeps the document, and with it the compiled form.
-                let same = table.revisions.get(&revision).filter(|d| Arc::ptr_eq(&d.record.document, &record.document));
+                let same = table
+                    .revisions
+                    .get(&revision)
+                    .filter(|d| Arc::ptr_eq(&d.record.document, &record.document));
                 let spec = match same {
                     Some(definition) => definition.spec.clone(),
-                    None => longshore_domain::task_definition::compile(&record.document)
-                        .expect("a definition is compiled before it is stored, and checked when it is loaded"),
+                    None => longshore_domain::task_definition::compile(&record.document).expect(
+                        "a definition is compiled before it is stored, and checked when it is loaded",
+                    ),
                 };
                 table.revisions.insert(revision, Arc::new(Definition { record, spec }))
             }
@@ -417,8 +435,7 @@ impl FamilyTable {
 
     /// The ACTIVE revision with the highest number.
     pub fn latest_active(&self) -> Option<&Arc<Definition>> {
-        let active =
-            |d: &&Arc<Definition>| d.record.status == longshore_domain::TaskDefinitionStatus::Active;
+        let active = |d: &&Arc<Definition>| d.record.status == longshore_domain::TaskDefinitionStatus::Active;
         self.revisions.values().rev().find(active)
     }
 }
@@ -578,7 +595,9 @@ impl ClusterTables {
                 }
                 previous.map(Value::Cluster)
             }
-            Key::Instance(_, id) => self.apply_instance(at, *id, value, loaded_at, hints).map(Value::Instance),
+            Key::Instance(_, id) => {
+                self.apply_instance(at, *id, value, loaded_at, hints).map(Value::Instance)
+            }
             Key::Task(_, id) => {
                 let new = match value {
                     Some(Value::Task(task)) => Some(task),
@@ -589,7 +608,9 @@ impl ClusterTables {
             Key::Service(_, name) => {
                 hints.insert(Hint::Service(at.service(name)));
                 match &value {
-                    Some(Value::Service(service)) if waits_for_capacity(service) => self.waiting.insert(name.clone()),
+                    Some(Value::Service(service)) if waits_for_capacity(service) => {
+                        self.waiting.insert(name.clone())
+                    }
                     _ => self.waiting.remove(name),
                 };
                 self.with_service(name, |entry| {
@@ -600,7 +621,9 @@ impl ClusterTables {
                     previous.map(Value::Service)
                 })
             }
-            Key::ServiceEvent(_, name, slot) => self.with_service(name, |entry| entry.apply_event(*slot, value)),
+            Key::ServiceEvent(_, name, slot) => {
+                self.with_service(name, |entry| entry.apply_event(*slot, value))
+            }
             Key::ServiceDeployment(_, name, id) => self.with_service(name, |entry| {
                 match value {
                     Some(Value::ServiceDeployment(record)) => entry.deployments.insert(*id, record),
@@ -707,7 +730,11 @@ impl ClusterTables {
         }
         if let Some(service) = &task.service {
             let entry = self.services.entry(service.name.clone()).or_default();
-            if status.is_stopped() { entry.stopped.insert(id) } else { entry.active.insert(id) };
+            if status.is_stopped() {
+                entry.stopped.insert(id)
+            } else {
+                entry.active.insert(id)
+            };
         }
     }
 
@@ -759,7 +786,14 @@ impl ClusterTables {
         }
     }
 
-    fn hint_task(&mut self, at: &ClusterKey, id: TaskId, old: Option<&Task>, new: Option<&Task>, hints: &mut Hints) {
+    fn hint_task(
+        &mut self,
+        at: &ClusterKey,
+        id: TaskId,
+        old: Option<&Task>,
+        new: Option<&Task>,
+        hints: &mut Hints,
+    ) {
         let stopped = |task: Option<&Task>| task.is_none_or(|t| t.last_status.is_stopped());
         if let Some(service) = new.or(old).and_then(|task| task.service.as_ref()) {
             hints.insert(Hint::Service(at.service(&service.name)));

@@ -121,8 +121,12 @@ impl<'a> Tx<'a> {
     pub fn remove_service(&mut self, at: &ClusterKey, name: &ServiceName, limit: usize) -> bool {
         let Some(entry) = self.state.cluster(at).and_then(|c| c.service_entry(name)) else { return true };
         let mut keys: Vec<Key> = Vec::new();
-        keys.extend(entry.events().iter().map(|e| Key::ServiceEvent(at.clone(), name.clone(), slot(e.number))));
-        keys.extend(entry.deployments().keys().map(|&id| Key::ServiceDeployment(at.clone(), name.clone(), id)));
+        keys.extend(
+            entry.events().iter().map(|e| Key::ServiceEvent(at.clone(), name.clone(), slot(e.number))),
+        );
+        keys.extend(
+            entry.deployments().keys().map(|&id| Key::ServiceDeployment(at.clone(), name.clone(), id)),
+        );
         keys.extend(entry.revisions().keys().map(|&id| Key::ServiceRevision(at.clone(), name.clone(), id)));
         keys.push(Key::Service(at.clone(), name.clone()));
         let whole = keys.len() <= limit;

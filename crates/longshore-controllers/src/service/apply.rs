@@ -6,12 +6,12 @@ use longshore_base::{DeploymentId, TaskId};
 use longshore_domain::{ServiceStatus, TaskStatus};
 use longshore_placement::{DefaultStrategy, Request};
 use longshore_rollout::{
-    DeploymentChange, Plan, PlacementRefusal, ServiceDeploymentChange, ServiceEvent, Start, Stop,
+    DeploymentChange, PlacementRefusal, Plan, ServiceDeploymentChange, ServiceEvent, Start, Stop,
 };
 use longshore_state::record::{Capacity, RefusalMemory, Service};
 use longshore_state::{ServiceKey, Tx};
 
-use super::deployment::{placement_refusal, roll_back, template};
+use super::deployment::{Refused, placement_refusal, roll_back, template};
 use crate::launch::{Rules, Template};
 use crate::tasks;
 
@@ -128,7 +128,8 @@ fn carry_out_start(
     };
     let Some(template) = template(tx.state(), &key.cluster, service, &deployment) else {
         let reason = "The task definition of the deployment does not exist any more.";
-        refuse(tx, key, service, start.deployment, PlacementRefusal::Other(reason.into()));
+        let refused = Refused { reason: PlacementRefusal::Other(reason.into()), room_may_help: false };
+        refuse(tx, key, service, start.deployment, refused);
         return true;
     };
     let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
@@ -143,8 +144,8 @@ fn carry_out_start(
                 started.push(task.id);
                 tx.put_task(&key.cluster, task);
             }
-            Err(reason) => {
-                refuse(tx, key, service, start.deployment, reason);
+            Err(refused) => {
+                refuse(tx, key, service, start.deployment, refused);
                 return true;
             }
         }
@@ -158,19 +159,18 @@ fn place(
     key: &ServiceKey,
     start: &Start,
     request: &Request,
-) -> Result<longshore_base::InstanceId, PlacementRefusal> {
+) -> Result<longshore_base::InstanceId, Refused> {
     let seed = tx.ids.seed();
-    let Some(cluster) = tx.state().cluster(&key.cluster) else { return Err(PlacementRefusal::NoInstances) };
+    let nowhere = || Refused { reason: PlacementRefusal::NoInstances, room_may_help: false };
+    let cluster = tx.state().cluster(&key.cluster).ok_or_else(nowhere)?;
     match start.on {
         Some(instance) => match cluster.fleet().check_all(instance, request) {
             Ok(()) => Ok(instance),
             Err(reason) => Err(placement_refusal(instance, &reason)),
         },
         None => cluster.fleet().place_one(request, seed).map_err(|refusal| {
-            match refusal.closest().filter(|_| !refusal.none_active()) {
-                Some((instance, reason)) => placement_refusal(instance, reason),
-                None => PlacementRefusal::NoInstances,
-            }
+            let noted = longshore_rollout::Refusal::note(start.deployment, tx.now, &refusal, None);
+            Refused { reason: noted.reason, room_may_help: noted.room_may_help }
         }),
     }
 }
@@ -180,18 +180,27 @@ fn refuse(
     key: &ServiceKey,
     service: &mut Service,
     deployment: DeploymentId,
-    reason: PlacementRefusal,
+    refused: Refused,
 ) {
     let at = tx.now;
+    let Refused { reason, room_may_help } = refused;
     match service.memory.refusals.iter_mut().find(|refusal| refusal.deployment == deployment) {
         Some(refusal) => {
             refusal.at = at;
             refusal.attempts = refusal.attempts.saturating_add(1);
             refusal.uncounted = refusal.uncounted.saturating_add(1);
             refusal.reason = reason;
+            refusal.room_may_help = room_may_help;
         }
         None => {
-            service.memory.refusals.push(RefusalMemory { deployment, at, attempts: 1, uncounted: 1, reason });
+            service.memory.refusals.push(RefusalMemory {
+                deployment,
+                at,
+                attempts: 1,
+                uncounted: 1,
+                reason,
+                room_may_help,
+            });
         }
     }
     tx.note_refusal(key);
@@ -201,7 +210,10 @@ fn refuse(
 fn forget_settled_refusals(service: &mut Service) {
     let wanted = service.desired_count > 0;
     let deployments = &service.deployments;
-    service.memory.refusals.retain(|refusal| wanted && deployments.iter().any(|d| d.id == refusal.deployment));
+    service
+        .memory
+        .refusals
+        .retain(|refusal| wanted && deployments.iter().any(|d| d.id == refusal.deployment));
 }
 
 fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {
@@ -225,7 +237,9 @@ struct Providers {
 
 impl Providers {
     fn new(tx: &Tx<'_>, key: &ServiceKey, capacity: &Capacity, deployment: DeploymentId) -> Self {
-        let Capacity::Strategy(items) = capacity else { return Self { strategy: Vec::new(), counts: Vec::new() } };
+        let Capacity::Strategy(items) = capacity else {
+            return Self { strategy: Vec::new(), counts: Vec::new() };
+        };
         let strategy: Vec<_> = items
             .iter()
             .map(|item| longshore_placement::provider::Item {

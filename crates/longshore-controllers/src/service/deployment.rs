@@ -136,8 +136,7 @@ pub fn roll_back(
         rollout_reason: new.reason.text(new.id).into(),
         had_running_task: false,
         rolls_back: Some(new.rolled_back_from),
-        service_deployment: service_deployment
-            .unwrap_or(longshore_base::ServiceDeploymentId::from_bits(0)),
+        service_deployment: service_deployment.unwrap_or(longshore_base::ServiceDeploymentId::from_bits(0)),
         capacity: revision.capacity.clone(),
         platform_version: revision.platform_version.clone(),
         network: revision.network.clone(),
@@ -150,7 +149,12 @@ pub fn roll_back(
 }
 
 /// What tasks of a deployment are made from. `None` if its definition is gone.
-pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &Deployment) -> Option<Template> {
+pub fn template(
+    state: &State,
+    at: &ClusterKey,
+    service: &Service,
+    deployment: &Deployment,
+) -> Option<Template> {
     let (family, revision) = &deployment.task_definition;
     let definition = state.definition(&at.scope, family, *revision)?.clone();
     let needs = definition.spec.needs(&NeedsOverride::default());
@@ -185,18 +189,32 @@ pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &
     })
 }
 
-/// Placement's reason in the planner's words.
-pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> PlacementRefusal {
+/// Why a task was not placed.
+pub struct Refused {
+    pub reason: PlacementRefusal,
+    /// It might fit once another task of the service is gone.
+    pub room_may_help: bool,
+}
+
+/// Why one instance cannot take a task, in the planner's words.
+pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> Refused {
+    let room_may_help = matches!(
+        reason,
+        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance
+    );
     let miss = match reason {
         Reason::Cpu => ClosestMiss::Cpu,
         Reason::Memory => ClosestMiss::Memory,
         Reason::Ports => ClosestMiss::Port,
         Reason::Gpu => ClosestMiss::Gpu,
-        Reason::Attribute | Reason::Location => ClosestMiss::Attribute,
+        Reason::Attribute => ClosestMiss::Attribute,
+        Reason::Location => ClosestMiss::Location,
         Reason::Agent => ClosestMiss::Agent,
         Reason::MemberOf(_) => ClosestMiss::MemberOf,
         Reason::DistinctInstance => ClosestMiss::DistinctInstance,
-        Reason::Missing | Reason::NotActive => return PlacementRefusal::NoInstances,
+        Reason::Missing | Reason::NotActive => {
+            return Refused { reason: PlacementRefusal::NoInstances, room_may_help };
+        }
     };
-    PlacementRefusal::Closest { instance, miss }
+    Refused { reason: PlacementRefusal::Closest { instance, miss }, room_may_help }
 }

@@ -4,8 +4,8 @@ mod apply;
 pub mod deployment;
 mod view;
 
-use longshore_base::Timestamp;
-use longshore_rollout::Waiting;
+use longshore_base::{Seed, Timestamp};
+use longshore_rollout::{Plan, ServiceView, Waiting};
 use longshore_state::{ServiceKey, State, Tx};
 
 use crate::Settings;
@@ -21,17 +21,24 @@ pub fn reconcile(tx: &mut Tx<'_>, key: &ServiceKey, settings: &Settings) -> Opti
     let stopped = tx.take_newly_stopped(key);
     let view = gather(tx.state(), key, &stopped, settings)?;
     let seed = tx.ids.seed();
-    let plan = longshore_rollout::plan(&view, tx.now, seed);
+    let plan = plan(tx.state(), key, &view, tx.now, seed);
     let next_look = plan.next_look;
     let refused = apply::apply(tx, key, plan);
     // A refusal is planned for at once: it may end the deployment, and it sets the next attempt.
     if refused { Some(tx.now) } else { next_look }
 }
 
+fn plan(state: &State, key: &ServiceKey, view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
+    match state.cluster(&key.cluster) {
+        Some(cluster) => longshore_rollout::plan_on(cluster.fleet(), view, now, seed),
+        None => longshore_rollout::plan(view, now, seed),
+    }
+}
+
 /// What a service waits for, now.
 pub fn explain(state: &State, key: &ServiceKey, settings: &Settings, now: Timestamp) -> Vec<Waiting> {
     match gather(state, key, &[], settings) {
-        Some(view) => longshore_rollout::plan(&view, now, longshore_base::Seed::new(0)).waiting_for,
+        Some(view) => plan(state, key, &view, now, Seed::new(0)).waiting_for,
         None => Vec::new(),
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{CpuUnits, MemoryMib, TaskId};
+use longshore_base::TaskId;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
-use longshore_placement::{DefaultStrategy, Field, Resource, Strategy, ZONE_ATTRIBUTE};
+use longshore_placement::{DefaultStrategy, ZONE_ATTRIBUTE};
 use longshore_rollout::{
-    Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, Refusal, ScaleInField,
-    ScaleInStrategy, Scheduling, ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
+    Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, Refusal, Scheduling,
+    ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
 };
 use longshore_state::record::{Deployment, Service, Task};
 use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
@@ -21,7 +21,12 @@ use crate::launch::Rules;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
 /// service is gone, INACTIVE, or driven by somebody else.
-pub fn gather(state: &State, key: &ServiceKey, stopped: &[TaskId], settings: &Settings) -> Option<ServiceView> {
+pub fn gather(
+    state: &State,
+    key: &ServiceKey,
+    stopped: &[TaskId],
+    settings: &Settings,
+) -> Option<ServiceView> {
     let cluster = state.cluster(&key.cluster)?;
     let entry = cluster.service(&key.service)?;
     let service = entry.record()?;
@@ -30,6 +35,7 @@ pub fn gather(state: &State, key: &ServiceKey, stopped: &[TaskId], settings: &Se
     }
     // Both were checked when the service was written; a rule that cannot be read rules nothing out.
     let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
+    let active = entry.active().iter().filter_map(|&id| cluster.task(id));
     Some(ServiceView {
         name: service.name.clone(),
         status: service.status,
@@ -47,11 +53,11 @@ pub fn gather(state: &State, key: &ServiceKey, stopped: &[TaskId], settings: &Se
         zone_rebalancing: service.zone_rebalancing,
         zones: if service.zone_rebalancing { zones(cluster) } else { Vec::new() },
         rebalancing: service.memory.rebalancing,
-        strategies: rules.strategies.iter().map(scale_in).collect(),
+        strategies: rules.strategies.clone(),
         settings: settings.rollout,
         deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
         last_completed: service.memory.last_completed,
-        tasks: tasks(state, key, cluster, entry, &rules.strategies),
+        tasks: active.map(|task| task_view(state, key, cluster, task)).collect(),
         stopped: stopped.iter().filter_map(|&id| stopped_task(cluster.task(id)?)).collect(),
         refusals: refusals(cluster, service),
         throttle: service.memory.throttle.clone(),
@@ -100,7 +106,7 @@ fn daemon_instances(
             id,
             draining,
             eligible: eligible.contains(&id),
-            refusal: refusal.map(|reason| placement_refusal(id, &reason)),
+            refusal: refusal.map(|reason| placement_refusal(id, &reason).reason),
         })
     });
     Some(listed.collect())
@@ -108,23 +114,11 @@ fn daemon_instances(
 
 /// The zones that have an ACTIVE instance.
 fn zones(cluster: &ClusterTables) -> Vec<Arc<str>> {
-    let active = cluster.instances().iter().filter(|(_, entry)| entry.record.status == InstanceStatus::Active);
+    let active =
+        cluster.instances().iter().filter(|(_, entry)| entry.record.status == InstanceStatus::Active);
     let zones: BTreeSet<&str> =
         active.filter_map(|(&id, _)| cluster.fleet().attribute(id, ZONE_ATTRIBUTE)).collect();
     zones.into_iter().map(Into::into).collect()
-}
-
-fn scale_in(strategy: &Strategy) -> ScaleInStrategy {
-    match strategy {
-        Strategy::Random => ScaleInStrategy::Random,
-        Strategy::Spread(Field::Instance) => ScaleInStrategy::Spread(ScaleInField::Instance),
-        Strategy::Spread(field @ Field::Attribute(_)) if *field == Field::zone() => {
-            ScaleInStrategy::Spread(ScaleInField::Zone)
-        }
-        Strategy::Spread(Field::Attribute(name)) => ScaleInStrategy::Spread(ScaleInField::Attribute(name.clone())),
-        Strategy::Binpack(Resource::Cpu) => ScaleInStrategy::BinpackCpu,
-        Strategy::Binpack(Resource::Memory) => ScaleInStrategy::BinpackMemory,
-    }
 }
 
 fn deployment(entry: &ServiceEntry, deployment: &Deployment) -> DeploymentView {
@@ -163,43 +157,18 @@ fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
     ALL.into_iter().find(|status| status.as_str() == word)
 }
 
-fn tasks(
-    state: &State,
-    key: &ServiceKey,
-    cluster: &ClusterTables,
-    entry: &ServiceEntry,
-    strategies: &[Strategy],
-) -> Vec<TaskView> {
-    let binpacks = strategies.iter().any(|strategy| matches!(strategy, Strategy::Binpack(_)));
-    let active = entry.active().iter().filter_map(|&id| cluster.task(id));
-    active.map(|task| task_view(state, key, cluster, task, strategies, binpacks)).collect()
-}
-
-fn task_view(
-    state: &State,
-    key: &ServiceKey,
-    cluster: &ClusterTables,
-    task: &Task,
-    strategies: &[Strategy],
-    binpacks: bool,
-) -> TaskView {
+fn task_view(state: &State, key: &ServiceKey, cluster: &ClusterTables, task: &Task) -> TaskView {
     let definition = state.definition(&key.cluster.scope, &task.family, task.revision);
     let has_checks = definition.is_some_and(|definition| definition.spec.has_health_checks());
-    let left = task.instance.filter(|_| binpacks).and_then(|instance| cluster.fleet().remaining(instance));
-    let (cpu_left, memory_left) = left.map_or((CpuUnits(0), MemoryMib(0)), |left| (left.cpu, left.memory));
-    let spread_values = strategies.iter().map(|strategy| match strategy {
-        Strategy::Spread(Field::Attribute(name)) => {
-            task.instance.and_then(|id| cluster.fleet().attribute(id, name)).map(Into::into)
-        }
-        Strategy::Spread(Field::Instance) | Strategy::Random | Strategy::Binpack(_) => None,
-    });
     TaskView {
         id: task.id,
         // Tasks of services always carry their membership.
-        deployment: task.service.as_ref().map_or(longshore_base::DeploymentId::from_bits(0), |s| s.deployment),
+        deployment: task
+            .service
+            .as_ref()
+            .map_or(longshore_base::DeploymentId::from_bits(0), |s| s.deployment),
         instance: task.instance,
         zone: task.zone.clone(),
-        spread_values: spread_values.collect(),
         host: host(cluster, task),
         last_status: task.last_status,
         desired_status: task.desired_status,
@@ -210,8 +179,6 @@ fn task_view(
         protected_until: task.protected_until,
         cpu: task.needs.cpu,
         memory: task.needs.memory,
-        instance_cpu_left: cpu_left,
-        instance_memory_left: memory_left,
     }
 }
 
@@ -219,7 +186,9 @@ fn host(cluster: &ClusterTables, task: &Task) -> Host {
     let Some(id) = task.instance else { return Host::Up };
     match cluster.instance(id).map(|entry| entry.record.status) {
         Some(InstanceStatus::Draining) => Host::Draining,
-        Some(InstanceStatus::Active | InstanceStatus::Registering | InstanceStatus::RegistrationFailed) => Host::Up,
+        Some(InstanceStatus::Active | InstanceStatus::Registering | InstanceStatus::RegistrationFailed) => {
+            Host::Up
+        }
         Some(InstanceStatus::Deregistering | InstanceStatus::Inactive) | None => Host::Lost,
     }
 }
@@ -244,6 +213,7 @@ fn refusals(cluster: &ClusterTables, service: &Service) -> Vec<Refusal> {
         attempts: memory.attempts,
         uncounted: memory.uncounted,
         reason: memory.reason.clone(),
+        room_may_help: memory.room_may_help,
         capacity_changed,
     };
     service.memory.refusals.iter().map(refusal).collect()

@@ -1,0 +1,301 @@
+//! The agents' sockets: one task per connection, around the sessions of `longshore-link`.
+//!
+//! A connection is woken when its instance's work changed, reads the whole of it, waits until that is
+//! durable, and lets the session find the difference to what it has sent already.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use longshore_base::{Seed, Timestamp};
+use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
+use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
+use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
+use longshore_state::{Db, Hint, InstanceKey};
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use crate::link::{self, Work};
+
+/// Where agents open their command channel, and where their telemetry channel.
+pub const ACS_PATH: &str = "/acs/ws";
+pub const TCS_PATH: &str = "/tcs/ws";
+
+/// Longest sleep of a connection that waits for nothing; its session's deadlines are sooner.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// All open command channels.
+pub struct Hub {
+    db: Arc<Db>,
+    open: parking_lot::Mutex<BTreeMap<InstanceKey, Slot>>,
+    generations: AtomicU64,
+}
+
+/// The newest connection of an instance.
+struct Slot {
+    generation: u64,
+    wake: Arc<Notify>,
+}
+
+impl Hub {
+    /// Makes the hub that `db` wakes.
+    pub fn new(db: Arc<Db>) -> Arc<Self> {
+        let hub = Arc::new(Self {
+            db: db.clone(),
+            open: parking_lot::Mutex::default(),
+            generations: AtomicU64::new(1),
+        });
+        let waker = Arc::downgrade(&hub);
+        db.on_instance_hint(move |hint| {
+            if let (Hint::Instance(key), Some(hub)) = (hint, waker.upgrade())
+                && let Some(slot) = hub.open.lock().get(key)
+            {
+                slot.wake.notify_one();
+            }
+        });
+        hub
+    }
+
+    /// How many agents are connected.
+    pub fn connections(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// Enters a connection as the newest of its instance; an older one finds out and closes.
+    fn enter(&self, at: &InstanceKey) -> (u64, Arc<Notify>) {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        let wake = Arc::new(Notify::new());
+        let slot = Slot { generation, wake: wake.clone() };
+        if let Some(older) = self.open.lock().insert(at.clone(), slot) {
+            older.wake.notify_one();
+        }
+        (generation, wake)
+    }
+
+    fn is_newest(&self, at: &InstanceKey, generation: u64) -> bool {
+        self.open.lock().get(at).is_some_and(|slot| slot.generation == generation)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.db.clock().now()
+    }
+
+    async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
+        let (generation, wake) = self.enter(&at);
+        let seed = Seed::new(generation.into());
+        let opened = self.db.write(|tx| Ok::<_, ()>(link::connected(tx, &at, &query, seed))).await;
+        if let Ok(Ok(Some(connection))) = opened {
+            tracing::info!(instance = %at.instance, agent = %query.agent_version, "agent connected");
+            let session = Session::new(self.now(), connection);
+            self.converse(&at, generation, &wake, session, socket).await;
+            tracing::info!(instance = %at.instance, "agent disconnected");
+        }
+        self.leave(&at, generation);
+    }
+
+    /// The connection is over. Unless a newer one has entered, the agent is gone.
+    fn leave(&self, at: &InstanceKey, generation: u64) {
+        let mut open = self.open.lock();
+        if open.get(at).is_some_and(|slot| slot.generation == generation) {
+            open.remove(at);
+        }
+        drop(open);
+        // Looked at again inside the transaction: a new connection enters first and is noted after.
+        let _ = self.db.submit(|tx| {
+            if !self.open.lock().contains_key(at) {
+                tx.set_connected(at, false);
+            }
+            Ok::<_, ()>(())
+        });
+    }
+
+    /// Runs the session until either side ends it.
+    async fn converse(
+        &self,
+        at: &InstanceKey,
+        generation: u64,
+        wake: &Notify,
+        mut session: Session,
+        socket: Socket,
+    ) {
+        let (mut sink, mut stream) = socket.split();
+        let Some(mut work) = self.work(at).await else { return };
+        session.handle(self.now(), Input::Desired(work.desired.clone()));
+        loop {
+            let mut sent = false;
+            while let Some(output) =
+                session.poll(&mut |arn| self.db.peek(|s| link::task_payload(s, at, &work, arn)))
+            {
+                match output {
+                    Output::Send(text) => {
+                        sent = true;
+                        if sink.feed(Message::Text(text.into())).await.is_err() {
+                            return;
+                        }
+                    }
+                    Output::Close(reason) => {
+                        let _ = sink.send(Message::Close(Some(close_frame(reason)))).await;
+                        return;
+                    }
+                    Output::CredentialsSettled => {
+                        let settled = self
+                            .db
+                            .write(|tx| {
+                                link::credentials_settled(tx, at);
+                                Ok::<_, ()>(())
+                            })
+                            .await;
+                        if settled.is_err() {
+                            return;
+                        }
+                    }
+                    Output::Strays(tasks) => {
+                        tracing::warn!(instance = %at.instance, count = tasks.len(), "told an agent to stop strays");
+                    }
+                    Output::Malformed(error) => {
+                        tracing::warn!(instance = %at.instance, %error, "skipped a malformed message");
+                    }
+                    Output::HeartbeatSeen | Output::TaskAcked { .. } | Output::CredentialsAcked { .. } => {}
+                }
+            }
+            if sent && sink.flush().await.is_err() {
+                return;
+            }
+            let now = self.now();
+            let pause = session.deadline().map_or(IDLE_MAX, |deadline| deadline.since(now).min(IDLE_MAX));
+            tokio::select! {
+                message = stream.next() => match message {
+                    Some(Ok(Message::Text(text))) => session.handle(self.now(), Input::Received(&text)),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    // Pings are answered by the library.
+                    Some(Ok(_)) => {}
+                },
+                () = wake.notified() => {
+                    if !self.is_newest(at, generation) {
+                        session.handle(self.now(), Input::Close(CloseReason::Superseded));
+                        continue;
+                    }
+                    match self.work(at).await {
+                        Some(new) if new != work => {
+                            work = new;
+                            session.handle(self.now(), Input::Desired(work.desired.clone()));
+                        }
+                        Some(_) => {}
+                        None => session.handle(self.now(), Input::Close(CloseReason::Deregistered)),
+                    }
+                }
+                () = tokio::time::sleep(pause) => session.handle(self.now(), Input::Tick),
+            }
+        }
+    }
+
+    /// What the instance should run, once that is durable.
+    async fn work(&self, at: &InstanceKey) -> Option<Work> {
+        self.db.read(|state| link::work(state, at)).await.ok().flatten()
+    }
+
+    async fn serve_tcs(self: Arc<Self>, at: InstanceKey, socket: Socket) {
+        let (mut sink, mut stream) = socket.split();
+        let seed = Seed::new(self.generations.fetch_add(1, Ordering::Relaxed).into());
+        let mut session = Telemetry::new(self.now(), seed);
+        loop {
+            while let Some(output) = session.poll() {
+                match output {
+                    TelemetryOutput::Send(text) => {
+                        if sink.send(Message::Text(text.into())).await.is_err() {
+                            return;
+                        }
+                    }
+                    TelemetryOutput::Observed(Observation::Health(published)) => {
+                        let taken = self
+                            .db
+                            .write(|tx| {
+                                link::health(tx, &at, &published);
+                                Ok::<_, ()>(())
+                            })
+                            .await;
+                        if taken.is_err() {
+                            return;
+                        }
+                    }
+                    // Nothing shows these yet (support/ecs.toml).
+                    TelemetryOutput::Observed(Observation::Metrics(_) | Observation::InstanceStatus(_)) => {}
+                    TelemetryOutput::Malformed(error) => {
+                        tracing::warn!(instance = %at.instance, %error, "skipped a malformed telemetry message");
+                    }
+                    TelemetryOutput::Close(reason) => {
+                        let _ = sink.send(Message::Close(Some(close_frame(reason)))).await;
+                        return;
+                    }
+                }
+            }
+            let pause =
+                session.deadline().map_or(IDLE_MAX, |deadline| deadline.since(self.now()).min(IDLE_MAX));
+            tokio::select! {
+                message = stream.next() => match message {
+                    Some(Ok(Message::Text(text))) => session.received(self.now(), &text),
+                    Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
+                        Ok(text) => session.received(self.now(), text),
+                        Err(_) => return,
+                    },
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {}
+                },
+                () = tokio::time::sleep(pause) => session.tick(self.now()),
+            }
+        }
+    }
+}
+
+fn close_frame(reason: CloseReason) -> CloseFrame {
+    CloseFrame { code: CloseCode::from(reason.code()), reason: Utf8Bytes::from_static(reason.text()) }
+}
+
+fn refusal(refusal: LinkRefusal) -> Refusal {
+    let status =
+        u16::try_from(refusal.http_status()).ok().and_then(|code| http::StatusCode::from_u16(code).ok());
+    Refusal { status: status.unwrap_or(http::StatusCode::BAD_REQUEST), body: refusal.body().into() }
+}
+
+/// The hub as the front sees it.
+pub struct AgentSockets(pub Arc<Hub>);
+
+impl Sockets for AgentSockets {
+    fn serves(&self, path: &str) -> bool {
+        path == ACS_PATH || path == TCS_PATH
+    }
+
+    fn open<'a>(
+        &'a self,
+        call: Call,
+        path: &'a str,
+        query: Vec<(String, String)>,
+    ) -> BoxFuture<'a, Result<SocketHandler, Refusal>> {
+        let hub = self.0.clone();
+        let acs = path == ACS_PATH;
+        Box::pin(async move {
+            let acs_query = AcsQuery::from_pairs(query.clone());
+            let arn = if acs {
+                acs_query.container_instance_arn.clone()
+            } else {
+                TcsQuery::from_pairs(query).container_instance_arn
+            };
+            let identified = hub.db.read(|state| link::identify(state, &call.principal.scope, &arn)).await;
+            let at = match identified {
+                Ok(Ok(at)) => at,
+                Ok(Err(refused)) => return Err(refusal(refused)),
+                Err(_stopped) => return Err(refusal(LinkRefusal::NotServing)),
+            };
+            let handler: SocketHandler = if acs {
+                Box::new(move |socket| Box::pin(hub.serve_acs(at, acs_query, socket)))
+            } else {
+                Box::new(move |socket| Box::pin(hub.serve_tcs(at, socket)))
+            };
+            Ok(handler)
+        })
+    }
+}

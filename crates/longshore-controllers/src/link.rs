@@ -1,0 +1,141 @@
+//! What the control plane knows and does on behalf of one agent's connection; plain functions, which
+//! the hub's sockets and the simulation share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId};
+use longshore_domain::{DesiredStatus, HealthStatus, InstanceStatus};
+use longshore_link::message::{DesiredStatus as Want, PublishHealth, TaskPayload};
+use longshore_link::server::{Connection, DesiredTask, first_number};
+use longshore_link::upgrade::{AcsQuery, Refusal};
+use longshore_state::{ClusterKey, InstanceKey, State, Tx};
+
+use crate::{payload, tasks};
+
+/// The instance that an upgrade request names, if the caller may speak for it.
+pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<InstanceKey, Refusal> {
+    let arn = Arn::parse(instance_arn).map_err(|_| Refusal::BadRequest)?;
+    if arn.kind != "container-instance" {
+        return Err(Refusal::BadRequest);
+    }
+    if arn.scope != *caller {
+        return Err(Refusal::AccessDenied);
+    }
+    // Long ARNs name the cluster; short ones are looked for in all of the account's.
+    let (cluster, id) = match arn.rest.rsplit_once('/') {
+        Some((cluster, id)) => (Some(cluster), id),
+        None => (None, arn.rest),
+    };
+    let id = InstanceId::parse(id).map_err(|_| Refusal::BadRequest)?;
+    let realm = state.realm(caller).ok_or(Refusal::InvalidInstance)?;
+    let mut clusters = realm.clusters().filter(|(name, _)| cluster.is_none_or(|own| own == name.as_str()));
+    let found = clusters.find_map(|(name, tables)| Some((name, tables.instance(id)?)));
+    let (name, entry) = found.ok_or(Refusal::InvalidInstance)?;
+    match entry.record.status {
+        InstanceStatus::Inactive => Err(Refusal::InactiveInstance),
+        InstanceStatus::Registering
+        | InstanceStatus::RegistrationFailed
+        | InstanceStatus::Active
+        | InstanceStatus::Draining
+        | InstanceStatus::Deregistering => Ok(ClusterKey::new(caller.clone(), name.clone()).instance(id)),
+    }
+}
+
+/// Notes that the agent's command channel is open, and gives what its session starts with.
+/// `None` if the instance has gone meanwhile.
+pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed) -> Option<Connection> {
+    let entry = tx.state().cluster(&at.cluster)?.instance(at.instance)?;
+    let mut record = (*entry.record).clone();
+    let given = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    record.agent_version = given(&query.agent_version).or(record.agent_version);
+    record.agent_hash = given(&query.agent_hash).or(record.agent_hash);
+    record.docker_version = given(&query.docker_version).or(record.docker_version);
+    record.link_epoch += 1;
+    record.owes_credentials |= query.send_credentials;
+    let connection = Connection {
+        instance_arn: at
+            .cluster
+            .scope
+            .instance_arn(&at.cluster.cluster, at.instance, record.arn_format)
+            .into(),
+        cluster_arn: at.cluster.scope.cluster_arn(&at.cluster.cluster).into(),
+        send_credentials: record.owes_credentials,
+        first_number: first_number(record.link_epoch),
+        seed,
+    };
+    tx.put_instance(&at.cluster, record);
+    tx.set_connected(at, true);
+    Some(connection)
+}
+
+/// The new agent process has everything it had lost.
+pub fn credentials_settled(tx: &mut Tx<'_>, at: &InstanceKey) {
+    let Some(entry) = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance))
+    else {
+        return;
+    };
+    if entry.record.owes_credentials {
+        let mut record = (*entry.record).clone();
+        record.owes_credentials = false;
+        tx.put_instance(&at.cluster, record);
+    }
+}
+
+/// What an instance should run, and how its tasks are called on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    pub desired: Vec<DesiredTask>,
+    pub ids: BTreeMap<Arc<str>, TaskId>,
+}
+
+/// All tasks of an instance that are not STOPPED. `None` if the instance is not served any more.
+pub fn work(state: &State, at: &InstanceKey) -> Option<Work> {
+    let cluster = state.cluster(&at.cluster)?;
+    let entry = cluster.instance(at.instance)?;
+    if entry.record.status == InstanceStatus::Inactive {
+        return None;
+    }
+    let mut work = Work::default();
+    for task in entry.tasks().iter().filter_map(|&id| cluster.task(id)) {
+        let arn: Arc<str> = at.cluster.scope.task_arn(&at.cluster.cluster, task.id, task.arn_format).into();
+        let (want, confirmed) = match task.desired_status {
+            // A report of any kind shows that the agent has the task.
+            DesiredStatus::Running => (Want::Running, task.connectivity_at.is_some()),
+            DesiredStatus::Stopped => (Want::Stopped, false),
+        };
+        work.ids.insert(arn.clone(), task.id);
+        work.desired.push(DesiredTask { task: arn, want, confirmed });
+    }
+    Some(work)
+}
+
+/// The message's content for one of the tasks in `work`.
+pub fn task_payload(state: &State, at: &InstanceKey, work: &Work, arn: &str) -> Option<TaskPayload> {
+    let task = state.task(&at.cluster, *work.ids.get(arn)?)?;
+    payload::payload(state, &at.cluster, task)
+}
+
+/// Takes in what telemetry says of health. Tasks that are not on the instance are skipped.
+pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishHealth) {
+    for task in &published.tasks {
+        let id = task.task_arn.rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
+        let Some(id) = id else { continue };
+        let containers: Vec<(String, HealthStatus)> = task
+            .containers
+            .iter()
+            .map(|container| (container.container_name.clone(), health_status(container.health_status)))
+            .collect();
+        // An unknown task is one that ended a moment ago.
+        let _ = tasks::report_health(tx, &at.cluster, at.instance, id, &containers);
+    }
+}
+
+fn health_status(status: longshore_link::message::HealthStatus) -> HealthStatus {
+    use longshore_link::message::HealthStatus as Link;
+    match status {
+        Link::Healthy => HealthStatus::Healthy,
+        Link::Unhealthy => HealthStatus::Unhealthy,
+        Link::Unknown => HealthStatus::Unknown,
+    }
+}
