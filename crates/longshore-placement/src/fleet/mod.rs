@@ -1,7 +1,7 @@
 //! The container instances of one cluster and what occupies them.
 //!
 //! [`Fleet`] holds the truth: instances in numbered slots, their tasks, and how many tasks of each
-//! group are where. Every change is noted in a log of slots; the views in [`views`] that make
+//! group are where. Every change is noted in a log of slots; the views in `views` that make
 //! placement quick catch up from it when they are next asked.
 
 mod attributes;
