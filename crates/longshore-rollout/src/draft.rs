@@ -1,6 +1,7 @@
 //! A plan while it is being made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use longshore_base::{DeploymentId, Seed, TaskId, Timestamp};
 use longshore_domain::status::RolloutState;
@@ -42,6 +43,8 @@ pub(crate) struct Draft<'v> {
     situations: Vec<(Topic, ServiceEvent)>,
     /// Events about deployments: after those about tasks.
     deployment_events: Vec<ServiceEvent>,
+    /// Situations that go on, whatever was said of them last.
+    lasting: Vec<Topic>,
     changes: BTreeMap<DeploymentId, DeploymentChange>,
     service_deployments: BTreeMap<DeploymentId, ServiceDeploymentChange>,
     stopped_running: Vec<TaskId>,
@@ -64,6 +67,7 @@ impl<'v> Draft<'v> {
             throttle: view.throttle.clone(),
             situations: Vec::new(),
             deployment_events: Vec::new(),
+            lasting: Vec::new(),
             changes: BTreeMap::new(),
             service_deployments: BTreeMap::new(),
             stopped_running: Vec::new(),
@@ -112,6 +116,15 @@ impl<'v> Draft<'v> {
         true
     }
 
+    /// Stops a healthy task to even out the zones, which has a message of its own.
+    pub fn stop_to_rebalance(&mut self, member: &Member<'_>, zone: Arc<str>, reason: StopReason) {
+        if self.stop(member, reason) {
+            self.stopped_running.pop();
+            let tasks = vec![member.task.id];
+            self.plan.events.push(ServiceEvent::StoppedToRebalance { zone, tasks });
+        }
+    }
+
     pub fn wait(&mut self, waiting: Waiting) {
         self.plan.waiting_for.push(waiting);
     }
@@ -121,6 +134,11 @@ impl<'v> Draft<'v> {
         if self.situations.iter().all(|(known, _)| *known != topic) {
             self.situations.push((topic, event));
         }
+    }
+
+    /// A situation goes on with nothing new to say.
+    pub fn lasts(&mut self, topic: Topic) {
+        self.lasting.push(topic);
     }
 
     pub fn deployment_event(&mut self, event: ServiceEvent) {
@@ -192,8 +210,13 @@ impl<'v> Draft<'v> {
             plan.events.push(ServiceEvent::StoppedPending(self.stopped_pending));
         }
         plan.events.append(&mut self.deployment_events);
-        let (memory, said, repeat) = self.view.memory.settle(self.situations, self.view, self.now);
+        let (mut memory, said, repeat) = self.view.memory.settle(self.situations, self.view, self.now);
         plan.events.extend(said);
+        for topic in self.lasting {
+            if let Some(said) = self.view.memory.said.get(&topic) {
+                memory.said.entry(topic).or_insert_with(|| said.clone());
+            }
+        }
         plan.memory = memory;
         if let Some(repeat) = repeat {
             self.looks.at(repeat);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, InstanceId, ServiceName, TaskId};
-use longshore_placement::Reason;
+use longshore_placement::{Pool, Reason};
 use serde::{Deserialize, Serialize};
 
 /// The most task ids in one message; more tasks make more messages.
@@ -80,6 +80,8 @@ pub enum ServiceEvent {
 pub enum PlacementRefusal {
     /// The cluster has no instance at all.
     NoInstances,
+    /// The capacity provider that was asked has none.
+    NoProviderInstances,
     /// The instance that got furthest, and what it lacks.
     Closest { instance: InstanceId, miss: ClosestMiss },
     /// Anything else, as a whole sentence.
@@ -108,6 +110,9 @@ impl PlacementRefusal {
     pub fn text(&self) -> String {
         match self {
             Self::NoInstances => "Reason: No Container Instances were found in your cluster.".to_owned(),
+            Self::NoProviderInstances => {
+                "Reason: No Container Instances were found in your capacity provider.".to_owned()
+            }
             Self::Closest { instance, miss } => {
                 format!("The closest matching (container-instance {instance}) {}.", miss.text())
             }
@@ -119,7 +124,11 @@ impl PlacementRefusal {
 impl From<&longshore_placement::Refusal> for PlacementRefusal {
     fn from(refused: &longshore_placement::Refusal) -> Self {
         let closest = refused.closest().filter(|_| !refused.none_active());
-        closest.map_or(Self::NoInstances, |(instance, reason)| {
+        let none = match refused.pool {
+            Pool::Launch(_) => Self::NoInstances,
+            Pool::Provider(_) => Self::NoProviderInstances,
+        };
+        closest.map_or(none, |(instance, reason)| {
             let miss = match reason {
                 Reason::Cpu => ClosestMiss::Cpu,
                 Reason::Memory => ClosestMiss::Memory,
@@ -196,6 +205,9 @@ impl ServiceEvent {
             Self::DeploymentStopped(id) => format!("(deployment {id}) deployment stopped on request."),
             Self::RollingBack(id) => format!("rolling back to deployment {id}."),
             Self::SteadyState => "has reached a steady state.".to_owned(),
+            Self::CannotPlace(PlacementRefusal::Other(text)) => {
+                format!("was unable to place a task. Reason: {text}")
+            }
             Self::CannotPlace(reason) => format!(
                 "was unable to place a task because no container instance met all of its requirements. {} \
                  For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.",
@@ -263,4 +275,124 @@ fn per_zone(zones: &[(Arc<str>, u32)], unit: impl Fn(bool) -> &'static str) -> S
         text.push_str(&format!("{count}{} in {zone}", unit(at == 0)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn every_message_has_its_words() {
+        use ServiceEvent as E;
+        let name = ServiceName::parse("web").expect("a valid name");
+        let task = TaskId::from_bits(1);
+        let tasks = vec![task, TaskId::from_bits(2)];
+        let id = DeploymentId::from_bits(1);
+        let instance = InstanceId::from_bits(7);
+        let group: Arc<str> = "arn:tg".into();
+        let zones: Vec<(Arc<str>, u32)> = vec![("a".into(), 3), ("b".into(), 1), ("c".into(), 0)];
+        let closest = |miss| E::CannotPlace(PlacementRefusal::Closest { instance, miss });
+        let events = [
+            E::Started(tasks.clone()),
+            E::StoppedRunning(tasks.clone()),
+            E::StoppedPending(2),
+            E::RegisteredTargets { count: 1, target_group: group.clone() },
+            E::RegisteredInstances { count: 1, load_balancer: "lb".into() },
+            E::DeregisteredTargets { count: 1, target_group: group.clone() },
+            E::BegunDraining(1),
+            E::DeploymentCompleted(id),
+            E::DeploymentFailedToStart(id),
+            E::DeploymentFailedAlarm(id),
+            E::DeploymentStopped(id),
+            E::RollingBack(id),
+            E::SteadyState,
+            E::CannotPlace(PlacementRefusal::NoInstances),
+            E::CannotPlace(PlacementRefusal::NoProviderInstances),
+            E::CannotPlace(PlacementRefusal::Other("Internal error.".into())),
+            closest(ClosestMiss::Cpu),
+            closest(ClosestMiss::Memory),
+            closest(ClosestMiss::Port),
+            closest(ClosestMiss::Attribute),
+            closest(ClosestMiss::Agent),
+            closest(ClosestMiss::NetworkInterface),
+            closest(ClosestMiss::Gpu),
+            closest(ClosestMiss::Location),
+            closest(ClosestMiss::DistinctInstance),
+            closest(ClosestMiss::MemberOf),
+            E::CannotStartConsistently,
+            E::OperationsThrottled,
+            E::BoundsTooTight,
+            E::TargetUnhealthy {
+                task,
+                ec2_instance: "i-1".into(),
+                port: 8080,
+                target_group: group.clone(),
+                reason: "Request timed out".into(),
+            },
+            E::ContainerUnhealthy(task),
+            E::TargetMissing { set: id, task, target_group: group, because: "TARGET IS NOT FOUND".into() },
+            E::ProtectedFromScaleIn(id),
+            E::NoProviderInstances,
+            E::ComputedCountUpdated { set: id, count: 4 },
+            E::ZonesUnbalanced(zones.clone()),
+            E::ZonesBalanced(zones),
+            E::StartedToRebalance { zone: "a".into(), tasks: tasks.clone() },
+            E::StoppedToRebalance { zone: "a".into(), tasks },
+        ];
+        let messages: Vec<_> = events.iter().map(|event| event.message(&name)).collect();
+        expect![[r#"
+            (service web) has started 2 tasks: (task 00000000000000000000000000000001) (task 00000000000000000000000000000002).
+            (service web) has stopped 2 running tasks: (task 00000000000000000000000000000001) (task 00000000000000000000000000000002).
+            (service web) has stopped 2 pending tasks.
+            (service web) registered 1 targets in (target-group arn:tg)
+            (service web) registered 1 instances in (elb lb)
+            (service web) deregistered 1 targets in (target-group arn:tg)
+            (service web) has begun draining connections on 1 tasks.
+            (service web) (deployment ecs-svc/1000000000000000001) deployment completed.
+            (service web) (deployment ecs-svc/1000000000000000001) deployment failed: tasks failed to start.
+            (service web) (deployment ecs-svc/1000000000000000001) deployment failed: alarm detected.
+            (service web) (deployment ecs-svc/1000000000000000001) deployment stopped on request.
+            (service web) rolling back to deployment ecs-svc/1000000000000000001.
+            (service web) has reached a steady state.
+            (service web) was unable to place a task because no container instance met all of its requirements. Reason: No Container Instances were found in your cluster. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. Reason: No Container Instances were found in your capacity provider. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task. Reason: Internal error.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) has insufficient CPU units available. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) has insufficient memory available. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) is already using a port required by your task. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) is missing an attribute required by your task. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "AGENT". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "RESOURCE:ENI". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "RESOURCE:GPU". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "LOCATION". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) doesn't meet the distinctInstance constraint. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) doesn't meet the memberOf constraint. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) is unable to consistently start tasks successfully.
+            (service web) operations are being throttled. Will try again later.
+            (service web) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again.
+            (service web) (task 00000000000000000000000000000001) (instance i-1) (port 8080) is unhealthy in (target-group arn:tg) due to (reason Request timed out)
+            (service web) (task 00000000000000000000000000000001) failed container health checks.
+            (service web) task set (ecs-svc/1000000000000000001) (task 00000000000000000000000000000001) is not healthy in target-group (arn:tg) due to TARGET IS NOT FOUND
+            (service web) was unable to reach steady state because task set (ecs-svc/1000000000000000001) was unable to scale in. Reason: The number of protected tasks are more than the desired count of tasks
+            (service web) was unable to reach steady state. Reason: No Container Instances were found in your capacity provider.
+            (service web) has updated computedDesiredCount for taskSet ecs-svc/1000000000000000001 to 4.
+            (service web) is not AZ balanced with 3 tasks in a, 1 in b, and 0 in c. AZ Rebalancing in progress.
+            (service web) is AZ balanced with 3 tasks in a, 1 tasks in b, and 0 tasks in c.
+            (service web) has started 2 tasks in a to AZ Rebalance: 00000000000000000000000000000001, 00000000000000000000000000000002.
+            (service web) has stopped 2 running tasks in a due to AZ rebalancing: 00000000000000000000000000000001, 00000000000000000000000000000002"#]].assert_eq(&messages.join("\n"));
+    }
+
+    #[test]
+    fn many_tasks_make_several_messages() {
+        let tasks: Vec<_> = (0..23).map(TaskId::from_bits).collect();
+        let sizes: Vec<_> = ServiceEvent::started(&tasks)
+            .map(|event| match event {
+                ServiceEvent::Started(tasks) => tasks.len(),
+                other => panic!("not a start: {other:?}"),
+            })
+            .collect();
+        assert_eq!(sizes, [10, 10, 3]);
+    }
 }

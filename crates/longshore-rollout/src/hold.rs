@@ -375,6 +375,8 @@ fn replacement_order(draft: &Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, coun
 
 /// Chooses `count` of `class`; balance is judged over all tasks that stay, less those in `gone`.
 fn pick(draft: &Draft<'_>, crew: &Crew<'_, '_>, class: &[usize], count: usize, gone: &[usize]) -> Vec<usize> {
+    // Beyond the round nothing is stopped; one more lets the round notice that there is more.
+    let count = count.min(draft.left() as usize + 1);
     if count == 0 || class.is_empty() {
         return Vec::new();
     }

@@ -35,22 +35,22 @@ pub(crate) fn extra(draft: &Draft<'_>, members: &[Member<'_>], primary: Deployme
 pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, completed: bool) {
     let view = draft.view;
     if !view.zone_rebalancing || held.changed || held.others > 0 || !completed {
-        draft.plan.rebalancing = if crew.extra > 0 { Some(crew.desired) } else { None };
+        if crew.extra > 0 {
+            draft.lasts(Topic::ZoneBalance);
+            draft.plan.rebalancing = Some(crew.desired);
+        }
         return;
     }
     let zones = zones(draft, crew);
     if crew.extra > 0 {
-        draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(zones.clone()));
+        draft.lasts(Topic::ZoneBalance);
         let all_healthy = crew.members.iter().all(|it| it.is_healthy() || it.is_leaving());
         if !all_healthy {
             draft.plan.rebalancing = Some(crew.desired);
             return;
         }
-        if let Some((zone, member)) = newest_of_richest(crew, &zones)
-            && draft.stop(member, StopReason::Scaling(crew.id))
-        {
-            let tasks = vec![member.task.id];
-            draft.plan.events.push(ServiceEvent::StoppedToRebalance { zone, tasks });
+        if let Some((zone, member)) = newest_of_richest(crew, &zones) {
+            draft.stop_to_rebalance(member, zone, StopReason::Scaling(crew.id));
         }
         return;
     }

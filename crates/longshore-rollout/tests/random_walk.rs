@@ -204,3 +204,93 @@ proptest! {
         check_calm(&mut world);
     }
 }
+
+/// Tasks that a DAEMON has on one instance: never two that are meant to stay, and no start beside
+/// a task that is not STOPPED.
+fn check_daemon(world: &World, plan: &Plan) {
+    let Scheduling::Daemon { instances } = &world.view.scheduling else { unreachable!("a daemon") };
+    let desired = instances.iter().filter(|it| it.eligible && !it.draining).count() as u32;
+    assert_eq!(plan.daemon_desired_count, Some(desired));
+    let bounds = Bounds::new(desired, world.view.minimum_healthy_percent, 100);
+    for start in &plan.starts {
+        assert_eq!(world.ids(|task| task.instance == start.on), [], "one task per instance");
+    }
+    let mut healthy = world.healthy();
+    for stop in &plan.stops {
+        let stopped = world.view.tasks.iter().find(|task| task.id == stop.task).expect("a task");
+        if world.is_healthy(stopped) {
+            healthy -= 1;
+            assert!(healthy >= bounds.min, "{healthy} healthy, at least {} needed", bounds.min);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn daemons_keep_to_one_task_per_instance_and_converge(
+        min in prop_oneof![Just(0), Just(34), Just(66)],
+        steps in prop::collection::vec(steps(), 1..100),
+    ) {
+        let mut world = World::new(0, min, 100);
+        world.list_instances();
+        for step in &steps {
+            match step {
+                Step::Plan => {
+                    let plan = world.plan();
+                    check_daemon(&world, &plan);
+                    world.apply(&plan);
+                    check_daemon(&world, &world.plan());
+                }
+                Step::Desire(_) | Step::Percents(..) | Step::Capacity(_) | Step::Protect(_) => {}
+                other => {
+                    take(&mut world, other);
+                    world.list_instances();
+                }
+            }
+        }
+        for n in 0..3 {
+            world.drain(n, false);
+        }
+        world.list_instances();
+        let plan = world.calm();
+        if world.primary().rollout != RolloutState::Failed {
+            assert_eq!(world.picture(), "n3", "{:?}", plan.waiting_for);
+            assert_eq!(world.primary().rollout, RolloutState::Completed);
+        } else {
+            assert_ne!(plan.waiting_for, []);
+        }
+    }
+}
+
+/// A guard against quadratic work, not a benchmark: the bound is generous because tests run beside
+/// others, on a build that is hardly optimised.
+#[test]
+fn five_thousand_tasks_are_planned_quickly() {
+    let mut world = World::running(5000, 50, 200);
+    let mut slowest = std::time::Duration::ZERO;
+    let mut measure = |world: &World, what: &str| {
+        let begin = std::time::Instant::now();
+        let plan = world.plan();
+        let took = begin.elapsed();
+        eprintln!("{what}: {took:?}, {} stops", plan.stops.len());
+        slowest = slowest.max(took);
+    };
+    measure(&world, "steady");
+    world.update();
+    measure(&world, "rolling");
+    world.view.refusals.push(Refusal {
+        deployment: world.primary().id,
+        at: world.now,
+        attempts: 1,
+        uncounted: 1,
+        reason: PlacementRefusal::NoInstances,
+        room_may_help: true,
+        capacity_changed: false,
+    });
+    measure(&world, "making room");
+    world.desire(2000);
+    measure(&world, "scale-in");
+    assert!(slowest < std::time::Duration::from_millis(200), "{slowest:?}");
+}

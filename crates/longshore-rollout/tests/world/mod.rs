@@ -376,6 +376,27 @@ impl World {
         panic!("no end in sight: {:?}", self.plan());
     }
 
+    /// As [`World::calm`], for a service without deployments.
+    pub fn calm_sets(&mut self) {
+        for _ in 0..20 {
+            self.round();
+            self.run_all();
+            self.finish_all();
+            self.now = self.now + secs(60);
+        }
+    }
+
+    /// Shows a DAEMON service the instances as they are.
+    pub fn list_instances(&mut self) {
+        let listed = self.instances.iter().map(|it| DaemonInstance {
+            id: it.id,
+            draining: it.draining,
+            eligible: true,
+            refusal: None,
+        });
+        self.view.scheduling = Scheduling::Daemon { instances: listed.collect() };
+    }
+
     /// Counts by the rules of ecs-services E2, written down a second time.
     pub fn is_healthy(&self, task: &TaskView) -> bool {
         let up = task.last_status == TaskStatus::Running
