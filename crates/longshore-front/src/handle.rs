@@ -44,6 +44,7 @@ pub(crate) async fn handle(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
+    peer.slot.is_used.store(true, Ordering::Relaxed);
     let drawn = shared.requests_drawn.fetch_add(1, Ordering::Relaxed);
     let id = RequestId::new(Ids::new(shared.request_ids.of(drawn)).uuid());
     let is_probe = matches!(*request.method(), Method::GET | Method::HEAD);

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -121,6 +121,8 @@ pub(crate) struct Shared {
 
 /// One connection's place; held by its task and by the socket it may turn into.
 pub(crate) struct Slot {
+    /// Whether a request ever came.
+    pub(crate) is_used: AtomicBool,
     _permit: OwnedSemaphorePermit,
     _counted: InFlight,
 }
@@ -170,7 +172,7 @@ async fn run(
             match listener.accept().await {
                 Ok((stream, address)) => {
                     let _counted = shared.services.metrics.connection_opens();
-                    let slot = Arc::new(Slot { _permit: permit, _counted });
+                    let slot = Arc::new(Slot { is_used: AtomicBool::new(false), _permit: permit, _counted });
                     let peer = Peer { ip: address.ip(), slot };
                     tokio::spawn(connection(stream, tls.clone(), shared.clone(), peer));
                 }
@@ -231,17 +233,20 @@ where
         .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN))
         .pipeline_flush(true)
         .half_close(false);
-    let ip = peer.ip;
+    let (ip, slot) = (peer.ip, Arc::downgrade(&peer.slot));
     let service = {
         let shared = shared.clone();
         service_fn(move |request| handle(shared.clone(), peer.clone(), request))
     };
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut connection = std::pin::pin!(connection);
+    let is_used = || slot.upgrade().is_some_and(|slot| slot.is_used.load(Ordering::Relaxed));
     loop {
         let now = *phase.borrow_and_update();
         match now {
             Phase::Serving => {}
+            // hyper ends a connection between two requests by itself, but would wait for the first.
+            Phase::Draining if !is_used() => return,
             Phase::Draining => connection.as_mut().graceful_shutdown(),
             Phase::Cutting => return,
         }

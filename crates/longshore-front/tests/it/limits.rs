@@ -116,6 +116,7 @@ async fn shutdown_lets_open_requests_finish() {
     let server = start(Mode::Strict, limits()).await;
     server.ready.set(true);
     let mut busy = connect(server.address).await;
+    let mut fresh = connect(server.address).await;
     let mut idle = connect(server.address).await;
     let request = signed(&known(), "Toy.Echo", "{}");
     assert_eq!(ask(&mut idle, &request).await.expect("an answer").status, 200);
@@ -123,8 +124,10 @@ async fn shutdown_lets_open_requests_finish() {
     server.entered.notified().await;
 
     server.shutdown.send(()).expect("the server waits for it");
-    // The idle connection is closed at once, and no new one is accepted.
-    assert_eq!(timeout(PATIENCE, idle.read(&mut [0])).await.expect("in time").expect("closed"), 0);
+    // Connections without a request are closed at once, and no new one is accepted.
+    for stream in [&mut idle, &mut fresh] {
+        assert_eq!(timeout(PATIENCE, stream.read(&mut [0])).await.expect("in time").expect("closed"), 0);
+    }
     assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
     assert!(!server.ready.get());
 
