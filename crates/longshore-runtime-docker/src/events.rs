@@ -28,7 +28,7 @@ const EXIT_KILLED: i32 = 137;
 
 /// Everything that changes what a container is. `exec_*` is left out: health checks make three of
 /// those each time.
-const ACTIONS: [&str; 6] = ["start", "die", "oom", "health_status", "destroy", "rename"];
+const ACTIONS: [&str; 5] = ["start", "die", "oom", "health_status", "destroy"];
 
 type Messages = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
 

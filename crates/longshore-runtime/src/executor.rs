@@ -67,9 +67,7 @@ impl Executor {
 
     /// Does one thing and gives the input that answers it, within the action's limit of time or
     /// that of [`limits`]. Actions that are not the runtime's (journal, reports, secrets,
-    /// cgroups) come back untouched as `Err`.
-    ///
-    /// Boxed, because a create carries a whole specification that would otherwise sit in every caller's frame.
+    /// cgroups) come back untouched as `Err`. Calls may run concurrently.
     pub async fn perform(&self, action: Action) -> Result<Input, Box<Action>> {
         Ok(match action {
             Action::InspectImage { op, container, image } => {

@@ -32,6 +32,8 @@ struct UnderWay {
     action: Box<Action>,
     end: FateEnd,
     phase: Phase,
+    /// When its limit of time is over.
+    limit_at: Timestamp,
     /// False once the agent that asked is gone.
     heard: bool,
 }
@@ -62,7 +64,7 @@ impl ScriptedRuntime {
         let Fate { after, end } = self.world.fate(now, operation, image.as_deref());
         let in_time = after <= limit && end != FateEnd::Hangs;
         let (at, phase) = if in_time { (now + after, Phase::Effect) } else { (now + limit, Phase::TimeOut) };
-        self.push(at, UnderWay { action: Box::new(action), end, phase, heard: true });
+        self.push(at, UnderWay { action: Box::new(action), end, phase, limit_at: now + limit, heard: true });
         Ok(())
     }
 
@@ -164,18 +166,16 @@ impl ScriptedRuntime {
 
     /// Lets an operation have its effect, and gives its answer if that is due and somebody hears it.
     fn finish(&mut self, now: Timestamp, under_way: UnderWay) -> Option<Input> {
-        let UnderWay { action, end, phase, heard } = under_way;
+        let UnderWay { action, end, phase, limit_at, heard } = under_way;
         // A stop ends twice: the signal is sent, and then the container ends.
         if let (Action::StopContainer { runtime_id, grace, .. }, Phase::Effect) = (&*action, phase)
             && end != FateEnd::Failed
             && let Ok(ends_at) = self.world.stop(now, runtime_id, *grace)
-            && ends_at > now
         {
-            self.push(ends_at, UnderWay { action, end, phase: Phase::AwaitEnd, heard });
+            let in_time = ends_at <= limit_at;
+            let phase = if in_time { Phase::AwaitEnd } else { Phase::TimeOut };
+            self.push(ends_at.min(limit_at), UnderWay { action, end, phase, limit_at, heard });
             return None;
-        }
-        if phase == Phase::AwaitEnd {
-            self.world.advance(now);
         }
         let reply = Reply { end, timed_out: phase == Phase::TimeOut };
         let world = &mut self.world;
