@@ -26,4 +26,4 @@ mod socket;
 pub use api::{Api, BoxFuture, Call, Refusal, Reply, RequestId, Socket, SocketHandler, Sockets};
 pub use config::{Config, Limits, Tls, TlsError};
 pub use ready::Ready;
-pub use server::{Ended, Running, ServeError, Services, serve};
+pub use server::{Bound, Ended, Running, ServeError, Services, serve};

@@ -134,6 +134,50 @@ pub(crate) struct Peer {
     pub(crate) slot: Arc<Slot>,
 }
 
+/// An open port that nobody answers on yet. A program that has to tell others its address before it
+/// can serve binds first.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+}
+
+impl Bound {
+    /// Opens the port. Must be called on a Tokio runtime.
+    pub async fn new(listen: SocketAddr) -> Result<Self, ServeError> {
+        let bind_error = |source| ServeError::from_bind(listen, source);
+        let listener = TcpListener::bind(listen).await.map_err(bind_error)?;
+        let local_addr = listener.local_addr().map_err(bind_error)?;
+        Ok(Self { listener, local_addr })
+    }
+
+    /// The address, with the port that the system chose if 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` resolves, then drains for at most the grace period. Of `config`,
+    /// the address is not read again.
+    pub fn serve(
+        self,
+        config: Config,
+        services: Services,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Running {
+        let Self { listener, local_addr } = self;
+        let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
+        let shared = Arc::new(Shared {
+            services,
+            limits: config.limits,
+            phase: watch::Sender::new(Phase::Serving),
+            request_ids: config.request_ids,
+            requests_drawn: AtomicU64::new(0),
+        });
+        let task = tokio::spawn(run(listener, tls, shared, shutdown));
+        Running { local_addr, task }
+    }
+}
+
 /// Listens and serves until `shutdown` resolves, then drains for at most the grace period.
 ///
 /// Returns once the port is open. Must be called on a Tokio runtime.
@@ -142,19 +186,7 @@ pub async fn serve(
     services: Services,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Running, ServeError> {
-    let bind_error = |source| ServeError::from_bind(config.listen, source);
-    let listener = TcpListener::bind(config.listen).await.map_err(bind_error)?;
-    let local_addr = listener.local_addr().map_err(bind_error)?;
-    let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
-    let shared = Arc::new(Shared {
-        services,
-        limits: config.limits,
-        phase: watch::Sender::new(Phase::Serving),
-        request_ids: config.request_ids,
-        requests_drawn: AtomicU64::new(0),
-    });
-    let task = tokio::spawn(run(listener, tls, shared, shutdown));
-    Ok(Running { local_addr, task })
+    Ok(Bound::new(config.listen).await?.serve(config, services, shutdown))
 }
 
 async fn run(

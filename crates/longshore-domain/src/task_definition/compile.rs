@@ -75,7 +75,8 @@ fn platform(shape: &shapes::TaskDefinition) -> impl Iterator<Item = RequiredAttr
         Some("X86_64") => Some("x86_64"),
         _ => None,
     };
-    let family = platform.map(|platform| word!(platform.operating_system_family)).filter(|word| !word.is_empty());
+    let family =
+        platform.map(|platform| word!(platform.operating_system_family)).filter(|word| !word.is_empty());
     let os = family.map(|family| if family == "LINUX" { "linux" } else { "windows" });
     let required = |name: &str, value: Option<&str>| {
         value.map(|value| RequiredAttribute { name: name.into(), value: Some(value.into()) })

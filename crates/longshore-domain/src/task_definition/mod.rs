@@ -163,7 +163,8 @@ fn check_constraints(shape: &shapes::TaskDefinition) -> Result<(), Invalid> {
             return Err(Invalid::new("placement constraint type should be one of [memberOf]"));
         }
         let expression = constraint.expression.as_deref().unwrap_or_default();
-        longshore_placement::query::parse(expression)
+        longshore_placement::Expression::parse(expression)
+            .map(drop)
             .map_err(|error| Invalid::new(format!("Invalid expression in placement constraint: {error}")))?;
     }
     Ok(())
