@@ -178,7 +178,7 @@ fn start(
         Some(primary.id)
     };
     let Some(deployment) = deployment.filter(|_| !free.is_empty()) else { return };
-    if let Some(until) = draft.throttle.closed_until(draft.now).filter(|_| !failed) {
+    if let Some(until) = draft.throttle.closed_until(draft.now) {
         draft.looks.at(until);
         draft.wait(Waiting::Throttle { until, failures: draft.throttle.failures });
         return;

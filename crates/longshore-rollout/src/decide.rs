@@ -1,7 +1,7 @@
 //! From a view to a plan: which rules apply.
 
 use longshore_base::{Seed, Timestamp};
-use longshore_domain::status::{DesiredStatus, ServiceStatus, TaskStatus};
+use longshore_domain::status::{DesiredStatus, RolloutState, ServiceStatus, TaskStatus};
 use longshore_placement::Fleet;
 
 use crate::draft::Draft;
@@ -9,7 +9,7 @@ use crate::memory::{FAILURES_NOTICED, Topic};
 use crate::outcome::{Plan, StopReason};
 use crate::view::{DeploymentRole, DeploymentView, Scheduling, ServiceDeploymentStatus, ServiceView};
 use crate::waiting::Waiting;
-use crate::{ServiceEvent, daemon, replica, standing, task_set};
+use crate::{ServiceEvent, daemon, progress, replica, standing, task_set};
 
 pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, seed: Seed) -> Plan {
     let mut draft = Draft::new(view, fleet, now, seed);
@@ -19,7 +19,12 @@ pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, se
         ServiceStatus::Draining => dissolve(&mut draft),
         ServiceStatus::Active => {
             let primary = primary(view);
-            draft.throttle = view.throttle.observe(view, primary.map(|deployment| deployment.id), now);
+            // Once the PRIMARY has FAILED it is its predecessor that starts tasks, if there is one.
+            let starting = primary.map(|primary| match primary.rollout {
+                RolloutState::Failed => progress::reserve(&draft, primary).unwrap_or(primary).id,
+                RolloutState::InProgress | RolloutState::Completed => primary.id,
+            });
+            draft.throttle = view.throttle.observe(view, starting, now);
             match (&view.scheduling, primary) {
                 (Scheduling::TaskSets { sets }, _) => task_set::plan(&mut draft, &members, sets),
                 (Scheduling::Replica, Some(primary)) => replica::plan(&mut draft, &members, primary),

@@ -21,6 +21,7 @@ use crate::event::ServiceEvent;
 use crate::memory::Topic;
 use crate::outcome::{Start, StopReason};
 use crate::standing::{FailedCheck, Member, Standing};
+use crate::view::StoppedBecause;
 use crate::waiting::Waiting;
 
 /// What is held, and how.
@@ -257,8 +258,15 @@ fn start(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts) -> Wanted {
     if let Some(fallback) = crew.fallback {
         let there = parts.fallback_kept + parts.kept_running;
         let missing = fallback.up_to.saturating_sub(there);
-        if missing > 0 {
-            launch(draft, fallback.id, missing, &mut room, false, &mut wanted);
+        // Its own failures are only counted once it is the one that starts tasks; until then one
+        // that failed waits for the next occasion, so that it cannot fail in a circle.
+        let just_failed = draft.view.stopped.iter().any(|task| {
+            task.deployment == fallback.id
+                && !task.ever_running
+                && task.because == StoppedBecause::FailedToStart
+        });
+        if missing > 0 && (crew.failed || !just_failed) {
+            launch(draft, fallback.id, missing, &mut room, crew.failed, &mut wanted);
         }
     }
     wanted

@@ -14,7 +14,7 @@ use crate::view::{ServiceView, Settings, StoppedBecause};
 /// The default is a service without failures; every update of the service sets it back to that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttle {
-    /// Whose failures these are. A new PRIMARY begins without any.
+    /// Whose failures these are: of the deployment that starts tasks. Another begins without any.
     pub deployment: Option<DeploymentId>,
     /// Attempts in a row in which a task stopped without having been RUNNING.
     pub failures: u32,
@@ -56,19 +56,19 @@ impl Throttle {
     ///
     /// The tasks of one attempt fail together, so they count once: a failure counts only if its
     /// task was created after the failure before it was noticed.
-    pub(crate) fn observe(&self, view: &ServiceView, primary: Option<DeploymentId>, now: Timestamp) -> Self {
-        let mut next = if self.deployment == primary { self.clone() } else { Self::default() };
-        next.deployment = primary;
-        let after_last = |at: Timestamp| next.last_failure.is_none_or(|last| at > last);
-        let current = |id| primary.is_none_or(|primary| primary == id);
+    pub(crate) fn observe(&self, view: &ServiceView, starting: Option<DeploymentId>, now: Timestamp) -> Self {
+        let mut next = if self.deployment == starting { self.clone() } else { Self::default() };
+        next.deployment = starting;
+        let after_last = |at: Timestamp| next.last_failure.is_some_and(|last| at > last);
+        let current = |id| starting.is_none_or(|starting| starting == id);
         let ran_since =
             view.tasks.iter().any(|task| current(task.deployment) && task.started_at.is_some_and(after_last))
                 || view
                     .stopped
                     .iter()
                     .any(|task| current(task.deployment) && task.ever_running && after_last(task.created_at));
-        if next.failures > 0 && ran_since {
-            next = Self { deployment: primary, ..Self::default() };
+        if ran_since {
+            next = Self { deployment: starting, ..Self::default() };
         }
         let failed = view.stopped.iter().any(|task| {
             let failed = match task.because {
@@ -81,7 +81,7 @@ impl Throttle {
             let new_attempt = next.last_failure.is_none_or(|last| task.created_at >= last);
             failed && current(task.deployment) && !task.ever_running && new_attempt
         });
-        if failed && !ran_since {
+        if failed {
             next.failures = next.failures.saturating_add(1);
             next.last_failure = Some(now);
             next.next_attempt = Some(now + throttle_pause(next.failures, &view.settings));

@@ -120,6 +120,8 @@ fn fail(
         let status =
             if primary.rolled_back_from.is_some() { Status::RollbackFailed } else { Status::Stopped };
         draft.progress(primary, status, Some(reason.text(primary.id)));
+        // The predecessor fills in without the failed one's pauses, from the next round on.
+        draft.looks.at(draft.now);
         return false;
     };
     let reason = RolloutReason::RollingBack { because: failure, to: target.deployment };

@@ -116,6 +116,25 @@ fn failures_to_start_are_throttled_until_an_update() {
 }
 
 #[test]
+fn a_running_neighbour_does_not_hide_failures() {
+    let mut world = World::running(1, 100, 200);
+    world.desire(2);
+    for failures in 1..5 {
+        world.round();
+        let id = world.ids(|task| task.last_status == TaskStatus::Pending)[0];
+        world.end(id, StoppedBecause::FailedToStart);
+        let plan = world.plan();
+        assert_eq!(plan.throttle.failures, failures);
+        if plan.starts.is_empty() {
+            world.apply(&plan);
+            world.now = plan.throttle.next_attempt.expect("a pause");
+        }
+    }
+    world.calm();
+    assert_eq!(world.plan().throttle.failures, 0, "a task that runs ends it");
+}
+
+#[test]
 fn tasks_that_fail_together_are_one_failure() {
     let mut world = World::new(8, 100, 200);
     world.round();
