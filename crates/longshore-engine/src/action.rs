@@ -17,7 +17,8 @@ pub struct OpId(pub u64);
 ///
 /// Actions may run concurrently, with one rule: an action for which [`Action::needs_durable`] is
 /// true starts only after every [`Action::Persist`] that came before it is durable. This is how a
-/// task is acknowledged only once it survives a crash, and started at most once.
+/// task is acknowledged only once it survives a crash, its containers are started at most once, and none
+/// is made under a name that a crash would forget.
 ///
 /// Every action with an `op` is answered by exactly the input named in its comment, also when it
 /// fails or times out. The engine keeps a longer time-out of its own against a shell that never
@@ -80,7 +81,8 @@ pub enum Action {
         grace: Duration,
         timeout: Duration,
     },
-    /// Answered by `ContainerInspected`; `NotFound` if it is gone.
+    /// Answered by `ContainerInspected`; `NotFound` if it is gone. `runtime_id` may be the container's
+    /// name here and in `RemoveContainer`, if a creation was not answered.
     InspectContainer { op: OpId, container: ContainerKey, runtime_id: RuntimeId },
     /// Removes it by force, with its anonymous volumes. Answered by `ContainerRemoved`. Missing is fine.
     RemoveContainer { op: OpId, container: ContainerKey, runtime_id: RuntimeId },
@@ -97,7 +99,11 @@ impl Action {
     /// True if every earlier `Persist` has to be durable before this is done.
     pub fn needs_durable(&self) -> bool {
         match self {
-            Action::AckReady(_) | Action::Report(_) | Action::StartContainer { .. } => true,
+            Action::AckReady(_)
+            | Action::Report(_)
+            | Action::CreateContainer { .. }
+            | Action::CreateVolume { .. }
+            | Action::StartContainer { .. } => true,
             Action::Persist(_)
             | Action::ResolveSecrets { .. }
             | Action::InspectImage { .. }
@@ -105,9 +111,7 @@ impl Action {
             | Action::Pull { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
-            | Action::CreateVolume { .. }
             | Action::RemoveVolume { .. }
-            | Action::CreateContainer { .. }
             | Action::StopContainer { .. }
             | Action::InspectContainer { .. }
             | Action::RemoveContainer { .. }

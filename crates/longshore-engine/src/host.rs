@@ -226,3 +226,50 @@ impl Ledger {
         Some(Port(found))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_base::{CpuUnits, MemoryMib};
+
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let host = HostCapacity::new(CpuUnits(1024), MemoryMib(1024));
+        Ledger::new(HostCapacity { dynamic_ports: (Port(40000), Port(40004)), ..host })
+    }
+
+    fn choose(ledger: &mut Ledger, count: u16) -> Option<u16> {
+        ledger.choose(&BTreeSet::new(), Protocol::Tcp, count).map(|port| port.0)
+    }
+
+    #[test]
+    fn a_port_rests_before_it_is_chosen_again() {
+        let mut ledger = ledger();
+        let chosen: Vec<_> = (0..6).map(|_| choose(&mut ledger, 1)).collect();
+        assert_eq!(chosen, [40000, 40001, 40002, 40003, 40004, 40000].map(Some));
+    }
+
+    #[test]
+    fn ranges_are_contiguous_and_skip_what_is_held() {
+        let mut ledger = ledger();
+        ledger.ports.insert((Protocol::Tcp, 40001));
+        assert_eq!(choose(&mut ledger, 3), Some(40002));
+        assert_eq!(choose(&mut ledger, 4), None);
+        assert_eq!(ledger.choose(&BTreeSet::new(), Protocol::Udp, 5), Some(Port(40000)));
+    }
+
+    #[test]
+    fn a_claim_is_kept_free_in_what_it_claims_only() {
+        let ledger = ledger();
+        let needs = |cpu, memory, port: Option<u16>| Needs {
+            cpu,
+            memory,
+            ports: port.map(|p| (Protocol::Tcp, p)).into_iter().collect(),
+        };
+        let claim = needs(0, 1000, Some(80));
+        assert_eq!(ledger.shortage(&needs(1024, 24, Some(81)), Some(&claim)), None);
+        assert!(ledger.shortage(&needs(0, 25, None), Some(&claim)).is_some());
+        assert!(ledger.shortage(&needs(0, 0, Some(80)), Some(&claim)).is_some());
+        assert!(ledger.is_hopeless(&needs(0, 0, Some(22))) && ledger.is_hopeless(&needs(1025, 0, None)));
+    }
+}

@@ -215,6 +215,11 @@ pub enum SecretFailure {
 }
 
 /// How a container is right now.
+///
+/// `started_at` tells the runs of a container apart, so it must be the runtime's own start time
+/// (`State.StartedAt`), the same for every look at one run, or absent; never an event's time. An
+/// event without it should be followed by an inspection: between two runs an end of unknown start is
+/// taken for old news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub runtime_id: RuntimeId,

@@ -151,6 +151,8 @@ pub(crate) struct Container {
     pub image_digest: Option<String>,
     pub ports: Vec<HostPorts>,
     pub runtime_id: Option<RuntimeId>,
+    /// The runtime was asked to create it, and may have done so even if it answered otherwise.
+    pub create_asked: bool,
     /// Start was asked for at least once, so that the container must not be created again.
     pub start_asked: bool,
     /// Ended, and to be started again under its restart policy.
@@ -207,6 +209,7 @@ impl Container {
             image_digest: None,
             ports: Vec::new(),
             runtime_id: None,
+            create_asked: false,
             start_asked: false,
             restarting: false,
             start_error: None,

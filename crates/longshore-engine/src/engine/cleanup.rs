@@ -11,7 +11,7 @@ use crate::report::ReportedStatus;
 use crate::task::{Cleanup, OpKind, ResourceState, Task};
 
 use super::Cx;
-use super::start::key_of;
+use super::start::{id_or_name, key_of};
 
 /// How long clean-up waits for the STOPPED report to be accepted.
 const UNREPORTED_MAX: Duration = Duration::from_secs(72 * 3600);
@@ -60,11 +60,11 @@ pub(super) fn is_finished(task: &Task) -> bool {
 fn remove_containers(task: &mut Task, cx: &mut Cx) -> bool {
     let mut left = false;
     for index in 0..task.containers.len() {
+        let runtime_id = id_or_name(task, index);
         let container = &mut task.containers[index];
-        if container.removed {
+        if container.removed || (container.runtime_id.is_none() && !container.create_asked) {
             continue;
         }
-        let Some(runtime_id) = container.runtime_id.clone() else { continue };
         left = true;
         if container.op.is_some() || container.retry_at.is_some_and(|at| at > cx.now) {
             continue;

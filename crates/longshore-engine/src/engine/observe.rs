@@ -74,31 +74,40 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
         return;
     }
     note_facts(container, seen);
-    if container.phase != KnownStatus::Running || container.restarting {
-        container.start_asked = true;
-        if container.restarting {
-            container.restarting = false;
-            container.restart_count += 1;
-            container.exit_code = None;
-            container.finished_at = None;
-            container.health = Health::default();
-        } else {
-            container.phase = KnownStatus::Running;
-            task.reporting.changes.push((index, ReportedStatus::Running));
-        }
-        let container = &mut task.containers[index];
-        container.started_at = Some(seen.started_at.unwrap_or(cx.now));
+    if note_run(container, seen, cx.now) {
+        container.exit_code = None;
+        container.finished_at = None;
         container.start_error = None;
         container.retry_at = None;
         container.tries = 0;
+        container.health = Health::default();
         clear_op(container, &[OpKind::Start, OpKind::VerifyStart]);
         container.look_at = Some(cx.now + LOOK_EVERY + cx.jitter(LOOK_JITTER));
     }
+    if container.phase != KnownStatus::Running {
+        container.phase = KnownStatus::Running;
+        task.reporting.changes.push((index, ReportedStatus::Running));
+    }
     let container = &mut task.containers[index];
-    container.run = seen.started_at.or(container.run);
     if let Some(health) = seen.health.as_ref().filter(|_| tracked) {
         note_health(&mut container.health, health, cx.now);
     }
+}
+
+/// Notes when the run that is seen began; true if it is another than the one known. A second run is
+/// a restart, also if this process did not see it begin.
+fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bool {
+    let first = container.phase != KnownStatus::Running;
+    let newer = seen.started_at.is_some() && seen.started_at > container.run;
+    container.run = seen.started_at.or(container.run);
+    if !(first || newer || container.restarting) {
+        return false;
+    }
+    container.start_asked = true;
+    container.started_at = Some(seen.started_at.unwrap_or(now));
+    container.restart_count += u32::from(!first);
+    container.restarting = false;
+    true
 }
 
 fn note_health(known: &mut Health, seen: &ObservedHealth, now: Timestamp) {
@@ -130,12 +139,9 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
         return; // Never ran: that its start failed is told by the start itself.
     }
     note_facts(container, seen);
-    container.start_asked = true;
-    container.run = seen.started_at.or(container.run);
+    // It may be a run that ended before anybody saw it.
+    note_run(container, seen, cx.now);
     container.ended_run = container.run;
-    if container.phase != KnownStatus::Running {
-        container.started_at = Some(seen.started_at.unwrap_or(cx.now));
-    }
     clear_op(
         container,
         &[

@@ -8,6 +8,7 @@ use crate::action::OpId;
 use crate::input::{
     LocalImage, Observation, ObservedStatus, OpError, OpErrorKind, ResolvedSecrets, SecretFailure,
 };
+use crate::journal::{JournalKey, JournalRecord};
 use crate::settings::go_duration;
 use crate::spec::RuntimeId;
 use crate::task::{KnownStatus, Op, OpKind, ResourceState, SecretsState, SideOp, Task};
@@ -95,7 +96,13 @@ fn late(task: &mut Task, index: usize, outcome: Outcome, cx: &mut Cx) {
                 }
             }
         }
-        Outcome::Image(_)
+        Outcome::Image(Ok(image)) => {
+            // Nobody waits for it, but it is on the disk: clean-up should know.
+            let reference = task.spec.containers[index].image.clone();
+            let record = cx.images.used(&reference, &image.id, false, cx.now);
+            cx.put(JournalKey::Image(reference), JournalRecord::Image(record));
+        }
+        Outcome::Image(Err(_))
         | Outcome::Manifest(_)
         | Outcome::Created(Err(_))
         | Outcome::Started(Err(_))

@@ -7,7 +7,7 @@ use longshore_base::Timestamp;
 use crate::action::Action;
 use crate::create::{self, Ready};
 use crate::input::HealthStatus;
-use crate::spec::{Condition, ContainerKey, HealthTracking};
+use crate::spec::{Condition, ContainerKey, HealthTracking, RuntimeId};
 use crate::task::{ImageStep, KnownStatus, OpKind, ResourceState, SecretsState, Task};
 
 use super::{Cx, pull};
@@ -93,6 +93,7 @@ fn create(task: &mut Task, index: usize, cx: &mut Cx) {
     let timeout = cx.settings.create_timeout;
     let op = cx.op(OpKind::Create, timeout);
     task.containers[index].op = Some(op);
+    task.containers[index].create_asked = true;
     let container = key_of(task, index);
     cx.emit(Action::CreateContainer { op: op.id, container, spec: Box::new(spec), timeout });
 }
@@ -116,11 +117,15 @@ fn look(task: &mut Task, index: usize, cx: &mut Cx) {
     }
 }
 
+/// What the runtime knows the container by: its id, or its name as long as that is unknown.
+pub(super) fn id_or_name(task: &Task, index: usize) -> RuntimeId {
+    let name = &task.drawn[index].runtime_name;
+    task.containers[index].runtime_id.clone().unwrap_or_else(|| RuntimeId::new(name))
+}
+
 /// Asks how the container is; by name if its id is not known.
 pub(super) fn inspect(task: &mut Task, index: usize, kind: OpKind, cx: &mut Cx) {
-    let name = &task.drawn[index].runtime_name;
-    let runtime_id =
-        task.containers[index].runtime_id.clone().unwrap_or_else(|| crate::spec::RuntimeId::new(name));
+    let runtime_id = id_or_name(task, index);
     let op = cx.op(kind, INSPECT_TIMEOUT);
     task.containers[index].op = Some(op);
     let container = key_of(task, index);

@@ -70,6 +70,8 @@ struct Chaos {
     /// The last report that the control plane took, per task.
     told: BTreeMap<TaskKey, ReportedStatus>,
     in_flight: BTreeMap<TaskKey, usize>,
+    /// Tasks that were told to stop.
+    stops: BTreeSet<TaskKey>,
     /// Tasks that this process reported STOPPED.
     ended: BTreeSet<TaskKey>,
 }
@@ -87,6 +89,7 @@ impl Chaos {
             statuses: BTreeMap::new(),
             told: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            stops: BTreeSet::new(),
             ended: BTreeSet::new(),
         }
     }
@@ -132,6 +135,14 @@ impl Chaos {
             if report.status == ReportedStatus::Stopped {
                 // A process that died before it knew of the answer may repeat it.
                 assert!(self.ended.insert(report.task.clone()), "after STOPPED: {report:?}");
+            }
+            if report.status == ReportedStatus::Stopped
+                && !self.stops.contains(&report.task)
+                && let Some(task) = self.world.engine.task_view(&report.task)
+            {
+                let explained = !task.reason().is_empty()
+                    || task.containers().any(|c| c.exit_code().is_some() || !c.reason().is_empty());
+                assert!(explained, "STOPPED without a reason: {report:?}");
             }
             self.told.insert(report.task.clone(), report.status);
         }
@@ -181,6 +192,7 @@ impl Chaos {
             Step::Stop(n) => {
                 let task = key(&format!("t{n}"));
                 if self.assigned.contains(&task) && self.world.engine.task_view(&task).is_some() {
+                    self.stops.insert(task.clone());
                     self.input(Input::StopRequested { task, containers: Vec::new() });
                 }
             }
@@ -308,7 +320,7 @@ impl Chaos {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
     fn promises_hold_whatever_happens(steps in prop::collection::vec(step(), 1..250)) {
@@ -318,6 +330,7 @@ proptest! {
         }
         for task in chaos.assigned.clone() {
             if chaos.told.get(&task) != Some(&ReportedStatus::Stopped) {
+                chaos.stops.insert(task.clone());
                 chaos.input(Input::StopRequested { task, containers: Vec::new() });
             }
         }
@@ -325,7 +338,8 @@ proptest! {
         for task in &chaos.assigned {
             prop_assert_eq!(chaos.told.get(task), Some(&ReportedStatus::Stopped), "{}", task);
         }
-        prop_assert!(!chaos.world.fakes.values().any(|fake| fake.lives()));
+        let live = chaos.world.fakes.values().find(|fake| fake.lives());
+        prop_assert!(live.is_none(), "lives on: {live:?}\n{}", chaos.world.log.join("\n"));
         chaos.calm(4 * 3600);
         prop_assert_eq!(chaos.world.engine.tasks().count(), 0);
         prop_assert!(chaos.world.fakes.is_empty(), "left: {:?}", chaos.world.fakes.keys());

@@ -1,11 +1,12 @@
 //! One test per rule. A script drives a world; the log tells what the engine did.
 
 use expect_test::{Expect, expect};
-use longshore_engine::input::{HealthStatus, ObservedStatus, OpErrorKind};
+use longshore_engine::input::{HealthStatus, ListedImage, ObservedStatus, OpErrorKind};
+use longshore_engine::journal::JournalRecord;
 use longshore_engine::settings::PullBehavior;
 use longshore_engine::spec::{DockerVolume, MountPoint, VolumeDefinition, VolumeSource};
 use longshore_engine::view::KnownStatus;
-use longshore_engine::{Input, Settings};
+use longshore_engine::{Action, Input, Settings};
 
 use crate::world::{Script, World, key, name, seconds, task};
 
@@ -598,6 +599,71 @@ fn a_container_created_before_the_crash_is_adopted() {
             start a
             report RUNNING [a RUNNING]"#]],
     );
+}
+
+#[test]
+fn old_images_are_removed_but_not_those_of_tasks() {
+    let mut w = World::new(Settings::default());
+    for id in ["old", "used"] {
+        w.feed(Input::Assigned(Box::new(task(id, &[id]))));
+    }
+    w.exit("old", 0);
+    w.pass(seconds(4 * 3600));
+    w.news();
+    let mut removed = Vec::new();
+    while removed.is_empty() {
+        w.now = w.engine.deadline().expect("clean-up goes on");
+        w.input(Input::Tick);
+        while let Some(action) = w.engine.poll_action() {
+            let input = match action {
+                Action::ListImages { op } => Some(Input::ImagesListed { op, result: Ok(images()) }),
+                Action::RemoveImage { op, image } => {
+                    removed.push(image);
+                    Some(Input::ImageRemoved { op, result: Ok(()) })
+                }
+                other => w.perform(other),
+            };
+            if let Some(input) = input {
+                w.input(input);
+            }
+        }
+    }
+    assert_eq!(removed, ["sha256:old"]);
+    assert!(!w.journal.contains_key("image/old") && w.journal.contains_key("image/used"));
+}
+
+fn images() -> Vec<ListedImage> {
+    ["old", "used"]
+        .map(|name| ListedImage {
+            id: format!("sha256:{name}"),
+            references: vec![name.to_owned()],
+            size_bytes: 1,
+            created_at: None,
+            in_use: false,
+        })
+        .to_vec()
+}
+
+#[test]
+fn records_round_trip_and_those_of_the_first_version_stay_readable() {
+    let mut w = World::new(cached());
+    w.local_images.insert("a".to_owned());
+    w.feed(Input::Assigned(Box::new(task("t1", &["a optional port=80 restart=60 dep=b:START", "b"]))));
+    for record in w.journal.values() {
+        let text = serde_json::to_string(record).expect("records are plain data");
+        assert_eq!(serde_json::from_str::<JournalRecord>(&text).expect("what was written"), *record);
+    }
+    // Written by version 0.1.0; never to be regenerated.
+    let stored: Vec<JournalRecord> = include_str!("../golden/records-v1.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a record of the first version"))
+        .collect();
+    w.journal = stored.into_iter().enumerate().map(|(n, r)| (n.to_string(), r)).collect();
+    w.news();
+    w.restart();
+    let view = w.engine.task_view(&key("t1")).expect("restored");
+    assert_eq!(view.status(), KnownStatus::Running);
+    assert_eq!(w.news(), "", "its containers are still there, under the stored names");
 }
 
 #[test]

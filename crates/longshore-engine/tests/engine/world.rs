@@ -344,7 +344,8 @@ impl World {
             Action::RemoveContainer { op, container, runtime_id } => {
                 let name = format!("remove {}", container.name);
                 if !self.skips(&name) {
-                    self.fakes.remove(runtime_id.as_str());
+                    let gone = runtime_id.as_str();
+                    self.fakes.retain(|id, fake| id != gone && fake.spec.name != gone);
                 }
                 (Some(name), Some(Input::ContainerRemoved { op, container, result: Ok(()) }))
             }
