@@ -1,0 +1,99 @@
+//! Connections to a control plane: TCP, with TLS if its address says https.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use http::Uri;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// A byte stream, whatever is under it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Origin {
+    pub is_tls: bool,
+    pub host: String,
+    pub port: u16,
+}
+
+impl Origin {
+    /// `None` if it is no http or https address.
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let is_tls = match uri.scheme_str()? {
+            "http" | "ws" => false,
+            "https" | "wss" => true,
+            _ => return None,
+        };
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self { is_tls, host, port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }) })
+    }
+
+    pub async fn connect(&self, tls: Option<&Arc<rustls::ClientConfig>>) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        // Frames and requests are small and complete: waiting to fill a packet only delays them.
+        stream.set_nodelay(true)?;
+        if !self.is_tls {
+            return Ok(Box::new(stream));
+        }
+        let tls = tls.ok_or_else(|| io::Error::other("no certificates to verify a TLS server with"))?;
+        // The host alone. The official agent takes `host:port` for the name, so that verification works for it on
+        // port 443 only (agent-protocol G2).
+        let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+        let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream).await?;
+        Ok(Box::new(stream))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read certificates from {path}")]
+    Read { path: String, source: rustls::pki_types::pem::Error },
+    #[error("there are no usable certificates in {path}")]
+    Empty { path: String },
+    #[error("cannot set TLS up")]
+    Setup(#[source] rustls::Error),
+}
+
+/// Verifies servers against the authorities in a PEM file, e.g. `SSL_CERT_FILE` or
+/// `/etc/ssl/certs/ca-certificates.crt`.
+pub fn tls_config(authorities: &Path) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+    let path = || authorities.display().to_string();
+    let certificates = CertificateDer::pem_file_iter(authorities)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|source| TlsError::Read { path: path(), source })?;
+    let mut roots = rustls::RootCertStore::empty();
+    let (added, _unusable) = roots.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(TlsError::Empty { path: path() });
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_know_their_port() {
+        let of = |text: &str| {
+            let origin = Origin::of(&text.parse().expect("a URI"))?;
+            Some((origin.is_tls, origin.host, origin.port))
+        };
+        assert_eq!(of("http://127.0.0.1:8722/acs"), Some((false, "127.0.0.1".into(), 8722)));
+        assert_eq!(of("https://ecs.example"), Some((true, "ecs.example".into(), 443)));
+        assert_eq!(of("http://[::1]:80"), Some((false, "::1".into(), 80)));
+        assert_eq!(of("ftp://x"), None);
+    }
+}

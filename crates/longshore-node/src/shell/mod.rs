@@ -1,0 +1,351 @@
+//! The agent as it runs: one loop that owns the core, and small tasks that do what it asks for.
+//!
+//! The loop never waits for anything but its inputs: every effect is handed to a task that sends its result back.
+//! So the core is never shared, and there is no lock.
+
+mod cgroup;
+mod disk;
+mod http;
+mod io;
+mod logins;
+mod serve;
+mod signer;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use longshore_base::{Clock, Seed, Timestamp};
+use longshore_engine::Action;
+use longshore_engine::settings::TaskCgroups;
+use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Config;
+use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, LogLine, RestoreError, Socket};
+use crate::journal::{Journal, JournalError};
+
+pub use http::HttpClient;
+pub use io::{TlsError, tls_config};
+use logins::NodeLogins;
+use serve::Query;
+use signer::Signer;
+use socket::Outgoing;
+
+/// How many inputs may wait for the loop before whoever brings more has to wait. A burst of container events
+/// is the largest that comes; each is some hundred bytes.
+const INPUTS_MAX: usize = 1024;
+
+/// How often a container runtime that does not answer yet is asked again at the start.
+const RUNTIME_RETRY: Duration = Duration::from_secs(1);
+
+/// What an agent needs from its process. Cheap to clone; several agents share them.
+#[derive(Clone)]
+pub struct Services {
+    pub runtime: Arc<dyn Runtime>,
+    pub http: HttpClient,
+    pub clock: Arc<dyn Clock>,
+    /// Different for every agent and every start.
+    pub seed: Seed,
+}
+
+/// What others may want to know about an agent while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub instance_arn: Option<String>,
+    /// Commands can arrive.
+    pub connected: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("cannot open the agent's journal")]
+    Journal(#[source] JournalError),
+    #[error("cannot use the saved state")]
+    Restore(#[source] RestoreError),
+}
+
+/// Runs one agent until `shutdown` is done or the agent ends by itself. Containers go on running.
+///
+/// `status` is told every change, e.g. to wait until the instance is connected.
+pub async fn run(
+    mut config: Config,
+    services: Services,
+    status: watch::Sender<Status>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<ExitReason, AgentError> {
+    tokio::pin!(shutdown);
+    let info = tokio::select! {
+        info = runtime_info(&services.runtime) => info,
+        () = &mut shutdown => return Ok(ExitReason::Stopped),
+    };
+    config.engine.task_cgroups = cgroup::choose(&config, &info);
+    let journal = match config.data_dir.clone() {
+        Some(directory) => {
+            let opened = tokio::task::spawn_blocking(move || Journal::open(&directory)).await;
+            let (journal, torn) = opened.expect("opening does not panic").map_err(AgentError::Journal)?;
+            if torn > 0 {
+                warn!(bytes = torn, "cut off what a crash left half-written in the journal");
+            }
+            Some(journal)
+        }
+        None => None,
+    };
+    let saved = journal.as_ref().map(|journal| journal.content().clone()).unwrap_or_default();
+    let now = services.clock.now();
+    let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
+    drop(saved);
+    Ok(Shell::new(core, services, journal, status).run(shutdown).await)
+}
+
+/// Asks until the runtime answers: an agent may be up before its engine.
+async fn runtime_info(runtime: &Arc<dyn Runtime>) -> RuntimeInfo {
+    let mut told = false;
+    loop {
+        match tokio::time::timeout(limits::INFO, runtime.info()).await {
+            Ok(Ok(info)) => return info,
+            Ok(Err(error)) if !told => warn!(%error, "the container runtime does not answer; waiting for it"),
+            Err(_) if !told => warn!("the container runtime does not answer; waiting for it"),
+            Ok(Err(_)) | Err(_) => {}
+        }
+        told = true;
+        tokio::time::sleep(RUNTIME_RETRY).await;
+    }
+}
+
+struct Shell {
+    core: AgentCore,
+    services: Services,
+    signer: Arc<Signer>,
+    executor: Executor,
+    inputs: mpsc::Sender<Input>,
+    received: mpsc::Receiver<Input>,
+    disk: Option<disk::Disk>,
+    sockets: BTreeMap<Socket, (u64, mpsc::Sender<Outgoing>)>,
+    status: watch::Sender<Status>,
+    /// Everything that was spawned; ends with the shell.
+    tasks: JoinSet<()>,
+    /// The name for people, on every log line.
+    name: String,
+}
+
+impl Shell {
+    fn new(
+        core: AgentCore,
+        services: Services,
+        journal: Option<Journal>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        let (inputs, received) = mpsc::channel(INPUTS_MAX);
+        let config = core.config();
+        let mut tasks = JoinSet::new();
+        let disk = journal.map(|journal| disk::Disk::start(&mut tasks, journal, inputs.clone()));
+        let signer = Arc::new(Signer::new(config, services.clock.clone()));
+        let (logins, problem) = NodeLogins::read(config.engine_auth.as_ref());
+        if let Some(problem) = problem {
+            warn!(%problem, "ECS_ENGINE_AUTH_DATA is not used");
+        }
+        Self {
+            signer,
+            executor: Executor::new(services.runtime.clone(), Arc::new(logins)),
+            name: config.name.clone(),
+            core,
+            services,
+            inputs,
+            received,
+            disk,
+            sockets: BTreeMap::new(),
+            status,
+            tasks,
+        }
+    }
+
+    async fn run(mut self, mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>) -> ExitReason {
+        self.watch_runtime();
+        let (queries, mut asked) = mpsc::channel::<Query>(64);
+        let listen = [self.core.config().introspection, self.core.config().metadata];
+        for (address, surface) in
+            listen.into_iter().zip([serve::Surface::Introspection, serve::Surface::Tasks])
+        {
+            if let Some(address) = address {
+                self.tasks.spawn(serve::listen(address, surface, queries.clone(), self.name.clone()));
+            }
+        }
+        let mut stopping = false;
+        loop {
+            if let Some(reason) = self.carry_out() {
+                return reason;
+            }
+            let sleep = tokio::time::sleep(self.until(self.core.deadline()));
+            tokio::select! {
+                () = &mut shutdown, if !stopping => {
+                    stopping = true;
+                    self.input(Input::Stop);
+                }
+                Some(input) = self.received.recv() => self.input(input),
+                Some(query) = asked.recv() => query.answer(&self.core),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Err(error) = ended && error.is_panic() {
+                        error!(agent = %self.name, %error, "a task of the agent panicked");
+                        return ExitReason::Failed("a task of the agent panicked".to_owned());
+                    }
+                }
+                () = sleep => self.input(Input::Tick),
+            }
+        }
+    }
+
+    /// The time until a deadline; an hour if there is none, which costs nothing.
+    fn until(&self, deadline: Option<Timestamp>) -> Duration {
+        deadline.map_or(Duration::from_secs(3600), |at| at.since(self.services.clock.now()))
+    }
+
+    fn input(&mut self, input: Input) {
+        self.core.handle(self.services.clock.now(), input);
+        let status = Status {
+            instance_arn: self.core.instance_arn().map(str::to_owned),
+            connected: self.core.is_connected(),
+        };
+        self.status.send_if_modified(|told| {
+            let changed = *told != status;
+            *told = status;
+            changed
+        });
+    }
+
+    /// Does everything that the core asks for. Gives the reason if that is to end.
+    fn carry_out(&mut self) -> Option<ExitReason> {
+        while let Some(effect) = self.core.poll() {
+            match effect {
+                Effect::Call { call, request } => self.call(call, request),
+                Effect::Connect { socket, connection, endpoint, query } => {
+                    let (outgoing, frames) = mpsc::channel(socket::OUTGOING_MAX);
+                    self.sockets.insert(socket, (connection, outgoing));
+                    self.tasks.spawn(socket::run(socket::Job {
+                        socket,
+                        connection,
+                        endpoint,
+                        query,
+                        signer: self.signer.clone(),
+                        http: self.services.http.clone(),
+                        frames,
+                        inputs: self.inputs.clone(),
+                    }));
+                }
+                Effect::Send { socket, connection, text } => {
+                    self.send(socket, connection, Outgoing::Text(text));
+                }
+                Effect::End { socket, connection, ending } => {
+                    self.send(socket, connection, Outgoing::End(ending));
+                }
+                Effect::Runtime(action) => self.act(*action),
+                Effect::Write { number, changes } => match &self.disk {
+                    Some(disk) => disk.write(number, changes),
+                    // Without a data directory nothing is promised beyond this process.
+                    None => self.input(Input::Durable(number)),
+                },
+                Effect::CheckRuntime => {
+                    let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
+                    self.tasks.spawn(async move {
+                        let answer = tokio::time::timeout(limits::PING, runtime.ping()).await;
+                        let is_well = matches!(answer, Ok(Ok(())));
+                        let _ = inputs.send(Input::RuntimeChecked { is_well }).await;
+                    });
+                }
+                Effect::Sample(containers) => {
+                    let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
+                    self.tasks.spawn(async move {
+                        let mut samples = Vec::with_capacity(containers.len());
+                        for (key, id) in containers {
+                            let sample =
+                                tokio::time::timeout(limits::STATS, runtime.container_stats(&id)).await;
+                            if let Ok(Ok(sample)) = sample {
+                                samples.push((key, sample));
+                            }
+                        }
+                        let _ = inputs.send(Input::Sampled(samples)).await;
+                    });
+                }
+                Effect::Log(line) => self.log(&line),
+                Effect::Exit(reason) => return Some(reason),
+            }
+        }
+        None
+    }
+
+    fn call(&mut self, call: CallId, request: crate::api::ApiCall) {
+        let (http, signer, inputs) = (self.services.http.clone(), self.signer.clone(), self.inputs.clone());
+        let endpoint = self.core.config().endpoint.clone();
+        self.tasks.spawn(async move {
+            let result = http.call(&endpoint, &signer, &request).await;
+            let _ = inputs.send(Input::Answered { call, result }).await;
+        });
+    }
+
+    /// A socket that does not take its frames any more is given up; its task tells the core.
+    fn send(&mut self, socket: Socket, connection: u64, outgoing: Outgoing) {
+        if let Some((current, frames)) = self.sockets.get(&socket)
+            && *current == connection
+            && frames.try_send(outgoing).is_err()
+        {
+            self.sockets.remove(&socket);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let (executor, inputs) = (self.executor.clone(), self.inputs.clone());
+        let cgroups = cgroup::Cgroups {
+            root: self.core.config().cgroup_path.clone(),
+            are_on: self.core.config().engine.task_cgroups != TaskCgroups::Off,
+        };
+        self.tasks.spawn(async move {
+            let input = match executor.perform(action).await {
+                Ok(input) => Some(input),
+                Err(action) => cgroups.perform(*action).await,
+            };
+            if let Some(input) = input {
+                let _ = inputs.send(Input::Engine(Box::new(input))).await;
+            }
+        });
+    }
+
+    /// Hands the runtime's events to the core, the list of containers first.
+    fn watch_runtime(&mut self) {
+        let filter = LabelFilter::new([format!("{AGENT_LABEL}={}", self.core.agent_id())]);
+        let mut events = self.services.runtime.events(&filter);
+        let (inputs, name) = (self.inputs.clone(), self.name.clone());
+        self.tasks.spawn(async move {
+            while let Some(event) = events.next().await {
+                if let RuntimeEvent::Lost(error) = &event {
+                    warn!(agent = %name, %error, "the container runtime does not answer");
+                }
+                let Some(input) = executor::input_of(event) else { continue };
+                if inputs.send(Input::Engine(Box::new(input))).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn log(&self, line: &LogLine) {
+        let agent = &self.name;
+        match line {
+            LogLine::Registered { .. } | LogLine::ServerSays(_) => info!(%agent, "{line}"),
+            LogLine::Connected { .. } => info!(%agent, "{line}"),
+            LogLine::Lost { .. } => debug!(%agent, "{line}"),
+            LogLine::CallFailed { .. }
+            | LogLine::ReportRefused { .. }
+            | LogLine::BadAnswer { .. }
+            | LogLine::Refused { .. }
+            | LogLine::Malformed(_)
+            | LogLine::Unloadable { .. }
+            | LogLine::StopVerified(_)
+            | LogLine::AttachmentIgnored(_) => warn!(%agent, "{line}"),
+        }
+    }
+}
