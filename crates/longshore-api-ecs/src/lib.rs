@@ -1,1 +1,36 @@
-//! Under construction.
+//! Amazon ECS as an API: what a request means, what it may not say, and what it is answered.
+//!
+//! Start reading at [`ecs`] (the generated trait, one line per operation) and at [`clusters`], which
+//! shows how an operation is written. [`identifiers`], [`paging`], [`input`] and [`texts`] hold what
+//! all operations share; the other modules hold one kind of resource each.
+//!
+//! Invariants:
+//! - An operation is a plain function over a transaction ([`longshore_state::Tx`]) or over the state
+//!   that it reads, so that the simulation calls it without HTTP and without waiting. Time and ids
+//!   come from the transaction.
+//! - Everything is checked before anything is changed, and a transaction that fails is undone.
+//! - A caller sees only its own account and region ([`Caller::scope`]); an ARN of another one names
+//!   something that is not there.
+//! - A read collects what it needs under the state's lock and makes the answer of it afterwards.
+//!
+//! It does not know sockets, signatures, scheduling rules or how a record is stored.
+
+pub mod account_settings;
+mod adapter;
+mod caller;
+pub mod capacity_providers;
+pub mod clusters;
+mod documents;
+mod ecs;
+pub mod failures;
+pub mod identifiers;
+pub mod input;
+pub mod paging;
+mod settings;
+pub mod strategies;
+pub mod tags;
+pub mod texts;
+
+pub use caller::Caller;
+pub use ecs::Ecs;
+pub use settings::Settings;

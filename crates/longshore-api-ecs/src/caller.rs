@@ -1,0 +1,34 @@
+//! Who calls, as far as an operation needs to know.
+
+use std::sync::Arc;
+
+use longshore_base::Scope;
+use longshore_front::Call;
+
+/// Who makes a call, and in which account and region.
+///
+/// Made of the edge's [`Call`]; a simulation makes its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose records the call may see and change.
+    pub scope: Scope,
+    /// The ARN of the principal, as `registeredBy` and the account settings show it.
+    pub principal: Arc<str>,
+}
+
+impl Caller {
+    pub fn new(scope: Scope, principal: impl Into<Arc<str>>) -> Self {
+        Self { scope, principal: principal.into() }
+    }
+
+    /// The ARN that stands for the whole account: the owner of its default settings.
+    pub fn root_arn(&self) -> String {
+        format!("arn:{}:iam::{}:root", self.scope.partition().as_str(), self.scope.account)
+    }
+}
+
+impl From<&Call> for Caller {
+    fn from(call: &Call) -> Self {
+        Self { scope: call.principal.scope.clone(), principal: call.principal.arn.clone() }
+    }
+}

@@ -1,0 +1,427 @@
+//! Clusters (ecs-operations B1, ecs-engine D1).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use longshore_base::ClusterName;
+use longshore_base::NameError;
+use longshore_domain::status::ClusterStatus;
+use longshore_domain::{InstanceStatus, LaunchType, ServiceStatus};
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::*;
+use longshore_state::record::{self, Capacity};
+use longshore_state::{ClusterKey, ClusterTables, State, Tx};
+
+use crate::input::{self, count};
+use crate::paging::{self, Page};
+use crate::{
+    Caller, account_settings, capacity_providers, documents, failures, identifiers, strategies, tags, texts,
+};
+
+/// The most clusters that one call describes (ecs-behaviour A4).
+const DESCRIBE_MAX: usize = 100;
+/// The values of the setting `containerInsights`.
+pub const INSIGHTS: [&str; 3] = ["enhanced", "enabled", "disabled"];
+
+pub fn create_cluster(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: CreateClusterRequest,
+) -> Result<CreateClusterResponse, CreateClusterError> {
+    input::check(&input)?;
+    let name = match input.cluster_name.as_deref() {
+        None => ClusterName::default_cluster(),
+        Some(name) => new_name(name)?,
+    };
+    let at = ClusterKey::new(caller.scope.clone(), name.clone());
+    let tags = tags::parse(input.tags.unwrap_or_default())?;
+    let insights = container_insights(input.settings.unwrap_or_default())?;
+    check_configuration(input.configuration.as_ref())?;
+    let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
+        .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
+    let strategy = strategies::parse(
+        input.default_capacity_provider_strategy.unwrap_or_default(),
+        providers.iter().map(|name| &**name),
+    )?;
+    // A repetition answers what is there and changes nothing (ecs-behaviour A7).
+    let existing = tx.state().cluster(&at).and_then(|tables| Some((tables, tables.record()?)));
+    if let Some((tables, record)) = existing
+        && record.status != ClusterStatus::Inactive
+    {
+        let cluster = View::of(tables, record, Include::ALL).shape(&at);
+        return Ok(CreateClusterResponse { cluster: Some(cluster) });
+    }
+    let default_insights =
+        || account_settings::effective(tx.state(), caller, &SettingName::ContainerInsights);
+    let namespace = input.service_connect_defaults.and_then(|defaults| defaults.namespace);
+    let cluster = record::Cluster {
+        name,
+        status: ClusterStatus::Active,
+        created_at: tx.now,
+        deleted_at: None,
+        container_insights: insights.unwrap_or_else(default_insights),
+        configuration: input.configuration.map(|configuration| documents::keep(&configuration)),
+        service_connect_namespace: namespace.filter(|namespace| !namespace.is_empty()).map(Into::into),
+        capacity_providers: providers,
+        default_strategy: strategy,
+        tags,
+    };
+    tx.put_cluster(&at.scope, cluster);
+    Ok(CreateClusterResponse { cluster: shape(tx.state(), &at) })
+}
+
+pub fn delete_cluster(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeleteClusterRequest,
+) -> Result<DeleteClusterResponse, DeleteClusterError> {
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    if registered(tables) > 0 {
+        return Err(ClusterContainsContainerInstancesException::new(texts::CLUSTER_HAS_INSTANCES).into());
+    }
+    if tables.services().any(|(service, _)| service.status != ServiceStatus::Inactive) {
+        return Err(ClusterContainsServicesException::new(texts::CLUSTER_HAS_SERVICES).into());
+    }
+    if tables.running() + tables.pending() > 0 {
+        return Err(ClusterContainsTasksException::new(texts::CLUSTER_HAS_TASKS).into());
+    }
+    let mut cluster = existing(tables);
+    cluster.status = ClusterStatus::Inactive;
+    cluster.deleted_at = Some(tx.now);
+    cluster.capacity_providers.clear();
+    cluster.default_strategy.clear();
+    cluster.tags.clear();
+    tx.put_cluster(&at.scope, cluster);
+    Ok(DeleteClusterResponse { cluster: shape(tx.state(), &at) })
+}
+
+pub fn describe_clusters(
+    state: &State,
+    caller: &Caller,
+    input: DescribeClustersRequest,
+) -> Result<DescribeClustersResponse, DescribeClustersError> {
+    input::check(&input)?;
+    let named = input.clusters.filter(|named| !named.is_empty()).unwrap_or_else(|| vec!["default".into()]);
+    if named.len() > DESCRIBE_MAX {
+        return Err(InvalidParameterException::new(texts::too_many("clusters", DESCRIBE_MAX)).into());
+    }
+    let include = Include::of(input.include.as_deref().unwrap_or_default());
+    let (mut clusters, mut failures) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::new();
+    for named in named {
+        match identifiers::cluster_name(&caller.scope, Some(&named)) {
+            Ok(name) => {
+                let at = ClusterKey::new(caller.scope.clone(), name);
+                match state.cluster(&at).and_then(|tables| Some((tables, tables.record()?))) {
+                    Some((tables, record)) if seen.insert(at.clone()) => {
+                        clusters.push(View::of(tables, record, include).shape(&at));
+                    }
+                    Some(_) => {}
+                    None => failures.push(failures::missing(at.scope.cluster_arn(&at.cluster))),
+                }
+            }
+            Err(_) => failures.push(failures::missing(would_be_arn(caller, &named))),
+        }
+    }
+    Ok(DescribeClustersResponse { clusters: Some(clusters), failures: Some(failures) })
+}
+
+pub fn list_clusters(
+    state: &State,
+    caller: &Caller,
+    mut input: ListClustersRequest,
+) -> Result<ListClustersResponse, ListClustersError> {
+    let asked = (input.max_results.take(), input.next_token.take());
+    let page = Page::open("ListClusters", caller, &input, asked, paging::LIST)?;
+    let in_use = |&(_, tables): &(&ClusterName, &ClusterTables)| {
+        tables.record().is_some_and(|record| record.status != ClusterStatus::Inactive)
+    };
+    let clusters = state.realm(&caller.scope).into_iter().flat_map(|realm| realm.clusters()).filter(in_use);
+    let (names, next_token) = page.fill_rising(clusters.map(|(name, _)| name), |name| name.to_string());
+    let arns = names.into_iter().map(|name| caller.scope.cluster_arn(name)).collect();
+    Ok(ListClustersResponse { cluster_arns: Some(arns), next_token })
+}
+
+pub fn update_cluster(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UpdateClusterRequest,
+) -> Result<UpdateClusterResponse, UpdateClusterError> {
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let mut cluster = existing(tables);
+    if let Some(value) = container_insights(input.settings.unwrap_or_default())? {
+        cluster.container_insights = value;
+    }
+    check_configuration(input.configuration.as_ref())?;
+    if let Some(configuration) = input.configuration {
+        cluster.configuration = Some(documents::keep(&configuration));
+    }
+    if let Some(defaults) = input.service_connect_defaults {
+        let namespace = defaults.namespace.filter(|namespace| !namespace.is_empty());
+        cluster.service_connect_namespace = namespace.map(Into::into);
+    }
+    tx.put_cluster(&at.scope, cluster);
+    Ok(UpdateClusterResponse { cluster: shape(tx.state(), &at) })
+}
+
+pub fn update_cluster_settings(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UpdateClusterSettingsRequest,
+) -> Result<UpdateClusterSettingsResponse, UpdateClusterSettingsError> {
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let mut cluster = existing(tables);
+    if let Some(value) = container_insights(input.settings.unwrap_or_default())? {
+        cluster.container_insights = value;
+    }
+    tx.put_cluster(&at.scope, cluster);
+    Ok(UpdateClusterSettingsResponse { cluster: shape(tx.state(), &at) })
+}
+
+pub fn put_cluster_capacity_providers(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: PutClusterCapacityProvidersRequest,
+) -> Result<PutClusterCapacityProvidersResponse, PutClusterCapacityProvidersError> {
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let mut cluster = existing(tables);
+    let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
+        .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
+    let strategy = strategies::parse(
+        input.default_capacity_provider_strategy.unwrap_or_default(),
+        providers.iter().map(|name| &**name),
+    )?;
+    let used = providers_in_use(tables);
+    let removed = |name: &&Arc<str>| !providers.contains(name);
+    if cluster.capacity_providers.iter().filter(removed).any(|name| used.contains(&**name)) {
+        return Err(ResourceInUseException::new(texts::PROVIDER_IN_USE).into());
+    }
+    cluster.capacity_providers = providers;
+    cluster.default_strategy = strategy;
+    tx.put_cluster(&at.scope, cluster);
+    Ok(PutClusterCapacityProvidersResponse { cluster: shape(tx.state(), &at) })
+}
+
+fn new_name(text: &str) -> Result<ClusterName, InvalidParameterException> {
+    ClusterName::parse(text).map_err(|error| {
+        InvalidParameterException::new(match error {
+            NameError::TooLong => texts::CLUSTER_NAME_LONG,
+            NameError::Empty | NameError::InvalidCharacters => texts::CLUSTER_NAME_INVALID,
+        })
+    })
+}
+
+fn would_be_arn(caller: &Caller, named: &str) -> String {
+    if longshore_base::Arn::looks_like_one(named) {
+        return named.to_owned();
+    }
+    let scope = &caller.scope;
+    let partition = scope.partition().as_str();
+    format!("arn:{partition}:ecs:{}:{}:cluster/{named}", scope.region, scope.account)
+}
+
+/// The value of the only setting that there is, if the list names it.
+fn container_insights(settings: Vec<ClusterSetting>) -> Result<Option<Arc<str>>, InvalidParameterException> {
+    let mut value = None;
+    for setting in settings {
+        let text = setting.value.unwrap_or_default();
+        if !INSIGHTS.contains(&text.as_str()) {
+            return Err(InvalidParameterException::new(texts::INSIGHTS_VALUE));
+        }
+        value = Some(text.into());
+    }
+    Ok(value)
+}
+
+fn check_configuration(
+    configuration: Option<&ClusterConfiguration>,
+) -> Result<(), InvalidParameterException> {
+    let Some(exec) =
+        configuration.and_then(|configuration| configuration.execute_command_configuration.as_ref())
+    else {
+        return Ok(());
+    };
+    let overrides = exec.logging == Some(ExecuteCommandLogging::Override);
+    if overrides != exec.log_configuration.is_some() {
+        return Err(InvalidParameterException::new(texts::LOGGING_NEEDS_CONFIGURATION));
+    }
+    Ok(())
+}
+
+/// A list of providers that a cluster cannot be given, in words.
+struct ProviderRefused(String);
+
+/// The names of providers that are there and can be attached, each once.
+fn providers_to_attach(
+    state: &State,
+    caller: &Caller,
+    named: Vec<String>,
+) -> Result<Vec<Arc<str>>, ProviderRefused> {
+    if named.len() > strategies::PROVIDERS_MAX {
+        return Err(ProviderRefused(texts::too_many("capacityProviders", strategies::PROVIDERS_MAX)));
+    }
+    let mut names: Vec<Arc<str>> = Vec::with_capacity(named.len());
+    for named in named {
+        let name =
+            capacity_providers::usable(state, caller, &named).map_err(|text| ProviderRefused(text.into()))?;
+        if !names.iter().any(|other| **other == *name) {
+            names.push(name.into());
+        }
+    }
+    Ok(names)
+}
+
+/// Providers that services or tasks of the cluster still use.
+fn providers_in_use(tables: &ClusterTables) -> BTreeSet<Arc<str>> {
+    let services = tables.services().filter(|(service, _)| service.status != ServiceStatus::Inactive);
+    let of_services = services.flat_map(|(service, _)| match &service.capacity {
+        Capacity::Strategy(items) => items.iter().map(|item| item.provider.clone()).collect(),
+        Capacity::LaunchType(_) => Vec::new(),
+    });
+    let running = tables.tasks().values().filter(|task| !task.last_status.is_stopped());
+    of_services.chain(running.filter_map(|task| task.capacity_provider.clone())).collect()
+}
+
+/// The record of a cluster that was looked up.
+fn existing(tables: &ClusterTables) -> record::Cluster {
+    record::Cluster::clone(tables.record().expect("a cluster that was looked up has a record"))
+}
+
+/// Instances that belong to the cluster, connected or not.
+fn registered(tables: &ClusterTables) -> usize {
+    let belongs = |status: InstanceStatus| match status {
+        InstanceStatus::Active | InstanceStatus::Draining => true,
+        InstanceStatus::Registering
+        | InstanceStatus::RegistrationFailed
+        | InstanceStatus::Deregistering
+        | InstanceStatus::Inactive => false,
+    };
+    tables.instances().values().filter(|entry| belongs(entry.record.status)).count()
+}
+
+/// The cluster with all that belongs to it, as writers answer it.
+fn shape(state: &State, at: &ClusterKey) -> Option<shapes::Cluster> {
+    let tables = state.cluster(at)?;
+    Some(View::of(tables, tables.record()?, Include::ALL).shape(at))
+}
+
+/// What a description holds beyond the cluster itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Include {
+    configurations: bool,
+    settings: bool,
+    statistics: bool,
+    tags: bool,
+}
+
+impl Include {
+    /// What the answer of a change holds. Counting by launch type is left to those who ask.
+    const ALL: Self = Self { configurations: true, settings: true, statistics: false, tags: true };
+
+    fn of(fields: &[ClusterField]) -> Self {
+        Self {
+            configurations: fields.contains(&ClusterField::Configurations),
+            settings: fields.contains(&ClusterField::Settings),
+            statistics: fields.contains(&ClusterField::Statistics),
+            tags: fields.contains(&ClusterField::Tags),
+        }
+    }
+}
+
+/// A cluster at one moment.
+struct View {
+    record: Arc<record::Cluster>,
+    registered: usize,
+    running: usize,
+    pending: usize,
+    services: usize,
+    statistics: Vec<KeyValuePair>,
+    include: Include,
+}
+
+impl View {
+    fn of(tables: &ClusterTables, record: &Arc<record::Cluster>, include: Include) -> Self {
+        let active = tables.services().filter(|(service, _)| service.status == ServiceStatus::Active);
+        Self {
+            record: record.clone(),
+            registered: registered(tables),
+            running: tables.running(),
+            pending: tables.pending(),
+            services: active.count(),
+            statistics: if include.statistics { statistics(tables) } else { Vec::new() },
+            include,
+        }
+    }
+
+    fn shape(self, at: &ClusterKey) -> shapes::Cluster {
+        let Self { record, include, .. } = self;
+        let insights = || ClusterSetting {
+            name: Some(ClusterSettingName::ContainerInsights),
+            value: Some(record.container_insights.to_string()),
+        };
+        let namespace = record.service_connect_namespace.as_ref();
+        let configuration = record.configuration.as_ref().filter(|_| include.configurations);
+        shapes::Cluster {
+            cluster_arn: Some(at.scope.cluster_arn(&record.name)),
+            cluster_name: Some(record.name.to_string()),
+            status: Some(record.status.to_string()),
+            registered_container_instances_count: count(self.registered),
+            running_tasks_count: count(self.running),
+            pending_tasks_count: count(self.pending),
+            active_services_count: count(self.services),
+            statistics: Some(self.statistics),
+            tags: Some(if include.tags { tags::shapes(&record.tags) } else { Vec::new() }),
+            settings: Some(if include.settings { vec![insights()] } else { Vec::new() }),
+            configuration: configuration.and_then(documents::recall),
+            capacity_providers: Some(record.capacity_providers.iter().map(ToString::to_string).collect()),
+            default_capacity_provider_strategy: Some(strategies::shapes(&record.default_strategy)),
+            service_connect_defaults: namespace
+                .map(|namespace| ClusterServiceConnectDefaults { namespace: Some(namespace.to_string()) }),
+            attachments: None,
+            attachments_status: None,
+        }
+    }
+}
+
+/// Tasks and services by launch type: text values in name and value pairs (ecs-operations B1).
+fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
+    const KINDS: [(LaunchType, &str); 3] =
+        [(LaunchType::Ec2, "EC2"), (LaunchType::Fargate, "Fargate"), (LaunchType::External, "External")];
+    let tasks = |kind: LaunchType, running: bool| {
+        let counts = |task: &&Arc<record::Task>| {
+            let status = task.last_status;
+            task.launch_type == kind && if running { status.is_running() } else { status.is_pending() }
+        };
+        tables.tasks().values().filter(counts).count()
+    };
+    let services = |kind: LaunchType, status: ServiceStatus| {
+        let counts = |service: &record::Service| service.status == status && launch_type(service) == kind;
+        tables.services().filter(|(service, _)| counts(service)).count()
+    };
+    let mut pairs = Vec::with_capacity(KINDS.len() * 4);
+    let mut pair = |name: String, number: usize| {
+        pairs.push(KeyValuePair { name: Some(name), value: Some(number.to_string()) });
+    };
+    for (kind, name) in KINDS {
+        pair(format!("running{name}TasksCount"), tasks(kind, true));
+        pair(format!("pending{name}TasksCount"), tasks(kind, false));
+        pair(format!("active{name}ServiceCount"), services(kind, ServiceStatus::Active));
+        pair(format!("draining{name}ServiceCount"), services(kind, ServiceStatus::Draining));
+    }
+    pairs
+}
+
+/// The kind of capacity that a service counts as.
+fn launch_type(service: &record::Service) -> LaunchType {
+    match &service.capacity {
+        Capacity::LaunchType(kind) => *kind,
+        Capacity::Strategy(items) if items.iter().any(|item| strategies::is_fargate(&item.provider)) => {
+            LaunchType::Fargate
+        }
+        Capacity::Strategy(_) => LaunchType::Ec2,
+    }
+}

@@ -1,0 +1,18 @@
+//! What an operator chooses about the API.
+
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL of this server as agents reach it, without a slash at its end.
+    pub endpoint: Arc<str>,
+    /// Whether the account settings may ask for ARNs of the old format. ECS has refused it since
+    /// 2021; old clients and examples need it (ecs-behaviour A9).
+    pub allow_short_arns: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { endpoint: "http://127.0.0.1:8722".into(), allow_short_arns: false }
+    }
+}

@@ -1,0 +1,48 @@
+//! DescribeTasks.
+
+use std::collections::BTreeSet;
+
+use longshore_shapes_ecs::*;
+use longshore_state::State;
+
+use super::answer::DescribedTasks;
+use super::shape::View;
+use crate::identifiers::{self, NoMember};
+use crate::{Caller, failures, texts};
+
+/// The most tasks that one call describes (ecs-behaviour A4).
+const DESCRIBE_MAX: usize = 100;
+
+pub fn describe_tasks(
+    state: &State,
+    caller: &Caller,
+    input: DescribeTasksRequest,
+) -> Result<DescribedTasks, DescribeTasksError> {
+    let named = input.tasks.unwrap_or_default();
+    if named.is_empty() {
+        return Err(ClientException::new(texts::TASKS_EMPTY).into());
+    }
+    if named.len() > DESCRIBE_MAX {
+        return Err(InvalidParameterException::new(texts::too_many("tasks", DESCRIBE_MAX)).into());
+    }
+    let with_tags = super::includes_tags(input.include.as_deref())?;
+    let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let mut views = Vec::with_capacity(named.len());
+    let mut failed = Vec::new();
+    let mut seen = BTreeSet::new();
+    for named in &named {
+        let task = match identifiers::task_id(&at, named) {
+            Ok(id) => cluster.task(id),
+            Err(NoMember::NotFound) => None,
+            Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
+                return Err(InvalidParameterException::new(error.to_string()).into());
+            }
+        };
+        match task {
+            Some(task) if seen.insert(task.id) => views.push(View::of(state, &at, cluster, task)),
+            Some(_) => {}
+            None => failed.push(failures::missing(identifiers::would_be_arn(&at, "task", named))),
+        }
+    }
+    Ok(DescribedTasks { at, views, with_tags, failures: failed })
+}

@@ -1,0 +1,86 @@
+//! `overrides` of RunTask and StartTask (ecs-engine D3, "Overrides").
+
+use std::collections::BTreeSet;
+
+use longshore_base::{CpuUnits, MemoryMib};
+use longshore_domain::TaskSpec;
+use longshore_domain::needs::{ContainerNeedsOverride, NeedsOverride};
+use longshore_domain::task_definition::{parse_cpu, parse_memory};
+use longshore_shapes_ecs::{ContainerOverride, InvalidParameterException, ResourceType, TaskOverride};
+use longshore_state::record::Document;
+
+use crate::{documents, texts};
+
+/// The most characters of the overrides of a call, as JSON (ecs-behaviour A10).
+const CHARACTERS_MAX: usize = 8192;
+
+/// Overrides as they are stored, and what they change in what a task needs.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
+    pub document: Option<Document>,
+    pub needs: NeedsOverride,
+    pub has_task_role: bool,
+}
+
+pub(super) fn parse(
+    overrides: Option<TaskOverride>,
+    spec: &TaskSpec,
+) -> Result<Overrides, InvalidParameterException> {
+    let Some(overrides) = overrides.filter(|given| *given != TaskOverride::default()) else {
+        return Ok(Overrides::default());
+    };
+    let refuse = |text: String| InvalidParameterException::new(text);
+    let document = documents::keep(&overrides);
+    if document.chars().count() > CHARACTERS_MAX {
+        return Err(refuse(texts::OVERRIDES_LONG.to_owned()));
+    }
+    let mut needs = NeedsOverride::default();
+    if let Some(text) = overrides.cpu.as_deref().filter(|text| !text.is_empty()) {
+        needs.cpu = Some(CpuUnits(parse_cpu(text).map_err(|error| refuse(error.to_string()))?));
+    }
+    if let Some(text) = overrides.memory.as_deref().filter(|text| !text.is_empty()) {
+        needs.memory = Some(MemoryMib(parse_memory(text).map_err(|error| refuse(error.to_string()))?));
+    }
+    let mut named = BTreeSet::new();
+    for container in overrides.container_overrides.iter().flatten() {
+        let own = container_needs(container, spec)?;
+        if !named.insert(own.name.clone()) {
+            return Err(refuse(texts::override_twice(&own.name)));
+        }
+        needs.containers.push(own);
+    }
+    let has_task_role = overrides.task_role_arn.is_some_and(|role| !role.is_empty());
+    Ok(Overrides { document: Some(document), needs, has_task_role })
+}
+
+fn container_needs(
+    container: &ContainerOverride,
+    spec: &TaskSpec,
+) -> Result<ContainerNeedsOverride, InvalidParameterException> {
+    let refuse = |text: String| InvalidParameterException::new(text);
+    let name = container.name.clone().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| refuse(texts::OVERRIDE_UNNAMED.to_owned()))?;
+    let own = spec.container(&name).ok_or_else(|| refuse(texts::override_unknown(&name)))?;
+    let number = |member: &str, value: Option<i32>, least: u32| match value.map(u32::try_from) {
+        None => Ok(None),
+        Some(Ok(number)) if number >= least => Ok(Some(number)),
+        Some(_) => Err(refuse(texts::override_negative(&name, member))),
+    };
+    let cpu = number("cpu", container.cpu, 0)?;
+    let memory = number("memory", container.memory, 1)?;
+    let memory_reservation = number("memoryReservation", container.memory_reservation, 1)?;
+    let (hard, soft) = (memory.or(own.memory), memory_reservation.or(own.memory_reservation));
+    if let (Some(hard), Some(soft)) = (hard, soft)
+        && hard < soft
+    {
+        return Err(refuse(texts::override_memory(&name)));
+    }
+    let mut gpus = None;
+    for requirement in container.resource_requirements.iter().flatten() {
+        if requirement.r#type == Some(ResourceType::Gpu) {
+            let count = requirement.value.as_deref().and_then(|text| text.parse().ok());
+            gpus = Some(count.ok_or_else(|| refuse(texts::override_negative(&name, "resourceRequirements")))?);
+        }
+    }
+    Ok(ContainerNeedsOverride { name, cpu, memory, memory_reservation, gpus })
+}

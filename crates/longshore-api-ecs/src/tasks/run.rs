@@ -1,0 +1,271 @@
+//! RunTask.
+
+use std::sync::Arc;
+
+use longshore_base::TaskId;
+use longshore_controllers::launch::{Rules, Template};
+use longshore_placement::{DefaultStrategy, Pool, Refusal, Request, provider};
+use longshore_shapes_ecs::*;
+use longshore_state::record::{Capacity, StrategyItem, Token};
+use longshore_state::{ClusterKey, Key, Tx, Value};
+
+use super::answer::StartedTasks;
+use super::request::Asked;
+use super::shape::View;
+use crate::launching::{self, capacity, placement};
+use crate::{Caller, documents, failures, identifiers, input, paging, strategies, texts};
+
+/// The most tasks of one call.
+const COUNT_MAX: i32 = 10;
+/// The longest `clientToken`.
+const TOKEN_MAX: usize = 64;
+/// The longest `startedBy` (ecs-behaviour, Part X).
+const STARTED_BY_MAX: usize = 128;
+
+/// Starts up to ten tasks where placement finds room for them, one after the other.
+///
+/// A repeated `clientToken` answers what the first call did. A call that could not start anything
+/// is not remembered: its repetition tries again.
+pub fn run_task(tx: &mut Tx<'_>, caller: &Caller, input: RunTaskRequest) -> Result<StartedTasks, RunTaskError> {
+    input::check(&input)?;
+    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let token = match &input.client_token {
+        Some(token) => Some((token_text(token)?, fingerprint(caller, &at, &input))),
+        None => None,
+    };
+    if let Some((text, fingerprint)) = &token
+        && let Some(record) = cluster.token(text)
+    {
+        return replay(tx, at, &record.clone(), *fingerprint);
+    }
+    let named = input.task_definition.as_deref().unwrap_or_default();
+    let definition = launching::definition::<RunTaskError>(tx.state(), caller, named)?;
+    let count = match input.count.unwrap_or(1) {
+        count @ 1..=COUNT_MAX => count,
+        _ => return Err(InvalidParameterException::new(texts::COUNT).into()),
+    };
+    let record = cluster.record().expect("a cluster that was looked up has a record");
+    let capacity = capacity::choose(record, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
+    capacity::check_compatible(&definition.spec, &capacity)?;
+    let platform_version = capacity::platform_version::<RunTaskError>(input.platform_version, &capacity)?;
+    let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
+    placement::check(&placement, &definition.spec, &capacity)?;
+    let asked = Asked {
+        group: input.group,
+        started_by: input.started_by,
+        started_by_max: STARTED_BY_MAX,
+        network_configuration: input.network_configuration,
+        overrides: input.overrides,
+        propagate_tags: input.propagate_tags,
+        tags: input.tags,
+        enable_ecs_managed_tags: input.enable_ecs_managed_tags,
+        enable_execute_command: input.enable_execute_command,
+        volume_configurations: input.volume_configurations,
+    };
+    let mut template = asked.template::<RunTaskError>(tx.state(), caller, &at, definition, &capacity)?;
+    template.platform_version = platform_version;
+
+    let placed = place(tx, &at, &template, &placement.rules, &capacity, count)?;
+    if let Some((text, fingerprint)) = token
+        && !placed.tasks.is_empty()
+    {
+        let kept = (!placed.failures.is_empty()).then(|| documents::keep(&placed.failures));
+        let token = Token {
+            token: text.as_str().into(),
+            fingerprint,
+            created_at: tx.now,
+            tasks: placed.tasks.clone(),
+            failures: kept,
+        };
+        tx.put(Key::Token(at.clone(), text), Value::Token(Arc::new(token)));
+    }
+    Ok(answer(tx, at, &placed.tasks, placed.failures))
+}
+
+fn token_text(token: &str) -> Result<String, InvalidParameterException> {
+    let fits = (1..=TOKEN_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    if fits { Ok(token.to_owned()) } else { Err(InvalidParameterException::new(texts::CLIENT_TOKEN)) }
+}
+
+/// A digest of the parameters, however the cluster is spelt.
+fn fingerprint(caller: &Caller, at: &ClusterKey, input: &RunTaskRequest) -> u64 {
+    let parameters =
+        RunTaskRequest { cluster: Some(at.cluster.to_string()), client_token: None, ..input.clone() };
+    paging::fingerprint("RunTask", caller, &parameters)
+}
+
+/// Answers what the call did that used the token first (ecs-behaviour A7).
+fn replay(
+    tx: &Tx<'_>,
+    at: ClusterKey,
+    token: &Token,
+    fingerprint: u64,
+) -> Result<StartedTasks, RunTaskError> {
+    if token.fingerprint == fingerprint {
+        let failures = token.failures.as_ref().and_then(documents::recall).unwrap_or_default();
+        return Ok(answer(tx, at, &token.tasks, failures));
+    }
+    let arn = |&id: &TaskId| {
+        let format = tx.state().task(&at, id).map(|task| task.arn_format).unwrap_or_default();
+        at.scope.task_arn(&at.cluster, id, format)
+    };
+    let resource_ids = token.tasks.iter().map(arn).collect();
+    Err(ConflictException {
+        message: Some(texts::TOKEN_CONFLICT.to_owned()),
+        resource_ids: Some(resource_ids),
+    }
+    .into())
+}
+
+fn answer(tx: &Tx<'_>, at: ClusterKey, tasks: &[TaskId], failures: Vec<Failure>) -> StartedTasks {
+    let (mut views, mut forgotten) = (Vec::with_capacity(tasks.len()), Vec::new());
+    if let Some(cluster) = tx.state().cluster(&at) {
+        for &id in tasks {
+            match cluster.task(id) {
+                Some(task) => views.push(View::of(tx.state(), &at, cluster, task)),
+                None => forgotten.push(forgotten_task(&at, id)),
+            }
+        }
+    }
+    StartedTasks { at, views, forgotten, failures }
+}
+
+/// All that is still known of a task that a repeated call started.
+fn forgotten_task(at: &ClusterKey, id: TaskId) -> Task {
+    Task {
+        task_arn: Some(at.scope.task_arn(&at.cluster, id, Default::default())),
+        last_status: Some("STOPPED".to_owned()),
+        desired_status: Some("STOPPED".to_owned()),
+        ..Task::default()
+    }
+}
+
+#[derive(Default)]
+struct Placed {
+    tasks: Vec<TaskId>,
+    failures: Vec<Failure>,
+}
+
+/// Places tasks one after the other, each seeing those before it. Ends at the first that finds
+/// no place: the next would not find one either.
+fn place(
+    tx: &mut Tx<'_>,
+    at: &ClusterKey,
+    template: &Template,
+    rules: &Rules,
+    capacity: &Capacity,
+    count: i32,
+) -> Result<Placed, RunTaskError> {
+    let mut pools = Pools::new(template, rules, capacity);
+    let mut placed = Placed::default();
+    for _ in 0..count {
+        let Some(pool) = pools.next() else {
+            placed.failures.push(fargate_failure());
+            break;
+        };
+        let seed = tx.ids.seed();
+        let cluster = tx.state().cluster(at).expect("the cluster was looked up in this transaction");
+        match cluster.fleet().place_one(&pool.request, seed) {
+            Ok(instance) => {
+                let task = pool.template.task(tx, at, instance);
+                placed.tasks.push(task.id);
+                tx.put_task(at, task);
+            }
+            Err(refusal) if nobody_to_ask(&refusal) && placed.tasks.is_empty() => {
+                return Err(InvalidParameterException::new(texts::NO_INSTANCES).into());
+            }
+            Err(refusal) => {
+                placed.failures = failures_of(tx, at, &refusal);
+                break;
+            }
+        }
+    }
+    Ok(placed)
+}
+
+/// A launch type without any ACTIVE instance is an error, not a failure (ecs-operations B5).
+fn nobody_to_ask(refusal: &Refusal) -> bool {
+    match refusal.pool {
+        Pool::Launch(_) => refusal.none_active(),
+        Pool::Provider(_) => false,
+    }
+}
+
+/// One failure per instance that was considered.
+fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> {
+    if let (true, Pool::Provider(name)) = (refusal.no_instances(), &refusal.pool) {
+        let arn = at.scope.capacity_provider_arn(name);
+        return vec![failures::failure(arn, "EMPTY CAPACITY PROVIDER")];
+    }
+    let cluster = tx.state().cluster(at);
+    let failure = |(instance, reason): (longshore_base::InstanceId, &longshore_placement::Reason)| {
+        let entry = cluster.and_then(|cluster| cluster.instance(instance));
+        let format = entry.map(|entry| entry.record.arn_format).unwrap_or_default();
+        Failure {
+            arn: Some(at.scope.instance_arn(&at.cluster, instance, format)),
+            reason: Some(reason.as_failure().to_owned()),
+            detail: reason.detail(),
+        }
+    };
+    refusal.failures().map(failure).collect()
+}
+
+/// Longshore has no Fargate capacity, which is a state that callers of Fargate know.
+fn fargate_failure() -> Failure {
+    Failure { arn: None, reason: Some("RESOURCE:FARGATE".to_owned()), detail: Some(texts::NO_FARGATE.to_owned()) }
+}
+
+/// Where the tasks of a call may go: one pool, or one per capacity provider, in their turn.
+struct Pools {
+    strategy: Vec<provider::Item>,
+    /// Tasks of this call, per item of the strategy.
+    counts: Vec<u32>,
+    /// `None` for Fargate.
+    pools: Vec<Option<AskedPool>>,
+}
+
+struct AskedPool {
+    template: Template,
+    /// Made once per call: placement recognises a request that it has seen before.
+    request: Request,
+}
+
+impl Pools {
+    fn new(template: &Template, rules: &Rules, capacity: &Capacity) -> Self {
+        let pool = |provider: Option<Arc<str>>| {
+            let template = Template { capacity_provider: provider, ..template.clone() };
+            let request = template.request(rules, DefaultStrategy::Task, None);
+            AskedPool { template, request }
+        };
+        match capacity {
+            Capacity::LaunchType(_) => {
+                let pools = vec![(!capacity::is_fargate(capacity)).then(|| pool(None))];
+                Self { strategy: Vec::new(), counts: Vec::new(), pools }
+            }
+            Capacity::Strategy(items) => {
+                let of = |item: &StrategyItem| {
+                    (!strategies::is_fargate(&item.provider)).then(|| pool(Some(item.provider.clone())))
+                };
+                let item = |item: &StrategyItem| provider::Item {
+                    provider: item.provider.clone(),
+                    base: item.base,
+                    weight: item.weight,
+                };
+                Self {
+                    strategy: items.iter().map(item).collect(),
+                    counts: vec![0; items.len()],
+                    pools: items.iter().map(of).collect(),
+                }
+            }
+        }
+    }
+
+    /// The pool whose turn it is; `None` if that is Fargate.
+    fn next(&mut self) -> Option<&AskedPool> {
+        let turn = provider::next(&self.strategy, &self.counts).unwrap_or(0);
+        if let Some(count) = self.counts.get_mut(turn) {
+            *count += 1;
+        }
+        self.pools.get(turn)?.as_ref()
+    }
+}

@@ -1,0 +1,107 @@
+//! StartTask.
+
+use longshore_domain::LaunchType;
+use longshore_placement::{DefaultStrategy, Request};
+use longshore_controllers::launch::{Rules, Template};
+use longshore_shapes_ecs::*;
+use longshore_state::record::Capacity;
+use longshore_state::{ClusterKey, Tx};
+
+use super::answer::StartedTasks;
+use super::request::Asked;
+use super::shape::View;
+use crate::identifiers::{self, NoMember};
+use crate::{Caller, failures, input, launching, texts};
+
+/// The most instances of one call.
+const INSTANCES_MAX: usize = 10;
+/// The longest `startedBy`; shorter than that of RunTask (ecs-behaviour, Part X).
+const STARTED_BY_MAX: usize = 36;
+
+/// Starts a task on each of the instances that are named. Nothing is placed, but every instance has to
+/// have room and whatever else the task needs (ecs-engine D5).
+pub fn start_task(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: StartTaskRequest,
+) -> Result<StartedTasks, StartTaskError> {
+    input::check(&input)?;
+    let (at, _) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let named = input.container_instances.unwrap_or_default();
+    if named.is_empty() {
+        return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
+    }
+    if named.len() > INSTANCES_MAX {
+        let text = texts::too_many("containerInstances", INSTANCES_MAX);
+        return Err(InvalidParameterException::new(text).into());
+    }
+    let definition = input.task_definition.as_deref().unwrap_or_default();
+    let definition = launching::definition::<StartTaskError>(tx.state(), caller, definition)?;
+    let asked = Asked {
+        group: input.group,
+        started_by: input.started_by,
+        started_by_max: STARTED_BY_MAX,
+        network_configuration: input.network_configuration,
+        overrides: input.overrides,
+        propagate_tags: input.propagate_tags,
+        tags: input.tags,
+        enable_ecs_managed_tags: input.enable_ecs_managed_tags,
+        enable_execute_command: input.enable_execute_command,
+        volume_configurations: input.volume_configurations,
+    };
+    // Which launch type it becomes, each instance decides.
+    let capacity = Capacity::LaunchType(LaunchType::Ec2);
+    let template = asked.template::<StartTaskError>(tx.state(), caller, &at, definition, &capacity)?;
+    let request = template.request(&Rules::default(), DefaultStrategy::Task, None);
+    let mut tasks = Vec::with_capacity(named.len());
+    let mut failed = Vec::new();
+    for named in named {
+        match start_on(tx, &at, &named, &template, &request)? {
+            Ok(task) => tasks.push(task),
+            Err(failure) => failed.push(failure),
+        }
+    }
+    let cluster = tx.state().cluster(&at).expect("the cluster was looked up in this transaction");
+    let view = |id| Some(View::of(tx.state(), &at, cluster, cluster.task(id)?));
+    let views = tasks.into_iter().filter_map(view).collect();
+    Ok(StartedTasks { at, views, forgotten: Vec::new(), failures: failed })
+}
+
+/// Starts one task on the named instance, or says why not.
+fn start_on(
+    tx: &mut Tx<'_>,
+    at: &ClusterKey,
+    named: &str,
+    template: &Template,
+    request: &Request,
+) -> Result<Result<longshore_base::TaskId, Failure>, InvalidParameterException> {
+    let cluster = tx.state().cluster(at).expect("the cluster was looked up in this transaction");
+    let entry = match identifiers::instance(at, cluster, named) {
+        Ok(entry) => entry,
+        Err(NoMember::NotFound) => {
+            let arn = identifiers::would_be_arn(at, "container-instance", named);
+            return Ok(Err(failures::missing(arn)));
+        }
+        Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
+            return Err(InvalidParameterException::new(error.to_string()));
+        }
+    };
+    let record = entry.record.clone();
+    if let Err(reason) = cluster.fleet().check(record.id, request) {
+        let failure = Failure {
+            arn: Some(at.scope.instance_arn(&at.cluster, record.id, record.arn_format)),
+            reason: Some(reason.as_failure().to_owned()),
+            detail: reason.detail(),
+        };
+        return Ok(Err(failure));
+    }
+    let template = Template {
+        launch_type: record.launch_type,
+        capacity_provider: record.capacity_provider.clone(),
+        ..template.clone()
+    };
+    let task = template.task(tx, at, record.id);
+    let id = task.id;
+    tx.put_task(at, task);
+    Ok(Ok(id))
+}
