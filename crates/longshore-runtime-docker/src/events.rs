@@ -9,9 +9,11 @@ use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptions;
 use futures_util::{Stream, StreamExt, stream};
 use longshore_base::Timestamp;
-use longshore_engine::input::FoundContainer;
+use longshore_engine::input::{FoundContainer, ObservedStatus};
 use longshore_engine::spec::{ContainerKey, RuntimeId};
 use longshore_runtime::{ErrorKind, LabelFilter, RuntimeError, RuntimeEvent};
+
+use tokio::time::Instant;
 
 use crate::classify::{Call, refine};
 use crate::{Engine, memory, observe};
@@ -25,6 +27,11 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 const OVERLAP: Duration = Duration::from_secs(10);
 /// Of SIGKILL, which is what a container that ran out of memory ends with.
 const EXIT_KILLED: i32 = 137;
+
+/// How long the end of a killed container is held back for the news that memory was the reason. The
+/// engine learns of the two by separate ways, and does not correct its own record when they come in the wrong
+/// order. News that comes later still is passed on as a second observation.
+const OOM_LAG: Duration = Duration::from_millis(25);
 
 /// Everything that changes what a container is. `exec_*` is left out: health checks make three of
 /// those each time.
@@ -40,6 +47,7 @@ pub(crate) fn follow(engine: Arc<Engine>, filter: LabelFilter) -> impl Stream<It
         messages: None,
         ready: VecDeque::new(),
         out_of_memory: HashSet::new(),
+        held: VecDeque::new(),
         lost_said: false,
         pause: RETRY_FIRST,
     };
@@ -57,8 +65,17 @@ struct Follower {
     ready: VecDeque<RuntimeEvent>,
     /// Containers that ran out of memory and have not ended yet.
     out_of_memory: HashSet<RuntimeId>,
+    /// Ends with SIGKILL for a reason not known yet, in order.
+    held: VecDeque<Held>,
     lost_said: bool,
     pause: Duration,
+}
+
+struct Held {
+    until: Instant,
+    container: ContainerKey,
+    id: RuntimeId,
+    ended_at: Timestamp,
 }
 
 impl Follower {
@@ -73,7 +90,21 @@ impl Follower {
                 }
                 continue;
             };
-            match messages.next().await {
+            let message = match self.held.front() {
+                None => messages.next().await,
+                Some(held) => match tokio::time::timeout_at(held.until, messages.next()).await {
+                    Ok(message) => message,
+                    Err(_) => {
+                        if let Some(held) = self.held.pop_front()
+                            && let Some(event) = ended(&self.engine, held, EXIT_KILLED, false).await
+                        {
+                            return event;
+                        }
+                        continue;
+                    }
+                },
+            };
+            match message {
                 Some(Ok(message)) => {
                     if let Some(event) = self.read(message).await {
                         return event;
@@ -115,6 +146,7 @@ impl Follower {
         let alive: HashSet<&RuntimeId> = found.iter().map(|found| &found.observation.runtime_id).collect();
         self.engine.memory.retain(|id| alive.contains(id));
         self.out_of_memory.clear();
+        self.held.clear();
         self.pause = RETRY_FIRST;
         self.lost_said = false;
         self.ready.push_back(RuntimeEvent::Resynced(found));
@@ -141,10 +173,7 @@ impl Follower {
         let container = observe::key(|label| attributes.get(label).map(String::as_str))?;
         let action = message.action?;
         match action.split(':').next().unwrap_or_default() {
-            "oom" => {
-                self.out_of_memory.insert(id);
-                None
-            }
+            "oom" => self.ran_out_of_memory(container, id).await,
             "destroy" => {
                 self.engine.memory.forget(&id);
                 self.out_of_memory.remove(&id);
@@ -153,19 +182,45 @@ impl Follower {
             "die" => {
                 let exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok());
                 let oom_killed = self.out_of_memory.remove(&id);
-                match (exit_code, happened_at) {
-                    // Killed, and not known why: only an inspection tells whether memory was the reason.
-                    (Some(code), Some(at)) if code != EXIT_KILLED || oom_killed => {
-                        match self.engine.memory.ended(&id, at, code, oom_killed) {
-                            Some(observation) => Some(RuntimeEvent::Observed { container, observation }),
-                            None => look(&self.engine, container, id).await,
-                        }
-                    }
-                    _ => look(&self.engine, container, id).await,
+                let (Some(exit_code), Some(ended_at)) = (exit_code, happened_at) else {
+                    return look(&self.engine, container, id).await;
+                };
+                let held = Held { until: Instant::now() + OOM_LAG, container, id, ended_at };
+                if exit_code == EXIT_KILLED && !oom_killed {
+                    self.held.push_back(held);
+                    return None;
                 }
+                ended(&self.engine, held, exit_code, oom_killed).await
             }
             _ => look(&self.engine, container, id).await,
         }
+    }
+
+    async fn ran_out_of_memory(&mut self, container: ContainerKey, id: RuntimeId) -> Option<RuntimeEvent> {
+        if let Some(at) = self.held.iter().position(|held| held.id == id)
+            && let Some(held) = self.held.remove(at)
+        {
+            return ended(&self.engine, held, EXIT_KILLED, true).await;
+        }
+        if let Some(last) = self.engine.memory.last(&id)
+            && let ObservedStatus::Exited { exit_code: EXIT_KILLED, .. } = last.status
+            && let Some(ended_at) = last.finished_at
+        {
+            let held = Held { until: Instant::now(), container, id, ended_at };
+            return ended(&self.engine, held, EXIT_KILLED, true).await;
+        }
+        // The end is still to come, or it was only a child that died.
+        self.out_of_memory.insert(id);
+        None
+    }
+}
+
+/// The end of a container, from what is remembered of it if possible.
+async fn ended(engine: &Engine, end: Held, exit_code: i32, oom_killed: bool) -> Option<RuntimeEvent> {
+    let Held { container, id, ended_at, .. } = end;
+    match engine.memory.ended(&id, ended_at, exit_code, oom_killed) {
+        Some(observation) => Some(RuntimeEvent::Observed { container, observation }),
+        None => look(engine, container, id).await,
     }
 }
 

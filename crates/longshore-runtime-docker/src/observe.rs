@@ -37,8 +37,8 @@ pub(crate) fn key<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Option<Contain
     Some(ContainerKey { task, name })
 }
 
-/// Reads an inspection.
-pub(crate) fn observation(id: &RuntimeId, response: ContainerInspectResponse) -> Observation {
+/// Reads an inspection. It was asked for by `asked`, an id or a name.
+pub(crate) fn observation(asked: &RuntimeId, response: ContainerInspectResponse) -> Observation {
     let state = response.state.unwrap_or_default();
     let settings = response.network_settings.unwrap_or_default();
     let status = match state.status {
@@ -78,7 +78,7 @@ pub(crate) fn observation(id: &RuntimeId, response: ContainerInspectResponse) ->
         destination: mount.destination.unwrap_or_default(),
     });
     Observation {
-        runtime_id: id.clone(),
+        runtime_id: response.id.as_deref().map_or_else(|| asked.clone(), RuntimeId::new),
         status,
         created_at: response.created.as_deref().and_then(time),
         started_at: state.started_at.as_deref().and_then(time),

@@ -242,8 +242,9 @@ impl Suite<'_> {
         let mut events = self.events().await;
         let id = self.create(&self.spec("memory", Behaviour::OutOfMemory)).await;
         self.start(&id).await;
-        let seen = observed(&mut events, &id, has_ended).await;
-        assert_eq!(seen.status, ObservedStatus::Exited { exit_code: 137, oom_killed: true, error: None });
+        // The reason may be known only a moment after the end.
+        let reason = ObservedStatus::Exited { exit_code: 137, oom_killed: true, error: None };
+        observed(&mut events, &id, |seen| seen.status == reason).await;
         self.remove(&id).await;
     }
 
@@ -278,7 +279,9 @@ impl Suite<'_> {
         let id = self.create(&spec).await;
         let error = self.runtime().container_create(&spec).await.expect_err("the name is taken");
         assert_eq!(error.kind, ErrorKind::NameInUse(Some(id.clone())));
-        self.remove(&id).await;
+        let by_name = RuntimeId::new(&spec.name);
+        assert_eq!(self.inspect(&by_name).await.runtime_id, id);
+        self.remove(&by_name).await;
         let missing = ContainerSpec { image: MISSING_IMAGE.to_owned(), ..spec };
         let error = self.runtime().container_create(&missing).await.expect_err("there is no such image");
         assert_eq!(error.kind, ErrorKind::ImageMissing, "{error}");

@@ -66,9 +66,10 @@ pub trait Runtime: Send + Sync + 'static {
     /// Sends a signal, by name.
     fn container_kill<'a>(&'a self, id: &'a RuntimeId, signal: &'a str) -> Answer<'a, ()>;
 
+    /// Takes a name in place of an id, too; the observation has the id.
     fn container_inspect<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Observation>;
 
-    /// By force, with its anonymous volumes.
+    /// By force, with its anonymous volumes. Takes a name in place of an id, too.
     fn container_remove<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, ()>;
 
     /// Containers in any state that match the filter and carry the labels of a task.

@@ -293,6 +293,7 @@ impl World {
 
     /// The image a container was made of.
     pub fn image_of(&self, id: &RuntimeId) -> Option<&str> {
+        let id = self.resolve(id)?;
         self.containers.get(id).map(|container| container.image.as_str())
     }
 
@@ -467,19 +468,20 @@ impl World {
         Ok(())
     }
 
+    /// By id or by name, like [`Self::remove`].
     pub fn inspect(&self, id: &RuntimeId) -> Result<Observation, RuntimeError> {
-        self.containers.get(id).map(|container| container.observe(id)).ok_or_else(|| no_such_container(id))
+        self.resolve(id)
+            .and_then(|id| self.containers.get(id).map(|container| container.observe(id)))
+            .ok_or_else(|| no_such_container(id))
     }
 
     pub fn remove(&mut self, now: Timestamp, id: &RuntimeId) -> Result<(), RuntimeError> {
-        if !self.containers.contains_key(id) {
-            return Err(no_such_container(id));
-        }
-        self.exit(now, id, None, EXIT_KILLED, false);
-        if let Some(container) = self.containers.remove(id)
+        let id = self.resolve(id).cloned().ok_or_else(|| no_such_container(id))?;
+        self.exit(now, &id, None, EXIT_KILLED, false);
+        if let Some(container) = self.containers.remove(&id)
             && let Some(key) = container.key
         {
-            let event = RuntimeEvent::Vanished { container: key, runtime_id: id.clone() };
+            let event = RuntimeEvent::Vanished { container: key, runtime_id: id };
             self.emit(now, container.labels, event);
         }
         Ok(())
@@ -533,6 +535,14 @@ impl World {
 
     fn script_of(&self, image: &str) -> Option<Arc<ImageScript>> {
         self.scripts.get(image).or(self.fallback.as_ref()).cloned()
+    }
+
+    /// The id that an id or a container's name stands for.
+    fn resolve(&self, id: &RuntimeId) -> Option<&RuntimeId> {
+        let entry = self.containers.get_key_value(id);
+        let entry =
+            entry.or_else(|| self.containers.iter().find(|(_, container)| container.name == id.as_str()));
+        entry.map(|(id, _)| id)
     }
 
     fn uses(&self, image: &str) -> bool {
