@@ -1,0 +1,241 @@
+//! The whole agent over real sockets and a real disk, with a scripted runtime.
+
+mod support;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::{Clock, Seed};
+use longshore_link::message::{ContainerPayload, DockerConfig, RoleCredentials, TaskPayload};
+use longshore_link::upgrade::Refusal;
+use longshore_node::{AgentError, Config, ExitReason, HttpClient, Services, Status, run};
+use longshore_runtime::scripted::{ImageScript, ScriptedEngine, World};
+use support::{CLUSTER, ControlPlane, SECRET, SystemClock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// A directory that goes away with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("longshore-agent-{}-{name}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Running {
+    status: watch::Receiver<Status>,
+    shutdown: oneshot::Sender<()>,
+    task: JoinHandle<Result<ExitReason, AgentError>>,
+}
+
+impl Running {
+    async fn stop(self) -> ExitReason {
+        let _ = self.shutdown.send(());
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.task).await;
+        ended.expect("it ends soon").expect("it does not panic").expect("it could start")
+    }
+
+    async fn connected(&mut self) -> Status {
+        let connected = self.status.wait_for(|status| status.connected);
+        let status = tokio::time::timeout(Duration::from_secs(10), connected).await;
+        status.expect("it connects").expect("it runs").clone()
+    }
+}
+
+fn scripted() -> ScriptedEngine {
+    let mut world = World::new(Seed::new(5));
+    world.script("bb", ImageScript { start_time: Duration::from_millis(5), ..ImageScript::default() });
+    ScriptedEngine::over(world, SystemClock.now())
+}
+
+fn start(plane: &ControlPlane, engine: &ScriptedEngine, seed: u128, extra: &[(&str, &str)]) -> Running {
+    let endpoint = plane.endpoint();
+    let mut pairs = vec![
+        ("ECS_CLUSTER", "c"),
+        ("ECS_BACKEND_HOST", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("LONGSHORE_INTROSPECTION_PORT", "off"),
+        ("LONGSHORE_METADATA_PORT", "off"),
+    ];
+    pairs.extend(extra);
+    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let (config, notes) = Config::read(pairs, None).expect("valid");
+    assert_eq!(notes, []);
+    let services = Services {
+        runtime: Arc::new(engine.clone()),
+        http: HttpClient::default(),
+        clock: Arc::new(SystemClock),
+        seed: Seed::new(seed),
+    };
+    let (sender, status) = watch::channel(Status::default());
+    let (shutdown, asked) = oneshot::channel();
+    let task = tokio::spawn(run(config, services, sender, async {
+        let _ = asked.await;
+    }));
+    Running { status, shutdown, task }
+}
+
+fn payload(name: &str) -> TaskPayload {
+    let container = ContainerPayload {
+        name: "main".into(),
+        image: "bb".into(),
+        essential: true,
+        cpu: 10,
+        memory: 16,
+        docker_config: Some(DockerConfig::default()),
+        ..ContainerPayload::default()
+    };
+    TaskPayload {
+        family: "web".into(),
+        version: "1".into(),
+        containers: vec![container],
+        role_credentials: Some(RoleCredentials {
+            credentials_id: format!("id-{name}").into(),
+            access_key_id: "ASIA".into(),
+            ..RoleCredentials::default()
+        }),
+        ..TaskPayload::run(&arn(name), CLUSTER)
+    }
+}
+
+fn arn(name: &str) -> String {
+    format!("arn:aws:ecs:us-east-1:111122223333:task/c/{name}")
+}
+
+async fn reported(plane: &ControlPlane, name: &str, status: &str) {
+    let what = format!("{status} of {name}");
+    let task = arn(name);
+    plane
+        .wait_for(&what, |known| {
+            known.reports.get(&task)?.iter().any(|report| report["status"] == status).then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_task_runs_and_stops_over_real_sockets() {
+    let (plane, engine, scratch) = (ControlPlane::start().await, scripted(), Scratch::new("runs"));
+    let directory = scratch.0.display().to_string();
+    let mut agent = start(&plane, &engine, 1, &[("ECS_DATADIR", &directory)]);
+    let status = agent.connected().await;
+    assert!(status.instance_arn.is_some_and(|arn| arn.ends_with("container-instance/c/1")));
+    plane.want(payload("a"));
+    reported(&plane, "a", "RUNNING").await;
+    plane.wait_for("ack", |known| (!known.acked.is_empty()).then_some(())).await;
+    plane.wait_for("telemetry", |known| (known.observed >= 2).then_some(())).await;
+    plane.want(TaskPayload::stop(&arn("a"), CLUSTER));
+    reported(&plane, "a", "STOPPED").await;
+    assert_eq!(agent.stop().await, ExitReason::Stopped);
+}
+
+#[tokio::test]
+async fn a_restarted_agent_is_the_same_instance_and_its_containers_go_on() {
+    let (plane, engine, scratch) = (ControlPlane::start().await, scripted(), Scratch::new("restart"));
+    let directory = scratch.0.display().to_string();
+    let extra = [("ECS_DATADIR", directory.as_str())];
+    let mut agent = start(&plane, &engine, 1, &extra);
+    agent.connected().await;
+    plane.want(payload("a"));
+    reported(&plane, "a", "RUNNING").await;
+    // Killed: nothing is said, nothing is saved.
+    agent.task.abort();
+    let _ = agent.task.await;
+    assert_eq!(engine.with_world(|world, _| world.running()), 1);
+
+    let mut agent = start(&plane, &engine, 2, &extra);
+    let status = agent.connected().await;
+    assert!(status.instance_arn.is_some_and(|arn| arn.ends_with("container-instance/c/1")));
+    plane.want(TaskPayload::stop(&arn("a"), CLUSTER));
+    reported(&plane, "a", "STOPPED").await;
+    let starts: u32 = engine.with_world(|world, _| world.all_starts().values().sum());
+    assert_eq!(starts, 1);
+    let registered = plane.with(|known| known.registrations.clone());
+    assert!(registered[1]["containerInstanceArn"].is_string());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn several_agents_share_a_process_and_an_engine() {
+    let (plane, engine) = (ControlPlane::start().await, scripted());
+    let mut agents = Vec::new();
+    for seed in 1..=5 {
+        agents.push(start(&plane, &engine, seed, &[]));
+    }
+    let mut arns = std::collections::BTreeSet::new();
+    for agent in &mut agents {
+        arns.insert(agent.connected().await.instance_arn);
+    }
+    assert_eq!(arns.len(), 5);
+    for agent in agents {
+        agent.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_waits_for_a_control_plane_that_refuses_it() {
+    let (plane, engine) = (ControlPlane::start().await, scripted());
+    plane.with(|known| known.refusal = Some(Refusal::NotServing));
+    let mut agent = start(&plane, &engine, 1, &[]);
+    plane.wait_for("registration", |known| (!known.registrations.is_empty()).then_some(())).await;
+    assert!(!agent.status.borrow().connected);
+    plane.with(|known| known.refusal = None);
+    agent.connected().await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn containers_and_people_can_ask_the_agent() {
+    let (plane, engine) = (ControlPlane::start().await, scripted());
+    let free = async || {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        listener.local_addr().expect("it is bound").port().to_string()
+    };
+    let (introspection, metadata) = (free().await, free().await);
+    let mut agent = start(
+        &plane,
+        &engine,
+        1,
+        &[("LONGSHORE_INTROSPECTION_PORT", &introspection), ("LONGSHORE_METADATA_PORT", &metadata)],
+    );
+    agent.connected().await;
+    plane.want(payload("a"));
+    reported(&plane, "a", "RUNNING").await;
+
+    let (status, body) = get(&introspection, "/v1/metadata").await;
+    assert_eq!((status, body["Cluster"].as_str()), (200, Some("c")));
+    let (status, body) = get(&introspection, "/v1/tasks").await;
+    assert_eq!((status, body["Tasks"][0]["KnownStatus"].as_str()), (200, Some("RUNNING")));
+    let id = body["Tasks"][0]["Containers"][0]["DockerId"].as_str().expect("it has one").to_owned();
+    let (status, body) = get(&introspection, &format!("/v1/tasks?dockerid={}", &id[..12])).await;
+    assert_eq!((status, body["Arn"].as_str()), (200, Some(arn("a").as_str())));
+    assert_eq!(get(&introspection, "/v1/tasks?taskarn=none").await.0, 404);
+
+    let (status, body) = get(&metadata, "/v2/credentials/id-a").await;
+    assert_eq!((status, body["AccessKeyId"].as_str()), (200, Some("ASIA")));
+    let (status, body) = get(&metadata, "/v2/credentials/other").await;
+    assert_eq!((status, body["code"].as_str()), (400, Some("InvalidIdInRequest")));
+    assert_eq!(get(&metadata, "/v4/unknown/task").await.0, 404);
+    agent.stop().await;
+}
+
+/// A GET on this machine.
+async fn get(port: &str, path: &str) -> (u16, serde_json::Value) {
+    let mut stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it answers");
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, serde_json::from_str(body).unwrap_or_default())
+}
