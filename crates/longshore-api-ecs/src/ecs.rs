@@ -6,7 +6,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{Db, State, Stopped, Tx};
 use longshore_wire::Fault;
 
-use crate::{Caller, Settings, clusters};
+use crate::{Caller, Settings, clusters, tasks};
 
 /// Amazon ECS over a database.
 pub struct Ecs {
@@ -39,10 +39,12 @@ fn refused<E: From<Fault>>(stopped: Stopped) -> E {
 }
 
 /// Writes the method of a command or of a query as what it is: a call of the function.
+///
+/// What it collected under the lock becomes its shape afterwards.
 macro_rules! operations {
     ($($kind:ident $name:ident($input:ident) -> $output:ident, $error:ident = $function:path;)*) => {$(
         async fn $name(&self, caller: &Caller, input: $input) -> Result<$output, $error> {
-            self.$kind(|subject| $function(subject, caller, input)).await
+            self.$kind(|subject| $function(subject, caller, input)).await.map(Into::into)
         }
     )*};
 }
@@ -66,5 +68,14 @@ impl AmazonEcs for Ecs {
         write put_cluster_capacity_providers(PutClusterCapacityProvidersRequest)
             -> PutClusterCapacityProvidersResponse, PutClusterCapacityProvidersError
             = clusters::put_cluster_capacity_providers;
+    }
+
+    operations! {
+        write run_task(RunTaskRequest) -> RunTaskResponse, RunTaskError = tasks::run_task;
+        write start_task(StartTaskRequest) -> StartTaskResponse, StartTaskError = tasks::start_task;
+        write stop_task(StopTaskRequest) -> StopTaskResponse, StopTaskError = tasks::stop_task;
+        read describe_tasks(DescribeTasksRequest) -> DescribeTasksResponse, DescribeTasksError
+            = tasks::describe_tasks;
+        read list_tasks(ListTasksRequest) -> ListTasksResponse, ListTasksError = tasks::list_tasks;
     }
 }

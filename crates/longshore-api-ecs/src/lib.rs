@@ -25,10 +25,12 @@ mod ecs;
 pub mod failures;
 pub mod identifiers;
 pub mod input;
+mod launching;
 pub mod paging;
 mod settings;
 pub mod strategies;
 pub mod tags;
+pub mod tasks;
 pub mod texts;
 
 pub use caller::Caller;

@@ -3,6 +3,12 @@
 //! Texts marked (unverified) are our best knowledge of what ECS says; the others are documented or
 //! were seen.
 
+mod services;
+mod tasks;
+
+pub use services::*;
+pub use tasks::*;
+
 // Clusters.
 pub const CLUSTER_NOT_FOUND: &str = "Cluster not found.";
 pub const CLUSTER_INACTIVE: &str = "The referenced cluster was inactive.";

@@ -241,6 +241,12 @@ pub struct Service {
     pub memory: PlannerMemory,
     /// The number of events so far: the next one's place in the ring.
     pub events_total: u64,
+    /// The launch type that it was created with, which a strategy may have replaced since.
+    #[serde(default)]
+    pub launch_type: Option<LaunchType>,
+    /// `bakeTimeInMinutes`.
+    #[serde(default)]
+    pub bake_minutes: u32,
 }
 
 /// Where tasks run: by launch type, or by capacity providers.
@@ -390,4 +396,7 @@ pub struct Token {
     pub fingerprint: u64,
     pub created_at: Timestamp,
     pub tasks: Vec<TaskId>,
+    /// The list of `Failure`s that the call answered beside its tasks.
+    #[serde(default)]
+    pub failures: Option<Document>,
 }

@@ -68,7 +68,10 @@ pub(crate) fn launch_type(capacity: &Capacity) -> LaunchType {
 }
 
 /// Refuses a definition that does not allow the capacity.
-pub(crate) fn check_compatible(spec: &TaskSpec, capacity: &Capacity) -> Result<(), InvalidParameterException> {
+pub(crate) fn check_compatible(
+    spec: &TaskSpec,
+    capacity: &Capacity,
+) -> Result<(), InvalidParameterException> {
     let launch_type = launch_type(capacity);
     if spec.compatibilities.contains(&launch_type) {
         Ok(())

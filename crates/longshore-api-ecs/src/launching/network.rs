@@ -1,7 +1,9 @@
 //! `networkConfiguration`, which belongs to the network mode awsvpc.
 
 use longshore_domain::NetworkMode;
-use longshore_shapes_ecs::{AssignPublicIp, AwsVpcConfiguration, InvalidParameterException, NetworkConfiguration};
+use longshore_shapes_ecs::{
+    AssignPublicIp, AwsVpcConfiguration, InvalidParameterException, NetworkConfiguration,
+};
 use longshore_state::record::Document;
 
 use crate::{documents, texts};

@@ -2,8 +2,8 @@
 
 use longshore_controllers::launch::{Rules, RulesError};
 use longshore_domain::TaskSpec;
-use longshore_placement::constraint::CONSTRAINTS_MAX;
 use longshore_placement::Strategy;
+use longshore_placement::constraint::CONSTRAINTS_MAX;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::InvalidParameterException;
 use longshore_state::record::{Capacity, PlacementItem};
@@ -119,7 +119,10 @@ mod tests {
     #[test]
     fn rules_are_kept_as_they_are_shown() {
         let placement = parse(
-            Some(vec![constraint("distinctInstance", Some("")), constraint("memberOf", Some("attribute:a == b"))]),
+            Some(vec![
+                constraint("distinctInstance", Some("")),
+                constraint("memberOf", Some("attribute:a == b")),
+            ]),
             Some(vec![strategy("spread", Some("HOST")), strategy("binpack", Some("MEMORY"))]),
         )
         .expect("valid rules");
@@ -128,12 +131,17 @@ mod tests {
         let fields: Vec<_> = strategy_shapes(&placement.strategies).into_iter().map(|s| s.field).collect();
         assert_eq!(fields, [Some("instanceId".to_owned()), Some("memory".to_owned())]);
         let shown = constraint_shapes(&placement.constraints);
-        assert_eq!(shown, [constraint("distinctInstance", None), constraint("memberOf", Some("attribute:a == b"))]);
+        assert_eq!(
+            shown,
+            [constraint("distinctInstance", None), constraint("memberOf", Some("attribute:a == b"))]
+        );
     }
 
     #[test]
     fn rules_that_cannot_be_read_are_refused() {
-        for bad in [constraint("near", None), constraint("memberOf", None), constraint("memberOf", Some("a =="))] {
+        for bad in
+            [constraint("near", None), constraint("memberOf", None), constraint("memberOf", Some("a =="))]
+        {
             assert!(parse(Some(vec![bad.clone()]), None).is_err(), "{bad:?}");
         }
         assert!(parse(None, Some(vec![strategy("spread", Some("rack"))])).is_err());

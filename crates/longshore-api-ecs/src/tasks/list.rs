@@ -81,18 +81,18 @@ impl Filter {
     ) -> Box<dyn Iterator<Item = &'c Arc<Record>> + 'c> {
         let later = move |id: &&TaskId| after.is_none_or(|after| **id > after);
         let known = move |id: &'c TaskId| cluster.task(*id);
-        let candidates: Box<dyn Iterator<Item = &'c Arc<Record>> + 'c> =
-            if let Some(service) = &self.service {
-                let entry = cluster.service(service);
-                let ids = entry.into_iter().flat_map(|entry| entry.active().union(entry.stopped()));
-                Box::new(ids.filter(later).filter_map(known))
-            } else if let (Some(instance), Desired::Running) = (self.instance, self.desired) {
-                let ids = cluster.instance(instance).into_iter().flat_map(|entry| entry.tasks());
-                Box::new(ids.filter(later).filter_map(known))
-            } else {
-                let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-                Box::new(cluster.tasks().range((from, Bound::Unbounded)).map(|(_, task)| task))
-            };
+        let candidates: Box<dyn Iterator<Item = &'c Arc<Record>> + 'c> = if let Some(service) = &self.service
+        {
+            let entry = cluster.service(service);
+            let ids = entry.into_iter().flat_map(|entry| entry.active().union(entry.stopped()));
+            Box::new(ids.filter(later).filter_map(known))
+        } else if let (Some(instance), Desired::Running) = (self.instance, self.desired) {
+            let ids = cluster.instance(instance).into_iter().flat_map(|entry| entry.tasks());
+            Box::new(ids.filter(later).filter_map(known))
+        } else {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            Box::new(cluster.tasks().range((from, Bound::Unbounded)).map(|(_, task)| task))
+        };
         Box::new(candidates.filter(|task| self.passes(task)))
     }
 

@@ -79,7 +79,8 @@ fn container_needs(
     for requirement in container.resource_requirements.iter().flatten() {
         if requirement.r#type == Some(ResourceType::Gpu) {
             let count = requirement.value.as_deref().and_then(|text| text.parse().ok());
-            gpus = Some(count.ok_or_else(|| refuse(texts::override_negative(&name, "resourceRequirements")))?);
+            gpus =
+                Some(count.ok_or_else(|| refuse(texts::override_negative(&name, "resourceRequirements")))?);
         }
     }
     Ok(ContainerNeedsOverride { name, cpu, memory, memory_reservation, gpus })

@@ -26,7 +26,11 @@ const STARTED_BY_MAX: usize = 128;
 ///
 /// A repeated `clientToken` answers what the first call did. A call that could not start anything
 /// is not remembered: its repetition tries again.
-pub fn run_task(tx: &mut Tx<'_>, caller: &Caller, input: RunTaskRequest) -> Result<StartedTasks, RunTaskError> {
+pub fn run_task(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: RunTaskRequest,
+) -> Result<StartedTasks, RunTaskError> {
     input::check(&input)?;
     let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
     let token = match &input.client_token {
@@ -212,7 +216,11 @@ fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> 
 
 /// Longshore has no Fargate capacity, which is a state that callers of Fargate know.
 fn fargate_failure() -> Failure {
-    Failure { arn: None, reason: Some("RESOURCE:FARGATE".to_owned()), detail: Some(texts::NO_FARGATE.to_owned()) }
+    Failure {
+        arn: None,
+        reason: Some("RESOURCE:FARGATE".to_owned()),
+        detail: Some(texts::NO_FARGATE.to_owned()),
+    }
 }
 
 /// Where the tasks of a call may go: one pool, or one per capacity provider, in their turn.

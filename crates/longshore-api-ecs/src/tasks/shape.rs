@@ -116,7 +116,12 @@ impl View {
         known.as_str().into()
     }
 
-    fn containers(&self, at: &ClusterKey, task_arn: &str, overrides: &TaskOverride) -> Vec<shapes::Container> {
+    fn containers(
+        &self,
+        at: &ClusterKey,
+        task_arn: &str,
+        overrides: &TaskOverride,
+    ) -> Vec<shapes::Container> {
         let mut gpus = self.gpus.iter();
         let shape = |container: &Container| {
             let spec = self.definition.as_ref().and_then(|d| d.spec.container(container.name.as_str()));
@@ -187,7 +192,8 @@ fn override_of<'o>(overrides: &'o TaskOverride, name: &str) -> Option<&'o Contai
 }
 
 fn architecture(host: &Host) -> Option<shapes::Attribute> {
-    let attribute = host.record.agent_attributes.iter().find(|attribute| *attribute.name == *CPU_ARCHITECTURE)?;
+    let attribute =
+        host.record.agent_attributes.iter().find(|attribute| *attribute.name == *CPU_ARCHITECTURE)?;
     Some(shapes::Attribute {
         name: Some(CPU_ARCHITECTURE.to_owned()),
         value: text(&attribute.value),

@@ -1,8 +1,8 @@
 //! StartTask.
 
+use longshore_controllers::launch::{Rules, Template};
 use longshore_domain::LaunchType;
 use longshore_placement::{DefaultStrategy, Request};
-use longshore_controllers::launch::{Rules, Template};
 use longshore_shapes_ecs::*;
 use longshore_state::record::Capacity;
 use longshore_state::{ClusterKey, Tx};

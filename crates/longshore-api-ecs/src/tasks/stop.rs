@@ -28,8 +28,9 @@ pub fn stop_task(
         return Err(InvalidParameterException::new(texts::REASON_LONG).into());
     }
     tasks::stop(tx, &at, &task, StopCode::UserInitiated, reason);
-    let stopped = tx.state().cluster(&at).and_then(|cluster| {
-        Some(View::of(tx.state(), &at, cluster, cluster.task(id)?).shape(&at, true))
-    });
+    let stopped = tx
+        .state()
+        .cluster(&at)
+        .and_then(|cluster| Some(View::of(tx.state(), &at, cluster, cluster.task(id)?).shape(&at, true)));
     Ok(StopTaskResponse { task: stopped })
 }

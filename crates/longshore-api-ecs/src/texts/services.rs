@@ -8,8 +8,7 @@ pub const SCALED_ABOVE_ZERO: &str = "The service cannot be stopped while it is s
 /// (unverified)
 pub const SERVICES_EMPTY: &str = "Services cannot be empty.";
 /// (unverified)
-pub const SERVICE_NAME: &str =
-    "Service name must have 1 to 255 letters, digits, hyphens and underscores.";
+pub const SERVICE_NAME: &str = "Service name must have 1 to 255 letters, digits, hyphens and underscores.";
 /// (unverified)
 pub const SERVICE_TOKEN: &str = "clientToken must have 1 to 36 printable ASCII characters without spaces.";
 /// (unverified)
@@ -29,7 +28,8 @@ pub const DAEMON_FARGATE: &str = "The daemon scheduling strategy is not supporte
 /// (unverified)
 pub const DAEMON_MAXIMUM: &str = "maximumPercent must be 100 with the daemon scheduling strategy.";
 /// (unverified)
-pub const DAEMON_MINIMUM: &str = "minimumHealthyPercent must be less than 100 with the daemon scheduling strategy.";
+pub const DAEMON_MINIMUM: &str =
+    "minimumHealthyPercent must be less than 100 with the daemon scheduling strategy.";
 /// (unverified)
 pub const PERCENTS: &str = "minimumHealthyPercent must be at least 0 and at most maximumPercent, and maximumPercent \
      must be at least 1.";

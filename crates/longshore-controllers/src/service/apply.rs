@@ -6,9 +6,10 @@ use longshore_base::{DeploymentId, TaskId};
 use longshore_domain::{ServiceStatus, TaskStatus};
 use longshore_placement::{DefaultStrategy, Request};
 use longshore_rollout::{
-    DeploymentChange, PlacementRefusal, Plan, ServiceDeploymentChange, ServiceEvent, Start, Stop,
+    DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange, ServiceDeploymentStatus,
+    ServiceEvent, Start, Stop,
 };
-use longshore_state::record::{Capacity, RefusalMemory, Service};
+use longshore_state::record::{Capacity, Deployment, RefusalMemory, Service};
 use longshore_state::{ServiceKey, Tx};
 
 use super::deployment::{Refused, placement_refusal, roll_back, template};
@@ -36,7 +37,8 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
         change_deployment(tx, &mut service, change);
     }
     for change in &plan.service_deployments {
-        change_service_deployment(tx, key, &service, change);
+        let rollback = plan.new_deployment.as_ref().filter(|new| new.rolled_back_from == change.deployment);
+        change_service_deployment(tx, key, &service, change, rollback);
     }
     if let Some(new) = &plan.new_deployment {
         let revision = tx.service(key).and_then(|entry| entry.revisions().get(&new.revision)).cloned();
@@ -98,8 +100,11 @@ fn change_service_deployment(
     key: &ServiceKey,
     service: &Service,
     change: &ServiceDeploymentChange,
+    rollback: Option<&NewDeployment>,
 ) {
-    let Some(deployment) = service.deployments.iter().find(|d| d.id == change.deployment) else { return };
+    // A rollback carries on what it undoes, which may have left the list meanwhile.
+    let is_its = |d: &&Deployment| d.id == change.deployment || d.rolls_back == Some(change.deployment);
+    let Some(deployment) = service.deployments.iter().find(is_its) else { return };
     let entry = tx.service(key);
     let Some(record) = entry.and_then(|entry| entry.deployments().get(&deployment.service_deployment)) else {
         return;
@@ -109,8 +114,14 @@ fn change_service_deployment(
     record.status_reason = change.reason.as_deref().map(Into::into).or(record.status_reason);
     record.failure_count = deployment.failed_tasks;
     record.updated_at = tx.now;
+    if let Some(new) = rollback {
+        record.rollback = Some((tx.now, new.reason.text(new.id).into(), new.revision));
+    }
     if change.status.is_final() {
         record.finished_at = Some(tx.now);
+    }
+    if change.status == ServiceDeploymentStatus::Stopped {
+        record.stopped_at = Some(tx.now);
     }
     tx.put_service_deployment(&key.cluster, record);
 }

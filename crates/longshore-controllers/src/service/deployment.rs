@@ -12,7 +12,7 @@ use longshore_rollout::{ClosestMiss, PlacementRefusal, RolloutReason, ServiceDep
 use longshore_state::record::{
     Capacity, Deployment, Service, ServiceDeployment, ServiceMembership, ServiceRevision,
 };
-use longshore_state::{ClusterKey, State, Tx};
+use longshore_state::{ClusterKey, Key, State, Tx};
 
 use crate::launch::Template;
 
@@ -94,7 +94,33 @@ pub fn begin(
         alarms_ignored: false,
     };
     service.deployments.insert(0, deployment);
+    forget_oldest(tx, at, service);
     id
+}
+
+/// How many service deployments of a service are kept (ecs-operations B8).
+const SERVICE_DEPLOYMENTS_KEPT: usize = 50;
+/// The most that one call forgets. One comes and one goes, so that this only matters after the limit fell.
+const FORGOTTEN_AT_ONCE: usize = 4;
+
+/// Removes the oldest service deployments beyond the limit, with their revisions, unless a deployment
+/// still needs them.
+fn forget_oldest(tx: &mut Tx<'_>, at: &ClusterKey, service: &Service) {
+    let Some(entry) = tx.service(&at.service(&service.name)) else { return };
+    let excess = entry.deployments().len().saturating_sub(SERVICE_DEPLOYMENTS_KEPT);
+    if excess == 0 {
+        return;
+    }
+    let needed = |record: &ServiceDeployment| {
+        service.deployments.iter().any(|deployment| deployment.service_deployment == record.id)
+            || service.memory.last_completed.is_some_and(|last| last.revision == record.target)
+    };
+    let mut oldest: Vec<_> = entry.deployments().values().filter(|record| !needed(record)).cloned().collect();
+    oldest.sort_by_key(|record| (record.created_at, record.id));
+    for record in oldest.iter().take(excess.min(FORGOTTEN_AT_ONCE)) {
+        tx.delete(Key::ServiceDeployment(at.clone(), service.name.clone(), record.id));
+        tx.delete(Key::ServiceRevision(at.clone(), service.name.clone(), record.target));
+    }
 }
 
 fn images(

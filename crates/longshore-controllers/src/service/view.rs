@@ -48,7 +48,7 @@ pub fn gather(
             rollback: service.circuit_breaker_rollback,
         },
         alarms: Alarms::default(),
-        bake_time: Duration::ZERO,
+        bake_time: Duration::from_secs(60 * u64::from(service.bake_minutes)),
         grace_period: Duration::from_secs(service.health_check_grace_secs.unwrap_or(0).into()),
         zone_rebalancing: service.zone_rebalancing,
         zones: if service.zone_rebalancing { zones(cluster) } else { Vec::new() },
