@@ -1,1 +1,55 @@
-fn main() {}
+//! `longshore`: Amazon ECS that anyone can run.
+//!
+//! This crate only wires: [`control_plane`] puts store, state, controllers and front together, `up`
+//! adds agents in the same process, and the other modules are the verbs of the command line. What
+//! the parts do is decided in the crates below.
+//!
+//! Data goes to stdout, everything else to stderr; an error ends with what to do next.
+
+mod args;
+mod clock;
+mod control_plane;
+mod keys;
+mod progress;
+mod server;
+mod shutdown;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(error) = longshore_telemetry::init_log(args.log_format, &args.log) {
+        return complain(&error.into());
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return complain(&anyhow::Error::new(error).context("failed to start the async runtime"));
+        }
+    };
+    let result = runtime.block_on(async {
+        match args.command {
+            Command::Server(options) => server::run(options).await,
+        }
+    });
+    // Blocking calls into the container engine must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+/// Prints the error with its causes. The hint, if there is one, is the last context.
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+    ExitCode::FAILURE
+}

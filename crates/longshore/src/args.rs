@@ -1,0 +1,98 @@
+//! The command line. Every flag has a twin in the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use longshore_telemetry::LogFormat;
+
+/// The port of every API.
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
+
+/// Amazon ECS that anyone can run: one binary, on a laptop or on your own servers.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Args {
+    /// What to log: a level, or target=level pairs
+    #[arg(long, global = true, env = "LONGSHORE_LOG", default_value = "warn")]
+    pub log: String,
+    /// How log lines look: text or json
+    #[arg(long, global = true, env = "LONGSHORE_LOG_FORMAT", default_value_t)]
+    pub log_format: LogFormat,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a control plane
+    Server(ServerOptions),
+}
+
+/// What a control plane needs to know, alone or within `up`.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ControlPlaneOptions {
+    /// Address and port of every API; port 0 takes a free one
+    #[arg(long, env = "LONGSHORE_LISTEN", default_value = LISTEN_DEFAULT)]
+    pub listen: SocketAddr,
+    /// Where the state is kept
+    #[arg(long, env = "LONGSHORE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Keep the state in memory only, and forget it at the end
+    #[arg(long, env = "LONGSHORE_EPHEMERAL")]
+    pub ephemeral: bool,
+    /// Which access keys are served [default: open on loopback, strict elsewhere]
+    #[arg(long, env = "LONGSHORE_AUTH")]
+    pub auth: Option<AuthMode>,
+    /// A JSON file with further access keys
+    #[arg(long, env = "LONGSHORE_KEYS")]
+    pub keys: Option<PathBuf>,
+    /// The region of the agents that `up` starts, and of the printed commands
+    #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1")]
+    pub region: String,
+    /// The URL at which agents and clients reach this server, if it is not the listening address
+    #[arg(long, env = "LONGSHORE_ADVERTISE")]
+    pub advertise: Option<String>,
+    /// PEM certificate chain; without one, TLS off loopback uses a self-signed certificate
+    #[arg(long, env = "LONGSHORE_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM key of the certificate
+    #[arg(long, env = "LONGSHORE_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve plain HTTP off loopback too, for networks that are trusted or encrypted already
+    #[arg(long, env = "LONGSHORE_PLAIN_HTTP")]
+    pub plain_http: bool,
+    /// Seconds that a task without health checks must run to count as healthy
+    #[arg(long, env = "LONGSHORE_SETTLE_SECS")]
+    pub settle_secs: Option<f64>,
+    /// Seconds after which the tasks of an instance whose agent is away are replaced; 0: never
+    #[arg(long, env = "LONGSHORE_INSTANCE_LOST_SECS", default_value_t = 300)]
+    pub instance_lost_secs: u64,
+    /// Seconds for which stopped tasks are remembered
+    #[arg(long, env = "LONGSHORE_STOPPED_RETENTION_SECS", default_value_t = 3600)]
+    pub stopped_retention_secs: u64,
+    /// Let clients switch back to the short ARNs of before 2018
+    #[arg(long, env = "LONGSHORE_ALLOW_SHORT_ARNS")]
+    pub allow_short_arns: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Any access key; signatures are verified where the secret is known
+    Open,
+    /// Only known access keys with valid signatures
+    Strict,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ServerOptions {
+    #[command(flatten)]
+    pub control_plane: ControlPlaneOptions,
+}
+
+/// Where state is kept when nobody says: below the user's data directory.
+pub fn default_data_dir() -> PathBuf {
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    base.or_else(home).unwrap_or_else(|| PathBuf::from("/var/lib")).join("longshore")
+}

@@ -1,0 +1,129 @@
+//! A control plane node, put together: store, state, controllers, hub, API, front.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use longshore_api_ecs::Ecs;
+use longshore_base::Clock;
+use longshore_controllers::hub::{AgentSockets, Hub};
+use longshore_controllers::{Settings, driver};
+use longshore_front::{Bound, Config, Ready, Running, Services};
+use longshore_identity::{Identity, Mode};
+use longshore_sigv4::Credentials;
+use longshore_state::db::SeedSource;
+use longshore_state::{Db, Stopped};
+use longshore_store::{MemoryStore, Store};
+use longshore_store_embedded::EmbeddedStore;
+use longshore_telemetry::Metrics;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::args::{AuthMode, ControlPlaneOptions, default_data_dir};
+use crate::clock::{SystemClock, SystemSeeds};
+use crate::{keys, tls};
+
+/// A control plane at work.
+pub struct ControlPlane {
+    pub db: Arc<Db>,
+    pub hub: Arc<Hub>,
+    /// The URL at which agents and clients reach it, without a slash at its end.
+    pub endpoint: String,
+    /// The operator's key.
+    pub operator: Credentials,
+    pub ready: Ready,
+    /// `None` with `--ephemeral`.
+    pub data_dir: Option<PathBuf>,
+    front: Running,
+    controllers: JoinHandle<Stopped>,
+    shutdown: watch::Sender<bool>,
+}
+
+impl ControlPlane {
+    /// Opens the store, loads the state and starts to serve. Ready means that requests are answered.
+    pub async fn start(options: &ControlPlaneOptions, settle_default: Duration) -> anyhow::Result<Self> {
+        let data_dir = match (&options.data_dir, options.ephemeral) {
+            (_, true) => None,
+            (Some(dir), false) => Some(dir.clone()),
+            (None, false) => Some(default_data_dir()),
+        };
+        if let Some(dir) = &data_dir {
+            let hint =
+                || format!("cannot use {} as data directory; choose another with --data-dir", dir.display());
+            fs::create_dir_all(dir).with_context(hint)?;
+        }
+        // The port first: whoever is second on it should not touch the data.
+        let bound = Bound::new(options.listen).await?;
+        let tls = tls::choose(options, data_dir.as_deref())?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint =
+            options.advertise.clone().unwrap_or_else(|| format!("{scheme}://{}", bound.local_addr()));
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+
+        let store: Arc<dyn Store> = match &data_dir {
+            Some(dir) => Arc::new(EmbeddedStore::open(&dir.join("state"))?),
+            None => Arc::new(MemoryStore::new()),
+        };
+        let (keyring, operator) = keys::load(options, data_dir.as_deref())?;
+        let mode = match options.auth {
+            Some(AuthMode::Open) => Mode::Open,
+            Some(AuthMode::Strict) => Mode::Strict,
+            None if options.listen.ip().is_loopback() => Mode::Open,
+            None => Mode::Strict,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let db = Db::open(store, clock.clone(), Arc::new(SystemSeeds)).context("cannot load the state")?;
+        let controllers = tokio::spawn(driver::run(db.clone(), settings(options, settle_default)));
+        let hub = Hub::new(db.clone());
+        let ecs = Ecs::new(
+            db.clone(),
+            longshore_api_ecs::Settings {
+                endpoint: endpoint.as_str().into(),
+                allow_short_arns: options.allow_short_arns,
+            },
+        );
+        let ready = Ready::new();
+        let services = Services {
+            apis: vec![Arc::new(ecs)],
+            sockets: Some(Arc::new(AgentSockets(hub.clone()))),
+            identity: Arc::new(Identity::new(mode, keyring)),
+            metrics: Metrics::new(),
+            clock,
+            ready: ready.clone(),
+        };
+        let (shutdown, mut ended) = watch::channel(false);
+        let mut config = Config::new(options.listen, SystemSeeds.draw());
+        config.tls = tls;
+        let front = bound.serve(config, services, async move {
+            // An error means that the control plane was dropped, which ends it as well.
+            let _ = ended.wait_for(|ended| *ended).await;
+        });
+        ready.set(true);
+        Ok(Self { db, hub, endpoint, operator, ready, data_dir, front, controllers, shutdown })
+    }
+
+    /// Resolves when the store has refused a write and the process has to end.
+    pub async fn failed(&self) -> anyhow::Error {
+        let stopped = self.db.stopped().await;
+        anyhow::Error::new(stopped)
+    }
+
+    /// Stops taking requests, finishes those under way, and ends.
+    pub async fn stop(self) {
+        self.ready.set(false);
+        self.shutdown.send_replace(true);
+        self.front.ended().await;
+        self.controllers.abort();
+    }
+}
+
+fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings {
+    let mut settings = Settings::default();
+    settings.rollout.settle_time = options.settle_secs.map_or(settle_default, Duration::from_secs_f64);
+    settings.instance_lost_after =
+        (options.instance_lost_secs > 0).then(|| Duration::from_secs(options.instance_lost_secs));
+    settings.stopped_task_retention = Duration::from_secs(options.stopped_retention_secs);
+    settings
+}

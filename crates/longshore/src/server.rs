@@ -1,0 +1,35 @@
+//! `longshore server`: a control plane node.
+
+use std::time::Duration;
+
+use crate::args::ServerOptions;
+use crate::control_plane::ControlPlane;
+use crate::progress::Step;
+use crate::{keys, shutdown};
+
+/// How long ECS lets a task without health checks settle (ecs-services E2).
+const SETTLE: Duration = Duration::from_secs(40);
+
+pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
+    let step = Step::begin("starting the control plane");
+    let control_plane = ControlPlane::start(&options.control_plane, SETTLE).await?;
+    step.done(format!("the control plane serves {}", control_plane.endpoint));
+    if let Some(dir) = &control_plane.data_dir {
+        let env = dir.join("env");
+        keys::write_env(
+            &env,
+            &control_plane.endpoint,
+            &options.control_plane.region,
+            &control_plane.operator,
+        )?;
+        eprintln!("  endpoint and credentials for your shell: source {}", env.display());
+    }
+    tokio::select! {
+        requested = shutdown::requested() => requested?,
+        error = control_plane.failed() => return Err(error),
+    }
+    let step = Step::begin("stopping");
+    control_plane.stop().await;
+    step.done("stopped");
+    Ok(())
+}
