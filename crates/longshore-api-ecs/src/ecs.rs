@@ -6,7 +6,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{Db, State, Stopped, Tx};
 use longshore_wire::Fault;
 
-use crate::{Caller, Settings, clusters, tasks};
+use crate::{Caller, Settings, agent, clusters, protection, tasks};
 
 /// Amazon ECS over a database.
 pub struct Ecs {
@@ -77,5 +77,20 @@ impl AmazonEcs for Ecs {
         read describe_tasks(DescribeTasksRequest) -> DescribeTasksResponse, DescribeTasksError
             = tasks::describe_tasks;
         read list_tasks(ListTasksRequest) -> ListTasksResponse, ListTasksError = tasks::list_tasks;
+        write get_task_protection(GetTaskProtectionRequest) -> GetTaskProtectionResponse, GetTaskProtectionError
+            = protection::get_task_protection;
+        write update_task_protection(UpdateTaskProtectionRequest)
+            -> UpdateTaskProtectionResponse, UpdateTaskProtectionError = protection::update_task_protection;
+    }
+
+    operations! {
+        write submit_task_state_change(SubmitTaskStateChangeRequest)
+            -> SubmitTaskStateChangeResponse, SubmitTaskStateChangeError = agent::submit_task_state_change;
+        write submit_container_state_change(SubmitContainerStateChangeRequest)
+            -> SubmitContainerStateChangeResponse, SubmitContainerStateChangeError
+            = agent::submit_container_state_change;
+        write submit_attachment_state_changes(SubmitAttachmentStateChangesRequest)
+            -> SubmitAttachmentStateChangesResponse, SubmitAttachmentStateChangesError
+            = agent::submit_attachment_state_changes;
     }
 }

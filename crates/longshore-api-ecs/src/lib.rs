@@ -17,6 +17,7 @@
 
 pub mod account_settings;
 mod adapter;
+pub mod agent;
 mod caller;
 pub mod capacity_providers;
 pub mod clusters;
@@ -27,6 +28,7 @@ pub mod identifiers;
 pub mod input;
 mod launching;
 pub mod paging;
+pub mod protection;
 mod settings;
 pub mod strategies;
 pub mod tags;

@@ -1,0 +1,138 @@
+//! What agents report of their tasks (ecs-operations B10, agent-protocol G8).
+//!
+//! An agent drops a report that is answered with an InvalidParameterException and tries every other
+//! one again for ever. So exactly what can never be accepted is answered so: a task, an attachment or a
+//! cluster that is not there.
+
+use longshore_base::{Port, Protocol, TaskId};
+use longshore_controllers::tasks::{ContainerReport, Report, ReportedStatus, UnknownTask, report};
+use longshore_domain::ContainerStatus;
+use longshore_shapes_ecs::*;
+use longshore_state::record::NetworkBinding as Binding;
+use longshore_state::{ClusterKey, Tx};
+
+use crate::{Caller, identifiers, texts};
+
+/// Agents ignore what it says.
+const ACKNOWLEDGED: &str = "ACK";
+
+/// Takes in the state of a task and of its containers, in the order given.
+pub fn submit_task_state_change(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: SubmitTaskStateChangeRequest,
+) -> Result<SubmitTaskStateChangeResponse, SubmitTaskStateChangeError> {
+    let at = cluster(tx, caller, input.cluster.as_deref())?;
+    let id = task(&at, input.task.as_deref())?;
+    let attachments = input.attachments.unwrap_or_default();
+    let containers = input.containers.unwrap_or_default();
+    if input.status.is_none() && containers.is_empty() && !attachments.is_empty() {
+        // A report on a network interface alone. Longshore has made none that it could be about.
+        return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
+    }
+    let content = Report {
+        status: input.status.as_deref().and_then(task_status),
+        reason: input.reason,
+        containers: containers.into_iter().map(container).collect(),
+        pull_started_at: input.pull_started_at,
+        pull_stopped_at: input.pull_stopped_at,
+        execution_stopped_at: input.execution_stopped_at,
+    };
+    accept(tx, &at, id, &content)?;
+    Ok(SubmitTaskStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+}
+
+/// The report of older agents, one container at a time.
+pub fn submit_container_state_change(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: SubmitContainerStateChangeRequest,
+) -> Result<SubmitContainerStateChangeResponse, SubmitContainerStateChangeError> {
+    let at = cluster(tx, caller, input.cluster.as_deref())?;
+    let id = task(&at, input.task.as_deref())?;
+    let change = ContainerStateChange {
+        container_name: input.container_name,
+        exit_code: input.exit_code,
+        image_digest: None,
+        network_bindings: input.network_bindings,
+        reason: input.reason,
+        runtime_id: input.runtime_id,
+        status: input.status,
+    };
+    accept(tx, &at, id, &Report { containers: vec![container(change)], ..Report::default() })?;
+    Ok(SubmitContainerStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+}
+
+/// Longshore attaches nothing, so no attachment that an agent could name is known.
+pub fn submit_attachment_state_changes(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: SubmitAttachmentStateChangesRequest,
+) -> Result<SubmitAttachmentStateChangesResponse, SubmitAttachmentStateChangesError> {
+    cluster(tx, caller, input.cluster.as_deref())?;
+    if input.attachments.is_some_and(|attachments| !attachments.is_empty()) {
+        return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
+    }
+    Ok(SubmitAttachmentStateChangesResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+}
+
+fn cluster(tx: &Tx<'_>, caller: &Caller, named: Option<&str>) -> Result<ClusterKey, InvalidParameterException> {
+    identifiers::cluster(tx.state(), caller, named)
+        .map(|(at, _)| at)
+        .map_err(|error| InvalidParameterException::new(error.to_string()))
+}
+
+fn task(at: &ClusterKey, named: Option<&str>) -> Result<TaskId, InvalidParameterException> {
+    identifiers::task_id(at, named.unwrap_or_default())
+        .map_err(|_| InvalidParameterException::new(texts::REPORT_UNKNOWN_TASK))
+}
+
+/// The caller is the account, not the instance, so any instance of it may report.
+fn accept(
+    tx: &mut Tx<'_>,
+    at: &ClusterKey,
+    id: TaskId,
+    content: &Report,
+) -> Result<(), InvalidParameterException> {
+    report(tx, at, None, id, content)
+        .map_err(|UnknownTask| InvalidParameterException::new(texts::REPORT_UNKNOWN_TASK))
+}
+
+/// The states that agents report; others are the server's own and mean nothing from outside.
+fn task_status(word: &str) -> Option<ReportedStatus> {
+    match word {
+        "PENDING" => Some(ReportedStatus::Pending),
+        "RUNNING" => Some(ReportedStatus::Running),
+        "STOPPED" => Some(ReportedStatus::Stopped),
+        _ => None,
+    }
+}
+
+fn container(change: ContainerStateChange) -> ContainerReport {
+    ContainerReport {
+        name: change.container_name.unwrap_or_default(),
+        status: change.status.as_deref().and_then(ContainerStatus::parse),
+        exit_code: change.exit_code,
+        reason: change.reason,
+        runtime_id: change.runtime_id,
+        image_digest: change.image_digest,
+        bindings: change.network_bindings.unwrap_or_default().into_iter().map(binding).collect(),
+    }
+}
+
+fn binding(binding: NetworkBinding) -> Binding {
+    let port = |number: Option<i32>| {
+        number.and_then(|number| u16::try_from(number).ok()).filter(|&number| number > 0).map(Port)
+    };
+    Binding {
+        bind_ip: binding.bind_ip.unwrap_or_default().into(),
+        container_port: port(binding.container_port),
+        host_port: port(binding.host_port),
+        container_port_range: binding.container_port_range.map(Into::into),
+        host_port_range: binding.host_port_range.map(Into::into),
+        protocol: match binding.protocol {
+            Some(TransportProtocol::Udp) => Protocol::Udp,
+            Some(TransportProtocol::Tcp | TransportProtocol::Unrecognized(_)) | None => Protocol::Tcp,
+        },
+    }
+}

@@ -1,0 +1,143 @@
+//! Protection of service tasks from scale-in (ecs-operations B5, ecs-engine D3).
+
+use std::time::Duration;
+
+use longshore_base::Timestamp;
+use longshore_domain::DesiredStatus;
+use longshore_rollout::Topic;
+use longshore_shapes_ecs::*;
+use longshore_state::record;
+use longshore_state::{ClusterKey, ClusterTables, Tx};
+
+use crate::identifiers::{self, NoMember};
+use crate::{Caller, failures, input, texts};
+
+/// The most tasks that one call asks for, and that one call changes (ecs-behaviour A4).
+const GET_MAX: usize = 100;
+const UPDATE_MAX: usize = 10;
+/// How long a task is protected unless the call says so, and at most.
+const MINUTES_DEFAULT: i32 = 120;
+const MINUTES_MAX: i32 = 2880;
+
+/// The task does not belong to a service, or it is on its way out.
+const TASK_NOT_VALID: &str = "TASK_NOT_VALID";
+/// A deployment of its service waits for protected tasks already.
+const DEPLOYMENT_BLOCKED: &str = "DEPLOYMENT_BLOCKED";
+
+/// A transaction only for its time: whether a protection has expired depends on it.
+pub fn get_task_protection(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: GetTaskProtectionRequest,
+) -> Result<GetTaskProtectionResponse, GetTaskProtectionError> {
+    input::check(&input)?;
+    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let named = input.tasks.unwrap_or_default();
+    check_count::<GetTaskProtectionError>(&named, GET_MAX)?;
+    let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
+    for named in &named {
+        match service_task(&at, cluster, named)? {
+            Ok(task) => protected_tasks.push(shape(&at, task, tx.now)),
+            Err(failure) => failed.push(failure),
+        }
+    }
+    Ok(GetTaskProtectionResponse { protected_tasks: Some(protected_tasks), failures: Some(failed) })
+}
+
+/// Every call starts the time anew.
+pub fn update_task_protection(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UpdateTaskProtectionRequest,
+) -> Result<UpdateTaskProtectionResponse, UpdateTaskProtectionError> {
+    input::check(&input)?;
+    let (at, _) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let named = input.tasks.unwrap_or_default();
+    check_count::<UpdateTaskProtectionError>(&named, UPDATE_MAX)?;
+    let minutes = match input.expires_in_minutes.unwrap_or(MINUTES_DEFAULT) {
+        minutes @ 1..=MINUTES_MAX => minutes.unsigned_abs(),
+        _ => return Err(InvalidParameterException::new(texts::EXPIRES_IN_MINUTES).into()),
+    };
+    let until = input
+        .protection_enabled
+        .filter(|&enabled| enabled)
+        .map(|_| tx.now + Duration::from_secs(60 * u64::from(minutes)));
+    let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
+    for named in &named {
+        let cluster = tx.state().cluster(&at).expect("the cluster was looked up in this transaction");
+        let task = match service_task(&at, cluster, named)? {
+            Ok(task) => task,
+            Err(failure) => {
+                failed.push(failure);
+                continue;
+            }
+        };
+        if until.is_some() && blocked(cluster, task) {
+            failed.push(failures::failure(arn(&at, task), DEPLOYMENT_BLOCKED));
+            continue;
+        }
+        let mut task = task.clone();
+        if task.protected_until != until {
+            task.protected_until = until;
+            tx.put_task(&at, task.clone());
+        }
+        protected_tasks.push(shape(&at, &task, tx.now));
+    }
+    Ok(UpdateTaskProtectionResponse { protected_tasks: Some(protected_tasks), failures: Some(failed) })
+}
+
+fn check_count<E>(named: &[String], max: usize) -> Result<(), E>
+where
+    E: From<ClientException> + From<InvalidParameterException>,
+{
+    if named.is_empty() {
+        return Err(ClientException::new(texts::TASKS_EMPTY).into());
+    }
+    if named.len() > max {
+        return Err(InvalidParameterException::new(texts::too_many("tasks", max)).into());
+    }
+    Ok(())
+}
+
+/// The task that is named, if it can be protected.
+fn service_task<'c>(
+    at: &ClusterKey,
+    cluster: &'c ClusterTables,
+    named: &str,
+) -> Result<Result<&'c record::Task, Failure>, InvalidParameterException> {
+    let found = match identifiers::task_id(at, named) {
+        Ok(id) => cluster.task(id),
+        Err(NoMember::NotFound) => None,
+        Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
+            return Err(InvalidParameterException::new(error.to_string()));
+        }
+    };
+    Ok(match found {
+        None => Err(failures::missing(identifiers::would_be_arn(at, "task", named))),
+        Some(task) if task.service.is_none() || task.desired_status == DesiredStatus::Stopped => {
+            Err(failures::failure(arn(at, task), TASK_NOT_VALID))
+        }
+        Some(task) => Ok(&**task),
+    })
+}
+
+/// True if the planner says of the task's service that protected tasks hold up its deployment.
+fn blocked(cluster: &ClusterTables, task: &record::Task) -> bool {
+    let service = task.service.as_ref().and_then(|service| cluster.service(&service.name));
+    service.and_then(|entry| entry.record()).is_some_and(|service| {
+        service.deployments.len() > 1 && service.memory.said.said.contains_key(&Topic::Protection)
+    })
+}
+
+fn arn(at: &ClusterKey, task: &record::Task) -> String {
+    at.scope.task_arn(&at.cluster, task.id, task.arn_format)
+}
+
+fn shape(at: &ClusterKey, task: &record::Task, now: Timestamp) -> ProtectedTask {
+    let until = task.protected_until.filter(|&until| until > now);
+    ProtectedTask {
+        task_arn: Some(arn(at, task)),
+        protection_enabled: Some(until.is_some()),
+        expiration_date: until,
+    }
+}
