@@ -6,7 +6,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{Db, State, Stopped, Tx};
 use longshore_wire::Fault;
 
-use crate::{Caller, Settings, agent, clusters, protection, tasks};
+use crate::{Caller, Settings, agent, clusters, protection, services, tasks};
 
 /// Amazon ECS over a database.
 pub struct Ecs {
@@ -81,6 +81,19 @@ impl AmazonEcs for Ecs {
             = protection::get_task_protection;
         write update_task_protection(UpdateTaskProtectionRequest)
             -> UpdateTaskProtectionResponse, UpdateTaskProtectionError = protection::update_task_protection;
+    }
+
+    operations! {
+        write create_service(CreateServiceRequest) -> CreateServiceResponse, CreateServiceError
+            = services::create_service;
+        write update_service(UpdateServiceRequest) -> UpdateServiceResponse, UpdateServiceError
+            = services::update_service;
+        write delete_service(DeleteServiceRequest) -> DeleteServiceResponse, DeleteServiceError
+            = services::delete_service;
+        read describe_services(DescribeServicesRequest) -> DescribeServicesResponse, DescribeServicesError
+            = services::describe_services;
+        read list_services(ListServicesRequest) -> ListServicesResponse, ListServicesError
+            = services::list_services;
     }
 
     operations! {

@@ -29,6 +29,7 @@ pub mod input;
 mod launching;
 pub mod paging;
 pub mod protection;
+pub mod services;
 mod settings;
 pub mod strategies;
 pub mod tags;

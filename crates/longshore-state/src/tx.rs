@@ -150,6 +150,15 @@ impl<'a> Tx<'a> {
         self.put(key, Value::ServiceEvent(Arc::new(event)));
     }
 
+    /// Removes the events of a service, which are at most [`EVENTS_KEPT`].
+    pub fn delete_events(&mut self, at: &ClusterKey, name: &ServiceName) {
+        let Some(entry) = self.state.cluster(at).and_then(|c| c.service_entry(name)) else { return };
+        let slots: Vec<u8> = entry.events().iter().map(|event| slot(event.number)).collect();
+        for slot in slots {
+            self.delete(Key::ServiceEvent(at.clone(), name.clone(), slot));
+        }
+    }
+
     pub fn put_service_deployment(&mut self, at: &ClusterKey, deployment: record::ServiceDeployment) {
         let key = Key::ServiceDeployment(at.clone(), deployment.service.clone(), deployment.id);
         self.put(key, Value::ServiceDeployment(Arc::new(deployment)));

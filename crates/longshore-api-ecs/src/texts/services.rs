@@ -38,6 +38,8 @@ pub const BAKE_TIME: &str = "bakeTimeInMinutes must be between 0 and 1440.";
 /// (unverified)
 pub const ROLLBACK_ALONE: &str =
     "The deployment circuit breaker must be enabled for a rollback to be enabled.";
+/// (unverified)
+pub const GRACE_NEGATIVE: &str = "healthCheckGracePeriodSeconds must be between 0 and 2147483647.";
 /// (reported)
 pub const GRACE_WITHOUT_LOAD_BALANCER: &str =
     "Health check grace period is only valid for services configured to use load balancers";

@@ -1,0 +1,198 @@
+//! CreateService.
+
+use std::sync::Arc;
+
+use longshore_base::{ArnFormat, ServiceName};
+use longshore_controllers::service::deployment;
+use longshore_domain::status::{DeploymentController, PropagateTags};
+use longshore_domain::{SchedulingStrategy, ServiceStatus};
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::*;
+use longshore_state::record::{self, PlannerMemory};
+use longshore_state::{ClusterKey, Definition, Tx};
+
+use super::configuration::Configuration;
+use super::networking::Networking;
+use super::{answer, settled};
+use crate::launching::{self, capacity, network, placement};
+use crate::{Caller, account_settings, documents, identifiers, input, paging, tags, texts};
+
+/// The longest `clientToken`.
+const TOKEN_MAX: usize = 36;
+
+/// Creates a service and begins its first deployment; the scheduler then starts its tasks.
+///
+/// A repetition with the same parameters answers the service that is there (ecs-behaviour A7).
+pub fn create_service(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: CreateServiceRequest,
+) -> Result<CreateServiceResponse, CreateServiceError> {
+    input::check(&input)?;
+    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let name = ServiceName::parse(input.service_name.as_deref().unwrap_or_default())
+        .map_err(|_| InvalidParameterException::new(texts::SERVICE_NAME))?;
+    check_token(input.client_token.as_deref())?;
+    let fingerprint = fingerprint(caller, &at, &input);
+    if let Some(existing) = cluster.service(&name).and_then(|entry| entry.record()) {
+        match existing.status {
+            ServiceStatus::Active if existing.fingerprint == fingerprint => {
+                return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
+            }
+            ServiceStatus::Active => {
+                return Err(InvalidParameterException::new(texts::NOT_IDEMPOTENT).into());
+            }
+            ServiceStatus::Draining => {
+                return Err(InvalidParameterException::new(texts::STILL_DRAINING).into());
+            }
+            ServiceStatus::Inactive => {}
+        }
+    }
+    let definition = definition(tx, caller, &input)?;
+    let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, input)?;
+    // An INACTIVE service of this name may have left some. Its deployments stay describable.
+    tx.delete_events(&at, &name);
+    let revision = (definition.record.family.clone(), definition.record.revision);
+    let configuration = Configuration::of(&service).document();
+    let desired = service.desired_count;
+    deployment::begin(tx, &at, &mut service, revision, desired, &configuration);
+    tx.put_service(&at, service);
+    Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) })
+}
+
+fn check_token(token: Option<&str>) -> Result<(), InvalidParameterException> {
+    let fits = |token: &str| token.len() <= TOKEN_MAX && token.bytes().all(|b| b.is_ascii_graphic());
+    if token.is_none_or(fits) { Ok(()) } else { Err(InvalidParameterException::new(texts::SERVICE_TOKEN)) }
+}
+
+/// A digest of the parameters, however the cluster is spelt.
+fn fingerprint(caller: &Caller, at: &ClusterKey, input: &CreateServiceRequest) -> u64 {
+    let parameters =
+        CreateServiceRequest { cluster: Some(at.cluster.to_string()), client_token: None, ..input.clone() };
+    paging::fingerprint("CreateService", caller, &parameters)
+}
+
+/// The definition that the first deployment runs.
+fn definition(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    input: &CreateServiceRequest,
+) -> Result<Arc<Definition>, CreateServiceError> {
+    // Services of other controllers need no definition, but there are none of them yet.
+    super::check_controller(input.deployment_controller.as_ref())?;
+    let named = input.task_definition.as_deref().filter(|named| !named.is_empty());
+    let named = named.ok_or_else(|| InvalidParameterException::new(texts::TASK_DEFINITION_MISSING))?;
+    launching::definition(tx.state(), caller, named)
+}
+
+/// Everything checked, and every default filled in.
+fn new_service(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    at: &ClusterKey,
+    name: ServiceName,
+    fingerprint: u64,
+    definition: &Definition,
+    input: CreateServiceRequest,
+) -> Result<record::Service, CreateServiceError> {
+    let spec = &definition.spec;
+    let scheduling = match input.scheduling_strategy {
+        Some(shapes::SchedulingStrategy::Daemon) => SchedulingStrategy::Daemon,
+        // An unknown word was refused with the constraints of the model.
+        None | Some(shapes::SchedulingStrategy::Replica | shapes::SchedulingStrategy::Unrecognized(_)) => {
+            SchedulingStrategy::Replica
+        }
+    };
+    let desired_count = desired_count(scheduling, input.desired_count)?;
+    let cluster = tx.state().cluster(at).and_then(|cluster| cluster.record());
+    let cluster = cluster.expect("a cluster that was looked up has a record");
+    let capacity = capacity::choose(cluster, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
+    let platform_version =
+        capacity::platform_version::<CreateServiceError>(input.platform_version, &capacity)?;
+    let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
+    placement::check(&placement, spec, &capacity)?;
+    let network =
+        network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
+    Networking {
+        load_balancers: input.load_balancers.as_deref(),
+        service_registries: input.service_registries.as_deref(),
+        service_connect: input.service_connect_configuration.as_ref(),
+        lattice: input.vpc_lattice_configurations.as_deref(),
+        volumes: input.volume_configurations.as_deref(),
+    }
+    .check::<CreateServiceError>(spec)?;
+    let configuration = Configuration::default_of(scheduling)
+        .merge::<CreateServiceError>(input.deployment_configuration, scheduling)?;
+    let arn_format = account_settings::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
+    let tags = tags::parse(input.tags.unwrap_or_default())?;
+    if arn_format == ArnFormat::Short && !tags.is_empty() {
+        return Err(InvalidParameterException::new(texts::tags_need_opt_in("service")).into());
+    }
+    let launch_type = match &capacity {
+        record::Capacity::LaunchType(launch_type) => Some(*launch_type),
+        record::Capacity::Strategy(_) => None,
+    };
+    let mut service = record::Service {
+        name,
+        arn_format,
+        status: ServiceStatus::Active,
+        created_at: tx.now,
+        created_by: caller.principal.clone(),
+        deleted_at: None,
+        client_token: input.client_token.map(Into::into),
+        fingerprint,
+        scheduling,
+        controller: DeploymentController::Ecs,
+        desired_count,
+        task_definition: Some((definition.record.family.clone(), definition.record.revision)),
+        minimum_healthy_percent: 0,
+        maximum_percent: 0,
+        circuit_breaker: false,
+        circuit_breaker_rollback: false,
+        deployment_configuration: None,
+        capacity,
+        platform_version,
+        placement_constraints: placement.constraints,
+        placement_strategy: placement.strategies,
+        network,
+        load_balancers: None,
+        service_registries: None,
+        volume_configurations: None,
+        service_connect: input.service_connect_configuration.map(|connect| documents::keep(&connect)),
+        health_check_grace_secs: super::grace_period(input.health_check_grace_period_seconds)?,
+        role: input.role.filter(|role| !role.is_empty()).map(Into::into),
+        propagate_tags: super::propagate_tags(input.propagate_tags).unwrap_or(PropagateTags::None),
+        managed_tags: input.enable_ecs_managed_tags.unwrap_or(false),
+        enable_execute_command: input.enable_execute_command.unwrap_or(false),
+        zone_rebalancing: false,
+        tags,
+        deployments: Vec::new(),
+        memory: PlannerMemory::default(),
+        events_total: 0,
+        launch_type,
+        bake_minutes: 0,
+    };
+    configuration.store(&mut service);
+    service.zone_rebalancing = match input.availability_zone_rebalancing {
+        Some(wish) => wish == AvailabilityZoneRebalancing::Enabled,
+        None => settled::can_rebalance(&service),
+    };
+    settled::check(&service, spec)?;
+    Ok(service)
+}
+
+fn desired_count(
+    scheduling: SchedulingStrategy,
+    given: Option<i32>,
+) -> Result<u32, InvalidParameterException> {
+    let refuse = |text: &str| Err(InvalidParameterException::new(text));
+    match (scheduling, given) {
+        (SchedulingStrategy::Replica, None) => refuse(texts::DESIRED_COUNT_MISSING),
+        (SchedulingStrategy::Replica, Some(count)) => {
+            u32::try_from(count).or_else(|_| refuse(texts::DESIRED_COUNT_NEGATIVE))
+        }
+        // The instances decide how many there are.
+        (SchedulingStrategy::Daemon, None) => Ok(0),
+        (SchedulingStrategy::Daemon, Some(_)) => refuse(texts::DAEMON_DESIRED_COUNT),
+    }
+}

@@ -1,0 +1,41 @@
+//! DeleteService.
+
+use longshore_domain::{SchedulingStrategy, ServiceStatus};
+use longshore_shapes_ecs::*;
+use longshore_state::{Tx, record};
+
+use super::answer;
+use crate::{Caller, identifiers, input, texts};
+
+/// Ends a service: DRAINING at once, INACTIVE when the scheduler has stopped its tasks (ecs-services E10).
+pub fn delete_service(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeleteServiceRequest,
+) -> Result<DeleteServiceResponse, DeleteServiceError> {
+    input::check(&input)?;
+    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let named = input.service.as_deref().unwrap_or_default();
+    let (name, entry) = super::find::<DeleteServiceError>(&at, cluster, named)?;
+    let record = entry.record().expect("a service that was found has a record");
+    match record.status {
+        ServiceStatus::Active => {}
+        ServiceStatus::Draining => {
+            return Ok(DeleteServiceResponse { service: answer(tx.state(), &at, &name) });
+        }
+        ServiceStatus::Inactive => {
+            return Err(ServiceNotFoundException::new(texts::SERVICE_NOT_FOUND).into());
+        }
+    }
+    // Tasks that are still stopping after a scale-in to 0 do not matter (ecs-behaviour A11).
+    let scaled = record.scheduling == SchedulingStrategy::Replica && record.desired_count > 0;
+    if scaled && input.force != Some(true) {
+        return Err(InvalidParameterException::new(texts::SCALED_ABOVE_ZERO).into());
+    }
+    let mut service = record::Service::clone(record);
+    service.status = ServiceStatus::Draining;
+    service.desired_count = 0;
+    service.memory.refusals.clear();
+    tx.put_service(&at, service);
+    Ok(DeleteServiceResponse { service: answer(tx.state(), &at, &name) })
+}

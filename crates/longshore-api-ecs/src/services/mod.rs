@@ -1,0 +1,85 @@
+//! Services: created, updated, described, listed, deleted (ecs-operations B6, ecs-services E1 to E3
+//! and E10). What happens to them afterwards, the controllers decide.
+
+mod configuration;
+mod create;
+mod delete;
+mod describe;
+mod list;
+mod networking;
+mod settled;
+mod shape;
+mod update;
+
+pub use create::create_service;
+pub use delete::delete_service;
+pub use describe::{DescribedServices, describe_services};
+pub use list::list_services;
+pub use shape::View;
+pub use update::update_service;
+
+pub(crate) use shape::{Counts, number, recall};
+
+use longshore_base::ServiceName;
+use longshore_domain::status::PropagateTags;
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::{
+    InvalidParameterException, ServiceNotFoundException, UnsupportedFeatureException,
+};
+use longshore_state::{ClusterKey, ClusterTables, ServiceEntry, State};
+
+use crate::identifiers::{self, NoMember};
+use crate::texts;
+
+/// The service that a call names, whatever its status.
+pub(crate) fn find<'c, E>(
+    at: &ClusterKey,
+    cluster: &'c ClusterTables,
+    named: &str,
+) -> Result<(ServiceName, &'c ServiceEntry), E>
+where
+    E: From<ServiceNotFoundException> + From<InvalidParameterException>,
+{
+    let name = identifiers::service_name(at, named).map_err(|error| match error {
+        NoMember::NotFound => E::from(ServiceNotFoundException::new(texts::SERVICE_NOT_FOUND)),
+        NoMember::OtherCluster { .. } | NoMember::Malformed => {
+            E::from(InvalidParameterException::new(error.to_string()))
+        }
+    })?;
+    match cluster.service(&name) {
+        Some(entry) => Ok((name, entry)),
+        None => Err(ServiceNotFoundException::new(texts::SERVICE_NOT_FOUND).into()),
+    }
+}
+
+/// The service as writers answer it.
+fn answer(state: &State, at: &ClusterKey, name: &ServiceName) -> Option<shapes::Service> {
+    let cluster = state.cluster(at)?;
+    Some(View::of(cluster, cluster.service(name)?)?.shape(at, true))
+}
+
+/// Services of other controllers are built of task sets, which Longshore does not have yet.
+fn check_controller(
+    controller: Option<&shapes::DeploymentController>,
+) -> Result<(), UnsupportedFeatureException> {
+    match controller.and_then(|controller| controller.r#type.as_ref()) {
+        None | Some(shapes::DeploymentControllerType::Ecs) => Ok(()),
+        Some(other) => Err(UnsupportedFeatureException::new(texts::no_controller(other.as_str()))),
+    }
+}
+
+/// Seconds for which health checks do not count.
+fn grace_period(given: Option<i32>) -> Result<Option<u32>, InvalidParameterException> {
+    given.map(u32::try_from).transpose().map_err(|_| InvalidParameterException::new(texts::GRACE_NEGATIVE))
+}
+
+/// Whose tags new tasks get, where a call says so.
+fn propagate_tags(given: Option<shapes::PropagateTags>) -> Option<PropagateTags> {
+    match given? {
+        shapes::PropagateTags::TaskDefinition => Some(PropagateTags::TaskDefinition),
+        shapes::PropagateTags::Service => Some(PropagateTags::Service),
+        shapes::PropagateTags::None => Some(PropagateTags::None),
+        // Refused with the constraints of the model.
+        shapes::PropagateTags::Unrecognized(_) => None,
+    }
+}

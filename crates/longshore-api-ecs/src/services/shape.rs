@@ -1,0 +1,206 @@
+//! A service as the API shows it (ecs-services E1).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use longshore_base::DeploymentId;
+use longshore_domain::ServiceStatus;
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::{
+    AvailabilityZoneRebalancing, DeploymentController, ResourceManagementType, ServiceCurrentRevisionSummary,
+};
+use longshore_state::record::{self, Document};
+use longshore_state::{ClusterKey, ClusterTables, ServiceEntry};
+use longshore_wire::Shape;
+
+use super::configuration::Configuration;
+use crate::launching::{capacity, placement};
+use crate::{documents, tags};
+
+/// A service at one moment. Taken under the state's lock; the shape is made of it afterwards.
+#[derive(Clone, Debug)]
+pub struct View {
+    service: Arc<record::Service>,
+    /// Newest first.
+    events: Vec<Arc<record::ServiceEvent>>,
+    counts: Counts,
+}
+
+/// Tasks that are not STOPPED, by the deployment that started them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    by_deployment: BTreeMap<DeploymentId, (i32, i32)>,
+}
+
+impl Counts {
+    pub(crate) fn of(cluster: &ClusterTables, entry: &ServiceEntry) -> Self {
+        let mut by_deployment: BTreeMap<DeploymentId, (i32, i32)> = BTreeMap::new();
+        for task in entry.active().iter().filter_map(|&id| cluster.task(id)) {
+            let Some(membership) = &task.service else { continue };
+            let (running, pending) = by_deployment.entry(membership.deployment).or_default();
+            if task.last_status.is_running() {
+                *running += 1;
+            } else {
+                *pending += 1;
+            }
+        }
+        Self { by_deployment }
+    }
+
+    /// Running and pending tasks of one deployment.
+    pub(crate) fn of_deployment(&self, id: DeploymentId) -> (i32, i32) {
+        self.by_deployment.get(&id).copied().unwrap_or_default()
+    }
+
+    fn all(&self) -> (i32, i32) {
+        self.by_deployment.values().fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
+    }
+}
+
+impl View {
+    pub(super) fn of(cluster: &ClusterTables, entry: &ServiceEntry) -> Option<Self> {
+        let service = entry.record()?.clone();
+        let events = entry.events().iter().rev().cloned().collect();
+        let counts = Counts::of(cluster, entry);
+        Some(Self { service, events, counts })
+    }
+
+    pub(super) fn shape(&self, at: &ClusterKey, with_tags: bool) -> shapes::Service {
+        let Self { service, counts, .. } = self;
+        let scope = &at.scope;
+        let (running, pending) = counts.all();
+        let (launch_type, strategy) = capacity::shapes(&service.capacity);
+        let definition = service
+            .task_definition
+            .as_ref()
+            .map(|(family, number)| scope.task_definition_arn(family, *number));
+        let rebalancing = if service.zone_rebalancing {
+            AvailabilityZoneRebalancing::Enabled
+        } else {
+            AvailabilityZoneRebalancing::Disabled
+        };
+        let grace = service.health_check_grace_secs.map(|secs| i32::try_from(secs).unwrap_or(i32::MAX));
+        shapes::Service {
+            availability_zone_rebalancing: Some(rebalancing),
+            capacity_provider_strategy: strategy,
+            cluster_arn: Some(scope.cluster_arn(&at.cluster)),
+            created_at: Some(service.created_at),
+            created_by: Some(service.created_by.to_string()),
+            current_service_deployment: self.current_deployment(at),
+            current_service_revisions: Some(self.current_revisions(at)),
+            deployment_configuration: Some(Configuration::of(service).shape()),
+            deployment_controller: Some(DeploymentController {
+                r#type: Some(service.controller.as_str().into()),
+            }),
+            deployments: Some(service.deployments.iter().map(|own| self.deployment(at, own)).collect()),
+            desired_count: Some(number(service.desired_count)),
+            enable_ecs_managed_tags: Some(service.managed_tags),
+            enable_execute_command: Some(service.enable_execute_command),
+            events: Some(self.events.iter().map(|event| event_shape(event)).collect()),
+            health_check_grace_period_seconds: grace,
+            launch_type,
+            load_balancers: Some(recall(&service.load_balancers).unwrap_or_default()),
+            network_configuration: recall(&service.network),
+            pending_count: Some(pending),
+            placement_constraints: Some(placement::constraint_shapes(&service.placement_constraints)),
+            placement_strategy: Some(placement::strategy_shapes(&service.placement_strategy)),
+            platform_family: None,
+            platform_version: service.platform_version.as_deref().map(str::to_owned),
+            propagate_tags: Some(service.propagate_tags.as_str().into()),
+            resource_management_type: Some(ResourceManagementType::Customer),
+            role_arn: role_arn(at, service),
+            running_count: Some(running),
+            scheduling_strategy: Some(service.scheduling.as_str().into()),
+            service_arn: Some(scope.service_arn(&at.cluster, &service.name, service.arn_format)),
+            service_name: Some(service.name.to_string()),
+            service_registries: Some(recall(&service.service_registries).unwrap_or_default()),
+            status: Some(service.status.as_str().to_owned()),
+            tags: (with_tags && !service.tags.is_empty()).then(|| tags::shapes(&service.tags)),
+            task_definition: definition,
+            task_sets: None,
+        }
+    }
+
+    fn primary(&self) -> Option<&record::Deployment> {
+        self.service.deployments.iter().find(|deployment| deployment.primary)
+    }
+
+    fn current_deployment(&self, at: &ClusterKey) -> Option<String> {
+        let id = self.primary()?.service_deployment;
+        Some(at.scope.service_deployment_arn(&at.cluster, &self.service.name, id))
+    }
+
+    fn current_revisions(&self, at: &ClusterKey) -> Vec<ServiceCurrentRevisionSummary> {
+        let summary = |deployment: &record::Deployment| {
+            let (running, pending) = self.counts.of_deployment(deployment.id);
+            ServiceCurrentRevisionSummary {
+                arn: Some(at.scope.service_revision_arn(
+                    &at.cluster,
+                    &self.service.name,
+                    deployment.revision,
+                )),
+                requested_task_count: Some(number(deployment.desired_count)),
+                running_task_count: Some(running),
+                pending_task_count: Some(pending),
+            }
+        };
+        let shown = self.service.status != ServiceStatus::Inactive;
+        self.service.deployments.iter().filter(|_| shown).map(summary).collect()
+    }
+
+    fn deployment(&self, at: &ClusterKey, deployment: &record::Deployment) -> shapes::Deployment {
+        let (running, pending) = self.counts.of_deployment(deployment.id);
+        let (launch_type, strategy) = capacity::shapes(&deployment.capacity);
+        let (family, revision) = &deployment.task_definition;
+        shapes::Deployment {
+            capacity_provider_strategy: strategy,
+            created_at: Some(deployment.created_at),
+            desired_count: Some(number(deployment.desired_count)),
+            failed_tasks: Some(number(deployment.failed_tasks)),
+            id: Some(deployment.id.to_string()),
+            launch_type,
+            network_configuration: recall(&deployment.network),
+            pending_count: Some(pending),
+            platform_version: deployment.platform_version.as_deref().map(str::to_owned),
+            rollout_state: Some(deployment.rollout_state.as_str().into()),
+            rollout_state_reason: Some(deployment.rollout_reason.to_string()),
+            running_count: Some(running),
+            status: Some(if deployment.primary { "PRIMARY" } else { "ACTIVE" }.to_owned()),
+            task_definition: Some(at.scope.task_definition_arn(family, *revision)),
+            updated_at: Some(deployment.updated_at),
+            ..shapes::Deployment::default()
+        }
+    }
+}
+
+/// The role that ECS itself assumes, shown where it would have something to do (ecs-services E1).
+fn role_arn(at: &ClusterKey, service: &record::Service) -> Option<String> {
+    if let Some(role) = &service.role {
+        return Some(role.to_string());
+    }
+    let used =
+        service.network.is_some() || service.load_balancers.is_some() || service.service_registries.is_some();
+    used.then(|| {
+        format!(
+            "arn:{}:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS",
+            at.scope.partition().as_str(),
+            at.scope.account
+        )
+    })
+}
+
+fn event_shape(event: &record::ServiceEvent) -> shapes::ServiceEvent {
+    shapes::ServiceEvent {
+        id: Some(event.id.to_string()),
+        created_at: Some(event.at),
+        message: Some(event.message.to_string()),
+    }
+}
+
+pub(crate) fn recall<T: Shape>(document: &Option<Document>) -> Option<T> {
+    document.as_ref().and_then(documents::recall)
+}
+
+pub(crate) fn number(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,180 @@
+//! UpdateService.
+
+use std::sync::Arc;
+
+use longshore_controllers::service::deployment;
+use longshore_domain::{NetworkMode, SchedulingStrategy, ServiceStatus};
+use longshore_shapes_ecs::*;
+use longshore_state::record::{self, Capacity};
+use longshore_state::{ClusterKey, Definition, Tx};
+
+use super::configuration::Configuration;
+use super::networking::Networking;
+use super::{answer, settled};
+use crate::launching::{self, capacity, network, placement};
+use crate::{Caller, documents, identifiers, input, texts};
+
+/// Changes what a service asks for; whatever is absent stays. Some changes begin a new deployment
+/// (ecs-services E3). Pauses after failures end with every update.
+pub fn update_service(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UpdateServiceRequest,
+) -> Result<UpdateServiceResponse, UpdateServiceError> {
+    input::check(&input)?;
+    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let named = input.service.as_deref().unwrap_or_default();
+    let (name, entry) = super::find::<UpdateServiceError>(&at, cluster, named)?;
+    let before = entry.record().expect("a service that was found has a record").clone();
+    if before.status != ServiceStatus::Active {
+        return Err(ServiceNotActiveException::new(texts::SERVICE_NOT_ACTIVE).into());
+    }
+    let force = input.force_new_deployment == Some(true);
+    let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
+    let mut service = updated(tx, &at, &before, &definition, input)?;
+    settled::check(&service, &definition.spec)?;
+    service.memory.throttle = Default::default();
+    service.memory.refusals.clear();
+    if force || needs_deployment(&before, &service) {
+        let revision = (definition.record.family.clone(), definition.record.revision);
+        let configuration = Configuration::of(&service).document();
+        // Its count rises as its tasks are started (ecs-behaviour, Part X).
+        deployment::begin(tx, &at, &mut service, revision, 0, &configuration);
+    } else if let [only] = service.deployments.as_mut_slice()
+        && service.scheduling == SchedulingStrategy::Replica
+        && only.desired_count != service.desired_count
+    {
+        only.desired_count = service.desired_count;
+        only.updated_at = tx.now;
+    }
+    tx.put_service(&at, service);
+    Ok(UpdateServiceResponse { service: answer(tx.state(), &at, &name) })
+}
+
+/// The definition that the service runs from now on. The one that it runs already may be INACTIVE by now.
+fn definition(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    service: &record::Service,
+    named: Option<&str>,
+) -> Result<Arc<Definition>, UpdateServiceError> {
+    let own = service.task_definition.as_ref();
+    let own = own.and_then(|(family, revision)| tx.state().definition(&caller.scope, family, *revision));
+    match (named, own) {
+        (None, Some(own)) => Ok(own.clone()),
+        (None, None) => Err(ClientException::new(texts::DEFINITION_NOT_FOUND).into()),
+        (Some(named), _) => launching::definition(tx.state(), caller, named),
+    }
+}
+
+/// The service with what the call changes.
+fn updated(
+    tx: &Tx<'_>,
+    at: &ClusterKey,
+    before: &record::Service,
+    definition: &Definition,
+    input: UpdateServiceRequest,
+) -> Result<record::Service, UpdateServiceError> {
+    let spec = &definition.spec;
+    let mut service = before.clone();
+    super::check_controller(input.deployment_controller.as_ref())?;
+    service.task_definition = Some((definition.record.family.clone(), definition.record.revision));
+    if let Some(count) = input.desired_count {
+        service.desired_count = desired_count(service.scheduling, count)?;
+    }
+    if let Some(items) = input.capacity_provider_strategy {
+        service.capacity = capacity_of(tx, at, before, items)?;
+    }
+    if let Some(version) = input.platform_version {
+        service.platform_version =
+            capacity::platform_version::<UpdateServiceError>(Some(version), &service.capacity)?;
+    } else if before.capacity != service.capacity {
+        service.platform_version = capacity::platform_version::<UpdateServiceError>(None, &service.capacity)?;
+    }
+    let given = placement::parse(input.placement_constraints.clone(), input.placement_strategy.clone())?;
+    placement::check(&given, spec, &service.capacity)?;
+    if input.placement_constraints.is_some() {
+        service.placement_constraints = given.constraints;
+    }
+    if input.placement_strategy.is_some() {
+        service.placement_strategy = given.strategies;
+    }
+    service.network = match input.network_configuration {
+        Some(given) => {
+            network::parse(Some(given), spec.network_mode, capacity::is_fargate(&service.capacity))?
+        }
+        None => {
+            // A definition of another mode takes the configuration with it.
+            let kept = before.network.as_ref().filter(|_| spec.network_mode == NetworkMode::Awsvpc);
+            let kept = kept.and_then(documents::recall);
+            network::parse(kept, spec.network_mode, capacity::is_fargate(&service.capacity))?
+        }
+    };
+    Networking {
+        load_balancers: input.load_balancers.as_deref(),
+        service_registries: input.service_registries.as_deref(),
+        service_connect: input.service_connect_configuration.as_ref(),
+        lattice: input.vpc_lattice_configurations.as_deref(),
+        volumes: input.volume_configurations.as_deref(),
+    }
+    .check::<UpdateServiceError>(spec)?;
+    if let Some(connect) = input.service_connect_configuration {
+        service.service_connect = Some(documents::keep(&connect));
+    }
+    Configuration::of(before)
+        .merge::<UpdateServiceError>(input.deployment_configuration, service.scheduling)?
+        .store(&mut service);
+    if input.health_check_grace_period_seconds.is_some() {
+        service.health_check_grace_secs = super::grace_period(input.health_check_grace_period_seconds)?;
+    }
+    if let Some(propagate_tags) = super::propagate_tags(input.propagate_tags) {
+        service.propagate_tags = propagate_tags;
+    }
+    service.managed_tags = input.enable_ecs_managed_tags.unwrap_or(service.managed_tags);
+    service.enable_execute_command = input.enable_execute_command.unwrap_or(service.enable_execute_command);
+    service.zone_rebalancing = match input.availability_zone_rebalancing {
+        Some(wish) => wish == AvailabilityZoneRebalancing::Enabled,
+        // Asked for by nobody, it ends with what made it possible.
+        None => service.zone_rebalancing && settled::can_rebalance(&service),
+    };
+    Ok(service)
+}
+
+fn desired_count(scheduling: SchedulingStrategy, count: i32) -> Result<u32, InvalidParameterException> {
+    match scheduling {
+        SchedulingStrategy::Replica => {
+            u32::try_from(count).map_err(|_| InvalidParameterException::new(texts::DESIRED_COUNT_NEGATIVE))
+        }
+        SchedulingStrategy::Daemon => Err(InvalidParameterException::new(texts::DAEMON_DESIRED_COUNT)),
+    }
+}
+
+/// An empty strategy goes back to the launch type that the service was created with.
+fn capacity_of(
+    tx: &Tx<'_>,
+    at: &ClusterKey,
+    before: &record::Service,
+    items: Vec<CapacityProviderStrategyItem>,
+) -> Result<Capacity, InvalidParameterException> {
+    if items.is_empty() {
+        let launch_type =
+            before.launch_type.ok_or_else(|| InvalidParameterException::new(texts::NO_LAUNCH_TYPE))?;
+        return Ok(Capacity::LaunchType(launch_type));
+    }
+    let cluster = tx.state().cluster(at).and_then(|cluster| cluster.record());
+    let cluster = cluster.expect("a cluster that was looked up has a record");
+    capacity::parse_strategy(cluster, items).map(Capacity::Strategy)
+}
+
+/// Whether tasks made from the service now would differ from those that it made before
+/// (ecs-services E3). The same value again is no difference.
+fn needs_deployment(before: &record::Service, after: &record::Service) -> bool {
+    before.task_definition != after.task_definition
+        || before.network != after.network
+        || before.platform_version != after.platform_version
+        || before.capacity != after.capacity
+        || before.load_balancers != after.load_balancers
+        || before.service_registries != after.service_registries
+        || before.service_connect != after.service_connect
+        || before.volume_configurations != after.volume_configurations
+}
