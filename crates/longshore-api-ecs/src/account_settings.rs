@@ -2,11 +2,166 @@
 
 use std::sync::Arc;
 
-use longshore_base::ArnFormat;
-use longshore_shapes_ecs::SettingName;
-use longshore_state::State;
+use longshore_base::{ArnFormat, Scope};
+use longshore_shapes_ecs::*;
+use longshore_state::record::AccountSetting;
+use longshore_state::{Key, State, Tx, Value};
 
-use crate::Caller;
+use crate::paging::{self, Page};
+use crate::{Caller, Settings, input, texts};
+
+/// Every setting, in the model's order.
+const NAMES: [SettingName; 11] = [
+    SettingName::ServiceLongArnFormat,
+    SettingName::TaskLongArnFormat,
+    SettingName::ContainerInstanceLongArnFormat,
+    SettingName::AwsvpcTrunking,
+    SettingName::ContainerInsights,
+    SettingName::FargateFIPSMode,
+    SettingName::TagResourceAuthorization,
+    SettingName::FargateTaskRetirementWaitPeriod,
+    SettingName::GuardDutyActivate,
+    SettingName::DefaultLogDriverMode,
+    SettingName::FargateEventWindows,
+];
+const PRINCIPAL_CHARS_MAX: usize = 512;
+const ON: &[&str] = &["enabled", "disabled"];
+
+pub fn put_account_setting(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    settings: &Settings,
+    input: PutAccountSettingRequest,
+) -> Result<PutAccountSettingResponse, PutAccountSettingError> {
+    let name = known(input.name.as_ref())?;
+    input::check(&input)?;
+    let principal = principal(caller, input.principal_arn)?;
+    let setting = put(tx, caller, settings, name, input.value.unwrap_or_default(), principal)?;
+    Ok(PutAccountSettingResponse { setting: Some(setting) })
+}
+
+pub fn put_account_setting_default(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    settings: &Settings,
+    input: PutAccountSettingDefaultRequest,
+) -> Result<PutAccountSettingDefaultResponse, PutAccountSettingDefaultError> {
+    let name = known(input.name.as_ref())?;
+    input::check(&input)?;
+    let setting = put(tx, caller, settings, name, input.value.unwrap_or_default(), caller.root_arn())?;
+    Ok(PutAccountSettingDefaultResponse { setting: Some(setting) })
+}
+
+pub fn delete_account_setting(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeleteAccountSettingRequest,
+) -> Result<DeleteAccountSettingResponse, DeleteAccountSettingError> {
+    let name = known(input.name.as_ref())?;
+    let principal = principal(caller, input.principal_arn)?;
+    if stored(tx.state(), &caller.scope, &principal, name).is_some() {
+        tx.delete(Key::AccountSetting(caller.scope.clone(), name.as_str().to_owned(), principal.clone()));
+    }
+    let value = in_force(tx.state(), caller, &principal, name);
+    Ok(DeleteAccountSettingResponse { setting: Some(shape(name, &value, principal)) })
+}
+
+pub fn list_account_settings(
+    state: &State,
+    caller: &Caller,
+    mut input: ListAccountSettingsRequest,
+) -> Result<ListAccountSettingsResponse, ListAccountSettingsError> {
+    let asked = (input.max_results.take(), input.next_token.take());
+    if let Some(name) = &input.name {
+        known(Some(name))?;
+    }
+    input::check(&input)?;
+    let page = Page::open("ListAccountSettings", caller, &input, asked, paging::LIST_TENS)?;
+    if input.value.is_some() && input.name.is_none() {
+        return Err(InvalidParameterException::new(texts::SETTING_VALUE_ALONE).into());
+    }
+    let principal = principal(caller, input.principal_arn)?;
+    let effective = input.effective_settings.unwrap_or(false);
+    let value = |name: &SettingName| {
+        if effective {
+            Some(in_force(state, caller, &principal, name))
+        } else {
+            stored(state, &caller.scope, &principal, name)
+        }
+    };
+    let wanted =
+        NAMES.iter().enumerate().filter(|(_, name)| input.name.as_ref().is_none_or(|wanted| wanted == *name));
+    let settings = wanted
+        .filter_map(|(place, name)| Some((place, name, value(name)?)))
+        .filter(|(_, _, value)| input.value.as_deref().is_none_or(|wanted| **value == *wanted));
+    let (settings, next_token) = page.fill_rising(settings, |(place, _, _)| format!("{place:02}"));
+    let settings = settings.into_iter().map(|(_, name, value)| shape(name, &value, principal.clone()));
+    Ok(ListAccountSettingsResponse { settings: Some(settings.collect()), next_token })
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    settings: &Settings,
+    name: &SettingName,
+    value: String,
+    principal: String,
+) -> Result<Setting, InvalidParameterException> {
+    let refuse = |text: &str| Err(InvalidParameterException::new(text));
+    if *name == SettingName::GuardDutyActivate {
+        return refuse(texts::SETTING_READ_ONLY);
+    }
+    let allowed = values(name);
+    if !allowed.contains(&value.as_str()) {
+        return refuse(&texts::one_of(name.as_str(), allowed));
+    }
+    if is_arn_format(name) && value == "disabled" && !settings.allow_short_arns {
+        return refuse(texts::LONG_ARNS_ONLY);
+    }
+    let value: Arc<str> = value.into();
+    let setting = shape(name, &value, principal.clone());
+    let record = AccountSetting { principal: principal.as_str().into(), name: name.as_str().into(), value };
+    let key = Key::AccountSetting(caller.scope.clone(), name.as_str().to_owned(), principal);
+    tx.put(key, Value::AccountSetting(Arc::new(record)));
+    Ok(setting)
+}
+
+fn shape(name: &SettingName, value: &str, principal: String) -> Setting {
+    let managed = *name == SettingName::GuardDutyActivate;
+    Setting {
+        name: Some(name.clone()),
+        value: Some(value.to_owned()),
+        principal_arn: Some(principal),
+        r#type: Some(if managed { SettingType::AwsManaged } else { SettingType::User }),
+    }
+}
+
+/// The setting of that name. An unknown one is refused by its own name (ecs-behaviour A9).
+fn known(name: Option<&SettingName>) -> Result<&SettingName, InvalidParameterException> {
+    match name {
+        Some(SettingName::Unrecognized(name)) => {
+            let shown: String = name.chars().take(64).collect();
+            Err(InvalidParameterException::new(texts::one_of(&shown, SettingName::VALUES)))
+        }
+        Some(name) => Ok(name),
+        None => Err(InvalidParameterException::new(texts::required("name"))),
+    }
+}
+
+/// Whose setting is meant: the caller's, unless another principal of its account is named.
+fn principal(caller: &Caller, named: Option<String>) -> Result<String, InvalidParameterException> {
+    let Some(named) = named.filter(|named| !named.is_empty() && **named != *caller.principal) else {
+        return Ok(caller.principal.to_string());
+    };
+    let account = format!("arn:{}:iam::{}:", caller.scope.partition().as_str(), caller.scope.account);
+    let of_account = named
+        .strip_prefix(&account)
+        .is_some_and(|rest| rest == "root" || rest.starts_with("user/") || rest.starts_with("role/"));
+    if !of_account || named.len() > PRINCIPAL_CHARS_MAX || !named.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(InvalidParameterException::new(texts::PRINCIPAL_INVALID));
+    }
+    Ok(named)
+}
 
 /// The value in force for the caller: its own, else the account's, else that of ECS.
 pub fn effective(state: &State, caller: &Caller, name: &SettingName) -> Arc<str> {
@@ -14,16 +169,45 @@ pub fn effective(state: &State, caller: &Caller, name: &SettingName) -> Arc<str>
 }
 
 fn in_force(state: &State, caller: &Caller, principal: &str, name: &SettingName) -> Arc<str> {
-    let stored = |principal: &str| {
-        let settings = state.realm(&caller.scope)?.settings();
-        Some(settings.get(&(name.as_str().to_owned(), principal.to_owned()))?.value.clone())
-    };
+    let stored = |principal: &str| stored(state, &caller.scope, principal, name);
     stored(principal).or_else(|| stored(&caller.root_arn())).unwrap_or_else(|| default_of(name).into())
+}
+
+fn stored(state: &State, scope: &Scope, principal: &str, name: &SettingName) -> Option<Arc<str>> {
+    let settings = state.realm(scope)?.settings();
+    Some(settings.get(&(name.as_str().to_owned(), principal.to_owned()))?.value.clone())
 }
 
 /// The format of ARNs of new resources. `name` is one of the three `*LongArnFormat` settings.
 pub fn arn_format(state: &State, caller: &Caller, name: &SettingName) -> ArnFormat {
     if *effective(state, caller, name) == *"disabled" { ArnFormat::Short } else { ArnFormat::Long }
+}
+
+fn is_arn_format(name: &SettingName) -> bool {
+    matches!(
+        name,
+        SettingName::ServiceLongArnFormat
+            | SettingName::TaskLongArnFormat
+            | SettingName::ContainerInstanceLongArnFormat
+    )
+}
+
+/// What a setting can be.
+fn values(name: &SettingName) -> &'static [&'static str] {
+    match name {
+        SettingName::ServiceLongArnFormat
+        | SettingName::TaskLongArnFormat
+        | SettingName::ContainerInstanceLongArnFormat
+        | SettingName::AwsvpcTrunking
+        | SettingName::FargateFIPSMode
+        | SettingName::FargateEventWindows => ON,
+        SettingName::ContainerInsights => &crate::clusters::INSIGHTS,
+        SettingName::TagResourceAuthorization | SettingName::GuardDutyActivate => &["on", "off"],
+        SettingName::FargateTaskRetirementWaitPeriod => &["0", "7", "14"],
+        SettingName::DefaultLogDriverMode => &["blocking", "non-blocking"],
+        // Refused before anything is looked up.
+        SettingName::Unrecognized(_) => &[],
+    }
 }
 
 /// What is in force where nobody stored anything.
@@ -40,7 +224,6 @@ fn default_of(name: &SettingName) -> &'static str {
         SettingName::FargateTaskRetirementWaitPeriod => "7",
         SettingName::GuardDutyActivate => "off",
         SettingName::DefaultLogDriverMode => "non-blocking",
-        // Refused before anything is looked up.
         SettingName::Unrecognized(_) => "",
     }
 }

@@ -1,9 +1,274 @@
 //! Capacity providers (ecs-operations B2).
+//!
+//! They are names that strategies choose by. Nothing here starts or ends machines: an instance
+//! belongs to a provider because its agent says so ([`crate::registration`]).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use longshore_base::Arn;
-use longshore_state::State;
+use longshore_domain::ServiceStatus;
+use longshore_domain::status::ClusterStatus;
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::*;
+use longshore_state::record::{self, Capacity};
+use longshore_state::{Key, Realm, State, Tx, Value};
 
-use crate::{Caller, strategies, texts};
+use crate::paging::{self, Page};
+use crate::{Caller, documents, failures, identifiers, input, strategies, tags, texts};
+
+const ACTIVE: &str = "ACTIVE";
+const INACTIVE: &str = "INACTIVE";
+const NAME_CHARS_MAX: usize = 255;
+const DESCRIBE_MAX: usize = 100;
+/// Names that begin like this are AWS's own.
+const RESERVED_PREFIXES: [&str; 3] = ["aws", "ecs", "fargate"];
+
+pub fn create_capacity_provider(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: CreateCapacityProviderRequest,
+) -> Result<CreateCapacityProviderResponse, CreateCapacityProviderError> {
+    input::check(&input)?;
+    let name = input.name.unwrap_or_default();
+    if !is_name(&name) {
+        return Err(ClientException::new(texts::PROVIDER_NAME).into());
+    }
+    let group = match (input.auto_scaling_group_provider, input.managed_instances_provider) {
+        (Some(group), None) => group,
+        (None, Some(_)) => return Err(UnsupportedFeatureException::new(texts::MANAGED_INSTANCES).into()),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(InvalidParameterException::new(texts::PROVIDER_ONE_KIND).into());
+        }
+    };
+    let tags = tags::parse(input.tags.unwrap_or_default())?;
+    let group = with_defaults(group)?;
+    if stored(tx.state(), caller, &name).is_some_and(|known| *known.status == *ACTIVE) {
+        return Err(ClientException::new(texts::PROVIDER_EXISTS).into());
+    }
+    let provider = record::CapacityProvider {
+        name: name.into(),
+        status: ACTIVE.into(),
+        update_status: None,
+        created_at: tx.now,
+        deleted_at: None,
+        auto_scaling_group: Some(documents::keep(&group)),
+        tags,
+    };
+    put(tx, caller, provider.clone());
+    Ok(CreateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
+}
+
+pub fn update_capacity_provider(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UpdateCapacityProviderRequest,
+) -> Result<UpdateCapacityProviderResponse, UpdateCapacityProviderError> {
+    input::check(&input)?;
+    if input.managed_instances_provider.is_some() {
+        return Err(UnsupportedFeatureException::new(texts::MANAGED_INSTANCES).into());
+    }
+    let mut provider = changeable(tx.state(), caller, input.name.as_deref().unwrap_or_default())?;
+    let Some(update) = input.auto_scaling_group_provider else {
+        return Err(InvalidParameterException::new(texts::PROVIDER_ONE_KIND).into());
+    };
+    let known: AutoScalingGroupProvider =
+        provider.auto_scaling_group.as_ref().and_then(documents::recall).unwrap_or_default();
+    let old = known.managed_scaling.unwrap_or_default();
+    let scaling = update.managed_scaling.map(|new| ManagedScaling {
+        status: new.status.or(old.status.clone()),
+        target_capacity: new.target_capacity.or(old.target_capacity),
+        minimum_scaling_step_size: new.minimum_scaling_step_size.or(old.minimum_scaling_step_size),
+        maximum_scaling_step_size: new.maximum_scaling_step_size.or(old.maximum_scaling_step_size),
+        instance_warmup_period: new.instance_warmup_period.or(old.instance_warmup_period),
+    });
+    let group = with_defaults(AutoScalingGroupProvider {
+        auto_scaling_group_arn: known.auto_scaling_group_arn,
+        managed_scaling: Some(scaling.unwrap_or(old)),
+        managed_termination_protection: update
+            .managed_termination_protection
+            .or(known.managed_termination_protection),
+        managed_draining: update.managed_draining.or(known.managed_draining),
+    })?;
+    provider.auto_scaling_group = Some(documents::keep(&group));
+    provider.update_status = Some("UPDATE_COMPLETE".into());
+    put(tx, caller, provider.clone());
+    Ok(UpdateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
+}
+
+pub fn delete_capacity_provider(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeleteCapacityProviderRequest,
+) -> Result<DeleteCapacityProviderResponse, DeleteCapacityProviderError> {
+    input::check(&input)?;
+    let mut provider =
+        changeable(tx.state(), caller, input.capacity_provider.as_deref().unwrap_or_default())?;
+    if let Some(realm) = tx.state().realm(&caller.scope) {
+        if let Some(cluster) = attached_to(realm, &provider.name) {
+            return Err(ClientException::new(texts::provider_attached(&cluster)).into());
+        }
+        if in_a_service(realm, &provider.name) {
+            return Err(ClientException::new(texts::PROVIDER_IN_USE).into());
+        }
+    }
+    provider.status = INACTIVE.into();
+    provider.update_status = Some("DELETE_COMPLETE".into());
+    provider.deleted_at = Some(tx.now);
+    put(tx, caller, provider.clone());
+    // ECS takes a while, and tells of the beginning; the next look finds the end.
+    let answer = shapes::CapacityProvider {
+        status: Some(CapacityProviderStatus::Deprovisioning),
+        update_status: Some(CapacityProviderUpdateStatus::DeleteInProgress),
+        ..shape(caller, &provider, true)
+    };
+    Ok(DeleteCapacityProviderResponse { capacity_provider: Some(answer) })
+}
+
+pub fn describe_capacity_providers(
+    state: &State,
+    caller: &Caller,
+    mut input: DescribeCapacityProvidersRequest,
+) -> Result<DescribeCapacityProvidersResponse, DescribeCapacityProvidersError> {
+    let asked = (input.max_results.take(), input.next_token.take());
+    input::check(&input)?;
+    let page = Page::open("DescribeCapacityProviders", caller, &input, asked, paging::LIST_TENS)?;
+    let in_cluster = match input.cluster.as_deref() {
+        Some(cluster) => Some(identifiers::cluster(state, caller, Some(cluster))?.1),
+        None => None,
+    };
+    let attached = |name: &str| {
+        let record = in_cluster.and_then(|tables| tables.record());
+        record.is_none_or(|record| record.capacity_providers.iter().any(|own| **own == *name))
+    };
+    let with_tags =
+        input.include.as_deref().is_some_and(|fields| fields.contains(&CapacityProviderField::Tags));
+    let named = input.capacity_providers.filter(|named| !named.is_empty());
+    let names: BTreeSet<String> = match named {
+        Some(named) if named.len() > DESCRIBE_MAX => {
+            return Err(
+                InvalidParameterException::new(texts::too_many("capacityProviders", DESCRIBE_MAX)).into()
+            );
+        }
+        Some(named) => named.into_iter().collect(),
+        None => all_names(state, caller).filter(|name| attached(name)).collect(),
+    };
+    let (names, next_token) = page.fill_rising(names, String::clone);
+    let (mut providers, mut failures) = (Vec::new(), Vec::new());
+    for named in names {
+        let name = name_of(caller, &named).filter(|name| attached(name));
+        let known = name.and_then(|name| stored(state, caller, name));
+        match (name, known) {
+            (Some(name), _) if strategies::is_fargate(name) => providers.push(fargate(caller, name)),
+            (Some(_), Some(provider)) => providers.push(shape(caller, provider, with_tags)),
+            (Some(_), None) | (None, _) => failures.push(failures::missing(would_be_arn(caller, &named))),
+        }
+    }
+    Ok(DescribeCapacityProvidersResponse {
+        capacity_providers: Some(providers),
+        failures: Some(failures),
+        next_token,
+    })
+}
+
+/// Every provider that can be used, the implicit ones too.
+fn all_names<'s>(state: &'s State, caller: &Caller) -> impl Iterator<Item = String> + 's {
+    let realm = state.realm(&caller.scope);
+    let own = realm.into_iter().flat_map(|realm| realm.providers().values());
+    let own = own.filter(|provider| *provider.status != *INACTIVE).map(|provider| provider.name.to_string());
+    own.chain(strategies::FARGATE_PROVIDERS.map(str::to_owned))
+}
+
+fn is_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && !RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+}
+
+/// Fills in what ECS fills in, and refuses what does not fit together.
+fn with_defaults(
+    group: AutoScalingGroupProvider,
+) -> Result<AutoScalingGroupProvider, InvalidParameterException> {
+    let arn = group.auto_scaling_group_arn.unwrap_or_default();
+    if arn.is_empty() || (Arn::looks_like_one(&arn) && arn.split(':').nth(2) != Some("autoscaling")) {
+        return Err(InvalidParameterException::new(texts::SCALING_GROUP_ARN));
+    }
+    // Settings without a status mean that scaling is wanted; no settings mean that it is not.
+    let absent_status = if group.managed_scaling.is_some() {
+        ManagedScalingStatus::Enabled
+    } else {
+        ManagedScalingStatus::Disabled
+    };
+    let scaling = group.managed_scaling.unwrap_or_default();
+    let scaling = ManagedScaling {
+        status: Some(scaling.status.unwrap_or(absent_status)),
+        target_capacity: Some(scaling.target_capacity.unwrap_or(100)),
+        minimum_scaling_step_size: Some(scaling.minimum_scaling_step_size.unwrap_or(1)),
+        maximum_scaling_step_size: Some(scaling.maximum_scaling_step_size.unwrap_or(10_000)),
+        instance_warmup_period: Some(scaling.instance_warmup_period.unwrap_or(300)),
+    };
+    let protection = group.managed_termination_protection.unwrap_or(ManagedTerminationProtection::Disabled);
+    if protection == ManagedTerminationProtection::Enabled
+        && scaling.status != Some(ManagedScalingStatus::Enabled)
+    {
+        return Err(InvalidParameterException::new(texts::TERMINATION_PROTECTION));
+    }
+    Ok(AutoScalingGroupProvider {
+        auto_scaling_group_arn: Some(arn),
+        managed_scaling: Some(scaling),
+        managed_termination_protection: Some(protection),
+        managed_draining: Some(group.managed_draining.unwrap_or(ManagedDraining::Enabled)),
+    })
+}
+
+/// The provider that a call wants to change: there, in use, and not one of AWS's own.
+fn changeable(
+    state: &State,
+    caller: &Caller,
+    named: &str,
+) -> Result<record::CapacityProvider, ClientException> {
+    let name = name_of(caller, named).ok_or_else(|| ClientException::new(texts::PROVIDER_UNKNOWN))?;
+    if strategies::is_fargate(name) {
+        return Err(ClientException::new(texts::PROVIDER_RESERVED));
+    }
+    match stored(state, caller, name) {
+        Some(provider) if *provider.status == *ACTIVE => Ok(record::CapacityProvider::clone(provider)),
+        Some(_) | None => Err(ClientException::new(texts::PROVIDER_UNKNOWN)),
+    }
+}
+
+/// The name of a cluster that the provider is attached to.
+fn attached_to(realm: &Realm, provider: &str) -> Option<String> {
+    let clusters = realm.clusters().filter_map(|(_, tables)| tables.record());
+    let mut holding = clusters
+        .filter(|cluster| cluster.status != ClusterStatus::Inactive)
+        .filter(|cluster| cluster.capacity_providers.iter().any(|own| **own == *provider));
+    holding.next().map(|cluster| cluster.name.to_string())
+}
+
+fn in_a_service(realm: &Realm, provider: &str) -> bool {
+    let services = realm.clusters().flat_map(|(_, tables)| tables.services()).map(|(service, _)| service);
+    services.filter(|service| service.status != ServiceStatus::Inactive).any(|service| {
+        match &service.capacity {
+            Capacity::Strategy(items) => items.iter().any(|item| *item.provider == *provider),
+            Capacity::LaunchType(_) => false,
+        }
+    })
+}
+
+fn put(tx: &mut Tx<'_>, caller: &Caller, provider: record::CapacityProvider) {
+    let key = Key::CapacityProvider(caller.scope.clone(), provider.name.to_string());
+    tx.put(key, Value::CapacityProvider(Arc::new(provider)));
+}
+
+pub(crate) fn stored<'s>(
+    state: &'s State,
+    caller: &Caller,
+    name: &str,
+) -> Option<&'s Arc<record::CapacityProvider>> {
+    state.realm(&caller.scope)?.providers().get(name)
+}
 
 /// The name in a name or ARN of a provider; `None` if it cannot name one of the caller's.
 fn name_of<'n>(caller: &Caller, named: &'n str) -> Option<&'n str> {
@@ -20,10 +285,39 @@ pub(crate) fn usable<'n>(state: &State, caller: &Caller, named: &'n str) -> Resu
     if strategies::is_fargate(name) {
         return Ok(name);
     }
-    let providers = state.realm(&caller.scope).map(|realm| realm.providers());
-    match providers.and_then(|providers| providers.get(name)) {
-        Some(provider) if *provider.status == *"ACTIVE" => Ok(name),
+    match stored(state, caller, name) {
+        Some(provider) if *provider.status == *ACTIVE => Ok(name),
         Some(_) => Err(texts::PROVIDER_INACTIVE),
         None => Err(texts::PROVIDER_UNKNOWN),
+    }
+}
+
+fn would_be_arn(caller: &Caller, named: &str) -> String {
+    if Arn::looks_like_one(named) { named.to_owned() } else { caller.scope.capacity_provider_arn(named) }
+}
+
+fn shape(caller: &Caller, provider: &record::CapacityProvider, with_tags: bool) -> shapes::CapacityProvider {
+    shapes::CapacityProvider {
+        capacity_provider_arn: Some(caller.scope.capacity_provider_arn(&provider.name)),
+        name: Some(provider.name.to_string()),
+        status: Some((&*provider.status).into()),
+        auto_scaling_group_provider: provider.auto_scaling_group.as_ref().and_then(documents::recall),
+        update_status: provider.update_status.as_deref().map(Into::into),
+        tags: Some(if with_tags { tags::shapes(&provider.tags) } else { Vec::new() }),
+        r#type: Some(CapacityProviderType::Ec2Autoscaling),
+        ..Default::default()
+    }
+}
+
+fn fargate(caller: &Caller, name: &str) -> shapes::CapacityProvider {
+    let kind =
+        if name == "FARGATE" { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
+    shapes::CapacityProvider {
+        capacity_provider_arn: Some(caller.scope.capacity_provider_arn(name)),
+        name: Some(name.to_owned()),
+        status: Some(CapacityProviderStatus::Active),
+        tags: Some(Vec::new()),
+        r#type: Some(kind),
+        ..Default::default()
     }
 }

@@ -6,12 +6,14 @@ use longshore_shapes_ecs::*;
 use longshore_state::{Db, State, Stopped, Tx};
 use longshore_wire::Fault;
 
-use crate::{Caller, Settings, agent, clusters, protection, services, tasks};
+use crate::{
+    Caller, Settings, account_settings, agent, attributes, capacity_providers, clusters, container_instances,
+    discovery, protection, registration, service_deployments, services, tags, task_definitions, tasks,
+};
 
 /// Amazon ECS over a database.
 pub struct Ecs {
     db: Arc<Db>,
-    #[expect(dead_code, reason = "read by the operations of agents")]
     settings: Settings,
 }
 
@@ -71,6 +73,111 @@ impl AmazonEcs for Ecs {
     }
 
     operations! {
+        write create_capacity_provider(CreateCapacityProviderRequest)
+            -> CreateCapacityProviderResponse, CreateCapacityProviderError
+            = capacity_providers::create_capacity_provider;
+        write update_capacity_provider(UpdateCapacityProviderRequest)
+            -> UpdateCapacityProviderResponse, UpdateCapacityProviderError
+            = capacity_providers::update_capacity_provider;
+        write delete_capacity_provider(DeleteCapacityProviderRequest)
+            -> DeleteCapacityProviderResponse, DeleteCapacityProviderError
+            = capacity_providers::delete_capacity_provider;
+        read describe_capacity_providers(DescribeCapacityProvidersRequest)
+            -> DescribeCapacityProvidersResponse, DescribeCapacityProvidersError
+            = capacity_providers::describe_capacity_providers;
+    }
+
+    async fn register_task_definition(
+        &self,
+        caller: &Caller,
+        input: RegisterTaskDefinitionRequest,
+    ) -> Result<RegisterTaskDefinitionResponse, RegisterTaskDefinitionError> {
+        let prepared = task_definitions::prepare(caller, input)?;
+        self.write(|tx| task_definitions::register(tx, caller, prepared)).await
+    }
+
+    operations! {
+        read describe_task_definition(DescribeTaskDefinitionRequest)
+            -> DescribeTaskDefinitionResponse, DescribeTaskDefinitionError
+            = task_definitions::describe_task_definition;
+        write deregister_task_definition(DeregisterTaskDefinitionRequest)
+            -> DeregisterTaskDefinitionResponse, DeregisterTaskDefinitionError
+            = task_definitions::deregister_task_definition;
+        write delete_task_definitions(DeleteTaskDefinitionsRequest)
+            -> DeleteTaskDefinitionsResponse, DeleteTaskDefinitionsError
+            = task_definitions::delete_task_definitions;
+        read list_task_definitions(ListTaskDefinitionsRequest)
+            -> ListTaskDefinitionsResponse, ListTaskDefinitionsError = task_definitions::list_task_definitions;
+        read list_task_definition_families(ListTaskDefinitionFamiliesRequest)
+            -> ListTaskDefinitionFamiliesResponse, ListTaskDefinitionFamiliesError
+            = task_definitions::list_task_definition_families;
+    }
+
+    operations! {
+        write register_container_instance(RegisterContainerInstanceRequest)
+            -> RegisterContainerInstanceResponse, RegisterContainerInstanceError
+            = registration::register_container_instance;
+        write deregister_container_instance(DeregisterContainerInstanceRequest)
+            -> DeregisterContainerInstanceResponse, DeregisterContainerInstanceError
+            = container_instances::deregister_container_instance;
+        read describe_container_instances(DescribeContainerInstancesRequest)
+            -> DescribeContainerInstancesResponse, DescribeContainerInstancesError
+            = container_instances::describe_container_instances;
+        read list_container_instances(ListContainerInstancesRequest)
+            -> ListContainerInstancesResponse, ListContainerInstancesError
+            = container_instances::list_container_instances;
+        write update_container_instances_state(UpdateContainerInstancesStateRequest)
+            -> UpdateContainerInstancesStateResponse, UpdateContainerInstancesStateError
+            = container_instances::update_container_instances_state;
+        read update_container_agent(UpdateContainerAgentRequest)
+            -> UpdateContainerAgentResponse, UpdateContainerAgentError
+            = container_instances::update_container_agent;
+        write put_attributes(PutAttributesRequest) -> PutAttributesResponse, PutAttributesError
+            = attributes::put_attributes;
+        write delete_attributes(DeleteAttributesRequest) -> DeleteAttributesResponse, DeleteAttributesError
+            = attributes::delete_attributes;
+        read list_attributes(ListAttributesRequest) -> ListAttributesResponse, ListAttributesError
+            = attributes::list_attributes;
+    }
+
+    operations! {
+        write tag_resource(TagResourceRequest) -> TagResourceResponse, TagResourceError = tags::tag_resource;
+        write untag_resource(UntagResourceRequest) -> UntagResourceResponse, UntagResourceError
+            = tags::untag_resource;
+        read list_tags_for_resource(ListTagsForResourceRequest)
+            -> ListTagsForResourceResponse, ListTagsForResourceError = tags::list_tags_for_resource;
+        write delete_account_setting(DeleteAccountSettingRequest)
+            -> DeleteAccountSettingResponse, DeleteAccountSettingError = account_settings::delete_account_setting;
+        read list_account_settings(ListAccountSettingsRequest)
+            -> ListAccountSettingsResponse, ListAccountSettingsError = account_settings::list_account_settings;
+    }
+
+    async fn put_account_setting(
+        &self,
+        caller: &Caller,
+        input: PutAccountSettingRequest,
+    ) -> Result<PutAccountSettingResponse, PutAccountSettingError> {
+        self.write(|tx| account_settings::put_account_setting(tx, caller, &self.settings, input)).await
+    }
+
+    async fn put_account_setting_default(
+        &self,
+        caller: &Caller,
+        input: PutAccountSettingDefaultRequest,
+    ) -> Result<PutAccountSettingDefaultResponse, PutAccountSettingDefaultError> {
+        self.write(|tx| account_settings::put_account_setting_default(tx, caller, &self.settings, input))
+            .await
+    }
+
+    async fn discover_poll_endpoint(
+        &self,
+        _caller: &Caller,
+        input: DiscoverPollEndpointRequest,
+    ) -> Result<DiscoverPollEndpointResponse, DiscoverPollEndpointError> {
+        discovery::discover_poll_endpoint(&self.settings, input)
+    }
+
+    operations! {
         write run_task(RunTaskRequest) -> RunTaskResponse, RunTaskError = tasks::run_task;
         write start_task(StartTaskRequest) -> StartTaskResponse, StartTaskError = tasks::start_task;
         write stop_task(StopTaskRequest) -> StopTaskResponse, StopTaskError = tasks::stop_task;
@@ -94,6 +201,18 @@ impl AmazonEcs for Ecs {
             = services::describe_services;
         read list_services(ListServicesRequest) -> ListServicesResponse, ListServicesError
             = services::list_services;
+        read list_service_deployments(ListServiceDeploymentsRequest)
+            -> ListServiceDeploymentsResponse, ListServiceDeploymentsError
+            = service_deployments::list_service_deployments;
+        read describe_service_deployments(DescribeServiceDeploymentsRequest)
+            -> DescribeServiceDeploymentsResponse, DescribeServiceDeploymentsError
+            = service_deployments::describe_service_deployments;
+        read describe_service_revisions(DescribeServiceRevisionsRequest)
+            -> DescribeServiceRevisionsResponse, DescribeServiceRevisionsError
+            = service_deployments::describe_service_revisions;
+        write stop_service_deployment(StopServiceDeploymentRequest)
+            -> StopServiceDeploymentResponse, StopServiceDeploymentError
+            = service_deployments::stop_service_deployment;
     }
 
     operations! {

@@ -34,6 +34,37 @@ pub enum NoMember {
     Malformed,
 }
 
+impl NoMember {
+    /// For operations that answer for several things at once: not being there is a failure of the
+    /// one thing, an identifier that means nothing refuses the whole call.
+    pub fn unless_missing(self) -> Result<(), InvalidParameterException> {
+        match self {
+            NoMember::NotFound => Ok(()),
+            NoMember::OtherCluster { .. } | NoMember::Malformed => {
+                Err(InvalidParameterException::new(self.to_string()))
+            }
+        }
+    }
+
+    /// For operations about one thing. `not_found` is what they say when it is not there.
+    pub fn refusal(self, not_found: &str) -> InvalidParameterException {
+        match self {
+            NoMember::NotFound => InvalidParameterException::new(not_found),
+            NoMember::OtherCluster { .. } | NoMember::Malformed => {
+                InvalidParameterException::new(self.to_string())
+            }
+        }
+    }
+}
+
+/// Splits what was looked up from what is missing. Fails as [`NoMember::unless_missing`] does.
+pub fn found<T>(looked_up: Result<T, NoMember>) -> Result<Option<T>, InvalidParameterException> {
+    match looked_up {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => error.unless_missing().map(|()| None),
+    }
+}
+
 /// A task definition that cannot be looked up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoDefinition {

@@ -1,5 +1,6 @@
 //! What the model demands of a request, refused in the words of ECS.
 
+use longshore_domain::tags::TagError;
 use longshore_shapes_ecs::{ClientException, InvalidParameterException};
 use longshore_wire::{Rule, Structure, Violation, Violations};
 
@@ -28,6 +29,7 @@ fn violation(request: &dyn Structure) -> Option<String> {
 
 fn describe(violation: &Violation) -> String {
     match &violation.rule {
+        Rule::Length { .. } if violation.shape == "Tags" => TagError::TooMany.to_string(),
         Rule::UnknownValue { allowed, .. } => texts::one_of(&words(violation.member), allowed),
         Rule::Missing => texts::required(&violation.path),
         Rule::Length { .. } | Rule::Range { .. } | Rule::Pattern(_) => format!("{violation}."),

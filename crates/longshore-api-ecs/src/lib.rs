@@ -18,9 +18,12 @@
 pub mod account_settings;
 mod adapter;
 pub mod agent;
+pub mod attributes;
 mod caller;
 pub mod capacity_providers;
 pub mod clusters;
+pub mod container_instances;
+pub mod discovery;
 mod documents;
 mod ecs;
 pub mod failures;
@@ -29,10 +32,13 @@ pub mod input;
 mod launching;
 pub mod paging;
 pub mod protection;
+pub mod registration;
+pub mod service_deployments;
 pub mod services;
 mod settings;
 pub mod strategies;
 pub mod tags;
+pub mod task_definitions;
 pub mod tasks;
 pub mod texts;
 

@@ -1,7 +1,17 @@
-//! Tags, on everything that can carry them (ecs-behaviour A8).
+//! Tags, on everything that can carry them (ecs-behaviour A8, ecs-operations B9).
 
+use std::sync::Arc;
+
+use longshore_base::{Arn, ArnError, Family, InstanceId, ServiceName, TaskId};
+use longshore_domain::status::ClusterStatus;
 use longshore_domain::tags::{self, TagError, Tags};
-use longshore_shapes_ecs::{InvalidParameterException, Tag};
+use longshore_domain::{InstanceStatus, ServiceStatus};
+use longshore_shapes_ecs::*;
+use longshore_state::record;
+use longshore_state::{ClusterKey, ClusterTables, Key, State, Tx, Value};
+
+use crate::identifiers::{self, NoCluster};
+use crate::{Caller, capacity_providers, input, texts};
 
 /// Reads the tags of a call.
 pub fn parse(tags: Vec<Tag>) -> Result<Tags, InvalidParameterException> {
@@ -13,4 +23,203 @@ pub fn parse(tags: Vec<Tag>) -> Result<Tags, InvalidParameterException> {
 pub fn shapes(tags: &Tags) -> Vec<Tag> {
     let tag = |(key, value): (&String, &String)| Tag { key: Some(key.clone()), value: Some(value.clone()) };
     tags.iter().map(tag).collect()
+}
+
+pub fn tag_resource(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: TagResourceRequest,
+) -> Result<TagResourceResponse, TagResourceError> {
+    input::check(&input)?;
+    let added = parse(input.tags.unwrap_or_default())?;
+    let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
+    resource.check_alive()?;
+    let merged = tags::merge(resource.tags(), added)
+        .map_err(|error: TagError| LimitExceededException::new(error.to_string()))?;
+    resource.retag(tx, caller, merged);
+    Ok(TagResourceResponse {})
+}
+
+pub fn untag_resource(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UntagResourceRequest,
+) -> Result<UntagResourceResponse, UntagResourceError> {
+    input::check(&input)?;
+    let keys = input.tag_keys.unwrap_or_default();
+    if let Some(key) = keys.iter().find(|key| tags::is_reserved(key)) {
+        return Err(InvalidParameterException::new(TagError::Reserved(key.clone()).to_string()).into());
+    }
+    let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
+    resource.check_alive()?;
+    let mut left = resource.tags().clone();
+    left.retain(|key, _| !keys.contains(key));
+    resource.retag(tx, caller, left);
+    Ok(UntagResourceResponse {})
+}
+
+pub fn list_tags_for_resource(
+    state: &State,
+    caller: &Caller,
+    input: ListTagsForResourceRequest,
+) -> Result<ListTagsForResourceResponse, ListTagsForResourceError> {
+    input::check(&input)?;
+    let resource = find(state, caller, input.resource_arn.as_deref().unwrap_or_default())?;
+    Ok(ListTagsForResourceResponse { tags: Some(shapes(resource.tags())) })
+}
+
+/// Something that carries tags, as it is stored.
+enum Resource {
+    Cluster(Arc<record::Cluster>),
+    Instance(ClusterKey, Arc<record::Instance>),
+    Task(ClusterKey, Arc<record::Task>),
+    Service(ClusterKey, Arc<record::Service>),
+    Definition(Arc<record::TaskDefinition>),
+    Provider(Arc<record::CapacityProvider>),
+}
+
+/// An ARN that leads to no tags.
+enum NoResource {
+    Cluster(NoCluster),
+    /// Of such a kind.
+    NotFound(&'static str),
+    Invalid(InvalidParameterException),
+}
+
+impl Resource {
+    fn tags(&self) -> &Tags {
+        match self {
+            Resource::Cluster(record) => &record.tags,
+            Resource::Instance(_, record) => &record.tags,
+            Resource::Task(_, record) => &record.tags,
+            Resource::Service(_, record) => &record.tags,
+            Resource::Definition(record) => &record.tags,
+            Resource::Provider(record) => &record.tags,
+        }
+    }
+
+    /// The tags of what is over do not change any more.
+    fn check_alive(&self) -> Result<(), NoResource> {
+        let (alive, kind) = match self {
+            Resource::Cluster(record) if record.status == ClusterStatus::Inactive => {
+                return Err(NoResource::Cluster(NoCluster::Inactive));
+            }
+            Resource::Cluster(_) => (true, "cluster"),
+            Resource::Instance(_, record) => {
+                (record.status != InstanceStatus::Inactive, "container instance")
+            }
+            Resource::Task(_, record) => (!record.last_status.is_stopped(), "task"),
+            Resource::Service(_, record) => (record.status == ServiceStatus::Active, "service"),
+            Resource::Definition(_) => (true, "task definition"),
+            Resource::Provider(record) => (*record.status != *"INACTIVE", "capacity provider"),
+        };
+        if alive { Ok(()) } else { Err(NoResource::NotFound(kind)) }
+    }
+
+    fn retag(self, tx: &mut Tx<'_>, caller: &Caller, tags: Tags) {
+        if *self.tags() == tags {
+            return;
+        }
+        match self {
+            Resource::Cluster(record) => {
+                tx.put_cluster(&caller.scope, record::Cluster { tags, ..Arc::unwrap_or_clone(record) });
+            }
+            Resource::Instance(at, record) => {
+                tx.put_instance(&at, record::Instance { tags, ..Arc::unwrap_or_clone(record) });
+            }
+            Resource::Task(at, record) => {
+                tx.put_task(&at, record::Task { tags, ..Arc::unwrap_or_clone(record) });
+            }
+            Resource::Service(at, record) => {
+                tx.put_service(&at, record::Service { tags, ..Arc::unwrap_or_clone(record) });
+            }
+            Resource::Definition(record) => {
+                tx.put_definition(
+                    &caller.scope,
+                    record::TaskDefinition { tags, ..Arc::unwrap_or_clone(record) },
+                );
+            }
+            Resource::Provider(record) => {
+                let record = record::CapacityProvider { tags, ..Arc::unwrap_or_clone(record) };
+                let key = Key::CapacityProvider(caller.scope.clone(), record.name.to_string());
+                tx.put(key, Value::CapacityProvider(Arc::new(record)));
+            }
+        }
+    }
+}
+
+/// What an ARN names. Only ARNs will do here, and of the kinds that live in a cluster only long ones.
+fn find(state: &State, caller: &Caller, arn: &str) -> Result<Resource, NoResource> {
+    let invalid = |text: &str| NoResource::Invalid(InvalidParameterException::new(text));
+    let parsed = Arn::parse(arn).map_err(|_: ArnError| invalid(texts::ARN_INVALID))?;
+    if parsed.kind == "cluster" {
+        let name = identifiers::cluster_name(&caller.scope, Some(arn)).map_err(NoResource::Cluster)?;
+        let tables = state.cluster(&ClusterKey::new(caller.scope.clone(), name));
+        let record =
+            tables.and_then(ClusterTables::record).ok_or(NoResource::Cluster(NoCluster::NotFound))?;
+        return Ok(Resource::Cluster(record.clone()));
+    }
+    let mine = parsed.scope == caller.scope;
+    let in_cluster = |kind: &'static str| {
+        let (cluster, id) = parsed.rest.split_once('/').ok_or_else(|| invalid(texts::TAGS_NEED_LONG_ARN))?;
+        let name = longshore_base::ClusterName::parse(cluster).map_err(|_| NoResource::NotFound(kind))?;
+        let at = ClusterKey::new(caller.scope.clone(), name);
+        let tables = state.cluster(&at).filter(|_| mine).ok_or(NoResource::NotFound(kind))?;
+        Ok::<_, NoResource>((at, tables, id))
+    };
+    match parsed.kind {
+        "container-instance" => {
+            let (at, tables, id) = in_cluster("container instance")?;
+            let entry = InstanceId::parse(id).ok().and_then(|id| tables.instance(id));
+            let entry = entry.ok_or(NoResource::NotFound("container instance"))?;
+            Ok(Resource::Instance(at, entry.record.clone()))
+        }
+        "task" => {
+            let (at, tables, id) = in_cluster("task")?;
+            let task = TaskId::parse(id).ok().and_then(|id| tables.task(id));
+            Ok(Resource::Task(at, task.ok_or(NoResource::NotFound("task"))?.clone()))
+        }
+        "service" => {
+            let (at, tables, name) = in_cluster("service")?;
+            let entry =
+                ServiceName::parse(name).ok().and_then(|name| tables.service(&name)?.record().cloned());
+            Ok(Resource::Service(at, entry.ok_or(NoResource::NotFound("service"))?))
+        }
+        "task-definition" => {
+            let (family, revision) =
+                parsed.rest.split_once(':').ok_or_else(|| invalid(texts::ARN_INVALID))?;
+            let family = Family::parse(family).ok().filter(|_| mine);
+            let definition =
+                family.and_then(|family| state.definition(&caller.scope, &family, revision.parse().ok()?));
+            let definition = definition.ok_or(NoResource::NotFound("task definition"))?;
+            Ok(Resource::Definition(definition.record.clone()))
+        }
+        "capacity-provider" => {
+            let provider = capacity_providers::stored(state, caller, parsed.rest).filter(|_| mine);
+            Ok(Resource::Provider(provider.ok_or(NoResource::NotFound("capacity provider"))?.clone()))
+        }
+        "task-set" | "daemon" | "daemon-task-definition" => Err(NoResource::NotFound("resource")),
+        _ => Err(invalid(texts::ARN_INVALID)),
+    }
+}
+
+macro_rules! with_resource {
+    ($($error:ident: $not_found:ident,)*) => {$(
+        impl From<NoResource> for $error {
+            fn from(error: NoResource) -> Self {
+                match error {
+                    NoResource::Cluster(error) => error.into(),
+                    NoResource::NotFound(kind) => $not_found::new(texts::not_found(kind)).into(),
+                    NoResource::Invalid(error) => error.into(),
+                }
+            }
+        }
+    )*};
+}
+
+with_resource! {
+    TagResourceError: ResourceNotFoundException,
+    UntagResourceError: ResourceNotFoundException,
+    // The model gives this operation no such error (ecs-operations B9).
+    ListTagsForResourceError: InvalidParameterException,
 }

@@ -142,8 +142,7 @@ pub const INSTANCE_NOT_FOUND: &str = "The referenced container instance was not 
 pub const INSTANCES_EMPTY: &str = "Container Instances cannot be empty.";
 pub const INSTANCE_HAS_TASKS: &str = "Found running tasks on the instance.";
 pub const INSTANCE_STATUS: &str = "Container instance status should be one of [ACTIVE, DRAINING]";
-/// `stoppedReason` of the tasks of an instance that is deregistered by force.
-pub const DEREGISTERED_BY_FORCE: &str = "Container instance deregistration forced by user.";
+pub const INSTANCE_TYPE_CHANGED: &str = "Container instance type changes are not supported.";
 /// (unverified)
 pub const NO_AGENT_UPDATE: &str = "There is no update available for your container agent.";
 /// (unverified)
@@ -186,9 +185,6 @@ pub fn attribute_reserved(name: &str) -> String {
 
 // Tags.
 pub const TAGS_NEED_LONG_ARN: &str = "Long arn format must be used for tagging operations";
-/// (unverified)
-pub const RESOURCE_NOT_FOUND: &str =
-    "The specified resource was not found. Specify a valid ARN and try again.";
 
 /// (unverified)
 pub fn not_found(kind: &str) -> String {

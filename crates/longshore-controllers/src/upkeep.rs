@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_base::{Family, Scope, TaskId};
 use longshore_domain::{InstanceStatus, ServiceStatus, StopCode, TaskDefinitionStatus};
 use longshore_state::record::FamilyCounter;
-use longshore_state::{ClusterKey, InstanceKey, Key, State, Tx, Value};
+use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, Key, State, Tx, Value};
 
 use crate::Settings;
 use crate::tasks;
@@ -18,6 +18,9 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The most records that one sweep changes, so that it fits one commit and holds nobody up.
 const SWEEP_MAX: usize = 100;
 
+/// `stoppedReason` of the tasks of an instance that was deregistered by force (ecs-engine D2).
+pub const DEREGISTERED_BY_FORCE: &str = "Container instance deregistration forced by user.";
+
 /// One sweep over everything. True if there is more to do at once.
 pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
     for at in clusters(tx.state()) {
@@ -26,6 +29,7 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         forget_services(tx, &at, settings);
         forget_instances(tx, &at, settings);
         lose_instances(tx, &at, settings);
+        finish_deregistrations(tx, &at);
         forget_cluster(tx, &at, settings);
         if tx.changed() >= SWEEP_MAX {
             return true;
@@ -33,6 +37,7 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
     }
     for scope in scopes(tx.state()) {
         forget_definitions(tx, &scope);
+        forget_providers(tx, &scope, settings);
         if tx.changed() >= SWEEP_MAX {
             return true;
         }
@@ -169,6 +174,19 @@ fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     }
 }
 
+/// Ends the tasks of deregistered instances that did not fit the commit of the call.
+fn finish_deregistrations(tx: &mut Tx<'_>, at: &ClusterKey) {
+    let Some(cluster) = tx.state().cluster(at) else { return };
+    let over =
+        |entry: &InstanceEntry| entry.record.status == InstanceStatus::Inactive && !entry.tasks().is_empty();
+    let left: Vec<_> =
+        cluster.instances().iter().filter(|(_, entry)| over(entry)).map(|(&id, _)| id).collect();
+    for instance in left {
+        let room = room(tx);
+        abandon_instance(tx, &at.instance(instance), StopCode::UserInitiated, DEREGISTERED_BY_FORCE, room);
+    }
+}
+
 /// Ends every task of an instance that was deregistered by force, as far as the commit has room.
 /// True if that was all of them.
 pub fn abandon_instance(
@@ -187,6 +205,17 @@ pub fn abandon_instance(
         }
     }
     whole
+}
+
+fn forget_providers(tx: &mut Tx<'_>, scope: &Scope, settings: &Settings) {
+    let now = tx.now;
+    let room = room(tx);
+    let Some(realm) = tx.state().realm(scope) else { return };
+    let over = |end: longshore_base::Timestamp| now.since(end) >= settings.inactive_retention;
+    let old = realm.providers().iter().filter(|(_, provider)| provider.deleted_at.is_some_and(over));
+    for name in old.map(|(name, _)| name.clone()).take(room).collect::<Vec<_>>() {
+        tx.delete(Key::CapacityProvider(scope.clone(), name));
+    }
 }
 
 /// Removes revisions whose deletion was asked for and that nothing refers to (ecs-task-definitions C1).

@@ -58,11 +58,15 @@ fn check_key(key: &str) -> Result<(), TagError> {
     if !key.chars().all(allowed) {
         return Err(TagError::Characters(key.to_owned()));
     }
-    // AWS compares the reserved prefix without regard to case.
-    if key.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX)) {
+    if is_reserved(key) {
         return Err(TagError::Reserved(key.to_owned()));
     }
     Ok(())
+}
+
+/// Whether only ECS itself may set a tag of this key. AWS compares without regard to case.
+pub fn is_reserved(key: &str) -> bool {
+    key.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
 }
 
 fn allowed(c: char) -> bool {

@@ -1,0 +1,331 @@
+//! Container instances: what callers see of them, and what they may change (ecs-operations B4,
+//! ecs-engine D2). [`crate::registration`] is how they come to be.
+
+use std::sync::Arc;
+
+use longshore_base::{InstanceId, Port};
+use longshore_controllers::upkeep;
+use longshore_domain::{InstanceStatus, StopCode};
+use longshore_placement::{Expression, Remaining};
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::*;
+use longshore_state::record;
+use longshore_state::{ClusterKey, ClusterTables, InstanceEntry, State, Tx};
+
+use crate::input::{self, count};
+use crate::paging::{self, Page};
+use crate::{Caller, failures, identifiers, tags, texts};
+
+/// The most instances that one call describes (ecs-behaviour A4).
+const DESCRIBE_MAX: usize = 100;
+/// The most instances whose state one call changes.
+const UPDATE_MAX: usize = 10;
+/// How many tasks a forced deregistration ends in its own commit, which holds 128 records. The sweep
+/// ends the others within seconds ([`upkeep::sweep`]).
+const FORCED_TASKS_MAX: usize = 100;
+
+pub fn describe_container_instances(
+    state: &State,
+    caller: &Caller,
+    input: DescribeContainerInstancesRequest,
+) -> Result<DescribeContainerInstancesResponse, DescribeContainerInstancesError> {
+    let named = input.container_instances.as_deref().unwrap_or_default();
+    if named.is_empty() {
+        return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
+    }
+    if named.len() > DESCRIBE_MAX {
+        return Err(
+            InvalidParameterException::new(texts::too_many("containerInstances", DESCRIBE_MAX)).into()
+        );
+    }
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let include = Include::of(input.include.as_deref().unwrap_or_default());
+    let (mut instances, mut failures) = (Vec::new(), Vec::new());
+    for named in named {
+        match identifiers::found(identifiers::instance(&at, tables, named))? {
+            Some(entry) => instances.push(View::of(tables, entry).shape(&at, include)),
+            None => failures.push(failures::missing(would_be_arn(&at, named))),
+        }
+    }
+    Ok(DescribeContainerInstancesResponse { container_instances: Some(instances), failures: Some(failures) })
+}
+
+pub fn list_container_instances(
+    state: &State,
+    caller: &Caller,
+    mut input: ListContainerInstancesRequest,
+) -> Result<ListContainerInstancesResponse, ListContainerInstancesError> {
+    let asked = (input.max_results.take(), input.next_token.take());
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let page = Page::open("ListContainerInstances", caller, &input, asked, paging::LIST)?;
+    let filter = input.filter.as_deref().filter(|text| !text.is_empty());
+    let filter = filter.map(Expression::parse).transpose();
+    let filter = filter.map_err(|error| InvalidParameterException::new(texts::filter(&error)))?;
+    let wanted = |entry: &InstanceEntry| match &input.status {
+        Some(status) => entry.record.status.as_str() == status.as_str(),
+        None => entry.record.status != InstanceStatus::Inactive,
+    };
+    let matching = |id: InstanceId| filter.as_ref().is_none_or(|filter| tables.fleet().matches(id, filter));
+    let after = page.after().and_then(|after| InstanceId::parse(after).ok());
+    let from = after.map_or(InstanceId::from_bits(0), |after| after);
+    let instances = tables
+        .instances()
+        .range(from..)
+        .filter(|&(&id, entry)| Some(id) != after && wanted(entry) && matching(id))
+        .map(|(_, entry)| &entry.record);
+    let (instances, next_token) = page.fill(instances, |instance| instance.id.to_string());
+    let arns = instances.into_iter().map(|instance| arn(&at, instance)).collect();
+    Ok(ListContainerInstancesResponse { container_instance_arns: Some(arns), next_token })
+}
+
+pub fn deregister_container_instance(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeregisterContainerInstanceRequest,
+) -> Result<DeregisterContainerInstanceResponse, DeregisterContainerInstanceError> {
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let named = input.container_instance.as_deref().unwrap_or_default();
+    let entry = identifiers::instance(&at, tables, named)
+        .map_err(|error| error.refusal(texts::INSTANCE_NOT_FOUND))?;
+    if entry.record.status == InstanceStatus::Inactive {
+        return Err(InvalidParameterException::new(texts::INSTANCE_INACTIVE).into());
+    }
+    let force = input.force.unwrap_or(false);
+    if !force && !entry.tasks().is_empty() {
+        return Err(InvalidParameterException::new(texts::INSTANCE_HAS_TASKS).into());
+    }
+    let mut instance = record::Instance::clone(&entry.record);
+    let id = instance.id;
+    instance.status = InstanceStatus::Inactive;
+    instance.deregistered_at = Some(tx.now);
+    tx.put_instance(&at, instance);
+    // What does not fit this commit is ended by the sweep.
+    let _all = upkeep::abandon_instance(
+        tx,
+        &at.instance(id),
+        StopCode::UserInitiated,
+        upkeep::DEREGISTERED_BY_FORCE,
+        FORCED_TASKS_MAX,
+    );
+    Ok(DeregisterContainerInstanceResponse { container_instance: shape(tx.state(), &at, id) })
+}
+
+pub fn update_container_instances_state(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: UpdateContainerInstancesStateRequest,
+) -> Result<UpdateContainerInstancesStateResponse, UpdateContainerInstancesStateError> {
+    let status = match input.status {
+        Some(ContainerInstanceStatus::Active) => InstanceStatus::Active,
+        Some(ContainerInstanceStatus::Draining) => InstanceStatus::Draining,
+        Some(_) => return Err(InvalidParameterException::new(texts::INSTANCE_STATUS).into()),
+        None => return Err(InvalidParameterException::new(texts::required("status")).into()),
+    };
+    let named = input.container_instances.unwrap_or_default();
+    if named.is_empty() {
+        return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
+    }
+    if named.len() > UPDATE_MAX {
+        return Err(InvalidParameterException::new(texts::too_many("containerInstances", UPDATE_MAX)).into());
+    }
+    let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
+    let (mut changed, mut failures) = (Vec::new(), Vec::new());
+    for named in named {
+        let tables = tx.state().cluster(&at);
+        let entry = tables.map(|tables| identifiers::instance(&at, tables, &named));
+        let Some(entry) = entry.map(identifiers::found).transpose()?.flatten() else {
+            failures.push(failures::missing(would_be_arn(&at, &named)));
+            continue;
+        };
+        let record = entry.record.clone();
+        match record.status {
+            InstanceStatus::Active | InstanceStatus::Draining => {}
+            InstanceStatus::Registering
+            | InstanceStatus::RegistrationFailed
+            | InstanceStatus::Deregistering
+            | InstanceStatus::Inactive => {
+                failures.push(failures::failure(arn(&at, &record), failures::INACTIVE));
+                continue;
+            }
+        }
+        if record.status != status {
+            tx.put_instance(&at, record::Instance { status, ..record::Instance::clone(&record) });
+        }
+        changed.extend(shape(tx.state(), &at, record.id));
+    }
+    Ok(UpdateContainerInstancesStateResponse { container_instances: Some(changed), failures: Some(failures) })
+}
+
+/// Longshore ships no agents: whoever installed one updates it (ecs-operations B4).
+pub fn update_container_agent(
+    state: &State,
+    caller: &Caller,
+    input: UpdateContainerAgentRequest,
+) -> Result<UpdateContainerAgentResponse, UpdateContainerAgentError> {
+    input::check(&input)?;
+    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let named = input.container_instance.as_deref().unwrap_or_default();
+    let entry = identifiers::instance(&at, tables, named)
+        .map_err(|error| error.refusal(texts::INSTANCE_NOT_FOUND))?;
+    match entry.record.agent_version {
+        Some(_) => Err(NoUpdateAvailableException::new(texts::NO_AGENT_UPDATE).into()),
+        None => Err(MissingVersionException::new(texts::NO_AGENT_VERSION).into()),
+    }
+}
+
+pub fn arn(at: &ClusterKey, instance: &record::Instance) -> String {
+    at.scope.instance_arn(&at.cluster, instance.id, instance.arn_format)
+}
+
+fn would_be_arn(at: &ClusterKey, named: &str) -> String {
+    identifiers::would_be_arn(at, "container-instance", named)
+}
+
+/// What a description holds beyond the instance itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Include {
+    tags: bool,
+    health: bool,
+}
+
+impl Include {
+    /// What the answer of a change holds.
+    pub const ALL: Self = Self { tags: true, health: false };
+
+    fn of(fields: &[ContainerInstanceField]) -> Self {
+        Self {
+            tags: fields.contains(&ContainerInstanceField::Tags),
+            health: fields.contains(&ContainerInstanceField::ContainerInstanceHealth),
+        }
+    }
+}
+
+/// The instance as writers answer it.
+pub(crate) fn shape(state: &State, at: &ClusterKey, id: InstanceId) -> Option<shapes::ContainerInstance> {
+    let tables = state.cluster(at)?;
+    Some(View::of(tables, tables.instance(id)?).shape(at, Include::ALL))
+}
+
+/// An instance at one moment.
+struct View {
+    record: Arc<record::Instance>,
+    connected: bool,
+    running: usize,
+    pending: usize,
+    remaining: Remaining,
+}
+
+impl View {
+    fn of(tables: &ClusterTables, entry: &InstanceEntry) -> Self {
+        Self {
+            record: entry.record.clone(),
+            connected: entry.connection.open,
+            running: entry.running(),
+            pending: entry.pending(),
+            remaining: tables.fleet().remaining(entry.record.id).unwrap_or_default(),
+        }
+    }
+
+    fn shape(self, at: &ClusterKey, include: Include) -> shapes::ContainerInstance {
+        let Self { record, remaining, .. } = self;
+        let text = |text: &Option<Arc<str>>| text.as_ref().map(ToString::to_string);
+        let registered = Amounts {
+            cpu: record.cpu,
+            memory: record.memory,
+            tcp: &record.reserved_tcp,
+            udp: &record.reserved_udp,
+            gpus: &record.gpus,
+        };
+        let left = Amounts {
+            cpu: remaining.cpu.0,
+            memory: remaining.memory.0,
+            tcp: &remaining.ports_tcp,
+            udp: &remaining.ports_udp,
+            gpus: &remaining.gpus,
+        };
+        let has_gpus = !record.gpus.is_empty();
+        let attributes = record.agent_attributes.iter().chain(&record.user_attributes);
+        // Agents report no health of the machine that this version keeps.
+        let health = || ContainerInstanceHealthStatus {
+            overall_status: Some(InstanceHealthCheckState::InsufficientData),
+            details: Some(Vec::new()),
+        };
+        shapes::ContainerInstance {
+            container_instance_arn: Some(arn(at, &record)),
+            ec2_instance_id: Some(record.ec2_instance_id.to_string()),
+            capacity_provider_name: text(&record.capacity_provider),
+            version: Some(i64::from(record.version)),
+            version_info: Some(VersionInfo {
+                agent_version: text(&record.agent_version),
+                agent_hash: text(&record.agent_hash),
+                docker_version: text(&record.docker_version),
+            }),
+            remaining_resources: Some(left.resources(has_gpus)),
+            registered_resources: Some(registered.resources(has_gpus)),
+            status: Some(record.status.to_string()),
+            status_reason: None,
+            agent_connected: Some(self.connected),
+            running_tasks_count: count(self.running),
+            pending_tasks_count: count(self.pending),
+            agent_update_status: None,
+            attributes: Some(attributes.map(attribute).collect()),
+            registered_at: Some(record.registered_at),
+            attachments: Some(Vec::new()),
+            tags: Some(if include.tags { tags::shapes(&record.tags) } else { Vec::new() }),
+            health_status: include.health.then(health),
+        }
+    }
+}
+
+fn attribute(attribute: &record::Attribute) -> Attribute {
+    Attribute {
+        name: Some(attribute.name.to_string()),
+        value: attribute.value.as_ref().map(ToString::to_string),
+        target_id: None,
+        target_type: None,
+    }
+}
+
+/// Amounts of the resources of an instance.
+struct Amounts<'a> {
+    cpu: u32,
+    memory: u32,
+    tcp: &'a [Port],
+    udp: &'a [Port],
+    gpus: &'a [Arc<str>],
+}
+
+impl Amounts<'_> {
+    /// The four that are always there, and the GPUs of a machine that has some.
+    fn resources(&self, has_gpus: bool) -> Vec<Resource> {
+        let ports = |ports: &[Port]| ports.iter().map(ToString::to_string).collect();
+        let mut resources = vec![
+            number("CPU", self.cpu),
+            number("MEMORY", self.memory),
+            set("PORTS", ports(self.tcp)),
+            set("PORTS_UDP", ports(self.udp)),
+        ];
+        if has_gpus {
+            resources.push(set("GPU", self.gpus.iter().map(ToString::to_string).collect()));
+        }
+        resources
+    }
+}
+
+fn number(name: &str, amount: u32) -> Resource {
+    Resource {
+        name: Some(name.into()),
+        r#type: Some("INTEGER".into()),
+        double_value: Some(0.0),
+        long_value: Some(0),
+        integer_value: Some(i32::try_from(amount).unwrap_or(i32::MAX)),
+        string_set_value: None,
+    }
+}
+
+fn set(name: &str, values: Vec<String>) -> Resource {
+    Resource { r#type: Some("STRINGSET".into()), string_set_value: Some(values), ..number(name, 0) }
+}

@@ -1,0 +1,316 @@
+//! Task definitions (ecs-operations B3, ecs-task-definitions C1 and C4).
+
+use std::sync::Arc;
+
+use longshore_base::{Arn, Family, Scope};
+use longshore_domain::TaskDefinitionStatus as Status;
+use longshore_domain::task_definition::{self, DOCUMENT_BYTES_MAX, Owner};
+use longshore_shapes_ecs as shapes;
+use longshore_shapes_ecs::*;
+use longshore_state::record;
+use longshore_state::{Definition, FamilyTable, State, Tx};
+
+use crate::identifiers::{self, NoDefinition};
+use crate::paging::{self, Page};
+use crate::{Caller, documents, failures, input, tags, texts};
+
+/// The most revisions of a family (ecs-behaviour A10).
+const REVISIONS_MAX: u32 = 1_000_000;
+/// The most revisions that one call deletes.
+const DELETE_MAX: usize = 10;
+
+/// A definition that can be registered: all that does not depend on the state is done.
+pub struct Prepared {
+    family: Family,
+    /// Without what the registration adds.
+    shape: shapes::TaskDefinition,
+    document: record::Document,
+    tags: longshore_domain::tags::Tags,
+}
+
+/// Checks a definition and fills in its defaults. The long part of a registration; it needs no lock.
+pub fn prepare(
+    caller: &Caller,
+    mut input: RegisterTaskDefinitionRequest,
+) -> Result<Prepared, RegisterTaskDefinitionError> {
+    // The rules of definitions speak first: their texts are those that people know.
+    let modelled = input::check_client(&input);
+    let tags = input.tags.take().unwrap_or_default();
+    let normalised = task_definition::normalise(input, &Owner { scope: &caller.scope })
+        .map_err(|error| ClientException::new(error.to_string()))?;
+    modelled?;
+    let tags = tags::parse(tags)?;
+    let document = documents::keep(&normalised.shape);
+    if document.len() > DOCUMENT_BYTES_MAX {
+        return Err(ClientException::new(texts::TASK_DEFINITION_LARGE).into());
+    }
+    // The state compiles what it is given and must not meet one that it cannot.
+    task_definition::compile(&document).map_err(|error| ClientException::new(error.to_string()))?;
+    Ok(Prepared { family: normalised.family, shape: normalised.shape, document, tags })
+}
+
+/// Gives a prepared definition its revision.
+pub fn register(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    prepared: Prepared,
+) -> Result<RegisterTaskDefinitionResponse, RegisterTaskDefinitionError> {
+    let Prepared { family, shape, document, tags } = prepared;
+    let known = tx.state().realm(&caller.scope).and_then(|realm| realm.family(family.as_str()));
+    let revision = known.map_or(1, FamilyTable::next_revision);
+    if revision > REVISIONS_MAX {
+        return Err(LimitExceededException::new(texts::FAMILY_FULL).into());
+    }
+    let record = record::TaskDefinition {
+        family,
+        revision,
+        status: Status::Active,
+        registered_at: tx.now,
+        registered_by: caller.principal.clone(),
+        deregistered_at: None,
+        delete_requested_at: None,
+        document,
+        tags,
+    };
+    let answer = RegisterTaskDefinitionResponse {
+        tags: (!record.tags.is_empty()).then(|| tags::shapes(&record.tags)),
+        task_definition: Some(completed(&caller.scope, &record, shape)),
+    };
+    tx.put_definition(&caller.scope, record);
+    Ok(answer)
+}
+
+pub fn register_task_definition(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: RegisterTaskDefinitionRequest,
+) -> Result<RegisterTaskDefinitionResponse, RegisterTaskDefinitionError> {
+    let prepared = prepare(caller, input)?;
+    register(tx, caller, prepared)
+}
+
+/// What DescribeTaskDefinition found. Making the answer of it reads the whole definition: not under a lock.
+#[derive(Debug)]
+pub struct Described {
+    scope: Scope,
+    definition: Arc<Definition>,
+    with_tags: bool,
+}
+
+impl From<Described> for DescribeTaskDefinitionResponse {
+    fn from(described: Described) -> Self {
+        let Described { scope, definition, with_tags } = described;
+        Self {
+            tags: with_tags.then(|| tags::shapes(&definition.record.tags)),
+            task_definition: Some(shape(&scope, &definition.record)),
+        }
+    }
+}
+
+pub fn describe_task_definition(
+    state: &State,
+    caller: &Caller,
+    input: DescribeTaskDefinitionRequest,
+) -> Result<Described, DescribeTaskDefinitionError> {
+    input::check_client(&input)?;
+    match find(state, &caller.scope, input.task_definition.as_deref().unwrap_or_default()) {
+        Ok(definition) => Ok(Described {
+            scope: caller.scope.clone(),
+            definition: definition.clone(),
+            with_tags: input.include.is_some_and(|fields| fields.contains(&TaskDefinitionField::Tags)),
+        }),
+        Err(NoDefinition::NotFound) => Err(ClientException::new(texts::DEFINITION_UNKNOWN).into()),
+        Err(error @ (NoDefinition::Revision(_) | NoDefinition::Malformed)) => {
+            Err(InvalidParameterException::new(error.to_string()).into())
+        }
+    }
+}
+
+pub fn deregister_task_definition(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeregisterTaskDefinitionRequest,
+) -> Result<DeregisterTaskDefinitionResponse, DeregisterTaskDefinitionError> {
+    input::check_client(&input)?;
+    let unknown = || ClientException::new(texts::DEREGISTER_UNKNOWN);
+    let name =
+        identifiers::definition_name(&caller.scope, input.task_definition.as_deref().unwrap_or_default());
+    let name = name.map_err(|error| match error {
+        NoDefinition::NotFound => DeregisterTaskDefinitionError::from(unknown()),
+        NoDefinition::Revision(_) | NoDefinition::Malformed => {
+            InvalidParameterException::new(error.to_string()).into()
+        }
+    })?;
+    let revision = name.revision.ok_or_else(|| ClientException::new(texts::REVISION_MISSING))?;
+    let definition = tx.state().definition(&caller.scope, &name.family, revision).ok_or_else(unknown)?;
+    let mut record = record::TaskDefinition::clone(&definition.record);
+    match record.status {
+        Status::Active => {
+            record.status = Status::Inactive;
+            record.deregistered_at = Some(tx.now);
+            tx.put_definition(&caller.scope, record.clone());
+        }
+        // It is answered as it is; there is no way back (ecs-behaviour A7).
+        Status::Inactive | Status::DeleteInProgress => {}
+    }
+    Ok(DeregisterTaskDefinitionResponse { task_definition: Some(shape(&caller.scope, &record)) })
+}
+
+pub fn delete_task_definitions(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: DeleteTaskDefinitionsRequest,
+) -> Result<DeleteTaskDefinitionsResponse, DeleteTaskDefinitionsError> {
+    let named = input.task_definitions.unwrap_or_default();
+    if named.is_empty() {
+        return Err(InvalidParameterException::new(texts::DELETE_NONE).into());
+    }
+    if named.len() > DELETE_MAX {
+        return Err(InvalidParameterException::new(texts::DELETE_MANY).into());
+    }
+    let (mut deleted, mut failures) = (Vec::new(), Vec::new());
+    for named in named {
+        match delete(tx, caller, &named) {
+            Ok(record) => deleted.push(shape(&caller.scope, &record)),
+            Err(reason) => failures.push(failures::failure(would_be_arn(caller, &named), reason)),
+        }
+    }
+    Ok(DeleteTaskDefinitionsResponse { task_definitions: Some(deleted), failures: Some(failures) })
+}
+
+/// Asks for the deletion of one revision; the sweep removes it when nothing refers to it any more.
+fn delete(tx: &mut Tx<'_>, caller: &Caller, named: &str) -> Result<record::TaskDefinition, &'static str> {
+    let name = identifiers::definition_name(&caller.scope, named).map_err(|error| match error {
+        NoDefinition::NotFound => texts::DELETE_MISSING,
+        NoDefinition::Revision(_) | NoDefinition::Malformed => texts::DELETE_INVALID,
+    })?;
+    let revision = name.revision.ok_or(texts::DELETE_INVALID)?;
+    let definition = tx.state().definition(&caller.scope, &name.family, revision);
+    let mut record = record::TaskDefinition::clone(&definition.ok_or(texts::DELETE_MISSING)?.record);
+    match record.status {
+        Status::Active => return Err(texts::DELETE_ACTIVE),
+        Status::Inactive => {
+            record.status = Status::DeleteInProgress;
+            record.delete_requested_at = Some(tx.now);
+            tx.put_definition(&caller.scope, record.clone());
+        }
+        Status::DeleteInProgress => {}
+    }
+    Ok(record)
+}
+
+pub fn list_task_definitions(
+    state: &State,
+    caller: &Caller,
+    mut input: ListTaskDefinitionsRequest,
+) -> Result<ListTaskDefinitionsResponse, ListTaskDefinitionsError> {
+    let asked = (input.max_results.take(), input.next_token.take());
+    input::check(&input)?;
+    let page = Page::open("ListTaskDefinitions", caller, &input, asked, paging::LIST)?;
+    let status =
+        input.status.as_ref().and_then(|status| Status::parse(status.as_str())).unwrap_or(Status::Active);
+    let falling = input.sort == Some(SortOrder::Desc);
+    // Named a prefix, but documented to be a whole family (ecs-operations B3).
+    let wanted = |family: &Family| input.family_prefix.as_deref().is_none_or(|name| name == family.as_str());
+    let families = state.realm(&caller.scope).into_iter().flat_map(|realm| realm.families());
+    let mut families: Vec<_> = families.filter(|(family, _)| wanted(family)).collect();
+    if falling {
+        families.reverse();
+    }
+    let after = page.after().and_then(read_place);
+    let begins_before = |family: &str, revision: u32| {
+        after.is_some_and(
+            |after| if falling { (family, revision) >= after } else { (family, revision) <= after },
+        )
+    };
+    let revisions = families.into_iter().flat_map(|(_, table)| in_order(table, falling));
+    let wanted = revisions.filter(|definition| definition.record.status == status).skip_while(|definition| {
+        begins_before(definition.record.family.as_str(), definition.record.revision)
+    });
+    let (definitions, next_token) = page.fill(wanted, |definition| place(definition));
+    let arn = |definition: &Arc<Definition>| {
+        caller.scope.task_definition_arn(&definition.record.family, definition.record.revision)
+    };
+    let arns = definitions.into_iter().map(arn).collect();
+    Ok(ListTaskDefinitionsResponse { task_definition_arns: Some(arns), next_token })
+}
+
+fn in_order(table: &FamilyTable, falling: bool) -> Box<dyn Iterator<Item = &Arc<Definition>> + '_> {
+    let revisions = table.revisions().values();
+    if falling { Box::new(revisions.rev()) } else { Box::new(revisions) }
+}
+
+/// A revision's place in the list: a blank cannot be part of a family.
+fn place(definition: &Definition) -> String {
+    format!("{} {}", definition.record.family, definition.record.revision)
+}
+
+fn read_place(place: &str) -> Option<(&str, u32)> {
+    let (family, revision) = place.split_once(' ')?;
+    Some((family, revision.parse().ok()?))
+}
+
+pub fn list_task_definition_families(
+    state: &State,
+    caller: &Caller,
+    mut input: ListTaskDefinitionFamiliesRequest,
+) -> Result<ListTaskDefinitionFamiliesResponse, ListTaskDefinitionFamiliesError> {
+    let asked = (input.max_results.take(), input.next_token.take());
+    input::check(&input)?;
+    let page = Page::open("ListTaskDefinitionFamilies", caller, &input, asked, paging::LIST)?;
+    let prefix = input.family_prefix.as_deref().unwrap_or_default();
+    let wanted = |table: &FamilyTable| match input.status {
+        Some(TaskDefinitionFamilyStatus::Active) => table.latest_active().is_some(),
+        Some(TaskDefinitionFamilyStatus::Inactive) => table.latest_active().is_none(),
+        Some(TaskDefinitionFamilyStatus::All | TaskDefinitionFamilyStatus::Unrecognized(_)) | None => true,
+    };
+    let families = state.realm(&caller.scope).into_iter().flat_map(|realm| realm.families());
+    let families = families
+        .filter(|(family, table)| family.as_str().starts_with(prefix) && wanted(table))
+        .map(|(family, _)| family.to_string());
+    let (families, next_token) = page.fill_rising(families, String::clone);
+    Ok(ListTaskDefinitionFamiliesResponse { families: Some(families), next_token })
+}
+
+/// The revision that a name means: without a number, the highest ACTIVE one.
+fn find<'s>(state: &'s State, scope: &Scope, named: &str) -> Result<&'s Arc<Definition>, NoDefinition> {
+    let name = identifiers::definition_name(scope, named)?;
+    let family = state.realm(scope).and_then(|realm| realm.family(name.family.as_str()));
+    let definition = family.and_then(|family| match name.revision {
+        Some(revision) => family.revisions().get(&revision),
+        None => family.latest_active(),
+    });
+    definition.ok_or(NoDefinition::NotFound)
+}
+
+/// A stored revision as the API shows it.
+pub fn shape(scope: &Scope, record: &record::TaskDefinition) -> shapes::TaskDefinition {
+    completed(scope, record, documents::recall(&record.document).unwrap_or_default())
+}
+
+/// Adds what the registration gave the definition.
+fn completed(
+    scope: &Scope,
+    record: &record::TaskDefinition,
+    document: shapes::TaskDefinition,
+) -> shapes::TaskDefinition {
+    shapes::TaskDefinition {
+        task_definition_arn: Some(scope.task_definition_arn(&record.family, record.revision)),
+        family: Some(record.family.to_string()),
+        revision: i32::try_from(record.revision).ok(),
+        status: Some(record.status.as_str().into()),
+        registered_at: Some(record.registered_at),
+        registered_by: Some(record.registered_by.to_string()),
+        deregistered_at: record.deregistered_at,
+        delete_requested_at: record.delete_requested_at,
+        ..document
+    }
+}
+
+fn would_be_arn(caller: &Caller, named: &str) -> String {
+    if Arn::looks_like_one(named) {
+        return named.to_owned();
+    }
+    let Scope { account, region } = &caller.scope;
+    format!("arn:{}:ecs:{region}:{account}:task-definition/{named}", caller.scope.partition().as_str())
+}
