@@ -174,6 +174,7 @@ pub(crate) fn container(ready: &Ready<'_>) -> ContainerSpec {
         cpu_shares: definition.cpu.0.max(CPU_SHARES_MIN),
         memory_bytes: definition.memory.map(|m| (u64::from(m.0) * MIB).max(MEMORY_MIN_BYTES)),
         ports: ready.ports.iter().flat_map(bindings).collect(),
+        bind_address: settings.bind_address,
         binds,
         volumes_from,
         links,

@@ -1,5 +1,7 @@
 //! State reports (agent-protocol G8): what the control plane is told about a task.
 
+use std::net::IpAddr;
+
 use longshore_base::{ContainerName, Port, Protocol, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -64,8 +66,8 @@ pub struct ContainerChange {
 /// to write it as `containerPortRange`/`hostPortRange`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkBinding {
-    /// `0.0.0.0`.
-    pub bind_ip: &'static str,
+    /// `0.0.0.0`, unless the agent binds to one address.
+    pub bind_ip: IpAddr,
     pub container_first: Port,
     pub host_first: Port,
     pub count: u16,

@@ -1,6 +1,7 @@
 //! The settings that steer the engine, under the names that the official agent gives them
 //! (agent-protocol G19), with its defaults and minimums.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use longshore_base::{CpuUnits, MemoryMib, Port};
@@ -78,6 +79,9 @@ pub struct Settings {
     pub cgroup_cpu_period: Duration,
     /// `ECS_TASK_PIDS_LIMIT`.
     pub task_pids_limit: Option<u32>,
+    /// `LONGSHORE_BIND_ADDRESS`: the host address that published ports are bound to, so that several
+    /// instances on one machine can have the same fixed ports. `None`: all addresses.
+    pub bind_address: Option<IpAddr>,
     /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API.
     pub metadata_endpoint: String,
 }
@@ -107,6 +111,7 @@ impl Default for Settings {
             task_cgroups: TaskCgroups::Off,
             cgroup_cpu_period: Duration::from_millis(100),
             task_pids_limit: None,
+            bind_address: None,
             metadata_endpoint: "http://169.254.170.2".to_owned(),
         }
     }
@@ -187,6 +192,7 @@ impl Settings {
             task_cgroups: d.task_cgroups,
             cgroup_cpu_period: reader.cpu_period("ECS_CGROUP_CPU_PERIOD", d.cgroup_cpu_period),
             task_pids_limit: reader.pids_limit("ECS_TASK_PIDS_LIMIT"),
+            bind_address: d.bind_address,
             metadata_endpoint: d.metadata_endpoint,
         };
         (settings, reader.notes)

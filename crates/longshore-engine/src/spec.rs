@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -447,6 +448,8 @@ pub struct ContainerSpec {
     /// Bytes, at least 4 MiB; `None` for no limit.
     pub memory_bytes: Option<u64>,
     pub ports: Vec<PortBinding>,
+    /// The host address that ports are bound to; `None`: all.
+    pub bind_address: Option<IpAddr>,
     /// `source:target[:ro]`; the source is a host path or a volume's runtime name.
     pub binds: Vec<String>,
     /// Runtime names of containers, `name` or `name:ro`.

@@ -163,7 +163,7 @@ pub struct ContainerStateChange {
 #[serde(rename_all = "camelCase")]
 pub struct Binding {
     #[serde(rename = "bindIP")]
-    pub bind_ip: &'static str,
+    pub bind_ip: std::net::IpAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,7 +362,7 @@ mod tests {
                 image_digest: Some("sha256:1".into()),
                 bindings: vec![
                     NetworkBinding {
-                        bind_ip: "0.0.0.0",
+                        bind_ip: std::net::Ipv4Addr::UNSPECIFIED.into(),
                         container_first: Port(80),
                         host_first: Port(32768),
                         count: 1,
@@ -370,7 +370,7 @@ mod tests {
                         protocol: Protocol::Tcp,
                     },
                     NetworkBinding {
-                        bind_ip: "0.0.0.0",
+                        bind_ip: std::net::Ipv4Addr::UNSPECIFIED.into(),
                         container_first: Port(8000),
                         host_first: Port(32768),
                         count: 11,

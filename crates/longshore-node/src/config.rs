@@ -128,6 +128,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_INTROSPECTION_PORT", Effect::Honoured),
     ("LONGSHORE_METADATA_PORT", Effect::Honoured),
     ("LONGSHORE_METADATA_ENDPOINT", Effect::Honoured),
+    ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
 ];
 
 /// Prefixes of keys that are meant for us, so that a misspelt one deserves a warning.
@@ -261,6 +262,8 @@ impl Config {
         if let Some(endpoint) = reader.get("LONGSHORE_METADATA_ENDPOINT") {
             engine.metadata_endpoint = endpoint.trim_end_matches('/').to_owned();
         }
+        engine.bind_address =
+            reader.parsed("LONGSHORE_BIND_ADDRESS", None, |text| text.parse().ok().map(Some));
 
         let data_dir = reader.get("ECS_DATADIR").map(PathBuf::from);
         let data_dir = match reader.flag("ECS_CHECKPOINT", data_dir.is_some()) {

@@ -100,7 +100,10 @@ fn exposed(ports: &[PortBinding]) -> Option<Vec<String>> {
 fn host_config(spec: &ContainerSpec) -> HostConfig {
     let mut bindings: HashMap<String, Option<Vec<EngineBinding>>> = HashMap::new();
     for port in &spec.ports {
-        let binding = EngineBinding { host_ip: None, host_port: Some(port.host.to_string()) };
+        let binding = EngineBinding {
+            host_ip: spec.bind_address.map(|address| address.to_string()),
+            host_port: Some(port.host.to_string()),
+        };
         bindings.entry(engine_port(port)).or_default().get_or_insert_default().push(binding);
     }
     let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
@@ -151,6 +154,7 @@ mod tests {
             cpu_shares: 2,
             memory_bytes: Some(64 << 20),
             ports: Vec::new(),
+            bind_address: None,
             binds: Vec::new(),
             volumes_from: Vec::new(),
             links: Vec::new(),

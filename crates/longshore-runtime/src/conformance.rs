@@ -113,6 +113,7 @@ impl Suite<'_> {
             cpu_shares: 2,
             memory_bytes: Some(32 << 20),
             ports: Vec::new(),
+            bind_address: None,
             binds: Vec::new(),
             volumes_from: Vec::new(),
             links: Vec::new(),

@@ -25,8 +25,14 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run everything on this machine: a control plane, and agents on the local container engine
+    Up(UpOptions),
     /// Run a control plane
     Server(ServerOptions),
+    /// Run a container instance; configured by ECS_* variables and /etc/ecs/ecs.config
+    Agent(AgentOptions),
+    /// Show clusters, instances, services and deployments on one screen
+    Status(StatusOptions),
 }
 
 /// What a control plane needs to know, alone or within `up`.
@@ -88,6 +94,41 @@ pub enum AuthMode {
 pub struct ServerOptions {
     #[command(flatten)]
     pub control_plane: ControlPlaneOptions,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct UpOptions {
+    #[command(flatten)]
+    pub control_plane: ControlPlaneOptions,
+    /// How many container instances to run; they share this machine's capacity and engine
+    #[arg(long, env = "LONGSHORE_INSTANCES", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub instances: u8,
+    /// Over how many availability zones the instances are spread
+    #[arg(long, env = "LONGSHORE_ZONES", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=26))]
+    pub zones: u8,
+    /// The cluster that the instances join; it is made if it is missing
+    #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
+    pub cluster: String,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct AgentOptions {
+    /// The file with KEY=VALUE lines; the environment wins over it
+    #[arg(long, env = "LONGSHORE_ECS_CONFIG", default_value = longshore_node::config::FILE_DEFAULT)]
+    pub config: PathBuf,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct StatusOptions {
+    /// The control plane's URL [default: AWS_ENDPOINT_URL, or that of the default data directory]
+    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    pub endpoint: Option<String>,
+    /// Whose `env` file to read when the shell has no endpoint
+    #[arg(long, env = "LONGSHORE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Show only this cluster
+    #[arg(long)]
+    pub cluster: Option<String>,
 }
 
 /// Where state is kept when nobody says: below the user's data directory.

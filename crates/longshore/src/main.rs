@@ -6,14 +6,18 @@
 //!
 //! Data goes to stdout, everything else to stderr; an error ends with what to do next.
 
+mod agent;
 mod args;
+mod client;
 mod clock;
 mod control_plane;
 mod keys;
 mod progress;
 mod server;
 mod shutdown;
+mod status;
 mod tls;
+mod up;
 
 use std::process::ExitCode;
 
@@ -34,13 +38,16 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match args.command {
-            Command::Server(options) => server::run(options).await,
+            Command::Up(options) => up::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Server(options) => server::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Agent(options) => agent::run(options).await,
+            Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });
     // Blocking calls into the container engine must not hold up the end.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => complain(&error),
     }
 }

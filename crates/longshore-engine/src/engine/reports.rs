@@ -1,5 +1,6 @@
 //! When the control plane is told what (agent-protocol G8).
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use longshore_base::{ContainerName, Timestamp};
@@ -40,6 +41,7 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
     }
     let changes = std::mem::take(&mut task.reporting.changes);
     let id = cx.report_id();
+    let bind_ip = cx.settings.bind_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let report = TaskReport {
         id,
         task: task.spec.key.clone(),
@@ -50,7 +52,7 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
             }
             ReportedStatus::Pending | ReportedStatus::Running | ReportedStatus::Stopped => &task.reason,
         }),
-        containers: changes.iter().map(|(index, status)| change(task, *index, *status)).collect(),
+        containers: changes.iter().map(|(index, status)| change(task, *index, *status, bind_ip)).collect(),
         pull_started_at: task.pull_started_at,
         pull_stopped_at: task.pull_stopped_at,
         execution_stopped_at: task.execution_stopped_at,
@@ -85,14 +87,14 @@ pub(super) fn next_flush(task: &Task) -> Option<Timestamp> {
     if task.reporting.in_flight.is_some() { None } else { task.reporting.flush_at }
 }
 
-fn change(task: &Task, index: usize, status: ReportedStatus) -> ContainerChange {
+fn change(task: &Task, index: usize, status: ReportedStatus, bind_ip: IpAddr) -> ContainerChange {
     let container = &task.containers[index];
     let bindings = match task.spec.network_mode {
         NetworkMode::Bridge if container.has_run() => container
             .ports
             .iter()
             .map(|ports| NetworkBinding {
-                bind_ip: "0.0.0.0",
+                bind_ip,
                 container_first: ports.container_first,
                 host_first: ports.host_first,
                 count: ports.count,

@@ -1,0 +1,79 @@
+//! `longshore agent`: a container instance on this machine.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use longshore_node::{Config, ExitReason, HttpClient, Services, Status};
+use longshore_runtime::Runtime;
+use longshore_runtime_docker::DockerRuntime;
+use longshore_state::db::SeedSource;
+use tokio::sync::watch;
+
+use crate::args::AgentOptions;
+use crate::clock::{SystemClock, SystemSeeds};
+use crate::progress::Step;
+use crate::shutdown;
+
+/// Where Debian keeps the certificates of the authorities that it trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
+    let file = match std::fs::read_to_string(&options.config) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("cannot read {}; check --config", options.config.display()));
+        }
+    };
+    let (config, notes) = Config::read(std::env::vars(), file.as_deref())?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::from_env()?);
+    let services = Services {
+        runtime,
+        http: client(&config.endpoint)?,
+        clock: Arc::new(SystemClock),
+        seed: SystemSeeds.draw(),
+    };
+    let step = Step::begin(format!("joining cluster {} at {}", config.cluster_name(), config.endpoint));
+    let (status, mut changes) = watch::channel(Status::default());
+    let told = tokio::spawn(async move {
+        if let Ok(status) = changes.wait_for(|status| status.connected).await {
+            step.done(format!(
+                "connected as {}",
+                status.instance_arn.as_deref().unwrap_or("an unnamed instance")
+            ));
+        }
+    });
+    let ended = longshore_node::run(config, services, status, async {
+        if let Err(error) = shutdown::requested().await {
+            tracing::error!(%error, "cannot wait for signals");
+        }
+    })
+    .await?;
+    told.abort();
+    match &ended {
+        ExitReason::Stopped => eprintln!("stopped; containers go on running"),
+        ExitReason::Failed(text) | ExitReason::Terminal(text) => eprintln!("error: {text}"),
+    }
+    Ok(ExitCode::from(ended.code()))
+}
+
+/// A client for the control plane. With `https`, certificates are checked against `SSL_CERT_FILE` or
+/// the system's authorities.
+pub fn client(endpoint: &str) -> anyhow::Result<HttpClient> {
+    let tls = if endpoint.starts_with("https:") {
+        let path =
+            std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(AUTHORITIES), PathBuf::from);
+        let hint = "set SSL_CERT_FILE to the certificate that the control plane uses";
+        Some(longshore_node::tls_config(&path).context(hint)?)
+    } else {
+        None
+    };
+    Ok(HttpClient::new(tls))
+}

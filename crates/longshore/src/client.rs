@@ -1,0 +1,99 @@
+//! A small client of the API, for the verbs that show things.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Http;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use longshore_base::Clock;
+use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
+use longshore_sigv4::{Credentials, Secret, ToSign, sign};
+use longshore_wire::{OperationShape, Protocol};
+
+use crate::args::default_data_dir;
+use crate::clock::SystemClock;
+
+const PROTOCOL: Protocol = Protocol::AwsJson11;
+
+/// Where to ask, and as whom.
+pub struct Client {
+    endpoint: String,
+    region: String,
+    credentials: Credentials,
+    http: Http<HttpConnector, Full<Bytes>>,
+}
+
+impl Client {
+    /// Takes endpoint and credentials from the environment, or else from the `env` file that `up` and
+    /// `server` write.
+    pub fn find(endpoint: Option<&str>, data_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let dir = data_dir.map_or_else(default_data_dir, Path::to_path_buf);
+        let file = std::fs::read_to_string(dir.join("env")).unwrap_or_default();
+        let from_file = |name: &str| {
+            let prefix = format!("export {name}='");
+            file.lines().find_map(|line| line.strip_prefix(&prefix)?.strip_suffix('\'').map(str::to_owned))
+        };
+        // A data directory that was named wins over what the shell happens to have.
+        let find = |name: &str| match data_dir {
+            Some(_) => from_file(name),
+            None => std::env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| from_file(name)),
+        };
+        let hint = "start `longshore up` first, or source its env file, or name it with --data-dir";
+        let endpoint = match data_dir {
+            Some(_) => from_file("AWS_ENDPOINT_URL"),
+            None => endpoint.map(str::to_owned).or_else(|| from_file("AWS_ENDPOINT_URL")),
+        };
+        let endpoint = endpoint.context(hint)?;
+        if !endpoint.starts_with("http://") {
+            bail!("this verb speaks plain HTTP only; {endpoint} needs TLS. Use `aws ecs` for it");
+        }
+        let id = find("AWS_ACCESS_KEY_ID").context(hint)?;
+        let secret = find("AWS_SECRET_ACCESS_KEY").context(hint)?;
+        let mut credentials = Credentials::new(id, secret);
+        credentials.session_token =
+            std::env::var("AWS_SESSION_TOKEN").ok().filter(|t| !t.is_empty()).map(Secret::new);
+        Ok(Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            region: find("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".into()),
+            credentials,
+            http: Http::builder(TokioExecutor::new()).build_http(),
+        })
+    }
+
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Makes one call.
+    pub async fn call<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<O::Output> {
+        let body = PROTOCOL.encode(&input);
+        let host = self.endpoint.trim_start_matches("http://");
+        let target = format!("{TARGET_PREFIX}.{}", O::NAME);
+        let headers =
+            [("host", host), ("content-type", PROTOCOL.content_type()), ("x-amz-target", target.as_str())];
+        let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: &body };
+        let signed = sign(&to_sign, &self.credentials, &self.region, SIGNING_NAME, SystemClock.now());
+        let mut request = http::Request::post(format!("{}/", self.endpoint));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in &signed {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).context("the request cannot be made")?;
+        let unreachable = || format!("{} does not answer; is the control plane running?", self.endpoint);
+        let response = self.http.request(request).await.with_context(unreachable)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.with_context(unreachable)?.to_bytes();
+        if !status.is_success() {
+            let error = PROTOCOL
+                .decode_error(&body)
+                .with_context(|| format!("{} was refused with HTTP {status}", O::NAME))?;
+            bail!("{} was refused: {} {}", O::NAME, error.code, error.message);
+        }
+        PROTOCOL.decode(&body).with_context(|| format!("the answer to {} cannot be read", O::NAME))
+    }
+}

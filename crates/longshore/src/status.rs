@@ -1,0 +1,242 @@
+//! `longshore status`: clusters, instances, services and deployments on one screen.
+
+use std::fmt::Write;
+
+use longshore_shapes_ecs::{self as shapes, ops};
+
+use crate::args::StatusOptions;
+use crate::client::Client;
+
+/// Width of the bars for CPU and memory.
+const BAR: usize = 20;
+/// Limits of the describe calls (ecs-behaviour A4).
+const INSTANCES_PER_CALL: usize = 100;
+const SERVICES_PER_CALL: usize = 10;
+
+pub async fn run(options: StatusOptions) -> anyhow::Result<()> {
+    let client = Client::find(options.endpoint.as_deref(), options.data_dir.as_deref())?;
+    let names = match &options.cluster {
+        Some(name) => vec![name.clone()],
+        None => clusters(&client).await?,
+    };
+    let mut screen = String::new();
+    if names.is_empty() {
+        screen.push_str("no clusters yet: aws ecs create-cluster --cluster-name default\n");
+    }
+    for name in names {
+        cluster(&client, &name, &mut screen).await?;
+    }
+    print!("{screen}");
+    Ok(())
+}
+
+async fn clusters(client: &Client) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut next_token = None;
+    loop {
+        let page = client
+            .call::<ops::ListClusters>(shapes::ListClustersRequest { next_token, ..Default::default() })
+            .await?;
+        names.extend(page.cluster_arns.into_iter().flatten());
+        next_token = page.next_token;
+        if next_token.is_none() {
+            return Ok(names);
+        }
+    }
+}
+
+async fn cluster(client: &Client, name: &str, screen: &mut String) -> anyhow::Result<()> {
+    let described = client
+        .call::<ops::DescribeClusters>(shapes::DescribeClustersRequest {
+            clusters: Some(vec![name.to_owned()]),
+            ..Default::default()
+        })
+        .await?;
+    let Some(cluster) = described.clusters.into_iter().flatten().next() else {
+        anyhow::bail!("there is no cluster {name}");
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let count = |count: Option<i32>| count.unwrap_or(0);
+    line(
+        screen,
+        format_args!(
+            "cluster {}  {}  {} instances, {} running and {} pending tasks, {} services   ({})",
+            text(&cluster.cluster_name),
+            text(&cluster.status),
+            count(cluster.registered_container_instances_count),
+            count(cluster.running_tasks_count),
+            count(cluster.pending_tasks_count),
+            count(cluster.active_services_count),
+            client.endpoint(),
+        ),
+    );
+    instances(client, name, screen).await?;
+    services(client, name, screen).await?;
+    screen.push('\n');
+    Ok(())
+}
+
+async fn instances(client: &Client, cluster: &str, screen: &mut String) -> anyhow::Result<()> {
+    let mut arns = Vec::new();
+    let mut next_token = None;
+    loop {
+        let page = client
+            .call::<ops::ListContainerInstances>(shapes::ListContainerInstancesRequest {
+                cluster: Some(cluster.to_owned()),
+                next_token,
+                ..Default::default()
+            })
+            .await?;
+        arns.extend(page.container_instance_arns.into_iter().flatten());
+        next_token = page.next_token;
+        if next_token.is_none() {
+            break;
+        }
+    }
+    if arns.is_empty() {
+        line(screen, format_args!("  no container instances: start `longshore agent` or `longshore up`"));
+    }
+    for chunk in arns.chunks(INSTANCES_PER_CALL) {
+        let page = client
+            .call::<ops::DescribeContainerInstances>(shapes::DescribeContainerInstancesRequest {
+                cluster: Some(cluster.to_owned()),
+                container_instances: Some(chunk.to_vec()),
+                ..Default::default()
+            })
+            .await?;
+        for instance in page.container_instances.into_iter().flatten() {
+            instance_line(&instance, screen);
+        }
+    }
+    Ok(())
+}
+
+fn instance_line(instance: &shapes::ContainerInstance, screen: &mut String) {
+    let id = instance.container_instance_arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or("?");
+    let attributes = instance.attributes.iter().flatten();
+    let zone = attributes
+        .filter(|attribute| attribute.name.as_deref() == Some("ecs.availability-zone"))
+        .find_map(|attribute| attribute.value.as_deref())
+        .unwrap_or("-");
+    let agent = if instance.agent_connected == Some(true) { "connected" } else { "away" };
+    line(
+        screen,
+        format_args!(
+            "  {:.8}  {zone:<12} {:<9} {agent:<9} cpu {}  memory {}  {} tasks",
+            id,
+            instance.status.as_deref().unwrap_or("?"),
+            usage(instance, "CPU"),
+            usage(instance, "MEMORY"),
+            instance.running_tasks_count.unwrap_or(0) + instance.pending_tasks_count.unwrap_or(0),
+        ),
+    );
+}
+
+/// A bar, and what is reserved of what there is.
+fn usage(instance: &shapes::ContainerInstance, name: &str) -> String {
+    let of = |resources: &Option<Vec<shapes::Resource>>| {
+        let found = resources.iter().flatten().find(|resource| resource.name.as_deref() == Some(name));
+        found.and_then(|resource| resource.integer_value).unwrap_or(0).max(0)
+    };
+    let total = of(&instance.registered_resources);
+    let used = (total - of(&instance.remaining_resources)).max(0);
+    format!("{} {used:>6}/{total}", bar(used, total))
+}
+
+fn bar(used: i32, total: i32) -> String {
+    let share = if total > 0 { f64::from(used) / f64::from(total) } else { 0.0 };
+    let full = ((share * BAR as f64).round() as usize).min(BAR);
+    // Something that is used at all should be seen.
+    let full = if used > 0 { full.max(1) } else { full };
+    format!("[{}{}]", "#".repeat(full), ".".repeat(BAR - full))
+}
+
+async fn services(client: &Client, cluster: &str, screen: &mut String) -> anyhow::Result<()> {
+    let mut arns = Vec::new();
+    let mut next_token = None;
+    loop {
+        let page = client
+            .call::<ops::ListServices>(shapes::ListServicesRequest {
+                cluster: Some(cluster.to_owned()),
+                max_results: Some(100),
+                next_token,
+                ..Default::default()
+            })
+            .await?;
+        arns.extend(page.service_arns.into_iter().flatten());
+        next_token = page.next_token;
+        if next_token.is_none() {
+            break;
+        }
+    }
+    for chunk in arns.chunks(SERVICES_PER_CALL) {
+        let page = client
+            .call::<ops::DescribeServices>(shapes::DescribeServicesRequest {
+                cluster: Some(cluster.to_owned()),
+                services: Some(chunk.to_vec()),
+                ..Default::default()
+            })
+            .await?;
+        for service in page.services.into_iter().flatten() {
+            service_lines(&service, screen);
+        }
+    }
+    Ok(())
+}
+
+fn service_lines(service: &shapes::Service, screen: &mut String) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let count = |count: Option<i32>| count.unwrap_or(0);
+    line(
+        screen,
+        format_args!(
+            "  service {}  {}  {} of {} tasks run, {} pending",
+            text(&service.service_name),
+            text(&service.status),
+            count(service.running_count),
+            count(service.desired_count),
+            count(service.pending_count),
+        ),
+    );
+    for deployment in service.deployments.iter().flatten() {
+        let definition = text(&deployment.task_definition);
+        line(
+            screen,
+            format_args!(
+                "    {:<8} {:<12} {}  {} running, {} pending of {}{}",
+                text(&deployment.status),
+                deployment.rollout_state.as_ref().map_or("", |state| state.as_str()),
+                definition.rsplit('/').next().unwrap_or_default(),
+                count(deployment.running_count),
+                count(deployment.pending_count),
+                count(deployment.desired_count),
+                match count(deployment.failed_tasks) {
+                    0 => String::new(),
+                    failed => format!(", {failed} failed"),
+                },
+            ),
+        );
+    }
+    if let Some(event) = service.events.iter().flatten().next() {
+        line(screen, format_args!("    last event: {}", text(&event.message)));
+    }
+}
+
+fn line(screen: &mut String, text: std::fmt::Arguments<'_>) {
+    writeln!(screen, "{text}").expect("writing to a String cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_show_shares() {
+        assert_eq!(bar(0, 100), "[....................]");
+        assert_eq!(bar(1, 1000), "[#...................]");
+        assert_eq!(bar(50, 100), "[##########..........]");
+        assert_eq!(bar(100, 100), "[####################]");
+        assert_eq!(bar(200, 100), "[####################]");
+        assert_eq!(bar(0, 0), "[....................]");
+    }
+}
