@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 const HEADER: &str = "longshore-agent-journal 1\n";
@@ -79,12 +80,7 @@ impl Journal {
             Problem::Format => JournalError::Format { path: path.clone() },
             Problem::Damaged { offset } => JournalError::Damaged { path: path.clone(), offset },
         })?;
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed("open", &path))?;
+        let mut file = private().truncate(false).open(&path).map_err(failed("open", &path))?;
         let torn = content.len() as u64 - parsed.good;
         let mut size = parsed.good;
         file.set_len(size).map_err(failed("truncate", &path))?;
@@ -146,7 +142,8 @@ impl Journal {
             encode([(key, Some(value))].into_iter(), &mut text);
         }
         let (new, path) = (self.directory.join(FILE_NEW), self.directory.join(FILE));
-        let mut file = File::create(&new).map_err(|source| self.error("make", FILE_NEW, source))?;
+        let mut file =
+            private().truncate(true).open(&new).map_err(|source| self.error("make", FILE_NEW, source))?;
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .and_then(|()| fs::rename(&new, &path))
@@ -160,6 +157,13 @@ impl Journal {
     fn error(&self, doing: &'static str, name: &str, source: io::Error) -> JournalError {
         JournalError::Io { doing, path: self.directory.join(name), source }
     }
+}
+
+/// For the owner alone: environments of containers may hold passwords.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).mode(0o600);
+    options
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

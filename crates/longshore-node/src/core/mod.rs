@@ -99,6 +99,8 @@ pub enum Input {
     Engine(Box<longshore_engine::Input>),
     /// Every [`Effect::Write`] up to this number is durable.
     Durable(u64),
+    /// The journal cannot be written any more: the agent ends, because it cannot promise anything.
+    JournalFailed(String),
     /// Answer to [`Effect::CheckRuntime`].
     RuntimeChecked {
         is_well: bool,
@@ -382,6 +384,7 @@ impl AgentCore {
             }
             Input::Engine(input) => self.engine_input(*input),
             Input::Durable(number) => self.gate.durable(number),
+            Input::JournalFailed(error) => self.exit(ExitReason::Failed(error)),
             Input::RuntimeChecked { is_well } => self.runtime_status.checked(self.now, is_well),
             Input::Sampled(samples) => {
                 for (container, sample) in samples {

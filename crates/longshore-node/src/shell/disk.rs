@@ -43,13 +43,17 @@ async fn run(
         });
         let result;
         (journal, result) = written.await.expect("writing does not panic");
-        if let Err(error) = result {
-            // What is on disk is unknown now. Nothing more is acknowledged or started; the supervisor
-            // starts the agent again, which reads what is there.
-            error!(%error, cause = ?std::error::Error::source(&error), "cannot write the journal");
-            panic!("the agent cannot go on without its journal");
-        }
-        if inputs.send(Input::Durable(number)).await.is_err() {
+        let input = match result {
+            Ok(()) => Input::Durable(number),
+            Err(error) => {
+                // What is on disk is unknown now, so nothing more may be acknowledged or started. The supervisor
+                // starts the agent again, which reads what is there.
+                error!(%error, cause = ?std::error::Error::source(&error), "cannot write the journal");
+                let _ = inputs.send(Input::JournalFailed(error.to_string())).await;
+                return;
+            }
+        };
+        if inputs.send(input).await.is_err() {
             return;
         }
     }

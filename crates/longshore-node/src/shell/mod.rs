@@ -24,7 +24,7 @@ use longshore_engine::settings::TaskCgroups;
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, LogLine, RestoreError, Socket};
@@ -207,13 +207,12 @@ impl Shell {
 
     fn input(&mut self, input: Input) {
         self.core.handle(self.services.clock.now(), input);
-        let status = Status {
-            instance_arn: self.core.instance_arn().map(str::to_owned),
-            connected: self.core.is_connected(),
-        };
+        let (arn, connected) = (self.core.instance_arn(), self.core.is_connected());
         self.status.send_if_modified(|told| {
-            let changed = *told != status;
-            *told = status;
+            let changed = told.connected != connected || told.instance_arn.as_deref() != arn;
+            if changed {
+                *told = Status { instance_arn: arn.map(str::to_owned), connected };
+            }
             changed
         });
     }
@@ -335,10 +334,11 @@ impl Shell {
     fn log(&self, line: &LogLine) {
         let agent = &self.name;
         match line {
-            LogLine::Registered { .. } | LogLine::ServerSays(_) => info!(%agent, "{line}"),
-            LogLine::Connected { .. } => info!(%agent, "{line}"),
-            LogLine::Lost { .. } => debug!(%agent, "{line}"),
+            LogLine::Registered { .. } | LogLine::ServerSays(_) | LogLine::Connected { .. } => {
+                info!(%agent, "{line}");
+            }
             LogLine::CallFailed { .. }
+            | LogLine::Lost { .. }
             | LogLine::ReportRefused { .. }
             | LogLine::BadAnswer { .. }
             | LogLine::Refused { .. }

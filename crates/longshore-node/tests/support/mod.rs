@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub const SECRET: &str = "secret-of-the-instance";
 pub const CLUSTER: &str = "arn:aws:ecs:us-east-1:111122223333:cluster/c";
@@ -203,7 +203,10 @@ fn upgrade(
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+        // The default buffers are 128 KiB each way, which thousands of agents would make gigabytes.
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(4096);
+        let socket =
+            WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         match path.as_str() {
             "/acs/ws" => commands(socket, &query, known, changed).await,
             "/tcs/ws" => telemetry(socket, &query, known, changed).await,
