@@ -1,8 +1,9 @@
 //! Chores of this repository: `cargo xtask help` lists them.
 //!
 //! [`models`] reduces a published service model to facts, [`codegen`] turns the facts into Rust,
-//! [`tidy`] checks the rules that the compiler does not know.
+//! [`tidy`] checks the rules that the compiler does not know, [`bench`] measures.
 
+mod bench;
 mod codegen;
 mod models;
 mod service;
@@ -24,6 +25,7 @@ Usage: cargo xtask <command>
   codegen [--check]        write the generated shape crates from models/; with --check write
                            nothing and fail if anything would change
   tidy                     check layers, licences and crate headers; print the crates by layer
+  bench [ARGUMENT...]      build in the release profile and measure; see docs/benchmarks.md
   help                     this text
 ";
 
@@ -46,6 +48,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
         ["codegen"] => codegen::run(&root, codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(&root, codegen::Mode::Check),
         ["tidy"] => tidy::run(&root),
+        ["bench", rest @ ..] => bench::run(&root, rest),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");
             Ok(())

@@ -1,0 +1,123 @@
+//! The ECS API as a person's script would use it: one call, one JSON answer.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use longshore_base::Timestamp;
+use longshore_crowd::http::{Caller, Connection};
+use serde_json::{Value, json};
+
+/// How often a state is looked at while it is waited for. Half of it is in every latency that is measured by looking.
+pub const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// One connection to the API.
+pub struct Api {
+    caller: Caller,
+    connection: Option<Connection>,
+}
+
+impl Api {
+    pub fn new(caller: &Caller) -> Self {
+        Self { caller: caller.clone(), connection: None }
+    }
+
+    pub async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self.caller.request(operation, body.to_string().as_bytes(), now());
+        // A connection that was idle for long may have been closed.
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.caller.endpoint.authority).await?,
+        };
+        let answer = match connection.call(&request).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                connection = Connection::open(&self.caller.endpoint.authority).await?;
+                connection.call(&request).await.with_context(|| format!("{operation} got no answer"))?
+            }
+        };
+        if !answer.is_success() {
+            bail!("{operation}: HTTP {}: {}", answer.status, String::from_utf8_lossy(answer.body));
+        }
+        let value = serde_json::from_slice(answer.body).context("the answer is no JSON")?;
+        self.connection = Some(connection);
+        Ok(value)
+    }
+
+    /// Registers a definition of one container, in the default network mode.
+    pub async fn register(&mut self, family: &str, image: &str, cpu: u32, memory: u32) -> anyhow::Result<()> {
+        self.call("RegisterTaskDefinition", &definition(family, image, cpu, memory)).await.map(|_| ())
+    }
+
+    /// The ARNs of the tasks that were started; an error if any was refused.
+    pub async fn run_task(&mut self, family: &str, count: u32) -> anyhow::Result<Vec<String>> {
+        let answer = self.call("RunTask", &json!({"taskDefinition": family, "count": count})).await?;
+        let refused = answer["failures"].as_array().map_or(0, Vec::len);
+        anyhow::ensure!(refused == 0, "RunTask refused: {}", answer["failures"]);
+        let tasks = answer["tasks"].as_array().context("RunTask answers with tasks")?;
+        Ok(tasks.iter().filter_map(|task| task["taskArn"].as_str()).map(str::to_owned).collect())
+    }
+
+    pub async fn describe_task(&mut self, arn: &str) -> anyhow::Result<Value> {
+        let mut answer = self.call("DescribeTasks", &json!({"tasks": [arn]})).await?;
+        let task = answer["tasks"].get_mut(0).map(Value::take);
+        task.with_context(|| format!("{arn} is not known: {}", answer["failures"]))
+    }
+
+    /// Looks until the task's `lastStatus` is this. A task that stops on the way is an error.
+    pub async fn wait_for_task(&mut self, arn: &str, status: &str, limit: Duration) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        loop {
+            let task = self.describe_task(arn).await?;
+            match task["lastStatus"].as_str() {
+                Some(found) if found == status => return Ok(task),
+                Some("STOPPED") => bail!("{arn} has stopped: {}", task["stoppedReason"]),
+                _ if begun.elapsed() > limit => {
+                    bail!("{arn} is {} after {limit:?}, not {status}", task["lastStatus"])
+                }
+                _ => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    pub async fn describe_service(&mut self, name: &str) -> anyhow::Result<Value> {
+        let mut answer = self.call("DescribeServices", &json!({"services": [name]})).await?;
+        answer["services"].get_mut(0).map(Value::take).with_context(|| format!("service {name} is not known"))
+    }
+
+    /// Looks until `reached` says so.
+    pub async fn wait_for_service(
+        &mut self,
+        name: &str,
+        limit: Duration,
+        reached: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        loop {
+            let service = self.describe_service(name).await?;
+            if reached(&service) {
+                return Ok(service);
+            }
+            if begun.elapsed() > limit {
+                bail!(
+                    "service {name} has {} running and {} pending after {limit:?}; last event: {}",
+                    service["runningCount"],
+                    service["pendingCount"],
+                    service["events"][0]["message"]
+                );
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+pub fn definition(family: &str, image: &str, cpu: u32, memory: u32) -> Value {
+    json!({
+        "family": family,
+        "containerDefinitions": [{"name": "main", "image": image, "cpu": cpu, "memory": memory}],
+    })
+}

@@ -1,0 +1,181 @@
+//! The Docker Engine API with nothing around it: the peer that container starts are compared with.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+const SOCKET: &str = "/var/run/docker.sock";
+
+/// What the measured tasks run, here and in Longshore. It serves HTTP until SIGTERM.
+pub const IMAGE: &str = "longshore/web:1";
+/// The same program in another image, for updates.
+pub const NEXT_IMAGE: &str = "longshore/web:2";
+
+/// The memory limit of each container, in MiB, here and in Longshore.
+pub const MEMORY_MIB: u32 = 32;
+
+/// Every container that the raw peer makes carries this label.
+pub const RAW_LABEL: &str = "longshore-bench";
+
+/// One connection to the engine, kept open.
+pub struct Docker(BufReader<UnixStream>);
+
+impl Docker {
+    pub async fn connect() -> anyhow::Result<Self> {
+        let stream = UnixStream::connect(SOCKET).await.with_context(|| {
+            format!("cannot reach Docker at {SOCKET}; is it running, and may you use it?")
+        })?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// The engine is there and has the images.
+    pub async fn check() -> anyhow::Result<()> {
+        let mut docker = Self::connect().await?;
+        for image in [IMAGE, NEXT_IMAGE] {
+            docker
+                .call("GET", &format!("/images/{image}/json"), None)
+                .await
+                .with_context(|| format!("image {image} is not there; scripts/make-test-images makes it"))?;
+        }
+        Ok(())
+    }
+
+    /// The JSON answer, or `null` if it has no body. Anything but 2xx is an error.
+    pub async fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let (status, body) = self.exchange(method, path, body).await?;
+        if !(200..300).contains(&status) {
+            bail!("{method} {path}: HTTP {status}: {}", String::from_utf8_lossy(&body));
+        }
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).with_context(|| format!("{method} {path}: the answer is no JSON"))
+    }
+
+    async fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(u16, Vec<u8>)> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: docker\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.0.write_all(request.as_bytes()).await?;
+        let status: u16 = self.line().await?.get(9..12).and_then(|s| s.parse().ok()).context("a status")?;
+        let (mut length, mut chunked) = (0, false);
+        loop {
+            let line = self.line().await?.to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+            chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
+        }
+        if !chunked {
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body).await?;
+            return Ok((status, body));
+        }
+        let mut body = Vec::new();
+        loop {
+            let size = usize::from_str_radix(&self.line().await?, 16)?;
+            let from = body.len();
+            body.resize(from + size, 0);
+            self.0.read_exact(&mut body[from..]).await?;
+            self.line().await?;
+            if size == 0 {
+                return Ok((status, body));
+            }
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.0.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        line.truncate(line.trim_end().len());
+        Ok(line)
+    }
+
+    /// Creates and starts a container on the default bridge; its id.
+    pub async fn create_and_start(&mut self) -> anyhow::Result<String> {
+        let body = json!({
+            "Image": IMAGE,
+            "Labels": {RAW_LABEL: "1"},
+            "HostConfig": {"Memory": u64::from(MEMORY_MIB) << 20, "CpuShares": 2},
+        });
+        let created = self.call("POST", "/containers/create", Some(&body)).await?;
+        let id = created["Id"].as_str().context("a created container has an id")?.to_owned();
+        self.call("POST", &format!("/containers/{id}/start"), None).await?;
+        Ok(id)
+    }
+
+    pub async fn remove(&mut self, id: &str) -> anyhow::Result<()> {
+        // It may remove itself at the same moment.
+        self.exchange("DELETE", &format!("/containers/{id}?force=1&v=1"), None).await.map(|_| ())
+    }
+
+    /// Removes all containers with this label, whatever they do.
+    pub async fn remove_all(&mut self, label: &str) -> anyhow::Result<()> {
+        let filters = json!({"label": [label]}).to_string();
+        let path = format!("/containers/json?all=1&filters={}", encode(&filters));
+        let list = self.call("GET", &path, None).await?;
+        for id in list.as_array().into_iter().flatten().filter_map(|container| container["Id"].as_str()) {
+            self.remove(id).await?;
+        }
+        Ok(())
+    }
+
+    pub async fn kill(&mut self, id: &str) -> anyhow::Result<()> {
+        self.call("POST", &format!("/containers/{id}/kill"), None).await.map(|_| ())
+    }
+
+    /// The ids of the running containers with this label.
+    pub async fn running(&mut self, label: &str) -> anyhow::Result<BTreeSet<String>> {
+        let filters = json!({"label": [label], "status": ["running"]}).to_string();
+        let list = self.call("GET", &format!("/containers/json?filters={}", encode(&filters)), None).await?;
+        let list = list.as_array().context("a list of containers")?;
+        Ok(list.iter().filter_map(|container| container["Id"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Kills one of the running containers with this label; how long until another one runs in its place.
+    pub async fn kill_and_wait(&mut self, label: &str, limit: Duration) -> anyhow::Result<Duration> {
+        let before = self.running(label).await?;
+        let victim = before.first().with_context(|| format!("no container with {label} runs"))?;
+        let begun = Instant::now();
+        self.kill(victim).await?;
+        while self.running(label).await?.is_subset(&before) {
+            anyhow::ensure!(begun.elapsed() < limit, "the container was not replaced within {limit:?}");
+            tokio::time::sleep(crate::api::LOOK_EVERY).await;
+        }
+        Ok(begun.elapsed())
+    }
+
+    /// When the engine said that a container has ended, in nanoseconds since the epoch.
+    pub async fn died_at(&mut self, id: &str) -> anyhow::Result<i128> {
+        let filters = encode(&json!({"container": [id], "event": ["die"]}).to_string());
+        let until = crate::api::now().as_millis() / 1000 + 1;
+        let path = format!("/events?since={}&until={until}&filters={filters}", until - 600);
+        let (status, body) = self.exchange("GET", &path, None).await?;
+        anyhow::ensure!(status == 200, "GET /events: HTTP {status}");
+        let first = serde_json::Deserializer::from_slice(&body).into_iter::<Value>().next();
+        let event = first.context("the engine has no such event")??;
+        event["timeNano"].as_i64().map(i128::from).context("an event has a time")
+    }
+}
+
+fn encode(text: &str) -> String {
+    longshore_sigv4::encode_component(text)
+}

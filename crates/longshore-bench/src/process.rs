@@ -1,0 +1,168 @@
+//! The real program, in its own process and data directory.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use longshore_crowd::http::Caller;
+use longshore_sigv4::Credentials;
+
+/// How long a start may take before it counts as failed.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// How long a process has to end when it is asked.
+const END_MAX: Duration = Duration::from_secs(30);
+
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A running control plane, killed when dropped.
+pub struct Process {
+    child: Child,
+    pub data_dir: PathBuf,
+    pub caller: Caller,
+    /// From the start of the process to its first `env` file, which says that it is ready.
+    pub ready_after: Duration,
+}
+
+impl Process {
+    /// Runs `longshore VERB --data-dir DIR --listen LISTEN ARGS...` and waits until it is ready. `DIR/env`
+    /// appears last, with the endpoint and the operator's key.
+    pub async fn start(
+        binary: &Path,
+        verb: &str,
+        data_dir: &Path,
+        listen: &str,
+        args: &[&str],
+    ) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let env = data_dir.join("env");
+        if env.exists() {
+            std::fs::remove_file(&env)?;
+        }
+        let log = std::fs::File::options().create(true).append(true).open(data_dir.join("log.txt"))?;
+        let begun = Instant::now();
+        let mut child = Command::new(binary)
+            .arg(verb)
+            .arg("--data-dir")
+            .arg(data_dir)
+            .args(["--listen", listen])
+            .args(args)
+            // Images are present and no registry is asked, neither here nor at the peers.
+            .env("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("failed to start {}", binary.display()))?;
+        let caller = loop {
+            if let Some(caller) = read_env(&env)? {
+                break caller;
+            }
+            if let Some(status) = child.try_wait()? {
+                let log = std::fs::read_to_string(data_dir.join("log.txt")).unwrap_or_default();
+                bail!("`longshore {verb}` ended with {status}: {}", log.trim());
+            }
+            if begun.elapsed() > START_MAX {
+                child.kill()?;
+                child.wait()?;
+                bail!("`longshore {verb}` was not ready after {START_MAX:?}");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        Ok(Self { child, data_dir: data_dir.to_owned(), caller, ready_after: begun.elapsed() })
+    }
+
+    pub fn resident_mb(&self) -> f64 {
+        resident_mb(self.child.id())
+    }
+
+    /// `HOST:PORT`.
+    pub fn authority(&self) -> &str {
+        &self.caller.endpoint.authority
+    }
+
+    /// SIGKILL, now.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        anyhow::ensure!(asked.success(), "failed to signal the process");
+        let begun = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if begun.elapsed() > END_MAX {
+                bail!("the process did not end within {END_MAX:?} of SIGTERM");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running `longshore agent`, killed when dropped.
+pub struct Agent(Child);
+
+impl Agent {
+    /// Configured as the official agent is.
+    pub fn start(binary: &Path, data_dir: &Path, caller: &Caller) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(data_dir)?;
+        let log = std::fs::File::options().create(true).append(true).open(data_dir.join("log.txt"))?;
+        let child = Command::new(binary)
+            .arg("agent")
+            .env("ECS_CLUSTER", "default")
+            .env("ECS_DATADIR", data_dir)
+            .env("ECS_BACKEND_HOST", format!("http://{}", caller.endpoint.authority))
+            .env("AWS_DEFAULT_REGION", &caller.region)
+            .env("AWS_ACCESS_KEY_ID", &caller.credentials.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", caller.credentials.secret.reveal())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("failed to start {}", binary.display()))?;
+        Ok(Self(child))
+    }
+
+    pub fn resident_mb(&self) -> f64 {
+        resident_mb(self.0.id())
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn resident_mb(pid: u32) -> f64 {
+    longshore_crowd::resident_bytes(pid).unwrap_or(0) as f64 / 1e6
+}
+
+/// What `source DIR/env` would set; `None` while it is not there.
+fn read_env(path: &Path) -> anyhow::Result<Option<Caller>> {
+    let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
+    let get = |name: &str| {
+        text.lines()
+            .filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='))
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value.trim_matches(['\'', '"']).to_owned())
+            .with_context(|| format!("{} does not set {name}", path.display()))
+    };
+    let credentials = Credentials::new(get("AWS_ACCESS_KEY_ID")?, get("AWS_SECRET_ACCESS_KEY")?);
+    Ok(Some(Caller::new(&get("AWS_ENDPOINT_URL")?, credentials, get("AWS_REGION")?)?))
+}

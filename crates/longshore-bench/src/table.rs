@@ -1,0 +1,278 @@
+//! Rows, their judgement, and how they are shown.
+
+use serde_json::{Value, json};
+
+use crate::machine::Machine;
+
+/// A number of the table, in the unit of its row.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    pub value: f64,
+    /// The peer's or the limit's number of the same run.
+    pub peer: Option<f64>,
+    pub unit: &'static str,
+    /// What `peer` is.
+    pub peer_name: &'static str,
+    pub bounds: Bounds,
+}
+
+/// What the design asks for (design.md, 6).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bounds {
+    /// Of the value itself.
+    AtMost {
+        must: f64,
+        reach: f64,
+    },
+    AtLeast {
+        must: f64,
+        reach: f64,
+    },
+    /// Of value / peer.
+    RatioAtMost {
+        must: f64,
+        reach: f64,
+    },
+    RatioAtLeast {
+        must: f64,
+        reach: f64,
+    },
+    /// Of peer / value: how many times faster.
+    FasterAtLeast {
+        must: f64,
+        reach: f64,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Reach,
+    Must,
+    Short,
+    /// There is no peer to compare with.
+    Unknown,
+}
+
+impl Verdict {
+    fn text(self) -> &'static str {
+        match self {
+            Verdict::Reach => "reach",
+            Verdict::Must => "must",
+            Verdict::Short => "SHORT",
+            Verdict::Unknown => "?",
+        }
+    }
+}
+
+impl Measured {
+    /// The ratio as it is bounded, or value over peer.
+    pub fn ratio(&self) -> Option<f64> {
+        let peer = self.peer.filter(|peer| *peer > 0.0)?;
+        match self.bounds {
+            Bounds::FasterAtLeast { .. } => (self.value > 0.0).then(|| peer / self.value),
+            Bounds::AtMost { .. }
+            | Bounds::AtLeast { .. }
+            | Bounds::RatioAtMost { .. }
+            | Bounds::RatioAtLeast { .. } => Some(self.value / peer),
+        }
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        let (is_met, must, reach): (fn(f64, f64) -> bool, _, _) = match self.bounds {
+            Bounds::AtMost { must, reach } | Bounds::RatioAtMost { must, reach } => {
+                (|value, bound| value <= bound, must, reach)
+            }
+            Bounds::AtLeast { must, reach }
+            | Bounds::RatioAtLeast { must, reach }
+            | Bounds::FasterAtLeast { must, reach } => (|value, bound| value >= bound, must, reach),
+        };
+        let judged = match self.bounds {
+            Bounds::AtMost { .. } | Bounds::AtLeast { .. } => Some(self.value),
+            Bounds::RatioAtMost { .. } | Bounds::RatioAtLeast { .. } | Bounds::FasterAtLeast { .. } => {
+                self.ratio()
+            }
+        };
+        match judged {
+            None => Verdict::Unknown,
+            Some(value) if is_met(value, reach) => Verdict::Reach,
+            Some(value) if is_met(value, must) => Verdict::Must,
+            Some(_) => Verdict::Short,
+        }
+    }
+
+    fn bounds_text(&self) -> (String, String) {
+        let (must, reach, suffix) = match self.bounds {
+            Bounds::AtMost { must, reach } | Bounds::AtLeast { must, reach } => (must, reach, self.unit),
+            Bounds::RatioAtMost { must, reach } | Bounds::RatioAtLeast { must, reach } => (must, reach, "x"),
+            Bounds::FasterAtLeast { must, reach } => (must, reach, "x faster"),
+        };
+        let show = |bound| match suffix {
+            "x" => format!("{bound}x"),
+            suffix => format!("{} {suffix}", number(bound)),
+        };
+        (show(must), show(reach))
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Row {
+    pub what: String,
+    /// Why not, otherwise.
+    pub measured: Result<Measured, String>,
+    /// How it was measured, and what else was seen.
+    pub note: String,
+}
+
+pub struct Table {
+    pub before: Machine,
+    pub after: Machine,
+    pub quick: bool,
+    pub rows: Vec<Row>,
+}
+
+const HEADINGS: [&str; 8] = ["what", "measured", "peer", "peer is", "ratio", "must", "reach", "verdict"];
+
+impl Table {
+    /// Markdown, which reads well enough as plain text.
+    pub fn print(&self) {
+        let mut lines = vec![HEADINGS.map(str::to_owned)];
+        lines.extend(self.rows.iter().map(cells));
+        let widths: [usize; 8] = std::array::from_fn(|column| {
+            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
+        });
+        for (index, line) in lines.iter().enumerate() {
+            let cells: Vec<String> = line
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
+                .collect();
+            println!("| {} |", cells.join(" | "));
+            if index == 0 {
+                println!("|{}|", widths.map(|width| "-".repeat(width + 2)).join("|"));
+            }
+        }
+        println!();
+        for row in self.rows.iter().filter(|row| !row.note.is_empty()) {
+            println!("- {}: {}", row.what, row.note);
+        }
+        println!(
+            "- Machine: {} cores, kernel {}; load average {} before, {} after{}.",
+            self.before.cores,
+            self.before.kernel,
+            self.before.load_average,
+            self.after.load_average,
+            if self.quick { "; quick run" } else { "" },
+        );
+    }
+
+    pub fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| {
+            let mut value = json!({"what": row.what, "note": row.note});
+            match &row.measured {
+                Ok(measured) => {
+                    value["measured"] = json!(measured.value);
+                    value["unit"] = json!(measured.unit);
+                    value["peer"] = json!(measured.peer);
+                    value["peerIs"] = json!(measured.peer_name);
+                    value["ratio"] = json!(measured.ratio());
+                    let (must, reach) = measured.bounds_text();
+                    value["must"] = json!(must);
+                    value["reach"] = json!(reach);
+                    value["verdict"] = json!(measured.verdict().text());
+                }
+                Err(reason) => value["notMeasured"] = json!(reason),
+            }
+            value
+        });
+        json!({
+            "quick": self.quick, "before": self.before, "after": self.after, "rows": rows.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let what = row.what.clone();
+    match &row.measured {
+        Ok(measured) => {
+            let (must, reach) = measured.bounds_text();
+            let with_unit = |value| format!("{} {}", number(value), measured.unit);
+            [
+                what,
+                with_unit(measured.value),
+                measured.peer.map(with_unit).unwrap_or_default(),
+                measured.peer_name.to_owned(),
+                measured.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
+                must,
+                reach,
+                measured.verdict().text().to_owned(),
+            ]
+        }
+        Err(reason) => {
+            let empty = String::new;
+            [what, "not measured".into(), empty(), reason.clone(), empty(), empty(), empty(), empty()]
+        }
+    }
+}
+
+/// Three significant digits or so; thousands are grouped.
+pub fn number(value: f64) -> String {
+    if value.abs() >= 1000.0 {
+        let digits = format!("{value:.0}");
+        let mut grouped = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) && digit.is_ascii_digit() {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        grouped
+    } else if value.abs() >= 100.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else if value.abs() >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(value: f64, peer: Option<f64>, bounds: Bounds) -> Measured {
+        Measured { value, peer, unit: "ms", peer_name: "p", bounds }
+    }
+
+    #[test]
+    fn verdicts() {
+        use Bounds as B;
+        let cases = [
+            (1.0, None, B::AtMost { must: 5.0, reach: 2.0 }, Verdict::Reach),
+            (3.0, None, B::AtMost { must: 5.0, reach: 2.0 }, Verdict::Must),
+            (6.0, Some(1.0), B::AtMost { must: 5.0, reach: 2.0 }, Verdict::Short),
+            (6.0, None, B::AtLeast { must: 5.0, reach: 9.0 }, Verdict::Must),
+            (6.0, None, B::RatioAtMost { must: 5.0, reach: 9.0 }, Verdict::Unknown),
+            (6.0, Some(10.0), B::RatioAtMost { must: 0.7, reach: 0.5 }, Verdict::Must),
+            (6.0, Some(3.0), B::RatioAtLeast { must: 0.95, reach: 2.0 }, Verdict::Reach),
+            (10.0, Some(30.0), B::FasterAtLeast { must: 2.4, reach: 4.4 }, Verdict::Must),
+        ];
+        for (value, peer, bounds, expected) in cases {
+            assert_eq!(measured(value, peer, bounds).verdict(), expected, "{value} {peer:?} {bounds:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in [
+            (0.456, "0.46"),
+            (3.0, "3"),
+            (12.34, "12.3"),
+            (123.4, "123"),
+            (12_345.6, "12,346"),
+            (1_000_000.0, "1,000,000"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+}

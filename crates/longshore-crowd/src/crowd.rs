@@ -1,0 +1,134 @@
+//! All instances together: start, look, stop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use longshore_base::Seed;
+use longshore_sigv4::Credentials;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::http::{Caller, EndpointError};
+use crate::instance::Script;
+use crate::pool::Pool;
+use crate::socket::{Agent, Shared};
+use crate::stats::{Counters, Stats};
+
+/// What a crowd is made of. Instances are alike, but for their zones.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `http://HOST:PORT` of the control plane.
+    pub endpoint: String,
+    pub credentials: Credentials,
+    pub region: String,
+    /// Has to exist.
+    pub cluster: String,
+    pub instances: usize,
+    /// How many availability zones they take turns in, at most 26.
+    pub zones: u8,
+    /// CPU units of each instance.
+    pub cpu: u32,
+    pub memory_mib: u32,
+    pub script: Script,
+    /// How many connections carry the API calls of all of them.
+    pub connections: usize,
+    /// Hold a telemetry socket as well, which doubles the number of sockets.
+    pub telemetry: bool,
+    /// For waits and ids.
+    pub seed: Seed,
+}
+
+impl Options {
+    /// Instances of 16 vCPU and 64 GiB in three zones.
+    pub fn new(
+        endpoint: impl Into<String>,
+        credentials: Credentials,
+        region: impl Into<String>,
+        instances: usize,
+        seed: Seed,
+    ) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            credentials,
+            region: region.into(),
+            cluster: "default".into(),
+            instances,
+            zones: 3,
+            cpu: 16 * 1024,
+            memory_mib: 64 * 1024,
+            script: Script::default(),
+            connections: 32,
+            telemetry: false,
+            seed,
+        }
+    }
+
+    pub(crate) fn caller(&self) -> Result<Caller, EndpointError> {
+        Caller::new(&self.endpoint, self.credentials.clone(), self.region.clone())
+    }
+}
+
+/// How many instances shake hands at a time; the listener's backlog is bounded too.
+const CONNECTING_MAX: usize = 64;
+
+/// How often a wait for a number looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Scripted instances at work, until stopped or dropped.
+pub struct Crowd {
+    instances: u64,
+    begun: Instant,
+    counters: Arc<Counters>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Crowd {
+    /// Starts to connect all instances; must be called within a tokio runtime.
+    pub fn start(options: Options) -> Result<Self, EndpointError> {
+        let counters = Arc::new(Counters::default());
+        let caller = Arc::new(options.caller()?);
+        let mut tasks = JoinSet::new();
+        let pool = Pool::start(&caller, options.connections, &counters, options.seed.of(0), &mut tasks);
+        let instances = options.instances;
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            options,
+            caller,
+            pool,
+            counters: counters.clone(),
+            connecting: Semaphore::new(CONNECTING_MAX),
+        });
+        for index in 0..instances {
+            tasks.spawn(Agent::new(shared.clone(), index).run(stopping.clone()));
+        }
+        Ok(Self { instances: instances as u64, begun: Instant::now(), counters, stop, tasks })
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.counters.read(self.instances, self.begun)
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Resolves when all instances are connected at once.
+    pub async fn connected(&self) {
+        self.until(|stats| stats.connected == stats.instances).await;
+    }
+
+    /// Resolves when `reached` says so. It is asked every few milliseconds.
+    pub async fn until(&self, reached: impl Fn(&Stats) -> bool) {
+        while !reached(&self.stats()) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Drops all connections, as if the machines had lost power.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.tasks.abort_all();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

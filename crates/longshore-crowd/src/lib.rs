@@ -1,0 +1,89 @@
+//! Thousands of scripted container instances in one process, over real sockets to a real control plane.
+//!
+//! They register, discover their endpoint, hold a command socket each, acknowledge payloads, answer heartbeats
+//! and report RUNNING and STOPPED as the official agent does, but run no containers: what they would do is a
+//! [`Script`]. Operators find out with them how much a control plane carries before they build it; the
+//! benchmarks do the same.
+//!
+//! Start at [`Crowd`], which runs until it is stopped, or at [`simulate`], which also launches tasks. [`instance`] is
+//! what one instance does, without I/O. [`http`] is the client under it all; it is public because the
+//! benchmarks measure with it.
+//!
+//! Invariants:
+//! - The two ends of the link are the ones of the real agent ([`longshore_link::client`]): nothing is skipped
+//!   that a server could notice, except for telemetry, which is a choice.
+//! - Reports of one task leave in order, and each is repeated until the server has taken it.
+//!
+//! It does not know how a control plane works inside, and never ships in the path of a real task.
+
+pub mod crowd;
+pub mod http;
+pub mod instance;
+mod launch;
+mod pool;
+mod registration;
+mod socket;
+mod stats;
+
+use std::future::Future;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use longshore_base::Timestamp;
+
+pub use crowd::{Crowd, Options};
+pub use instance::Script;
+pub use launch::{Launch, LaunchError};
+pub use stats::{Stats, resident_bytes};
+
+/// How often [`simulate`] tells how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Connects all instances, launches tasks if `launch` says so, and goes on until `stop` resolves.
+///
+/// `progress` is called every second. A crowd that cannot connect keeps trying, as agents do; only a launch
+/// that the server refuses ends it early.
+pub async fn simulate(
+    options: Options,
+    launch: Option<Launch>,
+    mut progress: impl FnMut(&Stats),
+    stop: impl Future<Output = ()>,
+) -> Result<Stats, SimulateError> {
+    let caller = options.caller()?;
+    let crowd = Crowd::start(options)?;
+    let work = async {
+        crowd.connected().await;
+        if let Some(launch) = launch {
+            launch.run(&caller, crowd.counters()).await?;
+        }
+        std::future::pending::<Result<(), SimulateError>>().await
+    };
+    let ticks = async {
+        let mut every = tokio::time::interval(PROGRESS_EVERY);
+        loop {
+            every.tick().await;
+            progress(&crowd.stats());
+        }
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = ticks => Ok(()),
+        () = stop => Ok(()),
+    };
+    let stats = crowd.stats();
+    crowd.stop().await;
+    result.map(|()| stats)
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    #[error(transparent)]
+    Endpoint(#[from] http::EndpointError),
+    #[error("failed to launch tasks")]
+    Launch(#[from] LaunchError),
+}
+
+/// The machine's time.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
