@@ -1,6 +1,5 @@
 //! What the model demands of a request, refused in the words of ECS.
 
-use longshore_domain::tags::TagError;
 use longshore_shapes_ecs::{ClientException, InvalidParameterException};
 use longshore_wire::{Rule, Structure, Violation, Violations};
 
@@ -24,12 +23,16 @@ pub fn check_client(request: &dyn Structure) -> Result<(), ClientException> {
 
 /// What the request breaks first, in words.
 fn violation(request: &dyn Structure) -> Option<String> {
-    Violations::of(request).first().map(describe)
+    Violations::of(request).iter().find(|violation| !is_about_tags(violation)).map(describe)
+}
+
+/// [`crate::tags::parse`] says more clearly what is wrong with a tag.
+fn is_about_tags(violation: &Violation) -> bool {
+    matches!(violation.shape, "Tags" | "TagKey" | "TagValue")
 }
 
 fn describe(violation: &Violation) -> String {
     match &violation.rule {
-        Rule::Length { .. } if violation.shape == "Tags" => TagError::TooMany.to_string(),
         Rule::UnknownValue { allowed, .. } => texts::one_of(&words(violation.member), allowed),
         Rule::Missing => texts::required(&violation.path),
         Rule::Length { .. } | Rule::Range { .. } | Rule::Pattern(_) => format!("{violation}."),
@@ -56,7 +59,9 @@ pub(crate) fn count(number: usize) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_shapes_ecs::{LaunchType, ListServicesRequest, StopTaskRequest, Tag, TagResourceRequest};
+    use longshore_shapes_ecs::{
+        CapacityProviderStrategyItem, LaunchType, ListServicesRequest, RunTaskRequest, StopTaskRequest,
+    };
 
     #[test]
     fn constraints_are_told_in_the_words_of_ecs() {
@@ -66,11 +71,9 @@ mod tests {
         assert_eq!(text, "launch type should be one of [EC2,FARGATE,EXTERNAL,MANAGED_INSTANCES]");
         let text = check(&StopTaskRequest::default()).expect_err("no task").to_string();
         assert_eq!(text, "task can not be blank.");
-        let long = TagResourceRequest {
-            resource_arn: Some("a".into()),
-            tags: Some(vec![Tag { key: Some("k".repeat(129)), value: None }]),
-        };
-        let text = check(&long).expect_err("a long key").to_string();
-        assert_eq!(text, "tags[0].key has length 129, expected 1 to 128.");
+        let item = CapacityProviderStrategyItem { weight: Some(1001), ..Default::default() };
+        let heavy = RunTaskRequest { capacity_provider_strategy: Some(vec![item]), ..Default::default() };
+        let text = check_client(&heavy).expect_err("too heavy").to_string();
+        assert_eq!(text, "capacityProviderStrategy[0].weight is out of range, expected 0 to 1000.");
     }
 }
