@@ -125,7 +125,11 @@ impl Engine {
             .await
             .map_err(|error| refine(Call::Stop, error))?;
         match self.memory.last(id) {
-            Some(last) if matches!(last.status, ObservedStatus::Exited { .. }) => Ok(Some(last)),
+            Some(last)
+                if last.started_at.is_some() && matches!(last.status, ObservedStatus::Exited { .. }) =>
+            {
+                Ok(Some(last))
+            }
             // The end was not heard of yet. The inspection tells; if it cannot, the stop is done all the same.
             _ => Ok(self.inspect(id).await.ok()),
         }

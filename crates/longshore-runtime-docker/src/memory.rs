@@ -12,7 +12,14 @@ use longshore_engine::spec::{PortBinding, RuntimeId};
 use parking_lot::Mutex;
 
 #[derive(Default)]
-pub(crate) struct Memory(Mutex<HashMap<RuntimeId, Observation>>);
+pub(crate) struct Memory(Mutex<HashMap<RuntimeId, Known>>);
+
+struct Known {
+    observation: Observation,
+    /// When the start call returned, by this machine's clock. Kept apart from the observation, whose
+    /// `started_at` is the engine's own or nothing: it is what tells the runs of a container apart.
+    start_returned_at: Option<Timestamp>,
+}
 
 impl Memory {
     /// A new container whose host ports are known.
@@ -35,34 +42,36 @@ impl Memory {
             health,
             mounts: Vec::new(),
         };
-        self.0.lock().insert(id.clone(), observation);
+        self.0.lock().insert(id.clone(), Known { observation, start_returned_at: None });
     }
 
     /// About to be started: whatever is heard from now on is about the new run.
     pub fn starting(&self, id: &RuntimeId) {
-        if let Some(last) = self.0.lock().get_mut(id)
+        if let Some(Known { observation: last, start_returned_at }) = self.0.lock().get_mut(id)
             && last.status != ObservedStatus::Running
         {
             last.status = ObservedStatus::Created;
             last.started_at = None;
             last.finished_at = None;
+            *start_returned_at = None;
         }
     }
 
-    /// The start call succeeded. Gives the state, which is the end if that was heard of already;
-    /// `None` if nothing is known about the container.
+    /// The start call succeeded. Gives the state; `None` if it takes an inspection to know it: the
+    /// container is unknown, or its end was heard of already.
     pub fn started(&self, id: &RuntimeId) -> Option<Observation> {
         let mut memory = self.0.lock();
-        let last = memory.get_mut(id)?;
+        let Known { observation: last, start_returned_at } = memory.get_mut(id)?;
         if last.status == ObservedStatus::Created {
             last.status = ObservedStatus::Running;
-            last.started_at = Some(now());
+            *start_returned_at = Some(now());
         }
-        Some(last.clone())
+        (last.status == ObservedStatus::Running).then(|| last.clone())
     }
 
-    /// The engine announced the end. Gives the state at the end, or `None` if the container is unknown,
-    /// or has been started again since.
+    /// The engine announced the end. Gives the state at the end, or `None` if it takes an inspection to
+    /// know it: the container is unknown, has been started again since, or has not been inspected
+    /// since its start, so that the time of that start is not known.
     pub fn ended(
         &self,
         id: &RuntimeId,
@@ -71,23 +80,24 @@ impl Memory {
         oom_killed: bool,
     ) -> Option<Observation> {
         let mut memory = self.0.lock();
-        let last = memory.get_mut(id)?;
-        if last.started_at.is_some_and(|started| started > at) {
+        let Known { observation: last, start_returned_at } = memory.get_mut(id)?;
+        if last.started_at.or(*start_returned_at).is_some_and(|started| started > at) {
             return None;
         }
         last.status = ObservedStatus::Exited { exit_code, oom_killed, error: None };
         last.finished_at = Some(at);
         last.pid = None;
-        Some(last.clone())
+        last.started_at.is_some().then(|| last.clone())
     }
 
     /// An inspection's result.
     pub fn observed(&self, observation: &Observation) {
-        self.0.lock().insert(observation.runtime_id.clone(), observation.clone());
+        let known = Known { observation: observation.clone(), start_returned_at: None };
+        self.0.lock().insert(observation.runtime_id.clone(), known);
     }
 
     pub fn last(&self, id: &RuntimeId) -> Option<Observation> {
-        self.0.lock().get(id).cloned()
+        self.0.lock().get(id).map(|known| known.observation.clone())
     }
 
     pub fn forget(&self, id: &RuntimeId) {
@@ -115,15 +125,28 @@ mod tests {
     }
 
     #[test]
-    fn an_end_heard_during_the_start_call_is_not_overwritten() {
+    fn an_end_heard_during_the_start_call_is_looked_at() {
         let memory = Memory::default();
         memory.created(&id(), Vec::new(), false);
         memory.starting(&id());
-        memory.ended(&id(), now(), 3, false).expect("known");
-        let started = memory.started(&id()).expect("known");
-        assert_eq!(started.status, ObservedStatus::Exited { exit_code: 3, oom_killed: false, error: None });
+        assert_eq!(memory.ended(&id(), now(), 3, false), None, "the time of the start is not known");
+        assert_eq!(memory.started(&id()), None, "it is over already");
         memory.starting(&id());
         assert_eq!(memory.started(&id()).expect("known").status, ObservedStatus::Running);
+    }
+
+    #[test]
+    fn only_the_engine_says_when_a_run_began() {
+        let memory = Memory::default();
+        memory.created(&id(), Vec::new(), false);
+        memory.starting(&id());
+        let mut running = memory.started(&id()).expect("known");
+        assert_eq!(running.started_at, None);
+        // The engine's time lies before the return of the start call.
+        running.started_at = Some(Timestamp::from_millis(7));
+        memory.observed(&running);
+        let end = memory.ended(&id(), now(), 0, false).expect("known");
+        assert_eq!(end.started_at, Some(Timestamp::from_millis(7)));
     }
 
     #[test]
@@ -133,6 +156,7 @@ mod tests {
         memory.starting(&id());
         memory.started(&id()).expect("known");
         assert_eq!(memory.ended(&id(), Timestamp::from_millis(1), 0, false), None);
+        assert_eq!(memory.last(&id()).expect("known").status, ObservedStatus::Running);
         assert_eq!(memory.started(&RuntimeId::new("b")), None);
     }
 }
