@@ -1,0 +1,118 @@
+//! What agents report (agent-protocol G8).
+
+use serde_json::{Value, json};
+
+use crate::world::{CLUSTER, World};
+
+/// A task with an essential container `app` and another one, `side`.
+fn two_containers(world: &World) -> String {
+    world.register(json!({
+        "family": "pair",
+        "containerDefinitions": [
+            {"name": "app", "image": "tomcat", "memory": 50},
+            {"name": "side", "image": "memcached", "memory": 50, "essential": false},
+        ],
+    }));
+    let answer = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "pair"}));
+    answer["tasks"][0]["taskArn"].as_str().expect("an ARN").to_owned()
+}
+
+fn report(world: &World, task: &str, status: &str, containers: Value) {
+    let answer = world.ok(
+        "SubmitTaskStateChange",
+        json!({
+            "cluster": CLUSTER, "task": task, "status": status, "reason": "", "containers": containers,
+        }),
+    );
+    assert_eq!(answer, json!({"acknowledgment": "ACK"}));
+}
+
+#[test]
+fn w17_only_the_essential_container_ends_the_task() {
+    let (world, _) = World::with_instances(1);
+    let task = two_containers(&world);
+    let both = json!([
+        {"containerName": "app", "status": "RUNNING", "runtimeId": "aa"},
+        {"containerName": "side", "status": "RUNNING", "runtimeId": "bb"},
+    ]);
+    report(&world, &task, "RUNNING", both);
+    report(&world, &task, "RUNNING", json!([{"containerName": "side", "status": "STOPPED", "exitCode": 1}]));
+    let shown = world.describe_task(&task);
+    assert_eq!((&shown["lastStatus"], &shown["desiredStatus"]), (&json!("RUNNING"), &json!("RUNNING")));
+    let side = &shown["containers"][1];
+    assert_eq!((&side["lastStatus"], &side["exitCode"]), (&json!("STOPPED"), &json!(1)));
+    report(&world, &task, "STOPPED", json!([{"containerName": "app", "status": "STOPPED", "exitCode": 0}]));
+    assert_eq!(world.describe_task(&task)["stopCode"], "EssentialContainerExited");
+    world.check();
+}
+
+#[test]
+fn reports_are_repeated_and_come_late_without_harm() {
+    let (world, _) = World::with_instances(1);
+    let task = two_containers(&world);
+    let running = json!([{"containerName": "app", "status": "RUNNING", "runtimeId": "aa"}]);
+    let stopped = json!([{"containerName": "app", "status": "STOPPED", "runtimeId": "aa", "exitCode": 137,
+        "reason": "OutOfMemoryError: Container killed due to memory usage"}]);
+    report(&world, &task, "RUNNING", running.clone());
+    report(&world, &task, "STOPPED", stopped.clone());
+    let ended = world.describe_task(&task);
+    assert_eq!(ended["containers"][0]["reason"], "OutOfMemoryError: Container killed due to memory usage");
+    let sequence = world.db.peek(|state| state.sequence());
+    report(&world, &task, "STOPPED", stopped);
+    report(&world, &task, "RUNNING", running);
+    assert_eq!(world.describe_task(&task), ended);
+    assert_eq!(world.db.peek(|state| state.sequence()), sequence);
+    world.check();
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_is_the_reason() {
+    let (world, _) = World::with_instances(1);
+    let task = two_containers(&world);
+    let reason = "CannotPullContainerError: pull access denied for nothing";
+    let failed = json!([{"containerName": "app", "status": "STOPPED", "reason": reason}]);
+    report(&world, &task, "STOPPED", failed);
+    let shown = world.describe_task(&task);
+    assert_eq!((&shown["stopCode"], &shown["stoppedReason"]), (&json!("TaskFailedToStart"), &json!(reason)));
+    assert_eq!((&shown["startedAt"], &shown["containers"][0]["exitCode"]), (&Value::Null, &Value::Null));
+}
+
+#[test]
+fn older_agents_report_containers() {
+    let (world, _) = World::with_instances(1);
+    let task = two_containers(&world);
+    world.ok("SubmitContainerStateChange", json!({
+        "cluster": CLUSTER, "task": task, "containerName": "app", "status": "RUNNING", "runtimeId": "aa",
+        "networkBindings": [{"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 32768, "protocol": "udp"}],
+    }));
+    let container = world.describe_task(&task)["containers"][0].take();
+    assert_eq!(container["lastStatus"], "RUNNING");
+    assert_eq!(
+        container["networkBindings"],
+        json!([{"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 32768, "protocol": "udp"}])
+    );
+}
+
+#[test]
+fn what_can_never_be_accepted_is_an_invalid_parameter() {
+    let (world, _) = World::with_instances(1);
+    let task = two_containers(&world);
+    let id = "0123456789abcdef0123456789abcdef";
+    let attachment =
+        json!([{"attachmentArn": "arn:aws:ecs:eu-west-1:123456789012:attachment/x", "status": "ATTACHED"}]);
+    for (operation, input) in [
+        ("SubmitTaskStateChange", json!({"cluster": CLUSTER, "task": id, "status": "RUNNING"})),
+        ("SubmitTaskStateChange", json!({"cluster": "gone", "task": id, "status": "RUNNING"})),
+        ("SubmitTaskStateChange", json!({"cluster": CLUSTER, "task": "x y", "status": "RUNNING"})),
+        ("SubmitTaskStateChange", json!({"cluster": CLUSTER, "task": task, "attachments": attachment})),
+        ("SubmitContainerStateChange", json!({"cluster": CLUSTER, "task": id, "status": "RUNNING"})),
+        ("SubmitAttachmentStateChanges", json!({"cluster": CLUSTER, "attachments": attachment})),
+    ] {
+        assert_eq!(world.refused(operation, input).0, "InvalidParameterException", "{operation}");
+    }
+    // The server's own states mean nothing from outside.
+    for word in ["DEPROVISIONING", "ACTIVATING", "nonsense"] {
+        report(&world, &task, word, json!([]));
+        assert_eq!(world.describe_task(&task)["lastStatus"], "PENDING", "{word}");
+    }
+}

@@ -1,0 +1,9 @@
+//! Tasks, services and agents' reports, called as the front calls them: JSON in, JSON out.
+
+mod agents;
+mod deployments;
+mod random;
+mod refusals;
+mod services;
+mod tasks;
+mod world;
