@@ -1,0 +1,157 @@
+//! The images of a simulated world: each behaves in one way, and has a task definition of its own.
+
+use std::time::Duration;
+
+use longshore_engine::input::HealthStatus;
+use longshore_runtime::scripted::ImageScript;
+use longshore_runtime::{ErrorKind, RuntimeError};
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Image {
+    /// Runs until it is stopped.
+    Web,
+    /// The same, in another version.
+    Web2,
+    /// Has a health check, which it passes after a while.
+    Checked,
+    /// Has a health check, which it fails after a while.
+    Sick,
+    /// Does its work and leaves with 0.
+    Job,
+    /// Starts and leaves with 1.
+    Crash,
+    /// Does not exist.
+    Missing,
+    /// Needs longer for SIGTERM.
+    Slow,
+    /// Two containers, of which one waits for the other.
+    Pair,
+    /// A main container, and a non-essential one that leaves at once.
+    Helper,
+}
+
+impl Image {
+    pub const ALL: [Image; 10] = [
+        Image::Web,
+        Image::Web2,
+        Image::Checked,
+        Image::Sick,
+        Image::Job,
+        Image::Crash,
+        Image::Missing,
+        Image::Slow,
+        Image::Pair,
+        Image::Helper,
+    ];
+
+    /// Images that work are drawn more often.
+    pub fn draw(chance: &mut Chance) -> Self {
+        const GOOD: [Image; 6] =
+            [Image::Web, Image::Web2, Image::Checked, Image::Slow, Image::Pair, Image::Helper];
+        if chance.per_mille(700) { *chance.pick(&GOOD) } else { *chance.pick(&Self::ALL) }
+    }
+
+    /// Also the family of its task definition.
+    pub fn name(self) -> &'static str {
+        match self {
+            Image::Web => "web",
+            Image::Web2 => "web2",
+            Image::Checked => "checked",
+            Image::Sick => "sick",
+            Image::Job => "job",
+            Image::Crash => "crash",
+            Image::Missing => "missing",
+            Image::Slow => "slow",
+            Image::Pair => "pair",
+            Image::Helper => "helper",
+        }
+    }
+
+    /// The family of its task definition; with a fixed host port it is another one.
+    pub fn family(self, ports: bool) -> String {
+        if ports { format!("{}-port", self.name()) } else { self.name().to_owned() }
+    }
+
+    /// A service of it can become steady.
+    pub fn is_good(self) -> bool {
+        match self {
+            Image::Web | Image::Web2 | Image::Checked | Image::Slow | Image::Pair | Image::Helper => true,
+            Image::Sick | Image::Job | Image::Crash | Image::Missing => false,
+        }
+    }
+
+    pub fn has_health_check(self) -> bool {
+        matches!(self, Image::Checked | Image::Sick)
+    }
+
+    /// The image whose family this is.
+    pub fn of_family(family: &str) -> Option<Self> {
+        let name = family.strip_suffix("-port").unwrap_or(family);
+        Self::ALL.into_iter().find(|image| image.name() == name)
+    }
+
+    /// The images of the world by reference, with their behaviour.
+    pub fn scripts(self) -> Vec<(&'static str, ImageScript)> {
+        let seconds = Duration::from_secs;
+        let usual = ImageScript::remote(seconds(1));
+        match self {
+            Image::Web | Image::Web2 | Image::Pair => vec![(self.name(), usual)],
+            Image::Checked => {
+                let health = vec![(seconds(2), HealthStatus::Healthy)];
+                vec![(self.name(), ImageScript { health, ..usual })]
+            }
+            Image::Sick => {
+                let health = vec![(seconds(1), HealthStatus::Healthy), (seconds(9), HealthStatus::Unhealthy)];
+                vec![(self.name(), ImageScript { health, ..usual })]
+            }
+            Image::Job => vec![(self.name(), ImageScript { run_time: Some(seconds(15)), ..usual })],
+            Image::Crash => {
+                vec![(
+                    self.name(),
+                    ImageScript { run_time: Some(Duration::from_millis(700)), exit_code: 1, ..usual },
+                )]
+            }
+            Image::Missing => {
+                let registry = Err(RuntimeError::new(ErrorKind::NotFound, "manifest unknown"));
+                vec![(self.name(), ImageScript { registry, ..usual })]
+            }
+            Image::Slow => vec![(self.name(), ImageScript { term_time: seconds(6), ..usual })],
+            Image::Helper => {
+                let short = ImageScript { run_time: Some(seconds(1)), ..usual.clone() };
+                vec![(self.name(), usual), ("helper-init", short)]
+            }
+        }
+    }
+
+    /// The body of RegisterTaskDefinition.
+    pub fn definition(self, ports: bool) -> Value {
+        let container = |name: &str, image: &str, essential: bool| json!({"name": name, "image": image, "essential": essential, "cpu": 128, "memory": 128});
+        let mut containers = vec![container("main", self.name(), true)];
+        if self.has_health_check() {
+            containers[0]["healthCheck"] = json!({"command": ["CMD-SHELL", "true"]});
+        }
+        if ports {
+            containers[0]["portMappings"] = json!([{"containerPort": 80, "hostPort": 8080}]);
+        }
+        match self {
+            Image::Pair => {
+                let mut second = container("second", self.name(), true);
+                second["dependsOn"] = json!([{"containerName": "main", "condition": "START"}]);
+                containers.push(second);
+            }
+            Image::Helper => containers.push(container("init", "helper-init", false)),
+            Image::Web
+            | Image::Web2
+            | Image::Checked
+            | Image::Sick
+            | Image::Job
+            | Image::Crash
+            | Image::Missing
+            | Image::Slow => {}
+        }
+        json!({"family": self.family(ports), "containerDefinitions": containers})
+    }
+}

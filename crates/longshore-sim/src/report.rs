@@ -1,0 +1,39 @@
+//! What people read when a run has failed.
+
+use std::fmt::Write;
+
+use crate::scenario::Scenario;
+use crate::world::Violation;
+
+/// The scenario, its steps, the violation, and the command that repeats it.
+pub fn failure(scenario: &Scenario, violation: &Violation) -> String {
+    let mut text = format!("seed {} breaks a promise\n", scenario.seed);
+    let setup = &scenario.setup;
+    let machines: Vec<String> = setup
+        .machines
+        .iter()
+        .map(|own| format!("cpu {} memory {} zone {}", own.cpu, own.memory, own.zone))
+        .collect();
+    let _ = writeln!(text, "  machines: {}", machines.join("; "));
+    let _ = writeln!(text, "  steps:");
+    for step in &scenario.steps {
+        let _ = writeln!(text, "    {step}");
+    }
+    let _ = writeln!(text, "  violation: {violation}");
+    let _ = writeln!(text, "  again: {}", command(scenario));
+    text
+}
+
+/// The command line that runs exactly this.
+pub fn command(scenario: &Scenario) -> String {
+    let numbers: Vec<String> = scenario.steps.iter().map(|step| step.number.to_string()).collect();
+    let whole = Scenario::of(scenario.seed).steps.len() == scenario.steps.len();
+    let steps = if whole {
+        String::new()
+    } else if numbers.is_empty() {
+        " --steps none".to_owned()
+    } else {
+        format!(" --steps {}", numbers.join(","))
+    };
+    format!("cargo run -p longshore-sim -- --seed {}{steps} --log", scenario.seed)
+}

@@ -1,0 +1,99 @@
+//! From records to the plain views of `longshore-survey`.
+
+use std::collections::BTreeMap;
+
+use longshore_base::{Protocol, Scope};
+use longshore_state::record;
+use longshore_state::{ClusterKey, Key, Value};
+use longshore_survey::{Cluster, Container, Deployment, Instance, Service, Snapshot, Task};
+
+type Records = BTreeMap<Key, Value>;
+
+/// The whole state, without the STOPPED tasks unless `all`.
+pub fn snapshot(records: &Records, all: bool) -> Snapshot {
+    let mut clusters: BTreeMap<ClusterKey, Cluster> = BTreeMap::new();
+    let empty = |at: &ClusterKey| Cluster {
+        name: at.cluster.clone(),
+        status: None,
+        instances: Vec::new(),
+        tasks: Vec::new(),
+        services: Vec::new(),
+    };
+    for (key, value) in records {
+        match (key, value) {
+            (Key::Cluster(at), Value::Cluster(record)) => {
+                clusters.entry(at.clone()).or_insert_with(|| empty(at)).status = Some(record.status);
+            }
+            (Key::Instance(at, _), Value::Instance(record)) => {
+                clusters.entry(at.clone()).or_insert_with(|| empty(at)).instances.push(instance(record));
+            }
+            (Key::Task(at, _), Value::Task(record)) => {
+                if all || !record.last_status.is_stopped() {
+                    let task = task(record, records, &at.scope);
+                    clusters.entry(at.clone()).or_insert_with(|| empty(at)).tasks.push(task);
+                }
+            }
+            (Key::Service(at, _), Value::Service(record)) => {
+                clusters.entry(at.clone()).or_insert_with(|| empty(at)).services.push(service(record));
+            }
+            _ => {}
+        }
+    }
+    Snapshot { clusters: clusters.into_values().collect() }
+}
+
+pub fn instance(record: &record::Instance) -> Instance {
+    let reserved = record.reserved_tcp.iter().map(|&port| (port, Protocol::Tcp));
+    let reserved = reserved.chain(record.reserved_udp.iter().map(|&port| (port, Protocol::Udp)));
+    Instance {
+        id: record.id,
+        status: record.status,
+        cpu: record.cpu,
+        memory: record.memory,
+        gpus: record.gpus.len() as u32,
+        reserved: reserved.collect(),
+    }
+}
+
+pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
+    let definition = Key::TaskDefinition(scope.clone(), record.family.clone(), record.revision);
+    Task {
+        id: record.id,
+        instance: record.instance,
+        service: record.service.as_ref().map(|own| (own.name.clone(), own.deployment)),
+        last_status: record.last_status,
+        desired_status: record.desired_status,
+        version: record.version,
+        needs: record.needs.clone(),
+        created_at: record.created_at,
+        started_at: record.started_at,
+        stopping_at: record.stopping_at,
+        stopped_at: record.stopped_at,
+        stop_code: record.stop_code,
+        stopped_reason: record.stopped_reason.as_deref().map(str::to_owned),
+        definition_known: records.contains_key(&definition),
+        containers: record
+            .containers
+            .iter()
+            .map(|own| Container {
+                name: own.name.to_string(),
+                last_status: own.last_status,
+                exit_code: own.exit_code,
+            })
+            .collect(),
+    }
+}
+
+pub fn service(record: &record::Service) -> Service {
+    Service {
+        name: record.name.clone(),
+        status: record.status,
+        scheduling: record.scheduling,
+        desired_count: record.desired_count,
+        deployments: record
+            .deployments
+            .iter()
+            .map(|own| Deployment { id: own.id, primary: own.primary })
+            .collect(),
+    }
+}

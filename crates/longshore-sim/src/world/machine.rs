@@ -1,0 +1,385 @@
+//! A machine: its container engine, its disk, and an agent that comes and goes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use longshore_base::Timestamp;
+use longshore_link::client::Loss;
+use longshore_node::config::Config;
+use longshore_node::core::{AgentCore, Effect, ExitReason, Input, Socket, SocketEvent};
+use longshore_node::journal::Change;
+use longshore_runtime::RuntimeInfo;
+use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
+
+use super::network::{Caller, PipeId};
+use super::{Event, Skew, World};
+use crate::images::Image;
+use crate::scenario::MachineSetup;
+
+/// How long a supervisor waits before it starts an agent again that ended by itself.
+const SUPERVISOR_PAUSE: Duration = Duration::from_secs(5);
+
+pub(super) struct Machine {
+    pub setup: MachineSetup,
+    pub config: Config,
+    pub docker: ScriptedRuntime,
+    /// Until when its container engine does not answer.
+    pub engine_away_until: Option<Timestamp>,
+    /// What is durable of the agent's journal.
+    disk: BTreeMap<String, String>,
+    pub skew: Skew,
+    pub cut_until: Option<Timestamp>,
+    pub held: Vec<Event>,
+    /// Counts its agents.
+    pub incarnation: u64,
+    pub agent: Option<Agent>,
+    /// False once it has vanished.
+    pub alive: bool,
+    /// An agent is to be started, at the latest then.
+    pub starts_at: Option<Timestamp>,
+    /// The agent has given up for good.
+    pub given_up: Option<ExitReason>,
+}
+
+/// A running agent.
+pub(super) struct Agent {
+    pub core: AgentCore,
+    /// Written, in order, and not durable.
+    written: VecDeque<(u64, Vec<Change>)>,
+    /// The disk is at work, up to this number.
+    syncing: Option<u64>,
+    pipes: BTreeMap<Socket, PipeId>,
+}
+
+fn info(setup: MachineSetup) -> RuntimeInfo {
+    RuntimeInfo {
+        name: "scripted".into(),
+        version: "20.10".into(),
+        api_version: (1, 41),
+        cores: setup.cpu / 1024,
+        memory_bytes: u64::from(setup.memory) << 20,
+        operating_system: "linux".into(),
+        architecture: "x86_64".into(),
+        ..RuntimeInfo::default()
+    }
+}
+
+fn config(setup: MachineSetup, name: usize) -> Config {
+    let pairs = [
+        ("AWS_ACCESS_KEY_ID", "111122223333".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ("ECS_CLUSTER", "main".to_owned()),
+        ("ECS_DATADIR", "/data".to_owned()),
+        ("ECS_DISABLE_METRICS", "false".to_owned()),
+        ("LONGSHORE_AGENT_NAME", format!("m{name}")),
+        ("LONGSHORE_AVAILABILITY_ZONE", format!("us-east-1{}", char::from(b'a' + setup.zone))),
+    ];
+    let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
+    Config::read(pairs, None).expect("these are valid").0
+}
+
+impl Machine {
+    fn new(setup: MachineSetup, name: usize, seed: longshore_base::Seed) -> Self {
+        let mut docker = ScriptedRuntime::new(seed);
+        docker.world.fallback(None);
+        let mut machine = Self {
+            setup,
+            config: config(setup, name),
+            docker,
+            engine_away_until: None,
+            disk: BTreeMap::new(),
+            skew: Skew::default(),
+            cut_until: None,
+            held: Vec::new(),
+            incarnation: 0,
+            agent: None,
+            alive: true,
+            starts_at: None,
+            given_up: None,
+        };
+        machine.images(|_| {});
+        machine
+    }
+
+    /// Sets how its images behave from now on; what was pulled stays.
+    pub fn images(&mut self, change: impl Fn(&mut ImageScript)) {
+        for (name, mut script) in Image::ALL.into_iter().flat_map(Image::scripts) {
+            script.present = self.docker.world.image_inspect(name).is_ok();
+            change(&mut script);
+            self.docker.world.script(name, script);
+        }
+    }
+
+    pub fn is_engine_away(&self, now: Timestamp) -> bool {
+        self.engine_away_until.is_some_and(|until| now < until)
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        if !self.alive {
+            return None;
+        }
+        let agent = self.agent.as_ref().and_then(|agent| agent.core.deadline());
+        [self.docker.deadline(), agent.map(|at| self.skew.when(at))].into_iter().flatten().min()
+    }
+}
+
+impl World {
+    pub(super) fn add_machine(&mut self, setup: MachineSetup) {
+        let index = self.machines.len();
+        let seed = self.seed.of(1000 + index as u64);
+        self.machines.push(Machine::new(setup, index, seed));
+        self.note(|| format!("m{index} joins: {setup:?}"));
+        self.start_agent_in(index, Duration::ZERO);
+    }
+
+    pub(super) fn machines_deadline(&self) -> Option<Timestamp> {
+        self.machines.iter().filter_map(Machine::deadline).min()
+    }
+
+    pub(super) fn advance_machines(&mut self) {
+        for index in 0..self.machines.len() {
+            if self.machines[index].deadline().is_some_and(|at| at <= self.now) {
+                self.advance_engine(index);
+                if self.machines[index].agent.is_some() {
+                    self.agent_input(index, Input::Tick);
+                }
+            }
+        }
+    }
+
+    fn advance_engine(&mut self, index: usize) {
+        let inputs = self.machines[index].docker.advance(self.now);
+        for (_, input) in inputs {
+            self.note(|| format!("m{index} engine: {input:?}"));
+            self.agent_input(index, Input::Engine(Box::new(input)));
+        }
+        self.watch_engine(index);
+    }
+
+    pub(super) fn agent_input(&mut self, index: usize, input: Input) {
+        let machine = &mut self.machines[index];
+        let now = machine.skew.read(self.now);
+        let Some(agent) = &mut machine.agent else { return };
+        agent.core.handle(now, input);
+        self.carry_out(index);
+    }
+
+    fn carry_out(&mut self, index: usize) {
+        while let Some(effect) = self.machines[index].agent.as_mut().and_then(|agent| agent.core.poll()) {
+            self.effect(index, effect);
+        }
+    }
+
+    fn effect(&mut self, index: usize, effect: Effect) {
+        let machine = &mut self.machines[index];
+        let Some(agent) = &mut machine.agent else { return };
+        match effect {
+            Effect::Call { call, request } => {
+                let caller = Caller::Agent { machine: index, incarnation: machine.incarnation, call };
+                self.call(caller, request.operation(), request.body());
+            }
+            Effect::Connect { socket, connection, endpoint: _, query } => {
+                let pipe = self.open_pipe(index, socket, connection, query);
+                if let Some(agent) = &mut self.machines[index].agent {
+                    agent.pipes.insert(socket, pipe);
+                }
+            }
+            Effect::Send { socket, connection: _, text } => {
+                if let Some(&pipe) = agent.pipes.get(&socket) {
+                    self.note(|| format!("m{index} says {socket:?} {text}"));
+                    self.send_up(pipe, Some(text));
+                }
+            }
+            Effect::End { socket, .. } => {
+                if let Some(pipe) = agent.pipes.remove(&socket) {
+                    self.send_up(pipe, None);
+                }
+            }
+            Effect::Runtime(action) => {
+                self.note(|| format!("m{index} does {action:?}"));
+                self.watch_action(index, &action);
+                let performed = self.machines[index].docker.perform(self.now, *action);
+                if let Err(action) = performed {
+                    self.fail("agent", format!("m{index} hands out an action that is its own: {action:?}"));
+                }
+            }
+            Effect::Write { number, changes } => {
+                agent.written.push_back((number, changes));
+                self.sync(index);
+            }
+            Effect::CheckRuntime => {
+                let is_well = !machine.is_engine_away(self.now);
+                self.agent_input(index, Input::RuntimeChecked { is_well });
+            }
+            Effect::Sample(containers) => {
+                let world = &machine.docker.world;
+                let sample = |(key, id)| Some((key, world.stats(self.now, &id).ok()?));
+                let samples = containers.into_iter().filter_map(sample).collect();
+                self.agent_input(index, Input::Sampled(samples));
+            }
+            Effect::Log(line) => self.note(|| format!("m{index} logs: {line}")),
+            Effect::Exit(reason) => self.agent_exits(index, reason),
+        }
+    }
+
+    /// Lets the disk work on everything that was written meanwhile.
+    fn sync(&mut self, index: usize) {
+        let (low, high) = self.setup.agent_disk_millis;
+        let machine = &mut self.machines[index];
+        let incarnation = machine.incarnation;
+        let Some(agent) = &mut machine.agent else { return };
+        if agent.syncing.is_none()
+            && let Some(&(upto, _)) = agent.written.back()
+        {
+            agent.syncing = Some(upto);
+            let at = self.now + self.disks.millis(low, high);
+            self.push(at, Event::Synced { machine: index, incarnation, upto });
+        }
+    }
+
+    pub(super) fn synced(&mut self, index: usize, incarnation: u64, upto: u64) {
+        let machine = &mut self.machines[index];
+        let Some(agent) = machine.agent.as_mut().filter(|_| machine.incarnation == incarnation) else {
+            return;
+        };
+        agent.syncing = None;
+        while let Some((number, changes)) = agent.written.pop_front() {
+            if number > upto {
+                agent.written.push_front((number, changes));
+                break;
+            }
+            store(&mut machine.disk, changes);
+        }
+        self.agent_input(index, Input::Durable(upto));
+        self.sync(index);
+    }
+
+    /// kill -9. What the disk was at work on may be there or not, in order; containers live on.
+    pub(super) fn agent_crash(&mut self, index: usize, down: Duration) {
+        let machine = &mut self.machines[index];
+        if !machine.alive {
+            return;
+        }
+        if let Some(mut agent) = machine.agent.take() {
+            machine.docker.agent_restarted(self.now);
+            let under_way = agent
+                .written
+                .iter()
+                .filter(|(number, _)| agent.syncing.is_some_and(|upto| *number <= upto))
+                .count();
+            for _ in 0..self.disks.below(under_way + 1) {
+                if let Some((_, changes)) = agent.written.pop_front() {
+                    store(&mut machine.disk, changes);
+                }
+            }
+            self.note(|| format!("m{index}'s agent is killed"));
+            for pipe in agent.pipes.into_values() {
+                self.send_up(pipe, None);
+            }
+        }
+        self.machines[index].incarnation += 1;
+        self.start_agent_in(index, down);
+    }
+
+    fn agent_exits(&mut self, index: usize, reason: ExitReason) {
+        self.note(|| format!("m{index}'s agent ends: {reason:?}"));
+        let machine = &mut self.machines[index];
+        let Some(agent) = machine.agent.take() else { return };
+        machine.docker.agent_restarted(self.now);
+        machine.incarnation += 1;
+        for (_, changes) in agent.written {
+            store(&mut machine.disk, changes);
+        }
+        for pipe in agent.pipes.into_values() {
+            self.send_up(pipe, None);
+        }
+        match reason {
+            // The step that asked for it also starts it again.
+            ExitReason::Stopped => {}
+            ExitReason::Failed(_) => self.start_agent_in(index, SUPERVISOR_PAUSE),
+            ExitReason::Terminal(_) => self.machines[index].given_up = Some(reason),
+        }
+    }
+
+    pub(super) fn start_agent_in(&mut self, index: usize, pause: Duration) {
+        let at = self.now + pause;
+        let machine = &mut self.machines[index];
+        machine.starts_at = Some(machine.starts_at.map_or(at, |other| other.min(at)));
+        self.push(at, Event::AgentUp { machine: index });
+    }
+
+    pub(super) fn agent_up(&mut self, index: usize) {
+        let seed = self.seeds.seed();
+        let now = self.now;
+        let machine = &mut self.machines[index];
+        if !machine.alive || machine.agent.is_some() || machine.starts_at.is_none_or(|at| at > now) {
+            return;
+        }
+        // An agent waits for its container engine before it does anything.
+        if let Some(until) = machine.engine_away_until.filter(|until| now < *until) {
+            machine.starts_at = Some(until);
+            return self.push(until, Event::AgentUp { machine: index });
+        }
+        machine.starts_at = None;
+        machine.incarnation += 1;
+        let clock = machine.skew.read(now);
+        let core = AgentCore::new(clock, seed, machine.config.clone(), info(machine.setup), &machine.disk);
+        let core = match core {
+            Ok(core) => core,
+            Err(error) => return self.fail("agent", format!("m{index} cannot read what it saved: {error}")),
+        };
+        let agent = Agent { core, written: VecDeque::new(), syncing: None, pipes: BTreeMap::new() };
+        machine.agent = Some(agent);
+        let lost = machine.docker.advance(now);
+        drop(lost);
+        let containers = machine.docker.found();
+        self.tally.agent_starts += 1;
+        self.note(|| format!("m{index}'s agent starts and finds {} containers", containers.len()));
+        self.agent_input(index, Input::Engine(Box::new(longshore_engine::Input::Restored { containers })));
+    }
+
+    /// Ends in an orderly way, and comes back.
+    pub(super) fn agent_stop(&mut self, index: usize, down: Duration) {
+        self.agent_input(index, Input::Stop);
+        self.start_agent_in(index, down + Duration::from_secs(1));
+    }
+
+    pub(super) fn vanish(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        if !machine.alive {
+            return;
+        }
+        machine.alive = false;
+        machine.agent = None;
+        machine.incarnation += 1;
+        // Nobody is left to close its connections: the other end has to find out.
+        machine.cut_until = Some(Timestamp::MAX);
+        machine.held.clear();
+        self.note(|| format!("m{index} vanishes"));
+    }
+
+    /// The container engine behaves again.
+    pub(super) fn mend(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        machine.images(|_| {});
+        machine.docker.world.faults(Faults::default());
+    }
+
+    /// The agent's connections break; it comes back by itself.
+    pub(super) fn disconnect(&mut self, index: usize) {
+        self.break_pipes(index);
+    }
+
+    pub(super) fn lose_pipe(&mut self, pipe: PipeId) {
+        self.send_down(pipe, SocketEvent::Lost(Loss::Broken));
+    }
+}
+
+fn store(disk: &mut BTreeMap<String, String>, changes: Vec<Change>) {
+    for change in changes {
+        match change.text {
+            Some(text) => disk.insert(change.key, text),
+            None => disk.remove(&change.key),
+        };
+    }
+}

@@ -1,0 +1,350 @@
+//! The server's ends of the agents' sockets: what `longshore_controllers::hub` does around tokio.
+
+use std::collections::VecDeque;
+
+use longshore_base::{Seed, Timestamp};
+use longshore_controllers::link::{self, Work};
+use longshore_link::client::Loss;
+use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
+use longshore_link::upgrade::{AcsQuery, TcsQuery};
+use longshore_node::core::{Socket, SocketEvent};
+use longshore_state::InstanceKey;
+
+use super::World;
+use super::network::PipeId;
+use super::server::{Then, Writer};
+
+/// One open socket.
+pub(super) struct Served {
+    pub at: InstanceKey,
+    generation: u64,
+    kind: Kind,
+    /// Frames that nobody has read yet; `None` is the end of the connection.
+    inbox: VecDeque<Option<String>>,
+    /// The instance's work has changed, or a newer connection has come.
+    woken: bool,
+    /// It waits for the disk, and does nothing meanwhile.
+    waits: bool,
+}
+
+enum Kind {
+    /// `None` until the connection is noted.
+    Acs {
+        session: Option<Box<Session>>,
+        work: Work,
+    },
+    Tcs(Telemetry),
+}
+
+/// What a socket waited for.
+pub(super) enum Wake {
+    /// Who it is has been found out, from durable state.
+    Identified { socket: Socket, at: Result<InstanceKey, longshore_link::upgrade::Refusal>, query: AcsQuery },
+    /// The connection is noted.
+    Noted(Option<longshore_link::server::Connection>),
+    /// The work of the instance.
+    Work(Option<Work>),
+    /// Something was written.
+    Written,
+}
+
+impl Served {
+    pub fn deadline(&self) -> Option<Timestamp> {
+        if self.waits {
+            return None;
+        }
+        match &self.kind {
+            Kind::Acs { session, .. } => session.as_ref().and_then(|session| session.deadline()),
+            Kind::Tcs(telemetry) => telemetry.deadline(),
+        }
+    }
+}
+
+impl World {
+    fn served(&mut self, pipe: PipeId) -> Option<&mut Served> {
+        self.server.up.as_mut()?.sessions.get_mut(&pipe)
+    }
+
+    pub(super) fn upgrade(&mut self, pipe: PipeId, query: &str) {
+        let Some(socket) = self.pipes.get(&pipe).map(|pipe| pipe.socket) else { return };
+        let Some(running) = &self.server.up else {
+            return self.send_down(pipe, SocketEvent::Refused(None));
+        };
+        let acs = AcsQuery::parse(query);
+        let arn = match socket {
+            Socket::Commands => acs.container_instance_arn.clone(),
+            Socket::Telemetry => TcsQuery::parse(query).container_instance_arn,
+        };
+        let at = link::identify(&running.state, &self.scope, &arn);
+        let sequence = running.state.sequence();
+        self.when_durable(sequence, Then::Session(pipe, Wake::Identified { socket, at, query: acs }));
+    }
+
+    /// A frame from the agent, or the end of the connection.
+    pub(super) fn to_server(&mut self, pipe: PipeId, frame: Option<String>) {
+        match self.served(pipe) {
+            Some(served) => {
+                served.inbox.push_back(frame);
+                self.pump(pipe);
+            }
+            // It was never opened here, or a server that is gone had it.
+            None if frame.is_some() => self.send_down(pipe, SocketEvent::Lost(Loss::Broken)),
+            None => {
+                self.pipes.remove(&pipe);
+            }
+        }
+    }
+
+    pub(super) fn wake_session(&mut self, pipe: PipeId) {
+        if let Some(served) = self.served(pipe) {
+            served.woken = true;
+            self.pump(pipe);
+        }
+    }
+
+    pub(super) fn session_wakes(&mut self, pipe: PipeId, wake: Wake) {
+        let now = self.server_now();
+        match wake {
+            Wake::Identified { at: Err(refusal), .. } => {
+                return self.send_down(pipe, SocketEvent::Refused(Some(refusal)));
+            }
+            Wake::Identified { socket, at: Ok(at), query } => return self.accept(pipe, socket, at, &query),
+            Wake::Noted(connection) => {
+                let Some(connection) = connection else {
+                    return self.close(pipe, Some(CloseReason::Deregistered));
+                };
+                let Some(served) = self.served(pipe) else { return };
+                if let Kind::Acs { session, .. } = &mut served.kind {
+                    *session = Some(Box::new(Session::new(now, connection)));
+                }
+                return self.read_work(pipe);
+            }
+            Wake::Work(new) => {
+                let Some(served) = self.served(pipe) else { return };
+                served.waits = false;
+                if let Kind::Acs { session: Some(session), work } = &mut served.kind {
+                    match new {
+                        // The first list starts the conversation, whatever it says.
+                        Some(new) => {
+                            *work = new;
+                            session.handle(now, Input::Desired(work.desired.clone()));
+                        }
+                        None => session.handle(now, Input::Close(CloseReason::Deregistered)),
+                    }
+                }
+            }
+            Wake::Written => {
+                if let Some(served) = self.served(pipe) {
+                    served.waits = false;
+                }
+            }
+        }
+        self.pump(pipe);
+    }
+
+    fn accept(&mut self, pipe: PipeId, socket: Socket, at: InstanceKey, query: &AcsQuery) {
+        if !self.pipes.contains_key(&pipe) {
+            return;
+        }
+        let now = self.server_now();
+        self.send_down(pipe, SocketEvent::Opened);
+        let Some(running) = &mut self.server.up else { return };
+        running.generations += 1;
+        let generation = running.generations;
+        let seed = Seed::new(generation.into());
+        let kind = match socket {
+            Socket::Commands => Kind::Acs { session: None, work: Work::default() },
+            Socket::Telemetry => Kind::Tcs(Telemetry::new(now, seed)),
+        };
+        let served =
+            Served { at: at.clone(), generation, kind, inbox: VecDeque::new(), woken: false, waits: false };
+        running.sessions.insert(pipe, served);
+        if socket == Socket::Telemetry {
+            return;
+        }
+        let older = running.newest.insert(at.clone(), (generation, pipe));
+        if let Some((_, older)) = older {
+            self.wake_session(older);
+        }
+        if let Some(served) = self.served(pipe) {
+            served.waits = true;
+        }
+        let noted = self.submit(&Writer::Link, |tx| Ok::<_, ()>(link::connected(tx, &at, query, seed)));
+        if let Some((Ok(connection), sequence)) = noted {
+            self.when_durable(sequence, Then::Session(pipe, Wake::Noted(connection)));
+        }
+    }
+
+    /// Reads what the instance should run, and goes on when that is durable.
+    fn read_work(&mut self, pipe: PipeId) {
+        let Some(running) = &mut self.server.up else { return };
+        let Some(served) = running.sessions.get_mut(&pipe) else { return };
+        served.waits = true;
+        let work = link::work(&running.state, &served.at);
+        let sequence = running.state.sequence();
+        self.when_durable(sequence, Then::Session(pipe, Wake::Work(work)));
+    }
+
+    pub(super) fn tick_sessions(&mut self) {
+        let now = self.server_now();
+        let Some(running) = &mut self.server.up else { return };
+        let due: Vec<PipeId> = running
+            .sessions
+            .iter()
+            .filter(|(_, served)| served.deadline().is_some_and(|at| at <= now))
+            .map(|(&pipe, _)| pipe)
+            .collect();
+        for pipe in due {
+            if let Some(served) = self.served(pipe) {
+                match &mut served.kind {
+                    Kind::Acs { session: Some(session), .. } => session.handle(now, Input::Tick),
+                    Kind::Acs { session: None, .. } => {}
+                    Kind::Tcs(telemetry) => telemetry.tick(now),
+                }
+            }
+            self.pump(pipe);
+        }
+    }
+
+    /// Lets a socket do all that it can: first what it has to say, then what it hears.
+    fn pump(&mut self, pipe: PipeId) {
+        let now = self.server_now();
+        loop {
+            let Some(running) = &mut self.server.up else { return };
+            let Some(served) = running.sessions.get_mut(&pipe) else { return };
+            if served.waits {
+                return;
+            }
+            let step = match &mut served.kind {
+                Kind::Acs { session: None, .. } => return,
+                Kind::Acs { session: Some(session), work } => {
+                    let (state, at) = (&running.state, &served.at);
+                    match session.poll(&mut |arn| link::task_payload(state, at, work, arn)) {
+                        Some(output) => Step::Acs(output),
+                        None => Step::Hear,
+                    }
+                }
+                Kind::Tcs(telemetry) => match telemetry.poll() {
+                    Some(output) => Step::Tcs(Box::new(output)),
+                    None => Step::Hear,
+                },
+            };
+            match step {
+                Step::Acs(output) => {
+                    if !self.acs_output(pipe, output) {
+                        return;
+                    }
+                }
+                Step::Tcs(output) => {
+                    if !self.tcs_output(pipe, *output) {
+                        return;
+                    }
+                }
+                Step::Hear => {
+                    let newest = running.newest.get(&served.at).map(|(generation, _)| *generation);
+                    if let Some(frame) = served.inbox.pop_front() {
+                        let Some(text) = frame else { return self.close(pipe, None) };
+                        match &mut served.kind {
+                            Kind::Acs { session: Some(session), .. } => {
+                                session.handle(now, Input::Received(&text))
+                            }
+                            Kind::Acs { session: None, .. } => {}
+                            Kind::Tcs(telemetry) => {
+                                // Frames carry their signature, as on the wire.
+                                let signed = longshore_link::message::join_signed([("Host", "sim")], &text);
+                                telemetry.received(now, &signed);
+                            }
+                        }
+                    } else if std::mem::take(&mut served.woken) {
+                        if newest == Some(served.generation) {
+                            return self.read_work(pipe);
+                        }
+                        if let Kind::Acs { session: Some(session), .. } = &mut served.kind {
+                            session.handle(now, Input::Close(CloseReason::Superseded));
+                        }
+                    } else {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// True if the socket goes on at once.
+    fn acs_output(&mut self, pipe: PipeId, output: Output) -> bool {
+        match output {
+            Output::Send(text) => {
+                self.note(|| format!("server says on {}: {text}", pipe.0));
+                self.send_down(pipe, SocketEvent::Received(text));
+            }
+            Output::Close(reason) => {
+                self.close(pipe, Some(reason));
+                return false;
+            }
+            Output::CredentialsSettled => {
+                let Some(served) = self.served(pipe) else { return false };
+                served.waits = true;
+                let at = served.at.clone();
+                if let Some(sequence) = self.settle_credentials(&at) {
+                    self.when_durable(sequence, Then::Session(pipe, Wake::Written));
+                }
+                return false;
+            }
+            Output::Malformed(error) => {
+                self.fail("link", format!("the server cannot read an agent: {error}"))
+            }
+            Output::Strays(tasks) => self.note(|| format!("strays: {tasks:?}")),
+            Output::HeartbeatSeen | Output::TaskAcked { .. } | Output::CredentialsAcked { .. } => {}
+        }
+        true
+    }
+
+    fn tcs_output(&mut self, pipe: PipeId, output: TelemetryOutput) -> bool {
+        match output {
+            TelemetryOutput::Send(text) => self.send_down(pipe, SocketEvent::Received(text)),
+            TelemetryOutput::Observed(Observation::Health(published)) => {
+                let Some(served) = self.served(pipe) else { return false };
+                served.waits = true;
+                let at = served.at.clone();
+                let written = self.submit(&Writer::Link, |tx| {
+                    link::health(tx, &at, &published);
+                    Ok::<_, ()>(())
+                });
+                if let Some((_, sequence)) = written {
+                    self.when_durable(sequence, Then::Session(pipe, Wake::Written));
+                }
+                return false;
+            }
+            TelemetryOutput::Observed(Observation::Metrics(_) | Observation::InstanceStatus(_)) => {}
+            TelemetryOutput::Malformed(error) => {
+                self.fail("link", format!("the server cannot read telemetry: {error}"))
+            }
+            TelemetryOutput::Close(reason) => {
+                self.close(pipe, Some(reason));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The connection is over on this side.
+    fn close(&mut self, pipe: PipeId, reason: Option<CloseReason>) {
+        let Some(running) = &mut self.server.up else { return };
+        let Some(served) = running.sessions.remove(&pipe) else { return };
+        match reason {
+            Some(reason) => self.send_down(pipe, SocketEvent::Lost(Loss::Closed(reason.code()))),
+            None => {
+                self.pipes.remove(&pipe);
+            }
+        }
+        if matches!(served.kind, Kind::Acs { .. }) {
+            self.leave(&served.at, served.generation);
+        }
+    }
+}
+
+enum Step {
+    Acs(Output),
+    Tcs(Box<TelemetryOutput>),
+    Hear,
+}

@@ -1,0 +1,179 @@
+//! Whether everything has come to rest, once faults have ceased (design, promise 5).
+
+use std::collections::BTreeSet;
+
+use longshore_base::{InstanceId, TaskId};
+use longshore_controllers::service;
+use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
+use longshore_engine::input::ObservedStatus;
+use longshore_rollout::Waiting;
+use longshore_runtime::port::LabelFilter;
+use longshore_state::record::{Instance, Service};
+use longshore_state::{Key, State, Value};
+
+use super::World;
+use crate::images::Image;
+
+impl World {
+    /// What is not yet at rest, in words.
+    pub(super) fn unsettled(&self) -> Vec<String> {
+        let Some(running) = &self.server.up else { return vec!["the server is down".into()] };
+        let mut open = Vec::new();
+        self.unsettled_machines(&running.state, &mut open);
+        for record in running.records.values() {
+            match record {
+                Value::Task(task)
+                    if !task.last_status.is_stopped() && task.desired_status == DesiredStatus::Stopped =>
+                {
+                    open.push(format!("task {} shall be STOPPED and is {}", task.id, task.last_status));
+                }
+                Value::Task(task) if task.last_status.is_pending() => {
+                    open.push(format!("task {} is {}", task.id, task.last_status));
+                }
+                Value::Service(service) => self.unsettled_service(&running.state, service, &mut open),
+                _ => {}
+            }
+        }
+        open
+    }
+
+    fn unsettled_machines(&self, state: &State, open: &mut Vec<String>) {
+        for (index, machine) in self.machines.iter().enumerate().filter(|(_, machine)| machine.alive) {
+            let instance = self.instance_of(index);
+            if instance.is_some_and(|instance| instance.status == InstanceStatus::Inactive) {
+                // Its agent stays away, and what runs there is nobody's any more.
+                continue;
+            }
+            if let Some(reason) = &machine.given_up {
+                open.push(format!("m{index}'s agent has given up: {reason:?}"));
+                continue;
+            }
+            let connected = machine.agent.as_ref().is_some_and(|agent| agent.core.is_connected());
+            let Some(instance) = instance.filter(|_| connected) else {
+                open.push(format!("m{index}'s agent is not connected"));
+                continue;
+            };
+            let entry = state.cluster(&self.cluster).and_then(|cluster| cluster.instance(instance.id));
+            if !entry.is_some_and(|entry| entry.connection.open) {
+                open.push(format!("the server does not know that m{index} is connected"));
+            }
+            let (wanted, found) = (self.wanted_on(instance.id), self.found_on(index));
+            if wanted != found {
+                let only = |a: &BTreeSet<(TaskId, String)>, b: &BTreeSet<(TaskId, String)>| {
+                    a.difference(b).map(|(id, name)| format!("{id}/{name}")).collect::<Vec<_>>().join(" ")
+                };
+                let (missing, extra) = (only(&wanted, &found), only(&found, &wanted));
+                open.push(format!("m{index} lacks the containers [{missing}] and runs [{extra}] too many"));
+            }
+        }
+    }
+
+    /// The instance that a machine is, as far as its agent knows.
+    pub(super) fn instance_of(&self, index: usize) -> Option<&Instance> {
+        let arn = self.machines[index].agent.as_ref()?.core.instance_arn()?;
+        let id = InstanceId::parse(arn.rsplit('/').next()?).ok()?;
+        match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster.clone(), id)) {
+            Some(Value::Instance(instance)) => Some(instance),
+            _ => None,
+        }
+    }
+
+    /// Containers that run on an instance, by the records.
+    fn wanted_on(&self, instance: InstanceId) -> BTreeSet<(TaskId, String)> {
+        let records = self.server.up.iter().flat_map(|running| running.records.values());
+        let tasks = records.filter_map(|record| match record {
+            Value::Task(task) if task.instance == Some(instance) && !task.last_status.is_stopped() => {
+                Some(task)
+            }
+            _ => None,
+        });
+        let running = |status| status == longshore_domain::ContainerStatus::Running;
+        tasks
+            .flat_map(|task| {
+                let own = task.containers.iter().filter(move |own| running(own.last_status));
+                own.map(|own| (task.id, own.name.to_string()))
+            })
+            .collect()
+    }
+
+    fn found_on(&self, index: usize) -> BTreeSet<(TaskId, String)> {
+        let found = self.machines[index].docker.world.list(&LabelFilter::default());
+        let running = found.into_iter().filter(|found| found.observation.status == ObservedStatus::Running);
+        running
+            .filter_map(|found| {
+                let id = TaskId::parse(found.container.task.arn().rsplit('/').next()?).ok()?;
+                Some((id, found.container.name.to_string()))
+            })
+            .collect()
+    }
+
+    /// A service is steady, or it says what it waits for and that is something which time does not bring.
+    fn unsettled_service(&self, state: &State, service: &Service, open: &mut Vec<String>) {
+        match service.status {
+            ServiceStatus::Inactive => return,
+            ServiceStatus::Draining => return open.push(format!("service {} is DRAINING", service.name)),
+            ServiceStatus::Active => {}
+        }
+        let name = &service.name;
+        let key = self.cluster.service(name);
+        let waiting = service::explain(state, &key, &self.setup.controllers, self.server_now());
+        let steady = self.is_steady(service);
+        if steady && waiting.is_empty() {
+            return;
+        }
+        if waiting.is_empty() {
+            return open.push(format!("service {name} is not steady and does not say why"));
+        }
+        let primary = service.deployments.iter().find(|own| own.primary);
+        let family = primary.map(|own| own.task_definition.0.as_str()).unwrap_or_default();
+        let can_work = service
+            .deployments
+            .iter()
+            .all(|own| Image::of_family(own.task_definition.0.as_str()).is_some_and(Image::is_good));
+        // Images that do not work never come to rest; that the service says so is enough.
+        if !can_work || !Image::of_family(family).is_some_and(Image::is_good) {
+            return;
+        }
+        let stuck = |waiting: &Waiting| match waiting {
+            Waiting::Placement { .. }
+            | Waiting::InstanceFull { .. }
+            | Waiting::Bounds { .. }
+            | Waiting::MinimumHealthy { .. }
+            | Waiting::DeploymentFailed { .. }
+            | Waiting::Protection { .. } => true,
+            Waiting::TasksToStart { .. }
+            | Waiting::TasksToBecomeHealthy { .. }
+            | Waiting::TasksUnhealthy { .. }
+            | Waiting::TasksToStop { .. }
+            | Waiting::NextRound { .. }
+            | Waiting::Throttle { .. }
+            | Waiting::BakeTime { .. }
+            | Waiting::NoDeployment => false,
+        };
+        if !waiting.iter().any(stuck) {
+            let waiting: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+            open.push(format!("service {name} ({family}): {}", waiting.join(", ")));
+        }
+    }
+
+    fn is_steady(&self, service: &Service) -> bool {
+        let Some(primary) = service.deployments.iter().find(|own| own.primary) else { return false };
+        let records = self.server.up.iter().flat_map(|running| running.records.values());
+        let mut count = 0;
+        for record in records {
+            let Value::Task(task) = record else { continue };
+            let Some(own) = task.service.as_ref().filter(|own| own.name == service.name) else { continue };
+            if task.last_status.is_stopped() {
+                continue;
+            }
+            if own.deployment != primary.id || task.last_status != TaskStatus::Running {
+                return false;
+            }
+            count += 1;
+        }
+        match service.scheduling {
+            SchedulingStrategy::Replica => count == service.desired_count,
+            SchedulingStrategy::Daemon => true,
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Users: they ask, ask again when nobody answers, and remember what they were promised.
+//!
+//! The reference model is here: what users' calls have asked for, told by the calls alone. It is compared with the
+//! records after every transaction and after every restart of the server.
+
+use std::collections::BTreeMap;
+
+use longshore_base::{Arn, Family, InstanceId, ServiceName, TaskId};
+use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
+use longshore_state::{Key, Value as Record};
+use serde_json::Value;
+
+use super::network::{Call, CallId, Caller, Reply};
+use super::{Event, World};
+
+/// How often a user repeats a call that nobody answered.
+const TRIES_MAX: u32 = 8;
+
+/// A call that a user wants to succeed.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub operation: &'static str,
+    pub body: String,
+    /// It has to fail.
+    pub is_bad: bool,
+    tries: u32,
+}
+
+/// What a call that succeeded has settled.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fact {
+    Cluster,
+    Definition(Family, u32),
+    Service { name: ServiceName, desired: Option<u32>, definition: String, breaker: bool },
+    Updated { name: ServiceName, desired: Option<u32>, definition: Option<String> },
+    Deleted(ServiceName),
+    Ran { started_by: String, count: usize, tasks: Vec<TaskId> },
+    Stopped(TaskId),
+    Instance(InstanceId, InstanceStatus),
+}
+
+/// A fact, and with which revision it became durable.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    epoch: u32,
+    sequence: u64,
+    call: CallId,
+    acknowledged: bool,
+    fact: Fact,
+}
+
+/// What is expected of a service.
+#[derive(Clone, Debug, Default)]
+struct ExpectedService {
+    desired: Option<u32>,
+    definition: String,
+    breaker: bool,
+    deleted: bool,
+}
+
+impl World {
+    pub(super) fn token(&mut self) -> String {
+        self.tokens += 1;
+        format!("token-{}", self.tokens)
+    }
+
+    pub(super) fn ask(&mut self, operation: &'static str, mut request: Value) {
+        if !matches!(operation, "CreateCluster" | "RegisterTaskDefinition") {
+            request["cluster"] = "main".into();
+        }
+        self.wish(Wish { operation, body: request.to_string(), is_bad: false, tries: 0 });
+    }
+
+    pub(super) fn bad_request(&mut self, kind: u8) {
+        use serde_json::json;
+        let (operation, request) = match kind {
+            0 => ("RunTask", json!({"cluster": "nowhere", "taskDefinition": "web"})),
+            1 => ("RunTask", json!({"cluster": "main", "taskDefinition": "unheard-of"})),
+            2 => ("RunTask", json!({"cluster": "main", "taskDefinition": "web", "count": 11})),
+            3 => ("UpdateService", json!({"cluster": "main", "service": "unheard-of", "desiredCount": 1})),
+            4 => ("StopTask", json!({"cluster": "main", "task": "0123456789abcdef0123456789abcdef"})),
+            5 => {
+                let instance = "0123456789abcdef0123456789abcdef";
+                ("DeregisterContainerInstance", json!({"cluster": "main", "containerInstance": instance}))
+            }
+            6 => (
+                "RegisterTaskDefinition",
+                json!({"family": "bad", "containerDefinitions": [{"name": "no image"}]}),
+            ),
+            _ => {
+                let request = json!({"cluster": "main", "serviceName": "bad", "taskDefinition": "web", "desiredCount": -1});
+                ("CreateService", request)
+            }
+        };
+        self.wish(Wish { operation, body: request.to_string(), is_bad: true, tries: 0 });
+    }
+
+    pub(super) fn wish(&mut self, wish: Wish) {
+        let (operation, body) = (wish.operation, wish.body.clone());
+        self.call(Caller::User(wish), operation, body);
+    }
+
+    /// A user's call is over.
+    pub(super) fn heard(&mut self, mut wish: Wish, reply: Reply) {
+        match reply {
+            Ok((200, _)) if wish.is_bad => {
+                self.fail("robustness", format!("{} {} succeeded", wish.operation, wish.body));
+            }
+            Ok((200, _)) => {}
+            Ok((status, body)) if status < 500 => {
+                let text = String::from_utf8_lossy(&body).into_owned();
+                // What users may be told in a world that moves on: it is gone, it is not active, it has tasks.
+                let expected = wish.is_bad
+                    || matches!(wish.operation, "CreateService" | "UpdateService" | "DeleteService")
+                    || matches!(
+                        wish.operation,
+                        "DeregisterContainerInstance" | "UpdateContainerInstancesState" | "StopTask"
+                    );
+                if !expected {
+                    self.fail("robustness", format!("{} {} is refused: {text}", wish.operation, wish.body));
+                }
+            }
+            Ok((_, body)) => {
+                let text = String::from_utf8_lossy(&body).into_owned();
+                self.fail("robustness", format!("{} {}: {text}", wish.operation, wish.body));
+            }
+            Err(_) => {
+                wish.tries += 1;
+                if wish.tries < TRIES_MAX {
+                    let pause = self.users.millis(500, 4000);
+                    self.push(self.now + pause, Event::Retry(wish));
+                }
+            }
+        }
+    }
+
+    /// The server has carried out a call: notes what that settles.
+    pub(super) fn learn(&mut self, id: CallId, call: &Call, answer: &[u8], sequence: u64) {
+        let Caller::User(wish) = &call.caller else {
+            return self.learn_from_agent(id, call, answer, sequence);
+        };
+        let request: Value = serde_json::from_str(&wish.body).unwrap_or_default();
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let name = |member: &Value| member.as_str().and_then(|text| ServiceName::parse(text).ok());
+        let number = |member: &Value| member.as_u64().and_then(|number| u32::try_from(number).ok());
+        let fact = match wish.operation {
+            "CreateCluster" => Some(Fact::Cluster),
+            "RegisterTaskDefinition" => {
+                let family =
+                    answer["taskDefinition"]["family"].as_str().and_then(|text| Family::parse(text).ok());
+                let revision = number(&answer["taskDefinition"]["revision"]);
+                family.zip(revision).map(|(family, revision)| Fact::Definition(family, revision))
+            }
+            "CreateService" => name(&answer["service"]["serviceName"]).map(|name| Fact::Service {
+                name,
+                desired: number(&request["desiredCount"]),
+                definition: request["taskDefinition"].as_str().unwrap_or_default().to_owned(),
+                breaker: request["deploymentConfiguration"]["deploymentCircuitBreaker"]["enable"] == true,
+            }),
+            "UpdateService" => name(&answer["service"]["serviceName"]).map(|name| Fact::Updated {
+                name,
+                desired: number(&request["desiredCount"]),
+                definition: request["taskDefinition"].as_str().map(str::to_owned),
+            }),
+            "DeleteService" => name(&answer["service"]["serviceName"]).map(Fact::Deleted),
+            "RunTask" => {
+                let tasks = answer["tasks"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|task| id_of(&task["taskArn"]));
+                Some(Fact::Ran {
+                    started_by: request["startedBy"].as_str().unwrap_or_default().to_owned(),
+                    count: request["count"].as_u64().unwrap_or(1) as usize,
+                    tasks: tasks.collect(),
+                })
+            }
+            "StopTask" => id_of(&answer["task"]["taskArn"]).map(Fact::Stopped),
+            "DeregisterContainerInstance" => {
+                instance_of(&answer["containerInstance"]["containerInstanceArn"])
+                    .map(|id| Fact::Instance(id, InstanceStatus::Inactive))
+            }
+            "UpdateContainerInstancesState" => {
+                let instance = instance_of(&answer["containerInstances"][0]["containerInstanceArn"]);
+                let status = request["status"].as_str().and_then(InstanceStatus::parse);
+                instance.zip(status).map(|(id, status)| Fact::Instance(id, status))
+            }
+            _ => None,
+        };
+        self.remember(id, fact, sequence);
+    }
+
+    fn learn_from_agent(&mut self, id: CallId, call: &Call, answer: &[u8], sequence: u64) {
+        if call.operation != "RegisterContainerInstance" {
+            return;
+        }
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let instance = instance_of(&answer["containerInstance"]["containerInstanceArn"]);
+        let status = answer["containerInstance"]["status"].as_str().and_then(InstanceStatus::parse);
+        let fact = instance.zip(status).map(|(id, status)| Fact::Instance(id, status));
+        self.remember(id, fact, sequence);
+    }
+
+    fn remember(&mut self, call: CallId, fact: Option<Fact>, sequence: u64) {
+        if let Some(fact) = fact {
+            let epoch = self.server.epoch;
+            self.watch.facts.push(Known { epoch, sequence, call, acknowledged: false, fact });
+        }
+    }
+
+    /// The answer of a call is about to leave the server.
+    pub(super) fn acknowledge(&mut self, call: CallId) {
+        // Newest first: it is nearly always the last.
+        if let Some(known) = self.watch.facts.iter_mut().rev().find(|known| known.call == call) {
+            known.acknowledged = true;
+        }
+    }
+
+    /// The server has crashed: what was not durable is gone, and must not have been acknowledged.
+    pub(super) fn forget_wishes(&mut self, epoch: u32, durable: u64) {
+        let is_lost = |known: &Known| known.epoch == epoch && known.sequence > durable;
+        let broken = self.watch.facts.iter().find(|known| is_lost(known) && known.acknowledged).cloned();
+        if let Some(known) = broken {
+            self.fail("durability", format!("acknowledged, and lost in a crash: {known:?}"));
+        }
+        self.watch.facts.retain(|known| !is_lost(known));
+    }
+
+    /// Compares the records with what users were promised.
+    pub(super) fn check_wishes(&mut self, when: &str) {
+        let Some(running) = &self.server.up else { return };
+        let mut problems = Vec::new();
+        let mut services: BTreeMap<&ServiceName, ExpectedService> = BTreeMap::new();
+        let mut instances: BTreeMap<InstanceId, InstanceStatus> = BTreeMap::new();
+        let at = &self.cluster;
+        let task = |id: TaskId| match running.records.get(&Key::Task(at.clone(), id)) {
+            Some(Record::Task(task)) => Some(task),
+            _ => None,
+        };
+        for known in &self.watch.facts {
+            match &known.fact {
+                Fact::Cluster => {
+                    if !self.cluster_has(&Key::Cluster(at.clone())) {
+                        problems.push("the cluster is gone".to_owned());
+                    }
+                }
+                Fact::Definition(family, revision) => {
+                    if !self.cluster_has(&Key::TaskDefinition(self.scope.clone(), family.clone(), *revision))
+                    {
+                        problems.push(format!("definition {family}:{revision} is gone"));
+                    }
+                }
+                Fact::Service { name, desired, definition, breaker } => {
+                    let (desired, definition, breaker) = (*desired, definition.clone(), *breaker);
+                    // A repeated call with the same token changes nothing.
+                    let known = services.entry(name).or_default();
+                    if known.definition.is_empty() || known.deleted {
+                        *known = ExpectedService { desired, definition, breaker, deleted: false };
+                    }
+                }
+                Fact::Updated { name, desired, definition } => {
+                    let service = services.entry(name).or_default();
+                    service.desired = desired.or(service.desired);
+                    if let Some(definition) = definition {
+                        service.definition.clone_from(definition);
+                    }
+                }
+                Fact::Deleted(name) => services.entry(name).or_default().deleted = true,
+                Fact::Ran { started_by, count, tasks } => {
+                    let made = running.records.values().filter(|record| {
+                        matches!(record, Record::Task(task) if task.started_by.as_deref() == Some(started_by))
+                    });
+                    let made = made.count();
+                    if made > *count || tasks.len() > *count {
+                        problems.push(format!("{started_by} asked for {count} tasks and got {made}"));
+                    }
+                    for &id in tasks {
+                        if task(id).is_none() && !self.watch.ended.contains(&id) {
+                            problems.push(format!("task {id} of {started_by} is gone and never ended"));
+                        }
+                    }
+                }
+                Fact::Stopped(id) => {
+                    if task(*id).is_some_and(|task| task.desired_status == DesiredStatus::Running) {
+                        problems.push(format!("task {id} was stopped and is to run"));
+                    }
+                }
+                Fact::Instance(id, status) => {
+                    let known = instances.entry(*id).or_insert(*status);
+                    // Registering again does not undo what an operator has set; the answer says so.
+                    *known = *status;
+                }
+            }
+        }
+        for (name, expected) in services {
+            let record = match running.records.get(&Key::Service(at.clone(), name.clone())) {
+                Some(Record::Service(record)) => record,
+                _ if expected.deleted => continue,
+                _ => {
+                    problems.push(format!("service {name} is gone"));
+                    continue;
+                }
+            };
+            let is_active = record.status == ServiceStatus::Active;
+            if is_active == expected.deleted {
+                problems.push(format!("service {name} is {}, deleted: {}", record.status, expected.deleted));
+            }
+            if !is_active {
+                continue;
+            }
+            if record.scheduling == SchedulingStrategy::Replica
+                && expected.desired.is_some_and(|desired| desired != record.desired_count)
+            {
+                problems.push(format!(
+                    "service {name} wants {}, and {:?} was asked for",
+                    record.desired_count, expected.desired
+                ));
+            }
+            let family =
+                record.task_definition.as_ref().map(|(family, _)| family.as_str()).unwrap_or_default();
+            // A circuit breaker may have gone back.
+            if family != expected.definition && !expected.breaker {
+                problems
+                    .push(format!("service {name} runs {family}, and {} was asked for", expected.definition));
+            }
+        }
+        for (id, status) in instances {
+            match running.records.get(&Key::Instance(at.clone(), id)) {
+                Some(Record::Instance(record)) if record.status == status => {}
+                Some(Record::Instance(record)) => {
+                    problems.push(format!("instance {id} is {}, and was made {status}", record.status));
+                }
+                _ if status == InstanceStatus::Inactive => {}
+                _ => problems.push(format!("instance {id} is gone")),
+            }
+        }
+        if !problems.is_empty() {
+            self.fail("model", format!("{when}: {}", problems.join("; ")));
+        }
+    }
+}
+
+fn id_of(arn: &Value) -> Option<TaskId> {
+    TaskId::parse(arn.as_str()?.rsplit('/').next()?).ok()
+}
+
+fn instance_of(arn: &Value) -> Option<InstanceId> {
+    let arn = Arn::parse(arn.as_str()?).ok()?;
+    InstanceId::parse(arn.rest.rsplit('/').next()?).ok()
+}

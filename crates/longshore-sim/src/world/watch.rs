@@ -1,0 +1,428 @@
+//! Independent checks of every change: of records, of rollouts, of containers.
+//!
+//! Nothing here asks the parts what they think; it reads records and what really runs, and counts again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_base::{TaskId, Timestamp};
+use longshore_domain::{
+    DesiredStatus, HealthStatus, InstanceStatus, Needs, SchedulingStrategy, ServiceStatus, TaskStatus,
+};
+use longshore_engine::Action;
+use longshore_engine::input::ObservedStatus;
+use longshore_engine::spec::{ContainerKey, RuntimeId};
+use longshore_engine::view::KnownStatus;
+use longshore_runtime::port::LabelFilter;
+use longshore_state::record::{Service, Task};
+use longshore_state::{Key, ServiceKey, Value};
+
+use super::World;
+use super::server::Writer;
+use super::users::Known;
+use crate::images::Image;
+use crate::view;
+
+/// How many transactions go by between two comparisons of everything.
+const COMPARE_EVERY: u64 = 64;
+
+#[derive(Default)]
+pub(super) struct Watch {
+    pub facts: Vec<Known>,
+    /// Tasks that were STOPPED at some time, whether they are remembered or not.
+    pub ended: BTreeSet<TaskId>,
+    /// What containers were made for, by machine and name.
+    names: BTreeMap<(usize, String), ContainerKey>,
+    needs: BTreeMap<TaskId, Needs>,
+    /// Starts seen so far, by machine.
+    starts: BTreeMap<usize, u64>,
+    /// Where the machine was restarted under its containers.
+    rebooted: BTreeSet<usize>,
+}
+
+impl World {
+    /// Checks and remembers the changes of a transaction; gives them back for the disk.
+    pub(super) fn watch_changes(
+        &mut self,
+        writer: &Writer,
+        changes: &[(Key, Option<Value>)],
+    ) -> Vec<(Key, Option<Value>)> {
+        let before: BTreeMap<Key, Option<Value>> = match &self.server.up {
+            Some(running) => {
+                changes.iter().map(|(key, _)| (key.clone(), running.records.get(key).cloned())).collect()
+            }
+            None => return Vec::new(),
+        };
+        for (key, after) in changes {
+            self.watch_change(writer, key, before.get(key).and_then(Option::as_ref), after.as_ref());
+            if let Some(running) = &mut self.server.up {
+                match after {
+                    Some(after) => running.records.insert(key.clone(), after.clone()),
+                    None => running.records.remove(key),
+                };
+            }
+        }
+        if let Writer::Controller(service) = writer {
+            self.watch_rollout(service, &before);
+        }
+        let matters = |(key, _): &(Key, Option<Value>)| {
+            matches!(key, Key::Task(..) | Key::Instance(..) | Key::Service(..))
+        };
+        if changes.iter().any(matters) {
+            self.survey(false);
+            // What a call has settled is not known yet.
+            if !matches!(writer, Writer::Api) {
+                self.check_wishes("after a transaction");
+            }
+        }
+        if self.tally.transactions % COMPARE_EVERY == 0 {
+            self.compare_everything();
+        }
+        changes.to_vec()
+    }
+
+    fn watch_change(&mut self, writer: &Writer, key: &Key, before: Option<&Value>, after: Option<&Value>) {
+        let mut notes = Vec::new();
+        match (key, before, after) {
+            (Key::Task(_, id), before, Some(Value::Task(task))) => {
+                let is_new = before.is_none();
+                self.tally.tasks += u64::from(is_new);
+                if is_new {
+                    self.watch.needs.insert(*id, task.needs.clone());
+                }
+                self.note(|| {
+                    format!(
+                        "{writer:?}: task {id} {} -> {} on {:?} {:?} {:?}",
+                        task.last_status,
+                        task.desired_status,
+                        task.instance.map(|id| id.to_string()),
+                        task.stop_code,
+                        task.stopped_reason
+                    )
+                });
+                if task.last_status.is_stopped() {
+                    self.watch.ended.insert(*id);
+                }
+                if let (Some(Value::Task(before)), Some(running)) = (before, &self.server.up) {
+                    let view = |task: &Task| view::task(task, &running.records, &self.scope);
+                    notes = longshore_survey::step::task(&view(before), &view(task));
+                }
+            }
+            (Key::Task(_, id), Some(Value::Task(task)), None) => {
+                if !task.last_status.is_stopped() {
+                    self.fail(
+                        "forgotten",
+                        format!("{writer:?} forgets task {id}, which is {}", task.last_status),
+                    );
+                }
+            }
+            (Key::Service(_, name), before, Some(Value::Service(service))) => {
+                self.note(|| {
+                    let deployments: Vec<String> = service
+                        .deployments
+                        .iter()
+                        .map(|own| {
+                            format!(
+                                "{}{} {:?} {} failed {}",
+                                if own.primary { "*" } else { "" },
+                                own.id,
+                                own.task_definition,
+                                own.rollout_state,
+                                own.failed_tasks
+                            )
+                        })
+                        .collect();
+                    format!(
+                        "{writer:?}: service {name} {} wants {}: {}",
+                        service.status,
+                        service.desired_count,
+                        deployments.join(", ")
+                    )
+                });
+                if let Some(Value::Service(before)) = before {
+                    notes = longshore_survey::step::service(&view::service(before), &view::service(service));
+                }
+            }
+            (Key::Instance(_, id), before, Some(Value::Instance(instance))) => {
+                self.note(|| format!("{writer:?}: instance {id} {}", instance.status));
+                if let Some(Value::Instance(before)) = before {
+                    notes =
+                        longshore_survey::step::instance(&view::instance(before), &view::instance(instance));
+                }
+            }
+            (Key::ServiceEvent(_, name, _), _, Some(Value::ServiceEvent(event))) => {
+                self.note(|| format!("event of {name}: {}", event.message));
+            }
+            _ => {}
+        }
+        if let Some(note) = notes.first() {
+            self.fail("survey", format!("{writer:?}: {note}"));
+        }
+    }
+
+    /// Surveys what lives; with `all`, everything that is remembered.
+    fn survey(&mut self, all: bool) {
+        let Some(running) = &self.server.up else { return };
+        let snapshot = view::snapshot(&running.records, all);
+        let notes = longshore_survey::survey(&snapshot);
+        if let Some(note) = notes.first() {
+            self.fail("survey", format!("{note} ({} notes)", notes.len()));
+        }
+    }
+
+    pub(super) fn check_everything(&mut self) {
+        self.survey(true);
+        self.compare_everything();
+        self.check_wishes("at the end");
+    }
+
+    /// Compares indexes with records, and records with what was written.
+    fn compare_everything(&mut self) {
+        let Some(running) = &self.server.up else { return };
+        let notes = running.state.check();
+        if let Some(note) = notes.first() {
+            return self.fail("indexes", format!("{note} ({} notes)", notes.len()));
+        }
+        let found: BTreeMap<Key, Value> = running.state.records().into_iter().collect();
+        let expected = running.records.clone();
+        self.compare_records("atomicity", "in memory", &found, &expected);
+    }
+
+    pub(super) fn compare_records(
+        &mut self,
+        rule: &'static str,
+        when: &str,
+        found: &BTreeMap<Key, Value>,
+        expected: &BTreeMap<Key, Value>,
+    ) {
+        let mut differences: Vec<String> = Vec::new();
+        for (key, value) in expected {
+            match found.get(key) {
+                None if matches!(key, Key::FamilyCounter(..)) => {}
+                None => differences.push(format!("{} is missing", key.encode())),
+                Some(found) if found != value => {
+                    differences.push(format!("{} is {found:?} and not {value:?}", key.encode()))
+                }
+                Some(_) => {}
+            }
+        }
+        differences.extend(
+            found
+                .keys()
+                .filter(|key| !expected.contains_key(key))
+                .map(|key| format!("{} is too much", key.encode())),
+        );
+        if !differences.is_empty() {
+            differences.truncate(3);
+            self.fail(rule, format!("{when}: {}", differences.join("; ")));
+        }
+    }
+
+    /// What the control plane itself did to a service kept within its percentages, as far as it knew.
+    fn watch_rollout(&mut self, key: &ServiceKey, before: &BTreeMap<Key, Option<Value>>) {
+        let Some(running) = &self.server.up else { return };
+        let Some(Value::Service(service)) =
+            running.records.get(&Key::Service(key.cluster.clone(), key.service.clone()))
+        else {
+            return;
+        };
+        if service.status != ServiceStatus::Active {
+            return;
+        }
+        let now = self.server_now();
+        let ours = |task: &Task| task.service.as_ref().is_some_and(|own| own.name == key.service);
+        let mut counts = Counts::default();
+        for (at, record) in &running.records {
+            let Value::Task(after) = record else { continue };
+            if !ours(after) {
+                continue;
+            }
+            let before = match before.get(at) {
+                Some(Some(Value::Task(before))) => Some(before),
+                Some(_) => None,
+                None => Some(after),
+            };
+            let instance =
+                after.instance.and_then(|id| running.records.get(&Key::Instance(key.cluster.clone(), id)));
+            let lives = matches!(instance, Some(Value::Instance(instance)) if instance.status != InstanceStatus::Inactive);
+            let healthy = |task: &Task| lives && self.is_healthy(task, now);
+            counts.started += u32::from(before.is_none());
+            counts.active += u32::from(!after.last_status.is_stopped());
+            counts.healthy += u32::from(healthy(after));
+            counts.taken += u32::from(before.is_some_and(|before| healthy(before)) && !healthy(after));
+        }
+        let service = service.clone();
+        self.judge(&service, counts);
+    }
+
+    fn judge(&mut self, service: &Service, counts: Counts) {
+        // For DAEMON the instances decide how many there are; survey and liveness look at those.
+        if service.scheduling == SchedulingStrategy::Daemon {
+            return;
+        }
+        let desired = u64::from(service.desired_count);
+        let min = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
+        let max = desired * u64::from(service.maximum_percent) / 100;
+        let (min, max) = (min as u32, max as u32);
+        if counts.taken > 0 && counts.healthy < min {
+            let text = format!(
+                "{} of {min} necessary healthy tasks of {} are left after {} were stopped",
+                counts.healthy, service.name, counts.taken
+            );
+            self.fail("minimumHealthyPercent", text);
+        }
+        if counts.started > 0 && counts.active > max {
+            let text = format!(
+                "{} of {max} allowed tasks of {} exist after {} were started",
+                counts.active, service.name, counts.started
+            );
+            self.fail("maximumPercent", text);
+        }
+    }
+
+    fn is_healthy(&self, task: &Task, now: Timestamp) -> bool {
+        if task.last_status != TaskStatus::Running || task.desired_status != DesiredStatus::Running {
+            return false;
+        }
+        if Image::of_family(task.family.as_str()).is_some_and(Image::has_health_check) {
+            return task.health == HealthStatus::Healthy;
+        }
+        let settle = self.setup.controllers.rollout.settle_time;
+        task.started_at.is_some_and(|started| now.since(started) >= settle)
+    }
+
+    /// The record of a task as the control plane has it, or had it before it crashed.
+    fn task_record(&self, id: TaskId) -> Option<&Task> {
+        let records = self.server.up.as_ref().map_or(&self.server.stored, |running| &running.records);
+        match records.get(&Key::Task(self.cluster.clone(), id)) {
+            Some(Value::Task(task)) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Before a machine's container engine is asked for something.
+    pub(super) fn watch_action(&mut self, index: usize, action: &Action) {
+        match action {
+            Action::CreateContainer { container, spec, .. } => {
+                self.watch.names.insert((index, spec.name.clone()), container.clone());
+            }
+            Action::StopContainer { container, runtime_id, .. }
+            | Action::RemoveContainer { container, runtime_id, .. } => {
+                self.watch_end(index, container, runtime_id);
+            }
+            Action::Persist(_)
+            | Action::AckReady(_)
+            | Action::Report(_)
+            | Action::ResolveSecrets { .. }
+            | Action::InspectImage { .. }
+            | Action::ResolveManifest { .. }
+            | Action::Pull { .. }
+            | Action::CreateCgroup { .. }
+            | Action::RemoveCgroup { .. }
+            | Action::CreateVolume { .. }
+            | Action::RemoveVolume { .. }
+            | Action::StartContainer { .. }
+            | Action::InspectContainer { .. }
+            | Action::ListImages { .. }
+            | Action::RemoveImage { .. }
+            | Action::TaskForgotten(_) => {}
+        }
+    }
+
+    /// A running container may only be stopped because somebody wants that, or because a container of its
+    /// task failed; never because some part was restarted.
+    fn watch_end(&mut self, index: usize, container: &ContainerKey, runtime_id: &RuntimeId) {
+        let machine = &self.machines[index];
+        let status = machine.docker.world.inspect(runtime_id).map(|observed| observed.status);
+        if !matches!(status, Ok(ObservedStatus::Running)) {
+            return;
+        }
+        let id = container.task.arn().rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
+        let Some(id) = id else { return self.fail("containers", format!("{container:?} is of no task")) };
+        let wanted = self.task_record(id).is_some_and(|task| {
+            task.desired_status == DesiredStatus::Running && !task.last_status.is_stopped()
+        });
+        let view = machine.agent.as_ref().and_then(|agent| agent.core.engine().task_view(&container.task));
+        let failed = view.is_some_and(|task| {
+            !task.reason().is_empty()
+                || task
+                    .containers()
+                    .any(|own| own.status() == KnownStatus::Stopped || !own.reason().is_empty())
+        });
+        if wanted && !failed {
+            self.fail(
+                "containers",
+                format!("m{index} ends the running container {container:?}, and nobody wants that"),
+            );
+        }
+    }
+
+    /// After a machine's container engine has moved on.
+    pub(super) fn watch_engine(&mut self, index: usize) {
+        let world = &self.machines[index].docker.world;
+        let starts: u64 = world.all_starts().values().map(|&count| u64::from(count)).sum();
+        let seen = self.watch.starts.entry(index).or_default();
+        if *seen == starts {
+            return;
+        }
+        self.tally.containers_started += starts - *seen;
+        *seen = starts;
+        let mut by_key: BTreeMap<&ContainerKey, u32> = BTreeMap::new();
+        for (name, count) in world.all_starts() {
+            match self.watch.names.get(&(index, name.clone())) {
+                Some(key) => *by_key.entry(key).or_default() += count,
+                None => {
+                    return self
+                        .fail("containers", format!("m{index} has started {name}, which nobody made"));
+                }
+            }
+        }
+        if let Some((key, count)) = by_key.iter().find(|(_, count)| **count > 1) {
+            let text = format!("m{index} has started {key:?} {count} times");
+            return self.fail("at most once", text);
+        }
+        self.watch_host(index);
+    }
+
+    /// What really runs fits the machine.
+    fn watch_host(&mut self, index: usize) {
+        let machine = &self.machines[index];
+        let mut tasks: BTreeSet<TaskId> = BTreeSet::new();
+        for found in machine.docker.world.list(&LabelFilter::default()) {
+            let id = found.container.task.arn().rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
+            if let (ObservedStatus::Running, Some(id)) = (found.observation.status, id) {
+                tasks.insert(id);
+            }
+        }
+        let total = |of: fn(&Needs) -> u32| {
+            tasks.iter().filter_map(|id| self.watch.needs.get(id)).map(of).sum::<u32>()
+        };
+        let (cpu, memory) = (total(|needs| needs.cpu.0), total(|needs| needs.memory.0));
+        let setup = machine.setup;
+        if cpu > setup.cpu || memory > setup.memory {
+            let text = format!(
+                "m{index} runs {} tasks with CPU {cpu} of {} and memory {memory} of {}",
+                tasks.len(),
+                setup.cpu,
+                setup.memory
+            );
+            self.fail("host capacity", text);
+        }
+    }
+
+    pub(super) fn watch_reboot(&mut self, index: usize, reboot: bool) {
+        if reboot {
+            self.watch.rebooted.insert(index);
+        }
+    }
+}
+
+/// Tasks of one service around one look at it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    started: u32,
+    active: u32,
+    /// Healthy afterwards.
+    healthy: u32,
+    /// Healthy before and told to stop.
+    taken: u32,
+}

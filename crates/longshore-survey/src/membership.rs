@@ -1,0 +1,80 @@
+//! What belongs to what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_domain::{InstanceStatus, ServiceStatus};
+
+use crate::view::{Cluster, Service};
+use crate::{Note, Rule};
+
+pub(crate) fn check(cluster: &Cluster, notes: &mut Vec<Note>) {
+    if cluster.status.is_none() {
+        notes.push(Note::new(
+            Rule::Reference,
+            format!("cluster {}", cluster.name),
+            "has content and no record",
+        ));
+    }
+    let instances: BTreeMap<_, _> =
+        cluster.instances.iter().map(|instance| (instance.id, instance)).collect();
+    let services: BTreeMap<_, _> = cluster.services.iter().map(|service| (&service.name, service)).collect();
+    for service in &cluster.services {
+        check_service(service, notes);
+    }
+    for task in cluster.tasks.iter().filter(|task| !task.last_status.is_stopped()) {
+        let subject = format!("task {}", task.id);
+        match task.instance.map(|id| (id, instances.get(&id))) {
+            None => {}
+            Some((id, None)) => {
+                notes.push(Note::new(
+                    Rule::Reference,
+                    &subject,
+                    format!("is on instance {id}, which is gone"),
+                ));
+            }
+            Some((id, Some(instance))) if instance.status == InstanceStatus::Inactive => {
+                notes.push(Note::new(
+                    Rule::Reference,
+                    &subject,
+                    format!("is on instance {id}, which is INACTIVE"),
+                ));
+            }
+            Some((_, Some(_))) => {}
+        }
+        let Some((name, deployment)) = &task.service else { continue };
+        match services.get(name) {
+            None => notes.push(Note::new(
+                Rule::Reference,
+                &subject,
+                format!("belongs to service {name}, which is gone"),
+            )),
+            Some(service) if service.status == ServiceStatus::Inactive => {
+                notes.push(Note::new(
+                    Rule::Service,
+                    &subject,
+                    format!("lives on in the INACTIVE service {name}"),
+                ));
+            }
+            Some(service) => {
+                if service.status == ServiceStatus::Active
+                    && !service.deployments.iter().any(|own| own.id == *deployment)
+                {
+                    let text = format!("belongs to {deployment}, which service {name} does not list");
+                    notes.push(Note::new(Rule::Service, &subject, text));
+                }
+            }
+        }
+    }
+}
+
+fn check_service(service: &Service, notes: &mut Vec<Note>) {
+    let subject = format!("service {}", service.name);
+    let primaries = service.deployments.iter().filter(|own| own.primary).count();
+    if service.status == ServiceStatus::Active && primaries != 1 {
+        notes.push(Note::new(Rule::Service, &subject, format!("has {primaries} PRIMARY deployments")));
+    }
+    let ids: BTreeSet<_> = service.deployments.iter().map(|own| own.id).collect();
+    if ids.len() != service.deployments.len() {
+        notes.push(Note::new(Rule::Service, &subject, "lists a deployment twice"));
+    }
+}

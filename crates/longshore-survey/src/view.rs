@@ -1,0 +1,78 @@
+//! Plain views: what the checks look at.
+
+use longshore_base::{ClusterName, DeploymentId, InstanceId, Port, Protocol, ServiceName, TaskId, Timestamp};
+use longshore_domain::status::ClusterStatus;
+use longshore_domain::{
+    ContainerStatus, DesiredStatus, InstanceStatus, Needs, SchedulingStrategy, ServiceStatus, StopCode,
+    TaskStatus,
+};
+
+/// Everything, at one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    pub clusters: Vec<Cluster>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    pub name: ClusterName,
+    /// `None`: there are things in a cluster that has no record.
+    pub status: Option<ClusterStatus>,
+    pub instances: Vec<Instance>,
+    pub tasks: Vec<Task>,
+    pub services: Vec<Service>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    pub id: InstanceId,
+    pub status: InstanceStatus,
+    /// What it registered, before any task.
+    pub cpu: u32,
+    pub memory: u32,
+    pub gpus: u32,
+    /// Ports that no task may have.
+    pub reserved: Vec<(Port, Protocol)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    pub id: TaskId,
+    pub instance: Option<InstanceId>,
+    pub service: Option<(ServiceName, DeploymentId)>,
+    pub last_status: TaskStatus,
+    pub desired_status: DesiredStatus,
+    pub version: u32,
+    pub needs: Needs,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub stopping_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub stop_code: Option<StopCode>,
+    pub stopped_reason: Option<String>,
+    /// The revision that it runs is still known.
+    pub definition_known: bool,
+    pub containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub name: String,
+    pub last_status: ContainerStatus,
+    pub exit_code: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub name: ServiceName,
+    pub status: ServiceStatus,
+    pub scheduling: SchedulingStrategy,
+    pub desired_count: u32,
+    pub deployments: Vec<Deployment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    pub primary: bool,
+}
