@@ -20,6 +20,9 @@ use crate::api::{JSON, Reply, RequestId, SocketHandler};
 use crate::handle::{authenticate, call, is_serving};
 use crate::server::{Peer, Phase, Shared};
 
+/// The buffers of an agent's socket, each way. They grow for larger messages.
+const SOCKET_BUFFER_BYTES: usize = 4 << 10;
+
 /// Answers a request for an agent socket (agent-protocol G5).
 pub(crate) async fn upgrade(
     shared: &Arc<Shared>,
@@ -131,7 +134,12 @@ async fn run(shared: Arc<Shared>, peer: Peer, id: RequestId, on_upgrade: OnUpgra
     let mut phase = shared.phase.subscribe();
     let cut = phase.wait_for(|phase| *phase == Phase::Cutting);
     let max = shared.limits.socket_message_bytes_max;
-    let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max));
+    // The library's buffers are made for few and busy sockets; here are thousands that are mostly idle.
+    let config = WebSocketConfig::default()
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .max_message_size(Some(max))
+        .max_frame_size(Some(max));
     let work = async {
         match on_upgrade.await {
             Ok(upgraded) => {

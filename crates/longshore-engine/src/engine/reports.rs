@@ -36,7 +36,12 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
     }
     let flush = task.reporting.flush_at.is_some_and(|at| at <= cx.now);
     let urgent = task.reporting.urgent && status == ReportedStatus::Pending;
-    if !(news || flush || urgent) {
+    // The end of an essential container decides the task's fate, though others may take long to stop:
+    // who hears of it at once can replace the task at once.
+    let doomed = status == ReportedStatus::Running
+        && task.execution_stopped_at.is_some()
+        && !task.reporting.changes.is_empty();
+    if !(news || flush || urgent || doomed) {
         return;
     }
     let changes = std::mem::take(&mut task.reporting.changes);

@@ -48,7 +48,8 @@ fn a_task_runs_and_its_essential_container_ends_it() {
             start side
             report RUNNING [app RUNNING :32768, side RUNNING]
             stop side grace=30
-            report STOPPED [app STOPPED exit=0 :32768, side STOPPED exit=143]"#]],
+            report RUNNING [app STOPPED exit=0 :32768]
+            report STOPPED [side STOPPED exit=143]"#]],
     );
 }
 
@@ -107,7 +108,8 @@ fn conditions_order_the_start_and_the_stop_is_reversed() {
             -- stop
             stop app grace=5
             stop db grace=30
-            report STOPPED [app STOPPED exit=143, db STOPPED exit=143]"#]],
+            report RUNNING [app STOPPED exit=143]
+            report STOPPED [db STOPPED exit=143]"#]],
     );
 }
 
