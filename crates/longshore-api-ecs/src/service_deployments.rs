@@ -288,7 +288,7 @@ fn describe(
         started_at: Some(*at),
     };
     let desired = entry.record().map_or(0, |service| service.desired_count);
-    let failed = own(deployment.target).map_or(deployment.failure_count, |own| own.failed_tasks);
+    let failed = own(deployment.target).map_or(0, |own| own.failed_tasks).max(deployment.failure_count);
     shapes::ServiceDeployment {
         alarms: Some(ServiceDeploymentAlarms {
             status: Some(ServiceDeploymentRollbackMonitorsStatus::Disabled),

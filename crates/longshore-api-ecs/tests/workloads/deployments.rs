@@ -90,6 +90,8 @@ fn old_deployments_are_forgotten() {
     let world = world_with_service(json!({}));
     for _ in 0..60 {
         world.ok("UpdateService", json!({"cluster": CLUSTER, "service": "web", "forceNewDeployment": true}));
+        world.reconcile();
+        world.play_agents();
         world.advance(std::time::Duration::from_secs(1));
     }
     world.settle();

@@ -249,8 +249,8 @@ fn a_disconnected_instance_shows_in_its_tasks() {
 #[test]
 fn lists_are_filtered_and_paged() {
     let (world, instances) = World::with_instances(3);
-    world.register_plain("job", 1, 1);
-    world.register_plain("other", 1, 1);
+    world.register_plain("job", 1, 6);
+    world.register_plain("other", 1, 6);
     for _ in 0..12 {
         world.ok("RunTask", with(run(10), json!({"startedBy": "me"})));
     }

@@ -112,7 +112,8 @@ fn change_service_deployment(
     let mut record = (**record).clone();
     record.status = change.status.as_str().into();
     record.status_reason = change.reason.as_deref().map(Into::into).or(record.status_reason);
-    record.failure_count = deployment.failed_tasks;
+    // Those of a rollback are not those of what it undoes.
+    record.failure_count = record.failure_count.max(deployment.failed_tasks);
     record.updated_at = tx.now;
     if let Some(new) = rollback {
         record.rollback = Some((tx.now, new.reason.text(new.id).into(), new.revision));
