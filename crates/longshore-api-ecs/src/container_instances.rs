@@ -24,11 +24,27 @@ const UPDATE_MAX: usize = 10;
 /// ends the others within seconds ([`upkeep::sweep`]).
 const FORCED_TASKS_MAX: usize = 100;
 
+/// What DescribeContainerInstances found, before it is put in shape.
+pub struct Described {
+    at: ClusterKey,
+    include: Include,
+    instances: Vec<View>,
+    failures: Vec<Failure>,
+}
+
+impl From<Described> for DescribeContainerInstancesResponse {
+    fn from(described: Described) -> Self {
+        let Described { at, include, instances, failures } = described;
+        let instances = instances.into_iter().map(|view| view.shape(&at, include)).collect();
+        Self { container_instances: Some(instances), failures: Some(failures) }
+    }
+}
+
 pub fn describe_container_instances(
     state: &State,
     caller: &Caller,
     input: DescribeContainerInstancesRequest,
-) -> Result<DescribeContainerInstancesResponse, DescribeContainerInstancesError> {
+) -> Result<Described, DescribeContainerInstancesError> {
     let named = input.container_instances.as_deref().unwrap_or_default();
     if named.is_empty() {
         return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
@@ -44,11 +60,11 @@ pub fn describe_container_instances(
     let (mut instances, mut failures) = (Vec::new(), Vec::new());
     for named in named {
         match identifiers::found(identifiers::instance(&at, tables, named))? {
-            Some(entry) => instances.push(View::of(tables, entry).shape(&at, include)),
+            Some(entry) => instances.push(View::of(tables, entry)),
             None => failures.push(failures::missing(would_be_arn(&at, named))),
         }
     }
-    Ok(DescribeContainerInstancesResponse { container_instances: Some(instances), failures: Some(failures) })
+    Ok(Described { at, include, instances, failures })
 }
 
 pub fn list_container_instances(
@@ -186,14 +202,14 @@ fn would_be_arn(at: &ClusterKey, named: &str) -> String {
 
 /// What a description holds beyond the instance itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Include {
+struct Include {
     tags: bool,
     health: bool,
 }
 
 impl Include {
     /// What the answer of a change holds.
-    pub const ALL: Self = Self { tags: true, health: false };
+    const ALL: Self = Self { tags: true, health: false };
 
     fn of(fields: &[ContainerInstanceField]) -> Self {
         Self {

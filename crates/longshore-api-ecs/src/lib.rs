@@ -1,6 +1,6 @@
 //! Amazon ECS as an API: what a request means, what it may not say, and what it is answered.
 //!
-//! Start reading at [`ecs`] (the generated trait, one line per operation) and at [`clusters`], which
+//! Start reading at [`Ecs`] (the generated trait, one line per operation) and at [`clusters`], which
 //! shows how an operation is written. [`identifiers`], [`paging`], [`input`] and [`texts`] hold what
 //! all operations share; the other modules hold one kind of resource each.
 //!
@@ -8,10 +8,11 @@
 //! - An operation is a plain function over a transaction ([`longshore_state::Tx`]) or over the state
 //!   that it reads, so that the simulation calls it without HTTP and without waiting. Time and ids
 //!   come from the transaction.
-//! - Everything is checked before anything is changed, and a transaction that fails is undone.
+//! - An operation is done or not done: what fails on the way is undone with its transaction.
 //! - A caller sees only its own account and region ([`Caller::scope`]); an ARN of another one names
 //!   something that is not there.
-//! - A read collects what it needs under the state's lock and makes the answer of it afterwards.
+//! - What is large or often asked for (tasks, services, instances, definitions) is only collected under
+//!   the state's lock; the answer is made of it afterwards.
 //!
 //! It does not know sockets, signatures, scheduling rules or how a record is stored.
 

@@ -4,14 +4,20 @@
 
 use crate::codec::Value;
 use crate::key::{ClusterKey, Key};
+use crate::record::FamilyCounter;
 use crate::tables::{ClusterTables, State};
 use crate::tx::Hints;
 
 impl State {
-    /// Every record, with its key, in the store's order.
+    /// Every record, with its key. Equal states give equal lists.
     pub fn records(&self) -> Vec<(Key, Value)> {
         let mut records = Vec::new();
         for (scope, realm) in self.realms() {
+            for (family, last_revision) in realm.counters() {
+                let counter = FamilyCounter { family: family.clone(), last_revision };
+                let key = Key::FamilyCounter(scope.clone(), family.clone());
+                records.push((key, Value::FamilyCounter(counter.into())));
+            }
             for (family, table) in realm.families() {
                 for (&revision, definition) in table.revisions() {
                     let key = Key::TaskDefinition(scope.clone(), family.clone(), revision);

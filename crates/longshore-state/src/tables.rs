@@ -376,6 +376,12 @@ impl Realm {
         self.families.iter().filter(|(_, table)| !table.revisions.is_empty())
     }
 
+    /// The highest removed revision of each family that has lost some.
+    pub fn counters(&self) -> impl Iterator<Item = (&Family, u32)> {
+        let counted = self.families.iter().map(|(family, table)| (family, table.removed_up_to));
+        counted.filter(|&(_, removed_up_to)| removed_up_to > 0)
+    }
+
     pub fn family(&self, name: &str) -> Option<&FamilyTable> {
         self.families.get(name)
     }

@@ -1,7 +1,9 @@
+use longshore_base::{ClusterName, InstanceId};
 use longshore_shapes_ecs::Operation::*;
+use longshore_state::ClusterKey;
 use serde_json::{Value, json};
 
-use crate::support::World;
+use crate::support::{ACCOUNT, World, caller, text};
 
 /// A world with one of each kind of thing that can carry tags, and their ARNs.
 fn everything() -> (World, Vec<String>) {
@@ -12,11 +14,25 @@ fn everything() -> (World, Vec<String>) {
     world.ok(RegisterTaskDefinition, json!({"family": "f", "containerDefinitions": [container]}));
     let group = json!({"autoScalingGroupArn": "asg"});
     world.ok(CreateCapacityProvider, json!({"name": "mine", "autoScalingGroupProvider": group}));
+    world.act(|tx| {
+        let caller = caller(ACCOUNT);
+        let at = ClusterKey::new(caller.scope, ClusterName::parse("c").expect("valid"));
+        let id = InstanceId::parse(instance.rsplit('/').next().unwrap_or_default()).expect("an id");
+        tx.set_connected(&at.instance(id), true);
+    });
+    let start = json!({"cluster": "c", "taskDefinition": "f", "containerInstances": [instance]});
+    let task = text(&world.ok(StartTask, start)["tasks"][0]["taskArn"]);
+    world.ok(
+        CreateService,
+        json!({"cluster": "c", "serviceName": "s", "taskDefinition": "f", "desiredCount": 0}),
+    );
     let arns = vec![
         world.arn("cluster/c"),
         instance,
         world.arn("task-definition/f:1"),
         world.arn("capacity-provider/mine"),
+        world.arn("service/c/s"),
+        task,
     ];
     (world, arns)
 }
@@ -113,7 +129,8 @@ fn bad_requests_are_refused() {
     ] {
         assert_eq!(world.refused(operation, body.clone()), error, "{operation} {body}");
     }
-    world.ok(DeregisterContainerInstance, json!({"cluster": "c", "containerInstance": arns[1]}));
+    let gone = json!({"cluster": "c", "containerInstance": arns[1], "force": true});
+    world.ok(DeregisterContainerInstance, gone);
     assert_eq!(
         world.refused(TagResource, json!({"resourceArn": arns[1], "tags": tags})),
         "ResourceNotFoundException: The specified container instance is not found. Specify a valid ARN and try again."

@@ -1,0 +1,372 @@
+//! One record of every kind, with no member left empty that can be filled.
+
+use std::sync::Arc;
+
+use longshore_base::{
+    AccountId, ArnFormat, ClusterName, ContainerId, ContainerName, CpuUnits, DeploymentId, Family,
+    InstanceId, MemoryMib, Port, Protocol, Region, Scope, ServiceDeploymentId, ServiceName, TaskId,
+    Timestamp,
+};
+use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
+use longshore_domain::tags::Tags;
+use longshore_domain::{
+    ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
+    SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
+};
+use longshore_rollout::memory::Said;
+use longshore_rollout::{
+    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, StopType, Throttle, Topic,
+};
+use longshore_state::record::*;
+use longshore_state::{ClusterKey, Key, Value};
+
+pub fn records() -> Vec<(Key, Value)> {
+    let (at, scope) = (at(), at().scope);
+    vec![
+        (Key::Cluster(at.clone()), Value::Cluster(Arc::new(cluster()))),
+        (Key::Instance(at.clone(), instance().id), Value::Instance(Arc::new(instance()))),
+        (Key::FamilyCounter(scope.clone(), family()), Value::FamilyCounter(Arc::new(counter()))),
+        (Key::TaskDefinition(scope.clone(), family(), 12), Value::TaskDefinition(Arc::new(definition()))),
+        (Key::Task(at.clone(), task().id), Value::Task(Arc::new(task()))),
+        (Key::Service(at.clone(), name()), Value::Service(Arc::new(service()))),
+        (Key::ServiceEvent(at.clone(), name(), 0), Value::ServiceEvent(Arc::new(event()))),
+        (
+            Key::ServiceDeployment(at.clone(), name(), service_deployment().id),
+            Value::ServiceDeployment(Arc::new(service_deployment())),
+        ),
+        (
+            Key::ServiceRevision(at.clone(), name(), revision().id),
+            Value::ServiceRevision(Arc::new(revision())),
+        ),
+        (Key::CapacityProvider(scope.clone(), "mine".into()), Value::CapacityProvider(Arc::new(provider()))),
+        (
+            Key::AccountSetting(scope, "containerInsights".into(), PRINCIPAL.into()),
+            Value::AccountSetting(Arc::new(setting())),
+        ),
+        (Key::Token(at, "t-1".into()), Value::Token(Arc::new(token()))),
+    ]
+}
+
+const PRINCIPAL: &str = "arn:aws:iam::123456789012:user/a";
+
+fn at() -> ClusterKey {
+    let account = AccountId::parse("123456789012").expect("twelve digits");
+    let scope = Scope::new(account, Region::parse("eu-west-1").expect("a region"));
+    ClusterKey::new(scope, ClusterName::parse("c").expect("valid"))
+}
+
+fn time(n: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + n)
+}
+
+fn family() -> Family {
+    Family::parse("web").expect("valid")
+}
+
+fn name() -> ServiceName {
+    ServiceName::parse("front").expect("valid")
+}
+
+fn container_name() -> ContainerName {
+    ContainerName::parse("app").expect("valid")
+}
+
+fn tags() -> Tags {
+    Tags::from([("team".to_owned(), "blue".to_owned()), ("empty".to_owned(), String::new())])
+}
+
+fn strategy() -> Vec<StrategyItem> {
+    vec![StrategyItem { provider: "mine".into(), base: 1, weight: 2 }]
+}
+
+fn cluster() -> Cluster {
+    Cluster {
+        name: at().cluster,
+        status: ClusterStatus::Active,
+        created_at: time(1),
+        deleted_at: Some(time(2)),
+        container_insights: "enabled".into(),
+        configuration: Some(r#"{"executeCommandConfiguration":{"logging":"NONE"}}"#.into()),
+        service_connect_namespace: Some("internal".into()),
+        capacity_providers: vec!["mine".into(), "FARGATE".into()],
+        default_strategy: strategy(),
+        tags: tags(),
+    }
+}
+
+fn instance() -> Instance {
+    Instance {
+        id: InstanceId::from_bits(7),
+        arn_format: ArnFormat::Short,
+        status: InstanceStatus::Draining,
+        registered_at: time(3),
+        deregistered_at: None,
+        ec2_instance_id: "i-0123456789abcdef0".into(),
+        capacity_provider: Some("mine".into()),
+        launch_type: LaunchType::External,
+        cpu: 2048,
+        memory: 4096,
+        reserved_tcp: vec![Port(22), Port(51678)],
+        reserved_udp: vec![Port(53)],
+        gpus: vec!["gpu-1".into()],
+        agent_attributes: vec![Attribute { name: "ecs.os-type".into(), value: Some("linux".into()) }],
+        user_attributes: vec![Attribute { name: "bare".into(), value: None }],
+        agent_version: Some("1.105.1".into()),
+        agent_hash: Some("a8b3e7d3".into()),
+        docker_version: Some("DockerVersion: 20.10".into()),
+        version: 9,
+        link_epoch: 4,
+        owes_credentials: true,
+        tags: tags(),
+    }
+}
+
+fn counter() -> FamilyCounter {
+    FamilyCounter { family: family(), last_revision: 12 }
+}
+
+fn definition() -> TaskDefinition {
+    TaskDefinition {
+        family: family(),
+        revision: 12,
+        status: TaskDefinitionStatus::DeleteInProgress,
+        registered_at: time(4),
+        registered_by: PRINCIPAL.into(),
+        deregistered_at: Some(time(5)),
+        delete_requested_at: Some(time(6)),
+        document: r#"{"containerDefinitions":[{"name":"app","image":"nginx","memory":64}]}"#.into(),
+        tags: tags(),
+    }
+}
+
+fn task() -> Task {
+    Task {
+        id: TaskId::from_bits(u128::MAX - 1),
+        arn_format: ArnFormat::Long,
+        family: family(),
+        revision: 12,
+        group: "service:front".into(),
+        started_by: Some("ecs-svc/1234567890123456789".into()),
+        service: Some(ServiceMembership { name: name(), deployment: DeploymentId::from_bits(1) }),
+        unhealthy: true,
+        launch_type: LaunchType::Ec2,
+        capacity_provider: Some("mine".into()),
+        instance: Some(InstanceId::from_bits(7)),
+        zone: Some("eu-west-1a".into()),
+        last_status: TaskStatus::Deactivating,
+        desired_status: DesiredStatus::Stopped,
+        version: 5,
+        created_at: time(7),
+        connectivity_at: Some(time(8)),
+        pull_started_at: Some(time(9)),
+        pull_stopped_at: Some(time(10)),
+        started_at: Some(time(11)),
+        stopping_at: Some(time(12)),
+        execution_stopped_at: Some(time(13)),
+        stopped_at: None,
+        stop_code: Some(StopCode::EssentialContainerExited),
+        stopped_reason: Some("Essential container in task exited".into()),
+        health: HealthStatus::Unhealthy,
+        containers: vec![container()],
+        needs: Needs {
+            cpu: CpuUnits(102),
+            memory: MemoryMib(50),
+            ports: vec![(Port(8080), Protocol::Tcp)],
+            gpus: 1,
+        },
+        overrides: Some("{}".into()),
+        network: Some("{}".into()),
+        enable_execute_command: true,
+        protected_until: Some(time(14)),
+        platform_version: Some("1.4.0".into()),
+        tags: tags(),
+    }
+}
+
+fn container() -> Container {
+    Container {
+        id: ContainerId::from_bits(8),
+        name: container_name(),
+        last_status: ContainerStatus::Stopped,
+        exit_code: Some(-1),
+        reason: Some("OutOfMemoryError".into()),
+        runtime_id: Some("48dfca3e".into()),
+        image_digest: Some("sha256:00".into()),
+        health: HealthStatus::Healthy,
+        bindings: vec![NetworkBinding {
+            bind_ip: "0.0.0.0".into(),
+            container_port: Some(Port(80)),
+            host_port: Some(Port(32768)),
+            container_port_range: None,
+            host_port_range: Some("32768-32770".into()),
+            protocol: Protocol::Udp,
+        }],
+    }
+}
+
+fn service() -> Service {
+    Service {
+        name: name(),
+        arn_format: ArnFormat::Long,
+        status: ServiceStatus::Draining,
+        created_at: time(15),
+        created_by: PRINCIPAL.into(),
+        deleted_at: None,
+        client_token: Some("token".into()),
+        fingerprint: u64::MAX,
+        scheduling: SchedulingStrategy::Replica,
+        controller: DeploymentController::Ecs,
+        desired_count: 3,
+        task_definition: Some((family(), 12)),
+        minimum_healthy_percent: 50,
+        maximum_percent: 150,
+        circuit_breaker: true,
+        circuit_breaker_rollback: true,
+        deployment_configuration: Some("{}".into()),
+        capacity: Capacity::Strategy(strategy()),
+        platform_version: Some("LATEST".into()),
+        placement_constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
+        placement_strategy: vec![PlacementItem { kind: "spread".into(), value: Some("instanceId".into()) }],
+        network: Some("{}".into()),
+        load_balancers: Some("[]".into()),
+        service_registries: Some("[]".into()),
+        volume_configurations: Some("[]".into()),
+        service_connect: Some("{}".into()),
+        health_check_grace_secs: Some(30),
+        role: Some("role".into()),
+        propagate_tags: PropagateTags::Service,
+        managed_tags: true,
+        enable_execute_command: true,
+        zone_rebalancing: true,
+        tags: tags(),
+        deployments: vec![deployment()],
+        memory: memory(),
+        events_total: 101,
+        launch_type: Some(LaunchType::Ec2),
+        bake_minutes: 2,
+    }
+}
+
+fn deployment() -> Deployment {
+    Deployment {
+        id: DeploymentId::from_bits(1),
+        primary: true,
+        task_definition: (family(), 12),
+        desired_count: 3,
+        failed_tasks: 1,
+        created_at: time(16),
+        updated_at: time(17),
+        rollout_state: RolloutState::InProgress,
+        rollout_reason: "ECS deployment in progress.".into(),
+        had_running_task: true,
+        rolls_back: Some(DeploymentId::from_bits(2)),
+        service_deployment: ServiceDeploymentId::from_bits(3),
+        capacity: Capacity::LaunchType(LaunchType::Fargate),
+        platform_version: Some("1.4.0".into()),
+        network: Some("{}".into()),
+        stop_request: Some(StopType::Rollback),
+        revision: DeploymentId::from_bits(4),
+        baking_since: Some(time(18)),
+        alarms_ignored: true,
+    }
+}
+
+fn memory() -> PlannerMemory {
+    PlannerMemory {
+        throttle: Throttle {
+            deployment: Some(DeploymentId::from_bits(1)),
+            failures: 2,
+            last_failure: Some(time(20)),
+            next_attempt: Some(time(21)),
+        },
+        said: EventMemory {
+            said: [(Topic::Steady, Said { message: "steady".to_owned(), at: time(19) })].into(),
+        },
+        refusals: vec![RefusalMemory {
+            deployment: DeploymentId::from_bits(1),
+            at: time(22),
+            attempts: 3,
+            uncounted: 1,
+            reason: PlacementRefusal::Closest {
+                instance: InstanceId::from_bits(7),
+                miss: ClosestMiss::Memory,
+            },
+            room_may_help: true,
+        }],
+        last_completed: Some(LastCompleted {
+            deployment: DeploymentId::from_bits(5),
+            revision: DeploymentId::from_bits(6),
+        }),
+        rebalancing: Some(1),
+    }
+}
+
+fn event() -> ServiceEvent {
+    ServiceEvent {
+        id: "0b8e1e0e-0000-4000-8000-000000000001".into(),
+        at: time(23),
+        message: "(service front) has reached a steady state.".into(),
+        number: 100,
+    }
+}
+
+fn service_deployment() -> ServiceDeployment {
+    ServiceDeployment {
+        id: ServiceDeploymentId::from_bits(3),
+        service: name(),
+        created_at: time(24),
+        started_at: Some(time(25)),
+        finished_at: Some(time(26)),
+        stopped_at: Some(time(27)),
+        updated_at: time(28),
+        sources: vec![(DeploymentId::from_bits(5), 3)],
+        target: DeploymentId::from_bits(4),
+        status: "ROLLBACK_SUCCESSFUL".into(),
+        status_reason: Some("circuit breaker".into()),
+        failure_count: 4,
+        rollback: Some((time(29), "why".into(), DeploymentId::from_bits(5))),
+        configuration: "{}".into(),
+    }
+}
+
+fn revision() -> ServiceRevision {
+    ServiceRevision {
+        id: DeploymentId::from_bits(4),
+        service: name(),
+        created_at: time(30),
+        task_definition: (family(), 12),
+        capacity: Capacity::LaunchType(LaunchType::External),
+        platform_version: Some("1.4.0".into()),
+        network: Some("{}".into()),
+        load_balancers: Some("[]".into()),
+        service_registries: Some("[]".into()),
+        service_connect: Some("{}".into()),
+        images: vec![(container_name(), "nginx".into(), Some("sha256:00".into()))],
+    }
+}
+
+fn provider() -> CapacityProvider {
+    CapacityProvider {
+        name: "mine".into(),
+        status: "ACTIVE".into(),
+        update_status: Some("UPDATE_COMPLETE".into()),
+        created_at: time(31),
+        deleted_at: Some(time(32)),
+        auto_scaling_group: Some("{}".into()),
+        tags: tags(),
+    }
+}
+
+fn setting() -> AccountSetting {
+    AccountSetting { principal: PRINCIPAL.into(), name: "containerInsights".into(), value: "enabled".into() }
+}
+
+fn token() -> Token {
+    Token {
+        token: "t-1".into(),
+        fingerprint: 1,
+        created_at: time(33),
+        tasks: vec![TaskId::from_bits(9)],
+        failures: Some("[]".into()),
+    }
+}
