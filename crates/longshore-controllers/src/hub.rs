@@ -14,7 +14,7 @@ use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
 use longshore_state::{Db, Hint, InstanceKey};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -33,6 +33,8 @@ pub struct Hub {
     db: Arc<Db>,
     open: parking_lot::Mutex<BTreeMap<InstanceKey, Slot>>,
     generations: AtomicU64,
+    /// How many instances are known to the state as connected.
+    connected: watch::Sender<usize>,
 }
 
 /// The newest connection of an instance.
@@ -48,6 +50,7 @@ impl Hub {
             db: db.clone(),
             open: parking_lot::Mutex::default(),
             generations: AtomicU64::new(1),
+            connected: watch::Sender::new(0),
         });
         let waker = Arc::downgrade(&hub);
         db.on_instance_hint(move |hint| {
@@ -60,9 +63,9 @@ impl Hub {
         hub
     }
 
-    /// How many agents are connected.
-    pub fn connections(&self) -> usize {
-        self.open.lock().len()
+    /// How many instances tasks can be placed on as far as their connection is concerned.
+    pub fn connected(&self) -> watch::Receiver<usize> {
+        self.connected.subscribe()
     }
 
     /// Enters a connection as the newest of its instance; an older one finds out and closes.
@@ -91,7 +94,9 @@ impl Hub {
         if let Ok(Ok(Some(connection))) = opened {
             tracing::info!(instance = %at.instance, agent = %query.agent_version, "agent connected");
             let session = Session::new(self.now(), connection);
+            self.connected.send_modify(|count| *count += 1);
             self.converse(&at, generation, &wake, session, socket).await;
+            self.connected.send_modify(|count| *count -= 1);
             tracing::info!(instance = %at.instance, "agent disconnected");
         }
         self.leave(&at, generation);

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Environment: `PORT` (8080), `VERSION` and `MESSAGE` (texts in the answer), `IGNORE_TERM=1`
-//! (never leaves by itself), `START_DELAY_MS` (before it listens), `DRAIN_SECONDS` (10: how long
+//! (never leaves by itself), `START_DELAY_MS` (before it listens), `LINGER_MS` (0: how
+//! long it serves on after SIGTERM, for clients that have not heard yet), `DRAIN_SECONDS` (10: how long
 //! requests in flight may take after SIGTERM).
 
 mod check;

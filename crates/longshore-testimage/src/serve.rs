@@ -10,7 +10,7 @@
 //! | `/slow?ms=N` | answers after that time |
 //! | `/env?name=X` | the value of an environment variable; 404 if it is not set |
 //!
-//! On SIGTERM it accepts what the kernel has queued, closes the port, finishes the requests in
+//! On SIGTERM it goes on for `LINGER_MS`, then accepts what the kernel has queued, closes the port, finishes the requests in
 //! flight and leaves with 0.
 
 use std::io::{self, BufReader};
@@ -35,6 +35,7 @@ pub struct Settings {
     version: String,
     message: String,
     start_delay: Duration,
+    linger: Duration,
     drain: Duration,
 }
 
@@ -47,6 +48,7 @@ impl Settings {
             version: text("VERSION"),
             message: text("MESSAGE"),
             start_delay: Duration::from_millis(number("START_DELAY_MS").unwrap_or(0)),
+            linger: Duration::from_millis(number("LINGER_MS").unwrap_or(0)),
             drain: Duration::from_secs(number("DRAIN_SECONDS").unwrap_or(10)),
         }
     }
@@ -93,6 +95,8 @@ pub fn run(settings: Settings, terminations: Receiver<()>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     println!("asked to stop");
+    // Clients learn a little later than we do that they should go elsewhere.
+    std::thread::sleep(settings.linger);
     server.draining.store(true, Ordering::SeqCst);
     // The acceptor looks at the flag after each connection; this is one.
     drop(TcpStream::connect((Ipv4Addr::LOCALHOST, settings.port)));

@@ -33,6 +33,8 @@ pub enum Command {
     Agent(AgentOptions),
     /// Show clusters, instances, services and deployments on one screen
     Status(StatusOptions),
+    /// Print where the tasks of a service answer: one address:port per line
+    Endpoints(EndpointsOptions),
 }
 
 /// What a control plane needs to know, alone or within `up`.
@@ -118,14 +120,38 @@ pub struct AgentOptions {
     pub config: PathBuf,
 }
 
+/// Which control plane a verb asks.
 #[derive(Clone, Debug, ClapArgs)]
-pub struct StatusOptions {
-    /// The control plane's URL [default: AWS_ENDPOINT_URL, or that of the default data directory]
+pub struct ClientOptions {
+    /// The control plane's URL [default: that of the data directory]
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub endpoint: Option<String>,
-    /// Whose `env` file to read when the shell has no endpoint
+    /// Whose `env` file to read; it wins over the shell's variables
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct EndpointsOptions {
+    #[command(flatten)]
+    pub client: ClientOptions,
+    /// The service
+    pub service: String,
+    /// The service's cluster
+    #[arg(long, default_value = "default")]
+    pub cluster: String,
+    /// Only ports of this container
+    #[arg(long)]
+    pub container: Option<String>,
+    /// Go on, and print a line with all of them whenever they change
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct StatusOptions {
+    #[command(flatten)]
+    pub client: ClientOptions,
     /// Show only this cluster
     #[arg(long)]
     pub cluster: Option<String>,

@@ -13,7 +13,7 @@ use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use longshore_sigv4::{Credentials, Secret, ToSign, sign};
 use longshore_wire::{OperationShape, Protocol};
 
-use crate::args::default_data_dir;
+use crate::args::{ClientOptions, default_data_dir};
 use crate::clock::SystemClock;
 
 const PROTOCOL: Protocol = Protocol::AwsJson11;
@@ -29,7 +29,8 @@ pub struct Client {
 impl Client {
     /// Takes endpoint and credentials from the environment, or else from the `env` file that `up` and
     /// `server` write.
-    pub fn find(endpoint: Option<&str>, data_dir: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn find(options: &ClientOptions) -> anyhow::Result<Self> {
+        let (endpoint, data_dir) = (options.endpoint.as_deref(), options.data_dir.as_deref());
         let dir = data_dir.map_or_else(default_data_dir, Path::to_path_buf);
         let file = std::fs::read_to_string(dir.join("env")).unwrap_or_default();
         let from_file = |name: &str| {

@@ -11,6 +11,7 @@ mod args;
 mod client;
 mod clock;
 mod control_plane;
+mod endpoints;
 mod keys;
 mod progress;
 mod server;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Command::Server(options) => server::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Agent(options) => agent::run(options).await,
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });
     // Blocking calls into the container engine must not hold up the end.

@@ -14,7 +14,7 @@ const INSTANCES_PER_CALL: usize = 100;
 const SERVICES_PER_CALL: usize = 10;
 
 pub async fn run(options: StatusOptions) -> anyhow::Result<()> {
-    let client = Client::find(options.endpoint.as_deref(), options.data_dir.as_deref())?;
+    let client = Client::find(&options.client)?;
     let names = match &options.cluster {
         Some(name) => vec![name.clone()],
         None => clusters(&client).await?,

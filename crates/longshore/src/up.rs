@@ -64,7 +64,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         let config = instance_config(&options, &control_plane, &base, &info, index)?;
         instances.push(start(config, runtime.clone(), http.clone(), stopping.clone()));
     }
-    join(&mut instances).await?;
+    join(&mut instances, control_plane.hub.connected()).await?;
     step.done(format!("container instances: {} in {} zones, connected", options.instances, zones(&options)));
 
     if let Some(dir) = &control_plane.data_dir {
@@ -199,7 +199,8 @@ fn start(
 }
 
 /// Waits until every instance is connected, so that ready means that a task can run.
-async fn join(instances: &mut [Instance]) -> anyhow::Result<()> {
+async fn join(instances: &mut [Instance], mut connected: watch::Receiver<usize>) -> anyhow::Result<()> {
+    let count = instances.len();
     let all = async {
         for instance in instances {
             tokio::select! {
@@ -215,6 +216,8 @@ async fn join(instances: &mut [Instance]) -> anyhow::Result<()> {
                 }
             }
         }
+        // The agents' view is a moment ahead of the control plane's.
+        connected.wait_for(|now| *now >= count).await.context("the control plane has ended")?;
         Ok(())
     };
     match tokio::time::timeout(JOIN_PATIENCE, all).await {

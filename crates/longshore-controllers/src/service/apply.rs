@@ -6,8 +6,8 @@ use longshore_base::{DeploymentId, TaskId};
 use longshore_domain::{ServiceStatus, TaskStatus};
 use longshore_placement::{DefaultStrategy, Request};
 use longshore_rollout::{
-    DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange, ServiceDeploymentStatus,
-    ServiceEvent, Start, Stop,
+    DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange,
+    ServiceDeploymentStatus, ServiceEvent, Start, Stop,
 };
 use longshore_state::record::{Capacity, Deployment, RefusalMemory, Service};
 use longshore_state::{ServiceKey, Tx};
