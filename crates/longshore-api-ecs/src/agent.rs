@@ -76,7 +76,11 @@ pub fn submit_attachment_state_changes(
     Ok(SubmitAttachmentStateChangesResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
 }
 
-fn cluster(tx: &Tx<'_>, caller: &Caller, named: Option<&str>) -> Result<ClusterKey, InvalidParameterException> {
+fn cluster(
+    tx: &Tx<'_>,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<ClusterKey, InvalidParameterException> {
     identifiers::cluster(tx.state(), caller, named)
         .map(|(at, _)| at)
         .map_err(|error| InvalidParameterException::new(error.to_string()))

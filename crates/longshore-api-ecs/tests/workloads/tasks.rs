@@ -325,7 +325,7 @@ fn protection_is_for_tasks_of_services() {
     world.ok("UpdateService", json!({"cluster": CLUSTER, "service": "s", "desiredCount": 0}));
     world.settle();
     let left: Vec<_> = world.wanted().into_iter().filter(|task| task.service.is_some()).collect();
-    assert_eq!(left.iter().map(|task| task.id.to_string()).collect::<Vec<_>>(), [kept.clone()]);
+    assert_eq!(left.iter().map(|task| task.id.to_string()).collect::<Vec<_>>(), std::slice::from_ref(&kept));
     let get = json!({"cluster": CLUSTER, "tasks": [kept]});
     assert_eq!(world.ok("GetTaskProtection", get.clone())["protectedTasks"][0]["protectionEnabled"], true);
     world.advance(std::time::Duration::from_secs(7200));
