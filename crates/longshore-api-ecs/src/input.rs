@@ -28,7 +28,7 @@ fn violation(request: &dyn Structure) -> Option<String> {
 
 /// [`crate::tags::parse`] says more clearly what is wrong with a tag.
 fn is_about_tags(violation: &Violation) -> bool {
-    matches!(violation.shape, "Tags" | "TagKey" | "TagValue")
+    violation.rule != Rule::Missing && matches!(violation.shape, "Tags" | "TagKey" | "TagValue")
 }
 
 fn describe(violation: &Violation) -> String {
