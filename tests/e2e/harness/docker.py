@@ -1,0 +1,111 @@
+"""The container engine as these tests see it: its HTTP API on the local socket, without a client library.
+
+The tests look at containers beside Longshore, kill them behind its back, and clean up. Every container that
+is touched is found by the labels that Longshore gives it.
+"""
+
+import http.client
+import json
+import os
+import socket
+import urllib.parse
+
+LABEL_TASK = "com.amazonaws.ecs.task-arn"
+LABEL_CONTAINER = "com.amazonaws.ecs.container-name"
+LABEL_CLUSTER = "com.amazonaws.ecs.cluster"
+# Only Longshore's own agent sets it; nothing without it is ever killed or removed here.
+LABEL_OURS = "longshore.agent"
+
+
+class EngineError(Exception):
+    """The engine refused, or does not answer."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout_secs):
+        super().__init__("localhost", timeout=timeout_secs)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _call(method, path, timeout_secs=30):
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        raise EngineError(f"these tests know only unix:// sockets, not DOCKER_HOST={host}")
+    connection = _UnixConnection(host.removeprefix("unix://"), timeout_secs)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except OSError as error:
+        raise EngineError(f"{host} does not answer: {error}") from error
+    finally:
+        connection.close()
+    if answer.status >= 400:
+        raise EngineError(f"{method} {path}: {answer.status} {body.decode(errors='replace').strip()}")
+    return json.loads(body) if body else None
+
+
+def version():
+    """The engine's version; raises EngineError if none answers."""
+    return _call("GET", "/version", timeout_secs=5)["Version"]
+
+
+def has_image(name):
+    try:
+        _call("GET", f"/images/{urllib.parse.quote(name, safe='')}/json")
+        return True
+    except EngineError:
+        return False
+
+
+def _listed(labels, running_only):
+    query = {"all": str(not running_only).lower(), "filters": json.dumps({"label": [LABEL_OURS, *labels]})}
+    return _call("GET", "/containers/json?" + urllib.parse.urlencode(query))
+
+
+def containers_of_task(task_arn, name=None, running_only=True):
+    """Ids of a task's containers."""
+    labels = [f"{LABEL_TASK}={task_arn}"]
+    if name is not None:
+        labels.append(f"{LABEL_CONTAINER}={name}")
+    return [container["Id"] for container in _listed(labels, running_only)]
+
+
+def container_of_task(task_arn, name=None):
+    """The id of the one running container of a task, or of the one with that name."""
+    found = containers_of_task(task_arn, name)
+    if len(found) != 1:
+        raise EngineError(f"task {task_arn} has {len(found)} running containers, not one")
+    return found[0]
+
+
+def running_of_cluster(cluster):
+    """Ids of the running containers of a cluster."""
+    return sorted(container["Id"] for container in _listed([f"{LABEL_CLUSTER}={cluster}"], True))
+
+
+def start_of(container_id):
+    """What changes when a container is started again, and only then."""
+    state = _call("GET", f"/containers/{container_id}/json")
+    return (state["Id"], state["State"]["StartedAt"], state["State"]["Pid"], state["RestartCount"])
+
+
+def kill(container_id):
+    """SIGKILL, as `docker kill` does."""
+    _call("POST", f"/containers/{container_id}/kill")
+
+
+def remove_cluster(cluster):
+    """Removes every container of a cluster that only this run of the tests knows."""
+    for container in _listed([f"{LABEL_CLUSTER}={cluster}"], False):
+        try:
+            _call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
+        except EngineError as error:
+            # An agent's own clean-up may have been first.
+            if " 404 " not in str(error) and " 409 " not in str(error):
+                raise
