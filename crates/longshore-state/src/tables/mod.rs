@@ -1,0 +1,365 @@
+//! The tables: every record of every account and region, and what is derived from them.
+//!
+//! [`State::apply`] is the only place where a record changes; it keeps each index in step. The same
+//! function serves transactions, their roll-back and the loading of a store.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use longshore_base::{ClusterName, Family, Ids, Scope, TaskId, Timestamp};
+use longshore_domain::{ServiceStatus, TaskSpec};
+use longshore_store::{KeyRange, Store, StoreError};
+
+use crate::codec::{CodecError, Value};
+use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
+use crate::record::{AccountSetting, CapacityProvider, Task, TaskDefinition};
+use crate::tx::{Batch, Hint, Hints, Tx};
+
+mod cluster;
+
+pub use cluster::{ClusterTables, Connection, InstanceEntry, ServiceEntry};
+
+/// How many events of a service are kept (ecs-services E1).
+pub const EVENTS_KEPT: usize = 100;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the store cannot be read")]
+    Store(#[from] StoreError),
+    #[error("a stored record cannot be used")]
+    Record(#[from] CodecError),
+    #[error("the stored task definition {family}:{revision} cannot be compiled")]
+    Definition {
+        family: Family,
+        revision: u32,
+        #[source]
+        source: longshore_domain::task_definition::CompileError,
+    },
+    #[error("the committer's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct State {
+    realms: BTreeMap<Scope, Realm>,
+    sequence: u64,
+    loaded_at: Timestamp,
+}
+
+/// One account in one region.
+#[derive(Debug, Default)]
+pub struct Realm {
+    clusters: BTreeMap<ClusterName, ClusterTables>,
+    families: BTreeMap<Family, FamilyTable>,
+    providers: BTreeMap<String, Arc<CapacityProvider>>,
+    /// By name and principal.
+    settings: BTreeMap<(String, String), Arc<AccountSetting>>,
+}
+
+/// The revisions of a family.
+#[derive(Debug, Default)]
+pub struct FamilyTable {
+    /// From the counter record; 0 while no revision was ever removed.
+    removed_up_to: u32,
+    revisions: BTreeMap<u32, Arc<Definition>>,
+}
+
+/// A task definition revision, with its compiled form.
+#[derive(Debug)]
+pub struct Definition {
+    pub record: Arc<TaskDefinition>,
+    pub spec: TaskSpec,
+}
+
+impl State {
+    pub fn new(now: Timestamp) -> Self {
+        Self { realms: BTreeMap::new(), sequence: 0, loaded_at: now }
+    }
+
+    /// Reads every record of the store.
+    pub fn load(store: &dyn Store, now: Timestamp) -> Result<Self, LoadError> {
+        let mut state = Self::new(now);
+        let mut hints = Hints::new();
+        let mut failure = None;
+        store.scan(
+            &KeyRange::ALL,
+            &mut |entry| match state.load_entry(entry.key, entry.value, &mut hints) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+        )?;
+        match failure {
+            Some(error) => Err(error),
+            None => {
+                state.forget_news();
+                Ok(state)
+            }
+        }
+    }
+
+    fn load_entry(&mut self, key: &[u8], value: &[u8], hints: &mut Hints) -> Result<(), LoadError> {
+        let text = String::from_utf8_lossy(key);
+        let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
+        let value = Value::decode(&key, value)?;
+        if let Value::TaskDefinition(record) = &value {
+            longshore_domain::task_definition::compile(&record.document).map_err(|source| {
+                LoadError::Definition { family: record.family.clone(), revision: record.revision, source }
+            })?;
+        }
+        self.apply(&key, Some(value), hints);
+        hints.clear();
+        Ok(())
+    }
+
+    /// Tasks that were STOPPED before this process began are no news.
+    fn forget_news(&mut self) {
+        for realm in self.realms.values_mut() {
+            for cluster in realm.clusters.values_mut() {
+                cluster.forget_news();
+            }
+        }
+    }
+
+    /// Counts the transactions that changed something.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    pub fn loaded_at(&self) -> Timestamp {
+        self.loaded_at
+    }
+
+    /// Runs `f`. If it fails, nothing has changed.
+    ///
+    /// # Panics
+    /// If `f` changes more records than a commit takes. That is a mistake of the command, which promises
+    /// to fit; nothing has changed then either.
+    pub fn transact<T, E>(
+        &mut self,
+        now: Timestamp,
+        ids: Ids,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<(T, Batch), E> {
+        let mut tx = Tx::new(self, now, ids);
+        match f(&mut tx) {
+            Ok(_) if tx.changed() > longshore_store::COMMIT_OPS_MAX => {
+                let changed = tx.changed();
+                tx.roll_back();
+                panic!("a transaction changes {changed} records, more than one commit takes; it was undone");
+            }
+            Ok(value) => {
+                let batch = tx.commit();
+                if !batch.changes.is_empty() {
+                    self.sequence += 1;
+                }
+                Ok((value, batch))
+            }
+            Err(error) => {
+                tx.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    pub fn realms(&self) -> impl Iterator<Item = (&Scope, &Realm)> {
+        self.realms.iter()
+    }
+
+    pub fn realm(&self, scope: &Scope) -> Option<&Realm> {
+        self.realms.get(scope)
+    }
+
+    pub fn cluster(&self, at: &ClusterKey) -> Option<&ClusterTables> {
+        self.realms.get(&at.scope)?.clusters.get(&at.cluster)
+    }
+
+    pub fn definition(&self, scope: &Scope, family: &Family, revision: u32) -> Option<&Arc<Definition>> {
+        self.realms.get(scope)?.families.get(family)?.revisions.get(&revision)
+    }
+
+    pub fn task(&self, at: &ClusterKey, id: TaskId) -> Option<&Arc<Task>> {
+        self.cluster(at)?.task(id)
+    }
+
+    /// A hint for every service and instance: what a controller starts with.
+    pub fn all_hints(&self) -> Hints {
+        let mut hints = Hints::new();
+        for (scope, realm) in &self.realms {
+            hints.insert(Hint::Definitions(scope.clone()));
+            for (name, cluster) in &realm.clusters {
+                let at = ClusterKey::new(scope.clone(), name.clone());
+                let live = cluster.services().filter(|(s, _)| s.status != ServiceStatus::Inactive);
+                hints.extend(live.map(|(service, _)| Hint::Service(at.service(&service.name))));
+            }
+        }
+        hints
+    }
+
+    /// Puts or removes one record, keeps all indexes in step, and gives back what was there.
+    ///
+    /// `hints` learns what should be looked at again because of it.
+    pub(crate) fn apply(&mut self, key: &Key, value: Option<Value>, hints: &mut Hints) -> Option<Value> {
+        let loaded_at = self.loaded_at;
+        let realm = self.realms.entry(key.scope().clone()).or_default();
+        match (key, value) {
+            (Key::FamilyCounter(_, family), value) => {
+                let table = realm.families.entry(family.clone()).or_default();
+                let previous = table.removed_up_to;
+                table.removed_up_to = match value {
+                    Some(Value::FamilyCounter(record)) => record.last_revision,
+                    _ => 0,
+                };
+                (previous > 0).then(|| {
+                    let record =
+                        crate::record::FamilyCounter { family: family.clone(), last_revision: previous };
+                    Value::FamilyCounter(Arc::new(record))
+                })
+            }
+            (Key::TaskDefinition(_, family, revision), value) => {
+                realm.apply_definition(family, *revision, value, hints, key.scope())
+            }
+            (Key::CapacityProvider(_, name), value) => match value {
+                Some(Value::CapacityProvider(record)) => realm.providers.insert(name.clone(), record),
+                _ => realm.providers.remove(name),
+            }
+            .map(Value::CapacityProvider),
+            (Key::AccountSetting(_, name, principal), value) => {
+                let index = (name.clone(), principal.clone());
+                match value {
+                    Some(Value::AccountSetting(record)) => realm.settings.insert(index, record),
+                    _ => realm.settings.remove(&index),
+                }
+                .map(Value::AccountSetting)
+            }
+            (
+                Key::Cluster(at)
+                | Key::Instance(at, _)
+                | Key::Task(at, _)
+                | Key::Service(at, _)
+                | Key::ServiceEvent(at, _, _)
+                | Key::ServiceDeployment(at, _, _)
+                | Key::ServiceRevision(at, _, _)
+                | Key::Token(at, _),
+                value,
+            ) => {
+                let cluster = realm.clusters.entry(at.cluster.clone()).or_default();
+                let previous = cluster.apply(at, key, value, loaded_at, hints);
+                if cluster.is_empty() {
+                    realm.clusters.remove(&at.cluster);
+                }
+                previous
+            }
+        }
+    }
+
+    pub(crate) fn set_connected(&mut self, at: &InstanceKey, open: bool, now: Timestamp, hints: &mut Hints) {
+        if let Some(cluster) = self.cluster_mut(&at.cluster) {
+            cluster.set_connected(&at.cluster, at.instance, Connection { open, since: now }, hints);
+        }
+    }
+
+    pub(crate) fn note_refusal(&mut self, at: &ServiceKey) {
+        if let Some(cluster) = self.cluster_mut(&at.cluster) {
+            cluster.note_refusal(&at.service);
+        }
+    }
+
+    pub(crate) fn take_newly_stopped(&mut self, at: &ServiceKey) -> Vec<TaskId> {
+        self.cluster_mut(&at.cluster)
+            .map(|cluster| cluster.take_newly_stopped(&at.service))
+            .unwrap_or_default()
+    }
+
+    fn cluster_mut(&mut self, at: &ClusterKey) -> Option<&mut ClusterTables> {
+        self.realms.get_mut(&at.scope)?.clusters.get_mut(&at.cluster)
+    }
+}
+
+impl Realm {
+    pub fn clusters(&self) -> impl Iterator<Item = (&ClusterName, &ClusterTables)> {
+        self.clusters.iter()
+    }
+
+    /// The cluster, whatever its status; `None` if there is no record of it.
+    pub fn cluster(&self, name: &str) -> Option<&ClusterTables> {
+        self.clusters.get(name).filter(|cluster| cluster.record().is_some())
+    }
+
+    pub fn families(&self) -> impl Iterator<Item = (&Family, &FamilyTable)> {
+        self.families.iter().filter(|(_, table)| !table.revisions.is_empty())
+    }
+
+    /// The highest removed revision of each family that has lost some.
+    pub fn counters(&self) -> impl Iterator<Item = (&Family, u32)> {
+        let counted = self.families.iter().map(|(family, table)| (family, table.removed_up_to));
+        counted.filter(|&(_, removed_up_to)| removed_up_to > 0)
+    }
+
+    pub fn family(&self, name: &str) -> Option<&FamilyTable> {
+        self.families.get(name)
+    }
+
+    pub fn providers(&self) -> &BTreeMap<String, Arc<CapacityProvider>> {
+        &self.providers
+    }
+
+    /// Stored settings, by name and principal.
+    pub fn settings(&self) -> &BTreeMap<(String, String), Arc<AccountSetting>> {
+        &self.settings
+    }
+
+    fn apply_definition(
+        &mut self,
+        family: &Family,
+        revision: u32,
+        value: Option<Value>,
+        hints: &mut Hints,
+        scope: &Scope,
+    ) -> Option<Value> {
+        let table = self.families.entry(family.clone()).or_default();
+        let previous = match value {
+            Some(Value::TaskDefinition(record)) => {
+                if record.delete_requested_at.is_some() {
+                    hints.insert(Hint::Definitions(scope.clone()));
+                }
+                // A status change keeps the document, and with it the compiled form.
+                let same = table
+                    .revisions
+                    .get(&revision)
+                    .filter(|d| Arc::ptr_eq(&d.record.document, &record.document));
+                let spec = match same {
+                    Some(definition) => definition.spec.clone(),
+                    None => longshore_domain::task_definition::compile(&record.document).expect(
+                        "a definition is compiled before it is stored, and checked when it is loaded",
+                    ),
+                };
+                table.revisions.insert(revision, Arc::new(Definition { record, spec }))
+            }
+            _ => table.revisions.remove(&revision),
+        };
+        previous.map(|definition| Value::TaskDefinition(definition.record.clone()))
+    }
+}
+
+impl FamilyTable {
+    pub fn revisions(&self) -> &BTreeMap<u32, Arc<Definition>> {
+        &self.revisions
+    }
+
+    /// The number that the next registration gets; numbers are never given out twice.
+    pub fn next_revision(&self) -> u32 {
+        let highest = self.revisions.last_key_value().map_or(0, |(&revision, _)| revision);
+        highest.max(self.removed_up_to) + 1
+    }
+
+    /// The ACTIVE revision with the highest number.
+    pub fn latest_active(&self) -> Option<&Arc<Definition>> {
+        let active = |d: &&Arc<Definition>| d.record.status == longshore_domain::TaskDefinitionStatus::Active;
+        self.revisions.values().rev().find(active)
+    }
+}
