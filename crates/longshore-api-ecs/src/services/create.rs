@@ -13,7 +13,7 @@ use longshore_state::{ClusterKey, Definition, Tx};
 
 use super::configuration::Configuration;
 use super::networking::Networking;
-use super::{answer, settled};
+use super::{answer, rules};
 use crate::launching::{self, capacity, network, placement};
 use crate::{Caller, account_settings, documents, identifiers, input, paging, tags, texts};
 
@@ -175,9 +175,9 @@ fn new_service(
     configuration.store(&mut service);
     service.zone_rebalancing = match input.availability_zone_rebalancing {
         Some(wish) => wish == AvailabilityZoneRebalancing::Enabled,
-        None => settled::can_rebalance(&service),
+        None => rules::can_rebalance(&service),
     };
-    settled::check(&service, spec)?;
+    rules::check(&service, spec)?;
     Ok(service)
 }
 

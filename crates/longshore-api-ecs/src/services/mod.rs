@@ -7,7 +7,7 @@ mod delete;
 mod describe;
 mod list;
 mod networking;
-mod settled;
+mod rules;
 mod shape;
 mod update;
 

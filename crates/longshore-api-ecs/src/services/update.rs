@@ -10,7 +10,7 @@ use longshore_state::{ClusterKey, Definition, Tx};
 
 use super::configuration::Configuration;
 use super::networking::Networking;
-use super::{answer, settled};
+use super::{answer, rules};
 use crate::launching::{self, capacity, network, placement};
 use crate::{Caller, documents, identifiers, input, texts};
 
@@ -32,7 +32,7 @@ pub fn update_service(
     let force = input.force_new_deployment == Some(true);
     let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
     let mut service = updated(tx, &at, &before, &definition, input)?;
-    settled::check(&service, &definition.spec)?;
+    rules::check(&service, &definition.spec)?;
     service.memory.throttle = Default::default();
     service.memory.refusals.clear();
     if force || needs_deployment(&before, &service) {
@@ -135,7 +135,7 @@ fn updated(
     service.zone_rebalancing = match input.availability_zone_rebalancing {
         Some(wish) => wish == AvailabilityZoneRebalancing::Enabled,
         // Asked for by nobody, it ends with what made it possible.
-        None => service.zone_rebalancing && settled::can_rebalance(&service),
+        None => service.zone_rebalancing && rules::can_rebalance(&service),
     };
     Ok(service)
 }

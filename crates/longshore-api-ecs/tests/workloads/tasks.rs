@@ -337,6 +337,85 @@ fn protection_is_for_tasks_of_services() {
     world.check();
 }
 
+/// A world with providers `a` and `b`, an instance each, and `c` without any.
+fn world_with_providers() -> World {
+    let (world, instances) = World::with_instances(2);
+    world.register_plain("job", 10, 20);
+    let group = "arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup:x:autoScalingGroupName/x";
+    for name in ["a", "b", "c"] {
+        world.ok(
+            "CreateCapacityProvider",
+            json!({
+                "name": format!("pool-{name}"), "autoScalingGroupProvider": {"autoScalingGroupArn": group},
+            }),
+        );
+    }
+    world.ok(
+        "PutClusterCapacityProviders",
+        json!({
+            "cluster": CLUSTER, "capacityProviders": ["pool-a", "pool-b", "pool-c"],
+            "defaultCapacityProviderStrategy": [{"capacityProvider": "pool-a", "weight": 1}],
+        }),
+    );
+    world.provide(instances[0], "pool-a");
+    world.provide(instances[1], "pool-b");
+    world
+}
+
+#[test]
+fn capacity_providers_take_their_turns() {
+    let world = world_with_providers();
+    let strategy = json!({"capacityProviderStrategy": [
+        {"capacityProvider": "pool-a", "base": 2, "weight": 1}, {"capacityProvider": "pool-b", "weight": 3},
+    ]});
+    let answer = world.ok("RunTask", with(run(10), strategy));
+    let of = |answer: &Value, name: &str| {
+        let tasks = answer["tasks"].as_array().expect("tasks");
+        tasks.iter().filter(|task| task["capacityProviderName"] == name).count()
+    };
+    assert_eq!((of(&answer, "pool-a"), of(&answer, "pool-b")), (4, 6));
+    let answer = world.ok("RunTask", run(2));
+    assert_eq!(of(&answer, "pool-a"), 2, "the cluster's default");
+    let empty = json!({"capacityProviderStrategy": [{"capacityProvider": "pool-c", "weight": 1}]});
+    let answer = world.ok("RunTask", with(run(1), empty));
+    let arn = "arn:aws:ecs:eu-west-1:123456789012:capacity-provider/pool-c";
+    assert_eq!(answer["failures"], json!([{"arn": arn, "reason": "EMPTY CAPACITY PROVIDER"}]));
+    world.check();
+}
+
+#[test]
+fn a_service_changes_between_providers_and_its_launch_type() {
+    let world = world_with_providers();
+    let create = |name: &str, capacity: Value| {
+        let service =
+            json!({"cluster": CLUSTER, "serviceName": name, "taskDefinition": "job", "desiredCount": 1});
+        world.ok("CreateService", with(service, capacity))["service"].take()
+    };
+    let default = create("s", json!({}));
+    assert_eq!(default["launchType"], Value::Null);
+    let strategy = json!([{"base": 0, "capacityProvider": "pool-a", "weight": 1}]);
+    assert_eq!(default["capacityProviderStrategy"], strategy);
+    world.check_refused(
+        "UpdateService",
+        json!({"cluster": CLUSTER, "service": "s", "capacityProviderStrategy": []}),
+        "InvalidParameterException",
+        "No launch type to fall back to for empty capacity provider strategy. Your service was not created with \
+         a launch type.",
+    );
+    create("l", json!({"launchType": "EC2"}));
+    let update = |strategy: &Value| {
+        let input = json!({"cluster": CLUSTER, "service": "l", "capacityProviderStrategy": strategy});
+        world.ok("UpdateService", input)["service"].take()
+    };
+    let updated = update(&strategy);
+    assert_eq!((&updated["capacityProviderStrategy"], &updated["launchType"]), (&strategy, &Value::Null));
+    assert_eq!(updated["deployments"].as_array().map(Vec::len), Some(2), "it is a new deployment");
+    assert_eq!(update(&json!([]))["launchType"], "EC2");
+    world.settle();
+    assert_eq!(world.describe_service("l")["runningCount"], 1);
+    world.check();
+}
+
 #[test]
 fn ids_are_made_equal_for_comparison() {
     assert_eq!(anonymous("task 0123456789abcdef0123456789abcdef of 3"), "task ID of 3");

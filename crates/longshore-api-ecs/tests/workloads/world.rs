@@ -162,6 +162,19 @@ impl World {
         added.expect("nothing refuses it")
     }
 
+    /// Gives the instance to a capacity provider of the cluster.
+    pub fn provide(&self, instance: InstanceId, provider: &str) {
+        let at = self.at();
+        let (done, _) = self.db.submit(|tx| {
+            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let mut record = record::Instance::clone(&entry.expect("the instance").record);
+            record.capacity_provider = Some(provider.into());
+            tx.put_instance(&at, record);
+            Ok::<_, ()>(())
+        });
+        done.expect("nothing refuses it");
+    }
+
     pub fn connect(&self, instance: InstanceId, connected: bool) {
         let at: InstanceKey = self.at().instance(instance);
         let (done, _) = self.db.submit(|tx| {

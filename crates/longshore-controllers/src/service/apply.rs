@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longshore_base::{DeploymentId, TaskId};
 use longshore_domain::{ServiceStatus, TaskStatus};
-use longshore_placement::{DefaultStrategy, Request};
+use longshore_placement::{DefaultStrategy, Launch, Pool, Request};
 use longshore_rollout::{
     DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange,
     ServiceDeploymentStatus, ServiceEvent, Start, Stop,
@@ -15,6 +15,9 @@ use longshore_state::{ServiceKey, Tx};
 use super::deployment::{Refused, placement_refusal, roll_back, template};
 use crate::launch::{Rules, Template};
 use crate::tasks;
+
+/// What a service on Fargate is told for as long as there is none.
+const NO_FARGATE: &str = "Longshore does not provide Fargate capacity yet.";
 
 /// Applies `plan`. True if placement refused something that was asked for.
 pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
@@ -175,6 +178,10 @@ fn place(
     let seed = tx.ids.seed();
     let nowhere = || Refused { reason: PlacementRefusal::NoInstances, room_may_help: false };
     let cluster = tx.state().cluster(&key.cluster).ok_or_else(nowhere)?;
+    if request.spec().pool == Pool::Launch(Launch::Fargate) {
+        let reason = PlacementRefusal::Other(NO_FARGATE.into());
+        return Err(Refused { reason, room_may_help: false });
+    }
     match start.on {
         Some(instance) => match cluster.fleet().check_all(instance, request) {
             Ok(()) => Ok(instance),
