@@ -21,7 +21,7 @@ pub struct Options {
     pub endpoint: String,
     pub credentials: Credentials,
     pub region: String,
-    /// Has to exist.
+    /// Has to exist; [`simulate`](crate::simulate) creates it.
     pub cluster: String,
     pub instances: usize,
     /// How many availability zones they take turns in, at most 26.

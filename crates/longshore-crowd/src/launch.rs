@@ -98,6 +98,13 @@ impl Launch {
     }
 }
 
+/// Instances can only join a cluster that exists. One that does already stays as it is.
+pub(crate) async fn create_cluster(caller: &Caller, name: &str) -> Result<(), LaunchError> {
+    let mut connection = Connection::open(&caller.endpoint.authority).await?;
+    let body = json!({"clusterName": name}).to_string();
+    call(&mut connection, caller, "CreateCluster", body.as_bytes()).await.map(|_| ())
+}
+
 /// Takes up to a call's worth from what is left.
 fn take(left: &AtomicU64) -> Option<u64> {
     let taken = |left: u64| Some(left - left.min(COUNT_MAX));

@@ -38,7 +38,7 @@ pub use stats::{Stats, resident_bytes};
 /// How often [`simulate`] tells how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
-/// Connects all instances, launches tasks if `launch` says so, and goes on until `stop` resolves.
+/// Creates the cluster if there is none, connects all instances, launches tasks if `launch` says so, and goes on until `stop` resolves.
 ///
 /// `progress` is called every second. A crowd that cannot connect keeps trying, as agents do; only a launch
 /// that the server refuses ends it early.
@@ -49,6 +49,7 @@ pub async fn simulate(
     stop: impl Future<Output = ()>,
 ) -> Result<Stats, SimulateError> {
     let caller = options.caller()?;
+    launch::create_cluster(&caller, &options.cluster).await?;
     let crowd = Crowd::start(options)?;
     let work = async {
         crowd.connected().await;
@@ -78,7 +79,7 @@ pub async fn simulate(
 pub enum SimulateError {
     #[error(transparent)]
     Endpoint(#[from] http::EndpointError),
-    #[error("failed to launch tasks")]
+    #[error("failed to make a cluster or to launch tasks")]
     Launch(#[from] LaunchError),
 }
 

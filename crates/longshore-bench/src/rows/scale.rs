@@ -15,10 +15,6 @@ use crate::load::{self, Script};
 use crate::process::Process;
 use crate::table::{Bounds, Measured, Row, number};
 
-const PLACE: &str = "tasks placed and durable, 10,000 instances, RunTask of 10";
-const SERVICE: &str = "CreateService, 5,000 tasks on 10,000 instances, placed and durable";
-const RECOVERY: &str = "kill -9 with 1,000,000 records to first correct answer";
-
 const CONNECTIONS: usize = 32;
 const COPIES: usize = 10;
 
@@ -37,16 +33,22 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     let world = World::start(bench, "scale", instances, HOLD).await;
     let mut world = match world {
         Ok(world) => world,
-        Err(error) => return push(rows, PLACE, Err(error)),
+        Err(error) => return push(rows, "scripted instances", Err(error)),
     };
+    let on = format!("{} instances", number(instances as f64));
     if wants(RowId::ServicePlace) {
-        push(rows, SERVICE, service_place(bench, &mut world).await);
+        let tasks: u32 = bench.pick(5_000, 1_000);
+        let what = format!("CreateService, {} tasks on {on}, placed and durable", number(f64::from(tasks)));
+        push(rows, &what, service_place(bench, &mut world, tasks).await);
     }
     if wants(RowId::Place) {
-        push(rows, PLACE, place(bench, &mut world).await);
+        let what = format!("tasks placed and durable, {on}, RunTask of 10");
+        push(rows, &what, place(bench, &mut world).await);
     }
     if wants(RowId::Recovery) {
-        push(rows, RECOVERY, recover(bench, world).await);
+        let records: u32 = bench.pick(1_000_000, 50_000);
+        let what = format!("kill -9 with {} records to first correct answer", number(f64::from(records)));
+        push(rows, &what, recover(bench, world, records as usize).await);
     }
 }
 
@@ -110,7 +112,8 @@ fn all_placed(body: &[u8]) -> bool {
 async fn place(bench: &Bench, world: &mut World) -> anyhow::Result<(Measured, String)> {
     let tasks = bench.pick(100_000, 10_000);
     let limit_time = bench.pick(Duration::from_secs(3), Duration::from_secs(1));
-    world.launch(tasks / 10).await?;
+    let before = world.crowd.stats().tasks_taken as usize;
+    let warm = world.launch(tasks / 10).await?.calls * COPIES;
     let limit = durable_commits_per_second(&bench.dir, CONNECTIONS, COPIES * TASK_BYTES, limit_time)?;
     let outcome = world.launch(tasks).await?;
     let placed = outcome.calls * COPIES;
@@ -123,10 +126,10 @@ async fn place(bench: &Bench, world: &mut World) -> anyhow::Result<(Measured, St
     };
     // How long it takes until the agents have them all.
     let begun = Instant::now();
-    let total = placed + tasks / 10;
+    let total = before + warm + placed;
     let delivered = tokio::time::timeout(
         Duration::from_secs(60),
-        world.crowd.until(|stats| stats.tasks_taken as usize >= total / CONNECTIONS * CONNECTIONS),
+        world.crowd.until(|stats| stats.tasks_taken as usize >= total),
     )
     .await;
     let note = format!(
@@ -149,8 +152,8 @@ async fn place(bench: &Bench, world: &mut World) -> anyhow::Result<(Measured, St
     Ok((measured, note))
 }
 
-async fn service_place(bench: &Bench, world: &mut World) -> anyhow::Result<(Measured, String)> {
-    let count: u64 = bench.pick(5_000, 1_000);
+async fn service_place(bench: &Bench, world: &mut World, count: u32) -> anyhow::Result<(Measured, String)> {
+    let count = u64::from(count);
     let begun = Instant::now();
     let body = json!({"serviceName": "large", "taskDefinition": "placed", "desiredCount": count});
     world.api.call("CreateService", &body).await?;
@@ -179,8 +182,7 @@ async fn service_place(bench: &Bench, world: &mut World) -> anyhow::Result<(Meas
     Ok((measured, note))
 }
 
-async fn recover(bench: &Bench, world: World) -> anyhow::Result<(Measured, String)> {
-    let records = bench.pick(1_000_000, 50_000);
+async fn recover(bench: &Bench, world: World, records: usize) -> anyhow::Result<(Measured, String)> {
     let begun = Instant::now();
     let mut made = world.crowd.stats().tasks_taken as usize;
     // In portions, because a signature ages.
@@ -243,7 +245,6 @@ async fn recover(bench: &Bench, world: World) -> anyhow::Result<(Measured, Strin
 
 pub async fn memory(bench: &Bench, rows: &mut Vec<Row>) {
     const IDLE: &str = "control plane idle, resident";
-    const FULL: &str = "control plane with 100,000 tasks and 10,000 definitions, resident";
     let bounds = |must, reach| Bounds::AtMost { must, reach };
     let idle = async {
         let dir = bench.dir.join("idle");
@@ -253,7 +254,13 @@ pub async fn memory(bench: &Bench, rows: &mut Vec<Row>) {
         anyhow::Ok(megabytes(server.resident_mb(), bounds(30.0, 15.0), String::new()))
     };
     push(rows, IDLE, idle.await);
-    push(rows, FULL, memory_full(bench).await);
+    let counts @ (_, tasks, definitions) = bench.pick((1_000, 100_000, 10_000), (100, 10_000, 1_000));
+    let what = format!(
+        "control plane with {} tasks and {} definitions, resident",
+        number(tasks as f64),
+        number(definitions as f64)
+    );
+    push(rows, &what, memory_full(bench, counts).await);
     push(rows, "agent, resident", agent_memory(bench).await);
 }
 
@@ -261,8 +268,10 @@ fn megabytes(value: f64, bounds: Bounds, note: String) -> (Measured, String) {
     (Measured { value, peer: None, unit: "MB", peer_name: "", bounds }, note)
 }
 
-async fn memory_full(bench: &Bench) -> anyhow::Result<(Measured, String)> {
-    let (instances, tasks, definitions) = bench.pick((1_000, 100_000, 10_000), (100, 10_000, 1_000));
+async fn memory_full(
+    bench: &Bench,
+    (instances, tasks, definitions): (usize, usize, usize),
+) -> anyhow::Result<(Measured, String)> {
     let world = World::start(bench, "memory", instances, Duration::from_millis(500)).await?;
     let before = world.server.resident_mb();
     let requests: Vec<Vec<u8>> = (0..definitions)

@@ -13,9 +13,7 @@ use crate::samples::Samples;
 use crate::swarm::{self, Swarm};
 use crate::table::{Bounds, Measured, Row, number};
 
-const CREATE: &str = "service of 50 replicas, create to all RUNNING";
 const REPLACE: &str = "killed container replaced";
-const ROLLING: &str = "rolling update of 50, 8 at a time";
 
 const SERVICE: &str = "bench";
 const LIMIT: Duration = Duration::from_secs(300);
@@ -30,12 +28,14 @@ struct Times {
 
 pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     let replicas: u32 = bench.pick(50, 16);
+    let create = format!("service of {replicas} replicas, create to all RUNNING");
+    let rolling = format!("rolling update of {replicas}, 8 at a time");
     let ours = match measure(bench, wanted, replicas).await {
         Ok((up, times)) => {
             finish(up, rows).await;
             times
         }
-        Err(error) => return push(rows, CREATE, Err(error)),
+        Err(error) => return push(rows, &create, Err(error)),
     };
     let (theirs, origin) = match measure_swarm(bench, wanted, replicas).await {
         Ok(times) => (times, String::new()),
@@ -63,7 +63,7 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     if wanted.contains(&RowId::ServiceCreate) {
         let bounds = Bounds::FasterAtLeast { must: 2.4, reach: 4.4 };
         let note = format!("{replicas} replicas of {MEMORY_MIB} MiB on the default bridge, one instance.");
-        push(rows, CREATE, row(seconds(ours.create), seconds(theirs.create), "s", bounds, note));
+        push(rows, &create, row(seconds(ours.create), seconds(theirs.create), "s", bounds, note));
     }
     if wanted.contains(&RowId::Replace) {
         let bounds = Bounds::RatioAtMost { must: 0.6, reach: 0.35 };
@@ -79,10 +79,11 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     if wanted.contains(&RowId::Rolling) {
         let bounds = Bounds::RatioAtMost { must: 0.7, reach: 0.45 };
         let note = format!(
-            "{replicas} replicas, minimumHealthyPercent 84 and maximumPercent 100 here, parallelism 8 and stop-first there; \
-             nobody waits for tasks to settle. From the call until all replicas run the new image."
+            "{replicas} replicas, minimumHealthyPercent {} and maximumPercent 100 here, parallelism 8 and stop-first there; \
+             nobody waits for tasks to settle. From the call until all replicas run the new image.",
+            healthy_percent(replicas)
         );
-        push(rows, ROLLING, row(seconds(ours.update), seconds(theirs.update), "s", bounds, note));
+        push(rows, &rolling, row(seconds(ours.update), seconds(theirs.update), "s", bounds, note));
     }
 }
 
@@ -97,7 +98,7 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
         "serviceName": SERVICE,
         "taskDefinition": SERVICE_FAMILY,
         "desiredCount": replicas,
-        "deploymentConfiguration": {"minimumHealthyPercent": 84, "maximumPercent": 100},
+        "deploymentConfiguration": {"minimumHealthyPercent": healthy_percent(replicas), "maximumPercent": 100},
     });
     api.call("CreateService", &body).await?;
     api.wait_for_service(SERVICE, LIMIT, |service| service["runningCount"] == replicas).await?;
@@ -127,6 +128,11 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
         times.update
     );
     Ok((up, times))
+}
+
+/// The bound that lets eight replicas be away at a time.
+fn healthy_percent(replicas: u32) -> u32 {
+    (replicas - 8) * 100 / replicas
 }
 
 fn all_run_the_next(service: &Value, replicas: u32) -> bool {
