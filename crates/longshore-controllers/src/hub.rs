@@ -261,9 +261,8 @@ fn close_frame(reason: CloseReason) -> CloseFrame {
 }
 
 fn refusal(refusal: LinkRefusal) -> Refusal {
-    let status =
-        u16::try_from(refusal.http_status()).ok().and_then(|code| http::StatusCode::from_u16(code).ok());
-    Refusal { status: status.unwrap_or(http::StatusCode::BAD_REQUEST), body: refusal.body().into() }
+    let status = http::StatusCode::from_u16(refusal.http_status()).expect("a refusal has a valid status");
+    Refusal { status, body: refusal.body().into() }
 }
 
 /// The hub as the front sees it.
