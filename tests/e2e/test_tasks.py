@@ -56,6 +56,7 @@ class Tasks(UpCase):
         definition = self.register("shown", {"cpu": 64, "portMappings": [{"containerPort": 8080}]})
         before = {instance["containerInstanceArn"]: instance for instance in self.instances()}
         [started] = self.run_tasks(taskDefinition=definition, startedBy="someone", group="mine")
+        self.wait_task(started["taskArn"], "RUNNING")
         self.ecs.get_waiter("tasks_running").wait(
             cluster=self.cluster, tasks=[started["taskArn"]], WaiterConfig=WAITER
         )
@@ -254,7 +255,8 @@ class Tasks(UpCase):
         # Nothing listens on port 1, so the refusal comes at once and from this machine.
         definition = self.register("imageless", {"image": "127.0.0.1:1/nobody/nothing:1"})
         [task] = self.run_tasks(taskDefinition=definition)
-        task = self.wait_task(task["taskArn"], "STOPPED")
+        # The agent tries the manifest and then the pull several times before it gives up.
+        task = self.wait_task(task["taskArn"], "STOPPED", 120)
         self.assertEqual(task["stopCode"], "TaskFailedToStart")
         self.assertRegex(task["stoppedReason"], r"\ACannotPullContainerError: ")
         self.assertRegex(task["containers"][0]["reason"], r"\ACannotPullContainerError: ")
@@ -281,8 +283,12 @@ class Tasks(UpCase):
 
         # The non-essential one: the task goes on.
         docker.kill(docker.container_of_task(arn, "memcached"))
+        # News of a container alone may wait for the agent's next round, 30 s at most (agent-protocol G8).
         task = eventually(
-            lambda: self.task(arn), lambda task: by_name(task)["memcached"]["lastStatus"] == "STOPPED", what="its end"
+            lambda: self.task(arn),
+            lambda task: by_name(task)["memcached"]["lastStatus"] == "STOPPED",
+            40,
+            "STOPPED of memcached",
         )
         self.assertEqual(by_name(task)["memcached"]["exitCode"], 137)
         self.assertEqual(by_name(task)["tomcat"]["lastStatus"], "RUNNING")

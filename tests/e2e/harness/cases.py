@@ -299,6 +299,11 @@ class UpCase(EngineCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        # `up` makes a missing cluster too, which has a test of its own (test_instances); the others do
+        # not depend on it, and so `up` also has to go on with the data that a `server` left.
+        cls.start_plane("server")
+        cls.ecs.create_cluster(clusterName=cls.cluster)
+        cls.plane.stop()
         cls.start_plane(
             "up",
             *("--instances", cls.instances_wanted),
