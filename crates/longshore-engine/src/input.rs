@@ -7,8 +7,8 @@ use crate::report::ReportId;
 use crate::spec::{ContainerKey, PortBinding, RuntimeId, SecretTarget, SecretText, TaskKey, TaskSpec};
 
 /// One thing that happened. Results carry the [`OpId`] of their action; a result whose operation is
-/// no longer under way changes nothing, except that a container created too late is removed.
-/// Duplicates and reordering are harmless.
+/// no longer under way changes nothing, except that a container created too late is removed and one
+/// that was or may have been started too late is stopped. Duplicates and reordering are harmless.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A payload's task with desired status RUNNING. Known tasks are acknowledged again, no more.
@@ -217,9 +217,10 @@ pub enum SecretFailure {
 /// How a container is right now.
 ///
 /// `started_at` tells the runs of a container apart, so it must be the runtime's own start time
-/// (`State.StartedAt`), the same for every look at one run, or absent; never an event's time. An
-/// event without it should be followed by an inspection: between two runs an end of unknown start is
-/// taken for old news.
+/// (`State.StartedAt`), the same for every look at one run, or absent; never an event's time, nor that
+/// of an answer. The answer to a start may lack it: the first look that has it then dates that run,
+/// which makes no restart. An inspection of a container that ran has it. An event without it should
+/// be followed by an inspection: between two runs an end of unknown start is taken for old news.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub runtime_id: RuntimeId,

@@ -98,6 +98,10 @@ pub struct ContainerProgress {
     pub created_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// The runtime's own start time of the latest run, if known; `started_at` may be the engine's guess.
+    /// Absent in records of version 0.1.0: the next look then tells it.
+    #[serde(default)]
+    pub run: Option<Timestamp>,
     /// The last status of this container that the server accepted.
     pub reported: Option<ReportedStatus>,
     pub removed: bool,

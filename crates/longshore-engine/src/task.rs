@@ -162,7 +162,7 @@ pub(crate) struct Container {
     pub stop_error: Option<OpError>,
     /// Counts as stopped, but something of it may still run.
     pub kill_wanted: bool,
-    /// The runtime's start time of the latest run, which tells runs apart.
+    /// The runtime's start time of the latest run, which tells runs apart; `None` until a look told it.
     pub run: Option<Timestamp>,
     /// That of the latest run known to have ended.
     pub ended_run: Option<Timestamp>,
@@ -246,6 +246,16 @@ impl Container {
     /// True if a process of this container may exist.
     pub fn may_live(&self) -> bool {
         (self.start_asked && !self.is_stopped()) || self.kill_wanted
+    }
+
+    /// Something of this container, which counts as stopped, may run (again). A stop under way may have
+    /// come before that, so its answer no longer counts.
+    pub fn want_kill(&mut self) {
+        if self.removed {
+            return;
+        }
+        self.kill_wanted = true;
+        self.op.take_if(|op| op.kind == OpKind::Kill);
     }
 
     fn journal_phase(&self) -> JournalPhase {
@@ -511,6 +521,7 @@ impl Task {
                     created_at: c.created_at,
                     started_at: c.started_at,
                     finished_at: c.finished_at,
+                    run: c.run,
                     reported: c.reported,
                     removed: c.removed,
                 })

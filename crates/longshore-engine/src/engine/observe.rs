@@ -51,11 +51,14 @@ fn note_facts(container: &mut Container, seen: &Observation) {
     }
 }
 
-fn is_old_news(container: &Container, started_at: Option<Timestamp>) -> bool {
+/// True for what concerns a run that has ended, or one before the latest.
+pub(super) fn is_old_news(container: &Container, started_at: Option<Timestamp>) -> bool {
     match started_at {
         Some(start) => {
             container.ended_run.is_some_and(|ended| start <= ended)
                 || container.run.is_some_and(|latest| start < latest)
+                // Between two runs, also if the time of the ended one's start was never told.
+                || (container.restarting && container.finished_at.is_some_and(|end| start < end))
         }
         // Without a time it can only be about the run that is known; between two runs, about the old.
         None => container.restarting,
@@ -70,7 +73,7 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
     }
     if container.is_stopped() {
         // A start that was given up came late, or somebody started it: it must not run on.
-        container.kill_wanted = !container.removed;
+        container.want_kill();
         return;
     }
     note_facts(container, seen);
@@ -98,9 +101,17 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
 /// a restart, also if this process did not see it begin.
 fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bool {
     let first = container.phase != KnownStatus::Running;
-    let newer = seen.started_at.is_some() && seen.started_at > container.run;
+    let newer = match (seen.started_at, container.run) {
+        (Some(start), Some(known)) => start > known,
+        (Some(_) | None, None) | (None, Some(_)) => false,
+    };
+    let undated = container.run.is_none();
     container.run = seen.started_at.or(container.run);
     if !(first || newer || container.restarting) {
+        if let Some(start) = seen.started_at.filter(|_| undated) {
+            // The run was known from a start's answer without a time: this is its time, not another run.
+            container.started_at = Some(start);
+        }
         return false;
     }
     container.start_asked = true;
@@ -130,6 +141,9 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
         return;
     }
     if container.is_stopped() {
+        if seen.started_at.is_none() {
+            return; // It may be an earlier run's end; the stop that is under way tells.
+        }
         container.kill_wanted = false;
         container.ended_run = container.ended_run.max(seen.started_at);
         clear_op(container, &[OpKind::Kill]);

@@ -102,10 +102,17 @@ fn late(task: &mut Task, index: usize, outcome: Outcome, cx: &mut Cx) {
             let record = cx.images.used(&reference, &image.id, false, cx.now);
             cx.put(JournalKey::Image(reference), JournalRecord::Image(record));
         }
+        Outcome::Started(Err(error)) => {
+            // Given up, and only now it comes back, without a word on what it did meanwhile: the look
+            // that found nothing running may have been earlier.
+            let container = &mut task.containers[index];
+            if container.is_stopped() && error.kind != OpErrorKind::NotFound {
+                container.want_kill();
+            }
+        }
         Outcome::Image(Err(_))
         | Outcome::Manifest(_)
         | Outcome::Created(Err(_))
-        | Outcome::Started(Err(_))
         | Outcome::Stopped(Ok(None) | Err(_))
         | Outcome::Inspected(Err(_))
         | Outcome::Removed(_) => {}
@@ -276,14 +283,14 @@ fn started(task: &mut Task, index: usize, result: Result<Observation, OpError>, 
 /// After a start without success: what runs is adopted, what never ran is tried again only if the
 /// runtime could not be reached. So nothing is started twice.
 fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
-    let runs_before = task.containers[index].ended_run;
     let look_failed = match result {
         Ok(seen) => {
+            let is_old = observe::is_old_news(&task.containers[index], seen.started_at);
             observe::observed(task, index, &seen, cx);
             let ran = match seen.status {
                 ObservedStatus::Created => false,
                 ObservedStatus::Running => true,
-                ObservedStatus::Exited { .. } => seen.started_at.is_some() && seen.started_at > runs_before,
+                ObservedStatus::Exited { .. } => seen.started_at.is_some() && !is_old,
             };
             if ran {
                 return;
@@ -315,8 +322,19 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
             return;
         }
     }
-    // If nobody could say whether it runs, make sure that it does not.
-    container.kill_wanted = look_failed;
+    // If nobody can say whether it runs, or will as soon as the runtime gets to the start that it did
+    // not answer, make sure that it does not.
+    let unanswered = match error.kind {
+        OpErrorKind::Timeout | OpErrorKind::Unavailable => true,
+        OpErrorKind::NotFound
+        | OpErrorKind::NameInUse(_)
+        | OpErrorKind::Denied
+        | OpErrorKind::Refused
+        | OpErrorKind::BadConfig
+        | OpErrorKind::BadHostConfig
+        | OpErrorKind::Other => false,
+    };
+    container.kill_wanted = look_failed || unanswered;
     let reason = if error.kind == OpErrorKind::Timeout {
         timed_out("started", timeout)
     } else {

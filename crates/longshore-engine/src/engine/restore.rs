@@ -186,7 +186,7 @@ fn apply_container(container: &mut Container, progress: &ContainerProgress) {
     container.created_at = progress.created_at;
     container.started_at = progress.started_at;
     container.finished_at = progress.finished_at;
-    container.run = progress.started_at;
+    container.run = progress.run;
     container.reported = progress.reported;
     container.removed = progress.removed;
     match progress.phase {
