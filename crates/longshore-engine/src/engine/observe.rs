@@ -52,23 +52,27 @@ fn note_facts(container: &mut Container, seen: &Observation) {
 }
 
 /// True for what concerns a run that has ended, or one before the latest.
-pub(super) fn is_old_news(container: &Container, started_at: Option<Timestamp>) -> bool {
-    match started_at {
+pub(super) fn is_old_news(container: &Container, seen: &Observation) -> bool {
+    match seen.started_at {
         Some(start) => {
             container.ended_run.is_some_and(|ended| start <= ended)
                 || container.run.is_some_and(|latest| start < latest)
                 // Between two runs, also if the time of the ended one's start was never told.
                 || (container.restarting && container.finished_at.is_some_and(|end| start < end))
         }
-        // Without a time it can only be about the run that is known; between two runs, about the old.
-        None => container.restarting,
+        // Without a time it is taken to be about the run that is known, unless it ended before that
+        // began; between two runs, about the old.
+        None => {
+            container.restarting
+                || container.run.zip(seen.finished_at).is_some_and(|(start, end)| end <= start)
+        }
     }
 }
 
 fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
     let tracked = task.spec.containers[index].health == HealthTracking::On;
     let container = &mut task.containers[index];
-    if is_old_news(container, seen.started_at) {
+    if is_old_news(container, seen) {
         return;
     }
     if container.is_stopped() {
@@ -137,7 +141,7 @@ fn clear_op(container: &mut Container, kinds: &[OpKind]) -> Option<Op> {
 fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: String, cx: &mut Cx) {
     let wanted = !task.is_stopping();
     let container = &mut task.containers[index];
-    if is_old_news(container, seen.started_at) {
+    if is_old_news(container, seen) {
         return;
     }
     if container.is_stopped() {

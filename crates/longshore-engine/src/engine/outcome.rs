@@ -285,7 +285,7 @@ fn started(task: &mut Task, index: usize, result: Result<Observation, OpError>, 
 fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
     let look_failed = match result {
         Ok(seen) => {
-            let is_old = observe::is_old_news(&task.containers[index], seen.started_at);
+            let is_old = observe::is_old_news(&task.containers[index], &seen);
             observe::observed(task, index, &seen, cx);
             let ran = match seen.status {
                 ObservedStatus::Created => false,
