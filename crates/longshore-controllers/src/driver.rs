@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::Timestamp;
+use longshore_domain::{InstanceStatus, ServiceStatus, TaskStatus};
 use longshore_state::{Db, Hint, ServiceKey, Stopped};
+use longshore_telemetry::Metrics;
 
 use crate::Settings;
 use crate::{service, upkeep};
@@ -50,8 +52,8 @@ impl Agenda {
     }
 }
 
-/// Runs until the store refuses a write. Drop the future to stop it.
-pub async fn run(db: Arc<Db>, settings: Settings) -> Stopped {
+/// Runs until the store refuses a write, and keeps `metrics` up to date. Drop the future to stop it.
+pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
     let mut agenda = Agenda::default();
     let mut sweep_at = db.clock().now();
     loop {
@@ -68,9 +70,12 @@ pub async fn run(db: Arc<Db>, settings: Settings) -> Stopped {
             }
             () = tokio::time::sleep(until(now, wake_at)) => agenda.due(db.clock().now()).into_iter().collect(),
         };
+        metrics.set_reconcile_queue(keys.len());
         for (count, key) in keys.into_iter().enumerate() {
             let (looked, sequence) = db.submit(|tx| Ok::<_, ()>(service::reconcile(tx, &key, &settings)));
-            agenda.set(&key, looked.unwrap_or_default());
+            let next = looked.unwrap_or_default();
+            metrics.reconciled("service", if next.is_some() { "waiting" } else { "done" });
+            agenda.set(&key, next);
             if count % LOOKS_IN_FLIGHT_MAX == 0
                 && let Err(stopped) = db.wait_durable(sequence).await
             {
@@ -80,11 +85,44 @@ pub async fn run(db: Arc<Db>, settings: Settings) -> Stopped {
         if sweep_at <= db.clock().now() {
             let (more, sequence) = db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &settings)));
             let pause = if more == Ok(true) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
+            metrics.reconciled("upkeep", if pause.is_zero() { "waiting" } else { "done" });
+            count(&db, &metrics);
             sweep_at = db.clock().now() + pause;
             if let Err(stopped) = db.wait_durable(sequence).await {
                 return stopped;
             }
         }
+    }
+}
+
+/// Brings the gauges up to date.
+fn count(db: &Db, metrics: &Metrics) {
+    let (mut running, mut pending, mut stopped) = (0, 0, 0);
+    let mut services = BTreeMap::new();
+    let mut instances = BTreeMap::new();
+    db.peek(|state| {
+        for (_, cluster) in state.realms().flat_map(|(_, realm)| realm.clusters()) {
+            running += cluster.running();
+            pending += cluster.pending();
+            stopped += cluster.stopped().len();
+            for (service, _) in cluster.services() {
+                *services.entry(service.status).or_insert(0) += 1;
+            }
+            for entry in cluster.instances().values() {
+                *instances.entry(entry.record.status).or_insert(0) += 1;
+            }
+        }
+    });
+    for (status, count) in
+        [(TaskStatus::Running, running), (TaskStatus::Pending, pending), (TaskStatus::Stopped, stopped)]
+    {
+        metrics.set_tasks(status.as_str(), count);
+    }
+    for status in ServiceStatus::ALL {
+        metrics.set_services(status.as_str(), services.get(status).copied().unwrap_or(0));
+    }
+    for status in [InstanceStatus::Active, InstanceStatus::Draining, InstanceStatus::Inactive] {
+        metrics.set_instances(status.as_str(), instances.get(&status).copied().unwrap_or(0));
     }
 }
 

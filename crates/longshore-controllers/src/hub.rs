@@ -14,6 +14,7 @@ use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
 use longshore_state::{Db, Hint, InstanceKey};
+use longshore_telemetry::Metrics;
 use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -35,6 +36,7 @@ pub struct Hub {
     generations: AtomicU64,
     /// How many instances are known to the state as connected.
     connected: watch::Sender<usize>,
+    metrics: Metrics,
 }
 
 /// The newest connection of an instance.
@@ -45,12 +47,13 @@ struct Slot {
 
 impl Hub {
     /// Makes the hub that `db` wakes.
-    pub fn new(db: Arc<Db>) -> Arc<Self> {
+    pub fn new(db: Arc<Db>, metrics: Metrics) -> Arc<Self> {
         let hub = Arc::new(Self {
             db: db.clone(),
             open: parking_lot::Mutex::default(),
             generations: AtomicU64::new(1),
             connected: watch::Sender::new(0),
+            metrics,
         });
         let waker = Arc::downgrade(&hub);
         db.on_instance_hint(move |hint| {
@@ -94,6 +97,7 @@ impl Hub {
         if let Ok(Ok(Some(connection))) = opened {
             tracing::info!(instance = %at.instance, agent = %query.agent_version, "agent connected");
             let session = Session::new(self.now(), connection);
+            let _counted = self.metrics.agent_connects();
             self.connected.send_modify(|count| *count += 1);
             self.converse(&at, generation, &wake, session, socket).await;
             self.connected.send_modify(|count| *count -= 1);

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use longshore_base::{Clock, Ids, Seed};
 use longshore_store::{Commit, Op, Store, StoreError};
@@ -48,6 +49,10 @@ pub struct Db {
     board: Arc<Board>,
 }
 
+/// Called after each group is durable: its number of transactions, the last one's sequence, and how
+/// long the store took.
+type CommitObserver = Box<dyn Fn(u64, u64, Duration) + Send + Sync>;
+
 /// Called with each instance whose work changed.
 type InstanceWaker = Box<dyn Fn(&Hint) + Send + Sync>;
 
@@ -57,6 +62,7 @@ struct Board {
     services: Mutex<Hints>,
     service_woken: Notify,
     instances: OnceLock<InstanceWaker>,
+    commits: OnceLock<CommitObserver>,
 }
 
 impl Db {
@@ -71,9 +77,10 @@ impl Db {
         let (durable_tx, durable) = watch::channel(Ok(state.sequence()));
         let board = Arc::new(Board::default());
         *board.services.lock() = state.all_hints();
+        let observed = board.clone();
         std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run_committer(&*store, &batches, &durable_tx))
+            .spawn(move || run_committer(&*store, &batches, &durable_tx, &observed))
             .map_err(LoadError::Thread)?;
         Ok(Arc::new(Self {
             state: RwLock::new(state),
@@ -175,6 +182,11 @@ impl Db {
         }
     }
 
+    /// Has `observe` told of every group that became durable. Once per database.
+    pub fn on_commit(&self, observe: impl Fn(u64, u64, Duration) + Send + Sync + 'static) {
+        let _ = self.board.commits.set(Box::new(observe));
+    }
+
     /// Has `wake` called for each instance whose work changed. Once per database: the link's hub.
     pub fn on_instance_hint(&self, wake: impl Fn(&Hint) + Send + Sync + 'static) {
         // A second hub would be a wiring mistake; the first keeps its place.
@@ -203,6 +215,7 @@ fn run_committer(
     store: &dyn Store,
     batches: &Receiver<(Sequence, Batch)>,
     durable: &watch::Sender<Result<Sequence, Stopped>>,
+    board: &Board,
 ) {
     // Ends when the database is dropped.
     while let Ok((mut last, first)) = batches.recv() {
@@ -215,11 +228,15 @@ fn run_committer(
             bytes += size(&commit);
             group.push(commit);
         }
+        let began = Instant::now();
         match store.commit(&group) {
             Ok(outcomes) => {
                 // Commits here carry no conditions, so none can have been refused.
                 debug_assert!(outcomes.iter().all(Result::is_ok));
                 let _previous = durable.send_replace(Ok(last));
+                if let Some(observe) = board.commits.get() {
+                    observe(group.len() as u64, last, began.elapsed());
+                }
             }
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the store refused a write");

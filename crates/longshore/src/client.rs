@@ -45,7 +45,10 @@ impl Client {
         let hint = "start `longshore up` first, or source its env file, or name it with --data-dir";
         let endpoint = match data_dir {
             Some(_) => from_file("AWS_ENDPOINT_URL"),
-            None => endpoint.map(str::to_owned).or_else(|| from_file("AWS_ENDPOINT_URL")),
+            None => endpoint
+                .filter(|url| !url.is_empty())
+                .map(str::to_owned)
+                .or_else(|| from_file("AWS_ENDPOINT_URL")),
         };
         let endpoint = endpoint.context(hint)?;
         if !endpoint.starts_with("http://") {

@@ -75,8 +75,12 @@ impl ControlPlane {
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let db = Db::open(store, clock.clone(), Arc::new(SystemSeeds)).context("cannot load the state")?;
-        let controllers = tokio::spawn(driver::run(db.clone(), settings(options, settle_default)));
-        let hub = Hub::new(db.clone());
+        let metrics = Metrics::new();
+        let observed = metrics.clone();
+        db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));
+        let controllers =
+            tokio::spawn(driver::run(db.clone(), settings(options, settle_default), metrics.clone()));
+        let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::new(
             db.clone(),
             longshore_api_ecs::Settings {
@@ -89,7 +93,7 @@ impl ControlPlane {
             apis: vec![Arc::new(ecs)],
             sockets: Some(Arc::new(AgentSockets(hub.clone()))),
             identity: Arc::new(Identity::new(mode, keyring)),
-            metrics: Metrics::new(),
+            metrics,
             clock,
             ready: ready.clone(),
         };

@@ -23,6 +23,9 @@ pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
             &control_plane.operator,
         )?;
         eprintln!("  endpoint and credentials for your shell: source {}", env.display());
+    } else {
+        println!("access key id:     {}", control_plane.operator.access_key_id);
+        println!("secret access key: {}", control_plane.operator.secret.reveal());
     }
     tokio::select! {
         requested = shutdown::requested() => requested?,
