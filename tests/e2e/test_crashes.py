@@ -44,7 +44,10 @@ class Crashes(EngineCase):
         # A port that is known before, because agents and clients come back to it.
         cls.start_plane("server", "--settle-secs", "1", port=free_port())
         cls.ecs.create_cluster(clusterName=cls.cluster)
-        cls.agent = Agent(cls.plane, cls.directory / "agent", cls.cluster)
+        # Outside of the range that outgoing connections, and other agents on this machine, take ports from.
+        cls.agent = Agent(
+            cls.plane, cls.directory / "agent", cls.cluster, ECS_DYNAMIC_HOST_PORT_RANGE="20000-20999"
+        )
         cls.addClassCleanup(cls.agent.stop)
         cls.agent.start()
 
@@ -131,7 +134,7 @@ class Crashes(EngineCase):
             self.ecs.stop_task(cluster=self.cluster, task=arn)
         for arn in tasks:
             self.assertEqual(self.wait_task(arn, "STOPPED")["containers"][0]["exitCode"], 0)
-        self.assertEqual(docker.running_of_cluster(self.cluster), [])
+        self.wait_engine(lambda: docker.running_of_cluster(self.cluster), "the cluster")
 
     def assert_all_as_before(self, tasks, containers):
         """API, engine and network agree that nothing happened."""

@@ -68,7 +68,8 @@ class Tasks(UpCase):
         self.assertEqual(task["connectivity"], "CONNECTED")
         self.assertEqual(task["healthStatus"], "UNKNOWN")
         self.assertGreater(task["version"], 1)
-        for key in ("createdAt", "startedAt", "pullStartedAt", "pullStoppedAt", "connectivityAt"):
+        # No pull, no time of a pull: the image is here (agent-protocol G8).
+        for key in ("createdAt", "startedAt", "connectivityAt"):
             self.assertIsInstance(task[key], datetime.datetime, key)
         container = task["containers"][0]
         self.assert_arn(container["containerArn"], rf"container/{self.cluster}/{TASK_ID}/[0-9a-f-]{{36}}")
@@ -187,6 +188,26 @@ class Tasks(UpCase):
         [replacement] = self.run_tasks(taskDefinition=definition)
         self.assertEqual(replacement["containerInstanceArn"], first["containerInstanceArn"])
         self.wait_task(replacement["taskArn"], "RUNNING")
+
+    def test_stopped_means_that_the_port_is_free(self):
+        """Who sees STOPPED may use the fixed port again at once, also while the engine has a lot to clear up."""
+        definition = self.register("again", {"portMappings": [{"containerPort": 8080, "hostPort": FIXED_PORT}]})
+        crowd = self.register("crowd", {"command": ["sleep", "300"], "memory": 8})
+        instance = self.instances()[0]["containerInstanceArn"]
+        others = [task["taskArn"] for task in self.run_tasks(taskDefinition=crowd, count=8)]
+        for arn in others:
+            self.wait_task(arn, "RUNNING")
+        for turn in range(4):
+            answer = self.ecs.start_task(
+                cluster=self.cluster, taskDefinition=definition, containerInstances=[instance]
+            )
+            self.assertEqual(answer["failures"], [])
+            [task] = answer["tasks"]
+            self.addCleanup(self.stop_task_quietly, task["taskArn"])
+            self.wait_task(task["taskArn"], "RUNNING")
+            for arn in [*others[turn * 2 : turn * 2 + 2], task["taskArn"]]:
+                self.ecs.stop_task(cluster=self.cluster, task=arn)
+            self.wait_task(task["taskArn"], "STOPPED")
 
     def test_a_dynamic_port_that_something_else_has_is_passed_over(self):
         """Other programs, and another `longshore up`, share the machine's ports (design 2)."""
@@ -316,7 +337,7 @@ class Tasks(UpCase):
         self.assertEqual(by_name(task)["memcached"]["lastStatus"], "STOPPED")
         # It was asked politely: 128 + SIGTERM.
         self.assertEqual(by_name(task)["memcached"]["exitCode"], 143)
-        self.assertEqual(docker.containers_of_task(arn), [])
+        self.wait_engine(lambda: docker.containers_of_task(arn), "the task")
 
     def test_containers_start_in_order(self):
         """`dependsOn`: the second starts once the first has succeeded, and the task is RUNNING only then."""

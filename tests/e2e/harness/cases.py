@@ -75,7 +75,7 @@ class Case(unittest.TestCase):
         cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="longshore-e2e-"))
         cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
         if cls.needs_engine:
-            cls.addClassCleanup(docker.remove_cluster, cls.cluster)
+            cls.addClassCleanup(docker.remove_clusters, cls.cluster)
 
     @classmethod
     def start_plane(cls, verb, *options, port=0):
@@ -196,6 +196,10 @@ class Case(unittest.TestCase):
         for arn in arns:
             self.addCleanup(self.stop_task_quietly, arn)
         return answer["tasks"]
+
+    def wait_engine(self, look, what):
+        """The engine has nothing more of `look`. Its list may lag behind the end that it has told already."""
+        eventually(look, lambda found: not found, what=f"the end of {what} in the engine's list")
 
     def stop_task_quietly(self, arn):
         with contextlib.suppress(botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):

@@ -100,9 +100,11 @@ def kill(container_id):
     _call("POST", f"/containers/{container_id}/kill")
 
 
-def remove_cluster(cluster):
-    """Removes every container of a cluster that only this run of the tests knows."""
-    for container in _listed([f"{LABEL_CLUSTER}={cluster}"], False):
+def remove_clusters(prefix):
+    """Removes every container of the clusters whose names begin so; only this run of the tests has them."""
+    for container in _listed([LABEL_CLUSTER], False):
+        if not container["Labels"][LABEL_CLUSTER].startswith(prefix):
+            continue
         try:
             _call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
         except EngineError as error:
