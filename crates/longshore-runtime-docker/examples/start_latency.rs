@@ -124,6 +124,7 @@ async fn through_executor(
         cpu_shares: 2,
         memory_bytes: Some(64 << 20),
         ports: vec![PortBinding { container: Port(8080), host: HOST_PORT, protocol: Protocol::Tcp }],
+        bind_address: None,
         binds: Vec::new(),
         volumes_from: Vec::new(),
         links: Vec::new(),

@@ -63,6 +63,7 @@ impl Engine {
             cpu_shares: 2,
             memory_bytes: Some(64 << 20),
             ports: Vec::new(),
+            bind_address: None,
             binds: Vec::new(),
             volumes_from: Vec::new(),
             links: Vec::new(),
