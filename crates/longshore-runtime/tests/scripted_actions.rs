@@ -34,6 +34,7 @@ fn spec(name: &str) -> ContainerSpec {
         cpu_shares: 2,
         memory_bytes: None,
         ports: Vec::new(),
+        bind_address: None,
         binds: Vec::new(),
         volumes_from: Vec::new(),
         links: Vec::new(),
