@@ -170,9 +170,10 @@ impl Suite<'_> {
         assert_eq!(self.inspect(&id).await.status, ObservedStatus::Created);
         let started = self.start(&id).await;
         assert_eq!(started.status, ObservedStatus::Running);
-        assert!(started.started_at.is_some());
         let seen = observed(&mut events, &id, |seen| seen.status == ObservedStatus::Running).await;
         assert!(seen.pid.is_some(), "the full picture follows as an event");
+        assert!(seen.started_at.is_some(), "and with it the runtime's own time of the start");
+        assert!(started.started_at.is_none_or(|time| Some(time) == seen.started_at), "nobody guesses it");
         assert_eq!(self.start(&id).await.status, ObservedStatus::Running, "starting twice changes nothing");
 
         let found = expect("list", self.runtime().container_list(&self.filter).await);
