@@ -103,6 +103,18 @@ class Tasks(UpCase):
         after = self.instance(task["containerInstanceArn"])
         self.assertEqual(after["remainingResources"], earlier["remainingResources"])
 
+    def test_d2_shape_of_an_instance(self):
+        for instance in self.instances():
+            self.assert_arn(instance["containerInstanceArn"], rf"container-instance/{self.cluster}/{TASK_ID}")
+            self.assertGreaterEqual(instance["version"], 1)
+            self.assertEqual((instance["attachments"], instance["tags"]), ([], []))
+            self.assertIsInstance(instance["registeredAt"], datetime.datetime)
+            self.assertIn(attribute(instance, "ecs.cpu-architecture"), ("x86_64", "arm64"))
+            for entry in instance["remainingResources"]:
+                self.assertEqual((entry["doubleValue"], entry["longValue"]), (0.0, 0))
+            # As the official agent names it, prefix and all.
+            self.assertRegex(instance["versionInfo"]["dockerVersion"], r"\ADockerVersion: \d+\.\d+")
+
     def test_stop_without_a_reason_and_with_sigkill(self):
         definition = self.register(
             "stubborn",
