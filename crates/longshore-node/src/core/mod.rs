@@ -407,13 +407,15 @@ impl AgentCore {
             return None;
         }
         let sample = (self.config.metrics && self.telemetry_is_open()).then_some(self.sample_at);
+        // An agent that stops makes no more calls: their times pass without anything to do.
+        let calls = !self.stopping;
         [
             self.engine.deadline(),
-            self.phase.deadline(),
-            self.reports.deadline().filter(|_| self.instance_arn.is_some()),
+            self.phase.deadline().filter(|_| calls),
+            self.reports.deadline().filter(|_| calls && self.instance_arn.is_some()),
             self.commands.as_ref().and_then(client::Session::deadline),
             self.telemetry.as_ref().and_then(client::Telemetry::deadline),
-            sample,
+            sample.filter(|_| calls),
         ]
         .into_iter()
         .flatten()

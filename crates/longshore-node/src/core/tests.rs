@@ -651,6 +651,22 @@ fn the_default_cluster_is_made() {
 }
 
 #[test]
+fn a_stop_waits_for_the_disk_and_for_no_call() {
+    let mut rig = Rig::new();
+    rig.cut_off = true;
+    rig.begin();
+    rig.syncs = false;
+    rig.core.write(vec![Change { key: "node/test".into(), text: None }]);
+    rig.input(Input::Stop);
+    assert_eq!(rig.exit, None, "the journal is not durable");
+    rig.now = rig.now + Duration::from_secs(60);
+    rig.core.handle(rig.now, Input::Tick);
+    assert!(rig.core.deadline().is_none_or(|at| at > rig.now), "a call that is never made must not be due");
+    rig.sync();
+    assert_eq!(rig.exit, Some(ExitReason::Stopped));
+}
+
+#[test]
 fn a_stop_leaves_the_containers_running() {
     let mut rig = Rig::connected();
     rig.place("a", Rig::payload("a", "bb"));
