@@ -94,7 +94,7 @@ pub(crate) fn hold(draft: &mut Draft<'_>, crew: &Crew<'_, '_>) -> Held {
     }
     let freed = (draft.plan.stops.len() + draft.plan.starts.len() - before) as u32;
 
-    let Wanted { unplaced, starts } = start(draft, crew, &parts);
+    let Wanted { unplaced, own, starts } = start(draft, crew, &parts);
 
     // Room that must be made by stopping first, less what is on its way out already.
     let mut make_room = unplaced.saturating_sub(parts.leaving + freed);
@@ -130,7 +130,9 @@ pub(crate) fn hold(draft: &mut Draft<'_>, crew: &Crew<'_, '_>) -> Held {
     }
     let over = serving.saturating_sub(goal.max(parts.kept.len() as u32));
     let mut held_back = 0;
-    let order = replacement_order(draft, crew, &parts, over.max(make_room) as usize);
+    // Serving tasks make room for the wanted deployment only. Those of the fallback would make room for its
+    // own next ones, and so on in a circle.
+    let order = replacement_order(draft, crew, &parts, over.max(make_room.min(own)) as usize);
     for at in order {
         let member = &crew.members[at];
         if member.is_healthy() {
@@ -241,6 +243,8 @@ fn protect(parts: &mut Parts, member: &Member<'_>) {
 struct Wanted {
     /// Tasks that should be started but have no room, in the bounds or in the cluster.
     unplaced: u32,
+    /// Those of them that are of the wanted deployment itself.
+    own: u32,
     starts: u32,
 }
 
@@ -248,13 +252,14 @@ struct Wanted {
 fn start(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts) -> Wanted {
     let total = crew.members.len() as u32;
     let mut room = crew.bounds.max.saturating_sub(total);
-    let mut wanted = Wanted { unplaced: 0, starts: 0 };
+    let mut wanted = Wanted { unplaced: 0, own: 0, starts: 0 };
     let missing = (crew.desired + crew.extra).saturating_sub(parts.kept.len() as u32);
     if crew.failed {
         draft.wait(Waiting::DeploymentFailed { deployment: crew.id });
     } else if missing > 0 {
         launch(draft, crew.id, missing, &mut room, true, &mut wanted);
     }
+    wanted.own = wanted.unplaced;
     if let Some(fallback) = crew.fallback {
         let there = parts.fallback_kept + parts.kept_running;
         let missing = fallback.up_to.saturating_sub(there);

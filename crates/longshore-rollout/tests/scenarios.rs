@@ -200,6 +200,25 @@ fn without_rollback_the_failed_deployment_stays_and_the_old_one_serves() {
 }
 
 #[test]
+fn the_old_deployment_makes_no_room_for_itself() {
+    let mut world = World::running(2, 0, 200);
+    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: false };
+    let failed = world.update();
+    fail_starts(&mut world, 4);
+    world.calm();
+    assert_eq!(world.picture(), "o2");
+    world.capacity = 1;
+    world.end(staying(&world)[0], StoppedBecause::EssentialExited);
+    for _ in 0..20 {
+        let plan = world.round();
+        assert_eq!(plan.stops, [], "what serves must not go for another like it");
+        world.now = world.now.max(plan.next_look.unwrap_or(world.now));
+    }
+    assert_eq!(world.picture(), "o1");
+    assert!(world.plan().waiting_for.contains(&Waiting::DeploymentFailed { deployment: failed }));
+}
+
+#[test]
 fn the_first_deployment_has_nothing_to_roll_back_to() {
     let mut world = World::new(1, 100, 200);
     world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
