@@ -3,8 +3,8 @@
 //! The functions are those that serve HTTP; only the waiting around them is told anew in [`crate::world`].
 
 use longshore_api_ecs::{
-    Caller, Settings, agent, clusters, container_instances, discovery, registration, services,
-    task_definitions, tasks,
+    Caller, Settings, agent, clusters, container_instances, discovery, protection, registration,
+    service_deployments, services, task_definitions, tasks,
 };
 use longshore_base::Scope;
 use longshore_state::Tx;
@@ -48,6 +48,9 @@ pub fn call(tx: &mut Tx<'_>, scope: &Scope, operation: &str, body: &[u8]) -> Res
         }
         "SubmitTaskStateChange" => write!(agent::submit_task_state_change),
         "RunTask" => write!(tasks::run_task => longshore_shapes_ecs::RunTaskResponse),
+        "StartTask" => write!(tasks::start_task => longshore_shapes_ecs::StartTaskResponse),
+        "UpdateTaskProtection" => write!(protection::update_task_protection),
+        "StopServiceDeployment" => write!(service_deployments::stop_service_deployment),
         "StopTask" => write!(tasks::stop_task),
         "DescribeTasks" => read!(tasks::describe_tasks => longshore_shapes_ecs::DescribeTasksResponse),
         "CreateService" => write!(services::create_service),

@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod chance;
+mod draw;
 pub mod images;
 pub mod report;
 pub mod scenario;

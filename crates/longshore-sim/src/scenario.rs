@@ -10,6 +10,7 @@ use std::time::Duration;
 use longshore_base::Seed;
 
 use crate::chance::Chance;
+use crate::draw;
 use crate::images::Image;
 
 /// A run, complete: equal scenarios run equally.
@@ -95,6 +96,27 @@ pub enum Step {
         ports: bool,
     },
     StopTask {
+        pick: u32,
+    },
+    StartTask {
+        machine: u8,
+        image: Image,
+    },
+    /// Protects a task from scale-in, or ends that.
+    Protect {
+        pick: u32,
+        on: bool,
+    },
+    /// Stops the newest deployment of a service and rolls it back.
+    StopDeployment {
+        service: u8,
+    },
+    /// Registers a new revision of an image's task definition.
+    Register {
+        image: Image,
+    },
+    /// Looks at some tasks.
+    Describe {
         pick: u32,
     },
     Drain {
@@ -189,6 +211,11 @@ impl Step {
             | Step::DeleteService { .. }
             | Step::RunTask { .. }
             | Step::StopTask { .. }
+            | Step::StartTask { .. }
+            | Step::Protect { .. }
+            | Step::StopDeployment { .. }
+            | Step::Register { .. }
+            | Step::Describe { .. }
             | Step::Drain { .. }
             | Step::Activate { .. }
             | Step::Deregister { .. }
@@ -223,8 +250,8 @@ impl Scenario {
     pub fn of(seed: u64) -> Self {
         let root = Seed::new(u128::from(seed)).of(0x10_0a_d5);
         let mut chance = Chance::new(root.of(1));
-        let setup = Setup::draw(&mut chance);
-        let steps = script(&mut chance, &setup);
+        let setup = draw::setup(&mut chance);
+        let steps = draw::script(&mut chance, &setup);
         Self { seed, setup, steps }
     }
 
@@ -233,151 +260,5 @@ impl Scenario {
     pub fn only(mut self, numbers: &[usize]) -> Self {
         self.steps.retain(|step| numbers.contains(&step.number));
         self
-    }
-}
-
-impl Setup {
-    fn draw(chance: &mut Chance) -> Self {
-        let count = chance.between(1, 5);
-        let machines = (0..count)
-            .map(|n| MachineSetup {
-                cpu: *chance.pick(&[1024, 2048, 4096]),
-                memory: *chance.pick(&[1024, 2048, 4096]),
-                zone: (n % 3) as u8,
-            })
-            .collect();
-        let fast = chance.per_mille(500);
-        let controllers = longshore_controllers::Settings {
-            rollout: longshore_rollout::Settings {
-                settle_time: chance.millis(200, 5000),
-                throttle_first: Duration::from_secs(1),
-                throttle_max: Duration::from_secs(20),
-                refusal_first: Duration::from_secs(1),
-                refusal_max: Duration::from_secs(20),
-                ..longshore_rollout::Settings::default()
-            },
-            stopped_task_retention: Duration::from_secs(*chance.pick(&[60, 600, 3600])),
-            inactive_retention: Duration::from_secs(*chance.pick(&[60, 600, 3600])),
-            instance_lost_after: Some(Duration::from_secs(*chance.pick(&[20, 120]))),
-            ..longshore_controllers::Settings::default()
-        };
-        let calm = chance.per_mille(300);
-        Self {
-            machines,
-            horizon: Duration::from_secs(chance.between(60, 300)),
-            controllers,
-            network: NetworkSetup {
-                delay_millis: if fast { (0, 2) } else { (1, chance.between(10, 300)) },
-                lose_request: if calm { 0 } else { 20 },
-                lose_answer: if calm { 0 } else { 30 },
-                late_request: if calm { 0 } else { 20 },
-            },
-            server_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 200)) },
-            agent_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 200)) },
-        }
-    }
-}
-
-/// How many services a script talks about.
-const SERVICES: usize = 4;
-
-fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
-    let horizon = setup.horizon.as_millis() as u64;
-    let users = chance.between(4, 24);
-    // Every fifth script has no faults at all: what fails there is simpler to understand.
-    let faults = if chance.per_mille(200) { 0 } else { chance.between(1, 20) };
-    let mut steps: Vec<(Duration, Step)> = Vec::new();
-    for n in 0..chance.between(1, SERVICES as u64) {
-        let at = chance.millis(0, horizon / 4);
-        let step = create_service(chance, n as u8);
-        steps.push((at, step));
-    }
-    for _ in 0..users {
-        steps.push((chance.millis(500, horizon), user_step(chance)));
-    }
-    for _ in 0..faults {
-        steps.push((chance.millis(500, horizon), fault(chance)));
-    }
-    steps.sort_by_key(|(at, _)| *at);
-    steps.into_iter().enumerate().map(|(number, (at, step))| Timed { number, at, step }).collect()
-}
-
-fn create_service(chance: &mut Chance, service: u8) -> Step {
-    Step::CreateService {
-        service,
-        image: Image::draw(chance),
-        ports: chance.per_mille(150),
-        desired: chance.between(0, 8) as u32,
-        percent: *chance.pick(&[
-            (100, 200),
-            (50, 100),
-            (50, 200),
-            (0, 100),
-            (75, 150),
-            (100, 150),
-            (100, 100),
-            (60, 125),
-        ]),
-        breaker: chance.per_mille(300),
-        daemon: chance.per_mille(120),
-        spread: chance.per_mille(500),
-    }
-}
-
-fn service(chance: &mut Chance) -> u8 {
-    chance.below(SERVICES) as u8
-}
-
-fn user_step(chance: &mut Chance) -> Step {
-    let machine = chance.below(8) as u8;
-    match chance.below(24) {
-        0..=3 => Step::Scale { service: service(chance), desired: chance.between(0, 10) as u32 },
-        4..=7 => Step::Roll { service: service(chance), image: Image::draw(chance) },
-        8 => Step::ForceDeployment { service: service(chance) },
-        9 => Step::DeleteService { service: service(chance), force: chance.per_mille(700) },
-        10..=13 => Step::RunTask {
-            image: Image::draw(chance),
-            count: chance.between(1, 5) as u32,
-            ports: chance.per_mille(100),
-        },
-        14..=16 => Step::StopTask { pick: chance.below(1000) as u32 },
-        17 => Step::Drain { machine },
-        18 => Step::Activate { machine },
-        19 => Step::Deregister { machine, force: chance.per_mille(500) },
-        20 | 21 => Step::BadRequest { kind: chance.below(8) as u8 },
-        _ => {
-            let service = service(chance);
-            create_service(chance, service)
-        }
-    }
-}
-
-fn fault(chance: &mut Chance) -> Step {
-    let machine = chance.below(8) as u8;
-    let millis = chance.between(100, 40_000) as u32;
-    let down_millis = chance.between(0, 15_000) as u32;
-    match chance.below(32) {
-        0..=3 => Step::ServerCrash { down_millis },
-        4..=7 => Step::AgentCrash { machine, down_millis },
-        8 => Step::AgentStop { machine, down_millis },
-        9..=12 => Step::Partition {
-            machine,
-            millis: chance.between(100, 150_000) as u32,
-            breaks: chance.per_mille(500),
-        },
-        13 | 14 => Step::Disconnect { machine },
-        15 => Step::Vanish { machine },
-        16 => Step::Join { machine },
-        17..=20 => Step::ContainerDies {
-            pick: chance.below(1000) as u32,
-            exit_code: *chance.pick(&[0, 1, 137, 139]),
-        },
-        21 => Step::PullsSlow { machine, millis },
-        22 => Step::PullsFail { machine, millis },
-        23 => Step::StartsFail { machine, millis },
-        24 | 25 => Step::EngineAway { machine, millis, reboot: chance.per_mille(300) },
-        26..=28 => Step::EngineFlaky { machine, millis },
-        29 => Step::IgnoreTerm { machine, millis },
-        _ => Step::ClockJump { machine, millis: chance.between(0, 4000) as i32 - 2000 },
     }
 }

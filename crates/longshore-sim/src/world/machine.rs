@@ -37,6 +37,8 @@ pub(super) struct Machine {
     pub alive: bool,
     /// An agent is to be started, at the latest then.
     pub starts_at: Option<Timestamp>,
+    /// Its ARN as a container instance, as its agents have known it.
+    pub instance: Option<String>,
     /// The agent has given up for good.
     pub given_up: Option<ExitReason>,
 }
@@ -95,6 +97,7 @@ impl Machine {
             agent: None,
             alive: true,
             starts_at: None,
+            instance: None,
             given_up: None,
         };
         machine.images(|_| {});
@@ -161,6 +164,11 @@ impl World {
         let now = machine.skew.read(self.now);
         let Some(agent) = &mut machine.agent else { return };
         agent.core.handle(now, input);
+        if let Some(arn) = agent.core.instance_arn()
+            && machine.instance.as_deref() != Some(arn)
+        {
+            machine.instance = Some(arn.to_owned());
+        }
         self.carry_out(index);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_base::TaskId;
+use longshore_base::{ServiceName, TaskId};
 use longshore_domain::DesiredStatus;
 use longshore_engine::input::ObservedStatus;
 use longshore_engine::spec::RuntimeId;
@@ -72,6 +72,37 @@ impl World {
                     self.ask("StopTask", json!({"task": task.to_string(), "reason": "a user wants it"}));
                 }
             }
+            Step::StartTask { machine, image } => {
+                if let Some(arn) = self.machine(machine).and_then(|index| self.instance_arn(index)) {
+                    let request = json!({"taskDefinition": image.family(false), "containerInstances": [arn]});
+                    self.ask("StartTask", request);
+                }
+            }
+            Step::Protect { pick, on } => {
+                if let Some(task) = self.some_task(pick) {
+                    let mut request = json!({"tasks": [task.to_string()], "protectionEnabled": on});
+                    if on {
+                        request["expiresInMinutes"] = json!(1);
+                    }
+                    self.ask("UpdateTaskProtection", request);
+                }
+            }
+            Step::StopDeployment { service } => {
+                if let Some(arn) = self.newest_deployment(service) {
+                    self.ask(
+                        "StopServiceDeployment",
+                        json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"}),
+                    );
+                }
+            }
+            Step::Register { image } => self.ask("RegisterTaskDefinition", image.definition(false)),
+            Step::Describe { pick } => {
+                let tasks: Vec<String> =
+                    (0..10).filter_map(|more| self.some_task(pick + more)).map(|id| id.to_string()).collect();
+                if !tasks.is_empty() {
+                    self.ask("DescribeTasks", json!({"tasks": tasks}));
+                }
+            }
             Step::Drain { machine } => self.set_instance(machine, "DRAINING"),
             Step::Activate { machine } => self.set_instance(machine, "ACTIVE"),
             Step::Deregister { machine, force } => {
@@ -135,7 +166,6 @@ impl World {
                     let machine = &mut self.machines[index];
                     machine.engine_away_until = machine.engine_away_until.max(Some(until));
                     machine.docker.world.interrupt(self.now, until.since(self.now), reboot);
-                    self.watch_reboot(index, reboot);
                 }
             }
             Step::EngineFlaky { machine, millis: duration } => {
@@ -217,8 +247,16 @@ impl World {
         (!wanted.is_empty()).then(|| wanted[pick as usize % wanted.len()])
     }
 
-    pub(super) fn instance_arn(&self, index: usize) -> Option<String> {
-        self.machines[index].agent.as_ref()?.core.instance_arn().map(str::to_owned)
+    fn instance_arn(&self, index: usize) -> Option<String> {
+        self.machines[index].instance.clone()
+    }
+
+    /// ARN of the service deployment that was begun last.
+    fn newest_deployment(&self, service: u8) -> Option<String> {
+        let name = ServiceName::parse(&service_name(service)).ok()?;
+        let entry = self.server.up.as_ref()?.state.cluster(&self.cluster)?.service(&name)?;
+        let newest = entry.deployments().values().max_by_key(|record| (record.created_at, record.id))?;
+        Some(self.scope.service_deployment_arn(&self.cluster.cluster, &name, newest.id))
     }
 
     fn set_instance(&mut self, machine: u8, status: &str) {
@@ -278,7 +316,7 @@ impl World {
     pub(super) fn is_prepared(&self) -> bool {
         let records = self.server.stored.keys();
         let definitions = records.filter(|key| matches!(key, Key::TaskDefinition(..))).count();
-        self.calls.is_empty() && definitions == 2 * Image::ALL.len()
+        self.calls.is_empty() && definitions >= 2 * Image::ALL.len()
     }
 
     pub(super) fn cluster_has(&self, key: &Key) -> bool {

@@ -1,10 +1,11 @@
 //! Whether everything has come to rest, once faults have ceased (design, promise 5).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use longshore_base::{InstanceId, TaskId};
 use longshore_controllers::service;
-use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
+use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_engine::input::ObservedStatus;
 use longshore_rollout::Waiting;
 use longshore_runtime::port::LabelFilter;
@@ -14,21 +15,27 @@ use longshore_state::{Key, State, Value};
 use super::World;
 use crate::images::Image;
 
+/// How long a task may be on its way when nothing is wrong: two pulls, and a queue for resources.
+const MOVING_MAX: Duration = Duration::from_secs(120);
+
 impl World {
     /// What is not yet at rest, in words.
     pub(super) fn unsettled(&self) -> Vec<String> {
         let Some(running) = &self.server.up else { return vec!["the server is down".into()] };
+        let now = self.server_now();
         let mut open = Vec::new();
         self.unsettled_machines(&running.state, &mut open);
         for record in running.records.values() {
             match record {
-                Value::Task(task)
-                    if !task.last_status.is_stopped() && task.desired_status == DesiredStatus::Stopped =>
-                {
-                    open.push(format!("task {} shall be STOPPED and is {}", task.id, task.last_status));
-                }
-                Value::Task(task) if task.last_status.is_pending() => {
-                    open.push(format!("task {} is {}", task.id, task.last_status));
+                Value::Task(task) if !task.last_status.is_stopped() => {
+                    let moves =
+                        task.desired_status == DesiredStatus::Stopped || task.last_status.is_pending();
+                    let since = task.stopping_at.unwrap_or(task.created_at);
+                    let may_move = self.watch.restless.contains(&task.id) || task.last_status.is_pending();
+                    if moves && !(may_move && now.since(since) < MOVING_MAX) {
+                        let (id, wish, status) = (task.id, task.desired_status, task.last_status);
+                        open.push(format!("task {id} shall be {wish} and is {status}"));
+                    }
                 }
                 Value::Service(service) => self.unsettled_service(&running.state, service, &mut open),
                 _ => {}
@@ -39,11 +46,11 @@ impl World {
 
     fn unsettled_machines(&self, state: &State, open: &mut Vec<String>) {
         for (index, machine) in self.machines.iter().enumerate().filter(|(_, machine)| machine.alive) {
-            let instance = self.instance_of(index);
-            if instance.is_some_and(|instance| instance.status == InstanceStatus::Inactive) {
-                // Its agent stays away, and what runs there is nobody's any more.
+            if self.instance_id(index).is_some_and(|id| self.watch.retired.contains(&id)) {
+                // It was deregistered: its agent stays away, and what runs there is nobody's any more.
                 continue;
             }
+            let instance = self.instance_of(index);
             if let Some(reason) = &machine.given_up {
                 open.push(format!("m{index}'s agent has given up: {reason:?}"));
                 continue;
@@ -57,7 +64,10 @@ impl World {
             if !entry.is_some_and(|entry| entry.connection.open) {
                 open.push(format!("the server does not know that m{index} is connected"));
             }
-            let (wanted, found) = (self.wanted_on(instance.id), self.found_on(index));
+            let (mut wanted, mut found) = (self.wanted_on(instance.id), self.found_on(index));
+            // Containers that come and go all the time are always seen by one before the other.
+            wanted.retain(|(id, _)| !self.watch.restless.contains(id));
+            found.retain(|(id, _)| !self.watch.restless.contains(id));
             if wanted != found {
                 let only = |a: &BTreeSet<(TaskId, String)>, b: &BTreeSet<(TaskId, String)>| {
                     a.difference(b).map(|(id, name)| format!("{id}/{name}")).collect::<Vec<_>>().join(" ")
@@ -70,12 +80,15 @@ impl World {
 
     /// The instance that a machine is, as far as its agent knows.
     pub(super) fn instance_of(&self, index: usize) -> Option<&Instance> {
-        let arn = self.machines[index].agent.as_ref()?.core.instance_arn()?;
-        let id = InstanceId::parse(arn.rsplit('/').next()?).ok()?;
+        let id = self.instance_id(index)?;
         match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster.clone(), id)) {
             Some(Value::Instance(instance)) => Some(instance),
             _ => None,
         }
+    }
+
+    fn instance_id(&self, index: usize) -> Option<InstanceId> {
+        InstanceId::parse(self.machines[index].instance.as_deref()?.rsplit('/').next()?).ok()
     }
 
     /// Containers that run on an instance, by the records.

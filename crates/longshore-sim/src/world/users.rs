@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use longshore_base::{Arn, Family, InstanceId, ServiceName, TaskId};
-use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
+use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_state::{Key, Value as Record};
 use serde_json::Value;
 
@@ -31,12 +31,36 @@ pub(super) struct Wish {
 pub(super) enum Fact {
     Cluster,
     Definition(Family, u32),
-    Service { name: ServiceName, desired: Option<u32>, definition: String, breaker: bool },
-    Updated { name: ServiceName, desired: Option<u32>, definition: Option<String> },
+    Service {
+        name: ServiceName,
+        desired: Option<u32>,
+        definition: String,
+        breaker: bool,
+    },
+    Updated {
+        name: ServiceName,
+        desired: Option<u32>,
+        definition: Option<String>,
+    },
     Deleted(ServiceName),
-    Ran { started_by: String, count: usize, tasks: Vec<TaskId> },
+    Shown(Vec<Shown>),
+    /// From here on it may go back to what it was.
+    DeploymentStopped(ServiceName),
+    Ran {
+        started_by: String,
+        count: usize,
+        tasks: Vec<TaskId>,
+    },
     Stopped(TaskId),
     Instance(InstanceId, InstanceStatus),
+}
+
+/// A task in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    task: TaskId,
+    version: u64,
+    status: TaskStatus,
 }
 
 /// A fact, and with which revision it became durable.
@@ -65,7 +89,7 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, operation: &'static str, mut request: Value) {
-        if !matches!(operation, "CreateCluster" | "RegisterTaskDefinition") {
+        if !matches!(operation, "CreateCluster" | "RegisterTaskDefinition" | "StopServiceDeployment") {
             request["cluster"] = "main".into();
         }
         self.wish(Wish { operation, body: request.to_string(), is_bad: false, tries: 0 });
@@ -109,13 +133,14 @@ impl World {
             Ok((200, _)) => {}
             Ok((status, body)) if status < 500 => {
                 let text = String::from_utf8_lossy(&body).into_owned();
-                // What users may be told in a world that moves on: it is gone, it is not active, it has tasks.
+                // What users may be told in a world that moves on: it is gone, is not active, has tasks, or nobody
+                // can run it now.
                 let expected = wish.is_bad
-                    || matches!(wish.operation, "CreateService" | "UpdateService" | "DeleteService")
-                    || matches!(
-                        wish.operation,
-                        "DeregisterContainerInstance" | "UpdateContainerInstancesState" | "StopTask"
-                    );
+                    || match wish.operation {
+                        "CreateCluster" | "RegisterTaskDefinition" => false,
+                        "RunTask" => text.contains("No Container Instances"),
+                        _ => true,
+                    };
                 if !expected {
                     self.fail("robustness", format!("{} {} is refused: {text}", wish.operation, wish.body));
                 }
@@ -175,6 +200,12 @@ impl World {
                     tasks: tasks.collect(),
                 })
             }
+            "StopServiceDeployment" => {
+                let arn = answer["serviceDeploymentArn"].as_str().unwrap_or_default();
+                let service = arn.rsplit('/').nth(1).and_then(|name| ServiceName::parse(name).ok());
+                service.map(Fact::DeploymentStopped)
+            }
+            "DescribeTasks" => Some(Fact::Shown(shown(&answer))),
             "StopTask" => id_of(&answer["task"]["taskArn"]).map(Fact::Stopped),
             "DeregisterContainerInstance" => {
                 instance_of(&answer["containerInstance"]["containerInstanceArn"])
@@ -188,6 +219,21 @@ impl World {
             _ => None,
         };
         self.remember(id, fact, sequence);
+    }
+
+    /// What users see of a task never goes back, whatever crashes.
+    fn seen(&mut self, shown: Vec<Shown>) {
+        for Shown { task, version, status } in shown {
+            let before = self.watch.seen.insert(task, (version, status));
+            if let Some((old_version, old)) = before
+                && (old > status || old_version > version)
+            {
+                let text = format!(
+                    "task {task} was seen {old} (version {old_version}), and then {status} ({version})"
+                );
+                self.fail("durability", text);
+            }
+        }
     }
 
     fn learn_from_agent(&mut self, id: CallId, call: &Call, answer: &[u8], sequence: u64) {
@@ -210,9 +256,13 @@ impl World {
 
     /// The answer of a call is about to leave the server.
     pub(super) fn acknowledge(&mut self, call: CallId) {
-        // Newest first: it is nearly always the last.
-        if let Some(known) = self.watch.facts.iter_mut().rev().find(|known| known.call == call) {
-            known.acknowledged = true;
+        // From the back: it is nearly always the last.
+        let Some(at) = self.watch.facts.iter().rposition(|known| known.call == call) else { return };
+        self.watch.facts[at].acknowledged = true;
+        if let Fact::Shown(shown) = &self.watch.facts[at].fact {
+            let shown = shown.clone();
+            self.watch.facts.remove(at);
+            self.seen(shown);
         }
     }
 
@@ -265,6 +315,8 @@ impl World {
                         service.definition.clone_from(definition);
                     }
                 }
+                Fact::DeploymentStopped(name) => services.entry(name).or_default().breaker = true,
+                Fact::Shown(_) => {}
                 Fact::Deleted(name) => services.entry(name).or_default().deleted = true,
                 Fact::Ran { started_by, count, tasks } => {
                     let made = running.records.values().filter(|record| {
@@ -338,6 +390,17 @@ impl World {
             self.fail("model", format!("{when}: {}", problems.join("; ")));
         }
     }
+}
+
+fn shown(answer: &Value) -> Vec<Shown> {
+    let shown = |task: &Value| {
+        Some(Shown {
+            task: id_of(&task["taskArn"])?,
+            version: task["version"].as_u64()?,
+            status: TaskStatus::parse(task["lastStatus"].as_str()?)?,
+        })
+    };
+    answer["tasks"].as_array().into_iter().flatten().filter_map(shown).collect()
 }
 
 fn id_of(arn: &Value) -> Option<TaskId> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_base::{TaskId, Timestamp};
+use longshore_base::{InstanceId, TaskId, Timestamp};
 use longshore_domain::{
     DesiredStatus, HealthStatus, InstanceStatus, Needs, SchedulingStrategy, ServiceStatus, TaskStatus,
 };
@@ -28,15 +28,19 @@ const COMPARE_EVERY: u64 = 64;
 #[derive(Default)]
 pub(super) struct Watch {
     pub facts: Vec<Known>,
+    /// What users were last shown of a task: version and status.
+    pub seen: BTreeMap<TaskId, (u64, TaskStatus)>,
     /// Tasks that were STOPPED at some time, whether they are remembered or not.
     pub ended: BTreeSet<TaskId>,
     /// What containers were made for, by machine and name.
     names: BTreeMap<(usize, String), ContainerKey>,
+    /// Instances that were INACTIVE at some time.
+    pub retired: BTreeSet<InstanceId>,
+    /// Tasks of images that do not run until they are stopped.
+    pub restless: BTreeSet<TaskId>,
     needs: BTreeMap<TaskId, Needs>,
     /// Starts seen so far, by machine.
     starts: BTreeMap<usize, u64>,
-    /// Where the machine was restarted under its containers.
-    rebooted: BTreeSet<usize>,
 }
 
 impl World {
@@ -88,6 +92,9 @@ impl World {
                 self.tally.tasks += u64::from(is_new);
                 if is_new {
                     self.watch.needs.insert(*id, task.needs.clone());
+                    if !Image::of_family(task.family.as_str()).is_some_and(Image::is_good) {
+                        self.watch.restless.insert(*id);
+                    }
                 }
                 self.note(|| {
                     format!(
@@ -144,6 +151,9 @@ impl World {
             }
             (Key::Instance(_, id), before, Some(Value::Instance(instance))) => {
                 self.note(|| format!("{writer:?}: instance {id} {}", instance.status));
+                if instance.status == InstanceStatus::Inactive {
+                    self.watch.retired.insert(*id);
+                }
                 if let Some(Value::Instance(before)) = before {
                     notes =
                         longshore_survey::step::instance(&view::instance(before), &view::instance(instance));
@@ -304,6 +314,17 @@ impl World {
         match action {
             Action::CreateContainer { container, spec, .. } => {
                 self.watch.names.insert((index, spec.name.clone()), container.clone());
+                let id = task_of(container);
+                let stored = id.is_some_and(|id| {
+                    self.server.stored.contains_key(&Key::Task(self.cluster.clone(), id))
+                        || self.watch.ended.contains(&id)
+                });
+                if !stored {
+                    self.fail(
+                        "durability",
+                        format!("m{index} makes {container:?}, and its task is not durable"),
+                    );
+                }
             }
             Action::StopContainer { container, runtime_id, .. }
             | Action::RemoveContainer { container, runtime_id, .. } => {
@@ -336,8 +357,9 @@ impl World {
         if !matches!(status, Ok(ObservedStatus::Running)) {
             return;
         }
-        let id = container.task.arn().rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
-        let Some(id) = id else { return self.fail("containers", format!("{container:?} is of no task")) };
+        let Some(id) = task_of(container) else {
+            return self.fail("containers", format!("{container:?} is of no task"));
+        };
         let wanted = self.task_record(id).is_some_and(|task| {
             task.desired_status == DesiredStatus::Running && !task.last_status.is_stopped()
         });
@@ -388,8 +410,8 @@ impl World {
         let machine = &self.machines[index];
         let mut tasks: BTreeSet<TaskId> = BTreeSet::new();
         for found in machine.docker.world.list(&LabelFilter::default()) {
-            let id = found.container.task.arn().rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
-            if let (ObservedStatus::Running, Some(id)) = (found.observation.status, id) {
+            if let (ObservedStatus::Running, Some(id)) = (found.observation.status, task_of(&found.container))
+            {
                 tasks.insert(id);
             }
         }
@@ -408,12 +430,6 @@ impl World {
             self.fail("host capacity", text);
         }
     }
-
-    pub(super) fn watch_reboot(&mut self, index: usize, reboot: bool) {
-        if reboot {
-            self.watch.rebooted.insert(index);
-        }
-    }
 }
 
 /// Tasks of one service around one look at it.
@@ -425,4 +441,8 @@ struct Counts {
     healthy: u32,
     /// Healthy before and told to stop.
     taken: u32,
+}
+
+fn task_of(container: &ContainerKey) -> Option<TaskId> {
+    TaskId::parse(container.task.arn().rsplit('/').next()?).ok()
 }

@@ -1,0 +1,157 @@
+//! Draws the setup and the script of a seed.
+
+use std::time::Duration;
+
+use crate::chance::Chance;
+use crate::images::Image;
+use crate::scenario::{MachineSetup, NetworkSetup, Setup, Step, Timed};
+
+/// How many services a script talks about.
+const SERVICES: usize = 4;
+
+pub(crate) fn setup(chance: &mut Chance) -> Setup {
+    let big = chance.per_mille(80);
+    let count = if big { chance.between(6, 12) } else { chance.between(1, 5) };
+    let machines = (0..count)
+        .map(|n| MachineSetup {
+            cpu: *chance.pick(&[1024, 2048, 4096]),
+            memory: *chance.pick(&[1024, 2048, 4096]),
+            zone: (n % 3) as u8,
+        })
+        .collect();
+    let fast = chance.per_mille(400);
+    let calm = chance.per_mille(300);
+    // Long runs reach what happens once in minutes: manifests, and connections that grow old.
+    let long = chance.per_mille(40);
+    Setup {
+        machines,
+        horizon: Duration::from_secs(if long { chance.between(1800, 7200) } else { chance.between(30, 240) }),
+        controllers: controllers(chance),
+        network: NetworkSetup {
+            delay_millis: if fast { (0, 2) } else { (1, chance.between(10, 500)) },
+            lose_request: if calm { 0 } else { chance.between(5, 60) as u32 },
+            lose_answer: if calm { 0 } else { chance.between(5, 90) as u32 },
+            late_request: if calm { 0 } else { chance.between(5, 60) as u32 },
+        },
+        server_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 400)) },
+        agent_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 800)) },
+    }
+}
+
+fn controllers(chance: &mut Chance) -> longshore_controllers::Settings {
+    longshore_controllers::Settings {
+        rollout: longshore_rollout::Settings {
+            settle_time: chance.millis(0, 5000),
+            throttle_first: Duration::from_secs(1),
+            throttle_max: Duration::from_secs(20),
+            refusal_first: Duration::from_secs(1),
+            refusal_max: Duration::from_secs(20),
+            ..longshore_rollout::Settings::default()
+        },
+        stopped_task_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600])),
+        inactive_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600])),
+        instance_lost_after: Some(Duration::from_secs(*chance.pick(&[10, 30, 120]))),
+        ..longshore_controllers::Settings::default()
+    }
+}
+
+pub(crate) fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
+    let horizon = setup.horizon.as_millis() as u64;
+    let users = chance.between(4, 30);
+    // Every eighth script has no faults at all: what fails there is simpler to understand.
+    let faults = if chance.per_mille(125) { 0 } else { chance.between(1, 40) };
+    let mut steps: Vec<(Duration, Step)> = Vec::new();
+    let services = chance.between(1, SERVICES as u64) as u8;
+    for n in 0..services {
+        steps.push((chance.millis(0, horizon / 6), create_service(chance, n)));
+    }
+    for _ in 0..users {
+        steps.push((chance.millis(500, horizon), user_step(chance, services)));
+    }
+    for n in 0..faults {
+        // Half of them while something is under way that a user has asked for.
+        let at = match n % 2 {
+            0 => chance.millis(500, horizon),
+            _ => steps[chance.below(steps.len())].0 + chance.millis(0, 4000),
+        };
+        steps.push((at.min(setup.horizon), fault(chance)));
+    }
+    steps.sort_by_key(|(at, _)| *at);
+    steps.into_iter().enumerate().map(|(number, (at, step))| Timed { number, at, step }).collect()
+}
+
+const PERCENTS: [(u32, u32); 9] =
+    [(100, 200), (50, 100), (50, 200), (0, 100), (75, 150), (100, 150), (100, 100), (60, 125), (0, 200)];
+
+fn create_service(chance: &mut Chance, service: u8) -> Step {
+    let many = chance.per_mille(100);
+    Step::CreateService {
+        service,
+        image: Image::draw(chance),
+        ports: chance.per_mille(150),
+        desired: chance.between(0, if many { 30 } else { 8 }) as u32,
+        percent: *chance.pick(&PERCENTS),
+        breaker: chance.per_mille(300),
+        daemon: chance.per_mille(120),
+        spread: chance.per_mille(500),
+    }
+}
+
+fn user_step(chance: &mut Chance, services: u8) -> Step {
+    let machine = chance.below(16) as u8;
+    let pick = chance.below(1000) as u32;
+    // Now and then one that is not there.
+    let service = if chance.per_mille(30) { services } else { chance.below(services.into()) as u8 };
+    match chance.below(40) {
+        0..=6 => Step::Scale { service, desired: chance.between(0, 10) as u32 },
+        7..=13 => Step::Roll { service, image: Image::draw(chance) },
+        14 | 15 => Step::ForceDeployment { service },
+        16 => Step::DeleteService { service, force: chance.per_mille(700) },
+        17..=21 => Step::RunTask {
+            image: Image::draw(chance),
+            count: chance.between(1, 5) as u32,
+            ports: chance.per_mille(100),
+        },
+        22..=24 => Step::StopTask { pick },
+        25 => Step::StartTask { machine, image: Image::draw(chance) },
+        26 => Step::Protect { pick, on: chance.per_mille(600) },
+        27 => Step::StopDeployment { service },
+        28 => Step::Register { image: Image::draw(chance) },
+        29 | 30 => Step::Describe { pick },
+        31 | 32 => Step::Drain { machine },
+        33 | 34 => Step::Activate { machine },
+        35 => Step::Deregister { machine, force: chance.per_mille(500) },
+        36 | 37 => Step::BadRequest { kind: chance.below(8) as u8 },
+        _ => create_service(chance, service),
+    }
+}
+
+fn fault(chance: &mut Chance) -> Step {
+    let machine = chance.below(16) as u8;
+    let millis = chance.between(100, 40_000) as u32;
+    let down_millis = chance.between(0, 15_000) as u32;
+    match chance.below(32) {
+        0..=3 => Step::ServerCrash { down_millis },
+        4..=7 => Step::AgentCrash { machine, down_millis },
+        8 => Step::AgentStop { machine, down_millis },
+        9..=12 => Step::Partition {
+            machine,
+            millis: chance.between(100, 150_000) as u32,
+            breaks: chance.per_mille(500),
+        },
+        13 | 14 => Step::Disconnect { machine },
+        15 => Step::Vanish { machine },
+        16 => Step::Join { machine },
+        17..=20 => Step::ContainerDies {
+            pick: chance.below(1000) as u32,
+            exit_code: *chance.pick(&[0, 1, 137, 139]),
+        },
+        21 => Step::PullsSlow { machine, millis },
+        22 => Step::PullsFail { machine, millis },
+        23 => Step::StartsFail { machine, millis },
+        24 | 25 => Step::EngineAway { machine, millis, reboot: chance.per_mille(300) },
+        26..=28 => Step::EngineFlaky { machine, millis },
+        29 => Step::IgnoreTerm { machine, millis },
+        _ => Step::ClockJump { machine, millis: chance.between(0, 4000) as i32 - 2000 },
+    }
+}
