@@ -277,7 +277,7 @@ impl View {
             version_info: Some(VersionInfo {
                 agent_version: text(&record.agent_version),
                 agent_hash: text(&record.agent_hash),
-                docker_version: text(&record.docker_version),
+                docker_version: record.docker_version.as_deref().map(docker_version),
             }),
             remaining_resources: Some(left.resources(has_gpus)),
             registered_resources: Some(registered.resources(has_gpus)),
@@ -344,4 +344,10 @@ fn number(name: &str, amount: u32) -> Resource {
 
 fn set(name: &str, values: Vec<String>) -> Resource {
     Resource { r#type: Some("STRINGSET".into()), string_set_value: Some(values), ..number(name, 0) }
+}
+
+/// The engine's version as ECS shows it (ecs-engine D2). Agents send it with and without the prefix.
+fn docker_version(version: &str) -> String {
+    const PREFIX: &str = "DockerVersion: ";
+    if version.starts_with(PREFIX) { version.to_owned() } else { format!("{PREFIX}{version}") }
 }

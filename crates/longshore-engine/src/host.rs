@@ -86,13 +86,16 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub fn new(capacity: HostCapacity) -> Self {
+        let first = capacity.first_dynamic_port.map(|port| port.0);
+        let cursor =
+            [Protocol::Tcp, Protocol::Udp].into_iter().filter_map(|protocol| Some((protocol, first?)));
         Self {
+            cursor: cursor.collect(),
             capacity,
             holdings: BTreeMap::new(),
             cpu: 0,
             memory: 0,
             ports: BTreeSet::new(),
-            cursor: BTreeMap::new(),
         }
     }
 
@@ -247,6 +250,19 @@ mod tests {
         let mut ledger = ledger();
         let chosen: Vec<_> = (0..6).map(|_| choose(&mut ledger, 1)).collect();
         assert_eq!(chosen, [40000, 40001, 40002, 40003, 40004, 40000].map(Some));
+    }
+
+    #[test]
+    fn the_first_search_begins_where_it_is_told() {
+        let host = HostCapacity::new(CpuUnits(1024), MemoryMib(1024));
+        let capacity = HostCapacity {
+            dynamic_ports: (Port(40000), Port(40004)),
+            first_dynamic_port: Some(Port(40003)),
+            ..host
+        };
+        let mut ledger = Ledger::new(capacity);
+        let chosen: Vec<_> = (0..3).map(|_| choose(&mut ledger, 1)).collect();
+        assert_eq!(chosen, [40003, 40004, 40000].map(Some));
     }
 
     #[test]

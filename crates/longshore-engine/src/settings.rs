@@ -318,6 +318,9 @@ pub struct HostCapacity {
     pub reserved_udp: Vec<Port>,
     /// `ECS_DYNAMIC_HOST_PORT_RANGE`: first and last port, both included.
     pub dynamic_ports: (Port, Port),
+    /// Where in the range the first search begins; `None`: at its start. Agents that share a machine with
+    /// each other, or with the runtime's own choices, begin at different places.
+    pub first_dynamic_port: Option<Port>,
 }
 
 impl HostCapacity {
@@ -329,6 +332,7 @@ impl HostCapacity {
             reserved_tcp: [22, 2375, 2376, 51678, 51679].map(Port).to_vec(),
             reserved_udp: Vec::new(),
             dynamic_ports: (Port(32768), Port(60999)),
+            first_dynamic_port: None,
         }
     }
 }

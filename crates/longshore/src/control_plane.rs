@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use longshore_api_ecs::Ecs;
-use longshore_base::Clock;
+use longshore_api_ecs::{Caller, Ecs};
+use longshore_base::{AccountId, Clock, Region, Scope};
 use longshore_controllers::hub::{AgentSockets, Hub};
 use longshore_controllers::{Settings, driver};
 use longshore_front::{Bound, Config, Ready, Running, Services};
 use longshore_identity::{Identity, Mode};
+use longshore_shapes_ecs::CreateClusterRequest;
 use longshore_sigv4::Credentials;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Stopped};
@@ -106,6 +107,22 @@ impl ControlPlane {
         });
         ready.set(true);
         Ok(Self { db, hub, endpoint, operator, ready, data_dir, front, controllers, shutdown })
+    }
+
+    /// Makes the operator's cluster `name` if there is none.
+    pub async fn ensure_cluster(&self, name: &str, region: &str) -> anyhow::Result<()> {
+        let account =
+            AccountId::parse(longshore_identity::DEFAULT_ACCOUNT).context("the account has twelve digits")?;
+        let region =
+            Region::parse(region).with_context(|| format!("{region} is not the name of a region"))?;
+        let scope = Scope::new(account, region);
+        let caller = Caller::new(scope.clone(), format!("arn:aws:iam::{account}:user/operator"));
+        let request = CreateClusterRequest { cluster_name: Some(name.to_owned()), ..Default::default() };
+        self.db
+            .write(|tx| longshore_api_ecs::clusters::create_cluster(tx, &caller, request))
+            .await?
+            .with_context(|| format!("cluster {name} cannot be made; choose another name with --cluster"))?;
+        Ok(())
     }
 
     /// Resolves when the store has refused a write and the process has to end.

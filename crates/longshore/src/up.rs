@@ -54,6 +54,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let control_plane = ControlPlane::start(&options.control_plane, SETTLE).await?;
     step.done(format!("control plane: {}", control_plane.endpoint));
 
+    control_plane.ensure_cluster(&options.cluster, &options.control_plane.region).await?;
     let step = Step::begin(format!("joining {} container instances", options.instances));
     let (stop, stopping) = watch::channel(false);
     let ephemeral = if control_plane.data_dir.is_none() { Some(temporary_dir()?) } else { None };
@@ -154,8 +155,14 @@ fn instance_config(
         values.insert("LONGSHORE_AGENT_MEMORY", memory.to_string());
         values.insert("LONGSHORE_BIND_ADDRESS", format!("127.0.0.{}", FIRST_ADDRESS + index));
     }
-    let own =
-        ["DOCKER_HOST", "ECS_IMAGE_PULL_BEHAVIOR", "ECS_CONTAINER_STOP_TIMEOUT", "ECS_INSTANCE_ATTRIBUTES"];
+    let own = [
+        "DOCKER_HOST",
+        "ECS_CONTAINER_STOP_TIMEOUT",
+        "ECS_DYNAMIC_HOST_PORT_RANGE",
+        "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
+        "ECS_IMAGE_PULL_BEHAVIOR",
+        "ECS_INSTANCE_ATTRIBUTES",
+    ];
     for key in own {
         if let Ok(value) = std::env::var(key) {
             values.insert(key, value);

@@ -277,6 +277,12 @@ fn capacity(config: &Config, runtime: &RuntimeInfo) -> HostCapacity {
     capacity
 }
 
+/// Somewhere in the range, so that agents that share a machine seldom choose the same port.
+fn first_port((first, last): (Port, Port), seed: Seed) -> Option<Port> {
+    let offset = seed.below(usize::from(last.0.saturating_sub(first.0)) + 1);
+    u16::try_from(offset).ok().and_then(|offset| first.0.checked_add(offset)).map(Port)
+}
+
 impl AgentCore {
     /// Starts, or starts again with what the journal held. `seed` must differ from earlier runs'.
     pub fn new(
@@ -305,7 +311,9 @@ impl AgentCore {
         let saved_id = text(saved::AGENT_ID);
         let is_new = saved_id.is_none();
         let agent_id = saved_id.unwrap_or_else(|| ids.uuid());
-        let engine = TaskEngine::restore(settings, capacity(&config, &runtime), seed.of(2), records, now);
+        let mut host = capacity(&config, &runtime);
+        host.first_dynamic_port = first_port(host.dynamic_ports, seed.of(8));
+        let engine = TaskEngine::restore(settings, host, seed.of(2), records, now);
         let mut core = Self {
             runtime,
             ids,
