@@ -28,14 +28,15 @@ const OVERLAP: Duration = Duration::from_secs(10);
 /// Of SIGKILL, which is what a container that ran out of memory ends with.
 const EXIT_KILLED: i32 = 137;
 
-/// How long the end of a killed container is held back for the news that memory was the reason. The
-/// engine learns of the two by separate ways, and does not correct its own record when they come in the wrong
-/// order. News that comes later still is passed on as a second observation.
-const OOM_LAG: Duration = Duration::from_millis(25);
+/// How long the end of a container that nobody asked the engine to kill is held back for the news that
+/// memory was the reason. The engine learns of the two by separate ways, and does not correct its own
+/// record when they come in the wrong order; on a busy machine they have been seen 100 ms apart. News that
+/// comes later still is passed on as a second observation.
+const OOM_LAG: Duration = Duration::from_millis(500);
 
 /// Everything that changes what a container is. `exec_*` is left out: health checks make three of
 /// those each time.
-const ACTIONS: [&str; 5] = ["start", "die", "oom", "health_status", "destroy"];
+const ACTIONS: [&str; 6] = ["start", "kill", "die", "oom", "health_status", "destroy"];
 
 type Messages = Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>;
 
@@ -47,6 +48,7 @@ pub(crate) fn follow(engine: Arc<Engine>, filter: LabelFilter) -> impl Stream<It
         messages: None,
         ready: VecDeque::new(),
         out_of_memory: HashSet::new(),
+        killed: HashSet::new(),
         held: VecDeque::new(),
         lost_said: false,
         pause: RETRY_FIRST,
@@ -65,6 +67,8 @@ struct Follower {
     ready: VecDeque<RuntimeEvent>,
     /// Containers that ran out of memory and have not ended yet.
     out_of_memory: HashSet<RuntimeId>,
+    /// Containers that somebody had the engine send SIGKILL, and that have not ended yet.
+    killed: HashSet<RuntimeId>,
     /// Ends with SIGKILL for a reason not known yet, in order.
     held: VecDeque<Held>,
     lost_said: bool,
@@ -146,6 +150,7 @@ impl Follower {
         let alive: HashSet<&RuntimeId> = found.iter().map(|found| &found.observation.runtime_id).collect();
         self.engine.memory.retain(|id| alive.contains(id));
         self.out_of_memory.clear();
+        self.killed.clear();
         self.held.clear();
         self.pause = RETRY_FIRST;
         self.lost_said = false;
@@ -174,19 +179,30 @@ impl Follower {
         let action = message.action?;
         match action.split(':').next().unwrap_or_default() {
             "oom" => self.ran_out_of_memory(container, id).await,
+            "kill" => {
+                if attributes
+                    .get("signal")
+                    .is_some_and(|signal| matches!(signal.as_str(), "9" | "SIGKILL" | "KILL"))
+                {
+                    self.killed.insert(id);
+                }
+                None
+            }
             "destroy" => {
                 self.engine.memory.forget(&id);
                 self.out_of_memory.remove(&id);
+                self.killed.remove(&id);
                 Some(RuntimeEvent::Vanished { container, runtime_id: id })
             }
             "die" => {
                 let exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok());
                 let oom_killed = self.out_of_memory.remove(&id);
+                let explained = self.killed.remove(&id);
                 let (Some(exit_code), Some(ended_at)) = (exit_code, happened_at) else {
                     return look(&self.engine, container, id).await;
                 };
                 let held = Held { until: Instant::now() + OOM_LAG, container, id, ended_at };
-                if exit_code == EXIT_KILLED && !oom_killed {
+                if exit_code == EXIT_KILLED && !oom_killed && !explained {
                     self.held.push_back(held);
                     return None;
                 }
