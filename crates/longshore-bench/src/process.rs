@@ -77,6 +77,12 @@ impl Process {
         resident_mb(self.child.id())
     }
 
+    /// Processor time that it has taken so far, in seconds. Unlike a rate, it hardly depends on what else the
+    /// machine does.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_seconds(self.child.id()).unwrap_or(0.0)
+    }
+
     /// `HOST:PORT`.
     pub fn authority(&self) -> &str {
         &self.caller.endpoint.authority
@@ -147,6 +153,17 @@ impl Drop for Agent {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Linux counts processor time in hundredths of a second, on every architecture.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn cpu_seconds(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the 14th and 15th field are time in user and in system mode.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
 }
 
 pub fn resident_mb(pid: u32) -> f64 {

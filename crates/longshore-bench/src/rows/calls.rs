@@ -75,10 +75,12 @@ async fn describe(
     // Once for nothing, so that everything is warm.
     load::run(server.authority(), scripts(time / 8), is_task).await?;
     // In turns, so that a busy machine hits both.
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut cpu) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..2 {
         theirs.push(load::run(&hello.authority, scripts(time / 2), |_| true).await?);
+        let cpu_before = server.cpu_seconds();
         ours.push(load::run(server.authority(), scripts(time / 2), is_task).await?);
+        cpu += server.cpu_seconds() - cpu_before;
     }
     crowd.stop().await;
     let mean = |outcomes: &[load::Outcome]| {
@@ -93,8 +95,9 @@ async fn describe(
     let latencies = tail(&ours);
     let note = format!(
         "One task per call, of {TASKS} running ones on {INSTANCES} connected instances, with --auth strict. Requests are signed \
-         before the clock starts. p50 {} ms. Client and server share the machine.",
-        number(latencies.median_ms())
+         before the clock starts. p50 {} ms, {} us of the server's CPU a call. Client and server share the machine.",
+        number(latencies.median_ms()),
+        number(cpu * 1e6 / latencies.len() as f64)
     );
     let rate = Measured {
         value: rate,
@@ -145,7 +148,9 @@ async fn register(bench: &Bench, server: &Process) -> anyhow::Result<(Measured, 
     };
     load::run(server.authority(), scripts(calls / 20), |_| true).await?;
     let limit = durable_commits_per_second(&bench.dir, CONNECTIONS, 1024, limit_time)?;
+    let cpu_before = server.cpu_seconds();
     let outcome = load::run(server.authority(), scripts(calls), |_| true).await?;
+    let cpu = server.cpu_seconds() - cpu_before;
     let measured = Measured {
         value: outcome.per_second(),
         peer: Some(limit),
@@ -154,9 +159,10 @@ async fn register(bench: &Bench, server: &Process) -> anyhow::Result<(Measured, 
         bounds: Bounds::AtLeast { must: 10_000.0, reach: 30_000.0 },
     };
     let note = format!(
-        "{calls} registrations, requests signed before the clock starts; p50 {} ms, p99 {} ms.",
+        "{calls} registrations, requests signed before the clock starts; p50 {} ms, p99 {} ms, {} us of the server's CPU each.",
         number(outcome.latencies.median_ms()),
         number(outcome.latencies.percentile_ms(99)),
+        number(cpu * 1e6 / outcome.calls as f64)
     );
     Ok((measured, note))
 }

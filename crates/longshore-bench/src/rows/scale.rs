@@ -115,7 +115,9 @@ async fn place(bench: &Bench, world: &mut World) -> anyhow::Result<(Measured, St
     let before = world.crowd.stats().tasks_taken as usize;
     let warm = world.launch(tasks / 10).await?.calls * COPIES;
     let limit = durable_commits_per_second(&bench.dir, CONNECTIONS, COPIES * TASK_BYTES, limit_time)?;
+    let cpu_before = world.server.cpu_seconds();
     let outcome = world.launch(tasks).await?;
+    let cpu = world.server.cpu_seconds() - cpu_before;
     let placed = outcome.calls * COPIES;
     let measured = Measured {
         value: placed as f64 / outcome.took.as_secs_f64(),
@@ -134,11 +136,12 @@ async fn place(bench: &Bench, world: &mut World) -> anyhow::Result<(Measured, St
     .await;
     let note = format!(
         "{} tasks on {} connected instances over {CONNECTIONS} connections with --auth strict, payloads delivered and \
-         acknowledged meanwhile, RUNNING not yet reported. RunTask p50 {} ms, p99 {} ms. {} {}",
+         acknowledged meanwhile, RUNNING not yet reported. RunTask p50 {} ms, p99 {} ms, {} us of the server's CPU a task. {} {}",
         number(placed as f64),
         number(world.instances as f64),
         number(outcome.latencies.median_ms()),
         number(outcome.latencies.percentile_ms(99)),
+        number(cpu * 1e6 / placed as f64),
         match delivered {
             Ok(()) => format!("The last payload was delivered {} ms later.", begun.elapsed().as_millis()),
             Err(_) => format!(
