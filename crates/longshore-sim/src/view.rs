@@ -27,11 +27,9 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
             (Key::Instance(at, _), Value::Instance(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).instances.push(instance(record));
             }
-            (Key::Task(at, _), Value::Task(record)) => {
-                if all || !record.last_status.is_stopped() {
-                    let task = task(record, records, &at.scope);
-                    clusters.entry(at.clone()).or_insert_with(|| empty(at)).tasks.push(task);
-                }
+            (Key::Task(at, _), Value::Task(record)) if all || !record.last_status.is_stopped() => {
+                let task = task(record, records, &at.scope);
+                clusters.entry(at.clone()).or_insert_with(|| empty(at)).tasks.push(task);
             }
             (Key::Service(at, _), Value::Service(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).services.push(service(record));

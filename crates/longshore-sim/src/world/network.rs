@@ -183,7 +183,7 @@ impl World {
         self.push(at, Event::ToAgent { pipe: id, event });
     }
 
-    pub(super) fn to_agent(&mut self, id: PipeId, event: SocketEvent) {
+    pub(super) fn agent_hears(&mut self, id: PipeId, event: SocketEvent) {
         let Some(&pipe) = self.pipes.get(&id) else { return };
         let ends = matches!(event, SocketEvent::Refused(_) | SocketEvent::Lost(_));
         if self.machines[pipe.machine].incarnation == pipe.incarnation {
@@ -244,13 +244,13 @@ impl World {
         self.push(until, Event::Heal { machine });
     }
 
-    /// Both ends of the machine's connections hear of an end, without the network, each at its own time.
+    /// Both ends of the machine's connections hear at once that they are over.
     pub(super) fn break_pipes(&mut self, machine: usize) {
         let ids: Vec<_> =
             self.pipes.iter().filter(|(_, pipe)| pipe.machine == machine).map(|(&id, _)| id).collect();
         for id in ids {
-            self.to_agent(id, SocketEvent::Lost(Loss::Broken));
-            self.to_server(id, None);
+            self.agent_hears(id, SocketEvent::Lost(Loss::Broken));
+            self.server_hears(id, None);
         }
     }
 

@@ -81,7 +81,7 @@ impl World {
     }
 
     /// A frame from the agent, or the end of the connection.
-    pub(super) fn to_server(&mut self, pipe: PipeId, frame: Option<String>) {
+    pub(super) fn server_hears(&mut self, pipe: PipeId, frame: Option<String>) {
         match self.served(pipe) {
             Some(served) => {
                 served.inbox.push_back(frame);

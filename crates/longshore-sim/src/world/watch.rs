@@ -78,7 +78,7 @@ impl World {
                 self.check_wishes("after a transaction");
             }
         }
-        if self.tally.transactions % COMPARE_EVERY == 0 {
+        if self.tally.transactions.is_multiple_of(COMPARE_EVERY) {
             self.compare_everything();
         }
         changes.to_vec()
@@ -114,13 +114,9 @@ impl World {
                     notes = longshore_survey::step::task(&view(before), &view(task));
                 }
             }
-            (Key::Task(_, id), Some(Value::Task(task)), None) => {
-                if !task.last_status.is_stopped() {
-                    self.fail(
-                        "forgotten",
-                        format!("{writer:?} forgets task {id}, which is {}", task.last_status),
-                    );
-                }
+            (Key::Task(_, id), Some(Value::Task(task)), None) if !task.last_status.is_stopped() => {
+                let text = format!("{writer:?} forgets task {id}, which is {}", task.last_status);
+                self.fail("forgotten", text);
             }
             (Key::Service(_, name), before, Some(Value::Service(service))) => {
                 self.note(|| {
