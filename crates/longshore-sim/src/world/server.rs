@@ -130,7 +130,13 @@ impl World {
         self.note(|| format!("the server is killed, {survive} commits under way survive"));
         self.forget_wishes(self.server.epoch, durable);
         self.break_calls(running.calls.into_iter().collect());
-        for pipe in running.sessions.into_keys() {
+        // Upgrades that were not answered yet break with it, too.
+        let opening = running.waiting.into_values().flatten().filter_map(|then| match then {
+            Then::Session(pipe, _) => Some(pipe),
+            Then::Answer(..) => None,
+        });
+        let pipes: BTreeSet<PipeId> = running.sessions.into_keys().chain(opening).collect();
+        for pipe in pipes {
             self.lose_pipe(pipe);
         }
         self.push(self.now + down, Event::ServerUp);
