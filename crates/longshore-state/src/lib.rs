@@ -20,6 +20,7 @@ pub mod key;
 pub mod record;
 pub mod tables;
 pub mod tx;
+pub mod view;
 
 pub use codec::{CodecError, Value};
 pub use db::{Db, Stopped};

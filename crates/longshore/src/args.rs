@@ -35,6 +35,8 @@ pub enum Command {
     Status(StatusOptions),
     /// Print where the tasks of a service answer: one address:port per line
     Endpoints(EndpointsOptions),
+    /// Look for damage and contradictions in a data directory that no server uses
+    Check(CheckOptions),
 }
 
 /// What a control plane needs to know, alone or within `up`.
@@ -146,6 +148,13 @@ pub struct EndpointsOptions {
     /// Go on, and print a line with all of them whenever they change
     #[arg(long)]
     pub watch: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct CheckOptions {
+    /// Where the state is kept
+    #[arg(long, env = "LONGSHORE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -8,6 +8,7 @@
 
 mod agent;
 mod args;
+mod check;
 mod client;
 mod clock;
 mod control_plane;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
             Command::Agent(options) => agent::run(options).await,
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Check(options) => check::run(&options),
         }
     });
     // Blocking calls into the container engine must not hold up the end.

@@ -1,11 +1,15 @@
 //! From records to the plain views of `longshore-survey`.
+//!
+//! Used by the simulation and by `longshore check`; a running server has no use for it.
 
 use std::collections::BTreeMap;
 
 use longshore_base::{Protocol, Scope};
-use longshore_state::record;
-use longshore_state::{ClusterKey, Key, Value};
 use longshore_survey::{Cluster, Container, Deployment, Instance, Service, Snapshot, Task};
+
+use crate::codec::Value;
+use crate::key::{ClusterKey, Key};
+use crate::record;
 
 type Records = BTreeMap<Key, Value>;
 
@@ -34,6 +38,7 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
             (Key::Service(at, _), Value::Service(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).services.push(service(record));
             }
+            // What the survey has no rule about, and STOPPED tasks when they are not asked for.
             _ => {}
         }
     }

@@ -1,0 +1,120 @@
+//! `longshore check`: what a data directory holds, and whether it agrees with itself.
+//!
+//! The store is opened as a start of the server opens it: the directory is locked meanwhile, and what a crash
+//! left unfinished at the end of the journal is cut off. Nothing else is written, nothing is repaired.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use longshore_base::Clock;
+use longshore_state::{Key, State, Value, view};
+use longshore_store::Store;
+use longshore_store_embedded::EmbeddedStore;
+
+use crate::args::{CheckOptions, default_data_dir};
+use crate::clock::SystemClock;
+
+/// Findings that are printed; their number is always told.
+const SHOWN_MAX: usize = 100;
+
+/// Prints counts and findings to stdout.
+///
+/// # Errors
+/// Nothing is there, it cannot be opened or read, or there are findings.
+pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
+    let dir = options.data_dir.clone().unwrap_or_else(default_data_dir).join("state");
+    // Opening would make an empty store, which is sound and says nothing.
+    if !dir.is_dir() {
+        bail!("{} does not exist; name a server's data directory with --data-dir", dir.display());
+    }
+    let store = EmbeddedStore::open(&dir)?;
+    let state = State::load(&store, SystemClock.now())
+        .with_context(|| format!("the records in {} cannot be used; restore a backup", dir.display()))?;
+    let records: BTreeMap<Key, Value> = state.records().into_iter().collect();
+    let findings = findings(&state, &records);
+    print!("{}", report(&dir, store.revision().get(), &records, &findings));
+    if findings.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!(
+        "{} finding(s) in {}; keep a copy of the directory and report them, each is a defect",
+        findings.len(),
+        dir.display()
+    )
+}
+
+/// What is wrong, in words.
+fn findings(state: &State, records: &BTreeMap<Key, Value>) -> Vec<String> {
+    let mut findings = state.check();
+    findings.extend(revisions(records));
+    let snapshot = view::snapshot(records, true);
+    findings.extend(longshore_survey::survey(&snapshot).iter().map(ToString::to_string));
+    findings
+}
+
+/// Revisions above the counter of their family would be given out a second time.
+fn revisions(records: &BTreeMap<Key, Value>) -> Vec<String> {
+    let last = |key: &Key| match records.get(key) {
+        Some(Value::FamilyCounter(counter)) => counter.last_revision,
+        Some(_) | None => 0,
+    };
+    let above = records.keys().filter_map(|key| match key {
+        Key::TaskDefinition(scope, family, revision) => {
+            let last = last(&Key::FamilyCounter(scope.clone(), family.clone()));
+            (*revision > last).then(|| format!("{family}:{revision} is above its family's counter, {last}"))
+        }
+        Key::Cluster(..)
+        | Key::Instance(..)
+        | Key::FamilyCounter(..)
+        | Key::Task(..)
+        | Key::Service(..)
+        | Key::ServiceEvent(..)
+        | Key::ServiceDeployment(..)
+        | Key::ServiceRevision(..)
+        | Key::CapacityProvider(..)
+        | Key::AccountSetting(..)
+        | Key::Token(..) => None,
+    });
+    above.collect()
+}
+
+/// `NAME NUMBER` lines, then the findings.
+fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, findings: &[String]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in records.keys() {
+        *counts.entry(kind(key)).or_default() += 1;
+    }
+    let mut text = format!("{}\nrevision {revision}\nrecords {}\n", dir.display(), records.len());
+    let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
+    for (kind, count) in counts {
+        line(format!("{kind} {count}"));
+    }
+    line(format!("findings {}", findings.len()));
+    for finding in findings.iter().take(SHOWN_MAX) {
+        line(format!("  {finding}"));
+    }
+    if findings.len() > SHOWN_MAX {
+        line(format!("  and {} more", findings.len() - SHOWN_MAX));
+    }
+    text
+}
+
+fn kind(key: &Key) -> &'static str {
+    match key {
+        Key::Cluster(..) => "clusters",
+        Key::Instance(..) => "container-instances",
+        Key::FamilyCounter(..) => "families",
+        Key::TaskDefinition(..) => "task-definitions",
+        Key::Task(..) => "tasks",
+        Key::Service(..) => "services",
+        Key::ServiceEvent(..) => "service-events",
+        Key::ServiceDeployment(..) => "service-deployments",
+        Key::ServiceRevision(..) => "service-revisions",
+        Key::CapacityProvider(..) => "capacity-providers",
+        Key::AccountSetting(..) => "account-settings",
+        Key::Token(..) => "client-tokens",
+    }
+}
