@@ -30,6 +30,7 @@ import uuid
 import botocore.exceptions
 from common import (
     WEB_1,
+    ControlPlane,
     Findings,
     NoAnswer,
     Workplace,
@@ -188,7 +189,8 @@ class Ledger:
         return self.rng.choice(active) if active else None
 
     def put_attributes(self):
-        name, instance = f"{self.name}-{self.rng.randrange(5)}", self.world.instance
+        # An instance takes ten of them.
+        name, instance = self.name, self.world.instance
         if self.attributes.get(name) is not None and self.rng.random() < 0.3:
             self.write(
                 "attribute", name, None, self.ecs.delete_attributes,
@@ -420,10 +422,8 @@ class World:
         self.cluster, self.crowd, self.idle = (f"{self.name}-{kind}" for kind in ("real", "crowd", "idle"))
         self.in_doubt_there = self.repeated = self.kills = self.tasks = 0
         self.crowd_process = None
-        from harness.process import ControlPlane
-
-        options = ("--settle-secs", "1", "--instance-lost-secs", "0")
-        self.plane = place.started(ControlPlane("server", place.directory / "data", free_port(), options))
+        settings = ("--settle-secs", "1", "--instance-lost-secs", "0")
+        self.plane = place.started(ControlPlane("server", place.directory / "data", free_port(), settings))
         self.ecs = client(self.plane)
         for name in (self.cluster, self.crowd, self.idle):
             self.ecs.create_cluster(clusterName=name)

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use longshore_base::Clock;
+use longshore_base::{Clock, Family, Scope};
 use longshore_state::{Key, State, Value, view};
 use longshore_store::Store;
 use longshore_store_embedded::EmbeddedStore;
@@ -49,36 +49,36 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
 /// What is wrong, in words.
 fn findings(state: &State, records: &BTreeMap<Key, Value>) -> Vec<String> {
     let mut findings = state.check();
-    findings.extend(revisions(records));
+    findings.extend(missing_revisions(records));
     let snapshot = view::snapshot(records, true);
     findings.extend(longshore_survey::survey(&snapshot).iter().map(ToString::to_string));
     findings
 }
 
-/// Revisions above the counter of their family would be given out a second time.
-fn revisions(records: &BTreeMap<Key, Value>) -> Vec<String> {
-    let last = |key: &Key| match records.get(key) {
-        Some(Value::FamilyCounter(counter)) => counter.last_revision,
-        Some(_) | None => 0,
-    };
-    let above = records.keys().filter_map(|key| match key {
-        Key::TaskDefinition(scope, family, revision) => {
-            let last = last(&Key::FamilyCounter(scope.clone(), family.clone()));
-            (*revision > last).then(|| format!("{family}:{revision} is above its family's counter, {last}"))
+/// Revisions are given one after the other (ecs-task-definitions C1), so one that is missing was lost, unless a counter says
+/// that it was removed.
+fn missing_revisions(records: &BTreeMap<Key, Value>) -> Vec<String> {
+    let mut families: BTreeMap<(&Scope, &Family), Vec<u32>> = BTreeMap::new();
+    for key in records.keys() {
+        if let Key::TaskDefinition(scope, family, revision) = key {
+            families.entry((scope, family)).or_default().push(*revision);
         }
-        Key::Cluster(..)
-        | Key::Instance(..)
-        | Key::FamilyCounter(..)
-        | Key::Task(..)
-        | Key::Service(..)
-        | Key::ServiceEvent(..)
-        | Key::ServiceDeployment(..)
-        | Key::ServiceRevision(..)
-        | Key::CapacityProvider(..)
-        | Key::AccountSetting(..)
-        | Key::Token(..) => None,
+    }
+    let notes = families.iter().flat_map(|(&(scope, family), revisions)| {
+        let last_removed = match records.get(&Key::FamilyCounter(scope.clone(), family.clone())) {
+            Some(Value::FamilyCounter(counter)) => counter.last_revision,
+            Some(_) | None => 0,
+        };
+        let missing = gaps(last_removed, revisions);
+        missing.into_iter().map(move |revision| format!("task definition {family}:{revision} is missing"))
     });
-    above.collect()
+    notes.collect()
+}
+
+/// What is missing between `last_removed` and the newest of `revisions`, which are in order.
+fn gaps(last_removed: u32, revisions: &[u32]) -> Vec<u32> {
+    let newest = revisions.last().copied().unwrap_or(0);
+    (last_removed + 1..newest).filter(|revision| revisions.binary_search(revision).is_err()).collect()
 }
 
 /// `NAME NUMBER` lines, then the findings.
@@ -116,5 +116,25 @@ fn kind(key: &Key) -> &'static str {
         Key::CapacityProvider(..) => "capacity-providers",
         Key::AccountSetting(..) => "account-settings",
         Key::Token(..) => "client-tokens",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_revisions_that_nobody_removed_are_missing() {
+        for (last_removed, revisions, expected) in [
+            (0, &[1, 2, 3][..], &[][..]),
+            (0, &[1, 4], &[2, 3]),
+            (0, &[2], &[1]),
+            (3, &[4, 5], &[]),
+            (3, &[1, 5], &[4]),
+            (5, &[2, 5], &[]),
+            (0, &[], &[]),
+        ] {
+            assert_eq!(gaps(last_removed, revisions), expected, "{last_removed} {revisions:?}");
+        }
     }
 }

@@ -21,7 +21,6 @@ use super::server::Writer;
 use super::users::Known;
 use crate::images::Image;
 
-
 /// How many transactions go by between two comparisons of everything.
 const COMPARE_EVERY: u64 = 64;
 
