@@ -27,6 +27,9 @@ from harness.process import BINARY, Agent, ControlPlane, Process, free_port, rea
 from harness.wait import STRETCH, TimedOut, eventually  # noqa: E402
 
 __all__ = [
+    "BUSYBOX",
+    "WEB_1",
+    "WEB_2",
     "BINARY",
     "STRETCH",
     "Agent",
