@@ -603,6 +603,12 @@ class World:
 
     def compare_engine(self, tasks):
         """No orphan, nothing missing, nothing twice."""
+        # The engine's list may lag behind the ends that it has told already.
+        count = sum(task["lastStatus"] == "RUNNING" for task in tasks.values())
+        try:
+            eventually(lambda: docker.running_of_cluster(self.cluster), lambda found: len(found) == count, 20)
+        except AssertionError as error:
+            self.findings.add(str(error))
         running = {arn for arn, task in tasks.items() if task["lastStatus"] == "RUNNING"}
         alive, made = {}, {}
         for container in docker.all_of_cluster(self.cluster):

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.parse
 
-from common import docker
+from common import docker, eventually
 
 
 def now_ns():
@@ -132,9 +132,14 @@ class Recorder:
     def check(self, findings):
         """The stream broke nowhere, and agrees with the engine's list. No container was started twice, nor two for one."""
         findings.expect(self.error is None, f"the recorder stopped: {self.error}")
-        listed = set(docker.running_of_cluster(self.cluster))
-        recorded = {life.id for life in self.running()}
-        findings.expect(listed == recorded, f"running: {len(listed)} in the engine's list, {len(recorded)} by its events")
+
+        def differences():
+            listed = set(docker.running_of_cluster(self.cluster))
+            return sorted(listed ^ {life.id for life in self.running()})
+
+        # The engine's list may lag behind its events.
+        left = eventually(differences, lambda found: not found, 20, "agreement of the engine's list with its events")
+        findings.expect(not left, f"the engine's list and its events differ: {left}")
         per_container = {}
         with self._lock:
             lives = list(self.lives.values())

@@ -30,6 +30,9 @@ pub enum Rule {
     Times,
     /// What a record names exists.
     Reference,
+    /// No task lives on an instance that was deregistered. Where an instance has more tasks than one commit takes, this
+    /// does not hold between the commits; the control plane's next sweep goes on with the rest.
+    Deregistration,
     /// The shape of a service: one PRIMARY deployment, tasks of known deployments.
     Service,
 }

@@ -34,7 +34,7 @@ pub(crate) fn check(cluster: &Cluster, notes: &mut Vec<Note>) {
             }
             Some((id, Some(instance))) if instance.status == InstanceStatus::Inactive => {
                 notes.push(Note::new(
-                    Rule::Reference,
+                    Rule::Deregistration,
                     &subject,
                     format!("is on instance {id}, which is INACTIVE"),
                 ));

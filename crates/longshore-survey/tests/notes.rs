@@ -126,7 +126,7 @@ fn an_end_says_when_how_and_why() {
 fn what_is_named_exists() {
     check(
         |cluster| cluster.instances[0].status = InstanceStatus::Inactive,
-        &[Rule::Reference, Rule::Reference],
+        &[Rule::Deregistration, Rule::Deregistration],
     );
     check(|cluster| cluster.instances.clear(), &[Rule::Reference, Rule::Reference]);
     check(|cluster| cluster.services.clear(), &[Rule::Reference, Rule::Reference]);

@@ -13,6 +13,7 @@ use longshore_base::{Clock, Family, Scope};
 use longshore_state::{Key, State, Value, view};
 use longshore_store::Store;
 use longshore_store_embedded::EmbeddedStore;
+use longshore_survey::{Note, Rule};
 
 use crate::args::{CheckOptions, default_data_dir};
 use crate::clock::SystemClock;
@@ -34,8 +35,9 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let state = State::load(&store, SystemClock.now())
         .with_context(|| format!("the records in {} cannot be used; restore a backup", dir.display()))?;
     let records: BTreeMap<Key, Value> = state.records().into_iter().collect();
-    let findings = findings(&state, &records);
-    print!("{}", report(&dir, store.revision().get(), &records, &findings));
+    let found = look(&state, &records);
+    print!("{}", report(&dir, store.revision().get(), &records, &found));
+    let findings = found.findings;
     if findings.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -46,13 +48,21 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     )
 }
 
-/// What is wrong, in words.
-fn findings(state: &State, records: &BTreeMap<Key, Value>) -> Vec<String> {
+struct Found {
+    /// What is wrong, in words.
+    findings: Vec<String>,
+    /// How many tasks the next start still has to end, because their instance was deregistered.
+    unfinished: usize,
+}
+
+fn look(state: &State, records: &BTreeMap<Key, Value>) -> Found {
     let mut findings = state.check();
     findings.extend(missing_revisions(records));
-    let snapshot = view::snapshot(records, true);
-    findings.extend(longshore_survey::survey(&snapshot).iter().map(ToString::to_string));
-    findings
+    let notes = longshore_survey::survey(&view::snapshot(records, true));
+    let (unfinished, wrong): (Vec<Note>, Vec<Note>) =
+        notes.into_iter().partition(|note| note.rule == Rule::Deregistration);
+    findings.extend(wrong.iter().map(ToString::to_string));
+    Found { findings, unfinished: unfinished.len() }
 }
 
 /// Revisions are given one after the other (ecs-task-definitions C1), so one that is missing was lost, unless a counter says
@@ -82,7 +92,7 @@ fn gaps(last_removed: u32, revisions: &[u32]) -> Vec<u32> {
 }
 
 /// `NAME NUMBER` lines, then the findings.
-fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, findings: &[String]) -> String {
+fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, found: &Found) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for key in records.keys() {
         *counts.entry(kind(key)).or_default() += 1;
@@ -92,6 +102,8 @@ fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, findings: &
     for (kind, count) in counts {
         line(format!("{kind} {count}"));
     }
+    line(format!("unfinished {}", found.unfinished));
+    let findings = &found.findings;
     line(format!("findings {}", findings.len()));
     for finding in findings.iter().take(SHOWN_MAX) {
         line(format!("  {finding}"));
