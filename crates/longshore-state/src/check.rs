@@ -1,6 +1,6 @@
 //! Recomputes everything that is derived, and compares.
 //!
-//! Used by the simulation after every step and by tests; it is far too slow for a running server.
+//! Used by the simulation after every step, by tests and by `longshore check`; it is far too slow for a running server.
 
 use crate::codec::Value;
 use crate::key::{ClusterKey, Key};
