@@ -12,6 +12,7 @@ mod client;
 mod clock;
 mod control_plane;
 mod endpoints;
+mod explain;
 mod keys;
 mod progress;
 mod server;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             Command::Agent(options) => agent::run(options).await,
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Explain(options) => explain::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Simulate(options) => simulate::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });
