@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use longshore_base::{Ids, Scope, ServiceName, TaskId, Timestamp};
+use longshore_base::{DeploymentId, Ids, Scope, ServiceName, TaskId, Timestamp};
 use longshore_store::Op;
 
 use crate::codec::Value;
@@ -116,7 +116,7 @@ impl<'a> Tx<'a> {
         self.put(Key::Service(at.clone(), service.name.clone()), Value::Service(Arc::new(service)));
     }
 
-    /// Removes a service with its events, deployments and revisions. At most
+    /// Removes a service with its events, deployments, revisions and task sets. At most
     /// `limit` records go at a time; false: call again in another transaction.
     pub fn remove_service(&mut self, at: &ClusterKey, name: &ServiceName, limit: usize) -> bool {
         let Some(entry) = self.state.cluster(at).and_then(|c| c.service_entry(name)) else { return true };
@@ -128,6 +128,7 @@ impl<'a> Tx<'a> {
             entry.deployments().keys().map(|&id| Key::ServiceDeployment(at.clone(), name.clone(), id)),
         );
         keys.extend(entry.revisions().keys().map(|&id| Key::ServiceRevision(at.clone(), name.clone(), id)));
+        keys.extend(entry.task_sets().keys().map(|&id| Key::TaskSet(at.clone(), name.clone(), id)));
         keys.push(Key::Service(at.clone(), name.clone()));
         let whole = keys.len() <= limit;
         for key in keys.into_iter().take(limit) {
@@ -167,6 +168,15 @@ impl<'a> Tx<'a> {
     pub fn put_service_revision(&mut self, at: &ClusterKey, revision: record::ServiceRevision) {
         let key = Key::ServiceRevision(at.clone(), revision.service.clone(), revision.id);
         self.put(key, Value::ServiceRevision(Arc::new(revision)));
+    }
+
+    pub fn put_task_set(&mut self, at: &ClusterKey, set: record::TaskSet) {
+        let key = Key::TaskSet(at.clone(), set.service.clone(), set.id);
+        self.put(key, Value::TaskSet(Arc::new(set)));
+    }
+
+    pub fn delete_task_set(&mut self, at: &ServiceKey, id: DeploymentId) {
+        self.delete(Key::TaskSet(at.cluster.clone(), at.service.clone(), id));
     }
 
     pub fn put_definition(&mut self, scope: &Scope, definition: record::TaskDefinition) {

@@ -244,6 +244,7 @@ impl State {
                 | Key::ServiceEvent(at, _, _)
                 | Key::ServiceDeployment(at, _, _)
                 | Key::ServiceRevision(at, _, _)
+                | Key::TaskSet(at, _, _)
                 | Key::Token(at, _),
                 value,
             ) => {
