@@ -85,7 +85,7 @@ fn drain(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) -> bo
         draft.plan.removed_task_sets.push(set.id);
         return true;
     }
-    draft.throttle = Throttle::default();
+    draft.throttle = set.throttle.clone();
     note(draft, set, 0, Stability::Stabilizing);
     stop_all(draft, set.id, members);
     false

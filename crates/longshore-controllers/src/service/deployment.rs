@@ -10,7 +10,7 @@ use longshore_domain::{LaunchType, RolloutState};
 use longshore_placement::Reason;
 use longshore_rollout::{ClosestMiss, PlacementRefusal, RolloutReason, ServiceDeploymentStatus};
 use longshore_state::record::{
-    Capacity, Deployment, Service, ServiceDeployment, ServiceMembership, ServiceRevision,
+    Capacity, Deployment, Document, Service, ServiceDeployment, ServiceMembership, ServiceRevision, TaskSet,
 };
 use longshore_state::{ClusterKey, Key, State, Tx};
 
@@ -174,12 +174,46 @@ pub fn roll_back(
     service.deployments.insert(0, deployment);
 }
 
+/// What a deployment or a task set says of its tasks.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub id: DeploymentId,
+    pub task_definition: (Family, u32),
+    pub capacity: Capacity,
+    pub platform_version: Option<Arc<str>>,
+    pub network: Option<Document>,
+}
+
+impl From<&Deployment> for Recipe {
+    fn from(deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id,
+            task_definition: deployment.task_definition.clone(),
+            capacity: deployment.capacity.clone(),
+            platform_version: deployment.platform_version.clone(),
+            network: deployment.network.clone(),
+        }
+    }
+}
+
+impl From<&TaskSet> for Recipe {
+    fn from(set: &TaskSet) -> Self {
+        Self {
+            id: set.id,
+            task_definition: set.task_definition.clone(),
+            capacity: set.capacity.clone(),
+            platform_version: set.platform_version.clone(),
+            network: set.network.clone(),
+        }
+    }
+}
+
 /// What tasks of a deployment are made from. `None` if its definition is gone.
 pub fn template(
     state: &State,
     at: &ClusterKey,
     service: &Service,
-    deployment: &Deployment,
+    deployment: &Recipe,
 ) -> Option<Template> {
     let (family, revision) = &deployment.task_definition;
     let definition = state.definition(&at.scope, family, *revision)?.clone();
