@@ -382,16 +382,21 @@ impl Refusal {
             attempts: attempts.saturating_add(1),
             uncounted: uncounted.saturating_add(1),
             reason: PlacementRefusal::from(refused),
-            room_may_help: refused.ruled_out.iter().any(|ruled| match ruled.reason {
-                Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance => true,
-                Reason::Missing
-                | Reason::NotActive
-                | Reason::Agent
-                | Reason::Attribute
-                | Reason::Location
-                | Reason::MemberOf(_) => false,
-            }),
+            room_may_help: refused.ruled_out.iter().any(|ruled| room_may_help(&ruled.reason)),
             capacity_changed: false,
         }
+    }
+}
+
+/// True if the task might fit once another task of the service is gone.
+pub const fn room_may_help(reason: &Reason) -> bool {
+    match reason {
+        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance => true,
+        Reason::Missing
+        | Reason::NotActive
+        | Reason::Agent
+        | Reason::Attribute
+        | Reason::Location
+        | Reason::MemberOf(_) => false,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, Ids, Scope, ServiceName, TaskId, Timestamp};
+use longshore_domain::TaskSpec;
 use longshore_store::Op;
 
 use crate::codec::Value;
@@ -179,6 +180,13 @@ impl<'a> Tx<'a> {
         self.delete(Key::TaskSet(at.cluster.clone(), at.service.clone(), id));
     }
 
+    /// Stores a definition that is new, with what its document compiles to.
+    pub fn put_new_definition(&mut self, scope: &Scope, definition: record::TaskDefinition, spec: TaskSpec) {
+        self.state.expect_definition(definition.document.clone(), spec);
+        self.put_definition(scope, definition);
+    }
+
+    /// Stores a changed definition. Its document has to be the one that it had.
     pub fn put_definition(&mut self, scope: &Scope, definition: record::TaskDefinition) {
         let key = Key::TaskDefinition(scope.clone(), definition.family.clone(), definition.revision);
         self.put(key, Value::TaskDefinition(Arc::new(definition)));

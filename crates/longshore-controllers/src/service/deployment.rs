@@ -8,7 +8,7 @@ use longshore_domain::status::PropagateTags;
 use longshore_domain::tags::Tags;
 use longshore_domain::{LaunchType, RolloutState};
 use longshore_placement::Reason;
-use longshore_rollout::{ClosestMiss, PlacementRefusal, RolloutReason, ServiceDeploymentStatus};
+use longshore_rollout::{PlacementRefusal, RolloutReason, ServiceDeploymentStatus, room_may_help};
 use longshore_state::record::{
     Capacity, Deployment, Document, Service, ServiceDeployment, ServiceMembership, ServiceRevision, TaskSet,
 };
@@ -256,25 +256,10 @@ pub struct Refused {
     pub room_may_help: bool,
 }
 
-/// Why one instance cannot take a task, in the planner's words.
+/// Why one instance cannot take a task.
 pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> Refused {
-    let room_may_help = matches!(
-        reason,
-        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance
-    );
-    let miss = match reason {
-        Reason::Cpu => ClosestMiss::Cpu,
-        Reason::Memory => ClosestMiss::Memory,
-        Reason::Ports => ClosestMiss::Port,
-        Reason::Gpu => ClosestMiss::Gpu,
-        Reason::Attribute => ClosestMiss::Attribute,
-        Reason::Location => ClosestMiss::Location,
-        Reason::Agent => ClosestMiss::Agent,
-        Reason::MemberOf(_) => ClosestMiss::MemberOf,
-        Reason::DistinctInstance => ClosestMiss::DistinctInstance,
-        Reason::Missing | Reason::NotActive => {
-            return Refused { reason: PlacementRefusal::NoInstances, room_may_help };
-        }
-    };
-    Refused { reason: PlacementRefusal::Closest { instance, miss }, room_may_help }
+    Refused {
+        reason: PlacementRefusal::closest(instance, reason).unwrap_or(PlacementRefusal::NoInstances),
+        room_may_help: room_may_help(reason),
+    }
 }
