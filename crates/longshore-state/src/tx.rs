@@ -17,8 +17,11 @@ use crate::tables::{EVENTS_KEPT, ServiceEntry, State};
 pub enum Hint {
     /// The service's wishes or its tasks changed, or capacity appeared that it waits for.
     Service(ServiceKey),
-    /// What the instance should run changed.
+    /// The instance itself changed.
     Instance(InstanceKey),
+    /// What the instance should do with this task changed. Names the task because an instance may have
+    /// hundreds, and to look at them all for each would cost their square.
+    Work(InstanceKey, TaskId),
     /// Something may have become free of references: a definition that waits for its deletion.
     Definitions(Scope),
 }

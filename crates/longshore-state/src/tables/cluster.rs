@@ -494,11 +494,15 @@ impl ClusterTables {
         if !stopped(old) && stopped(new) {
             self.hint_capacity(at, hints);
         }
-        // The agent has to hear of an assignment and of a changed wish, not of its own reports.
-        let wish = |task: Option<&Task>| task.and_then(|t| Some((t.instance?, t.desired_status)));
+        // The agent has to hear of an assignment and of a changed wish, not of its own reports; its
+        // connection has to forget what is STOPPED.
+        let wish = |task: Option<&Task>| {
+            let going = task.filter(|t| !t.last_status.is_stopped());
+            going.and_then(|t| Some((t.instance?, t.desired_status)))
+        };
         if wish(old) != wish(new) {
             for (instance, _) in [wish(old), wish(new)].into_iter().flatten() {
-                hints.insert(Hint::Instance(at.instance(instance)));
+                hints.insert(Hint::Work(at.instance(instance), id));
             }
         }
     }
