@@ -37,6 +37,8 @@ pub enum Command {
     Endpoints(EndpointsOptions),
     /// Look for damage and contradictions in a data directory that no server uses
     Check(CheckOptions),
+    /// Say why a task stopped, what a service waits for, and which requirement rules out how many instances
+    Explain(ExplainOptions),
     /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
     Simulate(SimulateOptions),
 }
@@ -157,6 +159,26 @@ pub struct CheckOptions {
     /// Where the state is kept
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ExplainOptions {
+    #[command(flatten)]
+    pub client: ClientOptions,
+    /// What to explain
+    pub kind: Explained,
+    /// A task's id or ARN, a service's name or ARN, or a definition: family, family:revision or ARN
+    pub subject: String,
+    /// The cluster
+    #[arg(long, default_value = "default")]
+    pub cluster: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Explained {
+    Task,
+    Service,
+    TaskDefinition,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -13,6 +13,7 @@ mod client;
 mod clock;
 mod control_plane;
 mod endpoints;
+mod explain;
 mod keys;
 mod progress;
 mod server;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Check(options) => check::run(&options),
+            Command::Explain(options) => explain::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Simulate(options) => simulate::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });
