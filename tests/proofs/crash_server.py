@@ -29,10 +29,12 @@ import uuid
 
 import botocore.exceptions
 from common import (
+    BINARY,
     WEB_1,
     ControlPlane,
     Findings,
     NoAnswer,
+    Process,
     Workplace,
     check_copy,
     client,
@@ -43,7 +45,6 @@ from common import (
     in_chunks,
     options,
 )
-from harness.process import BINARY, Process
 
 WRITERS = 8
 LASTING = 10
@@ -566,7 +567,7 @@ class World:
     def restart(self):
         """Sometimes it dies again before it is ready."""
         while self.rng.random() < 0.3:
-            super(type(self.plane), self.plane).start()
+            Process.start(self.plane)
             time.sleep(self.rng.uniform(0, START_KILL_SECS_MAX))
             self.kill()
         self.plane.start()

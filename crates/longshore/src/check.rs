@@ -125,6 +125,7 @@ fn kind(key: &Key) -> &'static str {
         Key::ServiceEvent(..) => "service-events",
         Key::ServiceDeployment(..) => "service-deployments",
         Key::ServiceRevision(..) => "service-revisions",
+        Key::TaskSet(..) => "task-sets",
         Key::CapacityProvider(..) => "capacity-providers",
         Key::AccountSetting(..) => "account-settings",
         Key::Token(..) => "client-tokens",
