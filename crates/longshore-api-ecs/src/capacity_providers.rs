@@ -9,6 +9,7 @@ use std::sync::Arc;
 use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
 use longshore_domain::status::ClusterStatus;
+use longshore_placement::provider::FARGATE;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::record::{self, Capacity};
@@ -311,7 +312,7 @@ fn shape(caller: &Caller, provider: &record::CapacityProvider, with_tags: bool) 
 
 fn fargate(caller: &Caller, name: &str) -> shapes::CapacityProvider {
     let kind =
-        if name == "FARGATE" { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
+        if name == FARGATE { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
     shapes::CapacityProvider {
         capacity_provider_arn: Some(caller.scope.capacity_provider_arn(name)),
         name: Some(name.to_owned()),

@@ -417,11 +417,5 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
 
 /// The kind of capacity that a service counts as.
 fn launch_type(service: &record::Service) -> LaunchType {
-    match &service.capacity {
-        Capacity::LaunchType(kind) => *kind,
-        Capacity::Strategy(items) if items.iter().any(|item| strategies::is_fargate(&item.provider)) => {
-            LaunchType::Fargate
-        }
-        Capacity::Strategy(_) => LaunchType::Ec2,
-    }
+    service.capacity.launch_type()
 }

@@ -12,7 +12,7 @@ use longshore_placement::{
     StrategyError, ZONE_ATTRIBUTE,
 };
 use longshore_state::record::{self, PlacementItem, ServiceMembership};
-use longshore_state::{ClusterKey, Definition, Tx, fleet};
+use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
 
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
@@ -33,6 +33,23 @@ pub struct Template {
     pub enable_execute_command: bool,
     pub platform_version: Option<Arc<str>>,
     pub tags: Tags,
+}
+
+/// The platform version that LATEST means (ecs-surfaces F1).
+const PLATFORM_LATEST: &str = "1.4.0";
+
+/// The platform version of a task or deployment for which a call asked for `requested`.
+pub fn platform_version(requested: Option<&Arc<str>>) -> Option<Arc<str>> {
+    requested.map(|version| if **version == *"LATEST" { PLATFORM_LATEST.into() } else { version.clone() })
+}
+
+/// The tables whose fleet has room for tasks of this launch type in the cluster `at`: its own, or the
+/// pool of its region. `None` while there is no such pool.
+pub fn capacity<'s>(state: &'s State, at: &ClusterKey, launch_type: LaunchType) -> Option<&'s ClusterTables> {
+    match launch_type {
+        LaunchType::Fargate => state.pool(&at.scope.region),
+        LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => state.cluster(at),
+    }
 }
 
 /// Constraints and strategies of a call or a service, read.
@@ -68,8 +85,15 @@ impl Rules {
 }
 
 impl Template {
-    /// The question that placement is asked for each task. `zones` narrows it to some zones.
-    pub fn request(&self, rules: &Rules, default: DefaultStrategy, zones: Option<Vec<Arc<str>>>) -> Request {
+    /// The question that placement is asked for each task of the cluster `at`. `zones` narrows it to some
+    /// zones. [`capacity`] says which fleet to ask.
+    pub fn request(
+        &self,
+        at: &ClusterKey,
+        rules: &Rules,
+        default: DefaultStrategy,
+        zones: Option<Vec<Arc<str>>>,
+    ) -> Request {
         let spec = &self.definition.spec;
         let own = spec.constraints.iter().filter_map(|expression| {
             // Checked when the definition was registered.
@@ -85,24 +109,27 @@ impl Template {
         Request::new(RequestSpec {
             needs: fleet::needs(&self.needs),
             pool: match &self.capacity_provider {
-                Some(provider) => Pool::Provider(provider.clone()),
-                None => Pool::Launch(fleet::launch(self.launch_type)),
+                Some(provider) if !self.is_pooled() => Pool::Provider(provider.clone()),
+                Some(_) | None => Pool::Launch(fleet::launch(self.launch_type)),
             },
             required: required.chain(execute).collect(),
             zones,
             constraints: own.chain(rules.constraints.iter().cloned()).collect(),
             strategies: rules.strategies.clone(),
             default,
-            group: self.group.clone(),
+            group: if self.is_pooled() { fleet::pooled_group(at, &self.group) } else { self.group.clone() },
         })
+    }
+
+    /// True if the tasks run on the Fargate pool. FARGATE and FARGATE_SPOT are one pool.
+    pub fn is_pooled(&self) -> bool {
+        self.launch_type == LaunchType::Fargate
     }
 
     /// The record of a new task on `instance`, PENDING until its agent reports.
     pub fn task(&self, tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> record::Task {
         let spec = &self.definition.spec;
-        let zone = tx
-            .state()
-            .cluster(at)
+        let zone = capacity(tx.state(), at, self.launch_type)
             .and_then(|cluster| cluster.fleet().attribute(instance, ZONE_ATTRIBUTE).map(Into::into));
         let containers = spec.containers.iter().map(|container| record::Container {
             id: tx.ids.container(),
@@ -153,7 +180,7 @@ impl Template {
             network: self.network.clone(),
             enable_execute_command: self.enable_execute_command,
             protected_until: None,
-            platform_version: self.platform_version.clone(),
+            platform_version: platform_version(self.platform_version.as_ref()),
             tags: self.tags.clone(),
         }
     }

@@ -9,7 +9,7 @@ use longshore_domain::{DesiredStatus, HealthStatus, InstanceStatus};
 use longshore_link::message::{DesiredStatus as Want, PublishHealth, TaskPayload};
 use longshore_link::server::{Connection, DesiredTask, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
-use longshore_state::{ClusterKey, InstanceKey, State, Tx};
+use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, State, Tx};
 
 use crate::{payload, tasks};
 
@@ -28,17 +28,26 @@ pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<Ins
         None => (None, arn.rest),
     };
     let id = InstanceId::parse(id).map_err(|_| Refusal::BadRequest)?;
+    let pool = ClusterKey::pool(caller.region.clone());
+    if cluster == Some(pool.cluster.as_str()) && *caller == pool.scope {
+        let entry = state.cluster(&pool).and_then(|tables| tables.instance(id));
+        return served(pool.instance(id), entry.ok_or(Refusal::InvalidInstance)?);
+    }
     let realm = state.realm(caller).ok_or(Refusal::InvalidInstance)?;
     let mut clusters = realm.clusters().filter(|(name, _)| cluster.is_none_or(|own| own == name.as_str()));
     let found = clusters.find_map(|(name, tables)| Some((name, tables.instance(id)?)));
     let (name, entry) = found.ok_or(Refusal::InvalidInstance)?;
+    served(ClusterKey::new(caller.clone(), name.clone()).instance(id), entry)
+}
+
+fn served(at: InstanceKey, entry: &InstanceEntry) -> Result<InstanceKey, Refusal> {
     match entry.record.status {
         InstanceStatus::Inactive => Err(Refusal::InactiveInstance),
         InstanceStatus::Registering
         | InstanceStatus::RegistrationFailed
         | InstanceStatus::Active
         | InstanceStatus::Draining
-        | InstanceStatus::Deregistering => Ok(ClusterKey::new(caller.clone(), name.clone()).instance(id)),
+        | InstanceStatus::Deregistering => Ok(at),
     }
 }
 
@@ -97,8 +106,8 @@ pub fn work(state: &State, at: &InstanceKey) -> Option<Work> {
         return None;
     }
     let mut work = Work::default();
-    for task in entry.tasks().iter().filter_map(|&id| cluster.task(id)) {
-        let arn: Arc<str> = at.cluster.scope.task_arn(&at.cluster.cluster, task.id, task.arn_format).into();
+    for (home, task) in state.tasks_on(at) {
+        let arn: Arc<str> = home.scope.task_arn(&home.cluster, task.id, task.arn_format).into();
         let (want, confirmed) = match task.desired_status {
             // A report of any kind shows that the agent has the task.
             DesiredStatus::Running => (Want::Running, task.connectivity_at.is_some()),
@@ -112,8 +121,9 @@ pub fn work(state: &State, at: &InstanceKey) -> Option<Work> {
 
 /// The message's content for one of the tasks in `work`.
 pub fn task_payload(state: &State, at: &InstanceKey, work: &Work, arn: &str) -> Option<TaskPayload> {
-    let task = state.task(&at.cluster, *work.ids.get(arn)?)?;
-    payload::payload(state, &at.cluster, task)
+    let id = *work.ids.get(arn)?;
+    let home = state.home(&at.cluster, id)?;
+    payload::payload(state, home, state.task(home, id)?)
 }
 
 /// Takes in what telemetry says of health. Tasks that are not on the instance are skipped.
@@ -127,7 +137,8 @@ pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishHealth) {
             .map(|container| (container.container_name.clone(), health_status(container.health_status)))
             .collect();
         // An unknown task is one that ended a moment ago.
-        let _ = tasks::report_health(tx, &at.cluster, at.instance, id, &containers);
+        let Some(home) = tx.state().home(&at.cluster, id).cloned() else { continue };
+        let _ = tasks::report_health(tx, &home, at.instance, id, &containers);
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use longshore_base::{Port, Region};
+use longshore_base::{FARGATE_POOL, Port, Region};
 use longshore_engine::settings::{Settings, parse_go_duration};
 use longshore_sigv4::{Credentials, Secret};
 
@@ -129,6 +129,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_METADATA_PORT", Effect::Honoured),
     ("LONGSHORE_METADATA_ENDPOINT", Effect::Honoured),
     ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
+    ("LONGSHORE_POOL", Effect::Honoured),
 ];
 
 /// Prefixes of keys that are meant for us, so that a misspelt one deserves a warning.
@@ -160,6 +161,8 @@ pub enum ConfigError {
     Region,
     #[error("ECS_BACKEND_HOST is not an address of a server")]
     Endpoint,
+    #[error("an agent joins a cluster or the Fargate pool: remove ECS_CLUSTER, or LONGSHORE_POOL and --pool")]
+    ClusterAndPool,
 }
 
 /// Logins for registries (`ECS_ENGINE_AUTH_TYPE`, `ECS_ENGINE_AUTH_DATA`), as written.
@@ -272,8 +275,14 @@ impl Config {
         };
         let offhost = reader.flag("ECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS", false);
         let host = if offhost { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let cluster = reader.get("ECS_CLUSTER").map(str::to_owned);
+        let cluster = match (reader.flag("LONGSHORE_POOL", false), cluster) {
+            (true, Some(cluster)) if cluster != FARGATE_POOL => return Err(ConfigError::ClusterAndPool),
+            (true, _) => Some(FARGATE_POOL.to_owned()),
+            (false, cluster) => cluster,
+        };
         let config = Self {
-            cluster: reader.get("ECS_CLUSTER").map(str::to_owned),
+            cluster,
             endpoint: endpoint(reader.get("ECS_BACKEND_HOST").unwrap_or("http://127.0.0.1:8722"))?,
             region,
             credentials,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use longshore_base::{ClusterName, Family, Ids, Scope, TaskId, Timestamp};
+use longshore_base::{ClusterName, Family, Ids, Region, Scope, TaskId, Timestamp};
 use longshore_domain::{ServiceStatus, TaskSpec};
 use longshore_store::{KeyRange, Store, StoreError};
 
@@ -18,7 +18,7 @@ use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
 
-pub use cluster::{ClusterTables, Connection, InstanceEntry, ServiceEntry};
+pub use cluster::{ClusterTables, Connection, Guest, InstanceEntry, ServiceEntry};
 
 /// How many events of a service are kept (ecs-services E1).
 pub const EVENTS_KEPT: usize = 100;
@@ -44,6 +44,9 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct State {
     realms: BTreeMap<Scope, Realm>,
+    /// The Fargate pools. They are beside the realms, not in them: whatever goes through an account's
+    /// clusters never meets one.
+    pools: BTreeMap<Region, ClusterTables>,
     sequence: u64,
     loaded_at: Timestamp,
 }
@@ -75,7 +78,7 @@ pub struct Definition {
 
 impl State {
     pub fn new(now: Timestamp) -> Self {
-        Self { realms: BTreeMap::new(), sequence: 0, loaded_at: now }
+        Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now }
     }
 
     /// Reads every record of the store.
@@ -174,8 +177,59 @@ impl State {
         self.realms.get(scope)
     }
 
+    /// The tables of a cluster, or of the pool that the key names.
     pub fn cluster(&self, at: &ClusterKey) -> Option<&ClusterTables> {
+        if at.is_pool() {
+            return self.pools.get(&at.scope.region);
+        }
         self.realms.get(&at.scope)?.clusters.get(&at.cluster)
+    }
+
+    /// The Fargate pool of a region. It has instances and no record.
+    pub fn pool(&self, region: &Region) -> Option<&ClusterTables> {
+        self.pools.get(region)
+    }
+
+    pub fn pools(&self) -> impl Iterator<Item = (ClusterKey, &ClusterTables)> {
+        self.pools.iter().map(|(region, tables)| (ClusterKey::pool(region.clone()), tables))
+    }
+
+    /// The tables that a task of the cluster `at` has its place in: those of its cluster, or of the pool.
+    pub fn host(&self, at: &ClusterKey, task: &Task) -> Option<&ClusterTables> {
+        if task.is_pooled() { self.pool(&at.scope.region) } else { self.cluster(at) }
+    }
+
+    /// The cluster of a task that has its place in the cluster or pool `host`.
+    pub fn home<'a>(&'a self, host: &'a ClusterKey, task: TaskId) -> Option<&'a ClusterKey> {
+        if !host.is_pool() {
+            return Some(host);
+        }
+        self.cluster(host)?.guests().get(&task).map(|guest| &guest.home)
+    }
+
+    /// The tasks of an instance that are not STOPPED, with the cluster of each.
+    pub fn tasks_on<'a>(
+        &'a self,
+        at: &'a InstanceKey,
+    ) -> impl Iterator<Item = (&'a ClusterKey, &'a Arc<Task>)> {
+        let entry = self.cluster(&at.cluster).and_then(|tables| tables.instance(at.instance));
+        let ids = entry.into_iter().flat_map(|entry| entry.tasks());
+        ids.filter_map(|&id| {
+            let home = self.home(&at.cluster, id)?;
+            Some((home, self.task(home, id)?))
+        })
+    }
+
+    /// True if capacity has changed since placement last refused a task of the service.
+    pub fn capacity_changed_since_refusal(&self, at: &ServiceKey) -> bool {
+        let refused_at = self.cluster(&at.cluster).and_then(|tables| tables.refused_at(&at.service));
+        refused_at.is_some_and(|epoch| epoch != self.capacity_epoch(&at.cluster))
+    }
+
+    /// Rises with the capacity of the cluster and with that of the pool, so that any change changes it.
+    fn capacity_epoch(&self, at: &ClusterKey) -> u64 {
+        let of = |tables: Option<&ClusterTables>| tables.map_or(0, |tables| tables.capacity_epoch);
+        of(self.cluster(at)) + of(self.pool(&at.scope.region))
     }
 
     pub fn definition(&self, scope: &Scope, family: &Family, revision: u32) -> Option<&Arc<Definition>> {
@@ -205,6 +259,14 @@ impl State {
     /// `hints` learns what should be looked at again because of it.
     pub(crate) fn apply(&mut self, key: &Key, value: Option<Value>, hints: &mut Hints) -> Option<Value> {
         let loaded_at = self.loaded_at;
+        if let Key::Instance(at, _) = key
+            && at.is_pool()
+        {
+            // Stays when it is empty: its epoch must not begin again.
+            let pool = self.pools.entry(at.scope.region.clone()).or_default();
+            return pool.apply(at, key, value, loaded_at, hints);
+        }
+        self.follow_in_pool(key, value.as_ref(), hints);
         let realm = self.realms.entry(key.scope().clone()).or_default();
         match (key, value) {
             (Key::FamilyCounter(_, family), value) => {
@@ -257,6 +319,34 @@ impl State {
         }
     }
 
+    /// Keeps the pool's indexes in step with a task or a service of a cluster that is about to change.
+    fn follow_in_pool(&mut self, key: &Key, value: Option<&Value>, hints: &mut Hints) {
+        match (key, value) {
+            (Key::Task(home, id), value) => {
+                let old = self.task(home, *id).cloned();
+                let new = match value {
+                    Some(Value::Task(task)) => Some(&**task),
+                    _ => None,
+                };
+                if new.or(old.as_deref()).is_some_and(Task::is_pooled) {
+                    let pool = self.pools.entry(home.scope.region.clone()).or_default();
+                    let at = ClusterKey::pool(home.scope.region.clone());
+                    pool.apply_guest(&at, home, *id, old.as_deref(), new, hints);
+                }
+            }
+            (Key::Service(home, name), value) => {
+                let waits = matches!(value, Some(Value::Service(service))
+                    if service.uses_pool() && cluster::waits_for_capacity(service));
+                let region = &home.scope.region;
+                if waits || self.pools.contains_key(region) {
+                    let pool = self.pools.entry(region.clone()).or_default();
+                    pool.apply_waiting_guest(home.service(name), waits);
+                }
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn set_connected(&mut self, at: &InstanceKey, open: bool, now: Timestamp, hints: &mut Hints) {
         if let Some(cluster) = self.cluster_mut(&at.cluster) {
             cluster.set_connected(&at.cluster, at.instance, Connection { open, since: now }, hints);
@@ -264,8 +354,9 @@ impl State {
     }
 
     pub(crate) fn note_refusal(&mut self, at: &ServiceKey) {
+        let epoch = self.capacity_epoch(&at.cluster);
         if let Some(cluster) = self.cluster_mut(&at.cluster) {
-            cluster.note_refusal(&at.service);
+            cluster.note_refusal(&at.service, epoch);
         }
     }
 
@@ -276,6 +367,9 @@ impl State {
     }
 
     fn cluster_mut(&mut self, at: &ClusterKey) -> Option<&mut ClusterTables> {
+        if at.is_pool() {
+            return self.pools.get_mut(&at.scope.region);
+        }
         self.realms.get_mut(&at.scope)?.clusters.get_mut(&at.cluster)
     }
 }
