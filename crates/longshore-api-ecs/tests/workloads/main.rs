@@ -2,6 +2,7 @@
 
 mod agents;
 mod deployments;
+mod fargate;
 mod random;
 mod refusals;
 mod services;
