@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use longshore_base::{ArnFormat, InstanceId};
 use longshore_domain::tags::Tags;
+use longshore_domain::interface::NETWORK_ATTRIBUTE;
 use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, NetworkMode, TaskStatus,
 };
@@ -13,6 +14,8 @@ use longshore_placement::{
 };
 use longshore_state::record::{self, PlacementItem, ServiceMembership};
 use longshore_state::{ClusterKey, Definition, Tx, fleet};
+
+use crate::interface;
 
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
@@ -82,13 +85,17 @@ impl Template {
         let execute = self
             .enable_execute_command
             .then(|| RequiredAttribute { name: "ecs.capability.execute-command".into(), value: None });
+        // Beyond the capability, the agent has to have told which addresses there are to give.
+        let network = self
+            .has_interface()
+            .then(|| RequiredAttribute { name: NETWORK_ATTRIBUTE.into(), value: None });
         Request::new(RequestSpec {
-            needs: fleet::needs(&self.needs),
+            needs: fleet::needs(&self.needs, u32::from(self.has_interface())),
             pool: match &self.capacity_provider {
                 Some(provider) => Pool::Provider(provider.clone()),
                 None => Pool::Launch(fleet::launch(self.launch_type)),
             },
-            required: required.chain(execute).collect(),
+            required: required.chain(execute).chain(network).collect(),
             zones,
             constraints: own.chain(rules.constraints.iter().cloned()).collect(),
             strategies: rules.strategies.clone(),
@@ -97,7 +104,16 @@ impl Template {
         })
     }
 
-    /// The record of a new task on `instance`, PENDING until its agent reports.
+    /// True if each task gets a network interface of its own.
+    fn has_interface(&self) -> bool {
+        match self.definition.spec.network_mode {
+            NetworkMode::Awsvpc => true,
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => false,
+        }
+    }
+
+    /// The record of a new task on `instance`, PENDING until its agent reports. In awsvpc mode it comes with an
+    /// interface ([`interface::allocate`]).
     pub fn task(&self, tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> record::Task {
         let spec = &self.definition.spec;
         let zone = tx
@@ -116,6 +132,8 @@ impl Template {
             bindings: Vec::new(),
         });
         let containers = containers.collect();
+        let interface =
+            if self.has_interface() { interface::allocate(tx, at, instance) } else { None };
         record::Task {
             id: tx.ids.task(),
             arn_format: self.arn_format,
@@ -155,6 +173,7 @@ impl Template {
             protected_until: None,
             platform_version: self.platform_version.clone(),
             tags: self.tags.clone(),
+            interface,
         }
     }
 }

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use longshore_base::{ContainerName, Port, Protocol};
 use longshore_engine::input::{HealthStatus, Observation, ObservedStatus};
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, Environment, NetworkMode, PortBinding, RuntimeId, TaskKey, VolumeCreate,
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey, VolumeCreate,
     VolumeMode,
 };
 
@@ -119,6 +119,7 @@ impl Suite<'_> {
             links: Vec::new(),
             labels,
             network_mode: NetworkMode::None,
+            network: NetworkPlace::ByMode,
             pid_mode: None,
             ipc_mode: None,
             cgroup_parent: None,

@@ -432,7 +432,9 @@ impl ClusterTables {
     /// Reserves, releases or marks what the task holds on its instance.
     fn move_in_fleet(&mut self, id: TaskId, old: Option<&Task>, new: Option<&Task>) {
         let place = |task: Option<&Task>| {
-            task.filter(|t| !t.last_status.is_stopped()).and_then(|t| Some((t.instance?, t.needs.clone())))
+            let task = task.filter(|t| !t.last_status.is_stopped())?;
+            let interfaces = u32::from(task.interface.is_some());
+            Some((task.instance?, fleet::needs(&task.needs, interfaces)))
         };
         let (before, after) = (place(old), place(new));
         if before != after {
@@ -442,7 +444,7 @@ impl ClusterTables {
             if let (Some((instance, needs)), Some(task)) = (&after, new) {
                 // What the tables say is what is: an instance that registered again with less may
                 // hold more than it has. Placement is what never lets it come to that.
-                if let Err(error) = self.fleet.adopt(*instance, id, &fleet::needs(needs), &task.group) {
+                if let Err(error) = self.fleet.adopt(*instance, id, needs, &task.group) {
                     tracing::warn!(task = %id, %error, "a task is on an instance that is not in its cluster");
                 }
             }
