@@ -36,6 +36,9 @@ fn check(text: &str) -> Result<(), NameError> {
     }
 }
 
+/// What agents call the container that holds a task's network (agent-protocol G11).
+const PAUSE: &str = "~internal~ecs~pause";
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
@@ -86,6 +89,19 @@ name! {
     ContainerName
 }
 
+impl ContainerName {
+    /// The container that holds the network of a task in awsvpc mode. No definition can have one of this name: a
+    /// tilde is none of the characters that users may choose.
+    pub fn pause() -> Self {
+        Self(PAUSE.into())
+    }
+
+    /// Reads the name that an agent gave to a container: a user's, or its own for [`Self::pause`].
+    pub fn of_agent(text: &str) -> Result<Self, NameError> {
+        if text == PAUSE { Ok(Self::pause()) } else { Self::parse(text) }
+    }
+}
+
 impl ClusterName {
     /// The cluster that a call means when it names none.
     pub fn default_cluster() -> Self {
@@ -105,6 +121,14 @@ impl ClusterName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_agents_name_the_pause_container() {
+        let pause = ContainerName::pause();
+        assert_eq!(ContainerName::of_agent(pause.as_str()), Ok(pause.clone()));
+        assert_eq!(ContainerName::parse(pause.as_str()), Err(NameError::InvalidCharacters));
+        assert_eq!(ContainerName::of_agent("~x"), Err(NameError::InvalidCharacters));
+    }
 
     #[test]
     fn names_keep_to_the_alphabet() {

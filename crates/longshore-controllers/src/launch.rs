@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{ArnFormat, InstanceId};
+use longshore_domain::interface::NETWORK_ATTRIBUTE;
 use longshore_domain::tags::Tags;
 use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, NetworkMode, TaskStatus,
@@ -13,6 +14,8 @@ use longshore_placement::{
 };
 use longshore_state::record::{self, PlacementItem, ServiceMembership};
 use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
+
+use crate::interface;
 
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
@@ -41,6 +44,14 @@ const PLATFORM_LATEST: &str = "1.4.0";
 /// The platform version of a task or deployment for which a call asked for `requested`.
 pub fn platform_version(requested: Option<&Arc<str>>) -> Option<Arc<str>> {
     requested.map(|version| if **version == *"LATEST" { PLATFORM_LATEST.into() } else { version.clone() })
+}
+
+/// The cluster or pool on whose instances tasks of this launch type run, for a task of the cluster `at`.
+pub fn host(at: &ClusterKey, launch_type: LaunchType) -> ClusterKey {
+    match launch_type {
+        LaunchType::Fargate => ClusterKey::pool(at.scope.region.clone()),
+        LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => at.clone(),
+    }
 }
 
 /// The tables whose fleet has room for tasks of this launch type in the cluster `at`: its own, or the
@@ -106,13 +117,16 @@ impl Template {
         let execute = self
             .enable_execute_command
             .then(|| RequiredAttribute { name: "ecs.capability.execute-command".into(), value: None });
+        // Beyond the capability, the agent has to have told which addresses there are to give.
+        let network =
+            self.has_interface().then(|| RequiredAttribute { name: NETWORK_ATTRIBUTE.into(), value: None });
         Request::new(RequestSpec {
-            needs: fleet::needs(&self.needs),
+            needs: fleet::needs(&self.needs, u32::from(self.has_interface())),
             pool: match &self.capacity_provider {
                 Some(provider) if !self.is_pooled() => Pool::Provider(provider.clone()),
                 Some(_) | None => Pool::Launch(fleet::launch(self.launch_type)),
             },
-            required: required.chain(execute).collect(),
+            required: required.chain(execute).chain(network).collect(),
             zones,
             constraints: own.chain(rules.constraints.iter().cloned()).collect(),
             strategies: rules.strategies.clone(),
@@ -126,7 +140,16 @@ impl Template {
         self.launch_type == LaunchType::Fargate
     }
 
-    /// The record of a new task on `instance`, PENDING until its agent reports.
+    /// True if each task gets a network interface of its own.
+    fn has_interface(&self) -> bool {
+        match self.definition.spec.network_mode {
+            NetworkMode::Awsvpc => true,
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => false,
+        }
+    }
+
+    /// The record of a new task on `instance`, PENDING until its agent reports. In awsvpc mode it comes with an
+    /// interface ([`interface::allocate`]).
     pub fn task(&self, tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> record::Task {
         let spec = &self.definition.spec;
         let zone = capacity(tx.state(), at, self.launch_type)
@@ -143,6 +166,8 @@ impl Template {
             bindings: Vec::new(),
         });
         let containers = containers.collect();
+        let host = host(at, self.launch_type).instance(instance);
+        let interface = if self.has_interface() { interface::allocate(tx, &host) } else { None };
         record::Task {
             id: tx.ids.task(),
             arn_format: self.arn_format,
@@ -182,6 +207,7 @@ impl Template {
             protected_until: None,
             platform_version: platform_version(self.platform_version.as_ref()),
             tags: self.tags.clone(),
+            interface,
         }
     }
 }

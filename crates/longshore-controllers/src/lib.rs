@@ -11,6 +11,7 @@
 
 pub mod driver;
 pub mod hub;
+pub mod interface;
 pub mod launch;
 pub mod link;
 pub mod payload;

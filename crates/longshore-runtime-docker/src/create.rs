@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding as EngineBinding};
-use longshore_engine::spec::{ContainerSpec, NetworkMode, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkingConfig,
+    PortBinding as EngineBinding,
+};
+use longshore_engine::spec::{ContainerSpec, NetworkMode, NetworkPlace, PortBinding};
 use longshore_runtime::{ErrorKind, RuntimeError};
 
 use crate::overlay::lay_over;
@@ -53,9 +56,7 @@ pub(crate) fn request(
             )
         })?,
     };
-    if host.network_mode.is_none() {
-        host.network_mode = Some(network_mode(spec.network_mode)?.to_owned());
-    }
+    place(spec, &mut body, &mut host)?;
     if !spec.log_secrets.is_empty() {
         let options = host.log_config.get_or_insert_default().config.get_or_insert_default();
         options.extend(spec.log_secrets.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())));
@@ -121,6 +122,56 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     }
 }
 
+/// Puts the container into its network.
+fn place(
+    spec: &ContainerSpec,
+    body: &mut ContainerCreateBody,
+    host: &mut HostConfig,
+) -> Result<(), RuntimeError> {
+    match &spec.network {
+        NetworkPlace::ByMode => {
+            if host.network_mode.is_none() {
+                host.network_mode = Some(network_mode(spec.network_mode)?.to_owned());
+            }
+        }
+        NetworkPlace::Own { network, interface } => {
+            let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+            host.network_mode = Some(network.clone());
+            host.dns = some(&interface.name_servers);
+            host.dns_search = some(&interface.search_domains);
+            // Engines keep 64 characters of a host name at most, and hosts have no dots in theirs.
+            let name = interface.private_dns_name.split('.').next().filter(|name| !name.is_empty());
+            body.hostname = name.map(str::to_owned);
+            let endpoint = EndpointSettings {
+                ipam_config: Some(EndpointIpamConfig {
+                    ipv4_address: Some(interface.address.to_string()),
+                    ..EndpointIpamConfig::default()
+                }),
+                mac_address: Some(interface.mac.clone()),
+                ..EndpointSettings::default()
+            };
+            let endpoints = HashMap::from([(network.clone(), endpoint)]);
+            body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
+        }
+        NetworkPlace::Shared(pause) => {
+            host.network_mode = Some(format!("container:{pause}"));
+            // The engine refuses all of these beside a name space that belongs to another container.
+            host.port_bindings = None;
+            host.publish_all_ports = None;
+            host.links = None;
+            host.dns = None;
+            host.dns_search = None;
+            host.dns_options = None;
+            host.extra_hosts = None;
+            body.hostname = None;
+            body.domainname = None;
+            body.exposed_ports = None;
+            body.network_disabled = None;
+        }
+    }
+    Ok(())
+}
+
 /// Docker's name of a task's network mode. The payload's `NetworkMode` comes before this.
 fn network_mode(mode: NetworkMode) -> Result<&'static str, RuntimeError> {
     match mode {
@@ -160,6 +211,7 @@ mod tests {
             links: Vec::new(),
             labels: BTreeMap::from([("l".to_owned(), "ours".to_owned())]),
             network_mode: NetworkMode::Bridge,
+            network: NetworkPlace::ByMode,
             pid_mode: None,
             ipc_mode: None,
             cgroup_parent: None,

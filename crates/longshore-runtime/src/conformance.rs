@@ -11,8 +11,8 @@ use futures_util::stream::BoxStream;
 use longshore_base::{ContainerName, Port, Protocol};
 use longshore_engine::input::{HealthStatus, Observation, ObservedStatus};
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, Environment, NetworkMode, PortBinding, RuntimeId, TaskKey, VolumeCreate,
-    VolumeMode,
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey,
+    VolumeCreate, VolumeMode,
 };
 
 use crate::error::{ErrorKind, RuntimeError};
@@ -119,6 +119,7 @@ impl Suite<'_> {
             links: Vec::new(),
             labels,
             network_mode: NetworkMode::None,
+            network: NetworkPlace::ByMode,
             pid_mode: None,
             ipc_mode: None,
             cgroup_parent: None,

@@ -11,7 +11,7 @@ use longshore_engine::spec::{ContainerKey, RegistryAuth};
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::limits::{self, duration_text};
-use crate::port::{PullRequest, RegistryCredentials, Runtime, RuntimeEvent};
+use crate::port::{NetworkRequest, PullRequest, RegistryCredentials, Runtime, RuntimeEvent};
 
 /// Turns what a container says about its registry into a login (agent-protocol G13).
 ///
@@ -97,6 +97,15 @@ impl Executor {
                 })
                 .await;
                 Input::PullFinished { op, container, result }
+            }
+            Action::PrepareNetwork { op, container, network, timeout } => {
+                let result = limited("prepare the task's network", timeout, async {
+                    self.runtime.pause_image().await?;
+                    let request = NetworkRequest { name: network.name, subnet: Some(network.subnet) };
+                    self.runtime.network_create(&request).await.map(drop)
+                })
+                .await;
+                Input::NetworkPrepared { op, container, result }
             }
             Action::CreateVolume { op, task, volume, spec, timeout } => {
                 let result = limited("create volume", timeout, self.runtime.volume_create(&spec)).await;

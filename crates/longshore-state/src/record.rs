@@ -8,6 +8,7 @@
 //! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
 //! load balancers, ...) are kept as the JSON of their shape, so that this file need not follow the model.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use longshore_base::{
@@ -161,6 +162,24 @@ pub struct Task {
     pub protected_until: Option<Timestamp>,
     pub platform_version: Option<Arc<str>>,
     pub tags: Tags,
+    /// Given with the place, to a task in awsvpc mode; kept for display when the task is STOPPED.
+    #[serde(default)]
+    pub interface: Option<Interface>,
+}
+
+/// The network interface of a task in awsvpc mode. Its MAC address follows from the address
+/// ([`longshore_domain::interface::mac`]), its state from the task's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The attachment's id: a UUID.
+    pub attachment: Arc<str>,
+    /// `eni-` and 17 hex digits.
+    pub id: Arc<str>,
+    /// No other task of the instance has it until this one is STOPPED.
+    pub address: Ipv4Addr,
+    /// Where the instance's network leads out, and the length of that network's prefix.
+    pub gateway: Ipv4Addr,
+    pub prefix: u8,
 }
 
 impl Task {

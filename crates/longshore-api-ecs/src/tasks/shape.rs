@@ -11,6 +11,7 @@ use longshore_shapes_ecs::{
 use longshore_state::record::{Container, NetworkBinding, Task};
 use longshore_state::{ClusterKey, ClusterTables, Connection, Definition, State};
 
+use super::attachment;
 use crate::launching::capacity::PLATFORM_FAMILY;
 use crate::{documents, tags};
 
@@ -63,7 +64,7 @@ impl View {
         });
         let storage = task.is_pooled().then(|| self.ephemeral_storage(&overrides));
         shapes::Task {
-            attachments: Some(Vec::new()),
+            attachments: Some(attachment::of(&scope.region, task).into_iter().collect()),
             attributes: Some(host.iter().filter_map(architecture).collect()),
             availability_zone: text(&task.zone),
             capacity_provider_name: text(&task.capacity_provider),
@@ -186,7 +187,7 @@ impl View {
             ),
             name: Some(container.name.to_string()),
             network_bindings: Some(container.bindings.iter().map(binding).collect()),
-            network_interfaces: Some(Vec::new()),
+            network_interfaces: Some(attachment::interface(task).into_iter().collect()),
             reason: text(&container.reason),
             runtime_id: text(&container.runtime_id),
             task_arn: Some(task_arn.to_owned()),

@@ -220,13 +220,19 @@ pub struct Refused {
 pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> Refused {
     let room_may_help = matches!(
         reason,
-        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance
+        Reason::Cpu
+            | Reason::Memory
+            | Reason::Ports
+            | Reason::Gpu
+            | Reason::Interface
+            | Reason::DistinctInstance
     );
     let miss = match reason {
         Reason::Cpu => ClosestMiss::Cpu,
         Reason::Memory => ClosestMiss::Memory,
         Reason::Ports => ClosestMiss::Port,
         Reason::Gpu => ClosestMiss::Gpu,
+        Reason::Interface => ClosestMiss::NetworkInterface,
         Reason::Attribute => ClosestMiss::Attribute,
         Reason::Location => ClosestMiss::Location,
         Reason::Agent => ClosestMiss::Agent,

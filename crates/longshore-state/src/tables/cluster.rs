@@ -507,7 +507,9 @@ impl ClusterTables {
         home: Option<&ClusterKey>,
     ) {
         let place = |task: Option<&Task>| {
-            task.filter(|t| !t.last_status.is_stopped()).and_then(|t| Some((t.instance?, t.needs.clone())))
+            let task = task.filter(|t| !t.last_status.is_stopped())?;
+            let interfaces = u32::from(task.interface.is_some());
+            Some((task.instance?, fleet::needs(&task.needs, interfaces)))
         };
         let (before, after) = (place(old), place(new));
         if before != after {
@@ -519,7 +521,7 @@ impl ClusterTables {
                 // hold more than it has. Placement is what never lets it come to that.
                 let group = home.map(|home| fleet::pooled_group(home, &task.group));
                 let group = group.as_ref().unwrap_or(&task.group);
-                if let Err(error) = self.fleet.adopt(*instance, id, &fleet::needs(needs), group) {
+                if let Err(error) = self.fleet.adopt(*instance, id, needs, group) {
                     tracing::warn!(task = %id, %error, "a task is on an instance that is not in its cluster");
                 }
             }

@@ -180,6 +180,13 @@ fn task() -> Task {
         protected_until: Some(time(14)),
         platform_version: Some("1.4.0".into()),
         tags: tags(),
+        interface: Some(Interface {
+            attachment: "c71d58d1-3a8c-4b1e-9d8a-6f0e2b7c5a94".into(),
+            id: "eni-0123456789abcdef0".into(),
+            address: Ipv4Addr::new(10, 9, 1, 5),
+            gateway: Ipv4Addr::new(10, 9, 0, 1),
+            prefix: 16,
+        }),
     }
 }
 
