@@ -1,6 +1,6 @@
 //! Tasks on the Fargate pool (ecs-surfaces F1, ecs-services E12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use longshore_base::{AccountId, InstanceId};
@@ -26,6 +26,7 @@ impl World {
         let mut attributes: Vec<Value> = capabilities.iter().map(|name| json!({"name": name})).collect();
         attributes.push(json!({"name": "ecs.availability-zone", "value": format!("{REGION}{zone}")}));
         attributes.push(json!({"name": "ecs.cpu-architecture", "value": "x86_64"}));
+        attributes.push(json!({"name": "longshore.task-network", "value": "172.20.0.0/28"}));
         let amount = |name: &str, value: u32| json!({"name": name, "type": "INTEGER", "integerValue": value});
         let answer = self.ok_as(
             &self.operator(),
@@ -273,6 +274,11 @@ fn accounts_share_the_room_and_nothing_else() {
         assert_eq!(zones, ["\"eu-west-1a\"", "\"eu-west-1b\""]);
     }
     assert_eq!((world.pool_left(a), world.pool_left(b)), ((0, 0), (0, 0)));
+    let addresses: BTreeSet<_> = world.db.peek(|state| {
+        let on = world.pool_key(a);
+        state.tasks_on(&on).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
+    });
+    assert_eq!(addresses.len(), 2, "an address is given once, whoever asks");
     let listed = world.ok("ListTasks", json!({"cluster": CLUSTER}));
     assert_eq!(listed["taskArns"].as_array().map(Vec::len), Some(2));
     let arn = theirs[0]["taskArn"].as_str().expect("an ARN");
