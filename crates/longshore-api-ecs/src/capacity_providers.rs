@@ -271,6 +271,15 @@ pub(crate) fn stored<'s>(
     state.realm(&caller.scope)?.providers().get(name)
 }
 
+/// True if the provider has managed scaling: whoever finds no room waits for it.
+pub(crate) fn scales(state: &State, caller: &Caller, name: &str) -> bool {
+    let group = stored(state, caller, name).and_then(|provider| provider.auto_scaling_group.as_ref());
+    let group: Option<AutoScalingGroupProvider> = group.and_then(documents::recall);
+    group
+        .and_then(|group| group.managed_scaling)
+        .is_some_and(|scaling| scaling.status == Some(ManagedScalingStatus::Enabled))
+}
+
 /// The name in a name or ARN of a provider; `None` if it cannot name one of the caller's.
 fn name_of<'n>(caller: &Caller, named: &'n str) -> Option<&'n str> {
     if !Arn::looks_like_one(named) {

@@ -12,7 +12,7 @@ use longshore_placement::{
     Constraint, ConstraintError, DefaultStrategy, Pool, Request, RequestSpec, RequiredAttribute, Strategy,
     StrategyError, ZONE_ATTRIBUTE,
 };
-use longshore_state::record::{self, PlacementItem, ServiceMembership};
+use longshore_state::record::{self, PlacementItem, ServiceMembership, WaitingForPlace};
 use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
 
 use crate::interface;
@@ -151,9 +151,40 @@ impl Template {
     /// The record of a new task on `instance`, PENDING until its agent reports. In awsvpc mode it comes with an
     /// interface ([`interface::allocate`]).
     pub fn task(&self, tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> record::Task {
-        let spec = &self.definition.spec;
+        let mut task = self.unplaced(tx);
+        self.place(tx, at, &mut task, instance);
+        task
+    }
+
+    /// The record of a new task that waits in PROVISIONING until [`crate::provisioning`] finds a place for it.
+    pub fn waiting(
+        &self,
+        tx: &mut Tx<'_>,
+        constraints: &[PlacementItem],
+        strategies: &[PlacementItem],
+    ) -> record::Task {
+        let waiting = WaitingForPlace { constraints: constraints.to_vec(), strategies: strategies.to_vec() };
+        record::Task { waiting: Some(waiting), ..self.unplaced(tx) }
+    }
+
+    /// Gives a task that placement accepted its place.
+    pub fn place(&self, tx: &mut Tx<'_>, at: &ClusterKey, task: &mut record::Task, instance: InstanceId) {
         let zone = capacity(tx.state(), at, self.launch_type)
             .and_then(|cluster| cluster.fleet().attribute(instance, ZONE_ATTRIBUTE).map(Into::into));
+        let host = host(at, self.launch_type).instance(instance);
+        task.interface = if self.has_interface() { interface::allocate(tx, &host) } else { None };
+        task.instance = Some(instance);
+        task.zone = zone;
+        task.waiting = None;
+        task.last_status = match self.definition.spec.network_mode {
+            // The network interface comes first.
+            NetworkMode::Awsvpc => TaskStatus::Provisioning,
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => TaskStatus::Pending,
+        };
+    }
+
+    fn unplaced(&self, tx: &mut Tx<'_>) -> record::Task {
+        let spec = &self.definition.spec;
         let containers = spec.containers.iter().map(|container| record::Container {
             id: tx.ids.container(),
             name: container.name.clone(),
@@ -166,8 +197,6 @@ impl Template {
             bindings: Vec::new(),
         });
         let containers = containers.collect();
-        let host = host(at, self.launch_type).instance(instance);
-        let interface = if self.has_interface() { interface::allocate(tx, &host) } else { None };
         record::Task {
             id: tx.ids.task(),
             arn_format: self.arn_format,
@@ -179,13 +208,9 @@ impl Template {
             unhealthy: false,
             launch_type: self.launch_type,
             capacity_provider: self.capacity_provider.clone(),
-            instance: Some(instance),
-            zone,
-            last_status: match spec.network_mode {
-                // The network interface comes first.
-                NetworkMode::Awsvpc => TaskStatus::Provisioning,
-                NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => TaskStatus::Pending,
-            },
+            instance: None,
+            zone: None,
+            last_status: TaskStatus::Provisioning,
             desired_status: DesiredStatus::Running,
             version: 0,
             created_at: tx.now,
@@ -207,7 +232,8 @@ impl Template {
             protected_until: None,
             platform_version: platform_version(self.platform_version.as_ref()),
             tags: self.tags.clone(),
-            interface,
+            interface: None,
+            waiting: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use longshore_state::record::{FamilyCounter, Task};
 use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, Key, State, Tx, Value};
 
 use crate::Settings;
-use crate::tasks;
+use crate::{provisioning, tasks};
 
 /// How often the shell runs a sweep. Everything here is minutes or hours long.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -47,6 +47,8 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         forget_instances(tx, &at, settings);
         lose_instances(tx, &at, settings);
         finish_deregistrations(tx, &at);
+        let allowed = room(tx);
+        provisioning::expire(tx, &at, settings, allowed);
         forget_cluster(tx, &at, settings);
         if tx.changed() >= SWEEP_MAX {
             return true;

@@ -108,6 +108,7 @@ fn compare(at: &ClusterKey, is: &ClusterTables, should: &ClusterTables, notes: &
     };
     note("running tasks", is.running().to_string(), should.running().to_string());
     note("pending tasks", is.pending().to_string(), should.pending().to_string());
+    note("waiting tasks", format!("{:?}", is.provisioning()), format!("{:?}", should.provisioning()));
     note("guests", format!("{:?}", is.guests()), format!("{:?}", should.guests()));
     note("waiting guests", format!("{:?}", is.waiting_guests()), format!("{:?}", should.waiting_guests()));
     note("stopped tasks", format!("{:?}", is.stopped()), format!("{:?}", should.stopped()));

@@ -165,6 +165,16 @@ pub struct Task {
     /// Given with the place, to a task in awsvpc mode; kept for display when the task is STOPPED.
     #[serde(default)]
     pub interface: Option<Interface>,
+    /// Set while the task waits in PROVISIONING for an instance of its capacity provider.
+    #[serde(default)]
+    pub waiting: Option<WaitingForPlace>,
+}
+
+/// What placement still has to be asked for, beyond what the task itself says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingForPlace {
+    pub constraints: Vec<PlacementItem>,
+    pub strategies: Vec<PlacementItem>,
 }
 
 /// The network interface of a task in awsvpc mode. Its MAC address follows from the address

@@ -18,6 +18,8 @@ pub enum Hint {
     Service(ServiceKey),
     /// What the instance should run changed.
     Instance(InstanceKey),
+    /// Capacity appeared in a cluster with tasks that wait for a place.
+    Provisioning(ClusterKey),
     /// Something may have become free of references: a definition that waits for its deletion.
     Definitions(Scope),
 }

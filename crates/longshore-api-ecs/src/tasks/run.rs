@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use longshore_base::TaskId;
 use longshore_controllers::launch::{self, Rules, Template};
+use longshore_controllers::provisioning::WAITING_MAX;
 use longshore_placement::{DefaultStrategy, Pool, Refusal, Request, provider};
 use longshore_shapes_ecs::*;
 use longshore_state::record::{Capacity, StrategyItem, Token};
@@ -12,8 +13,9 @@ use longshore_state::{ClusterKey, Key, Tx, Value};
 use super::answer::StartedTasks;
 use super::request::Asked;
 use super::shape::View;
+use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, placement};
-use crate::{Caller, documents, failures, identifiers, input, paging, texts};
+use crate::{Caller, capacity_providers, documents, failures, identifiers, input, paging, texts};
 
 /// The most tasks of one call.
 const COUNT_MAX: i32 = 10;
@@ -69,7 +71,7 @@ pub fn run_task(
     let mut template = asked.template::<RunTaskError>(tx.state(), caller, &at, definition, &capacity)?;
     template.platform_version = platform_version;
 
-    let placed = place(tx, &at, &template, &placement.rules, &capacity, count)?;
+    let placed = place(tx, caller, &at, &template, &placement, &capacity, count)?;
     if let Some((text, fingerprint)) = token
         && !placed.tasks.is_empty()
     {
@@ -154,13 +156,14 @@ struct Placed {
 /// no place: the next would not find one either.
 fn place(
     tx: &mut Tx<'_>,
+    caller: &Caller,
     at: &ClusterKey,
     template: &Template,
-    rules: &Rules,
+    placement: &Placement,
     capacity: &Capacity,
     count: i32,
 ) -> Result<Placed, RunTaskError> {
-    let mut pools = Pools::new(at, template, rules, capacity);
+    let mut pools = Pools::new(at, template, &placement.rules, capacity);
     let mut placed = Placed::default();
     for _ in 0..count {
         let pool = pools.next();
@@ -181,6 +184,11 @@ fn place(
                 placed.failures.push(fargate_failure(detail));
                 break;
             }
+            Err(refusal) if will_scale(tx, caller, at, &refusal) => {
+                let task = pool.template.waiting(tx, &placement.constraints, &placement.strategies);
+                placed.tasks.push(task.id);
+                tx.put_task(at, task);
+            }
             Err(refusal) if nobody_to_ask(&refusal) && placed.tasks.is_empty() => {
                 return Err(InvalidParameterException::new(texts::NO_INSTANCES).into());
             }
@@ -191,6 +199,15 @@ fn place(
         }
     }
     Ok(placed)
+}
+
+/// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
+fn will_scale(tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
+    let waiting = tx.state().cluster(at).map_or(0, |tables| tables.provisioning().len());
+    match &refusal.pool {
+        Pool::Provider(name) => waiting < WAITING_MAX && capacity_providers::scales(tx.state(), caller, name),
+        Pool::Launch(_) => false,
+    }
 }
 
 /// A launch type without any ACTIVE instance is an error, not a failure (ecs-operations B5).

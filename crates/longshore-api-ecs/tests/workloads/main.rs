@@ -3,6 +3,7 @@
 mod agents;
 mod deployments;
 mod fargate;
+mod provisioning;
 mod random;
 mod refusals;
 mod services;

@@ -292,8 +292,8 @@ impl World {
                     running.hints.insert(key);
                 }
                 Hint::Instance(key) => woken.extend(running.newest.get(&key).map(|(_, pipe)| *pipe)),
-                // The sweep looks at these.
-                Hint::Definitions(_) => {}
+                // No scenario has providers with managed scaling; the sweep looks at definitions.
+                Hint::Provisioning(_) | Hint::Definitions(_) => {}
             }
         }
         if !running.hints.is_empty() && !running.is_looking {

@@ -28,6 +28,8 @@ pub struct ClusterTables {
     fleet: Fleet,
     /// Stopped tasks by their end, for the reaper.
     stopped: BTreeSet<(Timestamp, TaskId)>,
+    /// Tasks that wait for a place, oldest first.
+    provisioning: BTreeSet<(Timestamp, TaskId)>,
     running: usize,
     pending: usize,
     /// Services that look again whenever capacity comes or goes: those that wait for a place, and
@@ -216,6 +218,11 @@ impl ClusterTables {
     /// Tasks that are not yet RUNNING.
     pub fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Tasks that wait in PROVISIONING for an instance of their capacity provider, oldest first.
+    pub fn provisioning(&self) -> &BTreeSet<(Timestamp, TaskId)> {
+        &self.provisioning
     }
 
     /// STOPPED tasks by their end.
@@ -470,6 +477,9 @@ impl ClusterTables {
         if let (true, Some(end)) = (status.is_stopped(), task.stopped_at) {
             self.stopped.insert((end, id));
         }
+        if task.waiting.is_some() && !status.is_stopped() {
+            self.provisioning.insert((task.created_at, id));
+        }
         // An id of the pool is not among these instances.
         self.join_instance(id, task);
         if let Some(service) = &task.service {
@@ -489,6 +499,7 @@ impl ClusterTables {
         if let (true, Some(end)) = (status.is_stopped(), task.stopped_at) {
             self.stopped.remove(&(end, id));
         }
+        self.provisioning.remove(&(task.created_at, id));
         self.leave_instance(id, task);
         if let Some(service) = &task.service {
             self.with_service(&service.name, |entry| {
@@ -574,6 +585,9 @@ impl ClusterTables {
         self.capacity_epoch += 1;
         hints.extend(self.waiting.iter().map(|name| Hint::Service(at.service(name))));
         hints.extend(self.waiting_guests.iter().cloned().map(Hint::Service));
+        if !self.provisioning.is_empty() {
+            hints.insert(Hint::Provisioning(at.clone()));
+        }
     }
 
     fn hint_services_on(&self, at: &ClusterKey, instance: InstanceId, hints: &mut Hints) {
