@@ -69,7 +69,7 @@ pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
                         None
                     }
                     // Definitions are looked at by the sweep; instances by the hub.
-                    Hint::Instance(_) | Hint::Definitions(_) => None,
+                    Hint::Instance(_) | Hint::Work(..) | Hint::Definitions(_) => None,
                 });
                 services.collect()
             }

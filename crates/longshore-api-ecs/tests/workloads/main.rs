@@ -7,5 +7,6 @@ mod provisioning;
 mod random;
 mod refusals;
 mod services;
+mod task_sets;
 mod tasks;
 mod world;

@@ -12,7 +12,7 @@ use crate::codec::Value;
 use crate::fleet;
 use crate::key::{ClusterKey, Key, ServiceKey};
 use crate::record::{
-    Cluster, Instance, Service, ServiceDeployment, ServiceEvent, ServiceRevision, Task, Token,
+    Cluster, Instance, Service, ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskSet, Token,
 };
 use crate::tx::{Hint, Hints};
 
@@ -78,6 +78,7 @@ pub struct ServiceEntry {
     events: VecDeque<Arc<ServiceEvent>>,
     deployments: BTreeMap<ServiceDeploymentId, Arc<ServiceDeployment>>,
     revisions: BTreeMap<DeploymentId, Arc<ServiceRevision>>,
+    task_sets: BTreeMap<DeploymentId, Arc<TaskSet>>,
     /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
     /// not counted.
     newly_stopped: Vec<TaskId>,
@@ -113,6 +114,11 @@ impl ServiceEntry {
         &self.revisions
     }
 
+    /// Its task sets; only services of other controllers than ECS have some.
+    pub fn task_sets(&self) -> &BTreeMap<DeploymentId, Arc<TaskSet>> {
+        &self.task_sets
+    }
+
     fn is_empty(&self) -> bool {
         self.record.is_none()
             && self.active.is_empty()
@@ -120,6 +126,7 @@ impl ServiceEntry {
             && self.events.is_empty()
             && self.deployments.is_empty()
             && self.revisions.is_empty()
+            && self.task_sets.is_empty()
     }
 
     fn apply_event(&mut self, slot: u8, value: Option<Value>) -> Option<Value> {
@@ -335,6 +342,17 @@ impl ClusterTables {
                 }
                 .map(Value::ServiceRevision)
             }),
+            Key::TaskSet(_, name, id) => {
+                // What a set asks for is part of what its service asks for.
+                hints.insert(Hint::Service(at.service(name)));
+                self.with_service(name, |entry| {
+                    match value {
+                        Some(Value::TaskSet(record)) => entry.task_sets.insert(*id, record),
+                        _ => entry.task_sets.remove(id),
+                    }
+                    .map(Value::TaskSet)
+                })
+            }
             Key::Token(_, token) => match value {
                 Some(Value::Token(record)) => self.tokens.insert(token.clone(), record),
                 _ => self.tokens.remove(token),
@@ -404,7 +422,7 @@ impl ClusterTables {
         // A task in the pool has its place in the pool's tables.
         if !new.as_ref().or(old.as_ref()).is_some_and(|task| task.is_pooled()) {
             self.move_in_fleet(id, old.as_deref(), new.as_deref(), None);
-            self.hint_place(at, old.as_deref(), new.as_deref(), hints);
+            self.hint_place(at, id, old.as_deref(), new.as_deref(), hints);
         }
         self.hint_task(at, id, old.as_deref(), new.as_deref(), hints);
         match new {
@@ -436,7 +454,16 @@ impl ClusterTables {
             }
         }
         self.move_in_fleet(id, old, new, Some(home));
-        self.hint_place(at, old, new, hints);
+        self.hint_place(at, id, old, new, hints);
+    }
+
+    /// True if the service waits for capacity, and any of it would be the pool's.
+    pub(super) fn waits_for_pool(&self, name: &ServiceName) -> bool {
+        let Some(entry) = self.services.get(name) else { return false };
+        entry.record.as_ref().is_some_and(|service| {
+            let of_sets = || entry.task_sets.values().any(|set| set.capacity.is_fargate());
+            waits_for_capacity(service) && (service.uses_pool() || of_sets())
+        })
     }
 
     /// Of a pool: a service waits for its capacity, or does so no more.
@@ -566,16 +593,27 @@ impl ClusterTables {
     }
 
     /// Tells who waits for the task's place, and the instance that has it.
-    fn hint_place(&mut self, at: &ClusterKey, old: Option<&Task>, new: Option<&Task>, hints: &mut Hints) {
+    fn hint_place(
+        &mut self,
+        at: &ClusterKey,
+        id: TaskId,
+        old: Option<&Task>,
+        new: Option<&Task>,
+        hints: &mut Hints,
+    ) {
         let stopped = |task: Option<&Task>| task.is_none_or(|t| t.last_status.is_stopped());
         if !stopped(old) && stopped(new) {
             self.hint_capacity(at, hints);
         }
-        // The agent has to hear of an assignment and of a changed wish, not of its own reports.
-        let wish = |task: Option<&Task>| task.and_then(|t| Some((t.instance?, t.desired_status)));
+        // The agent has to hear of an assignment and of a changed wish, not of its own reports; its
+        // connection has to forget what is STOPPED.
+        let wish = |task: Option<&Task>| {
+            let going = task.filter(|t| !t.last_status.is_stopped());
+            going.and_then(|t| Some((t.instance?, t.desired_status)))
+        };
         if wish(old) != wish(new) {
             for (instance, _) in [wish(old), wish(new)].into_iter().flatten() {
-                hints.insert(Hint::Instance(at.instance(instance)));
+                hints.insert(Hint::Work(at.instance(instance), id));
             }
         }
     }
@@ -602,7 +640,7 @@ impl ClusterTables {
     }
 }
 
-pub(super) fn waits_for_capacity(service: &Service) -> bool {
+fn waits_for_capacity(service: &Service) -> bool {
     service.status == ServiceStatus::Active
         && (!service.memory.refusals.is_empty() || service.scheduling == SchedulingStrategy::Daemon)
 }

@@ -13,7 +13,7 @@ use longshore_store::{KeyRange, Store, StoreError};
 
 use crate::codec::{CodecError, Value};
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
-use crate::record::{AccountSetting, CapacityProvider, Task, TaskDefinition};
+use crate::record::{AccountSetting, CapacityProvider, Document, Task, TaskDefinition};
 use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
@@ -49,6 +49,8 @@ pub struct State {
     pools: BTreeMap<Region, ClusterTables>,
     sequence: u64,
     loaded_at: Timestamp,
+    /// The compiled form of a definition that is about to enter its table, beside its document.
+    compiled: Option<(Document, TaskSpec)>,
 }
 
 /// One account in one region.
@@ -78,7 +80,7 @@ pub struct Definition {
 
 impl State {
     pub fn new(now: Timestamp) -> Self {
-        Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now }
+        Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
     }
 
     /// Reads every record of the store.
@@ -110,9 +112,10 @@ impl State {
         let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
         let value = Value::decode(&key, value)?;
         if let Value::TaskDefinition(record) = &value {
-            longshore_domain::task_definition::compile(&record.document).map_err(|source| {
+            let spec = longshore_domain::task_definition::compile(&record.document).map_err(|source| {
                 LoadError::Definition { family: record.family.clone(), revision: record.revision, source }
             })?;
+            self.compiled = Some((record.document.clone(), spec));
         }
         self.apply(&key, Some(value), hints);
         hints.clear();
@@ -266,7 +269,19 @@ impl State {
             let pool = self.pools.entry(at.scope.region.clone()).or_default();
             return pool.apply(at, key, value, loaded_at, hints);
         }
-        self.follow_in_pool(key, value.as_ref(), hints);
+        if let Key::Task(home, id) = key {
+            self.follow_in_pool(home, *id, value.as_ref(), hints);
+        }
+        let previous = self.apply_in_realm(key, value, hints);
+        if let Key::Service(home, name) | Key::TaskSet(home, name, _) = key {
+            self.follow_waiting(&home.service(name));
+        }
+        previous
+    }
+
+    fn apply_in_realm(&mut self, key: &Key, value: Option<Value>, hints: &mut Hints) -> Option<Value> {
+        let loaded_at = self.loaded_at;
+        let compiled = self.compiled.take();
         let realm = self.realms.entry(key.scope().clone()).or_default();
         match (key, value) {
             (Key::FamilyCounter(_, family), value) => {
@@ -283,7 +298,7 @@ impl State {
                 })
             }
             (Key::TaskDefinition(_, family, revision), value) => {
-                realm.apply_definition(family, *revision, value, hints, key.scope())
+                realm.apply_definition(family, *revision, value, compiled, hints, key.scope())
             }
             (Key::CapacityProvider(_, name), value) => match value {
                 Some(Value::CapacityProvider(record)) => realm.providers.insert(name.clone(), record),
@@ -306,6 +321,7 @@ impl State {
                 | Key::ServiceEvent(at, _, _)
                 | Key::ServiceDeployment(at, _, _)
                 | Key::ServiceRevision(at, _, _)
+                | Key::TaskSet(at, _, _)
                 | Key::Token(at, _),
                 value,
             ) => {
@@ -319,32 +335,33 @@ impl State {
         }
     }
 
-    /// Keeps the pool's indexes in step with a task or a service of a cluster that is about to change.
-    fn follow_in_pool(&mut self, key: &Key, value: Option<&Value>, hints: &mut Hints) {
-        match (key, value) {
-            (Key::Task(home, id), value) => {
-                let old = self.task(home, *id).cloned();
-                let new = match value {
-                    Some(Value::Task(task)) => Some(&**task),
-                    _ => None,
-                };
-                if new.or(old.as_deref()).is_some_and(Task::is_pooled) {
-                    let pool = self.pools.entry(home.scope.region.clone()).or_default();
-                    let at = ClusterKey::pool(home.scope.region.clone());
-                    pool.apply_guest(&at, home, *id, old.as_deref(), new, hints);
-                }
-            }
-            (Key::Service(home, name), value) => {
-                let waits = matches!(value, Some(Value::Service(service))
-                    if service.uses_pool() && cluster::waits_for_capacity(service));
-                let region = &home.scope.region;
-                if waits || self.pools.contains_key(region) {
-                    let pool = self.pools.entry(region.clone()).or_default();
-                    pool.apply_waiting_guest(home.service(name), waits);
-                }
-            }
-            _ => {}
+    /// Keeps the pool's indexes in step with a task of a cluster that is about to change.
+    fn follow_in_pool(&mut self, home: &ClusterKey, id: TaskId, value: Option<&Value>, hints: &mut Hints) {
+        let old = self.task(home, id).cloned();
+        let new = match value {
+            Some(Value::Task(task)) => Some(&**task),
+            _ => None,
+        };
+        if new.or(old.as_deref()).is_some_and(Task::is_pooled) {
+            let at = ClusterKey::pool(home.scope.region.clone());
+            let pool = self.pools.entry(home.scope.region.clone()).or_default();
+            pool.apply_guest(&at, home, id, old.as_deref(), new, hints);
         }
+    }
+
+    /// The same for a service or a task set that has changed.
+    fn follow_waiting(&mut self, at: &ServiceKey) {
+        let waits = self.cluster(&at.cluster).is_some_and(|tables| tables.waits_for_pool(&at.service));
+        let region = &at.cluster.scope.region;
+        if waits || self.pools.contains_key(region) {
+            self.pools.entry(region.clone()).or_default().apply_waiting_guest(at.clone(), waits);
+        }
+    }
+
+    /// Hands over the compiled form of the definition that is applied next, so that nobody compiles it
+    /// again under the writer's lock.
+    pub(crate) fn expect_definition(&mut self, document: Document, spec: TaskSpec) {
+        self.compiled = Some((document, spec));
     }
 
     pub(crate) fn set_connected(&mut self, at: &InstanceKey, open: bool, now: Timestamp, hints: &mut Hints) {
@@ -412,6 +429,7 @@ impl Realm {
         family: &Family,
         revision: u32,
         value: Option<Value>,
+        compiled: Option<(Document, TaskSpec)>,
         hints: &mut Hints,
         scope: &Scope,
     ) -> Option<Value> {
@@ -426,9 +444,12 @@ impl Realm {
                     .revisions
                     .get(&revision)
                     .filter(|d| Arc::ptr_eq(&d.record.document, &record.document));
-                let spec = match same {
-                    Some(definition) => definition.spec.clone(),
-                    None => longshore_domain::task_definition::compile(&record.document).expect(
+                let compiled = compiled.filter(|(document, _)| Arc::ptr_eq(document, &record.document));
+                let spec = match (same, compiled) {
+                    (Some(definition), _) => definition.spec.clone(),
+                    (None, Some((_, spec))) => spec,
+                    // A removal that is taken back.
+                    (None, None) => longshore_domain::task_definition::compile(&record.document).expect(
                         "a definition is compiled before it is stored, and checked when it is loaded",
                     ),
                 };
