@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use longshore_base::{ArnFormat, InstanceId};
-use longshore_domain::tags::Tags;
 use longshore_domain::interface::NETWORK_ATTRIBUTE;
+use longshore_domain::tags::Tags;
 use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, NetworkMode, TaskStatus,
 };
@@ -86,9 +86,8 @@ impl Template {
             .enable_execute_command
             .then(|| RequiredAttribute { name: "ecs.capability.execute-command".into(), value: None });
         // Beyond the capability, the agent has to have told which addresses there are to give.
-        let network = self
-            .has_interface()
-            .then(|| RequiredAttribute { name: NETWORK_ATTRIBUTE.into(), value: None });
+        let network =
+            self.has_interface().then(|| RequiredAttribute { name: NETWORK_ATTRIBUTE.into(), value: None });
         Request::new(RequestSpec {
             needs: fleet::needs(&self.needs, u32::from(self.has_interface())),
             pool: match &self.capacity_provider {
@@ -132,8 +131,7 @@ impl Template {
             bindings: Vec::new(),
         });
         let containers = containers.collect();
-        let interface =
-            if self.has_interface() { interface::allocate(tx, at, instance) } else { None };
+        let interface = if self.has_interface() { interface::allocate(tx, at, instance) } else { None };
         record::Task {
             id: tx.ids.task(),
             arn_format: self.arn_format,

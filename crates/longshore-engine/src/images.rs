@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_base::Timestamp;
 
-use crate::network::PAUSE_IMAGE;
 use crate::input::ListedImage;
 use crate::journal::ImageRecord;
+use crate::network::PAUSE_IMAGE;
 use crate::settings::Settings;
 
 /// The images that tasks have used here, by reference.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use longshore_base::{Cidr, ContainerName, CpuUnits};
 use serde::{Deserialize, Serialize};
 
-use crate::task::Container;
 use crate::spec::{
     ContainerDefinition, ContainerRole, Environment, HealthTracking, NetworkMode, RegistryAuth, TaskSpec,
 };
+use crate::task::Container;
 
 /// The image of the pause container. The runtime makes it; it is in no registry.
 pub const PAUSE_IMAGE: &str = "longshore/pause:1";
@@ -26,6 +26,8 @@ pub struct TaskNetwork {
     pub gateway: Ipv4Addr,
     /// The part of `subnet` whose addresses this node has for its tasks; other nodes on the machine have others.
     pub range: Cidr,
+    /// For people who find it: the directory or the name of the agent that made it.
+    pub owner: String,
 }
 
 /// The interface of one task, as assigned.

@@ -16,8 +16,8 @@ use crate::input::{HealthStatus, LocalImage, ObservedMount, ObservedNetwork, OpE
 use crate::journal::{
     AssignmentRecord, ContainerProgress, DrawnContainer, HostPorts, JournalPhase, ProgressRecord,
 };
-use crate::report::{ReportId, ReportedStatus};
 use crate::network;
+use crate::report::{ReportId, ReportedStatus};
 use crate::settings::{Settings, TaskCgroups};
 use crate::spec::{ContainerDefinition, ContainerRole, Desired, RuntimeId, TaskSpec, VolumeSource};
 
@@ -347,13 +347,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub fn new(
-        mut spec: TaskSpec,
-        arrival: u64,
-        now: Timestamp,
-        seed: Seed,
-        settings: &Settings,
-    ) -> Self {
+    pub fn new(mut spec: TaskSpec, arrival: u64, now: Timestamp, seed: Seed, settings: &Settings) -> Self {
         network::add_pause(&mut spec);
         let drawn = spec
             .containers

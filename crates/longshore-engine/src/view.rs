@@ -4,8 +4,8 @@ use longshore_base::{CpuUnits, MemoryMib, Port, Protocol, Timestamp};
 
 use crate::create;
 use crate::engine::TaskEngine;
-use crate::network;
 use crate::input::{HealthStatus, ObservedMount, ObservedNetwork};
+use crate::network;
 use crate::spec::{ContainerDefinition, Desired, PortBinding, RuntimeId, TaskKey, TaskSpec};
 use crate::task::{Admission, Container, Task};
 

@@ -366,7 +366,12 @@ impl Refusal {
             uncounted: uncounted.saturating_add(1),
             reason: PlacementRefusal::from(refused),
             room_may_help: refused.ruled_out.iter().any(|ruled| match ruled.reason {
-                Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::Interface | Reason::DistinctInstance => true,
+                Reason::Cpu
+                | Reason::Memory
+                | Reason::Ports
+                | Reason::Gpu
+                | Reason::Interface
+                | Reason::DistinctInstance => true,
                 Reason::Missing
                 | Reason::NotActive
                 | Reason::Agent

@@ -14,7 +14,9 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt;
 use longshore_base::{ContainerName, Port, Protocol};
 use longshore_engine::input::Input;
-use longshore_engine::spec::{ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, TaskKey};
+use longshore_engine::spec::{
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, TaskKey,
+};
 use longshore_engine::{Action, OpId};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK};
 use longshore_runtime::{Executor, LabelFilter, NoLogins, Runtime};

@@ -39,7 +39,10 @@ pub(crate) async fn ensure(docker: &Docker) -> Result<(), RuntimeError> {
     let archive = archive(machine);
     let steps = docker.import_image(ImportImageOptions::default(), body_full(archive.into()), None);
     // The answer ends when the image is there; an error is one of its items.
-    steps.try_for_each(|_| std::future::ready(Ok(()))).await.map_err(|error| refine(Call::Registry, error))?;
+    steps
+        .try_for_each(|_| std::future::ready(Ok(())))
+        .await
+        .map_err(|error| refine(Call::Registry, error))?;
     docker.inspect_image(PAUSE_IMAGE).await.map(drop).map_err(|error| refine(Call::ImageInspect, error))
 }
 

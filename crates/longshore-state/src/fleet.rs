@@ -18,8 +18,8 @@ pub fn instance(record: &record::Instance, connected: bool) -> Instance {
         .collect();
     let text = |name: &str| attributes.get(name).and_then(|value| value.as_deref());
     // Of an agent that tells no network nothing is known; what tasks ask for beyond that are its attributes.
-    let interfaces = text(interface::NETWORK_ATTRIBUTE)
-        .map(|_| TaskNetwork::of(text).map_or(0, TaskNetwork::capacity));
+    let interfaces =
+        text(interface::NETWORK_ATTRIBUTE).map(|_| TaskNetwork::of(text).map_or(0, TaskNetwork::capacity));
     Instance {
         id: record.id,
         ec2_instance_id: record.ec2_instance_id.clone(),

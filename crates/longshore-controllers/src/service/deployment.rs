@@ -226,7 +226,12 @@ pub struct Refused {
 pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> Refused {
     let room_may_help = matches!(
         reason,
-        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::Interface | Reason::DistinctInstance
+        Reason::Cpu
+            | Reason::Memory
+            | Reason::Ports
+            | Reason::Gpu
+            | Reason::Interface
+            | Reason::DistinctInstance
     );
     let miss = match reason {
         Reason::Cpu => ClosestMiss::Cpu,

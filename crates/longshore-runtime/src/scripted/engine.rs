@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::port::{
-    Answer, LabelFilter, NetworkInfo, NetworkRequest, PullRequest, RegistryCredentials, Runtime, RuntimeEvent, RuntimeInfo, StatsSample,
-    VolumeInfo,
+    Answer, LabelFilter, NetworkInfo, NetworkRequest, PullRequest, RegistryCredentials, Runtime,
+    RuntimeEvent, RuntimeInfo, StatsSample, VolumeInfo,
 };
 use crate::scripted::actions::fault;
 use crate::scripted::script::Operation;

@@ -13,7 +13,8 @@ use longshore_engine::input::{
 };
 use longshore_engine::network::PAUSE_IMAGE;
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey, VolumeCreate, VolumeMode,
+    ContainerKey, ContainerSpec, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey, VolumeCreate,
+    VolumeMode,
 };
 
 use crate::error::{ErrorKind, RuntimeError};
@@ -586,7 +587,10 @@ impl World {
             NetworkPlace::ByMode | NetworkPlace::Shared(_) => false,
         };
         if self.containers.values().any(is_in) {
-            return Err(RuntimeError::new(ErrorKind::Conflict, format!("network {name} has active endpoints")));
+            return Err(RuntimeError::new(
+                ErrorKind::Conflict,
+                format!("network {name} has active endpoints"),
+            ));
         }
         self.networks.remove(name).map(drop).ok_or_else(|| no_such_network(name))
     }
