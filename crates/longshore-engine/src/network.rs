@@ -26,6 +26,8 @@ pub struct TaskNetwork {
     pub gateway: Ipv4Addr,
     /// The part of `subnet` whose addresses this node has for its tasks; other nodes on the machine have others.
     pub range: Cidr,
+    /// For people who find it: the directory or the name of the agent that made it.
+    pub owner: String,
 }
 
 /// The interface of one task, as assigned.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use longshore_base::{FARGATE_POOL, Port, Region};
+use longshore_base::{Cidr, FARGATE_POOL, Port, Region};
 use longshore_engine::settings::{Settings, parse_go_duration};
 use longshore_sigv4::{Credentials, Secret};
 
@@ -70,7 +70,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("ECS_ENABLE_TASK_IAM_ROLE", Effect::Honoured),
     ("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", Effect::Honoured),
     ("ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE", Effect::Ignored),
-    ("ECS_ENABLE_TASK_ENI", Effect::Ignored),
+    ("ECS_ENABLE_TASK_ENI", Effect::Honoured),
     ("ECS_ENABLE_HIGH_DENSITY_ENI", Effect::Ignored),
     ("ECS_CNI_PLUGINS_PATH", Effect::Ignored),
     ("ECS_AWSVPC_BLOCK_IMDS", Effect::Ignored),
@@ -130,6 +130,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_METADATA_ENDPOINT", Effect::Honoured),
     ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
     ("LONGSHORE_POOL", Effect::Honoured),
+    ("LONGSHORE_TASK_NETWORK", Effect::Honoured),
 ];
 
 /// Prefixes of keys that are meant for us, so that a misspelt one deserves a warning.
@@ -180,6 +181,16 @@ impl std::fmt::Debug for EngineAuth {
     }
 }
 
+/// A network that several agents have together, each a part of its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedNetwork {
+    /// The directory, or what else tells people whose it is; the network's name is made from it.
+    pub owner: String,
+    /// Which of `agents` this one is, from 0.
+    pub index: u32,
+    pub agents: u32,
+}
+
 /// Everything that is decided before the agent starts.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -219,6 +230,12 @@ pub struct Config {
     pub apparmor: bool,
     pub task_role: bool,
     pub task_role_host_network: bool,
+    /// `ECS_ENABLE_TASK_ENI`: take tasks in awsvpc mode, and make a network for them.
+    pub task_eni: bool,
+    /// Our own: the subnet of that network; `None`: the runtime chooses one.
+    pub task_subnet: Option<Cidr>,
+    /// Our own, set by whoever runs several agents in one process: they share a network.
+    pub shared_network: Option<SharedNetwork>,
     pub health_checks: bool,
     pub metrics: bool,
     pub metrics_interval: Duration,
@@ -276,7 +293,8 @@ impl Config {
         let offhost = reader.flag("ECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS", false);
         let host = if offhost { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let cluster = reader.get("ECS_CLUSTER").map(str::to_owned);
-        let cluster = match (reader.flag("LONGSHORE_POOL", false), cluster) {
+        let pool = reader.flag("LONGSHORE_POOL", false);
+        let cluster = match (pool, cluster) {
             (true, Some(cluster)) if cluster != FARGATE_POOL => return Err(ConfigError::ClusterAndPool),
             (true, _) => Some(FARGATE_POOL.to_owned()),
             (false, cluster) => cluster,
@@ -309,6 +327,10 @@ impl Config {
             apparmor: reader.flag("ECS_APPARMOR_CAPABLE", false),
             task_role: reader.flag("ECS_ENABLE_TASK_IAM_ROLE", false),
             task_role_host_network: reader.flag("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", false),
+            // Every task on Fargate has an interface of its own.
+            task_eni: reader.flag("ECS_ENABLE_TASK_ENI", pool),
+            task_subnet: reader.parsed("LONGSHORE_TASK_NETWORK", None, |text| text.parse().ok().map(Some)),
+            shared_network: None,
             health_checks: !reader.flag("ECS_DISABLE_DOCKER_HEALTH_CHECK", false),
             metrics: !reader.flag("ECS_DISABLE_METRICS", false),
             metrics_interval: reader.metrics_interval(),

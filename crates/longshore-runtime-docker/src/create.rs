@@ -186,10 +186,12 @@ fn network_mode(mode: NetworkMode) -> Result<&'static str, RuntimeError> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use longshore_base::{Port, Protocol};
-    use longshore_engine::spec::{Environment, Opaque, SecretText};
+    use longshore_engine::network::TaskInterface;
+    use longshore_engine::spec::{Environment, Opaque, RuntimeId, SecretText};
     use serde_json::{Value, json};
 
     use super::*;
@@ -355,5 +357,58 @@ mod tests {
         assert_eq!(request(&awsvpc, None).expect_err("nothing to join").kind, ErrorKind::Refused);
         let joined = Some(Opaque(r#"{"NetworkMode": "container:x"}"#.to_owned()));
         assert!(request(&ContainerSpec { docker_host_config: joined, ..awsvpc }, None).is_ok());
+    }
+
+    #[test]
+    fn a_pause_container_has_its_own_place() {
+        let interface = TaskInterface {
+            attachment_arn: String::new(),
+            id: "eni-1".to_owned(),
+            mac: "02:42:0a:09:00:05".to_owned(),
+            address: Ipv4Addr::new(10, 9, 0, 5),
+            gateway: Ipv4Addr::new(10, 9, 0, 1),
+            prefix: 24,
+            private_dns_name: "ip-10-9-0-5.ec2.internal".to_owned(),
+            name_servers: vec!["10.9.0.2".to_owned()],
+            search_domains: Vec::new(),
+        };
+        let network = NetworkPlace::Own { network: "tasks".to_owned(), interface };
+        let json = json_of(&ContainerSpec { network_mode: NetworkMode::Awsvpc, network, ..spec() });
+        assert_eq!(json["HostConfig"]["NetworkMode"], "tasks");
+        assert_eq!(json["HostConfig"]["Dns"], json!(["10.9.0.2"]));
+        assert_eq!(json["HostConfig"].get("DnsSearch"), None);
+        assert_eq!(json["Hostname"], "ip-10-9-0-5");
+        assert_eq!(
+            json["NetworkingConfig"]["EndpointsConfig"],
+            json!({"tasks": {"IPAMConfig": {"IPv4Address": "10.9.0.5"}, "MacAddress": "02:42:0a:09:00:05"}})
+        );
+    }
+
+    #[test]
+    fn who_shares_a_name_space_brings_nothing_of_the_network() {
+        let config =
+            json!({"Hostname": "h", "Domainname": "d", "User": "nobody", "ExposedPorts": {"80/tcp": {}}});
+        let host = json!({
+            "NetworkMode": "bridge", "Dns": ["1.1.1.1"], "DnsSearch": ["x"], "ExtraHosts": ["a:1.2.3.4"],
+            "PortBindings": {"80/tcp": [{"HostPort": "80"}]}, "Privileged": true
+        });
+        let joined = ContainerSpec {
+            network_mode: NetworkMode::Awsvpc,
+            network: NetworkPlace::Shared(RuntimeId::new("abc")),
+            ports: vec![PortBinding { container: Port(80), host: Port(80), protocol: Protocol::Tcp }],
+            docker_config: Some(Opaque(config.to_string())),
+            docker_host_config: Some(Opaque(host.to_string())),
+            ..spec()
+        };
+        let json = json_of(&joined);
+        assert_eq!(json["HostConfig"]["NetworkMode"], "container:abc");
+        for key in ["Dns", "DnsSearch", "ExtraHosts", "PortBindings"] {
+            assert_eq!(json["HostConfig"].get(key), None, "{key}");
+        }
+        for key in ["Hostname", "Domainname", "ExposedPorts", "NetworkingConfig"] {
+            assert_eq!(json.get(key), None, "{key}");
+        }
+        assert_eq!((&json["User"], &json["HostConfig"]["Privileged"]), (&json!("nobody"), &json!(true)));
+        assert_eq!(request(&joined, None).expect("valid").ports, Some(Vec::new()));
     }
 }

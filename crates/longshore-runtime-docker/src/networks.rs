@@ -7,7 +7,7 @@ use bollard::Docker;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect};
 use bollard::query_parameters::InspectNetworkOptions;
 use longshore_base::Cidr;
-use longshore_runtime::port::{LABEL_NETWORK, NetworkInfo, NetworkRequest};
+use longshore_runtime::port::{LABEL_NETWORK, LABEL_OWNER, NetworkInfo, NetworkRequest};
 use longshore_runtime::{ErrorKind, RuntimeError};
 use tokio::sync::Mutex;
 
@@ -51,7 +51,10 @@ async fn make(docker: &Docker, request: &NetworkRequest) -> Result<(), RuntimeEr
     let wanted = NetworkCreateRequest {
         name: request.name.clone(),
         driver: Some("bridge".to_owned()),
-        labels: Some(HashMap::from([(LABEL_NETWORK.to_owned(), request.name.clone())])),
+        labels: Some(HashMap::from([
+            (LABEL_NETWORK.to_owned(), request.name.clone()),
+            (LABEL_OWNER.to_owned(), request.owner.clone()),
+        ])),
         ipam: config.map(|config| Ipam { config: Some(vec![config]), ..Ipam::default() }),
         ..NetworkCreateRequest::default()
     };

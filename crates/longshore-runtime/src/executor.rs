@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use longshore_engine::Action;
 use longshore_engine::input::{Input, OpError};
+use longshore_engine::network::TaskNetwork;
 use longshore_engine::spec::{ContainerKey, RegistryAuth};
 
 use crate::error::{ErrorKind, RuntimeError};
@@ -47,6 +48,11 @@ impl RegistryLogins for NoLogins {
         };
         Box::pin(std::future::ready(answer))
     }
+}
+
+/// The network of an action, as the port is asked for it.
+pub(crate) fn request_of(network: TaskNetwork) -> NetworkRequest {
+    NetworkRequest { name: network.name, subnet: Some(network.subnet), owner: network.owner }
 }
 
 /// Performs the actions that concern the runtime. A cheap handle.
@@ -101,7 +107,7 @@ impl Executor {
             Action::PrepareNetwork { op, container, network, timeout } => {
                 let result = limited("prepare the task's network", timeout, async {
                     self.runtime.pause_image().await?;
-                    let request = NetworkRequest { name: network.name, subnet: Some(network.subnet) };
+                    let request = request_of(network);
                     self.runtime.network_create(&request).await.map(drop)
                 })
                 .await;

@@ -14,8 +14,9 @@ use crate::error::RuntimeError;
 
 /// The label that holds the ARN of a container's task.
 pub const LABEL_TASK: &str = "com.amazonaws.ecs.task-arn";
-/// The label of a network that an agent made for tasks; its value is the network's name.
+/// The labels of a network that an agent made for tasks: its name, and the directory or the name of the agent.
 pub const LABEL_NETWORK: &str = "longshore.task-network";
+pub const LABEL_OWNER: &str = "longshore.owner";
 /// The label that holds a container's name within its task definition.
 pub const LABEL_CONTAINER: &str = "com.amazonaws.ecs.container-name";
 
@@ -113,6 +114,8 @@ pub trait Runtime: Send + Sync + 'static {
 pub struct NetworkRequest {
     pub name: String,
     pub subnet: Option<Cidr>,
+    /// For people who find it: whose it is. Kept as the label [`LABEL_OWNER`].
+    pub owner: String,
 }
 
 /// A network as it is.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use longshore_node::{Config, HttpClient, Services, Status};
+use longshore_base::Seed;
+use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::DockerRuntime;
 use longshore_state::db::SeedSource;
@@ -63,8 +64,15 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let http = crate::agent::client(&control_plane.endpoint)?;
     let mut instances = Vec::new();
     let places = (0..options.instances).map(Place::Instance).chain((0..options.fargate).map(Place::Pool));
-    for place in places {
-        let config = agent_config(&options, &control_plane, &base, &info, place)?;
+    let mut network = None;
+    for (index, place) in (0u32..).zip(places) {
+        let mut config = agent_config(&options, &control_plane, &base, &info, place)?;
+        config.shared_network = Some(SharedNetwork {
+            owner: base.display().to_string(),
+            index,
+            agents: u32::from(options.instances) + u32::from(options.fargate),
+        });
+        network = longshore_node::network::request(&config, Seed::new(0)).map(|request| request.name);
         instances.push(start(config, runtime.clone(), http.clone(), stopping.clone()));
     }
     join(&mut instances, control_plane.hub.connected()).await?;
@@ -101,8 +109,11 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
     control_plane.stop().await;
     if let Some(dir) = ephemeral {
-        // Journals of agents whose control plane forgets everything.
+        // Journals of agents whose control plane forgets everything, and their network, unless tasks are left in it.
         let _ = std::fs::remove_dir_all(dir);
+        if let Some(name) = network {
+            let _ = tokio::time::timeout(ENGINE_PATIENCE, runtime.network_remove(&name)).await;
+        }
     }
     step.done("stopped; containers go on running, and the next `longshore up` finds them");
     Ok(())
@@ -188,6 +199,7 @@ fn agent_config(
         ("LONGSHORE_AVAILABILITY_ZONE", format!("{region}{zone}")),
         // Images are made on this machine or pulled by hand as often as not.
         ("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached".to_owned()),
+        ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
     ]);
     // Only one agent on a machine can have the ports at which people and containers look for it.
     for (key, port) in [("LONGSHORE_INTROSPECTION_PORT", "51678"), ("LONGSHORE_METADATA_PORT", "51679")] {
@@ -216,9 +228,11 @@ fn agent_config(
         "DOCKER_HOST",
         "ECS_CONTAINER_STOP_TIMEOUT",
         "ECS_DYNAMIC_HOST_PORT_RANGE",
+        "ECS_ENABLE_TASK_ENI",
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
         "ECS_IMAGE_PULL_BEHAVIOR",
         "ECS_INSTANCE_ATTRIBUTES",
+        "LONGSHORE_TASK_NETWORK",
     ];
     for key in own {
         if let Ok(value) = std::env::var(key) {

@@ -1,6 +1,7 @@
 //! Tasks, services and agents' reports, called as the front calls them: JSON in, JSON out.
 
 mod agents;
+mod awsvpc;
 mod deployments;
 mod fargate;
 mod provisioning;

@@ -182,6 +182,29 @@ impl World {
         added.expect("nothing refuses it")
     }
 
+    /// Lets the instance take tasks in awsvpc mode, with addresses of `range`.
+    pub fn give_network(&self, instance: InstanceId, range: &str, gateway: &str) {
+        let at = self.at();
+        let flag = |name: &str| record::Attribute { name: name.into(), value: None };
+        let with =
+            |name: &str, value: &str| record::Attribute { name: name.into(), value: Some(value.into()) };
+        let (done, _) = self.db.submit(|tx| {
+            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let mut record = record::Instance::clone(&entry.expect("the instance").record);
+            record.agent_attributes.extend([
+                flag("com.amazonaws.ecs.capability.docker-remote-api.1.17"),
+                flag("com.amazonaws.ecs.capability.docker-remote-api.1.18"),
+                flag("ecs.capability.task-eni"),
+            ]);
+            record.user_attributes.retain(|own| !own.name.starts_with("longshore."));
+            record.user_attributes.push(with("longshore.task-network", range));
+            record.user_attributes.push(with("longshore.task-gateway", gateway));
+            tx.put_instance(&at, record);
+            Ok::<_, ()>(())
+        });
+        done.expect("nothing refuses it");
+    }
+
     /// Gives the instance to a capacity provider of the cluster.
     pub fn provide(&self, instance: InstanceId, provider: &str) {
         let at = self.at();

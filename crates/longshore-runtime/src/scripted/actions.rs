@@ -9,9 +9,9 @@ use longshore_engine::input::{FoundContainer, Input, OpError};
 use longshore_engine::spec::RuntimeId;
 
 use crate::error::{ErrorKind, RuntimeError};
-use crate::executor::{input_of, timed_out};
+use crate::executor::{input_of, request_of, timed_out};
 use crate::limits;
-use crate::port::{LabelFilter, NetworkRequest};
+use crate::port::LabelFilter;
 use crate::scripted::script::Operation;
 use crate::scripted::world::{Fate, FateEnd, World};
 
@@ -194,7 +194,7 @@ impl ScriptedRuntime {
                 Input::PullFinished { op, container, result }
             }
             Action::PrepareNetwork { op, container, network, timeout } => {
-                let request = NetworkRequest { name: network.name, subnet: Some(network.subnet) };
+                let request = request_of(network);
                 let effect = || {
                     world.pause_image();
                     world.network_create(&request).map(drop)
