@@ -4,9 +4,9 @@ import unittest
 
 from harness import docker
 from harness.cases import WEB_1, WEB_2, EngineCase
-from harness.http_get import get
 from harness.process import Agent, free_port
 from harness.wait import eventually
+from test_awsvpc import answer_of
 from test_crashes import steady
 from test_rollouts import Watch
 
@@ -22,10 +22,10 @@ POOL_MEMORY = 8192
 
 
 def address(task):
-    """Where a task with an interface of its own answers."""
+    """The address of a task's own interface."""
     [attachment] = [entry for entry in task["attachments"] if entry["type"] == "ElasticNetworkInterface"]
     details = {detail["name"]: detail["value"] for detail in attachment["details"]}
-    return details["privateIPv4Address"], 8080
+    return details["privateIPv4Address"]
 
 
 class Fargate(EngineCase):
@@ -112,8 +112,7 @@ class Fargate(EngineCase):
         self.assertEqual(running["ephemeralStorage"], {"sizeInGiB": 20})
         self.assertIn(running["availabilityZone"], (f"{self.region}a", f"{self.region}b"))
         self.assertEqual(running["connectivity"], "CONNECTED")
-        status, _ = get(address(running))
-        self.assertEqual(status, 200)
+        self.assertEqual(answer_of(address(running))[0], 200)
         # Its container is found by the cluster that it belongs to, not by the pool.
         self.assertIn(docker.container_of_task(task["taskArn"], "web"), docker.running_of_cluster(self.cluster))
         self.ecs.stop_task(cluster=self.cluster, task=task["taskArn"])
@@ -185,7 +184,7 @@ class Fargate(EngineCase):
         self.assertEqual({task["taskDefinitionArn"] for task in tasks}, {new})
         self.assertIn(by_provider().count("FARGATE"), (2, 3))
         for task in tasks:
-            self.assertEqual(get(address(task))[0], 200)
+            self.assertEqual(answer_of(address(task))[0], 200)
 
     def test_kill_9_of_everything_changes_nothing(self):
         definition = self.register_small("lasting")
@@ -206,7 +205,7 @@ class Fargate(EngineCase):
         )
         self.assertEqual(after, before)
         self.assertEqual([docker.start_of(docker.container_of_task(arn, "web")) for arn in arns], starts)
-        self.assertEqual(get(address(self.task(arns[0])))[0], 200)
+        self.assertEqual(answer_of(address(self.task(arns[0])))[0], 200)
         self.ecs.stop_task(cluster=self.cluster, task=arns[0])
         self.wait_task(arns[0], "STOPPED")
 
@@ -261,7 +260,7 @@ class UpServesFargate(EngineCase):
             memory="512",
         )
         [task] = self.run_tasks(taskDefinition=definition, launchType="FARGATE", networkConfiguration=NETWORK)
-        self.assertEqual(get(address(self.wait_task(task["taskArn"], "RUNNING")))[0], 200)
+        self.assertEqual(answer_of(address(self.wait_task(task["taskArn"], "RUNNING")))[0], 200)
         [instance] = self.instances()
         self.assertEqual(instance["runningTasksCount"], 0)
 

@@ -189,6 +189,10 @@ fn task() -> Task {
             gateway: Ipv4Addr::new(10, 9, 0, 1),
             prefix: 16,
         }),
+        waiting: Some(WaitingForPlace {
+            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
+            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
+        }),
     }
 }
 
