@@ -161,8 +161,26 @@ class AwsvpcCrashes(Network, EngineCase):
         agent = Agent(self.plane, self.directory / name, self.cluster, **variables)
         self.addCleanup(agent.stop)
         agent.start()
-        eventually(lambda: any(i["agentConnected"] for i in self.instances()), what="an instance")
+        eventually(self.connected, what="an instance")
         return agent
+
+    def connected(self):
+        """The instance whose agent is connected, if there is one."""
+        found = [instance for instance in self.instances() if instance["agentConnected"]]
+        return found[0] if found else None
+
+    def refusal(self, definition):
+        """Why the connected instance takes no task."""
+        answer = self.ecs.run_task(cluster=self.cluster, taskDefinition=definition, networkConfiguration=NETWORK)
+        self.assertEqual(answer["tasks"], [])
+        reasons = {failure["arn"]: failure["reason"] for failure in answer["failures"]}
+        return reasons[self.connected()["containerInstanceArn"]]
+
+    def leave(self, agent):
+        """The agent ends in order, and its instance with it."""
+        instance = self.connected()["containerInstanceArn"]
+        self.assertEqual(agent.stop(), 0)
+        self.ecs.deregister_container_instance(cluster=self.cluster, containerInstance=instance, force=True)
 
     def test_kill_9_of_the_agent_leaves_tasks_alone(self):
         agent = self.agent("agent", ECS_ENABLE_TASK_ENI="true")
@@ -173,10 +191,10 @@ class AwsvpcCrashes(Network, EngineCase):
         starts = [docker.start_of(container) for container in sorted(docker.containers_of_task(task["taskArn"]))]
         self.assertEqual(len(starts), 2)
         agent.kill()
-        eventually(lambda: not self.instances()[0]["agentConnected"], what="the end of the connection")
+        eventually(lambda: not self.connected(), what="the end of the connection")
         self.assertEqual(get((address(shown), 8080))[0], 200)
         agent.start()
-        eventually(lambda: self.instances()[0]["agentConnected"], what="the agent", timeout_secs=40)
+        eventually(self.connected, what="the agent", timeout_secs=40)
         again = self.task(task["taskArn"])
         self.assertEqual((again["lastStatus"], address(again)), ("RUNNING", address(shown)))
         found = [docker.start_of(container) for container in sorted(docker.containers_of_task(task["taskArn"]))]
@@ -184,25 +202,17 @@ class AwsvpcCrashes(Network, EngineCase):
         self.ecs.stop_task(cluster=self.cluster, task=task["taskArn"])
         self.wait_task(task["taskArn"], "STOPPED")
         self.wait_engine(lambda: docker.containers_of_task(task["taskArn"]), "the task")
-        self.assertEqual(agent.stop(), 0)
-        self.ecs.deregister_container_instance(
-            cluster=self.cluster, containerInstance=self.instances()[0]["containerInstanceArn"], force=True
-        )
+        self.leave(agent)
 
     def test_refusals_name_what_is_missing(self):
         definition = self.register_vpc("refused")
         plain = self.agent("plain")
-        answer = self.ecs.run_task(cluster=self.cluster, taskDefinition=definition, networkConfiguration=NETWORK)
-        self.assertEqual([failure["reason"] for failure in answer["failures"]], ["ATTRIBUTE"])
-        plain.stop()
-        self.ecs.deregister_container_instance(
-            cluster=self.cluster, containerInstance=self.instances()[0]["containerInstanceArn"], force=True
-        )
+        self.assertEqual(self.refusal(definition), "ATTRIBUTE")
+        self.leave(plain)
         # 8 addresses: the network's, the broadcast's and the gateway's are no task's.
         self.agent("small", ECS_ENABLE_TASK_ENI="true", LONGSHORE_TASK_NETWORK="10.213.77.0/29")
         tasks = self.run_vpc(definition, count=5)
-        answer = self.ecs.run_task(cluster=self.cluster, taskDefinition=definition, networkConfiguration=NETWORK)
-        self.assertEqual([failure["reason"] for failure in answer["failures"]], ["RESOURCE:ENI"])
+        self.assertEqual(self.refusal(definition), "RESOURCE:ENI")
         for task in tasks:
             self.wait_task(task["taskArn"], "RUNNING", 40)
         addresses = sorted(address(self.task(task["taskArn"])) for task in tasks)

@@ -89,7 +89,8 @@ fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal:
     }
     for ruled in &refusal.ruled_out {
         let what = requirement(&ruled.reason, request);
-        details.push(format!("{} {what} ({}; one is {})", ruled.instances, ruled.reason, ruled.example));
+        let reason = ruled.reason.as_failure().trim_end_matches('.');
+        details.push(format!("{} {what} ({reason}; one is {})", ruled.instances, ruled.example));
         if ruled.reason == Reason::Attribute {
             details.extend(missing_attributes(fleet, request, refusal));
         }
@@ -114,7 +115,7 @@ fn requirement(reason: &Reason, request: &Request) -> String {
             format!("have a host port in use that the task needs ({})", ports.join(", "))
         }
         Reason::Gpu => format!("have less than {} GPUs left", spec.needs.gpus),
-        Reason::Interface => "have no free address for a task in awsvpc mode".to_owned(),
+        Reason::Interface => "have no address left for a task in awsvpc mode".to_owned(),
         Reason::Attribute => "lack an attribute that the task requires".to_owned(),
         Reason::Location => "are in no zone that the task may run in".to_owned(),
         Reason::MemberOf(expression) => format!("do not satisfy memberOf({expression})"),

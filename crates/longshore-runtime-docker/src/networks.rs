@@ -13,6 +13,9 @@ use tokio::sync::Mutex;
 
 use crate::classify::{Call, refine};
 
+/// How often a subnet that the engine chose may be taken by others in between.
+const CHOICES_MAX: u32 = 5;
+
 /// Engines before version 25 let two networks have one name if they are made at the same time. Agents that share a
 /// network share this process, so that a lock is enough to have only one.
 pub(crate) type OneAtATime = Mutex<()>;
@@ -42,8 +45,33 @@ pub(crate) async fn create(
     }
 }
 
+/// Containers can have addresses that we choose only in a network whose subnet we chose too. So the engine is let
+/// choose one first, and the network made again with the very same; unless somebody else was quicker.
 async fn make(docker: &Docker, request: &NetworkRequest) -> Result<(), RuntimeError> {
-    let config = request.subnet.map(|subnet| IpamConfig {
+    if let Some(subnet) = request.subnet {
+        return make_with(docker, request, Some(subnet)).await;
+    }
+    let mut tries = 1;
+    loop {
+        make_with(docker, request, None).await?;
+        let chosen = inspect(docker, &request.name).await;
+        remove(docker, &request.name).await?;
+        match make_with(docker, request, Some(chosen?.subnet)).await {
+            Err(error) if tries < CHOICES_MAX => {
+                tracing::debug!(network = request.name, %error, "the subnet is gone; choosing another");
+                tries += 1;
+            }
+            made => return made,
+        }
+    }
+}
+
+async fn make_with(
+    docker: &Docker,
+    request: &NetworkRequest,
+    subnet: Option<Cidr>,
+) -> Result<(), RuntimeError> {
+    let config = subnet.map(|subnet| IpamConfig {
         subnet: Some(subnet.to_string()),
         gateway: subnet.nth(1).map(|gateway| gateway.to_string()),
         ..IpamConfig::default()

@@ -1,5 +1,6 @@
 //! One record of every kind, with no member left empty that can be filled.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use longshore_base::{
@@ -79,6 +80,12 @@ fn tags() -> Tags {
 
 fn strategy() -> Vec<StrategyItem> {
     vec![StrategyItem { provider: "mine".into(), base: 1, weight: 2 }]
+}
+
+/// Records as earlier versions wrote them: without the members that came later.
+pub fn earlier() -> Vec<(Key, Value)> {
+    let task = Task { interface: None, waiting: None, ..task() };
+    vec![(Key::Task(at(), task.id), Value::Task(Arc::new(task)))]
 }
 
 fn cluster() -> Cluster {
