@@ -125,9 +125,12 @@ fn count(db: &Db, metrics: &Metrics) {
             for (service, _) in cluster.services() {
                 *services.entry(service.status).or_insert(0) += 1;
             }
-            for entry in cluster.instances().values() {
-                *instances.entry(entry.record.status).or_insert(0) += 1;
-            }
+        }
+        let clusters = state.realms().flat_map(|(_, realm)| realm.clusters()).map(|(_, cluster)| cluster);
+        for entry in
+            clusters.chain(state.pools().map(|(_, pool)| pool)).flat_map(|own| own.instances().values())
+        {
+            *instances.entry(entry.record.status).or_insert(0) += 1;
         }
     });
     for (status, count) in
