@@ -278,7 +278,11 @@ fn providers_to_attach(
 /// Providers that services or tasks of the cluster still use.
 fn providers_in_use(tables: &ClusterTables) -> BTreeSet<Arc<str>> {
     let services = tables.services().filter(|(service, _)| service.status != ServiceStatus::Inactive);
-    let of_services = services.flat_map(|(service, _)| match &service.capacity {
+    let capacities = services.flat_map(|(service, _)| {
+        let of_deployments = service.deployments.iter().map(|deployment| &deployment.capacity);
+        std::iter::once(&service.capacity).chain(of_deployments)
+    });
+    let of_services = capacities.flat_map(|capacity| match capacity {
         Capacity::Strategy(items) => items.iter().map(|item| item.provider.clone()).collect(),
         Capacity::LaunchType(_) => Vec::new(),
     });
@@ -417,11 +421,5 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
 
 /// The kind of capacity that a service counts as.
 fn launch_type(service: &record::Service) -> LaunchType {
-    match &service.capacity {
-        Capacity::LaunchType(kind) => *kind,
-        Capacity::Strategy(items) if items.iter().any(|item| strategies::is_fargate(&item.provider)) => {
-            LaunchType::Fargate
-        }
-        Capacity::Strategy(_) => LaunchType::Ec2,
-    }
+    service.capacity.launch_type()
 }

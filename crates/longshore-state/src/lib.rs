@@ -26,6 +26,6 @@ pub use codec::{CodecError, Value};
 pub use db::{Db, Stopped};
 pub use key::{ClusterKey, InstanceKey, Key, ServiceKey};
 pub use tables::{
-    ClusterTables, Connection, Definition, FamilyTable, InstanceEntry, Realm, ServiceEntry, State,
+    ClusterTables, Connection, Definition, FamilyTable, Guest, InstanceEntry, Realm, ServiceEntry, State,
 };
 pub use tx::{Batch, Hint, Hints, Tx};

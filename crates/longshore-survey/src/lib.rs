@@ -61,9 +61,9 @@ impl fmt::Display for Note {
 /// Everything that is wrong with a snapshot; empty when all is well.
 pub fn survey(snapshot: &Snapshot) -> Vec<Note> {
     let mut notes = Vec::new();
+    capacity::check(snapshot, &mut notes);
     for cluster in &snapshot.clusters {
-        capacity::check(cluster, &mut notes);
-        membership::check(cluster, &mut notes);
+        membership::check(cluster, &snapshot.pool, &mut notes);
         for task in &cluster.tasks {
             lifecycle::check(task, &mut notes);
         }

@@ -114,6 +114,9 @@ pub struct UpOptions {
     /// Over how many availability zones the instances are spread
     #[arg(long, env = "LONGSHORE_ZONES", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=26))]
     pub zones: u8,
+    /// How many agents to run for Fargate tasks; they share this machine with the instances
+    #[arg(long, env = "LONGSHORE_FARGATE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=64))]
+    pub fargate: u8,
     /// The cluster that the instances join; it is made if it is missing
     #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
     pub cluster: String,
@@ -124,6 +127,9 @@ pub struct AgentOptions {
     /// The file with KEY=VALUE lines; the environment wins over it
     #[arg(long, env = "LONGSHORE_ECS_CONFIG", default_value = longshore_node::config::FILE_DEFAULT)]
     pub config: PathBuf,
+    /// Serve Fargate tasks of every account and cluster instead of joining a cluster
+    #[arg(long, env = "LONGSHORE_POOL")]
+    pub pool: bool,
 }
 
 /// Which control plane a verb asks.

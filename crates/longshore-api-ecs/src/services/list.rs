@@ -4,7 +4,6 @@ use longshore_domain::ServiceStatus;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, record};
 
-use crate::launching::capacity;
 use crate::paging::{self, Page};
 use crate::{Caller, identifiers, input};
 
@@ -27,7 +26,7 @@ pub fn list_services(
             && input
                 .launch_type
                 .as_ref()
-                .is_none_or(|kind| kind.as_str() == capacity::launch_type(&service.capacity).as_str())
+                .is_none_or(|kind| kind.as_str() == service.capacity.launch_type().as_str())
             // None is managed by ECS itself: those would be Express services.
             && input.resource_management_type.as_ref().is_none_or(|kind| *kind == ResourceManagementType::Customer)
     };

@@ -1,7 +1,10 @@
 //! Tasks, services and agents' reports, called as the front calls them: JSON in, JSON out.
 
 mod agents;
+mod awsvpc;
 mod deployments;
+mod fargate;
+mod provisioning;
 mod random;
 mod refusals;
 mod services;

@@ -332,6 +332,7 @@ impl World {
             | Action::InspectImage { .. }
             | Action::ResolveManifest { .. }
             | Action::Pull { .. }
+            | Action::PrepareNetwork { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
             | Action::CreateVolume { .. }
