@@ -2,6 +2,7 @@
 
 mod agents;
 mod deployments;
+mod external;
 mod random;
 mod refusals;
 mod services;
