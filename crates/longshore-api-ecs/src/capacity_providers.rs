@@ -9,6 +9,7 @@ use std::sync::Arc;
 use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
 use longshore_domain::status::ClusterStatus;
+use longshore_placement::provider::FARGATE;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::record::{self, Capacity};
@@ -269,6 +270,15 @@ pub(crate) fn stored<'s>(
     state.realm(&caller.scope)?.providers().get(name)
 }
 
+/// True if the provider has managed scaling: whoever finds no room waits for it.
+pub(crate) fn scales(state: &State, caller: &Caller, name: &str) -> bool {
+    let group = stored(state, caller, name).and_then(|provider| provider.auto_scaling_group.as_ref());
+    let group: Option<AutoScalingGroupProvider> = group.and_then(documents::recall);
+    group
+        .and_then(|group| group.managed_scaling)
+        .is_some_and(|scaling| scaling.status == Some(ManagedScalingStatus::Enabled))
+}
+
 /// The name in a name or ARN of a provider; `None` if it cannot name one of the caller's.
 fn name_of<'n>(caller: &Caller, named: &'n str) -> Option<&'n str> {
     if !Arn::looks_like_one(named) {
@@ -310,7 +320,7 @@ fn shape(caller: &Caller, provider: &record::CapacityProvider, with_tags: bool) 
 
 fn fargate(caller: &Caller, name: &str) -> shapes::CapacityProvider {
     let kind =
-        if name == "FARGATE" { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
+        if name == FARGATE { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
     shapes::CapacityProvider {
         capacity_provider_arn: Some(caller.scope.capacity_provider_arn(name)),
         name: Some(name.to_owned()),

@@ -13,7 +13,6 @@ use longshore_state::record::{self, Capacity};
 use longshore_state::{ClusterKey, ClusterTables, State, Tx};
 
 use crate::input::{self, count};
-use crate::launching::capacity;
 use crate::paging::{self, Page};
 use crate::{
     Caller, account_settings, capacity_providers, documents, failures, identifiers, strategies, tags,
@@ -403,7 +402,7 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
     };
     let services = |kind: LaunchType, status: ServiceStatus| {
         // A service without a PRIMARY task set runs on nothing yet, and counts as EC2 as one without wishes does.
-        let runs_on = |entry| task_sets::shown_capacity(entry).map_or(LaunchType::Ec2, capacity::launch_type);
+        let runs_on = |entry| task_sets::shown_capacity(entry).map_or(LaunchType::Ec2, Capacity::launch_type);
         let counts = |service: &record::Service, entry| service.status == status && runs_on(entry) == kind;
         tables.services().filter(|(service, entry)| counts(service, *entry)).count()
     };

@@ -8,10 +8,12 @@
 
 mod agent;
 mod args;
+mod check;
 mod client;
 mod clock;
 mod control_plane;
 mod endpoints;
+mod explain;
 mod keys;
 mod progress;
 mod server;
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
             Command::Agent(options) => agent::run(options).await,
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Check(options) => check::run(&options),
+            Command::Explain(options) => explain::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Simulate(options) => simulate::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });

@@ -2,9 +2,9 @@
 
 use longshore_domain::ServiceStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::{ServiceEntry, State, record};
+use longshore_state::record::{self, Capacity};
+use longshore_state::{ServiceEntry, State};
 
-use crate::launching::capacity;
 use crate::paging::{self, Page};
 use crate::{Caller, identifiers, input, task_sets};
 
@@ -19,7 +19,7 @@ pub fn list_services(
     let page = Page::open("ListServices", caller, &input, asked, paging::LIST_SERVICES)?;
     let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
     let passes = |service: &record::Service, entry: &ServiceEntry| {
-        let runs_on = || task_sets::shown_capacity(entry).map(capacity::launch_type);
+        let runs_on = || task_sets::shown_capacity(entry).map(Capacity::launch_type);
         service.status == ServiceStatus::Active
             && input
                 .scheduling_strategy

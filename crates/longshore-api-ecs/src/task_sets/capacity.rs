@@ -7,8 +7,11 @@ use longshore_state::record::Capacity;
 
 /// Every capacity that the service may start tasks on.
 pub(crate) fn capacities(entry: &ServiceEntry) -> impl Iterator<Item = &Capacity> {
-    let own = entry.record().map(|service| &service.capacity);
-    own.into_iter().chain(entry.task_sets().values().map(|set| &set.capacity))
+    let own = entry.record().into_iter().flat_map(|service| {
+        let of_deployments = service.deployments.iter().map(|deployment| &deployment.capacity);
+        std::iter::once(&service.capacity).chain(of_deployments)
+    });
+    own.chain(entry.task_sets().values().map(|set| &set.capacity))
 }
 
 /// The one that the service is described with: its own, or that of its PRIMARY task set.
