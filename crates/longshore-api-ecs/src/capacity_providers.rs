@@ -16,7 +16,7 @@ use longshore_state::record::{self, Capacity};
 use longshore_state::{Key, Realm, State, Tx, Value};
 
 use crate::paging::{self, Page};
-use crate::{Caller, documents, failures, identifiers, input, strategies, tags, texts};
+use crate::{Caller, documents, failures, identifiers, input, strategies, tags, task_sets, texts};
 
 const ACTIVE: &str = "ACTIVE";
 const INACTIVE: &str = "INACTIVE";
@@ -249,12 +249,11 @@ fn attached_to(realm: &Realm, provider: &str) -> Option<String> {
 }
 
 fn in_a_service(realm: &Realm, provider: &str) -> bool {
-    let services = realm.clusters().flat_map(|(_, tables)| tables.services()).map(|(service, _)| service);
-    services.filter(|service| service.status != ServiceStatus::Inactive).any(|service| {
-        match &service.capacity {
-            Capacity::Strategy(items) => items.iter().any(|item| *item.provider == *provider),
-            Capacity::LaunchType(_) => false,
-        }
+    let services = realm.clusters().flat_map(|(_, tables)| tables.services());
+    let live = services.filter(|(service, _)| service.status != ServiceStatus::Inactive);
+    live.flat_map(|(_, entry)| task_sets::capacities(entry)).any(|capacity| match capacity {
+        Capacity::Strategy(items) => items.iter().any(|item| *item.provider == *provider),
+        Capacity::LaunchType(_) => false,
     })
 }
 
