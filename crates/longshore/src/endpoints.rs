@@ -1,6 +1,6 @@
 //! `longshore endpoints`: where the tasks of a service answer, for scripts and proxies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 
@@ -20,14 +20,15 @@ pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
     let client = Client::find(&options.client)?;
     let mut out = std::io::stdout().lock();
     if !options.watch {
-        for endpoint in look(&client, &options).await? {
+        for endpoint in look(&client, &options, &mut Ports::new()).await? {
             writeln!(out, "{endpoint}")?;
         }
         return Ok(());
     }
     let mut last = None;
+    let mut ports = Ports::new();
     loop {
-        let now = look(&client, &options).await?;
+        let now = look(&client, &options, &mut ports).await?;
         if last.as_ref() != Some(&now) {
             let line: Vec<&str> = now.iter().map(String::as_str).collect();
             writeln!(out, "{}", line.join(" "))?;
@@ -38,8 +39,15 @@ pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
     }
 }
 
+/// Containers and their ports by the ARN of a task definition's revision, which never changes.
+type Ports = BTreeMap<String, Vec<(Option<String>, i32)>>;
+
 /// The endpoints of tasks that run and are meant to go on.
-async fn look(client: &Client, options: &EndpointsOptions) -> anyhow::Result<BTreeSet<String>> {
+async fn look(
+    client: &Client,
+    options: &EndpointsOptions,
+    ports: &mut Ports,
+) -> anyhow::Result<BTreeSet<String>> {
     let mut arns = Vec::new();
     let mut next_token = None;
     loop {
@@ -71,6 +79,14 @@ async fn look(client: &Client, options: &EndpointsOptions) -> anyhow::Result<BTr
                 && task.desired_status.as_deref() == Some("RUNNING")
         });
         for task in serving {
+            if let Some(address) = own_address(&task) {
+                let known = ports_of(client, ports, task.task_definition_arn.unwrap_or_default()).await?;
+                let wanted = known
+                    .iter()
+                    .filter(|(name, _)| options.container.is_none() || options.container == *name);
+                endpoints.extend(wanted.map(|(_, port)| format!("{address}:{port}")));
+                continue;
+            }
             for container in task.containers.iter().flatten() {
                 let wanted = options.container.is_none() || options.container == container.name;
                 let bindings = container.network_bindings.iter().flatten().filter(|_| wanted);
@@ -79,6 +95,37 @@ async fn look(client: &Client, options: &EndpointsOptions) -> anyhow::Result<BTr
         }
     }
     Ok(endpoints)
+}
+
+/// The address of a task in awsvpc mode, which it has to itself.
+fn own_address(task: &shapes::Task) -> Option<String> {
+    let interfaces = task.containers.iter().flatten().flat_map(|container| &container.network_interfaces);
+    interfaces.flatten().find_map(|interface| interface.private_ipv4_address.clone())
+}
+
+/// At its own address a task answers at the ports of its containers, which only its definition tells.
+async fn ports_of<'p>(
+    client: &Client,
+    known: &'p mut Ports,
+    definition: String,
+) -> anyhow::Result<&'p [(Option<String>, i32)]> {
+    if !known.contains_key(&definition) {
+        let answer = client
+            .call::<ops::DescribeTaskDefinition>(shapes::DescribeTaskDefinitionRequest {
+                task_definition: Some(definition.clone()),
+                ..Default::default()
+            })
+            .await?;
+        let containers = answer.task_definition.and_then(|found| found.container_definitions);
+        let mut ports = Vec::new();
+        for container in containers.into_iter().flatten() {
+            let mapped =
+                container.port_mappings.iter().flatten().filter_map(|mapping| mapping.container_port);
+            ports.extend(mapped.map(|port| (container.name.clone(), port)));
+        }
+        known.insert(definition.clone(), ports);
+    }
+    Ok(&known[&definition])
 }
 
 fn endpoint(binding: &shapes::NetworkBinding) -> Option<String> {

@@ -333,6 +333,7 @@ impl World {
             | Action::InspectImage { .. }
             | Action::ResolveManifest { .. }
             | Action::Pull { .. }
+            | Action::PrepareNetwork { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
             | Action::CreateVolume { .. }
