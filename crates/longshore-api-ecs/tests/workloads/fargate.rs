@@ -517,3 +517,43 @@ fn overrides_have_to_be_a_size_that_fargate_has() {
     assert_eq!(world.pool_left(agent), (512, 2048));
     world.check();
 }
+
+#[test]
+fn a_task_set_runs_on_the_pool() {
+    let world = World::new();
+    world.add_pool_agent("a", 1024, 2048);
+    world.register_small();
+    world.ok(
+        "CreateService",
+        json!({
+            "cluster": CLUSTER, "serviceName": "s", "desiredCount": 4,
+            "deploymentController": {"type": "EXTERNAL"},
+        }),
+    );
+    let set = world.ok(
+        "CreateTaskSet",
+        json!({
+            "cluster": CLUSTER, "service": "s", "taskDefinition": "small", "launchType": "FARGATE",
+            "networkConfiguration": network(), "scale": {"unit": "PERCENT", "value": 50},
+        }),
+    )["taskSet"]
+        .take();
+    world.ok(
+        "UpdateServicePrimaryTaskSet",
+        json!({"cluster": CLUSTER, "service": "s", "primaryTaskSet": set["id"]}),
+    );
+    world.settle();
+    let service = world.describe_service("s");
+    for (member, value) in [
+        ("launchType", json!("FARGATE")),
+        ("platformFamily", json!("Linux")),
+        ("platformVersion", json!("LATEST")),
+        ("runningCount", json!(2)),
+    ] {
+        assert_eq!(service[member], value, "{member}");
+    }
+    let shown = &service["taskSets"][0];
+    assert_eq!((&shown["platformVersion"], &shown["platformFamily"]), (&json!("1.4.0"), &json!("Linux")));
+    assert_eq!(shown["stabilityStatus"], "STEADY_STATE");
+    world.check();
+}
