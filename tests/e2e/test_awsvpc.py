@@ -120,6 +120,8 @@ class Awsvpc(Network, UpCase):
         self.wait_running("rolling", 2, 40)
         before = {address(self.task(task["taskArn"])) for task in self.service_tasks("rolling")}
         self.assertEqual(len(before), 2)
+        told = self.plane.ask("endpoints", "rolling", "--cluster", self.cluster)
+        self.assertEqual(sorted(told.split()), sorted(f"{own}:8080" for own in before))
         second = self.register_vpc(
             "rolling", {"image": WEB_2, "cpu": 16, "memory": 16, "portMappings": [{"containerPort": 8080}]}
         )

@@ -293,7 +293,7 @@ impl Config {
         let offhost = reader.flag("ECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS", false);
         let host = if offhost { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let cluster = reader.get("ECS_CLUSTER").map(str::to_owned);
-        let pool = reader.flag("LONGSHORE_POOL", false);
+        let pool = reader.flag("LONGSHORE_POOL", cluster.as_deref() == Some(FARGATE_POOL));
         let cluster = match (pool, cluster) {
             (true, Some(cluster)) if cluster != FARGATE_POOL => return Err(ConfigError::ClusterAndPool),
             (true, _) => Some(FARGATE_POOL.to_owned()),
@@ -499,6 +499,18 @@ mod tests {
         assert_eq!(config.reserved_tcp, [22, 2375, 2376, 51678, 51679].map(Port));
         assert_eq!(config.introspection, Some("127.0.0.1:51678".parse().expect("an address")));
         assert!(config.privileged && config.metrics && config.health_checks);
+    }
+
+    #[test]
+    fn an_agent_joins_the_pool_or_a_cluster() {
+        for pool in [("LONGSHORE_POOL", "true"), ("ECS_CLUSTER", ".fargate")] {
+            let (config, notes) = read(&[pool], "");
+            assert_eq!((config.cluster_name(), notes), (".fargate", Vec::new()));
+            assert!(config.task_eni, "every task of Fargate is in awsvpc mode");
+        }
+        let both = [KEY[0], KEY[1], ("LONGSHORE_POOL", "true"), ("ECS_CLUSTER", "web")];
+        let both = both.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert!(matches!(Config::read(both, None), Err(ConfigError::ClusterAndPool)));
     }
 
     #[test]
