@@ -201,9 +201,11 @@ fn its_agent_gets_it_with_its_own_cluster() {
     let arn = world.ok("RunTask", run(1))["tasks"][0]["taskArn"].as_str().expect("an ARN").to_owned();
     let at = world.pool_key(agent);
     let payload = world.db.peek(|state| {
-        let work = link::work(state, &at).expect("a registered instance");
-        assert_eq!(work.desired.iter().map(|own| own.task.to_string()).collect::<Vec<_>>(), [arn.clone()]);
-        link::task_payload(state, &at, &work, &arn).expect("a task of it")
+        let found = link::look(state, &at, &link::Look::All).expect("a registered instance");
+        let wanted: Vec<_> =
+            found.iter().filter_map(|(_, wish)| Some(wish.as_ref()?.task.to_string())).collect();
+        assert_eq!(wanted, [arn.clone()]);
+        link::task_payload(state, &at, &arn).expect("a task of it")
     });
     assert_eq!(payload.task_cluster_arn, "arn:aws:ecs:eu-west-1:123456789012:cluster/deep-dive-cluster");
     // Agents let those of launch type FARGATE skip their queue for resources (agent-protocol G10).
@@ -453,8 +455,8 @@ fn tasks_of_an_agent_that_stays_away_are_replaced() {
     assert_eq!(wanted.len(), 2, "only a service replaces its tasks");
     assert!(wanted.iter().all(|task| task.instance == Some(stays)));
     // The agent is told to stop what it still has, and can be removed.
-    let work = world.db.peek(|state| link::work(state, &world.pool_key(lost)).expect("registered"));
-    assert!(work.desired.is_empty());
+    let look = |state: &longshore_state::State| link::look(state, &world.pool_key(lost), &link::Look::All);
+    assert!(world.db.peek(look).expect("registered").is_empty());
     let gone = json!({"cluster": ".fargate", "containerInstance": lost.to_string()});
     world.ok_as(&world.operator(), "DeregisterContainerInstance", gone);
     let gone = json!({"cluster": ".fargate", "containerInstance": stays.to_string()});
