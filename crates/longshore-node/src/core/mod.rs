@@ -175,7 +175,7 @@ pub enum LogLine {
     Malformed(String),
     #[error("task {task} cannot be loaded: {cause}")]
     Unloadable { task: TaskKey, cause: String },
-    #[error("the control plane stops {0}, which it does not know to be here")]
+    #[error("the control plane stops {0}, which is not among the tasks that it wants here")]
     StopVerified(TaskKey),
     #[error("attachments are not supported; message {0} has no effect")]
     AttachmentIgnored(String),
