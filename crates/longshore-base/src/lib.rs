@@ -18,7 +18,7 @@ pub mod units;
 pub use arn::{Arn, ArnError, ArnFormat};
 pub use cidr::{Cidr, CidrError};
 pub use ids::{ContainerId, DeploymentId, IdError, InstanceId, ServiceDeploymentId, TaskId};
-pub use names::{ClusterName, ContainerName, Family, NameError, ServiceName};
+pub use names::{ClusterName, ContainerName, FARGATE_POOL, Family, NameError, ServiceName};
 pub use scope::{AccountId, Partition, Region, Scope};
 pub use seed::{Ids, Seed};
 pub use time::{Clock, Timestamp};

@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// The name under which agents and their operator know the Fargate pool of a region. It is no name that
+/// a cluster could have, so that nobody can make one, or reach it where a cluster is asked for.
+pub const FARGATE_POOL: &str = ".fargate";
+
 /// The longest name of a cluster, service, family or container.
 pub const NAME_LEN_MAX: usize = 255;
 
@@ -103,6 +107,15 @@ impl ClusterName {
     pub fn default_cluster() -> Self {
         Self("default".into())
     }
+
+    /// What stands for a cluster's name in the keys and ARNs of the Fargate pool.
+    pub fn fargate_pool() -> Self {
+        Self(FARGATE_POOL.into())
+    }
+
+    pub fn is_fargate_pool(&self) -> bool {
+        &*self.0 == FARGATE_POOL
+    }
 }
 
 #[cfg(test)]
@@ -125,5 +138,6 @@ mod tests {
         assert_eq!(ClusterName::parse("ü"), Err(NameError::InvalidCharacters));
         assert_eq!(ClusterName::parse(&"x".repeat(256)), Err(NameError::TooLong));
         assert!(ClusterName::parse(&"x".repeat(255)).is_ok());
+        assert_eq!(ClusterName::parse(FARGATE_POOL), Err(NameError::InvalidCharacters));
     }
 }

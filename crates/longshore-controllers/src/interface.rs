@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use longshore_base::{InstanceId, Region};
+use longshore_base::Region;
 use longshore_domain::{TaskNetwork, interface};
 use longshore_link::message::{ElasticNetworkInterface, Ipv4Address};
 use longshore_state::record::{Interface, Task};
-use longshore_state::{ClusterKey, State, Tx};
+use longshore_state::{ClusterKey, InstanceKey, State, Tx};
 
-/// An interface for a new task on `instance`, of cluster `at`. The caller puts it into the task's record; until that
+/// An interface for a new task on the instance `at`, of a cluster or of the pool. The caller puts it into the task's record; until that
 /// record is STOPPED, nobody else gets its address.
 ///
 /// `None` if the instance has no network for tasks, or no address left. Placement asks for both (the attribute, and
 /// `RESOURCE:ENI`), so after it said yes there is one.
-pub fn allocate(tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> Option<Interface> {
+pub fn allocate(tx: &mut Tx<'_>, at: &InstanceKey) -> Option<Interface> {
     let seed = tx.ids.seed();
-    let network = network(tx.state(), at, instance)?;
-    let taken = taken(tx.state(), at, instance);
+    let network = network(tx.state(), at)?;
+    let taken = taken(tx.state(), at);
     let address = network.choose(&taken, seed.of(0))?;
     Some(Interface {
         attachment: tx.ids.uuid().into(),
@@ -29,16 +29,14 @@ pub fn allocate(tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> Optio
 }
 
 /// The addresses that an instance has for tasks; `None` if it told of none.
-pub fn network(state: &State, at: &ClusterKey, instance: InstanceId) -> Option<TaskNetwork> {
-    let fleet = state.cluster(at)?.fleet();
-    TaskNetwork::of(|name| fleet.attribute(instance, name))
+pub fn network(state: &State, at: &InstanceKey) -> Option<TaskNetwork> {
+    let fleet = state.cluster(&at.cluster)?.fleet();
+    TaskNetwork::of(|name| fleet.attribute(at.instance, name))
 }
 
 /// The addresses of the instance's tasks that are not STOPPED.
-pub fn taken(state: &State, at: &ClusterKey, instance: InstanceId) -> BTreeSet<Ipv4Addr> {
-    let Some(cluster) = state.cluster(at) else { return BTreeSet::new() };
-    let tasks = cluster.instance(instance).into_iter().flat_map(|entry| entry.tasks());
-    tasks.filter_map(|id| Some(cluster.task(*id)?.interface.as_ref()?.address)).collect()
+pub fn taken(state: &State, at: &InstanceKey) -> BTreeSet<Ipv4Addr> {
+    state.tasks_on(at).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
 }
 
 /// The interface as agents are told of it (agent-protocol G12).

@@ -222,7 +222,7 @@ fn namespace(mode: NamespaceMode) -> Option<String> {
 
 fn labels(spec: &TaskSpec, container: &str, settings: &Settings) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (LABEL_CLUSTER.to_owned(), settings.cluster.clone()),
+        (LABEL_CLUSTER.to_owned(), spec.cluster_name(&settings.cluster).to_owned()),
         (LABEL_CONTAINER.to_owned(), container.to_owned()),
         (LABEL_TASK.to_owned(), spec.key.arn().to_owned()),
         (LABEL_FAMILY.to_owned(), spec.family.clone()),

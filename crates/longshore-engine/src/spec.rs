@@ -214,6 +214,15 @@ pub struct TaskSpec {
     pub enable_fault_injection: bool,
 }
 
+impl TaskSpec {
+    /// The task's cluster, in labels and metadata. That is `own`, the agent's, except on a Fargate pool, whose
+    /// tasks come from the clusters that they name themselves.
+    pub fn cluster_name<'a>(&'a self, own: &'a str) -> &'a str {
+        let named = self.cluster_arn.rsplit('/').next().filter(|name| !name.is_empty());
+        if own == longshore_base::FARGATE_POOL { named.unwrap_or(own) } else { own }
+    }
+}
+
 /// One container as assigned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerDefinition {

@@ -343,7 +343,7 @@ impl<'a> ContainerMetadata<'a> {
             ports: ports(container, Some("0.0.0.0")),
             // The user's own labels are in a text that only the runtime reads.
             labels: BTreeMap::from([
-                (LABEL_CLUSTER, core.config().cluster_name()),
+                (LABEL_CLUSTER, task.spec().cluster_name(core.config().cluster_name())),
                 (LABEL_CONTAINER, definition.name.as_str()),
                 (LABEL_TASK, task.key().arn()),
                 (LABEL_FAMILY, task.spec().family.as_str()),
@@ -382,7 +382,7 @@ impl<'a> TaskMetadata<'a> {
             memory: spec.memory.map(|memory| memory.0),
         });
         Self {
-            cluster: core.config().cluster_name(),
+            cluster: spec.cluster_name(core.config().cluster_name()),
             task_arn: task.key().arn(),
             family: &spec.family,
             revision: &spec.revision,

@@ -7,6 +7,7 @@ use longshore_base::{CpuUnits, MemoryMib};
 use longshore_domain::{InstanceStatus, LaunchType, TaskNetwork, interface};
 use longshore_placement::{Instance, Launch, Needs, Status};
 
+use crate::key::ClusterKey;
 use crate::record;
 
 pub fn instance(record: &record::Instance, connected: bool) -> Instance {
@@ -54,6 +55,12 @@ pub fn launch(launch_type: LaunchType) -> Launch {
         LaunchType::External => Launch::External,
         LaunchType::Fargate => Launch::Fargate,
     }
+}
+
+/// How the pool counts the tasks of a group. It serves every account, and two of them may well have a
+/// service of the same name.
+pub fn pooled_group(at: &ClusterKey, group: &str) -> Arc<str> {
+    format!("{}/{}/{group}", at.scope.account, at.cluster).into()
 }
 
 /// What a task needs of an instance. `interfaces`: 1 for a task with a network interface of its own, else 0.

@@ -20,13 +20,12 @@ pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
     let client = Client::find(&options.client)?;
     let mut out = std::io::stdout().lock();
     if !options.watch {
-        for endpoint in look(&client, &options, &mut Ports::new()).await? {
+        for endpoint in look(&client, &options, &mut Ports::default()).await? {
             writeln!(out, "{endpoint}")?;
         }
         return Ok(());
     }
-    let mut last = None;
-    let mut ports = Ports::new();
+    let (mut last, mut ports) = (None, Ports::default());
     loop {
         let now = look(&client, &options, &mut ports).await?;
         if last.as_ref() != Some(&now) {
@@ -38,9 +37,6 @@ pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
-
-/// Containers and their ports by the ARN of a task definition's revision, which never changes.
-type Ports = BTreeMap<String, Vec<(Option<String>, i32)>>;
 
 /// The endpoints of tasks that run and are meant to go on.
 async fn look(
@@ -79,53 +75,50 @@ async fn look(
                 && task.desired_status.as_deref() == Some("RUNNING")
         });
         for task in serving {
-            if let Some(address) = own_address(&task) {
-                let known = ports_of(client, ports, task.task_definition_arn.unwrap_or_default()).await?;
-                let wanted = known
-                    .iter()
-                    .filter(|(name, _)| options.container.is_none() || options.container == *name);
-                endpoints.extend(wanted.map(|(_, port)| format!("{address}:{port}")));
-                continue;
-            }
             for container in task.containers.iter().flatten() {
-                let wanted = options.container.is_none() || options.container == container.name;
-                let bindings = container.network_bindings.iter().flatten().filter(|_| wanted);
-                endpoints.extend(bindings.filter_map(endpoint));
+                if options.container.is_some() && options.container != container.name {
+                    continue;
+                }
+                endpoints.extend(container.network_bindings.iter().flatten().filter_map(endpoint));
+                let addresses = container.network_interfaces.iter().flatten();
+                for address in addresses.filter_map(|interface| interface.private_ipv4_address.as_deref()) {
+                    let ports = ports.of(client, &task, container).await?;
+                    endpoints.extend(ports.iter().map(|port| format!("{address}:{port}")));
+                }
             }
         }
     }
     Ok(endpoints)
 }
 
-/// The address of a task in awsvpc mode, which it has to itself.
-fn own_address(task: &shapes::Task) -> Option<String> {
-    let interfaces = task.containers.iter().flatten().flat_map(|container| &container.network_interfaces);
-    interfaces.flatten().find_map(|interface| interface.private_ipv4_address.clone())
+/// The ports of containers by task definition and name: a task with an address of its own binds none of the
+/// machine's, so that only its definition tells them. A revision never changes.
+#[derive(Default)]
+struct Ports {
+    known: BTreeMap<String, Vec<shapes::ContainerDefinition>>,
 }
 
-/// At its own address a task answers at the ports of its containers, which only its definition tells.
-async fn ports_of<'p>(
-    client: &Client,
-    known: &'p mut Ports,
-    definition: String,
-) -> anyhow::Result<&'p [(Option<String>, i32)]> {
-    if !known.contains_key(&definition) {
-        let answer = client
-            .call::<ops::DescribeTaskDefinition>(shapes::DescribeTaskDefinitionRequest {
-                task_definition: Some(definition.clone()),
+impl Ports {
+    async fn of(
+        &mut self,
+        client: &Client,
+        task: &shapes::Task,
+        container: &shapes::Container,
+    ) -> anyhow::Result<Vec<i32>> {
+        let arn = task.task_definition_arn.clone().unwrap_or_default();
+        if !self.known.contains_key(&arn) {
+            let request = shapes::DescribeTaskDefinitionRequest {
+                task_definition: Some(arn.clone()),
                 ..Default::default()
-            })
-            .await?;
-        let containers = answer.task_definition.and_then(|found| found.container_definitions);
-        let mut ports = Vec::new();
-        for container in containers.into_iter().flatten() {
-            let mapped =
-                container.port_mappings.iter().flatten().filter_map(|mapping| mapping.container_port);
-            ports.extend(mapped.map(|port| (container.name.clone(), port)));
+            };
+            let answer = client.call::<ops::DescribeTaskDefinition>(request).await?;
+            let containers = answer.task_definition.and_then(|definition| definition.container_definitions);
+            self.known.insert(arn.clone(), containers.unwrap_or_default());
         }
-        known.insert(definition.clone(), ports);
+        let own = self.known[&arn].iter().find(|own| own.name == container.name);
+        let mappings = own.into_iter().flat_map(|own| own.port_mappings.iter().flatten());
+        Ok(mappings.filter_map(|mapping| mapping.container_port).collect())
     }
-    Ok(&known[&definition])
 }
 
 fn endpoint(binding: &shapes::NetworkBinding) -> Option<String> {

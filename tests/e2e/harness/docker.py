@@ -129,3 +129,8 @@ def remove_clusters(prefix):
             # An agent's own clean-up may have been first.
             if " 404 " not in str(error) and " 409 " not in str(error):
                 raise
+
+
+def all_of_cluster(cluster):
+    """Every container of a cluster as the engine lists it, running or not."""
+    return _listed([f"{LABEL_CLUSTER}={cluster}"], False)

@@ -3,6 +3,9 @@
 mod agents;
 mod awsvpc;
 mod deployments;
+mod external;
+mod fargate;
+mod provisioning;
 mod random;
 mod refusals;
 mod services;

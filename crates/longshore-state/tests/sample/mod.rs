@@ -84,7 +84,7 @@ fn strategy() -> Vec<StrategyItem> {
 
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Vec<(Key, Value)> {
-    let task = Task { interface: None, ..task() };
+    let task = Task { interface: None, waiting: None, ..task() };
     vec![(Key::Task(at(), task.id), Value::Task(Arc::new(task)))]
 }
 
@@ -195,6 +195,10 @@ fn task() -> Task {
             address: Ipv4Addr::new(10, 9, 1, 5),
             gateway: Ipv4Addr::new(10, 9, 0, 1),
             prefix: 16,
+        }),
+        waiting: Some(WaitingForPlace {
+            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
+            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
         }),
     }
 }
