@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         if number % PREPARE_EVERY == PREPARE_EVERY - 1 {
             run.compare()?;
             run.maker.world =
-                World::prepare(&run.maker.caller).context("the world could not be put in order")?;
+                World::repair(&run.maker.caller).context("the world could not be put in order")?;
             run.settle()?;
             progress(number, options.requests, began, run.server.memory_kib()?.0);
         }

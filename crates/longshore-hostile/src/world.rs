@@ -1,6 +1,7 @@
 //! What there is on the server before the siege: names and ARNs that requests can be right or wrong about.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use longshore_link::upgrade::AcsQuery;
@@ -30,31 +31,55 @@ pub struct World {
 }
 
 impl World {
-    /// Creates what is missing, and reads what there is.
+    /// Creates everything, and reads what there is.
     pub fn prepare(caller: &Caller) -> anyhow::Result<Self> {
-        let must = |operation: &str, body: Value| -> anyhow::Result<Value> {
-            let answer = caller.call(operation, &body)?;
-            let text = String::from_utf8_lossy(&answer.body).into_owned();
-            ensure!(answer.status == 200, "{operation} was answered {}: {text}", answer.status);
-            Ok(answer.json())
-        };
         for cluster in &CLUSTERS[..2] {
-            must("CreateCluster", json!({"clusterName": cluster}))?;
+            must(caller, "CreateCluster", json!({"clusterName": cluster}))?;
         }
         for family in &FAMILIES[..2] {
-            must("RegisterTaskDefinition", definition(family))?;
+            must(caller, "RegisterTaskDefinition", definition(family))?;
         }
-        let instance = must("RegisterContainerInstance", registration())?;
+        let instance = must(caller, "RegisterContainerInstance", registration())?;
         let instance = path(&instance, &["containerInstance", "containerInstanceArn"]);
         let socket = open_agent(caller, &instance).context("the agent's socket was not opened")?;
-        let service = json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1});
-        let described = must("DescribeServices", json!({"services": ["web"]}))?;
-        if described["services"].as_array().is_none_or(|list| list.iter().all(|s| s["status"] != "ACTIVE")) {
-            must("CreateService", service)?;
-        }
-        must("RunTask", json!({"taskDefinition": "job", "count": 2}))?;
+        wait_for(|| {
+            let body = json!({"containerInstances": [instance]});
+            let described = must(caller, "DescribeContainerInstances", body)?;
+            Ok(described["containerInstances"][0]["agentConnected"] == true)
+        })?;
+        must(
+            caller,
+            "CreateService",
+            json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}),
+        )?;
+        must(caller, "RunTask", json!({"taskDefinition": "job", "count": 2}))?;
+        // The service places its task by itself, after the answer.
+        wait_for(
+            || Ok(must(caller, "ListTasks", json!({"serviceName": "web"}))?["taskArns"][0].is_string()),
+        )?;
         drop(socket);
+        let world = Self::read(caller)?;
+        ensure!(!world.tasks.is_empty() && !world.instances.is_empty(), "nothing runs: {world:?}");
+        Ok(world)
+    }
 
+    /// Makes up for what was deleted by requests that only looked valid, as far as that is possible.
+    pub fn repair(caller: &Caller) -> anyhow::Result<Self> {
+        for cluster in &CLUSTERS[..2] {
+            caller.call("CreateCluster", &json!({"clusterName": cluster}))?;
+        }
+        let bodies = [
+            ("RegisterTaskDefinition", definition(FAMILIES[0])),
+            ("RegisterContainerInstance", registration()),
+            ("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1})),
+        ];
+        for (operation, body) in bodies {
+            caller.call(operation, &body)?;
+        }
+        Self::read(caller)
+    }
+
+    fn read(caller: &Caller) -> anyhow::Result<Self> {
         let mut world = Self {
             clusters: CLUSTERS.map(str::to_owned).to_vec(),
             services: SERVICES.map(str::to_owned).to_vec(),
@@ -62,7 +87,7 @@ impl World {
             ..Self::default()
         };
         let list = |operation: &str, member: &str| -> anyhow::Result<Vec<String>> {
-            let listed = must(operation, json!({}))?;
+            let listed = caller.call(operation, &json!({}))?.json();
             Ok(listed[member]
                 .as_array()
                 .into_iter()
@@ -77,7 +102,7 @@ impl World {
         world.instances.extend(list("ListContainerInstances", "containerInstanceArns")?);
         world.definitions.extend(list("ListTaskDefinitions", "taskDefinitionArns")?);
         world.definitions.push("web:1".into());
-        let page = must("ListTaskDefinitions", json!({"maxResults": 1}))?;
+        let page = caller.call("ListTaskDefinitions", &json!({"maxResults": 1}))?.json();
         world.tokens.extend(page["nextToken"].as_str().map(str::to_owned));
         world.others.extend(
             ["spread", "instanceId", "attribute:ecs.availability-zone", "FARGATE"].map(str::to_owned),
@@ -87,7 +112,6 @@ impl World {
                 arns.iter().filter_map(|arn| arn.rsplit('/').next()).map(str::to_owned).collect();
             arns.extend(ids);
         }
-        ensure!(!world.tasks.is_empty() && !world.instances.is_empty(), "nothing runs: {world:?}");
         Ok(world)
     }
 
@@ -144,6 +168,24 @@ pub fn foreign(arn: &str, chance: &mut Chance) -> String {
         parts[at] = other;
     }
     parts.join(":")
+}
+
+/// A call that has to succeed.
+fn must(caller: &Caller, operation: &str, body: Value) -> anyhow::Result<Value> {
+    let answer = caller.call(operation, &body)?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    ensure!(answer.status == 200, "{operation} was answered {}: {text}", answer.status);
+    Ok(answer.json())
+}
+
+/// Asks until it is so, for as long as a server may sensibly take.
+fn wait_for(mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(15);
+    while !is_so()? {
+        ensure!(Instant::now() < until, "the server did not do in time what was asked of it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn path(value: &Value, names: &[&str]) -> String {
