@@ -71,6 +71,21 @@ impl Client {
         &self.endpoint
     }
 
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// What `path` answers to anybody, such as `/metrics`.
+    pub async fn get(&self, path: &str) -> anyhow::Result<String> {
+        let request = http::Request::get(format!("{}{path}", self.endpoint)).body(Full::default())?;
+        let body = self.http.request(request).await?.into_body().collect().await?;
+        Ok(String::from_utf8(body.to_bytes().to_vec())?)
+    }
+
     /// Makes one call.
     pub async fn call<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<O::Output> {
         let body = PROTOCOL.encode(&input);
