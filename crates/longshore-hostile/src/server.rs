@@ -118,10 +118,7 @@ impl Server {
 
     /// Lines that no client should be able to cause.
     pub fn log_accusations(&self) -> Vec<String> {
-        let is_accusing = |line: &&str| {
-            line.contains("panicked")
-                || line.contains(" ERROR ") && !line.contains("Longshore does not implement")
-        };
+        let is_accusing = |line: &&str| line.contains("panicked") || line.contains(" ERROR ");
         self.log().lines().filter(is_accusing).take(20).map(str::to_owned).collect()
     }
 }

@@ -13,10 +13,15 @@ use crate::client::{Caller, Connection, Outcome};
 /// what a busy machine adds.
 pub const SLOW_LIFE_MAX: Duration = Duration::from_secs(45);
 
-/// Connections that are held open. Each is one of: silent, a head by the byte, a body by the byte, or an asker
-/// that never reads its answers.
+/// How many clients ask and never read. Few: each makes the server write megabytes.
+const DEAF: usize = 8;
+
+/// Connections that are held open. Most are silent, or send a head or a body by the byte; a few ask for long answers
+/// and never read them.
 pub struct Siege {
     held: Vec<Held>,
+    /// Their end cannot be seen from here without reading: the server's count of connections tells.
+    _deaf: Vec<TcpStream>,
     began: Instant,
     /// The longest that a connection was held before the server ended it.
     pub longest: Duration,
@@ -53,7 +58,9 @@ impl Siege {
             let _ = connection.stream.write_all(&trickle[..sent]);
             held.push(connection);
         }
-        Self { held, began: Instant::now(), longest: Duration::ZERO, ended: 0 }
+        let deaf =
+            if count > DEAF { (0..DEAF).filter_map(|_| deaf(address).ok()).collect() } else { Vec::new() };
+        Self { held, _deaf: deaf, began: Instant::now(), longest: Duration::ZERO, ended: 0 }
     }
 
     pub fn open(&self) -> usize {
@@ -84,6 +91,16 @@ impl Siege {
             is_open
         });
     }
+}
+
+/// Asks for far more than the buffers of both systems hold.
+fn deaf(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_nonblocking(true)?;
+    let asks = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2000);
+    // What the server does not take now is no loss.
+    let _ = stream.write(&asks);
+    Ok(stream)
 }
 
 /// A client that asks small things all the time. Its times are told, not judged: they depend on the machine.

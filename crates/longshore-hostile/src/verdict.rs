@@ -46,7 +46,7 @@ pub fn judge(case: &Case<'_>, outcome: &Outcome) -> Result<Verdict, String> {
         Outcome::Silence => return Err("neither an answer nor the end of the connection".into()),
         Outcome::Garbage(why) => return Err(format!("no HTTP: {why}")),
     };
-    if answer.status >= 500 && !is_not_built(answer) {
+    if answer.status >= 500 {
         return Err(format!("a server's fault: {}", shown(answer)));
     }
     if answer.status == 200 || answer.status == 101 {
@@ -62,11 +62,6 @@ pub fn judge(case: &Case<'_>, outcome: &Outcome) -> Result<Verdict, String> {
         Expect::Anything => Ok(Verdict::Refused),
         Expect::OfOperation | Expect::Refusal => error(case, answer).map(|()| Verdict::Refused),
     }
-}
-
-/// An operation that nobody has written says so, with the model's only error that fits.
-fn is_not_built(answer: &Answer) -> bool {
-    String::from_utf8_lossy(&answer.body).contains("Longshore does not implement")
 }
 
 /// An error has a code that the caller can know, and a text.

@@ -35,6 +35,8 @@ pub enum Command {
     Status(StatusOptions),
     /// Print where the tasks of a service answer: one address:port per line
     Endpoints(EndpointsOptions),
+    /// Say why a task stopped, what a service waits for, and which requirement rules out how many instances
+    Explain(ExplainOptions),
     /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
     Simulate(SimulateOptions),
 }
@@ -148,6 +150,26 @@ pub struct EndpointsOptions {
     /// Go on, and print a line with all of them whenever they change
     #[arg(long)]
     pub watch: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ExplainOptions {
+    #[command(flatten)]
+    pub client: ClientOptions,
+    /// What to explain
+    pub kind: Explained,
+    /// A task's id or ARN, a service's name or ARN, or a definition: family, family:revision or ARN
+    pub subject: String,
+    /// The cluster
+    #[arg(long, default_value = "default")]
+    pub cluster: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Explained {
+    Task,
+    Service,
+    TaskDefinition,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -3,7 +3,7 @@
 //! The instances are scripted (`longshore-crowd`): they register, hold their sockets, take tasks and report them,
 //! but run no containers. Everything on the control plane's side is real.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -165,14 +165,15 @@ impl Display {
 
     fn show(&mut self, stats: &Stats) {
         let plain = self.bar.is_hidden();
-        let since = self.last.map_or(Duration::MAX, |last| stats.elapsed.saturating_sub(last.elapsed));
+        let since = stats.elapsed.saturating_sub(self.last.map_or(Duration::ZERO, |last| last.elapsed));
         // The ticks come a little early and late.
-        if plain && since + MEMORY_EVERY / 2 < LINE_EVERY {
+        let is_early = self.last.is_some() && since + MEMORY_EVERY / 2 < LINE_EVERY;
+        if plain && is_early {
             return;
         }
         let rate = |now: u64, before: fn(&Stats) -> u64| {
             let before = self.last.as_ref().map_or(0, before);
-            let seconds = since.min(stats.elapsed).as_secs_f64().max(0.001);
+            let seconds = since.as_secs_f64().max(0.001);
             HumanCount(((now - before) as f64 / seconds) as u64)
         };
         let text = format!(
@@ -327,13 +328,16 @@ impl OwnServer {
     /// Ends it at once: its state is not kept.
     async fn end(mut self) {
         let _ = self.process.kill().await;
-        remove_dir(&self.dir);
     }
 }
 
-fn remove_dir(dir: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(dir) {
-        eprintln!("cannot remove {}: {error}; remove it by hand", dir.display());
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        // Nothing if `end` has done it already; a server that is dropped in haste is killed, not waited for.
+        let _ = self.process.start_kill();
+        if let Err(error) = std::fs::remove_dir_all(&self.dir) {
+            eprintln!("cannot remove {}: {error}; remove it by hand", self.dir.display());
+        }
     }
 }
 
