@@ -32,7 +32,7 @@ pub(crate) async fn read(shared: &Shared, headers: &HeaderMap, body: Incoming) -
         return Err(too_large(max));
     }
     let mut reading = Reading { shared, body, parts: Vec::new(), length: 0, share: None, is_waiting: false };
-    match tokio::time::timeout(shared.limits.body_timeout, reading.to_end()).await {
+    match tokio::time::timeout(shared.limits.body_timeout, reading.receive()).await {
         Ok(Ok(())) => Ok(reading.finish()),
         Ok(Err(failure)) => Err(failure),
         // The client did its part; the room was taken by others.
@@ -65,7 +65,8 @@ struct Reading<'s> {
 }
 
 impl Reading<'_> {
-    async fn to_end(&mut self) -> Result<(), Failure> {
+    /// Everything up to the end.
+    async fn receive(&mut self) -> Result<(), Failure> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|_truncated| {
                 Failure::new(

@@ -263,13 +263,14 @@ where
 {
     let mut phase = shared.phase.subscribe();
     let limits = &shared.limits;
+    // Not `pipeline_flush`: it holds every answer back while further requests are in the buffer, without a bound, so
+    // that whoever asks faster than it reads makes the server keep hundreds of megabytes.
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.head_bytes_max)
         .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN))
-        .pipeline_flush(true)
         .half_close(false);
     let (ip, slot) = (peer.ip, Arc::downgrade(&peer.slot));
     let service = {
