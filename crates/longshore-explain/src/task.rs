@@ -221,10 +221,12 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     let Some(instance) = task.instance else { return };
     let zone = task.zone.as_deref().map_or_else(String::new, |zone| format!(" in {zone}"));
     let agent = if is_connected(state, at, task) { "connected" } else { "not connected" };
-    out.say(format!("It is on instance {instance}{zone}, whose agent is {agent}."));
+    // Which machine of the pool it is concerns its operator, not the task's user.
+    let host = if task.is_pooled() { "the Fargate pool".to_owned() } else { format!("instance {instance}") };
+    out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {
-    let entry = task.instance.and_then(|id| state.cluster(at)?.instance(id));
+    let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
     entry.is_some_and(|entry| entry.connection.open)
 }

@@ -138,9 +138,12 @@ fn a_definition_tells_which_requirement_rules_out_how_many() {
                 2 do not satisfy memberOf(attribute:ecs.availability-zone == nowhere) (MemberOf placement constraint unsatisfied; one is ID)"#]],
     );
     world.register_plain("small", 1, 64);
-    check(definition(&world, "small"), &expect![[r#"
+    check(
+        definition(&world, "small"),
+        &expect![[r#"
         task definition small:1 in cluster deep-dive-cluster
-          A task would be placed now, for instance on ID: 2 of 2 instances meet its constraints and attributes."#]]);
+          A task would be placed now, for instance on ID: 2 of 2 instances meet its constraints and attributes."#]],
+    );
 }
 
 #[test]

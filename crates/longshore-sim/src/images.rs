@@ -31,10 +31,12 @@ pub enum Image {
     Pair,
     /// A main container, and a non-essential one that leaves at once.
     Helper,
+    /// Two containers in awsvpc mode.
+    Vpc,
 }
 
 impl Image {
-    pub const ALL: [Image; 10] = [
+    pub const ALL: [Image; 11] = [
         Image::Web,
         Image::Web2,
         Image::Checked,
@@ -45,12 +47,13 @@ impl Image {
         Image::Slow,
         Image::Pair,
         Image::Helper,
+        Image::Vpc,
     ];
 
     /// Images that work are drawn more often.
     pub fn draw(chance: &mut Chance) -> Self {
-        const GOOD: [Image; 6] =
-            [Image::Web, Image::Web2, Image::Checked, Image::Slow, Image::Pair, Image::Helper];
+        const GOOD: [Image; 7] =
+            [Image::Web, Image::Web2, Image::Checked, Image::Slow, Image::Pair, Image::Helper, Image::Vpc];
         if chance.per_mille(700) { *chance.pick(&GOOD) } else { *chance.pick(&Self::ALL) }
     }
 
@@ -67,6 +70,7 @@ impl Image {
             Image::Slow => "slow",
             Image::Pair => "pair",
             Image::Helper => "helper",
+            Image::Vpc => "vpc",
         }
     }
 
@@ -78,7 +82,13 @@ impl Image {
     /// A service of it can become steady.
     pub fn is_good(self) -> bool {
         match self {
-            Image::Web | Image::Web2 | Image::Checked | Image::Slow | Image::Pair | Image::Helper => true,
+            Image::Web
+            | Image::Web2
+            | Image::Checked
+            | Image::Slow
+            | Image::Pair
+            | Image::Helper
+            | Image::Vpc => true,
             Image::Sick | Image::Job | Image::Crash | Image::Missing => false,
         }
     }
@@ -98,7 +108,7 @@ impl Image {
         let seconds = Duration::from_secs;
         let usual = ImageScript::remote(seconds(1));
         match self {
-            Image::Web | Image::Web2 | Image::Pair => vec![(self.name(), usual)],
+            Image::Web | Image::Web2 | Image::Pair | Image::Vpc => vec![(self.name(), usual)],
             Image::Checked => {
                 let health = vec![(seconds(2), HealthStatus::Healthy)];
                 vec![(self.name(), ImageScript { health, ..usual })]
@@ -133,11 +143,14 @@ impl Image {
         if self.has_health_check() {
             containers[0]["healthCheck"] = json!({"command": ["CMD-SHELL", "true"]});
         }
-        if ports {
+        if ports && self == Image::Vpc {
+            // At an address of its own a task has all ports to itself.
+            containers[0]["portMappings"] = json!([{"containerPort": 8080}]);
+        } else if ports {
             containers[0]["portMappings"] = json!([{"containerPort": 80, "hostPort": 8080}]);
         }
         match self {
-            Image::Pair => {
+            Image::Pair | Image::Vpc => {
                 let mut second = container("second", self.name(), true);
                 second["dependsOn"] = json!([{"containerName": "main", "condition": "START"}]);
                 containers.push(second);
@@ -152,6 +165,18 @@ impl Image {
             | Image::Missing
             | Image::Slow => {}
         }
-        json!({"family": self.family(ports), "containerDefinitions": containers})
+        let mut definition = json!({"family": self.family(ports), "containerDefinitions": containers});
+        if self == Image::Vpc {
+            definition["networkMode"] = json!("awsvpc");
+        }
+        definition
+    }
+
+    /// A request for its tasks, with the network that awsvpc mode asks for.
+    pub fn request(self, mut request: Value) -> Value {
+        if self == Image::Vpc {
+            request["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+        }
+        request
     }
 }

@@ -49,7 +49,7 @@ impl World {
             Step::Roll { service, image } => {
                 let request =
                     json!({"service": service_name(service), "taskDefinition": image.family(false)});
-                self.ask("UpdateService", request);
+                self.ask("UpdateService", image.request(request));
             }
             Step::ForceDeployment { service } => {
                 self.ask(
@@ -65,7 +65,7 @@ impl World {
                 let request = json!({
                     "taskDefinition": image.family(ports), "count": count, "startedBy": token, "clientToken": token,
                 });
-                self.ask("RunTask", request);
+                self.ask("RunTask", image.request(request));
             }
             Step::StopTask { pick } => {
                 if let Some(task) = self.some_task(pick) {
@@ -75,7 +75,7 @@ impl World {
             Step::StartTask { machine, image } => {
                 if let Some(arn) = self.machine(machine).and_then(|index| self.instance_arn(index)) {
                     let request = json!({"taskDefinition": image.family(false), "containerInstances": [arn]});
-                    self.ask("StartTask", request);
+                    self.ask("StartTask", image.request(request));
                 }
             }
             Step::Protect { pick, on } => {
@@ -300,7 +300,7 @@ impl World {
                 request["placementStrategy"] = json!([{"type": "binpack", "field": "memory"}]);
             }
         }
-        self.ask("CreateService", request);
+        self.ask("CreateService", image.request(request));
     }
 
     /// Everything that users need before they begin.

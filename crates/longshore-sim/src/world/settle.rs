@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use longshore_base::{InstanceId, TaskId};
+use longshore_base::{ContainerName, InstanceId, TaskId};
 use longshore_controllers::service;
 use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_engine::input::ObservedStatus;
@@ -104,7 +104,11 @@ impl World {
         tasks
             .flat_map(|task| {
                 let own = task.containers.iter().filter(move |own| running(own.last_status));
-                own.map(|own| (task.id, own.name.to_string()))
+                let names: Vec<String> = own.map(|own| own.name.to_string()).collect();
+                // The network is there as long as any container runs in it.
+                let has_network = task.interface.is_some() && !names.is_empty();
+                let pause = has_network.then(|| ContainerName::pause().to_string());
+                names.into_iter().chain(pause).map(|name| (task.id, name))
             })
             .collect()
     }

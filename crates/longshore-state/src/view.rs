@@ -1,17 +1,22 @@
 //! From records to the plain views of `longshore-survey`.
+//!
+//! Used by the simulation and by `longshore check`; a running server has no use for it.
 
 use std::collections::BTreeMap;
 
 use longshore_base::{Protocol, Scope};
-use longshore_state::record;
-use longshore_state::{ClusterKey, Key, Value};
 use longshore_survey::{Cluster, Container, Deployment, Instance, Service, Snapshot, Task};
+
+use crate::codec::Value;
+use crate::key::{ClusterKey, Key};
+use crate::record;
 
 type Records = BTreeMap<Key, Value>;
 
 /// The whole state, without the STOPPED tasks unless `all`.
 pub fn snapshot(records: &Records, all: bool) -> Snapshot {
     let mut clusters: BTreeMap<ClusterKey, Cluster> = BTreeMap::new();
+    let mut pool = Vec::new();
     let empty = |at: &ClusterKey| Cluster {
         name: at.cluster.clone(),
         status: None,
@@ -24,6 +29,7 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
             (Key::Cluster(at), Value::Cluster(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).status = Some(record.status);
             }
+            (Key::Instance(at, _), Value::Instance(record)) if at.is_pool() => pool.push(instance(record)),
             (Key::Instance(at, _), Value::Instance(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).instances.push(instance(record));
             }
@@ -34,10 +40,11 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
             (Key::Service(at, _), Value::Service(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).services.push(service(record));
             }
+            // What the survey has no rule about, and STOPPED tasks when they are not asked for.
             _ => {}
         }
     }
-    Snapshot { clusters: clusters.into_values().collect() }
+    Snapshot { clusters: clusters.into_values().collect(), pool }
 }
 
 pub fn instance(record: &record::Instance) -> Instance {
@@ -58,6 +65,7 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
     Task {
         id: record.id,
         instance: record.instance,
+        in_pool: record.is_pooled(),
         service: record.service.as_ref().map(|own| (own.name.clone(), own.deployment)),
         last_status: record.last_status,
         desired_status: record.desired_status,
