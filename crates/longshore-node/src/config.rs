@@ -129,6 +129,8 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_METADATA_PORT", Effect::Honoured),
     ("LONGSHORE_METADATA_ENDPOINT", Effect::Honoured),
     ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
+    ("LONGSHORE_DISK_HIGH_WATER", Effect::Honoured),
+    ("LONGSHORE_DISK_LOW_WATER", Effect::Honoured),
 ];
 
 /// Prefixes of keys that are meant for us, so that a misspelt one deserves a warning.

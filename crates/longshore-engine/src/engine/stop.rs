@@ -19,6 +19,8 @@ const STOP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 const STOP_CALL_MARGIN: Duration = Duration::from_secs(120);
 /// However many tries are left, this long after the grace the container is removed by force.
 const STOP_OVERALL_MARGIN: Duration = Duration::from_secs(600);
+/// While the runtime cannot be reached: as long as the control plane expects a stop to take (G20).
+const STOP_AWAY_MARGIN: Duration = Duration::from_secs(120);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A container that counts as stopped but may still run is tried again this often.
 const KILL_PAUSE: Duration = Duration::from_secs(300);
@@ -111,8 +113,12 @@ pub(super) fn verified(task: &mut Task, index: usize, result: Result<Observation
     }
     let grace = create::stop_grace(task.spec.containers[index].stop_timeout, &cx.settings);
     let container = &mut task.containers[index];
-    let overdue = container.stop_since.is_some_and(|since| since + grace + STOP_OVERALL_MARGIN <= cx.now);
-    if container.tries < STOP_TRIES_MAX && !overdue {
+    // A runtime that cannot be reached refuses at once; five tries would be over before it has restarted.
+    let is_away = container.stop_error.as_ref().is_some_and(|error| error.kind == OpErrorKind::Unavailable);
+    let (tries_max, margin) =
+        if is_away { (u32::MAX, STOP_AWAY_MARGIN) } else { (STOP_TRIES_MAX, STOP_OVERALL_MARGIN) };
+    let overdue = container.stop_since.is_some_and(|since| since + grace + margin <= cx.now);
+    if container.tries < tries_max && !overdue {
         container.retry_at = Some(cx.now + backoff(STOP_PAUSE, container.tries - 1));
         return;
     }
