@@ -51,11 +51,34 @@ pub enum JournalError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
 }
 
+/// A file that is only appended to. What can fail on a real disk can be made to fail in a test.
+trait Medium: std::fmt::Debug + Send {
+    fn append(&mut self, text: &[u8]) -> io::Result<()>;
+    /// Takes back what a failed append left behind the first `size` bytes.
+    fn cut(&mut self, size: u64) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.write_all(text)
+    }
+
+    fn cut(&mut self, size: u64) -> io::Result<()> {
+        self.set_len(size)?;
+        self.seek(SeekFrom::End(0)).map(drop)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
 /// An open journal. Blocking; belongs on a thread that may wait for the disk.
 #[derive(Debug)]
 pub struct Journal {
     directory: PathBuf,
-    file: File,
+    file: Box<dyn Medium>,
     live: BTreeMap<String, String>,
     size: u64,
     live_bytes: u64,
@@ -108,7 +131,7 @@ impl Journal {
         let live_bytes = parsed.live.iter().map(|(key, text)| (key.len() + text.len()) as u64).sum();
         let mut journal = Self {
             directory: directory.to_owned(),
-            file,
+            file: Box::new(file),
             live: parsed.live,
             size,
             live_bytes,
@@ -183,20 +206,19 @@ impl Journal {
     }
 
     fn append(&mut self, text: &[u8]) -> Result<(), JournalError> {
-        if let Err(source) = self.file.write_all(text) {
+        if let Err(source) = self.file.append(text) {
             // A part of it may be there.
-            let undone =
-                self.file.set_len(self.size).and_then(|()| self.file.seek(SeekFrom::End(0)).map(drop));
-            return Err(match undone {
+            return Err(match self.file.cut(self.size) {
                 Ok(()) => self.error("write", FILE, source),
                 Err(source) => {
-                    JournalError::Io { doing: "undo a write of", path: self.directory.join(FILE), source }
+                    let path = self.directory.join(FILE);
+                    JournalError::Io { doing: "undo a write of", path, source }
                 }
             });
         }
         // A sync that failed is another matter, also for want of space: the kernel may have dropped what it could not
         // write.
-        self.file.sync_data().map_err(|source| {
+        self.file.sync().map_err(|source| {
             let path = self.directory.join(FILE);
             JournalError::Io { doing: "sync", path, source }
         })
@@ -228,7 +250,7 @@ impl Journal {
             .and_then(|()| fs::rename(&new, &path))
             .and_then(|()| sync_directory(&self.directory))
             .map_err(|source| self.error("write", FILE_NEW, source))?;
-        self.file = file;
+        self.file = Box::new(file);
         self.size = text.len() as u64;
         self.compact_from = COMPACT_BYTES_MIN;
         Ok(())
@@ -394,6 +416,60 @@ mod tests {
         let (journal, _) = Journal::open(&scratch.0).expect("it is whole");
         assert_eq!(journal.content().len(), 2);
         assert!(journal.content()["same"].starts_with("19x"));
+    }
+
+    /// A disk with room for so many bytes more.
+    #[derive(Debug)]
+    struct Small {
+        file: File,
+        room: usize,
+    }
+
+    impl Medium for Small {
+        fn append(&mut self, text: &[u8]) -> io::Result<()> {
+            let fits = text.len().min(self.room);
+            self.file.append(&text[..fits])?;
+            self.room -= fits;
+            if fits < text.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn cut(&mut self, size: u64) -> io::Result<()> {
+            self.file.cut(size)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.file.sync()
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_is_got_over() {
+        let scratch = Scratch::new();
+        let reserve = scratch.0.join(RESERVE);
+        let (mut journal, _) = Journal::open(&scratch.0).expect("a new one");
+        journal.write(&[vec![put("a", "1")]]).expect("written");
+        assert!(!journal.is_short() && fs::metadata(&reserve).is_ok_and(|found| found.len() > 0));
+        let open = || OpenOptions::new().append(true).open(scratch.0.join(FILE)).expect("it is there");
+        journal.file = Box::new(Small { file: open(), room: 30 });
+        let batch = [vec![put("b", &"x".repeat(100))]];
+        for _ in 0..2 {
+            assert!(matches!(journal.write(&batch), Err(JournalError::Full { .. })));
+            assert!(journal.is_short() && !reserve.exists(), "what was kept in reserve is given up");
+            assert_eq!(journal.content().len(), 1);
+            assert_eq!(
+                fs::metadata(scratch.0.join(FILE)).expect("there").len(),
+                journal.size,
+                "nothing is left over"
+            );
+        }
+        journal.file = Box::new(Small { file: open(), room: 10_000 });
+        journal.write(&batch).expect("there is room");
+        assert!(journal.is_short(), "until there is a reserve again");
+        journal.keep_reserve();
+        assert!(!journal.is_short());
+        drop(journal);
+        let (journal, torn) = Journal::open(&scratch.0).expect("it is whole");
+        assert_eq!((journal.content().len(), torn), (2, 0));
     }
 
     #[test]

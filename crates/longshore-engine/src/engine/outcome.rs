@@ -17,8 +17,9 @@ use crate::task::{KnownStatus, Op, OpKind, ResourceState, SecretsState, SideOp, 
 use super::pull::backoff;
 use super::{Cx, cleanup, observe, pull, start, stop};
 
-/// Tries of creating and starting while the runtime cannot be reached, and the pause between them.
-const TRIES_MAX: u32 = 5;
+/// Tries of creating and starting while the runtime cannot be reached, and the pause between them: 25 seconds in all,
+/// in which an engine has restarted.
+const TRIES_MAX: u32 = 7;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// How often a container gets other host ports because a stranger has them.
 const PORT_TRIES_MAX: u32 = 8;
@@ -321,11 +322,13 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
     });
     if container.tries + 1 < TRIES_MAX && !stopping {
         if look_failed {
+            // Looked at again after a pause, because a runtime that restarts refuses at once.
+            container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
             container.tries += 1;
-            start::inspect(task, index, OpKind::VerifyStart, cx);
             return;
         }
         if error.kind == OpErrorKind::Unavailable {
+            container.start_error = None;
             container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
             container.tries += 1;
             return;

@@ -40,6 +40,7 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     container.retry_at = None;
     let (refused, is_missing) = (container.discard.is_some(), container.runtime_id.is_none());
     let restarting = container.restarting;
+    let unsure = container.start_error.is_some();
     match phase {
         KnownStatus::None | KnownStatus::ManifestPulled => {
             let open = cx.settings.pull_upfront || gate(task, index, cx.now) == Gate::Open;
@@ -54,6 +55,9 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
         KnownStatus::Created if refused => discard(task, index, cx),
         // Only after another one was discarded.
         KnownStatus::Created if is_missing => create(task, index, cx),
+        // A start that failed, and nobody could say yet what became of it: never asked for again before that.
+        KnownStatus::Created if unsure => inspect(task, index, OpKind::VerifyStart, cx),
+        KnownStatus::Running if restarting && unsure => inspect(task, index, OpKind::VerifyStart, cx),
         KnownStatus::Created => ask_start(task, index, cx),
         KnownStatus::Running if restarting => ask_start(task, index, cx),
         KnownStatus::Running => look(task, index, cx),

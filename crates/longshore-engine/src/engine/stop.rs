@@ -28,6 +28,12 @@ const KILL_PAUSE: Duration = Duration::from_secs(300);
 pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     let waiting = task.containers[index].retry_at.is_some_and(|at| at > cx.now);
     let op = task.containers[index].op.map(|op| op.kind);
+    let unsure = task.containers[index].start_error.is_some() && !task.containers[index].is_stopped();
+    if unsure && op.is_none() {
+        // Its last start failed, and it may run all the same.
+        task.containers[index].retry_at = None;
+        return inspect(task, index, OpKind::VerifyStart, cx);
+    }
     match (task.containers[index].phase, op) {
         // The runtime may be making or starting it right now: the result decides.
         (

@@ -207,6 +207,8 @@ impl AgentCore {
                 Loaded::Run(spec) if self.must_decline(&spec.key) => {
                     let task = spec.key;
                     self.log(LogLine::Declined(task.clone()));
+                    // They came with the payload, and nothing else would remove them.
+                    self.credentials.forget(&task);
                     let reason = DATA_DIRECTORY_FULL.to_owned();
                     self.engine_input(EngineInput::Declined { task, reason });
                 }

@@ -43,8 +43,9 @@ use registration::Phase;
 use reports::{Outgoing, Reports};
 use telemetry::{HealthTold, Publisher, RuntimeStatus};
 
-/// The version that this agent tells. Servers compare it with minimum versions of features, so it is that of the
-/// official agent whose protocol this one speaks (agent-protocol).
+/// The version that this agent tells. Servers, constraints (`agentVersion >= 1.60.0`) and tools compare it with minimum
+/// versions of features, so it is that of the official agent whose protocol this one speaks (agent-protocol), not
+/// ours: what a version promises is told by attributes, and [`AGENT_HASH`] says who this is (decision 18).
 pub const AGENT_VERSION: &str = "1.105.1";
 /// Tells the two apart, where people look.
 pub const AGENT_HASH: &str = concat!("longshore-", env!("CARGO_PKG_VERSION"));
