@@ -89,7 +89,8 @@ fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal:
     }
     for ruled in &refusal.ruled_out {
         let what = requirement(&ruled.reason, request);
-        details.push(format!("{} {what} ({}; one is {})", ruled.instances, ruled.reason, ruled.example));
+        let reason = ruled.reason.as_failure().trim_end_matches('.');
+        details.push(format!("{} {what} ({reason}; one is {})", ruled.instances, ruled.example));
         if ruled.reason == Reason::Attribute {
             details.extend(missing_attributes(fleet, request, refusal));
         }

@@ -21,7 +21,10 @@ fn world(instances: usize, desired: i32) -> World {
 
 /// CreateService for `web`, with more members.
 fn external(others: Value) -> Value {
-    with(json!({"cluster": CLUSTER, "serviceName": "web", "deploymentController": {"type": "EXTERNAL"}}), others)
+    with(
+        json!({"cluster": CLUSTER, "serviceName": "web", "deploymentController": {"type": "EXTERNAL"}}),
+        others,
+    )
 }
 
 fn with(mut input: Value, others: Value) -> Value {
@@ -124,7 +127,10 @@ fn what_belongs_to_task_sets_is_refused_on_the_service() {
         ("capacityProviderStrategy", json!([{"capacityProvider": "FARGATE"}])),
         ("platformVersion", json!("LATEST")),
         ("networkConfiguration", json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}})),
-        ("loadBalancers", json!([{"targetGroupArn": "arn:tg", "containerName": "main", "containerPort": 80}])),
+        (
+            "loadBalancers",
+            json!([{"targetGroupArn": "arn:tg", "containerName": "main", "containerPort": 80}]),
+        ),
         ("serviceRegistries", json!([{"registryArn": "arn:r"}])),
         ("serviceConnectConfiguration", json!({"enabled": false})),
     ] {
@@ -263,7 +269,8 @@ fn tags_are_shown_when_asked_for_and_change() {
     assert_eq!(world.ok("ListTagsForResource", json!({"resourceArn": arn}))["tags"], tags);
     assert_eq!(describe(&world, json!({}))["taskSets"][0]["tags"], json!([]));
     assert_eq!(describe(&world, json!({"include": ["TAGS"]}))["taskSets"][0]["tags"], tags);
-    let unknown = "arn:aws:ecs:eu-west-1:123456789012:task-set/deep-dive-cluster/web/ecs-svc/1000000000000000009";
+    let unknown =
+        "arn:aws:ecs:eu-west-1:123456789012:task-set/deep-dive-cluster/web/ecs-svc/1000000000000000009";
     let (name, _) = world.refused("TagResource", json!({"resourceArn": unknown, "tags": [{"key": "a"}]}));
     assert_eq!(name, "ResourceNotFoundException");
 }
@@ -513,10 +520,10 @@ fn protected_tasks_hold_up_scale_in_of_their_set_only() {
     let world = world(2, 2);
     let (blue, green) = (create(&world, "blue", 100.0), create(&world, "green", 100.0));
     world.settle();
-    let of_blue = |task: &std::sync::Arc<longshore_state::record::Task>| {
-        task.started_by.as_deref() == blue.as_str()
-    };
-    let protected: Vec<_> = world.wanted().into_iter().filter(of_blue).map(|task| task.id.to_string()).collect();
+    let of_blue =
+        |task: &std::sync::Arc<longshore_state::record::Task>| task.started_by.as_deref() == blue.as_str();
+    let protected: Vec<_> =
+        world.wanted().into_iter().filter(of_blue).map(|task| task.id.to_string()).collect();
     let input = json!({"cluster": CLUSTER, "tasks": protected, "protectionEnabled": true});
     assert_eq!(world.ok("UpdateTaskProtection", input)["failures"], json!([]));
     scale(&world, &blue, 0.0);
@@ -565,7 +572,8 @@ fn each_set_has_its_own_capacity() {
     );
     world.provide(instances[1], "mine");
     world.ok("CreateService", external(json!({"desiredCount": 1})));
-    let input = json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue", "scale": percent(100.0)});
+    let input =
+        json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue", "scale": percent(100.0)});
     let strategy = json!([{"capacityProvider": "mine", "weight": 1, "base": 0}]);
     world.check_refused(
         "CreateTaskSet",
@@ -592,9 +600,8 @@ fn calls_that_make_no_sense_are_refused() {
     let world = world(1, 1);
     world.deactivate("green", 1);
     let blue = create(&world, "blue", 0.0);
-    let create = |others: Value| {
-        with(json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue"}), others)
-    };
+    let create =
+        |others: Value| with(json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue"}), others);
     for (others, name, text) in [
         (json!({"cluster": "nope"}), "ClusterNotFoundException", "Cluster not found."),
         (json!({"service": "nope"}), "ServiceNotFoundException", "Service not found."),
@@ -686,10 +693,7 @@ fn services_of_the_ecs_controller_have_no_task_sets() {
         ("UpdateTaskSet", of_set(&id, json!({"scale": percent(1.0)}))),
         ("DeleteTaskSet", of_set(&id, json!({}))),
         ("DescribeTaskSets", json!({"cluster": CLUSTER, "service": "web"})),
-        (
-            "UpdateServicePrimaryTaskSet",
-            json!({"cluster": CLUSTER, "service": "web", "primaryTaskSet": id}),
-        ),
+        ("UpdateServicePrimaryTaskSet", json!({"cluster": CLUSTER, "service": "web", "primaryTaskSet": id})),
     ] {
         world.check_refused(
             operation,

@@ -209,12 +209,7 @@ impl From<&TaskSet> for Recipe {
 }
 
 /// What tasks of a deployment are made from. `None` if its definition is gone.
-pub fn template(
-    state: &State,
-    at: &ClusterKey,
-    service: &Service,
-    deployment: &Recipe,
-) -> Option<Template> {
+pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &Recipe) -> Option<Template> {
     let (family, revision) = &deployment.task_definition;
     let definition = state.definition(&at.scope, family, *revision)?.clone();
     let needs = definition.spec.needs(&NeedsOverride::default());
