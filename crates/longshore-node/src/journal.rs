@@ -52,7 +52,7 @@ pub enum JournalError {
 }
 
 /// A file that is only appended to. What can fail on a real disk can be made to fail in a test.
-trait Medium: std::fmt::Debug + Send {
+trait Medium: std::fmt::Debug + Send + Sync {
     fn append(&mut self, text: &[u8]) -> io::Result<()>;
     /// Takes back what a failed append left behind the first `size` bytes.
     fn cut(&mut self, size: u64) -> io::Result<()>;
