@@ -62,6 +62,7 @@ pub(crate) fn follow(engine: Arc<Engine>, filter: LabelFilter) -> impl Stream<It
         held: VecDeque::new(),
         looks: FuturesUnordered::new(),
         looking: HashMap::new(),
+        ends: HashMap::new(),
         lost_said: false,
         pause: RETRY_FIRST,
     };
@@ -89,6 +90,8 @@ struct Follower {
     /// Containers that are looked at, one look each so that they come in order; true if one changed again since
     /// its look began.
     looking: HashMap<RuntimeId, bool>,
+    /// Ends of containers that are looked at, with exit code and whether memory was the reason.
+    ends: HashMap<RuntimeId, (Held, i32, bool)>,
     lost_said: bool,
     pause: Duration,
 }
@@ -114,11 +117,19 @@ impl Follower {
             };
             let held_until = self.held.front().map(|held| held.until);
             let message = tokio::select! {
+                // What a look finds makes the end that follows cheap to tell.
+                biased;
                 Some((container, id, event)) = self.looks.next(), if !self.looks.is_empty() => {
-                    if self.looking.remove(&id) == Some(true) {
+                    let changed = self.looking.remove(&id);
+                    // The look may be from before an end that was heard of meanwhile. If it does not do for telling that
+                    // end, another one is begun.
+                    let end = self.ends.remove(&id);
+                    let is_over = end.is_some();
+                    let end = end.and_then(|(held, code, oom_killed)| self.ended(held, code, oom_killed));
+                    if changed == Some(true) {
                         self.look(container, id);
                     }
-                    match event {
+                    match if is_over { end } else { event } {
                         Some(event) => return event,
                         None => continue,
                     }
@@ -183,6 +194,7 @@ impl Follower {
         self.held.clear();
         self.looks.clear();
         self.looking.clear();
+        self.ends.clear();
         self.pause = RETRY_FIRST;
         self.lost_said = false;
         self.ready.push_back(RuntimeEvent::Resynced(found));
@@ -267,9 +279,16 @@ impl Follower {
 
     /// The end of a container, from what is remembered of it if possible; else a look is begun.
     fn ended(&mut self, end: Held, exit_code: i32, oom_killed: bool) -> Option<RuntimeEvent> {
-        let Held { container, id, ended_at, .. } = end;
+        let Held { until, container, id, ended_at } = end;
         match self.engine.memory.ended(&id, ended_at, exit_code, oom_killed) {
             Some(observation) => Some(RuntimeEvent::Observed { container, observation }),
+            None if self.looking.contains_key(&id) => {
+                // The look under way tells when the run began, which is all that is missing. One that is begun now would
+                // have to wait for the engine to tear down the network.
+                let held = Held { until, container, id: id.clone(), ended_at };
+                self.ends.insert(id, (held, exit_code, oom_killed));
+                None
+            }
             None => {
                 self.look(container, id);
                 None

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use longshore_base::{ContainerName, Port};
-use longshore_engine::input::{Input, OpError, OpErrorKind};
+use longshore_engine::input::{Input, ObservedStatus, OpError, OpErrorKind};
 use longshore_engine::spec::{ContainerKey, RegistryAuth, RuntimeId, TaskKey};
 use longshore_engine::{Action, OpId};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK};
@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What the engine does with a request.
 enum Reply {
     Answer(u16, Value),
+    /// The same with 200, after a while.
+    Late(Duration, Value),
     /// Accepts the request and says nothing, for ever.
     Hang,
     /// Breaks the connection off.
@@ -99,7 +101,13 @@ async fn serve(stream: UnixStream, reply: Arc<impl Fn(&str) -> Reply>) {
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.expect("the body is whole");
-        let written = match reply(&first) {
+        let mut outcome = reply(&first);
+        if let Reply::Late(pause, body) = outcome {
+            tokio::time::sleep(pause).await;
+            outcome = Reply::Answer(200, body);
+        }
+        let written = match outcome {
+            Reply::Late(..) => unreachable!("made an answer above"),
             Reply::Answer(status, body) => {
                 let body = if status == 204 { String::new() } else { body.to_string() };
                 let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n", body.len());
@@ -354,4 +362,41 @@ async fn events_are_followed_across_an_engine_that_breaks_off() {
         }
     }
     assert_eq!(seen, ["resynced", "lost", "resynced", "lost", "resynced"]);
+}
+
+#[tokio::test]
+async fn an_end_that_comes_during_a_look_needs_no_other_look() {
+    let looks = Arc::new(AtomicU32::new(0));
+    let counted = looks.clone();
+    let docker = FakeDocker::start(move |request| {
+        if request.contains("/events") {
+            Reply::Lines {
+                lines: vec![event("start", "well"), event("die", "well")],
+                pause: Duration::ZERO,
+                ends: false,
+            }
+        } else if request.contains("/containers/well/json") {
+            // From before the end: the engine knows of it and has not written it down.
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut found = inspection("well");
+            found["State"]["Status"] = json!("running");
+            // Slower than the events.
+            Reply::Late(LIMIT, found)
+        } else {
+            Reply::Answer(200, json!([]))
+        }
+    });
+    let mut events = docker.runtime().events(&LabelFilter::default());
+    assert_eq!(next_event(&mut events).await, RuntimeEvent::Resynced(Vec::new()));
+    match next_event(&mut events).await {
+        RuntimeEvent::Observed { observation, .. } => {
+            assert!(
+                matches!(observation.status, ObservedStatus::Exited { exit_code: 3, .. }),
+                "{observation:?}"
+            );
+            assert!(observation.started_at.is_some() && observation.finished_at.is_some());
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(looks.load(Ordering::Relaxed), 1);
 }
