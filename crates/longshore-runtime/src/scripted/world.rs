@@ -418,7 +418,7 @@ impl World {
         }
         if let Some(port) = container.ports.iter().find(|port| taken.contains(&(port.host, port.protocol))) {
             let text = format!("Bind for 0.0.0.0:{} failed: port is already allocated", port.host);
-            return Err(RuntimeError::new(ErrorKind::PortTaken, text));
+            return Err(RuntimeError::new(ErrorKind::PortTaken(Some(port.host)), text));
         }
         if let Some(error) = misplaced {
             return Err(error);
