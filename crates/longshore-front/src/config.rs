@@ -47,6 +47,13 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a body may take from the end of its head.
     pub body_timeout: Duration,
+    /// What all bodies that are being read or answered may take together, in bytes, apart from the first
+    /// 16 KiB of each. Without it, every connection could hold a body of the longest kind. A longer body
+    /// waits for its share within its own time, and is refused with 503 after that; ordinary requests fit
+    /// the free part.
+    pub bodies_bytes_max: usize,
+    /// How long a client may go without taking a byte of what it was sent.
+    pub write_timeout: Duration,
     /// How long an operation may take. Below the 42 s that agents wait (agent-protocol G3).
     pub request_timeout: Duration,
     /// How long open requests and sockets may go on after the shutdown signal.
@@ -62,6 +69,8 @@ impl Default for Limits {
             connections_max: 25_000,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
+            bodies_bytes_max: 256 << 20,
+            write_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),
         }

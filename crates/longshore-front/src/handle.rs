@@ -8,11 +8,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use longshore_base::{Ids, Timestamp};
 use longshore_identity::{AuthError, Principal};
 use longshore_sigv4::Headers;
@@ -20,6 +19,7 @@ use longshore_telemetry::RequestEnd;
 
 use crate::answer::{Answer, Failure, Protocol, answer, plain};
 use crate::api::{Api, Call, Reply, RequestId};
+use crate::body::{self, Received};
 use crate::server::{Peer, Phase, Shared};
 use crate::socket;
 
@@ -112,10 +112,10 @@ pub(crate) fn call(
 
 async fn api(shared: &Arc<Shared>, peer: &Peer, id: RequestId, request: Request<Incoming>) -> Answer {
     let _in_flight = shared.services.metrics.request_begins();
-    let (parts, body) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
     let protocol = protocol_of(&parts);
-    let body = match read_body(shared, &parts.headers, body).await {
-        Ok(body) => body,
+    let Received { bytes: body, share: _share } = match body::read(shared, &parts.headers, incoming).await {
+        Ok(received) => received,
         Err(failure) => {
             // The rest of the body is not read, so this connection cannot carry another request.
             shared.services.metrics.request_ends(
@@ -159,36 +159,6 @@ fn protocol_of(parts: &Parts) -> Protocol {
         .and_then(|value| value.as_bytes().get(..form.len()))
         .is_some_and(|start| start.eq_ignore_ascii_case(form));
     if is_form || parts.method == Method::GET { Protocol::Query } else { Protocol::Json }
-}
-
-async fn read_body(shared: &Shared, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Failure> {
-    let max = shared.limits.body_bytes_max;
-    let too_large = || {
-        let message = format!("The request body is longer than {max} bytes.");
-        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
-    };
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if stated.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > max)) {
-        return Err(too_large());
-    }
-    let whole = Limited::new(body, max).collect();
-    match tokio::time::timeout(shared.limits.body_timeout, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_truncated)) => Err(Failure::new(
-            StatusCode::BAD_REQUEST,
-            "SerializationException",
-            "The request body ended early or is not valid HTTP.",
-        )),
-        Err(_elapsed) => Err(Failure::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "RequestTimeoutException",
-            "The request body did not arrive in time.",
-        )),
-    }
 }
 
 /// The service and the operation that a request names.

@@ -17,8 +17,10 @@
 
 mod answer;
 mod api;
+mod body;
 mod config;
 mod handle;
+mod patience;
 mod ready;
 mod server;
 mod socket;

@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::api::{Api, Sockets};
 use crate::config::{Config, Limits};
 use crate::handle::handle;
+use crate::patience::Patience;
 use crate::ready::Ready;
 
 /// How long to wait after `accept` failed (no file descriptors, mostly), so that the loop leaves
@@ -117,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) request_ids: longshore_base::Seed,
     pub(crate) requests_drawn: AtomicU64,
+    /// One permit per KiB of [`Limits::bodies_bytes_max`].
+    pub(crate) bodies: Arc<Semaphore>,
 }
 
 /// One connection's place; held by its task and by the socket it may turn into.
@@ -166,7 +169,9 @@ impl Bound {
     ) -> Running {
         let Self { listener, local_addr } = self;
         let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
+        let bodies = (config.limits.bodies_bytes_max / 1024).clamp(1, Semaphore::MAX_PERMITS);
         let shared = Arc::new(Shared {
+            bodies: Arc::new(Semaphore::new(bodies)),
             services,
             limits: config.limits,
             phase: watch::Sender::new(Phase::Serving),
@@ -241,6 +246,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
+    let stream = Patience::new(stream, shared.limits.write_timeout);
     let Some(tls) = tls else {
         return http(stream, shared, peer).await;
     };
@@ -257,13 +263,14 @@ where
 {
     let mut phase = shared.phase.subscribe();
     let limits = &shared.limits;
+    // Not `pipeline_flush`: it holds every answer back while further requests are in the buffer, without a bound, so
+    // that whoever asks faster than it reads makes the server keep hundreds of megabytes.
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_header_size(limits.head_bytes_max)
         .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN))
-        .pipeline_flush(true)
         .half_close(false);
     let (ip, slot) = (peer.ip, Arc::downgrade(&peer.slot));
     let service = {

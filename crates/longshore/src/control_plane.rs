@@ -20,6 +20,7 @@ use longshore_state::{Db, Stopped};
 use longshore_store::{MemoryStore, Store};
 use longshore_store_embedded::EmbeddedStore;
 use longshore_telemetry::Metrics;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -41,6 +42,24 @@ pub struct ControlPlane {
     front: Running,
     controllers: JoinHandle<Stopped>,
     shutdown: watch::Sender<bool>,
+}
+
+/// Files that are not for connections: the store's, the log, the container engine's sockets. A store that cannot
+/// open its next file ends the process, so strangers must not be able to take them all.
+const FILES_KEPT: u64 = 256;
+
+/// How many connections to accept at once: `wanted`, unless the system allows fewer open files.
+fn connections_max(wanted: usize) -> usize {
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let kept = FILES_KEPT.min(allowed / 2);
+    let room = usize::try_from(allowed - kept).unwrap_or(usize::MAX);
+    if room < wanted {
+        tracing::warn!(
+            connections = room,
+            "the limit of open files allows {room} connections instead of {wanted}; raise it with `ulimit -n`"
+        );
+    }
+    room.min(wanted)
 }
 
 impl ControlPlane {
@@ -103,6 +122,7 @@ impl ControlPlane {
         let (shutdown, mut ended) = watch::channel(false);
         let mut config = Config::new(options.listen, SystemSeeds.draw());
         config.tls = tls;
+        config.limits.connections_max = connections_max(config.limits.connections_max);
         let front = bound.serve(config, services, async move {
             // An error means that the control plane was dropped, which ends it as well.
             let _ = ended.wait_for(|ended| *ended).await;

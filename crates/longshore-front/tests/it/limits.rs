@@ -63,6 +63,40 @@ async fn slow_clients_lose_their_place() {
 }
 
 #[tokio::test]
+async fn clients_that_do_not_read_lose_their_place() {
+    let server = start(Mode::Strict, Limits { write_timeout: Duration::from_millis(200), ..limits() }).await;
+    let mut stream = connect(server.address).await;
+    // Far more answers than the system's buffers hold, and none of them is read.
+    let request = signed(&known(), "Toy.Echo", &"x".repeat(900_000));
+    let asking = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
+    timeout(PATIENCE, asking).await.expect("the server ends the connection");
+    let gone = async {
+        while server.metrics.encode().contains("longshore_connections 1") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("its place is free again");
+}
+
+#[tokio::test]
+async fn bodies_share_what_they_may_take_together() {
+    let quick = Duration::from_millis(300);
+    let limits = Limits { body_timeout: quick, bodies_bytes_max: 50 << 10, ..limits() };
+    let server = start(Mode::Strict, limits).await;
+    let of = |kib: usize| signed(&known(), "Toy.Echo", &"x".repeat(kib << 10));
+    // What finds no room waits for it in vain; meanwhile ordinary requests are served.
+    let (too_long, short) = (of(90), of(10));
+    let (refused, served) =
+        tokio::join!(ask_once(server.address, &too_long), ask_once(server.address, &short));
+    assert_eq!((refused.status, served.status), (503, 200), "{}", refused.body);
+    assert!(refused.body.contains("ServiceUnavailable"), "{}", refused.body);
+    // Its share is free again, and so are those of requests that were answered.
+    for _ in 0..3 {
+        assert_eq!(ask_once(server.address, &of(60)).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_truncated_body_harms_nobody() {
     let server = start(Mode::Strict, limits()).await;
     let mut stream = connect(server.address).await;

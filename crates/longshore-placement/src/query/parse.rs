@@ -8,9 +8,14 @@ use regex_lite::{Regex, RegexBuilder};
 use super::value::{Version, timestamp, whole_number};
 use super::{DEPTH_MAX, EXPRESSION_LEN_MAX, QueryError};
 
-/// The largest compiled pattern, in bytes. `t2.*` takes a few hundred; the bound keeps counted
-/// repetitions such as `(a{1000}){1000}` from costing memory and time.
-const PATTERN_BYTES_MAX: usize = 64 * 1024;
+/// What all compiled patterns of an expression may take together, in bytes. `t2.*` takes a few hundred.
+///
+/// The bound keeps counted repetitions such as `(a{1000}){1000}` from costing memory and time, and
+/// so do many smaller ones: ninety of `a{900}` fit the longest expression, ten expressions fit a
+/// request, and the views of a fleet remember hundreds of requests.
+const PATTERNS_BYTES_MAX: usize = 32 * 1024;
+/// The least that a pattern is charged; compilers tell no size, so it is found by doubling.
+const PATTERN_BYTES_MIN: usize = 512;
 const PATTERN_DEPTH_MAX: u32 = 32;
 
 #[derive(Debug)]
@@ -98,7 +103,7 @@ pub(super) fn parse(text: &str) -> Result<Node, QueryError> {
             hint: "shorten it, for example with in [..] or a pattern".to_owned(),
         });
     }
-    let mut parser = Parser { text, at: 0, depth: 0 };
+    let mut parser = Parser { text, at: 0, depth: 0, pattern_bytes: PATTERNS_BYTES_MAX };
     let node = parser.or()?;
     parser.skip_space();
     if parser.at < text.len() {
@@ -177,6 +182,8 @@ struct Parser<'a> {
     /// A byte offset on a character boundary.
     at: usize,
     depth: usize,
+    /// What further patterns may take.
+    pattern_bytes: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -482,17 +489,30 @@ impl<'a> Parser<'a> {
 
     fn pattern(&mut self) -> Result<Regex, QueryError> {
         let (pattern, span) = self.scalar(Inside::Pattern)?;
-        let compile = |text: &str| {
-            RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).nest_limit(PATTERN_DEPTH_MAX).build()
+        let compile = |text: &str, most: usize| {
+            RegexBuilder::new(text).size_limit(most).nest_limit(PATTERN_DEPTH_MAX).build()
         };
         // By itself first: `a)(b` would become valid between the parentheses that are added.
-        compile(&pattern).and_then(|_| compile(&format!("^(?:{pattern})$"))).map_err(|error| {
+        let whole = format!("^(?:{pattern})$");
+        let compiled = compile(&pattern, self.pattern_bytes).and_then(|_| {
+            let mut most = PATTERN_BYTES_MIN;
+            while most < self.pattern_bytes {
+                if let Ok(regex) = compile(&whole, most) {
+                    return Ok((regex, most));
+                }
+                most *= 2;
+            }
+            compile(&whole, self.pattern_bytes).map(|regex| (regex, self.pattern_bytes))
+        });
+        let (regex, charged) = compiled.map_err(|error| {
             self.error(
                 span,
                 format!("`{}` is not a usable pattern ({error})", clip(&pattern)),
                 "patterns are regular expressions over the whole value, such as t2.*",
             )
-        })
+        })?;
+        self.pattern_bytes -= charged;
+        Ok(regex)
     }
 }
 

@@ -205,6 +205,12 @@ fn errors_say_where_and_what_to_do() {
     assert!(pattern.problem.starts_with("`a)(b` is not a usable pattern"), "{pattern}");
     let huge = Expression::parse("attribute:a =~ ((a{1000}){1000}){1000}").expect_err("too large");
     assert!(huge.problem.contains("is not a usable pattern"), "{huge}");
+    // What one pattern may not take, many may not take together.
+    assert!(Expression::parse("attribute:a =~ a{300}").is_ok());
+    let many = vec!["attribute:a =~ a{300}"; 80].join(" or ");
+    let many = Expression::parse(&many).expect_err("too large together");
+    assert!(many.problem.contains("is not a usable pattern"), "{many}");
+    assert!(Expression::parse(&vec!["attribute:a =~ t2.*"; 60].join(" or ")).is_ok());
     assert_eq!(
         Expression::parse("attribute:a ==").expect_err("incomplete").to_string(),
         "a value is missing at position 15; write a word, or a text in quotes"

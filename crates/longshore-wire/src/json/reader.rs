@@ -236,16 +236,16 @@ impl<'a> JsonReader<'a> {
                 Some(b'\\') => {
                     owned.push_str(&self.text[plain_from..self.position]);
                     self.position += 1;
-                    let escape = bytes.get(self.position).copied();
+                    let escape = self.peek().ok_or_else(|| self.syntax("unexpected end"))?;
                     self.position += 1;
                     owned.push(match escape {
-                        Some(plain @ (b'"' | b'\\' | b'/')) => char::from(plain),
-                        Some(b'b') => '\u{8}',
-                        Some(b'f') => '\u{c}',
-                        Some(b'n') => '\n',
-                        Some(b'r') => '\r',
-                        Some(b't') => '\t',
-                        Some(b'u') => self.unicode_escape()?,
+                        plain @ (b'"' | b'\\' | b'/') => char::from(plain),
+                        b'b' => '\u{8}',
+                        b'f' => '\u{c}',
+                        b'n' => '\n',
+                        b'r' => '\r',
+                        b't' => '\t',
+                        b'u' => self.unicode_escape()?,
                         _ => return Err(self.syntax("unknown escape")),
                     });
                     plain_from = self.position;

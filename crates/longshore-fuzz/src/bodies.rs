@@ -1,0 +1,196 @@
+//! JSON bodies of requests, as the shape of every operation's input and as documents.
+
+use std::task::{Context, Poll, Waker};
+
+use longshore_shapes_ecs::{AmazonEcs, Operation, dispatch, ops};
+use longshore_wire::check::VIOLATIONS_MAX;
+use longshore_wire::json::{self, DEPTH_MAX};
+use longshore_wire::shape::DecodeReason;
+use longshore_wire::{DecodeError, Document, OperationShape, Protocol, Structure, Violations};
+
+/// The most bytes that an answer to one body may have. Violations quote paths and allowed values, not the body.
+const ERROR_BYTES_MAX: usize = 256 * 1024;
+
+/// The most bytes that one byte of a body may become when it is written again: `1e300` is a number of 301 digits.
+const GROWTH_MAX: usize = 64;
+
+/// The first line names the operation, the rest is its body.
+pub fn run(bytes: &[u8]) {
+    let (name, body) = crate::first_line(bytes);
+    match Operation::from_name(name) {
+        Some(operation) => {
+            input_of(operation, body);
+            answer(operation, body);
+        }
+        None => document(body),
+    }
+}
+
+/// An implementation of nothing: every operation answers that it is not built.
+struct Nothing;
+
+impl AmazonEcs for Nothing {
+    type Call = ();
+}
+
+/// What is dispatched is answered at once, with an error that has a code, a text and bounded size.
+fn answer(operation: Operation, body: &[u8]) {
+    let call = dispatch(&Nothing, operation, &(), Protocol::AwsJson11, body);
+    let Poll::Ready(reply) = std::pin::pin!(call).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("{} waits for nothing", operation.name());
+    };
+    let error = reply.error.expect("nothing is built");
+    let received = Protocol::AwsJson11.decode_error(&reply.body).expect("an answer is valid JSON");
+    assert_eq!((received.code.as_str(), &received.message), (error.code, &error.message));
+    assert!(!received.message.is_empty());
+    assert!(reply.body.len() <= ERROR_BYTES_MAX, "{} bytes", reply.body.len());
+    if input_is_malformed(&received.code) {
+        assert_eq!(reply.status, 400);
+    }
+}
+
+fn input_is_malformed(code: &str) -> bool {
+    code == "SerializationException"
+}
+
+macro_rules! inputs {
+    ($operation:expr, $body:expr, $($name:ident,)*) => {
+        match $operation {
+            $(Operation::$name => check::<<ops::$name as OperationShape>::Input>($body),)*
+        }
+    };
+}
+
+fn input_of(operation: Operation, body: &[u8]) {
+    inputs!(
+        operation,
+        body,
+        ContinueServiceDeployment,
+        CreateCapacityProvider,
+        CreateCluster,
+        CreateDaemon,
+        CreateExpressGatewayService,
+        CreateService,
+        CreateTaskSet,
+        DeleteAccountSetting,
+        DeleteAttributes,
+        DeleteCapacityProvider,
+        DeleteCluster,
+        DeleteDaemon,
+        DeleteDaemonTaskDefinition,
+        DeleteExpressGatewayService,
+        DeleteService,
+        DeleteTaskDefinitions,
+        DeleteTaskSet,
+        DeregisterContainerInstance,
+        DeregisterTaskDefinition,
+        DescribeCapacityProviders,
+        DescribeClusters,
+        DescribeContainerInstances,
+        DescribeDaemon,
+        DescribeDaemonDeployments,
+        DescribeDaemonRevisions,
+        DescribeDaemonTaskDefinition,
+        DescribeExpressGatewayService,
+        DescribeServiceDeployments,
+        DescribeServiceRevisions,
+        DescribeServices,
+        DescribeTaskDefinition,
+        DescribeTaskSets,
+        DescribeTasks,
+        DiscoverPollEndpoint,
+        ExecuteCommand,
+        GetTaskProtection,
+        ListAccountSettings,
+        ListAttributes,
+        ListClusters,
+        ListContainerInstances,
+        ListDaemonDeployments,
+        ListDaemonTaskDefinitions,
+        ListDaemons,
+        ListServiceDeployments,
+        ListServices,
+        ListServicesByNamespace,
+        ListTagsForResource,
+        ListTaskDefinitionFamilies,
+        ListTaskDefinitions,
+        ListTasks,
+        PutAccountSetting,
+        PutAccountSettingDefault,
+        PutAttributes,
+        PutClusterCapacityProviders,
+        RegisterContainerInstance,
+        RegisterDaemonTaskDefinition,
+        RegisterTaskDefinition,
+        RunTask,
+        StartTask,
+        StopServiceDeployment,
+        StopTask,
+        SubmitAttachmentStateChanges,
+        SubmitContainerStateChange,
+        SubmitTaskStateChange,
+        TagResource,
+        UntagResource,
+        UpdateCapacityProvider,
+        UpdateCluster,
+        UpdateClusterSettings,
+        UpdateContainerAgent,
+        UpdateContainerInstancesState,
+        UpdateDaemon,
+        UpdateExpressGatewayService,
+        UpdateService,
+        UpdateServicePrimaryTaskSet,
+        UpdateTaskProtection,
+        UpdateTaskSet,
+    );
+}
+
+/// Decoding undoes encoding, and everything that looks at an input survives it.
+fn check<T: Structure>(body: &[u8]) {
+    let input = match json::from_slice::<T>(body) {
+        Ok(input) => input,
+        Err(error) => return refused(&error, body),
+    };
+    let written = json::to_vec(&input);
+    assert!(written.len() <= GROWTH_MAX * body.len() + 64, "{} bytes from {}", written.len(), body.len());
+    let again = json::from_slice::<T>(&written).expect("what was written can be read");
+    // Compared as text, because a NaN does not equal itself.
+    assert_eq!(json::to_vec(&again), written);
+    let violations = Violations::of(&input);
+    assert_eq!(Violations::of(&again), violations);
+    assert!(violations.iter().count() <= VIOLATIONS_MAX);
+    assert!(violations.to_string().len() <= ERROR_BYTES_MAX);
+}
+
+/// A document is whatever JSON there is, so that another reader can judge.
+fn document(body: &[u8]) {
+    let other = serde_json::from_slice::<serde_json::Value>(body);
+    match json::from_slice::<Document>(body) {
+        Ok(document) => {
+            assert!(other.is_ok() || body.trim_ascii().is_empty(), "{other:?}");
+            let written = json::to_vec(&document);
+            let again = json::from_slice::<Document>(&written).expect("what was written can be read");
+            assert_eq!(json::to_vec(&again), written);
+        }
+        Err(error) => {
+            refused(&error, body);
+            match error.reason() {
+                DecodeReason::TooDeep(limit) => assert_eq!(*limit, DEPTH_MAX),
+                // Bounds of ours that the other reader does not have.
+                DecodeReason::TooLarge | DecodeReason::OutOfRange { .. } => {}
+                DecodeReason::WrongType { .. } | DecodeReason::Syntax(..) | DecodeReason::Malformed(_) => {
+                    assert!(other.is_err(), "only one reader objects: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// The text of an error is bounded, whatever was sent.
+fn refused(error: &DecodeError, body: &[u8]) {
+    let text = error.to_string();
+    assert!(!text.is_empty() && text.len() < 8 * 1024, "{} bytes", text.len());
+    if let DecodeReason::Syntax(_, at) = error.reason() {
+        assert!(*at <= body.len().max(2), "byte {at} of {}", body.len());
+    }
+}

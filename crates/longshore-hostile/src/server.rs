@@ -1,0 +1,132 @@
+//! The server under siege: a real process, watched from outside.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use longshore_sigv4::Credentials;
+
+use crate::client::Caller;
+
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub struct Server {
+    child: Child,
+    pub caller: Caller,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts `binary`; with its state on disk if `durable`.
+    pub fn start(binary: &Path, durable: bool) -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        // A port that was free a moment ago.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let out = File::create(directory.path().join("out"))?;
+        let log = File::create(directory.path().join("log"))?;
+        let mut command = Command::new(binary);
+        command
+            .args(["server", "--auth", "strict", "--instance-lost-secs", "0"])
+            .args(["--listen", &address.to_string()])
+            .env("LONGSHORE_LOG", "info")
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(log);
+        if durable {
+            command.arg("--data-dir").arg(directory.path().join("data"));
+        } else {
+            command.arg("--ephemeral");
+        }
+        let child = command.spawn().with_context(|| {
+            format!(
+                "cannot run {}: build it with `cargo build -p longshore`, or name it with --bin",
+                binary.display()
+            )
+        })?;
+        let caller = Caller { address, credentials: Credentials::new("unknown", "unknown") };
+        let mut server = Self { child, caller, directory };
+        let deadline = Instant::now() + START_TIMEOUT;
+        while server.caller.get("/readyz").ok().as_deref() != Some("ready\n") {
+            server.check_alive()?;
+            ensure!(Instant::now() < deadline, "the server was not ready in time:\n{}", server.log_tail());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        server.caller.credentials = server.operator(durable)?;
+        Ok(server)
+    }
+
+    /// The operator's key, as the server tells it.
+    fn operator(&self, durable: bool) -> anyhow::Result<Credentials> {
+        let (file, id, secret) = if durable {
+            ("data/env", "export AWS_ACCESS_KEY_ID=", "export AWS_SECRET_ACCESS_KEY=")
+        } else {
+            ("out", "access key id:", "secret access key:")
+        };
+        let text = fs::read_to_string(self.directory.path().join(file))?;
+        let value = |prefix: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(prefix));
+            line.map(|value| value.trim().trim_matches(['\'', '"']).to_owned())
+                .with_context(|| format!("{file} has no line with {prefix}"))
+        };
+        Ok(Credentials::new(value(id)?, value(secret)?))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.caller.address
+    }
+
+    pub fn check_alive(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the server has ended with {status}:\n{}", self.log_tail()),
+        }
+    }
+
+    /// Resident memory now, and the most there ever was, in KiB.
+    pub fn memory_kib(&self) -> anyhow::Result<(u64, u64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let of = |name: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number =
+                line.and_then(|rest| rest.split_whitespace().next()).context("a line of /proc/PID/status")?;
+            Ok(number.parse()?)
+        };
+        Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+
+    /// One of its metrics.
+    pub fn metric(&self, name: &str) -> anyhow::Result<u64> {
+        let metrics = self.caller.get("/metrics")?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok()).with_context(|| format!("/metrics has no {name}"))
+    }
+
+    fn log(&self) -> String {
+        let path: PathBuf = self.directory.path().join("log");
+        fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().rev().take(30).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Lines that no client should be able to cause.
+    pub fn log_accusations(&self) -> Vec<String> {
+        let is_accusing = |line: &&str| line.contains("panicked") || line.contains(" ERROR ");
+        self.log().lines().filter(is_accusing).take(20).map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether what came back is what a server should say.
+
+use crate::case::{Case, Class, Expect};
+use crate::client::{Answer, Outcome};
+
+/// Errors that any AWS operation may answer (ecs-behaviour A2).
+const COMMON: [&str; 16] = [
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "IncompleteSignatureException",
+    "RequestEntityTooLargeException",
+    "RequestTimeoutException",
+    "SerializationException",
+    "SignatureDoesNotMatch",
+    "ThrottlingException",
+    "UnknownOperationException",
+    "UnrecognizedClientException",
+    "ValidationException",
+];
+
+/// The longest sensible text of an error.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// How an accepted outcome counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was done: a success.
+    Done,
+    /// It was refused, with nothing changed as far as the answer tells.
+    Refused,
+    /// The connection was closed instead of an answer, where that is allowed.
+    Closed,
+}
+
+/// Judges one outcome; the error says what is wrong with it.
+pub fn judge(case: &Case<'_>, outcome: &Outcome) -> Result<Verdict, String> {
+    let answer = match outcome {
+        Outcome::Answer(answer) => answer,
+        Outcome::Closed if case.expect == Expect::Anything => return Ok(Verdict::Closed),
+        Outcome::Closed => return Err("the connection was closed without an answer".into()),
+        Outcome::Silence => return Err("neither an answer nor the end of the connection".into()),
+        Outcome::Garbage(why) => return Err(format!("no HTTP: {why}")),
+    };
+    if answer.status >= 500 {
+        return Err(format!("a server's fault: {}", shown(answer)));
+    }
+    if answer.status == 200 || answer.status == 101 {
+        return match case.expect {
+            Expect::Refusal => Err(format!("accepted: {}", shown(answer))),
+            Expect::OfOperation if serde_json::from_slice::<serde_json::Value>(&answer.body).is_err() => {
+                Err(format!("a success that is no JSON: {}", shown(answer)))
+            }
+            Expect::OfOperation | Expect::Anything => Ok(Verdict::Done),
+        };
+    }
+    match case.expect {
+        Expect::Anything => Ok(Verdict::Refused),
+        Expect::OfOperation | Expect::Refusal => error(case, answer).map(|()| Verdict::Refused),
+    }
+}
+
+/// An error has a code that the caller can know, and a text.
+fn error(case: &Case<'_>, answer: &Answer) -> Result<(), String> {
+    let (code, message) = if answer.body.starts_with(b"<") {
+        let text = String::from_utf8_lossy(&answer.body);
+        (between(&text, "<Code>", "</Code>"), between(&text, "<Message>", "</Message>"))
+    } else {
+        let body = answer.json();
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        (text("__type"), [text("message"), text("Message")].concat())
+    };
+    let is_known = COMMON.contains(&code.as_str()) || case.operation.errors.contains(&code);
+    if !is_known {
+        return Err(format!("not an error of {}: {}", case.operation.name, shown(answer)));
+    }
+    if message.is_empty() || message.len() > MESSAGE_BYTES_MAX {
+        return Err(format!("an error whose text has {} bytes: {}", message.len(), shown(answer)));
+    }
+    if answer.header("x-amzn-requestid").is_none() {
+        return Err(format!("an error without a request id: {}", shown(answer)));
+    }
+    if case.class == Class::Signature && !(400..=403).contains(&answer.status) {
+        return Err(format!("a bad signature gets {}", shown(answer)));
+    }
+    Ok(())
+}
+
+fn between(text: &str, start: &str, end: &str) -> String {
+    let inner = text.split_once(start).and_then(|(_, rest)| rest.split_once(end));
+    inner.map(|(inner, _)| inner.to_owned()).unwrap_or_default()
+}
+
+pub fn shown(answer: &Answer) -> String {
+    let body: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
+    format!("{} {body}", answer.status)
+}
