@@ -100,7 +100,7 @@ impl ControlPlane {
         let observed = metrics.clone();
         db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));
         let settings = settings(options, settle_default);
-        let explainer = Explainer::new(db.clone(), settings.clone());
+        let explainer = Explainer::new(db.clone(), settings);
         let controllers = tokio::spawn(driver::run(db.clone(), settings, metrics.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::new(
