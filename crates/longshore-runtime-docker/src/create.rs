@@ -64,6 +64,7 @@ pub(crate) fn request(
     let ports_are_ours =
         host.port_bindings == built.port_bindings && !host.publish_all_ports.unwrap_or_default();
     let has_ports = matches!(host.network_mode.as_deref(), Some("bridge" | "default"));
+    let ports_are_ours = ports_are_ours || spec.network != NetworkPlace::ByMode;
     let ports = match (ports_are_ours, has_ports) {
         (true, true) => Some(spec.ports.clone()),
         // The engine accepts bindings in other modes, and ignores them.

@@ -129,6 +129,7 @@ fn the_pool_is_promised_once_to_all_clusters() {
             for task in &mut cluster.tasks {
                 task.in_pool = true;
                 task.needs.ports = vec![(Port(8000 + 10 * n as u16 + task.id.bits() as u16), Protocol::Tcp)];
+                task.address = Some(Ipv4Addr::new(10, 9, n as u8, task.id.bits() as u8));
             }
             cluster.instances.clear();
         }
