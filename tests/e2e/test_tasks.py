@@ -221,28 +221,49 @@ class Tasks(UpCase):
                 self.ecs.stop_task(cluster=self.cluster, task=arn)
             self.wait_task(task["taskArn"], "STOPPED")
 
-    def test_a_dynamic_port_that_something_else_has_ends_the_task_with_a_reason(self):
-        """Other programs share the machine's ports (design 2).
-
-        A gap, told as it is: the agent knows only the ports of its own tasks and does not try another one
-        when the engine refuses. It should; then this test asks for RUNNING on another port.
-        """
+    def test_a_dynamic_port_that_something_else_has_is_exchanged_for_another(self):
+        """Other programs share the machine's ports (design 2): the agent tries others until one is free."""
         definition = self.register("guest", {"memory": 8, "portMappings": [{"containerPort": 8080}]})
         [task] = self.run_tasks(taskDefinition=definition)
         host, last = endpoint(self.wait_task(task["taskArn"], "RUNNING"))
+        taken = set()
         for port in range(last + 1, last + 4):
-            taken = socket.socket()
-            self.addCleanup(taken.close)
+            stranger = socket.socket()
+            self.addCleanup(stranger.close)
             # In use already is just as good.
             with contextlib.suppress(OSError):
-                taken.bind((host, port))
-                taken.listen()
+                stranger.bind((host, port))
+                stranger.listen()
+            taken.add(port)
         answer = self.ecs.start_task(
             cluster=self.cluster, taskDefinition=definition, containerInstances=[task["containerInstanceArn"]]
         )
         [second] = answer["tasks"]
         self.addCleanup(self.stop_task_quietly, second["taskArn"])
-        ended = self.wait_task(second["taskArn"], "STOPPED")
+        running = self.wait_task(second["taskArn"], "RUNNING")
+        self.assertNotIn(endpoint(running)[1], taken)
+        self.assertEqual(eventually_get(running)[0], 200)
+        # One container, and none left of the attempts.
+        self.assertEqual(len(docker.containers_of_task(second["taskArn"], running_only=False)), 1)
+
+    def test_a_fixed_port_that_something_else_has_ends_the_task_with_a_reason(self):
+        """There is no other port that would do; the scheduler knows only the ports of tasks."""
+        definition = self.register("guest-fixed", {"memory": 8, "portMappings": [{"containerPort": 8080}]})
+        [task] = self.run_tasks(taskDefinition=definition)
+        host, _ = endpoint(self.wait_task(task["taskArn"], "RUNNING"))
+        with socket.socket() as stranger:
+            stranger.bind((host, 0))
+            stranger.listen()
+            port = stranger.getsockname()[1]
+            definition = self.register(
+                "guest-fixed", {"memory": 8, "portMappings": [{"containerPort": 8080, "hostPort": port}]}
+            )
+            answer = self.ecs.start_task(
+                cluster=self.cluster, taskDefinition=definition, containerInstances=[task["containerInstanceArn"]]
+            )
+            [second] = answer["tasks"]
+            self.addCleanup(self.stop_task_quietly, second["taskArn"])
+            ended = self.wait_task(second["taskArn"], "STOPPED")
         self.assertEqual(ended["stopCode"], "TaskFailedToStart")
         self.assertRegex(ended["stoppedReason"], "^CannotStartContainerError: .*(already allocated|already in use)")
 

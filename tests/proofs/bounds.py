@@ -339,7 +339,11 @@ def stuck(scenario):
     """Neither a start nor a stop is possible: nothing happens, and an event says why."""
     scenario.roll()
     part = "was unable to stop or start tasks during a deployment because of the service deployment configuration"
-    eventually(lambda: [event["message"] for event in scenario.service()["events"]], lambda all: any(part in text for text in all), 20, "the event")  # fmt: skip
+
+    def said():
+        return any(part in event["message"] for event in scenario.service()["events"])
+
+    eventually(said, timeout_secs=20, what="the event")
 
 
 def more_while_rolling(scenario):
@@ -458,7 +462,10 @@ def scenarios(world, short):
 
 
 def main():
-    flags = {"short": {"action": "store_true", "help": "three scenarios"}, "only": {"help": "scenarios with this in their names"}}
+    flags = {
+        "short": {"action": "store_true", "help": "three scenarios"},
+        "only": {"help": "scenarios with this in their names"},
+    }
     chosen = options(__doc__.splitlines()[0], None, **flags)
     begun = time.monotonic()
     done = 0

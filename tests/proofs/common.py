@@ -23,7 +23,7 @@ import botocore.exceptions  # noqa: E402
 import botocore.parsers  # noqa: E402
 
 from harness import docker  # noqa: E402
-from harness.process import BINARY, Agent, ControlPlane, Process, free_port, read_env  # noqa: E402
+from harness.process import BINARY, Agent, ControlPlane, Process, free_port  # noqa: E402
 from harness.wait import STRETCH, TimedOut, eventually  # noqa: E402
 
 __all__ = [
@@ -43,7 +43,6 @@ __all__ = [
     "docker",
     "eventually",
     "free_port",
-    "read_env",
 ]
 
 WEB_1, WEB_2, BUSYBOX = "longshore/web:1", "longshore/web:2", "longshore/busybox:1"

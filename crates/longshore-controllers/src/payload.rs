@@ -1,6 +1,9 @@
 //! A task as its agent receives it (agent-protocol G7).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use longshore_domain::NetworkMode;
 use longshore_link::message::{
@@ -9,7 +12,7 @@ use longshore_link::message::{
     RestartPolicy, Secret, TaskPayload, VolumeFrom, VolumePayload,
 };
 use longshore_shapes_ecs as shapes;
-use longshore_state::record::Task;
+use longshore_state::record::{Document, Task};
 use longshore_state::{ClusterKey, Definition, State};
 use longshore_wire::json;
 use serde_json::{Map, Value};
@@ -24,8 +27,8 @@ const MIB: i64 = 1024 * 1024;
 /// Everything that the agent needs to run `task`. `None` if its definition is gone.
 pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayload> {
     let definition = state.definition(&at.scope, &task.family, task.revision)?;
-    // Both were written by this program, from shapes.
-    let document: shapes::TaskDefinition = json::from_slice(definition.record.document.as_bytes()).ok()?;
+    let document = document(definition)?;
+    // Written by this program, from a shape.
     let overrides: shapes::TaskOverride =
         task.overrides.as_deref().and_then(|text| json::from_slice(text.as_bytes()).ok()).unwrap_or_default();
     let mut payload = TaskPayload::run(
@@ -67,6 +70,24 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
         })
         .collect();
     Some(payload)
+}
+
+/// The definition as a shape. Tasks start in bursts of the same definition, so each thread keeps the last one; a stored
+/// document never changes, and so its address says whether it is the same.
+fn document(definition: &Definition) -> Option<Rc<shapes::TaskDefinition>> {
+    thread_local! {
+        static LAST: RefCell<Option<(Document, Rc<shapes::TaskDefinition>)>> = const { RefCell::new(None) };
+    }
+    let stored = &definition.record.document;
+    LAST.with_borrow_mut(|last| match last {
+        Some((kept, document)) if Arc::ptr_eq(kept, stored) => Some(document.clone()),
+        Some(_) | None => {
+            // Written by this program, from a shape.
+            let document: Rc<shapes::TaskDefinition> = Rc::new(json::from_slice(stored.as_bytes()).ok()?);
+            *last = Some((stored.clone(), document.clone()));
+            Some(document)
+        }
+    })
 }
 
 fn word(word: Option<&str>) -> String {

@@ -5,12 +5,17 @@
 //! is held never exceeds the capacity, and no host port is held twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use longshore_base::{Port, Protocol};
+use longshore_base::{Port, Protocol, Timestamp};
 
 use crate::journal::HostPorts;
 use crate::settings::HostCapacity;
 use crate::spec::{NetworkMode, PortMapping, TaskKey, TaskSpec};
+
+/// How long a port that a stranger had is left alone. Most such ports belong to connections and short-lived
+/// programs; asking again costs a container's start.
+const STRANGER_FOR: Duration = Duration::from_secs(300);
 
 /// What a task needs before any dynamic port is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +85,8 @@ pub(crate) struct Ledger {
     cpu: u64,
     memory: u64,
     ports: BTreeSet<(Protocol, u16)>,
+    /// Ports that the runtime said a stranger has, and until when that is believed.
+    strangers: BTreeMap<(Protocol, u16), Timestamp>,
     /// Where the search for a dynamic port begins, so that a freed port rests before it is used again.
     cursor: BTreeMap<Protocol, u16>,
 }
@@ -93,6 +100,7 @@ impl Ledger {
             cursor: cursor.collect(),
             capacity,
             holdings: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             cpu: 0,
             memory: 0,
             ports: BTreeSet::new(),
@@ -176,6 +184,53 @@ impl Ledger {
         self.hold(key.clone(), holding);
     }
 
+    /// Ports that strangers had long ago may be chosen again.
+    pub fn forget_strangers(&mut self, now: Timestamp) {
+        self.strangers.retain(|_, until| *until > now);
+    }
+
+    /// Chooses other host ports for a container whose dynamic ones a stranger has: for the mapping with the port
+    /// `taken`, for all if the runtime did not tell which. What was refused is avoided for [`STRANGER_FOR`].
+    ///
+    /// `None` if there is nothing to choose: no dynamic mapping is concerned, or no port is left.
+    pub fn choose_again(
+        &mut self,
+        spec: &TaskSpec,
+        index: usize,
+        ports: &[HostPorts],
+        taken: Option<Port>,
+        now: Timestamp,
+    ) -> Option<Vec<HostPorts>> {
+        self.forget_strangers(now);
+        let mappings = &spec.containers[index].ports;
+        let mut chosen = ports.to_vec();
+        let mut any = false;
+        for (mapping, ports) in mappings.iter().zip(&mut chosen) {
+            let concerned =
+                taken.is_none_or(|taken| span(ports.host_first.0, ports.count).any(|port| port == taken.0));
+            if !concerned || fixed_port(spec.network_mode, mapping).is_some() {
+                continue;
+            }
+            let refused = taken.map_or(span(ports.host_first.0, ports.count).collect(), |port| vec![port.0]);
+            for port in refused {
+                self.strangers.insert((ports.protocol, port), now + STRANGER_FOR);
+            }
+            let first = self.choose(&BTreeSet::new(), ports.protocol, ports.count)?;
+            let holding = self.holdings.get_mut(&spec.key)?;
+            for port in span(ports.host_first.0, ports.count) {
+                holding.ports.remove(&(ports.protocol, port));
+                self.ports.remove(&(ports.protocol, port));
+            }
+            for port in span(first.0, ports.count) {
+                holding.ports.insert((ports.protocol, port));
+                self.ports.insert((ports.protocol, port));
+            }
+            ports.host_first = first;
+            any = true;
+        }
+        any.then_some(chosen)
+    }
+
     fn hold(&mut self, key: TaskKey, holding: Holding) {
         self.cpu += holding.cpu;
         self.memory += holding.memory;
@@ -213,6 +268,7 @@ impl Ledger {
         let start = start.unwrap_or(first);
         let free = |port: u16| {
             !self.ports.contains(&(protocol, port))
+                && !self.strangers.contains_key(&(protocol, port))
                 && !own.contains(&(protocol, port))
                 && !self.reserved(protocol).contains(&Port(port))
         };
@@ -272,6 +328,17 @@ mod tests {
         assert_eq!(choose(&mut ledger, 3), Some(40002));
         assert_eq!(choose(&mut ledger, 4), None);
         assert_eq!(ledger.choose(&BTreeSet::new(), Protocol::Udp, 5), Some(Port(40000)));
+    }
+
+    #[test]
+    fn a_port_that_a_stranger_has_is_avoided_for_a_while() {
+        let mut ledger = ledger();
+        let now = Timestamp::from_millis(0);
+        ledger.strangers.insert((Protocol::Tcp, 40000), now + STRANGER_FOR);
+        assert_eq!(choose(&mut ledger, 1), Some(40001));
+        assert_eq!(choose(&mut ledger, 5), None);
+        ledger.forget_strangers(now + STRANGER_FOR);
+        assert_eq!(choose(&mut ledger, 5), Some(40000));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::settings::Settings;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Images {
     known: BTreeMap<String, ImageRecord>,
+    /// Ids of images that the runtime would not remove. They come last in the next rounds, so that a few of them
+    /// do not keep all others.
+    kept: BTreeSet<String>,
 }
 
 impl Images {
@@ -48,17 +51,25 @@ impl Images {
         Some(record.clone())
     }
 
+    /// An image could not be removed.
+    pub fn keep(&mut self, id: &str) {
+        self.kept.insert(id.to_owned());
+    }
+
     /// The references that are forgotten with a removed image.
     pub fn forget(&mut self, id: &str) -> Vec<String> {
         let gone: Vec<String> =
             self.known.values().filter(|r| r.id == id).map(|r| r.reference.clone()).collect();
+        self.kept.remove(id);
         for reference in &gone {
             self.known.remove(reference);
         }
         gone
     }
 
-    /// The ids to remove now, least recently used first, at most `images_per_cycle`.
+    /// The ids to remove now, least recently used first: at most `images_per_cycle`, or, if the disk is short of
+    /// `pressure` bytes, as many as that takes. Layers that images share make this too few; the next measurement
+    /// of the disk tells.
     ///
     /// An image is spared while any container or any task (`wanted`: references) uses it, and while it
     /// is young or was used lately; under disk pressure age no longer protects it.
@@ -67,10 +78,10 @@ impl Images {
         listed: &[ListedImage],
         wanted: &BTreeSet<&str>,
         settings: &Settings,
-        pressure: bool,
+        pressure: Option<u64>,
         now: Timestamp,
     ) -> Vec<String> {
-        let mut candidates: Vec<(Timestamp, &str)> = listed
+        let mut candidates: Vec<(bool, Timestamp, &ListedImage)> = listed
             .iter()
             .filter(|image| !image.in_use)
             .filter_map(|image| {
@@ -97,12 +108,25 @@ impl Images {
                     }
                 };
                 let old = last_used + age_min <= now && first_seen + age_min <= now;
-                (old || pressure).then_some((last_used, image.id.as_str()))
+                let was_kept = self.kept.contains(&image.id);
+                (old || pressure.is_some()).then_some((was_kept, last_used, image))
             })
             .collect();
-        candidates.sort_unstable();
-        candidates.truncate(settings.images_per_cycle);
-        candidates.into_iter().map(|(_, id)| id.to_owned()).collect()
+        candidates.sort_unstable_by(|a, b| (a.0, a.1, &a.2.id).cmp(&(b.0, b.1, &b.2.id)));
+        let mut short = pressure;
+        candidates
+            .into_iter()
+            .enumerate()
+            .take_while(|(taken, (_, _, image))| match &mut short {
+                None => *taken < settings.images_per_cycle,
+                Some(bytes) => {
+                    let is_enough = *bytes == 0;
+                    *bytes = bytes.saturating_sub(image.size_bytes);
+                    !is_enough
+                }
+            })
+            .map(|(_, (_, _, image))| image.id.clone())
+            .collect()
     }
 }
 
@@ -127,7 +151,7 @@ mod tests {
     }
 
     /// Images a, b, c, d used at minutes 30, 10, 20, 100; the time is minute 120.
-    fn check(settings: &Settings, wanted: &[&str], pressure: bool, expected: &[&str]) {
+    fn check(settings: &Settings, wanted: &[&str], pressure: Option<u64>, expected: &[&str]) {
         let mut images = Images::default();
         for (id, minute) in [("a", 30), ("b", 10), ("c", 20), ("d", 100)] {
             images.used(&format!("{id}:latest"), id, true, at(minute));
@@ -140,12 +164,37 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first_and_used_ones_stay() {
         let settings = Settings::default();
-        check(&settings, &[], false, &["b", "a"]);
-        check(&settings, &["b:latest"], false, &["a"]);
-        check(&settings, &[], true, &["b", "a", "d"]);
-        check(&Settings { images_per_cycle: 1, ..settings.clone() }, &[], false, &["b"]);
+        check(&settings, &[], None, &["b", "a"]);
+        check(&settings, &["b:latest"], None, &["a"]);
+        check(&Settings { images_per_cycle: 1, ..settings.clone() }, &[], None, &["b"]);
         let strict = Settings { image_minimum_age: Duration::from_secs(7200), ..settings };
-        check(&strict, &[], false, &[]);
+        check(&strict, &[], None, &[]);
+    }
+
+    #[test]
+    fn a_full_disk_asks_for_bytes_not_for_age() {
+        // Every image has one byte here.
+        let settings = Settings { images_per_cycle: 1, ..Settings::default() };
+        check(&settings, &[], Some(1), &["b"]);
+        check(&settings, &[], Some(2), &["b", "a"]);
+        check(&settings, &[], Some(100), &["b", "a", "d"]);
+        check(&settings, &["b:latest", "d:latest"], Some(100), &["a"]);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_does_not_keep_the_others() {
+        let mut images = Images::default();
+        let list = ["a", "b"].map(|id| {
+            images.used(&format!("{id}:latest"), id, true, at(0));
+            listed(id, false)
+        });
+        let settings = Settings { images_per_cycle: 1, ..Settings::default() };
+        let choose = |images: &Images| images.to_remove(&list, &BTreeSet::new(), &settings, None, at(120));
+        assert_eq!(choose(&images), ["a"]);
+        images.keep("a");
+        assert_eq!(choose(&images), ["b"]);
+        images.forget("a");
+        assert!(images.kept.is_empty());
     }
 
     #[test]
@@ -154,9 +203,9 @@ mod tests {
         let list = [listed("x", false), listed("y", false)];
         let mut settings = Settings::default();
         let none = BTreeSet::new();
-        assert!(images.to_remove(&list, &none, &settings, true, at(600)).is_empty());
+        assert!(images.to_remove(&list, &none, &settings, Some(9), at(600)).is_empty());
         settings.untracked_image_cleanup = true;
         settings.untracked_image_exclusions = vec!["y:latest".to_owned()];
-        assert_eq!(images.to_remove(&list, &none, &settings, false, at(600)), ["x"]);
+        assert_eq!(images.to_remove(&list, &none, &settings, None, at(600)), ["x"]);
     }
 }

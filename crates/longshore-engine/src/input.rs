@@ -1,8 +1,9 @@
 //! What happens to the engine.
 
-use longshore_base::{ContainerName, Timestamp};
+use longshore_base::{ContainerName, Port, Timestamp};
 
 use crate::action::OpId;
+use crate::pressure::DiskUsage;
 use crate::report::ReportId;
 use crate::spec::{ContainerKey, PortBinding, RuntimeId, SecretTarget, SecretText, TaskKey, TaskSpec};
 
@@ -24,6 +25,13 @@ pub enum Input {
     Unloadable {
         task: TaskKey,
         cause: String,
+    },
+
+    /// A new task that this node cannot take over now: reported STOPPED with this reason. Nothing of it is
+    /// remembered.
+    Declined {
+        task: TaskKey,
+        reason: String,
     },
 
     SecretsResolved {
@@ -122,8 +130,8 @@ pub enum Input {
         op: OpId,
         result: Result<(), OpError>,
     },
-    /// The disk that holds images is short of space: clean up now, whatever the age of images.
-    DiskPressure,
+    /// How full the disk is that images and containers are on.
+    DiskMeasured(DiskUsage),
 
     ReportAccepted {
         task: TaskKey,
@@ -170,6 +178,10 @@ pub enum OpErrorKind {
     BadConfig,
     /// The `hostConfig` text could not be decoded.
     BadHostConfig,
+    /// A host port belongs to a stranger; which one, if the runtime told.
+    PortTaken(Option<Port>),
+    /// The runtime's disk is full.
+    NoSpace,
     /// Anything else.
     Other,
 }

@@ -105,6 +105,10 @@ pub struct ContainerProgress {
     /// The last status of this container that the server accepted.
     pub reported: Option<ReportedStatus>,
     pub removed: bool,
+    /// A container that could not start on its host ports, and has to go before one with others is made.
+    /// Absent in records of version 0.1.0.
+    #[serde(default)]
+    pub discard: Option<RuntimeId>,
 }
 
 /// The host ports chosen for one port mapping.

@@ -30,6 +30,8 @@ mod validate;
 pub mod action;
 pub mod input;
 pub mod journal;
+pub mod note;
+pub mod pressure;
 pub mod report;
 pub mod settings;
 pub mod spec;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use longshore_base::{CpuUnits, MemoryMib, Port};
 
 use crate::network::TaskNetwork;
+use crate::pressure::DiskMarks;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -76,6 +77,8 @@ pub struct Settings {
     pub untracked_image_minimum_age: Duration,
     /// `ECS_EXCLUDE_UNTRACKED_IMAGE`.
     pub untracked_image_exclusions: Vec<String>,
+    /// `LONGSHORE_DISK_HIGH_WATER`, `LONGSHORE_DISK_LOW_WATER`: when a full disk makes clean-up early.
+    pub disk_marks: DiskMarks,
     pub task_cgroups: TaskCgroups,
     /// `ECS_CGROUP_CPU_PERIOD`.
     pub cgroup_cpu_period: Duration,
@@ -112,6 +115,7 @@ impl Default for Settings {
             untracked_image_cleanup: false,
             untracked_image_minimum_age: HOUR,
             untracked_image_exclusions: Vec::new(),
+            disk_marks: DiskMarks::default(),
             task_cgroups: TaskCgroups::Off,
             cgroup_cpu_period: Duration::from_millis(100),
             task_pids_limit: None,
@@ -129,6 +133,8 @@ pub enum SettingNote {
     Unreadable { variable: &'static str },
     #[error("{variable}: below the minimum; using {used:?}")]
     BelowMinimum { variable: &'static str, used: Duration },
+    #[error("{variable}: not a percentage below {below}; using {used}")]
+    NotBelow { variable: &'static str, below: u8, used: u8 },
     #[error("{variable}: above the maximum; using {used:?}")]
     AboveMaximum { variable: &'static str, used: Duration },
 }
@@ -194,6 +200,7 @@ impl Settings {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            disk_marks: reader.disk_marks(),
             task_cgroups: d.task_cgroups,
             cgroup_cpu_period: reader.cpu_period("ECS_CGROUP_CPU_PERIOD", d.cgroup_cpu_period),
             task_pids_limit: reader.pids_limit("ECS_TASK_PIDS_LIMIT"),
@@ -259,6 +266,23 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 
     fn pids_limit(&mut self, variable: &'static str) -> Option<u32> {
         self.parsed(variable, None, |text| text.parse().ok().filter(|n| *n > 0).map(Some))
+    }
+
+    /// Percentages; 0 or `off` as the high mark means that nothing is ever cleaned early.
+    fn disk_marks(&mut self) -> DiskMarks {
+        let percent = |text: &str| match text {
+            "off" => Some(0),
+            text => text.parse().ok().filter(|percent| *percent <= 100),
+        };
+        let high = self.parsed("LONGSHORE_DISK_HIGH_WATER", DiskMarks::default().high, percent);
+        let usual = high.saturating_sub(DiskMarks::GAP);
+        let variable = "LONGSHORE_DISK_LOW_WATER";
+        let low = self.parsed(variable, usual, percent);
+        if low < high || high == 0 {
+            return DiskMarks { high, low: low.min(high) };
+        }
+        self.notes.push(SettingNote::NotBelow { variable, below: high, used: usual });
+        DiskMarks { high, low: usual }
     }
 
     fn behavior(&mut self, variable: &'static str) -> PullBehavior {
@@ -379,6 +403,123 @@ mod tests {
     #[test]
     fn nothing_set_gives_the_defaults() {
         assert_eq!(read(&[]), (Settings::default(), Vec::new()));
+    }
+
+    /// One line per variable of agent-protocol G19 that steers clean-up, pulls and time-outs.
+    #[test]
+    fn every_variable_has_its_effect_its_minimum_and_its_default() {
+        type Look = fn(&Settings) -> String;
+        let table: [(&str, &str, Look, &str, &str); 19] = [
+            (
+                "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
+                "10m",
+                |s| format!("{:?}", s.cleanup_wait),
+                "600s",
+                "10800s",
+            ),
+            (
+                "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION_JITTER",
+                "5s",
+                |s| format!("{:?}", s.cleanup_jitter),
+                "5s",
+                "0ns",
+            ),
+            ("ECS_DISABLE_IMAGE_CLEANUP", "true", |s| s.image_cleanup.to_string(), "false", "true"),
+            (
+                "ECS_IMAGE_CLEANUP_INTERVAL",
+                "20m",
+                |s| format!("{:?}", s.image_cleanup_interval),
+                "1200s",
+                "1800s",
+            ),
+            (
+                "ECS_IMAGE_MINIMUM_CLEANUP_AGE",
+                "2h",
+                |s| format!("{:?}", s.image_minimum_age),
+                "7200s",
+                "3600s",
+            ),
+            (
+                "NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE",
+                "2h",
+                |s| format!("{:?}", s.untracked_image_minimum_age),
+                "7200s",
+                "3600s",
+            ),
+            ("ECS_NUM_IMAGES_DELETE_PER_CYCLE", "7", |s| s.images_per_cycle.to_string(), "7", "5"),
+            (
+                "ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP",
+                "true",
+                |s| s.untracked_image_cleanup.to_string(),
+                "true",
+                "false",
+            ),
+            (
+                "ECS_EXCLUDE_UNTRACKED_IMAGE",
+                "a:1, b:2,",
+                |s| s.untracked_image_exclusions.join("|"),
+                "a:1|b:2",
+                "",
+            ),
+            ("ECS_IMAGE_PULL_BEHAVIOR", "once", |s| format!("{:?}", s.pull_behavior), "Once", "Default"),
+            ("ECS_IMAGE_PULL_TIMEOUT", "1h", |s| format!("{:?}", s.pull_timeout), "3600s", "7200s"),
+            (
+                "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT",
+                "3m",
+                |s| format!("{:?}", s.pull_inactivity_timeout),
+                "180s",
+                "60s",
+            ),
+            ("ECS_MANIFEST_PULL_TIMEOUT", "10s", |s| format!("{:?}", s.manifest_timeout), "30s", "60s"),
+            (
+                "ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT",
+                "true",
+                |s| s.pull_upfront.to_string(),
+                "true",
+                "false",
+            ),
+            ("ECS_CONTAINER_CREATE_TIMEOUT", "1s", |s| format!("{:?}", s.create_timeout), "60s", "240s"),
+            ("ECS_CONTAINER_START_TIMEOUT", "1s", |s| format!("{:?}", s.start_timeout), "45s", "180s"),
+            ("ECS_CONTAINER_STOP_TIMEOUT", "1m30s", |s| format!("{:?}", s.stop_timeout), "90s", "30s"),
+            (
+                "LONGSHORE_DISK_HIGH_WATER",
+                "70",
+                |s| format!("{}>{}", s.disk_marks.high, s.disk_marks.low),
+                "70>65",
+                "85>80",
+            ),
+            (
+                "LONGSHORE_DISK_LOW_WATER",
+                "50",
+                |s| format!("{}>{}", s.disk_marks.high, s.disk_marks.low),
+                "85>50",
+                "85>80",
+            ),
+        ];
+        for (variable, value, look, expected, default) in table {
+            assert_eq!(look(&read(&[(variable, value)]).0), expected, "{variable}={value}");
+            assert_eq!(look(&read(&[]).0), default, "{variable} by default");
+            let (settings, notes) = read(&[(variable, "\u{1}")]);
+            let is_free_text = variable == "ECS_EXCLUDE_UNTRACKED_IMAGE";
+            assert!(
+                is_free_text || (look(&settings) == default && notes.len() == 1),
+                "{variable}: {notes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_marks_of_the_disk_are_in_order() {
+        let marks = |pairs: &[(&str, &str)]| {
+            let (settings, notes) = read(pairs);
+            (settings.disk_marks.high, settings.disk_marks.low, notes.len())
+        };
+        let (high, low) = ("LONGSHORE_DISK_HIGH_WATER", "LONGSHORE_DISK_LOW_WATER");
+        assert_eq!(marks(&[(high, "off")]), (0, 0, 0));
+        assert_eq!(marks(&[(high, "0"), (low, "50")]), (0, 0, 0));
+        assert_eq!(marks(&[(high, "1")]), (1, 0, 0));
+        assert_eq!(marks(&[(high, "60"), (low, "60")]), (60, 55, 1));
+        assert_eq!(marks(&[(high, "101")]), (85, 80, 1));
     }
 
     #[test]

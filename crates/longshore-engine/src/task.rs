@@ -89,6 +89,8 @@ pub(crate) enum OpKind {
     Kill,
     /// Clean-up.
     Remove,
+    /// The container never ran and its host ports are a stranger's: it makes room for one with others.
+    Discard,
 }
 
 /// The next step towards a local image.
@@ -180,6 +182,10 @@ pub(crate) struct Container {
     pub mounts: Vec<ObservedMount>,
     pub pid: Option<u32>,
     pub look_at: Option<Timestamp>,
+    /// What was created with host ports that a stranger has; gone before another one is created.
+    pub discard: Option<RuntimeId>,
+    /// How often host ports were refused.
+    pub port_tries: u32,
     pub reported: Option<ReportedStatus>,
     pub removed: bool,
 }
@@ -232,6 +238,8 @@ impl Container {
             mounts: Vec::new(),
             pid: None,
             look_at: None,
+            discard: None,
+            port_tries: 0,
             reported: None,
             removed: false,
         }
@@ -554,6 +562,7 @@ impl Task {
                     run: c.run,
                     reported: c.reported,
                     removed: c.removed,
+                    discard: c.discard.clone(),
                 })
                 .collect(),
             reported: self.reporting.accepted,

@@ -131,6 +131,8 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
     ("LONGSHORE_POOL", Effect::Honoured),
     ("LONGSHORE_TASK_NETWORK", Effect::Honoured),
+    ("LONGSHORE_DISK_HIGH_WATER", Effect::Honoured),
+    ("LONGSHORE_DISK_LOW_WATER", Effect::Honoured),
 ];
 
 /// Prefixes of keys that are meant for us, so that a misspelt one deserves a warning.

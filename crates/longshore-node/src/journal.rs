@@ -5,6 +5,9 @@
 //! half-written at the end is cut off when the file is opened; damage anywhere else is an error, because
 //! guessing could start a task twice.
 //!
+//! Beside it lies a reserve of some hundred KiB. When the disk is full, it goes, so that what is under way can still
+//! be written; see [`Journal::is_short`].
+//!
 //! When the file has grown to several times what it is worth, it is written anew beside itself and renamed.
 
 use std::collections::BTreeMap;
@@ -16,11 +19,15 @@ use std::path::{Path, PathBuf};
 const HEADER: &str = "longshore-agent-journal 1\n";
 const FILE: &str = "agent.journal";
 const FILE_NEW: &str = "agent.journal.new";
+const RESERVE: &str = "agent.reserve";
 const LOCK: &str = "agent.lock";
 
 /// The file is written anew when it is larger than this and four times as large as its content.
 const COMPACT_BYTES_MIN: u64 = 1 << 20;
 const COMPACT_FACTOR: u64 = 4;
+
+/// Enough for the ends of a few hundred containers.
+const RESERVE_BYTES: usize = 256 << 10;
 
 /// One change: a new text for a key, or its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,18 +44,48 @@ pub enum JournalError {
     Format { path: PathBuf },
     #[error("{path} is damaged at byte {offset}, before its end")]
     Damaged { path: PathBuf, offset: u64 },
+    /// Nothing was written, and what was there before is as it was: the same may be tried again.
+    #[error("the disk of {path} is full")]
+    Full { path: PathBuf, source: io::Error },
     #[error("cannot {doing} {path}")]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// A file that is only appended to. What can fail on a real disk can be made to fail in a test.
+trait Medium: std::fmt::Debug + Send + Sync {
+    fn append(&mut self, text: &[u8]) -> io::Result<()>;
+    /// Takes back what a failed append left behind the first `size` bytes.
+    fn cut(&mut self, size: u64) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Medium for File {
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.write_all(text)
+    }
+
+    fn cut(&mut self, size: u64) -> io::Result<()> {
+        self.set_len(size)?;
+        self.seek(SeekFrom::End(0)).map(drop)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
 }
 
 /// An open journal. Blocking; belongs on a thread that may wait for the disk.
 #[derive(Debug)]
 pub struct Journal {
     directory: PathBuf,
-    file: File,
+    file: Box<dyn Medium>,
     live: BTreeMap<String, String>,
     size: u64,
     live_bytes: u64,
+    /// The disk was too full to write the file anew; not tried again before it is as large as this.
+    compact_from: u64,
+    /// The reserve is used up.
+    is_short: bool,
     /// Held as long as the journal is open.
     _lock: File,
 }
@@ -92,8 +129,17 @@ impl Journal {
         file.sync_all().map_err(failed("sync", &path))?;
         sync_directory(directory).map_err(failed("sync", directory))?;
         let live_bytes = parsed.live.iter().map(|(key, text)| (key.len() + text.len()) as u64).sum();
-        let journal =
-            Self { directory: directory.to_owned(), file, live: parsed.live, size, live_bytes, _lock: lock };
+        let mut journal = Self {
+            directory: directory.to_owned(),
+            file: Box::new(file),
+            live: parsed.live,
+            size,
+            live_bytes,
+            compact_from: COMPACT_BYTES_MIN,
+            is_short: false,
+            _lock: lock,
+        };
+        journal.keep_reserve();
         Ok((journal, torn))
     }
 
@@ -102,25 +148,80 @@ impl Journal {
         &self.live
     }
 
-    /// Appends batches and makes them durable with one sync. On an error nothing more may be written: what is
-    /// on disk is unknown.
+    /// True while the reserve is used up because the disk is full. What [`Journal::write`] accepted is durable all the
+    /// same, but nothing new should be begun.
+    pub fn is_short(&self) -> bool {
+        self.is_short
+    }
+
+    /// Makes the reserve anew if it is missing. The journal is short of space until that succeeds.
+    pub fn keep_reserve(&mut self) {
+        let path = self.directory.join(RESERVE);
+        let is_whole = fs::metadata(&path).is_ok_and(|found| found.len() == RESERVE_BYTES as u64);
+        let made = is_whole || {
+            let written = private().truncate(true).open(&path).and_then(|mut file| {
+                // Not a hole: the blocks have to be taken.
+                file.write_all(&vec![b'.'; RESERVE_BYTES])?;
+                file.sync_all()
+            });
+            if written.is_err() {
+                // Half of it would only take space from the journal.
+                let _ = fs::remove_file(&path);
+            }
+            written.is_ok()
+        };
+        self.is_short = !made;
+    }
+
+    /// Appends batches and makes them durable with one sync. After [`JournalError::Full`] nothing has changed. After
+    /// any other error nothing more may be written: what is on disk is unknown.
     pub fn write(&mut self, batches: &[Vec<Change>]) -> Result<(), JournalError> {
         let mut text = String::new();
         for batch in batches {
             encode(batch.iter().map(|change| (&change.key, change.text.as_ref())), &mut text);
-            for change in batch {
-                self.apply(change);
+        }
+        match self.append(text.as_bytes()) {
+            Err(JournalError::Full { .. }) if !self.is_short => {
+                self.is_short = true;
+                let _ = fs::remove_file(self.directory.join(RESERVE));
+                self.append(text.as_bytes())?;
+            }
+            result => result?,
+        }
+        self.size += text.len() as u64;
+        for change in batches.iter().flatten() {
+            self.apply(change);
+        }
+        if self.size > self.compact_from && self.size > self.live_bytes * COMPACT_FACTOR {
+            match self.compact() {
+                Err(JournalError::Full { .. }) => {
+                    // The long file is as good, only longer.
+                    let _ = fs::remove_file(self.directory.join(FILE_NEW));
+                    self.compact_from = self.size + COMPACT_BYTES_MIN;
+                }
+                result => result?,
             }
         }
-        self.file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| self.error("write", FILE, source))?;
-        self.size += text.len() as u64;
-        if self.size > COMPACT_BYTES_MIN && self.size > self.live_bytes * COMPACT_FACTOR {
-            self.compact()?;
-        }
         Ok(())
+    }
+
+    fn append(&mut self, text: &[u8]) -> Result<(), JournalError> {
+        if let Err(source) = self.file.append(text) {
+            // A part of it may be there.
+            return Err(match self.file.cut(self.size) {
+                Ok(()) => self.error("write", FILE, source),
+                Err(source) => {
+                    let path = self.directory.join(FILE);
+                    JournalError::Io { doing: "undo a write of", path, source }
+                }
+            });
+        }
+        // A sync that failed is another matter, also for want of space: the kernel may have dropped what it could not
+        // write.
+        self.file.sync().map_err(|source| {
+            let path = self.directory.join(FILE);
+            JournalError::Io { doing: "sync", path, source }
+        })
     }
 
     fn apply(&mut self, change: &Change) {
@@ -149,13 +250,18 @@ impl Journal {
             .and_then(|()| fs::rename(&new, &path))
             .and_then(|()| sync_directory(&self.directory))
             .map_err(|source| self.error("write", FILE_NEW, source))?;
-        self.file = file;
+        self.file = Box::new(file);
         self.size = text.len() as u64;
+        self.compact_from = COMPACT_BYTES_MIN;
         Ok(())
     }
 
     fn error(&self, doing: &'static str, name: &str, source: io::Error) -> JournalError {
-        JournalError::Io { doing, path: self.directory.join(name), source }
+        let path = self.directory.join(name);
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => JournalError::Full { path, source },
+            _ => JournalError::Io { doing, path, source },
+        }
     }
 }
 
@@ -310,6 +416,60 @@ mod tests {
         let (journal, _) = Journal::open(&scratch.0).expect("it is whole");
         assert_eq!(journal.content().len(), 2);
         assert!(journal.content()["same"].starts_with("19x"));
+    }
+
+    /// A disk with room for so many bytes more.
+    #[derive(Debug)]
+    struct Small {
+        file: File,
+        room: usize,
+    }
+
+    impl Medium for Small {
+        fn append(&mut self, text: &[u8]) -> io::Result<()> {
+            let fits = text.len().min(self.room);
+            self.file.append(&text[..fits])?;
+            self.room -= fits;
+            if fits < text.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn cut(&mut self, size: u64) -> io::Result<()> {
+            self.file.cut(size)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.file.sync()
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_nothing_and_is_got_over() {
+        let scratch = Scratch::new();
+        let reserve = scratch.0.join(RESERVE);
+        let (mut journal, _) = Journal::open(&scratch.0).expect("a new one");
+        journal.write(&[vec![put("a", "1")]]).expect("written");
+        assert!(!journal.is_short() && fs::metadata(&reserve).is_ok_and(|found| found.len() > 0));
+        let open = || OpenOptions::new().append(true).open(scratch.0.join(FILE)).expect("it is there");
+        journal.file = Box::new(Small { file: open(), room: 30 });
+        let batch = [vec![put("b", &"x".repeat(100))]];
+        for _ in 0..2 {
+            assert!(matches!(journal.write(&batch), Err(JournalError::Full { .. })));
+            assert!(journal.is_short() && !reserve.exists(), "what was kept in reserve is given up");
+            assert_eq!(journal.content().len(), 1);
+            assert_eq!(
+                fs::metadata(scratch.0.join(FILE)).expect("there").len(),
+                journal.size,
+                "nothing is left over"
+            );
+        }
+        journal.file = Box::new(Small { file: open(), room: 10_000 });
+        journal.write(&batch).expect("there is room");
+        assert!(journal.is_short(), "until there is a reserve again");
+        journal.keep_reserve();
+        assert!(!journal.is_short());
+        drop(journal);
+        let (journal, torn) = Journal::open(&scratch.0).expect("it is whole");
+        assert_eq!((journal.content().len(), torn), (2, 0));
     }
 
     #[test]

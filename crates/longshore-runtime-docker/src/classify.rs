@@ -7,6 +7,7 @@
 use std::error::Error as _;
 
 use bollard::errors::Error;
+use longshore_base::Port;
 use longshore_engine::spec::RuntimeId;
 use longshore_runtime::{ErrorKind, RuntimeError};
 
@@ -97,7 +98,7 @@ fn kind(call: Call, status: u16, message: &str) -> ErrorKind {
         502 | 503 => ErrorKind::Unavailable,
         // The proxy of a published port, or the kernel.
         500 if lower.contains("port is already allocated") || lower.contains("address already in use") => {
-            ErrorKind::PortTaken
+            ErrorKind::PortTaken(taken_port(message))
         }
         _ => ErrorKind::Other,
     }
@@ -111,6 +112,20 @@ fn name_in_use(message: &str) -> Option<ErrorKind> {
     let id =
         message.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 64).map(RuntimeId::new);
     Some(ErrorKind::NameInUse(id))
+}
+
+/// The host port in `Bind for 0.0.0.0:80 failed`, `listen tcp4 0.0.0.0:22: bind: ...`, `listen udp6 [::]:53: ...` or
+/// `failed to bind host port for 0.0.0.0:80:172.17.0.2:8080/tcp`: the number behind the first address.
+fn taken_port(message: &str) -> Option<Port> {
+    message.split_whitespace().find_map(|word| {
+        let (_, behind) = match word.strip_prefix('[') {
+            Some(word) => word.split_once("]:")?,
+            None => word.split_once(':')?,
+        };
+        let behind = behind.trim_start_matches(':');
+        let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+        behind[..digits].parse().ok().filter(|port| *port > 0).map(Port)
+    })
 }
 
 /// What a registry's refusal means, as the engine passes it on.
@@ -174,14 +189,27 @@ mod tests {
             Call::Start,
             500,
             "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:80 failed: port is already allocated",
-            ErrorKind::PortTaken,
+            ErrorKind::PortTaken(Some(Port(80))),
         );
         check(
             Call::Start,
             500,
             "driver failed programming external connectivity on endpoint x: Error starting userland proxy: listen tcp4 0.0.0.0:22: bind: address already in use",
-            ErrorKind::PortTaken,
+            ErrorKind::PortTaken(Some(Port(22))),
         );
+        check(
+            Call::Start,
+            500,
+            "driver failed programming external connectivity on endpoint x (0f): failed to bind host port for 0.0.0.0:80:172.17.0.2:8080/tcp: address already in use",
+            ErrorKind::PortTaken(Some(Port(80))),
+        );
+        check(
+            Call::Start,
+            500,
+            "Error starting userland proxy: listen udp6 [::]:53: bind: address already in use",
+            ErrorKind::PortTaken(Some(Port(53))),
+        );
+        check(Call::Start, 500, "a port: address already in use", ErrorKind::PortTaken(None));
         check(Call::Create, 500, "mkdir /var/lib/docker/x: no space left on device", ErrorKind::NoSpace);
         check(Call::Volume, 409, "remove x: volume is in use - [..]", ErrorKind::Conflict);
         check(

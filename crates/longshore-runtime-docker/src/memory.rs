@@ -92,8 +92,17 @@ impl Memory {
 
     /// An inspection's result.
     pub fn observed(&self, observation: &Observation) {
-        let known = Known { observation: observation.clone(), start_returned_at: None };
-        self.0.lock().insert(observation.runtime_id.clone(), known);
+        let mut memory = self.0.lock();
+        // The end of a run may be announced while an earlier look at it is still on its way.
+        let is_stale = observation.status == ObservedStatus::Running
+            && memory.get(&observation.runtime_id).is_some_and(|known| {
+                matches!(known.observation.status, ObservedStatus::Exited { .. })
+                    && known.observation.started_at == observation.started_at
+            });
+        if !is_stale {
+            let known = Known { observation: observation.clone(), start_returned_at: None };
+            memory.insert(observation.runtime_id.clone(), known);
+        }
     }
 
     pub fn last(&self, id: &RuntimeId) -> Option<Observation> {
@@ -147,6 +156,23 @@ mod tests {
         memory.observed(&running);
         let end = memory.ended(&id(), now(), 0, false).expect("known");
         assert_eq!(end.started_at, Some(Timestamp::from_millis(7)));
+    }
+
+    #[test]
+    fn a_look_from_before_the_end_does_not_undo_it() {
+        let memory = Memory::default();
+        memory.created(&id(), Vec::new(), false);
+        memory.starting(&id());
+        let mut running = memory.started(&id()).expect("known");
+        running.started_at = Some(Timestamp::from_millis(7));
+        memory.observed(&running);
+        let end = memory.ended(&id(), now(), 0, false).expect("known");
+        memory.observed(&running);
+        assert_eq!(memory.last(&id()), Some(end));
+        // The next run is another matter.
+        running.started_at = Some(Timestamp::from_millis(8));
+        memory.observed(&running);
+        assert_eq!(memory.last(&id()), Some(running));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) async fn info(docker: &Docker) -> Result<RuntimeInfo, RuntimeError> {
         log_drivers: plugins.log.unwrap_or_default(),
         volume_drivers: plugins.volume.unwrap_or_default(),
         network_drivers: plugins.network.unwrap_or_default(),
+        root_directory: info.docker_root_dir.unwrap_or_default(),
         security_options: info.security_options.unwrap_or_default(),
         runtimes,
     })

@@ -1,5 +1,6 @@
 //! Why a runtime could not do something.
 
+use longshore_base::Port;
 use longshore_engine::input::{OpError, OpErrorKind};
 use longshore_engine::spec::RuntimeId;
 
@@ -30,8 +31,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The disk is full.
     NoSpace,
-    /// A host port belongs to somebody else.
-    PortTaken,
+    /// A host port belongs to somebody else; which one, if the runtime told.
+    PortTaken(Option<Port>),
     /// Understood and refused; another try gives the same.
     Refused,
     /// The `config` text of a container could not be decoded.
@@ -59,9 +60,9 @@ impl From<RuntimeError> for OpError {
             ErrorKind::Refused => OpErrorKind::Refused,
             ErrorKind::BadConfig => OpErrorKind::BadConfig,
             ErrorKind::BadHostConfig => OpErrorKind::BadHostConfig,
-            ErrorKind::Conflict | ErrorKind::NoSpace | ErrorKind::PortTaken | ErrorKind::Other => {
-                OpErrorKind::Other
-            }
+            ErrorKind::NoSpace => OpErrorKind::NoSpace,
+            ErrorKind::PortTaken(port) => OpErrorKind::PortTaken(port),
+            ErrorKind::Conflict | ErrorKind::Other => OpErrorKind::Other,
         };
         OpError { kind, text: error.text }
     }

@@ -220,6 +220,8 @@ pub struct RuntimeInfo {
     pub log_drivers: Vec<String>,
     pub volume_drivers: Vec<String>,
     pub network_drivers: Vec<String>,
+    /// Where the runtime keeps images and containers, on its own machine. Empty if it has no such place.
+    pub root_directory: String,
     pub security_options: Vec<String>,
     pub runtimes: Vec<String>,
 }

@@ -71,6 +71,7 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
         desired_status: record.desired_status,
         version: record.version,
         needs: record.needs.clone(),
+        address: record.interface.as_ref().map(|own| own.address),
         created_at: record.created_at,
         started_at: record.started_at,
         stopping_at: record.stopping_at,

@@ -1,6 +1,7 @@
-//! No instance is promised more CPU, memory, GPUs or ports than it has.
+//! No instance is promised more CPU, memory, GPUs, ports or addresses than it has.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use longshore_base::{InstanceId, Port, Protocol, TaskId};
 
@@ -42,6 +43,15 @@ fn check_instance(instance: &Instance, tasks: &[&Task], notes: &mut Vec<Note>) {
     total("CPU units", instance.cpu, |task| task.needs.cpu.0);
     total("MiB of memory", instance.memory, |task| task.needs.memory.0);
     total("GPUs", instance.gpus, |task| task.needs.gpus);
+    let mut addresses: BTreeMap<Ipv4Addr, TaskId> = BTreeMap::new();
+    for task in tasks {
+        if let Some(address) = task.address
+            && let Some(other) = addresses.insert(address, task.id)
+        {
+            let text = format!("address {address} is promised to tasks {other} and {}", task.id);
+            notes.push(Note::new(Rule::Capacity, &subject, text));
+        }
+    }
     let mut ports: BTreeMap<(Port, Protocol), TaskId> = BTreeMap::new();
     for task in tasks {
         for &(port, protocol) in &task.needs.ports {

@@ -1,5 +1,7 @@
 //! Plain views: what the checks look at.
 
+use std::net::Ipv4Addr;
+
 use longshore_base::{ClusterName, DeploymentId, InstanceId, Port, Protocol, ServiceName, TaskId, Timestamp};
 use longshore_domain::status::ClusterStatus;
 use longshore_domain::{
@@ -48,6 +50,8 @@ pub struct Task {
     pub desired_status: DesiredStatus,
     pub version: u32,
     pub needs: Needs,
+    /// In awsvpc mode: its own, on its instance's network.
+    pub address: Option<Ipv4Addr>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub stopping_at: Option<Timestamp>,

@@ -1,5 +1,7 @@
 //! Each rule, broken once.
 
+use std::net::Ipv4Addr;
+
 use longshore_base::{
     ClusterName, CpuUnits, DeploymentId, InstanceId, MemoryMib, Port, Protocol, ServiceName, TaskId,
     Timestamp,
@@ -30,6 +32,7 @@ fn task(n: u128) -> Task {
             ports: vec![(Port(8000 + n as u16), Protocol::Tcp)],
             gpus: 0,
         },
+        address: Some(Ipv4Addr::new(10, 9, 0, n as u8)),
         created_at: NOW,
         started_at: Some(NOW),
         stopping_at: None,
@@ -107,6 +110,8 @@ fn nothing_is_promised_twice() {
     check(|cluster| cluster.tasks.push(task(4)), &[Rule::Capacity]);
     check(|cluster| cluster.tasks[0].needs.memory = MemoryMib(1000), &[Rule::Capacity]);
     check(|cluster| cluster.tasks[0].needs.gpus = 1, &[Rule::Capacity]);
+    check(|cluster| cluster.tasks[0].address = cluster.tasks[1].address, &[Rule::Capacity]);
+    check(|cluster| cluster.tasks[0].address = None, &[]);
     check(|cluster| cluster.tasks[0].needs.ports = vec![(Port(8002), Protocol::Tcp)], &[Rule::Capacity]);
     check(|cluster| cluster.tasks[0].needs.ports = vec![(Port(8002), Protocol::Udp)], &[]);
     check(|cluster| cluster.tasks[0].needs.ports = vec![(Port(22), Protocol::Tcp)], &[Rule::Capacity]);

@@ -109,11 +109,13 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
     control_plane.stop().await;
     if let Some(dir) = ephemeral {
-        // Journals of agents whose control plane forgets everything, and their network, unless tasks are left in it.
+        // Journals of agents whose control plane forgets everything.
         let _ = std::fs::remove_dir_all(dir);
-        if let Some(name) = network {
-            let _ = tokio::time::timeout(ENGINE_PATIENCE, runtime.network_remove(&name)).await;
-        }
+    }
+    if let Some(name) = network {
+        // The engine keeps it as long as a task runs in it. An engine has few subnets to choose from, and most
+        // directories are tried once.
+        let _ = tokio::time::timeout(ENGINE_PATIENCE, runtime.network_remove(&name)).await;
     }
     step.done("stopped; containers go on running, and the next `longshore up` finds them");
     Ok(())

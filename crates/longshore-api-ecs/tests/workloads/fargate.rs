@@ -201,9 +201,11 @@ fn its_agent_gets_it_with_its_own_cluster() {
     let arn = world.ok("RunTask", run(1))["tasks"][0]["taskArn"].as_str().expect("an ARN").to_owned();
     let at = world.pool_key(agent);
     let payload = world.db.peek(|state| {
-        let work = link::work(state, &at).expect("a registered instance");
-        assert_eq!(work.desired.iter().map(|own| own.task.to_string()).collect::<Vec<_>>(), [arn.clone()]);
-        link::task_payload(state, &at, &work, &arn).expect("a task of it")
+        let found = link::look(state, &at, &link::Look::All).expect("a registered instance");
+        let wanted: Vec<_> =
+            found.iter().filter_map(|(_, wish)| Some(wish.as_ref()?.task.to_string())).collect();
+        assert_eq!(wanted, [arn.clone()]);
+        link::task_payload(state, &at, &arn).expect("a task of it")
     });
     assert_eq!(payload.task_cluster_arn, "arn:aws:ecs:eu-west-1:123456789012:cluster/deep-dive-cluster");
     // Agents let those of launch type FARGATE skip their queue for resources (agent-protocol G10).
@@ -453,8 +455,8 @@ fn tasks_of_an_agent_that_stays_away_are_replaced() {
     assert_eq!(wanted.len(), 2, "only a service replaces its tasks");
     assert!(wanted.iter().all(|task| task.instance == Some(stays)));
     // The agent is told to stop what it still has, and can be removed.
-    let work = world.db.peek(|state| link::work(state, &world.pool_key(lost)).expect("registered"));
-    assert!(work.desired.is_empty());
+    let look = |state: &longshore_state::State| link::look(state, &world.pool_key(lost), &link::Look::All);
+    assert!(world.db.peek(look).expect("registered").is_empty());
     let gone = json!({"cluster": ".fargate", "containerInstance": lost.to_string()});
     world.ok_as(&world.operator(), "DeregisterContainerInstance", gone);
     let gone = json!({"cluster": ".fargate", "containerInstance": stays.to_string()});
@@ -515,5 +517,45 @@ fn overrides_have_to_be_a_size_that_fargate_has() {
     );
     world.ok("RunTask", sized("512", "2048"));
     assert_eq!(world.pool_left(agent), (512, 2048));
+    world.check();
+}
+
+#[test]
+fn a_task_set_runs_on_the_pool() {
+    let world = World::new();
+    world.add_pool_agent("a", 1024, 2048);
+    world.register_small();
+    world.ok(
+        "CreateService",
+        json!({
+            "cluster": CLUSTER, "serviceName": "s", "desiredCount": 4,
+            "deploymentController": {"type": "EXTERNAL"},
+        }),
+    );
+    let set = world.ok(
+        "CreateTaskSet",
+        json!({
+            "cluster": CLUSTER, "service": "s", "taskDefinition": "small", "launchType": "FARGATE",
+            "networkConfiguration": network(), "scale": {"unit": "PERCENT", "value": 50},
+        }),
+    )["taskSet"]
+        .take();
+    world.ok(
+        "UpdateServicePrimaryTaskSet",
+        json!({"cluster": CLUSTER, "service": "s", "primaryTaskSet": set["id"]}),
+    );
+    world.settle();
+    let service = world.describe_service("s");
+    for (member, value) in [
+        ("launchType", json!("FARGATE")),
+        ("platformFamily", json!("Linux")),
+        ("platformVersion", json!("LATEST")),
+        ("runningCount", json!(2)),
+    ] {
+        assert_eq!(service[member], value, "{member}");
+    }
+    let shown = &service["taskSets"][0];
+    assert_eq!((&shown["platformVersion"], &shown["platformFamily"]), (&json!("1.4.0"), &json!("Linux")));
+    assert_eq!(shown["stabilityStatus"], "STEADY_STATE");
     world.check();
 }

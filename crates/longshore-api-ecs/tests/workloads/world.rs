@@ -330,7 +330,8 @@ impl World {
     /// One round of reports of every connected agent.
     pub fn play_agents(&self) {
         for task in self.tasks() {
-            if task.last_status.is_stopped() {
+            // Of a task that waits for capacity no agent knows.
+            if task.last_status.is_stopped() || task.instance.is_none() {
                 continue;
             }
             match task.desired_status {

@@ -187,8 +187,11 @@ async fn exit(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)>
         let arn = arns.first().context("one task was asked for")?;
         let task = api.wait_for_task(arn, "RUNNING", STUCK).await?;
         let id = task["containers"][0]["runtimeId"].as_str().context("a running container has an id")?;
-        docker.kill(id).await?;
-        let seen_at = seen_stopped(&mut api, arn).await?;
+        // At the same time: the engine answers a kill only after it has torn down the network, which would hide
+        // how early STOPPED is seen.
+        let (killed, seen_at) = tokio::join!(docker.kill(id), seen_stopped(&mut api, arn));
+        killed?;
+        let seen_at = seen_at?;
         let died_at = docker.died_at(id).await?;
         samples.push(Duration::from_nanos(u64::try_from(seen_at - died_at).unwrap_or(0)));
     }

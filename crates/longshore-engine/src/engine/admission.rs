@@ -27,6 +27,7 @@ impl TaskEngine {
 
     /// Gives their share to all tasks that may have it now, and returns these.
     pub(super) fn admit_waiting(&mut self) -> Vec<TaskKey> {
+        self.cx.ledger.forget_strangers(self.cx.now);
         let mut admitted = Vec::new();
         let mut claimed: Option<Needs> = None;
         for (arrival, key) in self.queue.clone() {
@@ -38,8 +39,8 @@ impl TaskEngine {
                 self.queue.remove(&(arrival, key));
                 continue;
             };
-            if let Some(lacking) = self.ledger.shortage(&task.needs, claimed.as_ref()) {
-                let hopeless = self.ledger.is_hopeless(&task.needs);
+            if let Some(lacking) = self.cx.ledger.shortage(&task.needs, claimed.as_ref()) {
+                let hopeless = self.cx.ledger.is_hopeless(&task.needs);
                 if claimed.is_none() && !hopeless && since + PATIENCE <= self.cx.now {
                     claimed = Some(task.needs.clone());
                 }
@@ -47,7 +48,7 @@ impl TaskEngine {
                 continue;
             }
             self.queue.remove(&(arrival, key.clone()));
-            match self.ledger.admit(&task.spec, &task.needs) {
+            match self.cx.ledger.admit(&task.spec, &task.needs) {
                 Ok(ports) => {
                     task.admission = Admission::Held;
                     for (container, ports) in task.containers.iter_mut().zip(ports) {
@@ -81,7 +82,7 @@ impl TaskEngine {
             }
             Admission::Held if is_over(task) => {
                 task.admission = Admission::Released;
-                self.ledger.release(key);
+                self.cx.ledger.release(key);
                 self.queue_stale = true;
             }
             Admission::Waiting { .. } | Admission::Held | Admission::Released => {}

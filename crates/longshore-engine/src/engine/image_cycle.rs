@@ -6,8 +6,9 @@ use std::time::Duration;
 use longshore_base::Timestamp;
 
 use crate::action::{Action, OpId};
-use crate::input::{ListedImage, OpError};
+use crate::input::{ListedImage, OpError, OpErrorKind};
 use crate::journal::JournalKey;
+use crate::note::Note;
 use crate::settings::PullBehavior;
 use crate::task::SideOp;
 
@@ -20,22 +21,35 @@ const REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) struct ImageCycle {
     /// Set by the first input.
     next_at: Option<Timestamp>,
-    pressure: bool,
+    /// The disk is short of so many bytes.
+    pressure: Option<u64>,
     listing: Option<SideOp>,
-    /// Ids and references of the images still to be removed in this round.
+    /// The images still to be removed in this round.
     chosen: VecDeque<Chosen>,
-    removing: Option<(SideOp, String)>,
+    removing: Option<(SideOp, Chosen)>,
 }
 
 #[derive(Debug)]
 struct Chosen {
     id: String,
     references: Vec<String>,
+    /// What is left to be removed, one name after the other: without force the runtime does not remove an image by
+    /// its id while several repositories name it.
+    names: VecDeque<String>,
+}
+
+impl Chosen {
+    fn new(id: String, references: Vec<String>) -> Self {
+        let tags: VecDeque<String> = references.iter().filter(|name| !name.contains('@')).cloned().collect();
+        let names = if tags.len() > 1 { tags } else { VecDeque::from([id.clone()]) };
+        Self { id, references, names }
+    }
 }
 
 impl ImageCycle {
-    pub fn press(&mut self) {
-        self.pressure = true;
+    /// Lists and removes at once, whatever the age, until images of so many bytes are gone.
+    pub fn press(&mut self, bytes: u64) {
+        self.pressure = Some(bytes);
     }
 
     pub fn deadline(&self) -> Option<Timestamp> {
@@ -62,7 +76,7 @@ impl TaskEngine {
             cycle.removing = None;
         }
         let next = *cycle.next_at.get_or_insert(now + self.cx.settings.image_cleanup_interval);
-        if cycle.is_idle() && (next <= now || cycle.pressure) {
+        if cycle.is_idle() && (next <= now || cycle.pressure.is_some()) {
             let op = self.cx.side_op(LIST_TIMEOUT);
             cycle.listing = Some(op);
             self.cx.emit(Action::ListImages { op: op.id });
@@ -77,26 +91,41 @@ impl TaskEngine {
         if self.image_cycle.listing.take_if(|op| op.id == id).is_none() {
             return;
         }
-        let pressure = std::mem::take(&mut self.image_cycle.pressure);
+        let pressure = self.image_cycle.pressure.take();
         let Ok(listed) = result else { return };
         let wanted = self.wanted_images();
         let cx = &self.cx;
         let ids = cx.images.to_remove(&listed, &wanted, &cx.settings, pressure, cx.now);
+        let is_short = pressure.is_some() && ids.is_empty();
         self.image_cycle.chosen = ids
             .into_iter()
             .map(|id| {
-                let references =
-                    listed.iter().filter(|i| i.id == id).flat_map(|i| i.references.clone()).collect();
-                Chosen { id, references }
+                let named = listed.iter().filter(|image| image.id == id);
+                let references = named.flat_map(|image| image.references.clone()).collect();
+                Chosen::new(id, references)
             })
             .collect();
+        if is_short {
+            self.nothing_to_clean();
+        }
     }
 
     pub(super) fn image_removed(&mut self, id: OpId, result: Result<(), OpError>) {
-        let Some((_, image)) = self.image_cycle.removing.take_if(|(op, _)| op.id == id) else { return };
-        if result.is_ok() {
-            for reference in self.cx.images.forget(&image) {
-                self.cx.delete(JournalKey::Image(reference));
+        let Some((_, mut image)) = self.image_cycle.removing.take_if(|(op, _)| op.id == id) else { return };
+        image.names.pop_front();
+        match result {
+            Err(error) if error.kind != OpErrorKind::NotFound => {
+                self.cx.images.keep(&image.id);
+                let name = image.references.first().unwrap_or(&image.id).clone();
+                self.cx.note(Note::ImageKept { image: name, error: error.text });
+            }
+            Ok(()) | Err(_) if !image.names.is_empty() => self.image_cycle.chosen.push_front(image),
+            Ok(()) | Err(_) => {
+                for reference in self.cx.images.forget(&image.id) {
+                    self.cx.delete(JournalKey::Image(reference));
+                }
+                let name = image.references.first().unwrap_or(&image.id).clone();
+                self.cx.note(Note::ImageRemoved { image: name });
             }
         }
     }
@@ -119,8 +148,9 @@ impl TaskEngine {
                 continue;
             }
             let op = self.cx.side_op(REMOVE_TIMEOUT);
-            self.cx.emit(Action::RemoveImage { op: op.id, image: chosen.id.clone() });
-            self.image_cycle.removing = Some((op, chosen.id));
+            let Some(name) = chosen.names.front().cloned() else { continue };
+            self.cx.emit(Action::RemoveImage { op: op.id, image: name });
+            self.image_cycle.removing = Some((op, chosen));
         }
     }
 }

@@ -11,6 +11,7 @@ mod image_cycle;
 mod observe;
 mod outcome;
 mod pause;
+mod pressure;
 mod pull;
 mod reports;
 mod restore;
@@ -27,21 +28,32 @@ use crate::host::Ledger;
 use crate::images::Images;
 use crate::input::Input;
 use crate::journal::{JournalChange, JournalKey, JournalRecord};
+use crate::note::Note;
+use crate::pressure::Pressure;
 use crate::report::{ReportId, ReportedStatus, TaskReport};
 use crate::settings::{HostCapacity, Settings};
 use crate::spec::{ContainerKey, Desired, TaskKey, TaskSpec};
 use crate::task::{Op, OpKind, SideOp, Task};
 use image_cycle::ImageCycle;
 use outcome::Outcome;
+use pressure::Relief;
 
 /// How much later than an operation's own limit the engine stops waiting for its result.
 const ANSWER_MARGIN: Duration = Duration::from_secs(30);
+
+/// How many lines wait for a log that nobody reads.
+const NOTES_MAX: usize = 256;
 
 /// What the steps of a task share: settings, time, chance, and where effects go.
 #[derive(Debug)]
 pub(crate) struct Cx {
     pub settings: Settings,
     pub images: Images,
+    pub ledger: Ledger,
+    pub pressure: Pressure,
+    /// The runtime said that its disk is full.
+    no_space: bool,
+    notes: VecDeque<Note>,
     pub now: Timestamp,
     seed: Seed,
     draws: u64,
@@ -54,6 +66,12 @@ pub(crate) struct Cx {
 impl Cx {
     fn emit(&mut self, action: Action) {
         self.effects.push(action);
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push_back(note);
+        }
     }
 
     fn put(&mut self, key: JournalKey, record: JournalRecord) {
@@ -98,7 +116,6 @@ impl Cx {
 #[derive(Debug)]
 pub struct TaskEngine {
     cx: Cx,
-    ledger: Ledger,
     tasks: BTreeMap<TaskKey, Task>,
     /// Every task's `wake`, soonest first.
     wakes: BTreeSet<(Timestamp, TaskKey)>,
@@ -108,6 +125,7 @@ pub struct TaskEngine {
     queue_stale: bool,
     next_arrival: u64,
     image_cycle: ImageCycle,
+    relief: Relief,
     /// Restored from the journal, but not told yet which containers exist: nothing is done.
     restoring: bool,
     actions: VecDeque<Action>,
@@ -120,6 +138,10 @@ impl TaskEngine {
             cx: Cx {
                 settings,
                 images: Images::default(),
+                ledger: Ledger::new(host),
+                pressure: Pressure::default(),
+                no_space: false,
+                notes: VecDeque::new(),
                 now: Timestamp::MIN,
                 seed,
                 draws: 0,
@@ -128,13 +150,13 @@ impl TaskEngine {
                 effects: Vec::new(),
                 changes: Vec::new(),
             },
-            ledger: Ledger::new(host),
             tasks: BTreeMap::new(),
             wakes: BTreeSet::new(),
             queue: BTreeSet::new(),
             queue_stale: false,
             next_arrival: 0,
             image_cycle: ImageCycle::default(),
+            relief: Relief::default(),
             restoring: false,
             actions: VecDeque::new(),
         }
@@ -160,6 +182,9 @@ impl TaskEngine {
                     self.advance(&key);
                 }
             }
+            for key in self.relieve_if_full() {
+                self.advance(&key);
+            }
             self.step_images();
         }
         self.flush();
@@ -168,6 +193,11 @@ impl TaskEngine {
     /// The next thing to do, in order; see [`Action`] for what may overlap.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// The next line for the log.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.cx.notes.pop_front()
     }
 
     /// When to call `handle(now, Tick)` at the latest if nothing else happens; always in the future
@@ -189,7 +219,7 @@ impl TaskEngine {
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.cx.ledger
     }
 
     /// Changes what is known; gives the tasks that are to be looked at.
@@ -200,6 +230,12 @@ impl TaskEngine {
             Input::Unloadable { task, cause } => {
                 if !self.tasks.contains_key(&task) {
                     let reason = format!("UnrecogniedTaskError: Error loading task - {cause}");
+                    self.report_unknown(task, reason, Vec::new());
+                }
+                Vec::new()
+            }
+            Input::Declined { task, reason } => {
+                if !self.tasks.contains_key(&task) {
                     self.report_unknown(task, reason, Vec::new());
                 }
                 Vec::new()
@@ -271,8 +307,8 @@ impl TaskEngine {
                 self.image_removed(op, result);
                 Vec::new()
             }
-            Input::DiskPressure => {
-                self.image_cycle.press();
+            Input::DiskMeasured(usage) => {
+                self.disk_measured(usage);
                 Vec::new()
             }
             Input::ReportAccepted { task, id } | Input::ReportRefused { task, id } => {

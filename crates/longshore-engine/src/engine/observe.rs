@@ -159,6 +159,7 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
     note_facts(container, seen);
     // It may be a run that ended before anybody saw it.
     note_run(container, seen, cx.now);
+    container.start_error = None;
     container.ended_run = container.run;
     clear_op(
         container,

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{Port, Timestamp};
 
 use crate::action::OpId;
 use crate::input::{
     LocalImage, Observation, ObservedStatus, OpError, OpErrorKind, ResolvedSecrets, SecretFailure,
 };
 use crate::journal::{JournalKey, JournalRecord};
+use crate::note::Note;
 use crate::settings::go_duration;
 use crate::spec::RuntimeId;
 use crate::task::{KnownStatus, Op, OpKind, ResourceState, SecretsState, SideOp, Task};
@@ -16,9 +17,12 @@ use crate::task::{KnownStatus, Op, OpKind, ResourceState, SecretsState, SideOp, 
 use super::pull::backoff;
 use super::{Cx, cleanup, observe, pause, pull, start, stop};
 
-/// Tries of creating and starting while the runtime cannot be reached, and the pause between them.
-const TRIES_MAX: u32 = 5;
+/// Tries of creating and starting while the runtime cannot be reached, and the pause between them: 25 seconds in all,
+/// in which an engine has restarted.
+const TRIES_MAX: u32 = 7;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// How often a container gets other host ports because a stranger has them.
+const PORT_TRIES_MAX: u32 = 8;
 /// Credentials that have not arrived are looked for each minute (G7).
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(60);
 
@@ -59,6 +63,7 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
         (OpKind::ForceRemove, Outcome::Removed(result)) => stop::force_removed(task, index, result, cx),
         (OpKind::Kill, Outcome::Stopped(result)) => stop::killed(task, index, result, cx),
         (OpKind::Remove, Outcome::Removed(result)) => cleanup::removed(task, index, result, cx),
+        (OpKind::Discard, Outcome::Removed(result)) => discarded(task, index, result, cx),
         // An answer of the wrong kind is none: the operation stays under way until its backstop.
         (
             OpKind::InspectImage
@@ -74,7 +79,8 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
             | OpKind::VerifyStop
             | OpKind::ForceRemove
             | OpKind::Kill
-            | OpKind::Remove,
+            | OpKind::Remove
+            | OpKind::Discard,
             _,
         ) => task.containers[index].op = Some(op),
     }
@@ -142,7 +148,7 @@ pub(super) fn expire(task: &mut Task, cx: &mut Cx) {
                 OpKind::Adopt | OpKind::VerifyStart | OpKind::VerifyStop | OpKind::Look => {
                     Outcome::Inspected(Err(error))
                 }
-                OpKind::ForceRemove | OpKind::Remove => Outcome::Removed(Err(error)),
+                OpKind::ForceRemove | OpKind::Remove | OpKind::Discard => Outcome::Removed(Err(error)),
             };
             finished(task, index, op.id, outcome, cx);
         }
@@ -209,6 +215,7 @@ fn created(task: &mut Task, index: usize, op: Op, result: Result<RuntimeId, OpEr
         Err(error) => error,
     };
     let container = &mut task.containers[index];
+    cx.no_space |= error.kind == OpErrorKind::NoSpace;
     let reason = match error.kind {
         OpErrorKind::NameInUse(runtime_id) => {
             // Names are unique to this container: an earlier attempt got through.
@@ -232,12 +239,15 @@ fn created(task: &mut Task, index: usize, op: Op, result: Result<RuntimeId, OpEr
         | OpErrorKind::Denied
         | OpErrorKind::Unavailable
         | OpErrorKind::Refused
+        | OpErrorKind::PortTaken(_)
+        | OpErrorKind::NoSpace
         | OpErrorKind::Other => format!("CannotCreateContainerError: {}", error.text),
     };
     task.mark_stopped(index, cx.now, None, None, reason);
 }
 
-fn timed_out(state: &str, timeout: Duration) -> String {
+/// The agent's words for a time-out (ecs-engine D3).
+pub(super) fn timed_out(state: &str, timeout: Duration) -> String {
     let waited = go_duration(timeout);
     format!("DockerTimeoutError: Could not transition to {state}; timed out after waiting {waited}")
 }
@@ -317,16 +327,25 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
     });
     if container.tries + 1 < TRIES_MAX && !stopping {
         if look_failed {
-            container.tries += 1;
-            start::inspect(task, index, OpKind::VerifyStart, cx);
-            return;
-        }
-        if error.kind == OpErrorKind::Unavailable {
+            // Looked at again after a pause, because a runtime that restarts refuses at once.
             container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
             container.tries += 1;
             return;
         }
+        if error.kind == OpErrorKind::Unavailable {
+            container.start_error = None;
+            container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
+            container.tries += 1;
+            return;
+        }
+        if let OpErrorKind::PortTaken(taken) = error.kind
+            && move_ports(task, index, taken, cx)
+        {
+            return;
+        }
     }
+    cx.no_space |= error.kind == OpErrorKind::NoSpace;
+    let container = &mut task.containers[index];
     // If nobody can say whether it runs, or will as soon as the runtime gets to the start that it did
     // not answer, make sure that it does not.
     let unanswered = match error.kind {
@@ -337,6 +356,8 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
         | OpErrorKind::Refused
         | OpErrorKind::BadConfig
         | OpErrorKind::BadHostConfig
+        | OpErrorKind::PortTaken(_)
+        | OpErrorKind::NoSpace
         | OpErrorKind::Other => false,
     };
     container.kill_wanted = look_failed || unanswered;
@@ -347,6 +368,50 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
     };
     let exit_code = if container.restarting { container.exit_code } else { None };
     task.mark_stopped(index, cx.now, None, exit_code, reason);
+}
+
+/// A stranger has a host port of a container that has not run: if the port was our choice, chooses another one
+/// and has the container made anew, because the runtime binds ports when it creates. True if it did.
+fn move_ports(task: &mut Task, index: usize, taken: Option<Port>, cx: &mut Cx) -> bool {
+    let container = &mut task.containers[index];
+    if container.phase != KnownStatus::Created || container.port_tries >= PORT_TRIES_MAX {
+        return false;
+    }
+    let Some(ports) = cx.ledger.choose_again(&task.spec, index, &container.ports, taken, cx.now) else {
+        return false;
+    };
+    let text = container.start_error.as_ref().map(|error| error.text.clone()).unwrap_or_default();
+    cx.note(Note::PortMoved { task: task.spec.key.clone(), error: text });
+    container.ports = ports;
+    container.port_tries += 1;
+    container.discard = container.runtime_id.take();
+    // It was looked at: it did not run. So the next one may be started.
+    container.start_asked = false;
+    container.start_error = None;
+    container.tries = 0;
+    true
+}
+
+fn discarded(task: &mut Task, index: usize, result: Result<(), OpError>, cx: &mut Cx) {
+    let container = &mut task.containers[index];
+    match result {
+        Ok(()) => {
+            container.discard = None;
+            container.tries = 0;
+        }
+        Err(_) if container.tries + 1 < TRIES_MAX => {
+            container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
+            container.tries += 1;
+        }
+        Err(error) => {
+            container.runtime_id = container.discard.take();
+            let reason = format!(
+                "CannotStartContainerError: a host port is taken, and the container cannot be removed to take another: {}",
+                error.text
+            );
+            task.mark_stopped(index, cx.now, None, None, reason);
+        }
+    }
 }
 
 fn looked(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {

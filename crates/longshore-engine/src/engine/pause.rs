@@ -39,6 +39,7 @@ pub(super) fn prepared(task: &mut Task, index: usize, result: Result<(), OpError
         return;
     };
     container.tries += 1;
+    cx.no_space |= error.kind == OpErrorKind::NoSpace;
     if container.tries < TRIES_MAX && may_pass(&error.kind) {
         container.retry_at = Some(cx.now + backoff(PAUSE, container.tries - 1));
     } else {
@@ -49,8 +50,10 @@ pub(super) fn prepared(task: &mut Task, index: usize, result: Result<(), OpError
 /// True if another try may go better.
 fn may_pass(kind: &OpErrorKind) -> bool {
     match kind {
-        OpErrorKind::Timeout | OpErrorKind::Unavailable | OpErrorKind::Other => true,
-        OpErrorKind::NotFound
+        // Space may come of the clean-up that a full disk sets off.
+        OpErrorKind::Timeout | OpErrorKind::Unavailable | OpErrorKind::NoSpace | OpErrorKind::Other => true,
+        OpErrorKind::PortTaken(_)
+        | OpErrorKind::NotFound
         | OpErrorKind::NameInUse(_)
         | OpErrorKind::Denied
         | OpErrorKind::Refused

@@ -11,6 +11,7 @@ use crate::spec::RegistryAuth;
 use crate::task::{ImageStep, KnownStatus, OpKind, Task};
 
 use super::Cx;
+use super::outcome::timed_out;
 use super::start::{INSPECT_TIMEOUT, key_of};
 
 /// Tries of a pull, and the pause between them.
@@ -94,8 +95,9 @@ fn is_final(error: &OpError) -> bool {
         | OpErrorKind::Refused
         | OpErrorKind::NameInUse(_)
         | OpErrorKind::BadConfig
-        | OpErrorKind::BadHostConfig => true,
-        OpErrorKind::Timeout | OpErrorKind::Unavailable | OpErrorKind::Other => false,
+        | OpErrorKind::BadHostConfig
+        | OpErrorKind::PortTaken(_) => true,
+        OpErrorKind::Timeout | OpErrorKind::Unavailable | OpErrorKind::NoSpace | OpErrorKind::Other => false,
     }
 }
 
@@ -126,7 +128,8 @@ pub(super) fn manifest_resolved(task: &mut Task, index: usize, result: Result<St
             let pause = backoff(MANIFEST_PAUSE, task.containers[index].tries);
             if give_up(task, index, &error, pause, u32::MAX, cx) {
                 let sticky = format!("CannotPullImageManifestError: {}", error.text);
-                registry_failed(task, index, &error, sticky, cx);
+                let failure = failure(&task.spec.containers[index].registry_auth, &error);
+                registry_failed(task, index, failure, sticky, cx);
             }
         }
     }
@@ -139,18 +142,25 @@ pub(super) fn pulled(task: &mut Task, index: usize, result: Result<LocalImage, O
             have(task, index, image, true, cx);
         }
         Err(error) => {
+            // What is cleaned up now may make room for the next try.
+            cx.no_space |= error.kind == OpErrorKind::NoSpace;
             let pause = backoff(PULL_PAUSE, task.containers[index].tries);
+            let out_of_time = task.containers[index].image_until.is_some_and(|until| until <= cx.now);
             if give_up(task, index, &error, pause, PULL_TRIES_MAX, cx) {
                 task.pull_stopped_at = Some(cx.now);
-                registry_failed(task, index, &error, String::new(), cx);
+                let failure = if out_of_time {
+                    timed_out("pulled", cx.settings.pull_timeout)
+                } else {
+                    failure(&task.spec.containers[index].registry_auth, &error)
+                };
+                registry_failed(task, index, failure, String::new(), cx);
             }
         }
     }
 }
 
 /// The registry gave nothing: a local image will do, if the behaviour allows.
-fn registry_failed(task: &mut Task, index: usize, error: &OpError, sticky: String, cx: &Cx) {
-    let failure = failure(&task.spec.containers[index].registry_auth, error);
+fn registry_failed(task: &mut Task, index: usize, failure: String, sticky: String, cx: &Cx) {
     let container = &mut task.containers[index];
     container.tries = 0;
     container.image_until = None;

@@ -49,7 +49,7 @@ impl TaskEngine {
             apply(task, record);
             if task.admission == Admission::Held {
                 let ports = task.containers.iter().flat_map(|c| &c.ports);
-                engine.ledger.readmit(&key, &task.needs, ports);
+                engine.cx.ledger.readmit(&key, &task.needs, ports);
             }
         }
         engine
@@ -70,7 +70,16 @@ impl TaskEngine {
                 let found = by_key.remove(&start::key_of(task, index)).unwrap_or_default();
                 let name = &task.drawn[index].runtime_name;
                 let ours = found.into_iter().find(|f| f.name == *name);
+                let container = &mut task.containers[index];
                 match ours {
+                    Some(ours) if container.discard.as_ref() == Some(&ours.observation.runtime_id) => {
+                        if container.is_stopped() {
+                            container.runtime_id = container.discard.take();
+                        } else if first {
+                            container.phase = KnownStatus::Created;
+                            container.image = ImageStep::Done;
+                        }
+                    }
                     Some(ours) => {
                         adopt(&mut task.containers[index], &ours, first);
                         observe::observed(task, index, &ours.observation, &mut self.cx);
@@ -117,6 +126,9 @@ fn adopt(container: &mut Container, found: &FoundContainer, first: bool) {
 
 fn missing(task: &mut Task, index: usize, first: bool, cx: &mut super::Cx) {
     let container = &mut task.containers[index];
+    if first {
+        container.discard = None;
+    }
     if container.runtime_id.is_none() && !container.start_asked {
         return;
     }
@@ -189,6 +201,7 @@ fn apply_container(container: &mut Container, progress: &ContainerProgress) {
     container.run = progress.run;
     container.reported = progress.reported;
     container.removed = progress.removed;
+    container.discard.clone_from(&progress.discard);
     match progress.phase {
         JournalPhase::Unstarted => {
             if container.runtime_id.is_some() {

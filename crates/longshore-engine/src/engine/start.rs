@@ -15,6 +15,8 @@ use super::{Cx, pause, pull};
 
 /// The limit of an inspection (G11).
 pub(super) const INSPECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The limit of a removal (G11).
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(300);
 /// Exit code of a container that never started because of a dependency (G8).
 const EXIT_DEPENDENCY: i32 = 143;
 
@@ -37,6 +39,9 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
         return;
     }
     container.retry_at = None;
+    let (refused, is_missing) = (container.discard.is_some(), container.runtime_id.is_none());
+    let restarting = container.restarting;
+    let unsure = container.start_error.is_some();
     match phase {
         KnownStatus::None | KnownStatus::ManifestPulled => {
             if task.is_ordinary(index) {
@@ -52,8 +57,14 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
             }
         }
         KnownStatus::Pulled => create(task, index, cx),
+        KnownStatus::Created if refused => discard(task, index, cx),
+        // Only after another one was discarded.
+        KnownStatus::Created if is_missing => create(task, index, cx),
+        // A start that failed, and nobody could say yet what became of it: never asked for again before that.
+        KnownStatus::Created if unsure => inspect(task, index, OpKind::VerifyStart, cx),
+        KnownStatus::Running if restarting && unsure => inspect(task, index, OpKind::VerifyStart, cx),
         KnownStatus::Created => ask_start(task, index, cx),
-        KnownStatus::Running if container.restarting => ask_start(task, index, cx),
+        KnownStatus::Running if restarting => ask_start(task, index, cx),
         KnownStatus::Running => look(task, index, cx),
         KnownStatus::Stopped => {}
     }
@@ -103,6 +114,15 @@ fn create(task: &mut Task, index: usize, cx: &mut Cx) {
     task.containers[index].create_asked = true;
     let container = key_of(task, index);
     cx.emit(Action::CreateContainer { op: op.id, container, spec: Box::new(spec), timeout });
+}
+
+/// Removes the container that could not have its host ports, so that its name is free for the next.
+fn discard(task: &mut Task, index: usize, cx: &mut Cx) {
+    let Some(runtime_id) = task.containers[index].discard.clone() else { return };
+    let op = cx.op(OpKind::Discard, DISCARD_TIMEOUT);
+    task.containers[index].op = Some(op);
+    let container = key_of(task, index);
+    cx.emit(Action::RemoveContainer { op: op.id, container, runtime_id });
 }
 
 fn ask_start(task: &mut Task, index: usize, cx: &mut Cx) {

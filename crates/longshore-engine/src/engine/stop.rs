@@ -19,6 +19,8 @@ const STOP_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 const STOP_CALL_MARGIN: Duration = Duration::from_secs(120);
 /// However many tries are left, this long after the grace the container is removed by force.
 const STOP_OVERALL_MARGIN: Duration = Duration::from_secs(600);
+/// While the runtime cannot be reached: as long as the control plane expects a stop to take (G20).
+const STOP_AWAY_MARGIN: Duration = Duration::from_secs(120);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A container that counts as stopped but may still run is tried again this often.
 const KILL_PAUSE: Duration = Duration::from_secs(300);
@@ -26,6 +28,12 @@ const KILL_PAUSE: Duration = Duration::from_secs(300);
 pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     let waiting = task.containers[index].retry_at.is_some_and(|at| at > cx.now);
     let op = task.containers[index].op.map(|op| op.kind);
+    let unsure = task.containers[index].start_error.is_some() && !task.containers[index].is_stopped();
+    if unsure && op.is_none() {
+        // Its last start failed, and it may run all the same.
+        task.containers[index].retry_at = None;
+        return inspect(task, index, OpKind::VerifyStart, cx);
+    }
     match (task.containers[index].phase, op) {
         // The runtime may be making or starting it right now: the result decides.
         (
@@ -111,8 +119,12 @@ pub(super) fn verified(task: &mut Task, index: usize, result: Result<Observation
     }
     let grace = create::stop_grace(task.spec.containers[index].stop_timeout, &cx.settings);
     let container = &mut task.containers[index];
-    let overdue = container.stop_since.is_some_and(|since| since + grace + STOP_OVERALL_MARGIN <= cx.now);
-    if container.tries < STOP_TRIES_MAX && !overdue {
+    // A runtime that cannot be reached refuses at once; five tries would be over before it has restarted.
+    let is_away = container.stop_error.as_ref().is_some_and(|error| error.kind == OpErrorKind::Unavailable);
+    let (tries_max, margin) =
+        if is_away { (u32::MAX, STOP_AWAY_MARGIN) } else { (STOP_TRIES_MAX, STOP_OVERALL_MARGIN) };
+    let overdue = container.stop_since.is_some_and(|since| since + grace + margin <= cx.now);
+    if container.tries < tries_max && !overdue {
         container.retry_at = Some(cx.now + backoff(STOP_PAUSE, container.tries - 1));
         return;
     }

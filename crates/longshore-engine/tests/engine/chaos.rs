@@ -48,7 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..TASKS.len()).prop_map(Step::Assign),
         1 => (0..TASKS.len()).prop_map(Step::Stop),
         24 => n.clone().prop_map(Step::Act),
-        2 => (n.clone(), 0_usize..5).prop_map(|(n, kind)| Step::ActFails(n, kind)),
+        2 => (n.clone(), 0_usize..7).prop_map(|(n, kind)| Step::ActFails(n, kind)),
         24 => n.clone().prop_map(Step::Deliver),
         3 => n.clone().prop_map(Step::Repeat),
         3 => (n.clone(), 0..3).prop_map(|(n, code)| Step::Exit(n, code)),
@@ -202,7 +202,15 @@ impl Chaos {
             Step::Act(n) => self.act(n, None),
             Step::ActFails(n, kind) => {
                 use OpErrorKind as K;
-                let kinds = [K::Unavailable, K::Timeout, K::Other, K::Denied, K::Refused];
+                let kinds = [
+                    K::Unavailable,
+                    K::Timeout,
+                    K::Other,
+                    K::Denied,
+                    K::Refused,
+                    K::PortTaken(None),
+                    K::NoSpace,
+                ];
                 self.act(n, Some(kinds[kind].clone()));
             }
             Step::Deliver(n) => self.deliver(n),

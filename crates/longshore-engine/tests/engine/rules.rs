@@ -1,8 +1,12 @@
 //! One test per rule. A script drives a world; the log tells what the engine did.
 
 use expect_test::{Expect, expect};
+use longshore_base::Port;
 use longshore_engine::input::{HealthStatus, ListedImage, ObservedStatus, OpErrorKind};
 use longshore_engine::journal::JournalRecord;
+use longshore_engine::note::Note;
+use longshore_engine::pressure::DiskUsage;
+use longshore_engine::report::ReportedStatus;
 use longshore_engine::settings::PullBehavior;
 use longshore_engine::spec::{DockerVolume, MountPoint, VolumeDefinition, VolumeSource};
 use longshore_engine::view::KnownStatus;
@@ -819,4 +823,331 @@ fn names_labels_and_variables_are_the_agents() {
         com.amazonaws.ecs.task-definition-family=fam
         com.amazonaws.ecs.task-definition-version=1"#]]
     .assert_eq(&labels.join("\n"));
+}
+
+/// A stranger has the port that a start names.
+fn taken(port: u16) -> Script {
+    Script::Fail(OpErrorKind::PortTaken(Some(Port(port))), "port is already allocated")
+}
+
+#[test]
+fn a_dynamic_port_that_a_stranger_has_is_exchanged() {
+    check(
+        &["app port=80 port=81"],
+        |w| {
+            w.script("start app", [taken(32769), Script::Fail(OpErrorKind::PortTaken(None), "taken")]);
+            w.run();
+            let (_, fake) = w.fake_mut("app");
+            let hosts: Vec<u16> = fake.spec.ports.iter().map(|port| port.host.0).collect();
+            assert_eq!(hosts, [32771, 32772], "first one of them, then both");
+            assert_eq!(w.engine.host_use().ports.len(), 2, "what was refused is not held");
+        },
+        expect![[r#"
+            create app
+            start app
+            inspect app
+            remove app
+            create app
+            start app
+            inspect app
+            remove app
+            create app
+            start app
+            report RUNNING [app RUNNING :32771 :32772]"#]],
+    );
+}
+
+#[test]
+fn a_fixed_port_that_a_stranger_has_ends_the_task() {
+    check(
+        &["app port=8080:80 port=81"],
+        |w| {
+            w.script("start app", [taken(8080)]);
+            w.run();
+        },
+        expect![[r#"
+            create app
+            start app
+            inspect app
+            report STOPPED [app STOPPED (CannotStartContainerError: port is already allocated)]"#]],
+    );
+}
+
+#[test]
+fn a_machine_full_of_strangers_ends_the_task_after_some_ports() {
+    let mut w = World::new(cached());
+    w.local_images.insert("app".to_owned());
+    w.script("start app", std::iter::repeat_n(Script::Fail(OpErrorKind::PortTaken(None), "taken"), 20));
+    w.feed(Input::Assigned(Box::new(task("t1", &["app port=80"]))));
+    assert_eq!(w.log.iter().filter(|line| *line == "start app").count(), 9);
+    assert_eq!(
+        w.log.last().expect("told"),
+        "report STOPPED [app STOPPED (CannotStartContainerError: taken)]"
+    );
+    assert!(w.engine.host_use().ports.is_empty());
+    // The others are believed to be taken for a while only.
+    w.scripts.clear();
+    w.pass(seconds(301));
+    for id in ["t2", "t3"] {
+        w.feed(Input::Assigned(Box::new(task(id, &["app port=80+5"]))));
+        w.pass(seconds(1));
+        assert_eq!(w.accepted.get(&key(id)), Some(&ReportedStatus::Running));
+    }
+}
+
+#[test]
+fn a_crash_in_the_middle_of_an_exchange_of_ports_is_harmless() {
+    // Before each action in turn.
+    for crash_at in 0..40 {
+        let mut w = World::new(cached());
+        w.local_images.insert("app".to_owned());
+        w.script("start app", [taken(32768)]);
+        w.engine.handle(w.now, Input::Assigned(Box::new(task("t1", &["app port=80"]))));
+        let mut done = 0;
+        while done < crash_at
+            && let Some(action) = w.engine.poll_action()
+        {
+            done += 1;
+            if let Some(input) = w.perform(action) {
+                w.input(input);
+            }
+        }
+        if !w.journal.contains_key(&format!("assignment/{}", key("t1"))) {
+            continue;
+        }
+        w.restart();
+        w.pass(seconds(60));
+        let view = w.engine.task_view(&key("t1")).expect("known");
+        let container = view.containers().next().expect("one");
+        if view.status() == KnownStatus::Running {
+            let told = container.ports().next().expect("a port").host;
+            let (_, fake) = w.fake_mut("app");
+            assert_eq!((fake.starts, fake.spec.ports[0].host), (1, told), "crash before action {crash_at}");
+        } else {
+            // The old container was gone already, and the journal had not heard of it.
+            assert!(
+                container.reason().starts_with("ContainerVanishedError"),
+                "{crash_at}: {}",
+                container.reason()
+            );
+        }
+        w.stop(&key("t1"));
+        w.pass(seconds(4 * 3600));
+        assert!(w.fakes.is_empty() && w.engine.tasks().count() == 0, "crash before action {crash_at}");
+    }
+}
+
+fn measured(used_percent: u64) -> Input {
+    Input::DiskMeasured(DiskUsage { size_bytes: 100, free_bytes: 100 - used_percent })
+}
+
+fn notes(w: &mut World) -> Vec<Note> {
+    std::iter::from_fn(|| w.engine.poll_note()).collect()
+}
+
+#[test]
+fn a_full_disk_takes_the_containers_of_stopped_tasks_first() {
+    let mut w = World::new(cached());
+    w.local_images.insert("app".to_owned());
+    for n in 0..8 {
+        w.feed(Input::Assigned(Box::new(task(&format!("t{n}"), &["app mem=8"]))));
+        w.pass(seconds(1));
+        if n < 7 {
+            w.stop(&key(&format!("t{n}")));
+        }
+    }
+    w.news();
+    w.feed(measured(84));
+    assert_eq!(w.news(), "");
+    w.feed(measured(90));
+    let removed = w.news();
+    assert_eq!(removed.matches("forget").count(), 5, "{removed}");
+    assert!(removed.contains("forget t0") && !removed.contains("forget t5"), "the oldest first: {removed}");
+    w.feed(measured(84));
+    assert_eq!(w.news().matches("forget").count(), 2, "not below the low mark yet");
+    w.feed(measured(84));
+    assert_eq!(w.news(), "", "what runs is left alone, and images are not cleaned with this pull behaviour");
+    w.feed(measured(79));
+    let said = notes(&mut w);
+    assert!(matches!(said[0], Note::DiskShort { used: 90, high: 85, low: 80 }), "{said:?}");
+    assert_eq!(said.iter().filter(|note| matches!(note, Note::CleanedEarly { .. })).count(), 7);
+    assert!(
+        said.contains(&Note::NothingToClean { used: 84 }) && said.contains(&Note::DiskRelieved { used: 79 })
+    );
+}
+
+#[test]
+fn a_task_whose_end_is_not_told_keeps_its_containers_on_a_full_disk() {
+    let mut w = World::new(cached());
+    w.local_images.insert("app".to_owned());
+    w.feed(Input::Assigned(Box::new(task("t1", &["app"]))));
+    w.engine.handle(w.now, Input::StopRequested { task: key("t1"), containers: Vec::new() });
+    while let Some(action) = w.engine.poll_action() {
+        let is_report = matches!(action, Action::Report(_));
+        if let Some(input) = w.perform(action).filter(|_| !is_report) {
+            w.input(input);
+        }
+    }
+    w.news();
+    w.feed(measured(99));
+    assert_eq!(w.news(), "");
+}
+
+#[test]
+fn a_pull_without_space_cleans_up_and_is_tried_again() {
+    let mut w = World::new(Settings::default());
+    w.local_images.insert("old".to_owned());
+    w.feed(Input::Assigned(Box::new(task("t1", &["old"]))));
+    w.exit("old", 0);
+    w.news();
+    w.script("pull app", [Script::Fail(OpErrorKind::NoSpace, "no space left on device")]);
+    w.feed(Input::Assigned(Box::new(task("t2", &["app"]))));
+    assert!(w.news().contains("remove old\nforget t1"));
+    w.pass(seconds(5));
+    assert_eq!(w.accepted.get(&key("t2")), Some(&ReportedStatus::Running));
+    // And when nothing helps, with the engine's words.
+    w.script(
+        "pull app",
+        std::iter::repeat_n(Script::Fail(OpErrorKind::NoSpace, "no space left on device"), 9),
+    );
+    w.script("look app", std::iter::repeat_n(Script::Fail(OpErrorKind::NotFound, "no such image"), 9));
+    w.feed(Input::Assigned(Box::new(task("t3", &["app"]))));
+    w.pass(seconds(60));
+    assert_eq!(
+        w.log.last().expect("told"),
+        "report STOPPED [app STOPPED (CannotPullContainerError: no space left on device)]"
+    );
+}
+
+#[test]
+fn an_image_of_several_repositories_goes_name_by_name() {
+    let mut w = World::new(Settings::default());
+    w.feed(Input::Assigned(Box::new(task("t1", &["old"]))));
+    w.exit("old", 0);
+    w.feed(measured(99));
+    let list = vec![ListedImage {
+        id: "sha256:old".to_owned(),
+        references: ["old:1", "other/old:2", "old@sha256:00"].map(str::to_owned).to_vec(),
+        size_bytes: 50,
+        created_at: None,
+        in_use: false,
+    }];
+    let mut removed = Vec::new();
+    w.input(measured(98));
+    while let Some(action) = w.engine.poll_action() {
+        let input = match action {
+            Action::ListImages { op } => Some(Input::ImagesListed { op, result: Ok(list.clone()) }),
+            Action::RemoveImage { op, image } => {
+                removed.push(image);
+                Some(Input::ImageRemoved { op, result: Ok(()) })
+            }
+            other => w.perform(other),
+        };
+        if let Some(input) = input {
+            w.input(input);
+        }
+    }
+    assert_eq!(removed, ["old:1", "other/old:2"]);
+    assert!(!w.journal.contains_key("image/old"));
+}
+
+/// Every way in which the runtime can fail a task, and the words that the task ends with. None takes longer than
+/// its settings say, and the host has everything back.
+#[test]
+fn every_failure_of_the_runtime_ends_in_a_reason() {
+    use OpErrorKind as K;
+    let fail = |kind: K, text| std::iter::repeat_n(Script::Fail(kind, text), 999).collect::<Vec<_>>();
+    let silence = || std::iter::repeat_n(Script::Silence, 99).collect::<Vec<_>>();
+    let away = "Cannot connect to the Docker daemon";
+    let no_space = "no space left on device";
+    let cases: [(&str, Vec<Script>, u64, String); 12] = [
+        ("pull app", fail(K::Unavailable, away), 30, format!("CannotPullContainerError: {away}")),
+        ("pull app", fail(K::NoSpace, no_space), 30, format!("CannotPullContainerError: {no_space}")),
+        (
+            "pull app",
+            fail(K::Timeout, "no progress of the pull for 1m0s"),
+            30,
+            "CannotPullContainerError: no progress of the pull for 1m0s".to_owned(),
+        ),
+        (
+            "pull app",
+            silence(),
+            7300,
+            "DockerTimeoutError: Could not transition to pulled; timed out after waiting 2h0m0s".to_owned(),
+        ),
+        ("manifest app", fail(K::Unavailable, away), 70, format!("CannotPullContainerError: {away}")),
+        ("create app", fail(K::Unavailable, away), 30, format!("CannotCreateContainerError: {away}")),
+        ("create app", fail(K::NoSpace, no_space), 1, format!("CannotCreateContainerError: {no_space}")),
+        (
+            "create app",
+            silence(),
+            280,
+            "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s".to_owned(),
+        ),
+        ("start app", fail(K::Unavailable, away), 30, format!("CannotStartContainerError: {away}")),
+        ("start app", fail(K::NoSpace, no_space), 1, format!("CannotStartContainerError: {no_space}")),
+        (
+            "start app",
+            fail(K::Other, "OCI runtime create failed"),
+            1,
+            "CannotStartContainerError: OCI runtime create failed".to_owned(),
+        ),
+        (
+            "start app",
+            silence(),
+            220,
+            "DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s".to_owned(),
+        ),
+    ];
+    for (operation, scripts, within, reason) in cases {
+        let mut w = World::new(Settings::default());
+        if operation == "pull app" || operation == "manifest app" {
+            w.script("look app", fail(K::NotFound, "no such image"));
+        }
+        w.script(operation, scripts);
+        w.feed(Input::Assigned(Box::new(task("t1", &["app port=80"]))));
+        w.pass(seconds(within));
+        let shown = format!("report STOPPED [app STOPPED ({reason})]");
+        assert_eq!(w.log.last(), Some(&shown), "{operation}");
+        w.scripts.clear();
+        // What may have been left half-done is looked after.
+        w.pass(seconds(600));
+        assert_eq!(w.engine.host_use(), Default::default(), "{operation}: {}", w.log.join("\n"));
+        // And the node is as good as before.
+        w.feed(Input::Assigned(Box::new(task("t2", &["app port=80"]))));
+        assert_eq!(w.accepted.get(&key("t2")), Some(&ReportedStatus::Running), "{operation}");
+    }
+}
+
+#[test]
+fn a_runtime_that_is_away_for_a_minute_costs_a_stop_nothing() {
+    let mut w = World::new(cached());
+    w.local_images.insert("app".to_owned());
+    w.feed(Input::Assigned(Box::new(task("t1", &["app"]))));
+    let away = || std::iter::repeat_n(Script::Fail(OpErrorKind::Unavailable, "Cannot connect"), 999);
+    w.script("stop app", away());
+    w.script("inspect app", away());
+    w.stop(&key("t1"));
+    w.pass(seconds(60));
+    assert_eq!(w.accepted.get(&key("t1")), Some(&ReportedStatus::Running), "still STOPPING");
+    w.scripts.clear();
+    w.pass(seconds(31));
+    assert_eq!(w.log.last().expect("told"), "report STOPPED [app STOPPED exit=143]");
+
+    // Away for longer: the control plane is told, and what may still run keeps its share of the host.
+    w.feed(Input::Assigned(Box::new(task("t2", &["app"]))));
+    for operation in ["stop app", "inspect app", "remove app"] {
+        w.script(operation, away());
+    }
+    w.stop(&key("t2"));
+    w.pass(seconds(200));
+    assert_eq!(
+        w.log.iter().rfind(|line| line.starts_with("report")).expect("told"),
+        "report STOPPED [app STOPPED (CannotStopContainerError: Cannot connect)]"
+    );
+    assert_ne!(w.engine.host_use(), Default::default());
+    w.scripts.clear();
+    w.pass(seconds(600));
+    assert_eq!(w.engine.host_use(), Default::default());
+    assert!(w.fakes.values().all(|fake| !fake.lives()));
 }

@@ -16,6 +16,10 @@ use super::{AGENT_HASH, AGENT_VERSION, AgentCore, Effect, Gated, LogLine, Socket
 use crate::convert;
 use crate::journal::Change;
 
+/// Why a task is declined, for the person who wanted it.
+const DATA_DIRECTORY_FULL: &str = "ResourceInitializationError: the agent cannot take the task over, because the disk of its \
+                                   data directory (ECS_DATADIR) is full: free some space there";
+
 /// One task of a payload after it was read.
 enum Loaded {
     Run(Box<longshore_engine::spec::TaskSpec>),
@@ -169,7 +173,11 @@ impl AgentCore {
             payload.tasks.into_iter().map(|task| self.load(&message_id, task)).collect();
         // Stops first, because they free what the starts need.
         loaded.sort_by_key(|task| !matches!(task, Loaded::Stop { .. }));
-        let is_understood = |task: &Loaded| matches!(task, Loaded::Run(_) | Loaded::Stop { .. });
+        let is_understood = |task: &Loaded| match task {
+            Loaded::Run(spec) => !self.must_decline(&spec.key),
+            Loaded::Stop { .. } => true,
+            Loaded::Unloadable { .. } | Loaded::Nothing => false,
+        };
         let keys: Vec<TaskKey> = loaded
             .iter()
             .filter_map(|task| match task {
@@ -178,15 +186,32 @@ impl AgentCore {
                 Loaded::Unloadable { .. } | Loaded::Nothing => None,
             })
             .collect();
+        let declined: BTreeSet<TaskKey> = loaded
+            .iter()
+            .filter_map(|task| match task {
+                Loaded::Run(spec) if self.must_decline(&spec.key) => Some(spec.key.clone()),
+                Loaded::Run(_) | Loaded::Stop { .. } | Loaded::Unloadable { .. } | Loaded::Nothing => None,
+            })
+            .collect();
         if loaded.iter().all(is_understood) {
             if let Some(ack) = self.assignments.payload(ack, &keys) {
                 self.acknowledge(ack);
             }
         } else {
-            keys.iter().for_each(|task| self.assignments.nobody(task));
+            keys.iter()
+                .filter(|task| !declined.contains(task))
+                .for_each(|task| self.assignments.nobody(task));
         }
         for task in loaded {
             match task {
+                Loaded::Run(spec) if self.must_decline(&spec.key) => {
+                    let task = spec.key;
+                    self.log(LogLine::Declined(task.clone()));
+                    // They came with the payload, and nothing else would remove them.
+                    self.credentials.forget(&task);
+                    let reason = DATA_DIRECTORY_FULL.to_owned();
+                    self.engine_input(EngineInput::Declined { task, reason });
+                }
                 Loaded::Run(spec) => self.engine_input(EngineInput::Assigned(spec)),
                 Loaded::Stop { task, containers } => {
                     self.engine_input(EngineInput::StopRequested { task, containers });
@@ -198,6 +223,11 @@ impl AgentCore {
                 Loaded::Nothing => {}
             }
         }
+    }
+
+    /// True for a new task while the journal could not remember it. What is known already goes on.
+    fn must_decline(&self, task: &TaskKey) -> bool {
+        self.journal_short && self.engine.task_view(task).is_none()
     }
 
     fn load(&mut self, message_id: &str, task: Value) -> Loaded {

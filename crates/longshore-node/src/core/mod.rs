@@ -43,8 +43,9 @@ use registration::Phase;
 use reports::{Outgoing, Reports};
 use telemetry::{HealthTold, Publisher, RuntimeStatus};
 
-/// The version that this agent tells. Servers compare it with minimum versions of features, so it is that of the
-/// official agent whose protocol this one speaks (agent-protocol).
+/// The version that this agent tells. Servers, constraints (`agentVersion >= 1.60.0`) and tools compare it with minimum
+/// versions of features, so it is that of the official agent whose protocol this one speaks (agent-protocol), not
+/// ours: what a version promises is told by attributes, and [`AGENT_HASH`] says who this is (decision 18).
 pub const AGENT_VERSION: &str = "1.105.1";
 /// Tells the two apart, where people look.
 pub const AGENT_HASH: &str = concat!("longshore-", env!("CARGO_PKG_VERSION"));
@@ -101,6 +102,9 @@ pub enum Input {
     Durable(u64),
     /// The journal cannot be written any more: the agent ends, because it cannot promise anything.
     JournalFailed(String),
+    /// The disk of the journal is (no longer) full. What was written is durable, from a reserve; new tasks are
+    /// declined meanwhile.
+    JournalShort(bool),
     /// Answer to [`Effect::CheckRuntime`].
     RuntimeChecked {
         is_well: bool,
@@ -175,8 +179,12 @@ pub enum LogLine {
     Malformed(String),
     #[error("task {task} cannot be loaded: {cause}")]
     Unloadable { task: TaskKey, cause: String },
-    #[error("the control plane stops {0}, which it does not know to be here")]
+    #[error("the control plane stops {0}, which is not among the tasks that it wants here")]
     StopVerified(TaskKey),
+    #[error("{0}")]
+    Housekeeping(longshore_engine::note::Note),
+    #[error("task {0} is declined: the agent's data directory is full")]
+    Declined(TaskKey),
     #[error("attachments are not supported; message {0} has no effect")]
     AttachmentIgnored(String),
 }
@@ -253,6 +261,8 @@ pub struct AgentCore {
     connections: BTreeMap<Socket, u64>,
     next_connection: u64,
     manifest_number: i64,
+    /// New tasks are declined, because they could not be remembered.
+    journal_short: bool,
     publisher: Option<Publisher>,
     runtime_status: RuntimeStatus,
     health: HealthTold,
@@ -334,6 +344,7 @@ impl AgentCore {
             connections: BTreeMap::new(),
             next_connection: 0,
             manifest_number: text(saved::MANIFEST).and_then(|text| text.parse().ok()).unwrap_or(0),
+            journal_short: false,
             publisher: None,
             runtime_status: RuntimeStatus::new(now),
             health: HealthTold::default(),
@@ -354,6 +365,11 @@ impl AgentCore {
     /// The value of [`AGENT_LABEL`] on this agent's containers.
     pub fn agent_id(&self) -> &str {
         &self.agent_id
+    }
+
+    /// What the container runtime told about itself at the start.
+    pub fn runtime(&self) -> &RuntimeInfo {
+        &self.runtime
     }
 
     pub fn config(&self) -> &Config {
@@ -393,6 +409,7 @@ impl AgentCore {
             Input::Engine(input) => self.engine_input(*input),
             Input::Durable(number) => self.gate.durable(number),
             Input::JournalFailed(error) => self.exit(ExitReason::Failed(error)),
+            Input::JournalShort(is_short) => self.journal_short = is_short,
             Input::RuntimeChecked { is_well } => self.runtime_status.checked(self.now, is_well),
             Input::Sampled(samples) => {
                 for (container, sample) in samples {

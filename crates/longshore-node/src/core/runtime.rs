@@ -16,6 +16,9 @@ impl AgentCore {
     pub(super) fn engine_input(&mut self, input: EngineInput) {
         let watched = task_with_health(&input).cloned();
         self.engine.handle(self.now, input);
+        while let Some(note) = self.engine.poll_note() {
+            self.log(LogLine::Housekeeping(note));
+        }
         if let Some(task) = watched {
             self.publish_health_change(&task);
         }
@@ -24,7 +27,13 @@ impl AgentCore {
     /// Takes the engine's next action; true if there was one.
     pub(super) fn step_engine(&mut self) -> bool {
         let Some(action) = self.engine.poll_action() else { return false };
-        if action.needs_durable() {
+        // About a task that this node does not have, the journal has nothing to say; and a disk that is full must not
+        // keep such a report.
+        let is_about_nothing = match &action {
+            Action::Report(report) => self.engine.task_view(&report.task).is_none(),
+            _ => false,
+        };
+        if action.needs_durable() && !is_about_nothing {
             self.gate.push(Gated::Action(Box::new(action)));
         } else {
             self.act(action);
@@ -187,7 +196,8 @@ fn task_with_health(input: &EngineInput) -> Option<&TaskKey> {
         | EngineInput::ContainerVanished { .. }
         | EngineInput::ImagesListed { .. }
         | EngineInput::ImageRemoved { .. }
-        | EngineInput::DiskPressure
+        | EngineInput::DiskMeasured(_)
+        | EngineInput::Declined { .. }
         | EngineInput::ReportAccepted { .. }
         | EngineInput::ReportRefused { .. }
         | EngineInput::Restored { .. }

@@ -404,6 +404,49 @@ impl Rig {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
+fn a_journal_without_space_declines_new_tasks_and_goes_on_with_the_others() {
+    let mut rig = Rig::connected();
+    rig.place("a", Rig::payload("a", "bb"));
+    rig.run(5 * SECOND);
+    rig.input(Input::JournalShort(true));
+    rig.place("b", Rig::payload("b", "bb"));
+    rig.run(SECOND);
+    let told = rig.heard("b");
+    assert!(told.len() == 1 && told[0].starts_with("STOPPED(ResourceInitializationError: "), "{told:?}");
+    assert!(rig.core.credentials().get("credentials-b").is_none(), "nothing of it is kept");
+    assert!(rig.disk.keys().all(|key| !key.ends_with("/b")));
+    // Sent again, the task that is here is acknowledged again.
+    rig.cut();
+    rig.run(5 * SECOND);
+    rig.stop("a");
+    rig.run(5 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"STOPPED"));
+    rig.input(Input::JournalShort(false));
+    rig.place("c", Rig::payload("c", "bb"));
+    rig.run(5 * SECOND);
+    assert_eq!(rig.heard("c").last(), Some(&"RUNNING"));
+}
+
+#[test]
+fn a_task_is_declined_also_while_nothing_can_be_written() {
+    let mut rig = Rig::connected();
+    rig.place("a", Rig::payload("a", "bb"));
+    rig.run(5 * SECOND);
+    rig.syncs = false;
+    rig.stop("a");
+    rig.input(Input::JournalShort(true));
+    rig.place("b", Rig::payload("b", "bb"));
+    rig.run(5 * SECOND);
+    assert!(rig.heard("b").last().is_some_and(|told| told.starts_with("STOPPED(")), "{:?}", rig.heard("b"));
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"), "its end is told when it is safe");
+    assert_eq!(rig.runtime.world.running(), 0, "but it is stopped already");
+    rig.syncs = true;
+    rig.sync();
+    rig.run(SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"STOPPED"));
+}
+
+#[test]
 fn a_task_runs_and_stops() {
     let mut rig = Rig::connected();
     rig.place("a", Rig::payload("a", "bb"));

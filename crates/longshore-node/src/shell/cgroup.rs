@@ -19,18 +19,30 @@ const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
 /// What this host and the configuration allow.
 pub(super) fn choose(config: &Config, runtime: &RuntimeInfo) -> TaskCgroups {
+    let agent = &config.name;
     if config.task_limits != Some(true) {
+        if config.engine.task_pids_limit.is_some() {
+            warn!(%agent, "ECS_TASK_PIDS_LIMIT has no effect without ECS_ENABLE_TASK_CPU_MEM_LIMIT=true");
+        }
         return TaskCgroups::Off;
     }
-    let is_v1 = runtime.cgroup_version == 1 && runtime.cgroup_driver == "cgroupfs";
-    if !is_v1 {
-        warn!("task limits need cgroup v1 and the cgroupfs driver; the kernel will not enforce them");
+    let (version, driver) = (runtime.cgroup_version, &runtime.cgroup_driver);
+    if version != 1 || driver != "cgroupfs" {
+        warn!(
+            %agent, cgroup_version = version, cgroup_driver = %driver,
+            "ECS_ENABLE_TASK_CPU_MEM_LIMIT=true cannot be kept: it needs cgroup v1 and the cgroupfs driver. Limits of whole \
+             tasks are counted, but the kernel does not enforce them; limits of containers hold"
+        );
         return TaskCgroups::Off;
     }
     match fs::create_dir_all(config.cgroup_path.join("memory/ecs")) {
         Ok(()) => TaskCgroups::V1,
         Err(error) => {
-            warn!(%error, "cannot make cgroups; the kernel will not enforce task limits");
+            warn!(
+                %agent, path = %config.cgroup_path.display(), %error,
+                "ECS_ENABLE_TASK_CPU_MEM_LIMIT=true cannot be kept: cannot make cgroups. Limits of whole tasks are counted, \
+                 but the kernel does not enforce them; check ECS_CGROUP_PATH and that the agent is root"
+            );
             TaskCgroups::Off
         }
     }

@@ -12,6 +12,7 @@ mod network;
 mod serve;
 mod signer;
 mod socket;
+mod space;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_engine::Action;
+use longshore_engine::note::Note;
 use longshore_engine::settings::TaskCgroups;
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
@@ -157,7 +159,12 @@ impl Shell {
         let (inputs, received) = mpsc::channel(INPUTS_MAX);
         let config = core.config();
         let mut tasks = JoinSet::new();
-        let disk = journal.map(|journal| disk::Disk::start(&mut tasks, journal, inputs.clone()));
+        let disk = journal
+            .map(|journal| disk::Disk::start(&mut tasks, journal, inputs.clone(), config.name.clone()));
+        if config.engine.disk_marks.high > 0 && !core.runtime().root_directory.is_empty() {
+            let (root, marks) = (core.runtime().root_directory.clone(), config.engine.disk_marks);
+            tasks.spawn(space::watch(root.into(), marks, inputs.clone(), config.name.clone()));
+        }
         let signer = Arc::new(Signer::new(config, services.clock.clone()));
         let (logins, problem) = NodeLogins::read(config.engine_auth.as_ref());
         if let Some(problem) = problem {
@@ -347,10 +354,20 @@ impl Shell {
     fn log(&self, line: &LogLine) {
         let agent = &self.name;
         match line {
-            LogLine::Registered { .. } | LogLine::ServerSays(_) | LogLine::Connected { .. } => {
-                info!(%agent, "{line}");
-            }
-            LogLine::CallFailed { .. }
+            LogLine::Registered { .. }
+            | LogLine::ServerSays(_)
+            | LogLine::Connected { .. }
+            | LogLine::Housekeeping(
+                Note::DiskRelieved { .. }
+                | Note::CleanedEarly { .. }
+                | Note::ImageRemoved { .. }
+                | Note::PortMoved { .. },
+            ) => info!(%agent, "{line}"),
+            LogLine::Housekeeping(
+                Note::DiskShort { .. } | Note::NothingToClean { .. } | Note::NoSpace | Note::ImageKept { .. },
+            )
+            | LogLine::Declined(_)
+            | LogLine::CallFailed { .. }
             | LogLine::Lost { .. }
             | LogLine::ReportRefused { .. }
             | LogLine::BadAnswer { .. }

@@ -4,41 +4,24 @@
 //! function serves transactions, their roll-back and the loading of a store.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use longshore_base::{ClusterName, Family, Ids, Region, Scope, TaskId, Timestamp};
 use longshore_domain::{ServiceStatus, TaskSpec};
-use longshore_store::{KeyRange, Store, StoreError};
 
-use crate::codec::{CodecError, Value};
+use crate::codec::Value;
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
 use crate::record::{AccountSetting, CapacityProvider, Document, Task, TaskDefinition};
 use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
+mod load;
 
 pub use cluster::{ClusterTables, Connection, Guest, InstanceEntry, ServiceEntry};
+pub use load::LoadError;
 
 /// How many events of a service are kept (ecs-services E1).
 pub const EVENTS_KEPT: usize = 100;
-
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    #[error("the store cannot be read")]
-    Store(#[from] StoreError),
-    #[error("a stored record cannot be used")]
-    Record(#[from] CodecError),
-    #[error("the stored task definition {family}:{revision} cannot be compiled")]
-    Definition {
-        family: Family,
-        revision: u32,
-        #[source]
-        source: longshore_domain::task_definition::CompileError,
-    },
-    #[error("the committer's thread cannot be started")]
-    Thread(#[source] std::io::Error),
-}
 
 /// Everything.
 #[derive(Debug)]
@@ -81,45 +64,6 @@ pub struct Definition {
 impl State {
     pub fn new(now: Timestamp) -> Self {
         Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
-    }
-
-    /// Reads every record of the store.
-    pub fn load(store: &dyn Store, now: Timestamp) -> Result<Self, LoadError> {
-        let mut state = Self::new(now);
-        let mut hints = Hints::new();
-        let mut failure = None;
-        store.scan(
-            &KeyRange::ALL,
-            &mut |entry| match state.load_entry(entry.key, entry.value, &mut hints) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
-            },
-        )?;
-        match failure {
-            Some(error) => Err(error),
-            None => {
-                state.forget_news();
-                Ok(state)
-            }
-        }
-    }
-
-    fn load_entry(&mut self, key: &[u8], value: &[u8], hints: &mut Hints) -> Result<(), LoadError> {
-        let text = String::from_utf8_lossy(key);
-        let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
-        let value = Value::decode(&key, value)?;
-        if let Value::TaskDefinition(record) = &value {
-            let spec = longshore_domain::task_definition::compile(&record.document).map_err(|source| {
-                LoadError::Definition { family: record.family.clone(), revision: record.revision, source }
-            })?;
-            self.compiled = Some((record.document.clone(), spec));
-        }
-        self.apply(&key, Some(value), hints);
-        hints.clear();
-        Ok(())
     }
 
     /// Tasks that were STOPPED before this process began are no news.
