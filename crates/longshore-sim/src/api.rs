@@ -3,7 +3,7 @@
 //! The functions are those that serve HTTP; only the waiting around them is told anew in [`crate::world`].
 
 use longshore_api_ecs::{
-    Caller, Settings, agent, clusters, container_instances, discovery, protection, registration,
+    Caller, Settings, agent, capacity_providers, clusters, container_instances, discovery, protection, registration,
     service_deployments, services, task_definitions, tasks,
 };
 use longshore_base::Scope;
@@ -38,6 +38,7 @@ pub fn call(tx: &mut Tx<'_>, scope: &Scope, operation: &str, body: &[u8]) -> Res
         };
     }
     match operation {
+        "CreateCapacityProvider" => write!(capacity_providers::create_capacity_provider),
         "CreateCluster" => write!(clusters::create_cluster),
         "RegisterTaskDefinition" => write!(task_definitions::register_task_definition),
         "RegisterContainerInstance" => write!(registration::register_container_instance),

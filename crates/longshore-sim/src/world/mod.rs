@@ -6,6 +6,7 @@
 
 mod machine;
 mod network;
+mod rollouts;
 mod script;
 mod server;
 mod sessions;
@@ -22,7 +23,7 @@ use longshore_node::core::SocketEvent;
 use longshore_state::ClusterKey;
 
 use crate::chance::Chance;
-use crate::scenario::{Scenario, Setup, Timed};
+use crate::scenario::{ClusterSetup, Scenario, Setup, Timed};
 use machine::Machine;
 use network::{Call, CallId, Pipe, PipeId, Reply};
 use server::Server;
@@ -152,8 +153,7 @@ pub struct World {
     disks: Chance,
     users: Chance,
     seeds: Chance,
-    scope: Scope,
-    cluster: ClusterKey,
+    clusters: Vec<ClusterKey>,
     server: Server,
     machines: Vec<Machine>,
     calls: BTreeMap<CallId, Call>,
@@ -189,11 +189,6 @@ pub fn run(scenario: &Scenario, with_log: bool) -> Outcome {
 impl World {
     fn new(scenario: &Scenario, with_log: bool) -> Self {
         let seed = Seed::new(u128::from(scenario.seed)).of(0x5eed);
-        let scope = Scope::new(
-            AccountId::parse("111122223333").expect("twelve digits"),
-            Region::parse("us-east-1").expect("a region"),
-        );
-        let cluster = ClusterKey::new(scope.clone(), ClusterName::parse("main").expect("a name"));
         let mut world = Self {
             setup: scenario.setup.clone(),
             steps: scenario.steps.clone(),
@@ -205,8 +200,7 @@ impl World {
             disks: Chance::new(seed.of(2)),
             users: Chance::new(seed.of(3)),
             seeds: Chance::new(seed.of(4)),
-            scope,
-            cluster,
+            clusters: scenario.setup.clusters.iter().map(cluster_key).collect(),
             server: Server::new(),
             machines: Vec::new(),
             calls: BTreeMap::new(),
@@ -223,9 +217,12 @@ impl World {
         world.server_up();
         // An agent that finds no cluster of the name it was given ends for good (agent-protocol G3).
         world.calm = true;
-        world.prepare();
-        while world.violation.is_none() && !world.is_prepared() {
-            world.run_until(world.now + PREPARE_LOOK);
+        // Clusters name their capacity providers, which must be there before.
+        for prepare in [World::prepare_account, World::prepare_clusters] {
+            prepare(&mut world);
+            while world.violation.is_none() && !world.is_prepared() {
+                world.run_until(world.now + PREPARE_LOOK);
+            }
         }
         world.calm = false;
         for index in 0..world.setup.machines.len() {
@@ -331,6 +328,12 @@ impl World {
             Event::Mend { machine } => self.mend(machine),
         }
     }
+}
+
+fn cluster_key(setup: &ClusterSetup) -> ClusterKey {
+    let account = AccountId::parse(setup.account).expect("twelve digits");
+    let region = Region::parse(setup.region).expect("a region");
+    ClusterKey::new(Scope::new(account, region), ClusterName::parse(setup.name).expect("a name"))
 }
 
 /// A clock that may be wrong: milliseconds ahead of the world's time.

@@ -10,7 +10,7 @@ use longshore_engine::input::ObservedStatus;
 use longshore_rollout::Waiting;
 use longshore_runtime::port::LabelFilter;
 use longshore_state::record::{Instance, Service};
-use longshore_state::{Key, State, Value};
+use longshore_state::{ClusterKey, Key, State, Value};
 
 use super::World;
 use crate::images::Image;
@@ -25,7 +25,7 @@ impl World {
         let now = self.server_now();
         let mut open = Vec::new();
         self.unsettled_machines(&running.state, &mut open);
-        for record in running.records.values() {
+        for (key, record) in &running.records {
             match record {
                 Value::Task(task) if !task.last_status.is_stopped() => {
                     let moves =
@@ -37,7 +37,11 @@ impl World {
                         open.push(format!("task {id} shall be {wish} and is {status}"));
                     }
                 }
-                Value::Service(service) => self.unsettled_service(&running.state, service, &mut open),
+                Value::Service(service) => {
+                    if let Key::Service(at, _) = key {
+                        self.unsettled_service(&running.state, at, service, &mut open);
+                    }
+                }
                 _ => {}
             }
         }
@@ -60,7 +64,7 @@ impl World {
                 open.push(format!("m{index}'s agent is not connected"));
                 continue;
             };
-            let entry = state.cluster(&self.cluster).and_then(|cluster| cluster.instance(instance.id));
+            let entry = state.cluster(self.cluster_of(index)).and_then(|cluster| cluster.instance(instance.id));
             if !entry.is_some_and(|entry| entry.connection.open) {
                 open.push(format!("the server does not know that m{index} is connected"));
             }
@@ -81,10 +85,14 @@ impl World {
     /// The instance that a machine is, as far as its agent knows.
     pub(super) fn instance_of(&self, index: usize) -> Option<&Instance> {
         let id = self.instance_id(index)?;
-        match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster.clone(), id)) {
+        match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster_of(index).clone(), id)) {
             Some(Value::Instance(instance)) => Some(instance),
             _ => None,
         }
+    }
+
+    pub(super) fn cluster_of(&self, machine: usize) -> &ClusterKey {
+        &self.clusters[usize::from(self.machines[machine].setup.cluster)]
     }
 
     fn instance_id(&self, index: usize) -> Option<InstanceId> {
@@ -112,25 +120,33 @@ impl World {
     fn found_on(&self, index: usize) -> BTreeSet<(TaskId, String)> {
         let found = self.machines[index].docker.world.list(&LabelFilter::default());
         let running = found.into_iter().filter(|found| found.observation.status == ObservedStatus::Running);
+        let orphans = &self.machines[index].orphans;
         running
             .filter_map(|found| {
                 let id = TaskId::parse(found.container.task.arn().rsplit('/').next()?).ok()?;
+                let id = (!orphans.contains(&id)).then_some(id)?;
                 Some((id, found.container.name.to_string()))
             })
             .collect()
     }
 
     /// A service is steady, or it says what it waits for and that is something which time does not bring.
-    fn unsettled_service(&self, state: &State, service: &Service, open: &mut Vec<String>) {
+    fn unsettled_service(
+        &self,
+        state: &State,
+        at: &ClusterKey,
+        service: &Service,
+        open: &mut Vec<String>,
+    ) {
         match service.status {
             ServiceStatus::Inactive => return,
             ServiceStatus::Draining => return open.push(format!("service {} is DRAINING", service.name)),
             ServiceStatus::Active => {}
         }
         let name = &service.name;
-        let key = self.cluster.service(name);
+        let key = at.service(name);
         let waiting = service::explain(state, &key, &self.setup.controllers, self.server_now());
-        let steady = self.is_steady(service);
+        let steady = self.is_steady(at, service);
         if steady && waiting.is_empty() {
             return;
         }
@@ -163,18 +179,27 @@ impl World {
             | Waiting::BakeTime { .. }
             | Waiting::NoDeployment => false,
         };
-        if !waiting.iter().any(stuck) {
+        if waiting.iter().any(stuck) {
+            // Whoever asks for the service's events has to find the reason there as well.
+            let said = state.cluster(at).and_then(|cluster| cluster.service(name)).is_some();
+            if said && service.events_total == 0 {
+                open.push(format!("service {name} waits, and no event says why"));
+            }
+        } else {
             let waiting: Vec<String> = waiting.iter().map(ToString::to_string).collect();
             open.push(format!("service {name} ({family}): {}", waiting.join(", ")));
         }
     }
 
-    fn is_steady(&self, service: &Service) -> bool {
+    fn is_steady(&self, at: &ClusterKey, service: &Service) -> bool {
         let Some(primary) = service.deployments.iter().find(|own| own.primary) else { return false };
-        let records = self.server.up.iter().flat_map(|running| running.records.values());
+        let records = self.server.up.iter().flat_map(|running| &running.records);
         let mut count = 0;
         for record in records {
-            let Value::Task(task) = record else { continue };
+            let (Key::Task(of, _), Value::Task(task)) = record else { continue };
+            if of != at {
+                continue;
+            }
             let Some(own) = task.service.as_ref().filter(|own| own.name == service.name) else { continue };
             if task.last_status.is_stopped() {
                 continue;
