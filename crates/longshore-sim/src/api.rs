@@ -3,8 +3,8 @@
 //! The functions are those that serve HTTP; only the waiting around them is told anew in [`crate::world`].
 
 use longshore_api_ecs::{
-    Caller, Settings, agent, capacity_providers, clusters, container_instances, discovery, protection, registration,
-    service_deployments, services, task_definitions, tasks,
+    Caller, Settings, agent, capacity_providers, clusters, container_instances, discovery, protection,
+    registration, service_deployments, services, task_definitions, tasks,
 };
 use longshore_base::Scope;
 use longshore_state::Tx;

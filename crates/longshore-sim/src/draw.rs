@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::images::Image;
 use crate::scenario::{
-    Breaker, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, ServiceSetup, Setup, Step, StrategySetup,
-    Timed,
+    Breaker, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, ServiceSetup, Setup, Step,
+    StrategySetup, Timed,
 };
 
 /// How many services a script talks about.

@@ -91,7 +91,8 @@ fn many(args: &Args) -> ExitCode {
                     let failed = outcome.violation.map(|violation| {
                         let shrunk = shrink(&scenario, violation, args.shrink_runs);
                         eprint!("{}", report::failure(&shrunk.scenario, &shrunk.violation));
-                        shrunk.violation.rule
+                        let steps = (shrunk.scenario.steps.len(), scenario.steps.len());
+                        (shrunk.violation.rule, steps)
                     });
                     if failed.is_some() && !args.keep_going {
                         next.store(end, Ordering::Relaxed);
@@ -99,7 +100,7 @@ fn many(args: &Args) -> ExitCode {
                     let mut results = results.lock().expect("nobody panics with the lock");
                     results.0.add(&outcome.tally);
                     results.1 += 1;
-                    results.2.extend(failed.map(|rule| (seed, rule)));
+                    results.2.extend(failed.map(|(rule, steps)| (seed, rule, steps)));
                     if results.1 % 100 == 0 {
                         eprintln!("{} of {} seeds, {} failed", results.1, args.seeds, results.2.len());
                     }
@@ -122,8 +123,8 @@ fn many(args: &Args) -> ExitCode {
         tally.agent_starts,
         tally.virtual_millis as f64 / 3_600_000.0,
     );
-    for (seed, rule) in &failed {
-        println!("  seed {seed}: {rule}");
+    for (seed, rule, (left, all)) in &failed {
+        println!("  seed {seed}: {rule}, {left} of {all} steps");
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

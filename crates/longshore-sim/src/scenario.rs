@@ -94,7 +94,9 @@ pub enum Layout {
     Binpack,
     SpreadInstances,
     /// Over the zones, and evened out again when that is possible.
-    SpreadZones { rebalance: bool },
+    SpreadZones {
+        rebalance: bool,
+    },
     /// Each on an instance of its own.
     Distinct,
     Daemon,

@@ -64,7 +64,9 @@ impl ScriptedRuntime {
         let Fate { after, end } = self.world.fate(now, operation, image.as_deref());
         let limit = match &action {
             // One that hangs makes no progress.
-            Action::Pull { inactivity_timeout, .. } if end == FateEnd::Hangs => limit.min(*inactivity_timeout),
+            Action::Pull { inactivity_timeout, .. } if end == FateEnd::Hangs => {
+                limit.min(*inactivity_timeout)
+            }
             _ => limit,
         };
         let in_time = after <= limit && end != FateEnd::Hangs;

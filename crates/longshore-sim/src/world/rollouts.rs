@@ -37,7 +37,8 @@ impl World {
     fn judge(&self, key: &ServiceKey, before: &BTreeMap<Key, Option<Value>>) -> Verdict {
         let Some(running) = &self.server.up else { return Ok(()) };
         let at = &key.cluster;
-        let Some(Value::Service(service)) = running.records.get(&Key::Service(at.clone(), key.service.clone()))
+        let Some(Value::Service(service)) =
+            running.records.get(&Key::Service(at.clone(), key.service.clone()))
         else {
             return Ok(());
         };
@@ -113,13 +114,7 @@ impl World {
     }
 
     /// One task on each instance, and no more of them missing at a time than the percentage allows.
-    fn judge_daemon(
-        &self,
-        at: &ClusterKey,
-        service: &Service,
-        own: &[Pair<'_>],
-        now: Timestamp,
-    ) -> Verdict {
+    fn judge_daemon(&self, at: &ClusterKey, service: &Service, own: &[Pair<'_>], now: Timestamp) -> Verdict {
         for pair in own.iter().filter(|pair| pair.before.is_none()) {
             let instance = pair.after.instance;
             let beside = own

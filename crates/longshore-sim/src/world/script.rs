@@ -68,7 +68,11 @@ impl World {
             }
             Step::StopTask { pick } => {
                 if let Some((cluster, task)) = self.some_task(pick) {
-                    self.ask(cluster, "StopTask", json!({"task": task.to_string(), "reason": "a user wants it"}));
+                    self.ask(
+                        cluster,
+                        "StopTask",
+                        json!({"task": task.to_string(), "reason": "a user wants it"}),
+                    );
                 }
             }
             Step::StartTask { machine, image } => {
@@ -99,8 +103,10 @@ impl World {
             }
             Step::Describe { pick } => {
                 let Some((cluster, _)) = self.some_task(pick) else { return };
-                let tasks: Vec<String> =
-                    (0..10).filter_map(|more| self.some_task_of(cluster, pick + more)).map(|id| id.to_string()).collect();
+                let tasks: Vec<String> = (0..10)
+                    .filter_map(|more| self.some_task_of(cluster, pick + more))
+                    .map(|id| id.to_string())
+                    .collect();
                 self.ask(cluster, "DescribeTasks", json!({"tasks": tasks}));
             }
             Step::Drain { machine } => self.set_instance(machine, "DRAINING"),
@@ -375,8 +381,7 @@ impl World {
                     scope.account,
                     provider.name()
                 );
-                let request =
-                    json!({"name": provider.name(), "autoScalingGroupProvider": {"autoScalingGroupArn": arn}});
+                let request = json!({"name": provider.name(), "autoScalingGroupProvider": {"autoScalingGroupArn": arn}});
                 self.ask(cluster, "CreateCapacityProvider", request);
             }
             for image in Image::ALL {
@@ -397,7 +402,8 @@ impl World {
 
     /// Clusters that share account and region share their definitions: one of each.
     fn first_of_scopes(&self) -> Vec<usize> {
-        let is_first = |&at: &usize| self.clusters[..at].iter().all(|own| own.scope != self.clusters[at].scope);
+        let is_first =
+            |&at: &usize| self.clusters[..at].iter().all(|own| own.scope != self.clusters[at].scope);
         (0..self.clusters.len()).filter(is_first).collect()
     }
 

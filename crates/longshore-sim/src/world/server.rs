@@ -77,7 +77,14 @@ pub(super) enum Writer {
 
 impl Server {
     pub fn new() -> Self {
-        Self { store: MemoryStore::new(), stored: BTreeMap::new(), skew: Skew::default(), epoch: 0, disk_fails: None, up: None }
+        Self {
+            store: MemoryStore::new(),
+            stored: BTreeMap::new(),
+            skew: Skew::default(),
+            epoch: 0,
+            disk_fails: None,
+            up: None,
+        }
     }
 }
 

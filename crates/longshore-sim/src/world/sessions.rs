@@ -67,7 +67,9 @@ impl World {
     }
 
     pub(super) fn upgrade(&mut self, pipe: PipeId, query: &str) {
-        let Some((socket, machine)) = self.pipes.get(&pipe).map(|pipe| (pipe.socket, pipe.machine)) else { return };
+        let Some((socket, machine)) = self.pipes.get(&pipe).map(|pipe| (pipe.socket, pipe.machine)) else {
+            return;
+        };
         let scope = self.cluster_of(machine).scope.clone();
         let Some(running) = &self.server.up else {
             return self.send_down(pipe, SocketEvent::Refused(None));

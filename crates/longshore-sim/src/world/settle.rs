@@ -64,7 +64,8 @@ impl World {
                 open.push(format!("m{index}'s agent is not connected"));
                 continue;
             };
-            let entry = state.cluster(self.cluster_of(index)).and_then(|cluster| cluster.instance(instance.id));
+            let entry =
+                state.cluster(self.cluster_of(index)).and_then(|cluster| cluster.instance(instance.id));
             if !entry.is_some_and(|entry| entry.connection.open) {
                 open.push(format!("the server does not know that m{index} is connected"));
             }
@@ -131,13 +132,7 @@ impl World {
     }
 
     /// A service is steady, or it says what it waits for and that is something which time does not bring.
-    fn unsettled_service(
-        &self,
-        state: &State,
-        at: &ClusterKey,
-        service: &Service,
-        open: &mut Vec<String>,
-    ) {
+    fn unsettled_service(&self, state: &State, at: &ClusterKey, service: &Service, open: &mut Vec<String>) {
         match service.status {
             ServiceStatus::Inactive => return,
             ServiceStatus::Draining => return open.push(format!("service {} is DRAINING", service.name)),

@@ -352,8 +352,7 @@ impl World {
                     }
                 }
                 Fact::Definition(family, revision) => {
-                    if !self.cluster_has(&Key::TaskDefinition(at.scope.clone(), family.clone(), *revision))
-                    {
+                    if !self.cluster_has(&Key::TaskDefinition(at.scope.clone(), family.clone(), *revision)) {
                         problems.push(format!("definition {family}:{revision} is gone"));
                     }
                 }
