@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::images::Image;
 use crate::scenario::{
-    Breaker, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, ServiceSetup, Setup, Step,
-    StrategySetup, Timed,
+    Breaker, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, QUICK_MILLIS, ServiceSetup, Setup,
+    Step, StrategySetup, Timed,
 };
 
 /// How many services a script talks about.
@@ -53,14 +53,14 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
         horizon: Duration::from_secs(if long { chance.between(1800, 7200) } else { chance.between(30, 240) }),
         controllers: controllers(chance),
         network: NetworkSetup {
-            delay_millis: if fast { (0, 2) } else { (1, chance.between(10, 500)) },
+            delay_millis: if fast { QUICK_MILLIS } else { (1, chance.between(10, 500)) },
             lose_request: if calm { 0 } else { chance.between(5, 60) as u32 },
             lose_answer: if calm { 0 } else { chance.between(5, 90) as u32 },
             late_request: if calm { 0 } else { chance.between(5, 60) as u32 },
             repeat_request: if calm { 0 } else { chance.between(5, 100) as u32 },
         },
-        server_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 400)) },
-        agent_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 800)) },
+        server_disk_millis: if fast { QUICK_MILLIS } else { (1, chance.between(2, 400)) },
+        agent_disk_millis: if fast { QUICK_MILLIS } else { (1, chance.between(2, 800)) },
     }
 }
 

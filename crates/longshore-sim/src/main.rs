@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+use longshore_sim::scenario::Simpler;
 use longshore_sim::shrink::shrink;
 use longshore_sim::{Scenario, Tally, report, run};
 
@@ -18,6 +19,9 @@ struct Args {
     /// Of its script, only these steps: numbers separated by commas, or `none`.
     #[arg(long, requires = "seed")]
     steps: Option<String>,
+    /// Make its setup simpler: `calm`, `quick`, `machines=N`, separated by commas.
+    #[arg(long, requires = "seed", value_delimiter = ',')]
+    simpler: Vec<Simpler>,
     /// Print everything that happens.
     #[arg(long, requires = "seed")]
     log: bool,
@@ -51,6 +55,9 @@ fn one(args: &Args, seed: u64) -> ExitCode {
     if let Some(steps) = &args.steps {
         let numbers: Vec<usize> = steps.split(',').filter_map(|number| number.trim().parse().ok()).collect();
         scenario = scenario.only(&numbers);
+    }
+    for &simpler in &args.simpler {
+        scenario = scenario.made(simpler);
     }
     let outcome = run(&scenario, args.log);
     for line in &outcome.log {

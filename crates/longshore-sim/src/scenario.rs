@@ -5,6 +5,7 @@
 //! that is what makes shrinking possible.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use longshore_base::Seed;
@@ -13,12 +14,51 @@ use crate::chance::Chance;
 use crate::draw;
 use crate::images::Image;
 
+/// What a network or a disk takes that is no trouble to anybody.
+pub(crate) const QUICK_MILLIS: (u64, u64) = (0, 2);
+
 /// A run, complete: equal scenarios run equally.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
     pub setup: Setup,
     pub steps: Vec<Timed>,
+    /// How the setup differs from the one that was drawn, in order.
+    pub simpler: Vec<Simpler>,
+}
+
+/// A setup made simpler, to see whether a failure needs what it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Simpler {
+    /// The network loses, delays and repeats nothing.
+    Calm,
+    /// Network and disks take two milliseconds at most.
+    Quick,
+    /// Only so many of the machines.
+    Machines(usize),
+}
+
+impl fmt::Display for Simpler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Simpler::Calm => f.write_str("calm"),
+            Simpler::Quick => f.write_str("quick"),
+            Simpler::Machines(count) => write!(f, "machines={count}"),
+        }
+    }
+}
+
+impl FromStr for Simpler {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("machines=").map(str::parse)) {
+            ("calm", _) => Ok(Simpler::Calm),
+            ("quick", _) => Ok(Simpler::Quick),
+            (_, Some(Ok(count))) if count > 0 => Ok(Simpler::Machines(count)),
+            _ => Err(format!("{text:?} is none of calm, quick, machines=N")),
+        }
+    }
 }
 
 /// One entry of a script.
@@ -363,7 +403,26 @@ impl Scenario {
         let mut chance = Chance::new(root.of(1));
         let setup = draw::setup(&mut chance);
         let steps = draw::script(&mut chance, &setup);
-        Self { seed, setup, steps }
+        Self { seed, setup, steps, simpler: Vec::new() }
+    }
+
+    /// Makes the setup simpler; the script stays, and its numbers mean what is there then.
+    #[must_use]
+    pub fn made(mut self, simpler: Simpler) -> Self {
+        let network = &mut self.setup.network;
+        match simpler {
+            Simpler::Calm => {
+                (network.lose_request, network.lose_answer) = (0, 0);
+                (network.late_request, network.repeat_request) = (0, 0);
+            }
+            Simpler::Quick => {
+                network.delay_millis = QUICK_MILLIS;
+                (self.setup.server_disk_millis, self.setup.agent_disk_millis) = (QUICK_MILLIS, QUICK_MILLIS);
+            }
+            Simpler::Machines(count) => self.setup.machines.truncate(count),
+        }
+        self.simpler.push(simpler);
+        self
     }
 
     /// Keeps the steps with these numbers.

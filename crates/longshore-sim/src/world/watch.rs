@@ -193,6 +193,30 @@ impl World {
         self.survey(true);
         self.compare_everything();
         self.check_wishes("at the end");
+        self.check_bindings();
+    }
+
+    /// At rest, no two running containers of an instance show the same host port.
+    fn check_bindings(&mut self) {
+        let Some(running) = &self.server.up else { return };
+        let mut taken: BTreeMap<(InstanceId, Port, Protocol), TaskId> = BTreeMap::new();
+        let mut twice = None;
+        for record in running.records.values() {
+            let Value::Task(task) = record else { continue };
+            let Some(instance) = task.instance.filter(|_| task.last_status == TaskStatus::Running) else {
+                continue;
+            };
+            for binding in task.containers.iter().flat_map(|own| &own.bindings) {
+                let Some(port) = binding.host_port else { continue };
+                let other = taken.insert((instance, port, binding.protocol), task.id);
+                if let Some(other) = other.filter(|&other| other != task.id) {
+                    twice = Some(format!("tasks {other} and {} both show host port {port:?}", task.id));
+                }
+            }
+        }
+        if let Some(text) = twice {
+            self.fail("ports", text);
+        }
     }
 
     /// Compares indexes with records, and records with what was written.
