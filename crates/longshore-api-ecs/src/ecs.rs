@@ -8,7 +8,7 @@ use longshore_wire::Fault;
 
 use crate::{
     Caller, Settings, account_settings, agent, attributes, capacity_providers, clusters, container_instances,
-    discovery, protection, registration, service_deployments, services, tags, task_definitions, tasks,
+    discovery, protection, registration, service_deployments, services, tags, task_definitions, task_sets, tasks,
 };
 
 /// Amazon ECS over a database.
@@ -213,6 +213,20 @@ impl AmazonEcs for Ecs {
         write stop_service_deployment(StopServiceDeploymentRequest)
             -> StopServiceDeploymentResponse, StopServiceDeploymentError
             = service_deployments::stop_service_deployment;
+    }
+
+    operations! {
+        write create_task_set(CreateTaskSetRequest) -> CreateTaskSetResponse, CreateTaskSetError
+            = task_sets::create_task_set;
+        write update_task_set(UpdateTaskSetRequest) -> UpdateTaskSetResponse, UpdateTaskSetError
+            = task_sets::update_task_set;
+        write update_service_primary_task_set(UpdateServicePrimaryTaskSetRequest)
+            -> UpdateServicePrimaryTaskSetResponse, UpdateServicePrimaryTaskSetError
+            = task_sets::update_service_primary_task_set;
+        write delete_task_set(DeleteTaskSetRequest) -> DeleteTaskSetResponse, DeleteTaskSetError
+            = task_sets::delete_task_set;
+        read describe_task_sets(DescribeTaskSetsRequest) -> DescribeTaskSetsResponse, DescribeTaskSetsError
+            = task_sets::describe_task_sets;
     }
 
     operations! {

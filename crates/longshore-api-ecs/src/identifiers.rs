@@ -2,7 +2,9 @@
 //!
 //! An ARN of another account or region never resolves: what it names is not there.
 
-use longshore_base::{Arn, ArnError, ClusterName, Family, InstanceId, Scope, ServiceName, TaskId};
+use longshore_base::{
+    Arn, ArnError, ClusterName, DeploymentId, Family, InstanceId, Scope, ServiceName, TaskId,
+};
 use longshore_domain::status::ClusterStatus;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{ClientException, ClusterNotFoundException, InvalidParameterException};
@@ -187,6 +189,21 @@ pub fn instance_id(at: &ClusterKey, named: &str) -> Result<InstanceId, NoMember>
 
 pub fn service_name(at: &ClusterKey, named: &str) -> Result<ServiceName, NoMember> {
     ServiceName::parse(member(at, "service", named)?).map_err(|_| NoMember::NotFound)
+}
+
+/// A task set of the service, named by its id or by its ARN, which names the service as well.
+pub fn task_set_id(at: &ClusterKey, service: &ServiceName, named: &str) -> Result<DeploymentId, NoMember> {
+    let rest = member(at, "task-set", named)?;
+    let id = if Arn::looks_like_one(named) {
+        let (theirs, id) = rest.split_once('/').ok_or(NoMember::Malformed)?;
+        if theirs != service.as_str() {
+            return Err(NoMember::NotFound);
+        }
+        id
+    } else {
+        rest
+    };
+    DeploymentId::parse(id).map_err(|_| NoMember::NotFound)
 }
 
 /// The container instance that a call names, whatever its status.

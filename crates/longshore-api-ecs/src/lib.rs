@@ -40,6 +40,7 @@ mod settings;
 pub mod strategies;
 pub mod tags;
 pub mod task_definitions;
+pub mod task_sets;
 pub mod tasks;
 pub mod texts;
 

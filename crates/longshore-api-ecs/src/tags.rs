@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use longshore_base::{Arn, ArnError, Family, InstanceId, ServiceName, TaskId};
+use longshore_base::{Arn, ArnError, DeploymentId, Family, InstanceId, ServiceName, TaskId};
 use longshore_domain::status::ClusterStatus;
 use longshore_domain::tags::{self, TagError, Tags};
 use longshore_domain::{InstanceStatus, ServiceStatus};
+use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs::*;
 use longshore_state::record;
 use longshore_state::{ClusterKey, ClusterTables, Key, State, Tx, Value};
@@ -74,6 +75,7 @@ enum Resource {
     Instance(ClusterKey, Arc<record::Instance>),
     Task(ClusterKey, Arc<record::Task>),
     Service(ClusterKey, Arc<record::Service>),
+    TaskSet(ClusterKey, Arc<record::TaskSet>),
     Definition(Arc<record::TaskDefinition>),
     Provider(Arc<record::CapacityProvider>),
 }
@@ -93,6 +95,7 @@ impl Resource {
             Resource::Instance(_, record) => &record.tags,
             Resource::Task(_, record) => &record.tags,
             Resource::Service(_, record) => &record.tags,
+            Resource::TaskSet(_, record) => &record.tags,
             Resource::Definition(record) => &record.tags,
             Resource::Provider(record) => &record.tags,
         }
@@ -110,6 +113,7 @@ impl Resource {
             }
             Resource::Task(_, record) => (!record.last_status.is_stopped(), "task"),
             Resource::Service(_, record) => (record.status == ServiceStatus::Active, "service"),
+            Resource::TaskSet(_, record) => (record.status != TaskSetStatus::Draining, "task set"),
             Resource::Definition(_) => (true, "task definition"),
             Resource::Provider(record) => (*record.status != *"INACTIVE", "capacity provider"),
         };
@@ -132,6 +136,9 @@ impl Resource {
             }
             Resource::Service(at, record) => {
                 tx.put_service(&at, record::Service { tags, ..Arc::unwrap_or_clone(record) });
+            }
+            Resource::TaskSet(at, record) => {
+                tx.put_task_set(&at, record::TaskSet { tags, ..Arc::unwrap_or_clone(record) });
             }
             Resource::Definition(record) => {
                 tx.put_definition(
@@ -198,7 +205,15 @@ fn find(state: &State, caller: &Caller, arn: &str) -> Result<Resource, NoResourc
             let provider = capacity_providers::stored(state, caller, parsed.rest).filter(|_| mine);
             Ok(Resource::Provider(provider.ok_or(NoResource::NotFound("capacity provider"))?.clone()))
         }
-        "task-set" | "daemon" | "daemon-task-definition" => Err(NoResource::NotFound("resource")),
+        "task-set" => {
+            let (at, tables, rest) = in_cluster("task set")?;
+            let set = rest.split_once('/').and_then(|(service, id)| {
+                let entry = tables.service(&ServiceName::parse(service).ok()?)?;
+                entry.task_sets().get(&DeploymentId::parse(id).ok()?)
+            });
+            Ok(Resource::TaskSet(at, set.ok_or(NoResource::NotFound("task set"))?.clone()))
+        }
+        "daemon" | "daemon-task-definition" => Err(NoResource::NotFound("resource")),
         _ => Err(invalid(texts::ARN_INVALID)),
     }
 }

@@ -25,6 +25,8 @@ pub struct Prepared {
     /// Without what the registration adds.
     shape: shapes::TaskDefinition,
     document: record::Document,
+    /// What the document compiles to.
+    spec: longshore_domain::TaskSpec,
     tags: longshore_domain::tags::Tags,
 }
 
@@ -44,9 +46,9 @@ pub fn prepare(
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(ClientException::new(texts::TASK_DEFINITION_LARGE).into());
     }
-    // The state compiles what it is given and must not meet one that it cannot.
-    task_definition::compile(&document).map_err(|error| ClientException::new(error.to_string()))?;
-    Ok(Prepared { family: normalised.family, shape: normalised.shape, document, tags })
+    // Here and only here: under the writer's lock the state takes what it is given.
+    let spec = task_definition::compile(&document).map_err(|error| ClientException::new(error.to_string()))?;
+    Ok(Prepared { family: normalised.family, shape: normalised.shape, document, spec, tags })
 }
 
 /// Gives a prepared definition its revision.
@@ -55,7 +57,7 @@ pub fn register(
     caller: &Caller,
     prepared: Prepared,
 ) -> Result<RegisterTaskDefinitionResponse, RegisterTaskDefinitionError> {
-    let Prepared { family, shape, document, tags } = prepared;
+    let Prepared { family, shape, document, spec, tags } = prepared;
     let known = tx.state().realm(&caller.scope).and_then(|realm| realm.family(family.as_str()));
     let revision = known.map_or(1, FamilyTable::next_revision);
     if revision > REVISIONS_MAX {
@@ -76,7 +78,7 @@ pub fn register(
         tags: (!record.tags.is_empty()).then(|| tags::shapes(&record.tags)),
         task_definition: Some(completed(&caller.scope, &record, shape)),
     };
-    tx.put_definition(&caller.scope, record);
+    tx.put_new_definition(&caller.scope, record, spec);
     Ok(answer)
 }
 

@@ -4,9 +4,11 @@
 //! were seen.
 
 mod services;
+mod task_sets;
 mod tasks;
 
 pub use services::*;
+pub use task_sets::*;
 pub use tasks::*;
 
 // Clusters.

@@ -64,7 +64,7 @@ pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
                 let services = hints.into_iter().filter_map(|hint| match hint {
                     Hint::Service(key) => Some(key),
                     // Definitions are looked at by the sweep; instances by the hub.
-                    Hint::Instance(_) | Hint::Definitions(_) => None,
+                    Hint::Instance(_) | Hint::Work(..) | Hint::Definitions(_) => None,
                 });
                 services.collect()
             }

@@ -1,15 +1,15 @@
 //! The agents' sockets: one task per connection, around the sessions of `longshore-link`.
 //!
-//! A connection is woken when its instance's work changed, reads the whole of it, waits until that is
-//! durable, and lets the session find the difference to what it has sent already.
+//! A connection is woken with the tasks whose work changed, looks at what is wanted of them now, waits until that is
+//! durable, and lets the session find the difference to what it has sent already. Now and then it looks at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use longshore_base::{Seed, Timestamp};
+use longshore_base::{Seed, TaskId, Timestamp};
 use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
@@ -20,11 +20,15 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::link::{self, Work};
+use crate::link::{self, Found, Look, Work};
 
 /// Where agents open their command channel, and where their telemetry channel.
 pub const ACS_PATH: &str = "/acs/ws";
 pub const TCS_PATH: &str = "/tcs/ws";
+
+/// How often a connection compares everything with what it has told. Hints make that unnecessary; should one ever be
+/// missing, it costs this much time.
+const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(300);
 
 /// Longest sleep of a connection that waits for nothing; its session's deadlines are sooner.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -42,7 +46,23 @@ pub struct Hub {
 /// The newest connection of an instance.
 struct Slot {
     generation: u64,
-    wake: Arc<Notify>,
+    door: Arc<Door>,
+}
+
+/// Where a connection is told to look again, and at what.
+#[derive(Default)]
+struct Door {
+    wake: Notify,
+    look: parking_lot::Mutex<Look>,
+}
+
+impl Slot {
+    fn knock(&self, task: Option<TaskId>) {
+        if let Some(task) = task {
+            self.door.look.lock().also(task);
+        }
+        self.door.wake.notify_one();
+    }
 }
 
 impl Hub {
@@ -57,10 +77,14 @@ impl Hub {
         });
         let waker = Arc::downgrade(&hub);
         db.on_instance_hint(move |hint| {
-            if let (Hint::Instance(key), Some(hub)) = (hint, waker.upgrade())
-                && let Some(slot) = hub.open.lock().get(key)
-            {
-                slot.wake.notify_one();
+            let Some(hub) = waker.upgrade() else { return };
+            let (key, task) = match hint {
+                Hint::Instance(key) => (key, None),
+                Hint::Work(key, task) => (key, Some(*task)),
+                Hint::Service(_) | Hint::Definitions(_) => return,
+            };
+            if let Some(slot) = hub.open.lock().get(key) {
+                slot.knock(task);
             }
         });
         hub
@@ -72,14 +96,14 @@ impl Hub {
     }
 
     /// Enters a connection as the newest of its instance; an older one finds out and closes.
-    fn enter(&self, at: &InstanceKey) -> (u64, Arc<Notify>) {
+    fn enter(&self, at: &InstanceKey) -> (u64, Arc<Door>) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let wake = Arc::new(Notify::new());
-        let slot = Slot { generation, wake: wake.clone() };
+        let door = Arc::new(Door::default());
+        let slot = Slot { generation, door: door.clone() };
         if let Some(older) = self.open.lock().insert(at.clone(), slot) {
-            older.wake.notify_one();
+            older.knock(None);
         }
-        (generation, wake)
+        (generation, door)
     }
 
     fn is_newest(&self, at: &InstanceKey, generation: u64) -> bool {
@@ -91,7 +115,7 @@ impl Hub {
     }
 
     async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
-        let (generation, wake) = self.enter(&at);
+        let (generation, door) = self.enter(&at);
         let seed = Seed::new(generation.into());
         let opened = self.db.write(|tx| Ok::<_, ()>(link::connected(tx, &at, &query, seed))).await;
         if let Ok(Ok(Some(connection))) = opened {
@@ -99,7 +123,7 @@ impl Hub {
             let session = Session::new(self.now(), connection);
             let _counted = self.metrics.agent_connects();
             self.connected.send_modify(|count| *count += 1);
-            self.converse(&at, generation, &wake, session, socket).await;
+            self.converse(&at, generation, &door, session, socket).await;
             self.connected.send_modify(|count| *count -= 1);
             tracing::info!(instance = %at.instance, "agent disconnected");
         }
@@ -127,17 +151,27 @@ impl Hub {
         &self,
         at: &InstanceKey,
         generation: u64,
-        wake: &Notify,
+        door: &Door,
         mut session: Session,
         socket: Socket,
     ) {
         let (mut sink, mut stream) = socket.split();
-        let Some(mut work) = self.work(at).await else { return };
-        session.handle(self.now(), Input::Desired(work.desired.clone()));
+        let mut work = Work::default();
+        let mut look = Look::All;
+        let mut look_at_all_at = self.now();
         loop {
+            if look != Look::Nothing {
+                match self.look(at, &look).await {
+                    Some(found) => work.tell(&mut session, self.now(), &look, found),
+                    None => session.handle(self.now(), Input::Close(CloseReason::Deregistered)),
+                }
+                if look == Look::All {
+                    look_at_all_at = self.now() + LOOK_AT_ALL_EVERY;
+                }
+                look = Look::Nothing;
+            }
             let mut sent = false;
-            while let Some(output) =
-                session.poll(&mut |arn| self.db.peek(|s| link::task_payload(s, at, &work, arn)))
+            while let Some(output) = session.poll(&mut |arn| self.db.peek(|s| link::task_payload(s, at, arn)))
             {
                 match output {
                     Output::Send(text) => {
@@ -183,28 +217,30 @@ impl Hub {
                     // Pings are answered by the library.
                     Some(Ok(_)) => {}
                 },
-                () = wake.notified() => {
+                () = door.wake.notified() => {
                     if !self.is_newest(at, generation) {
                         session.handle(self.now(), Input::Close(CloseReason::Superseded));
                         continue;
                     }
-                    match self.work(at).await {
-                        Some(new) if new != work => {
-                            work = new;
-                            session.handle(self.now(), Input::Desired(work.desired.clone()));
-                        }
-                        Some(_) => {}
-                        None => session.handle(self.now(), Input::Close(CloseReason::Deregistered)),
+                    // Knocked without a task: the instance itself has changed, and may not be served any more.
+                    look = match std::mem::take(&mut *door.look.lock()) {
+                        Look::Nothing => Look::Tasks(BTreeSet::new()),
+                        tasks => tasks,
+                    };
+                }
+                () = tokio::time::sleep(pause) => {
+                    session.handle(self.now(), Input::Tick);
+                    if look_at_all_at <= self.now() {
+                        look = Look::All;
                     }
                 }
-                () = tokio::time::sleep(pause) => session.handle(self.now(), Input::Tick),
             }
         }
     }
 
-    /// What the instance should run, once that is durable.
-    async fn work(&self, at: &InstanceKey) -> Option<Work> {
-        self.db.read(|state| link::work(state, at)).await.ok().flatten()
+    /// What a look finds, once that is durable.
+    async fn look(&self, at: &InstanceKey, look: &Look) -> Option<Found> {
+        self.db.read(|state| link::look(state, at, look)).await.ok().flatten()
     }
 
     async fn serve_tcs(self: Arc<Self>, at: InstanceKey, socket: Socket) {

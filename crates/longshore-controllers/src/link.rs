@@ -1,14 +1,15 @@
 //! What the control plane knows and does on behalf of one agent's connection; plain functions, which
 //! the hub's sockets and the simulation share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId};
+use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId, Timestamp};
 use longshore_domain::{DesiredStatus, HealthStatus, InstanceStatus};
 use longshore_link::message::{DesiredStatus as Want, PublishHealth, TaskPayload};
-use longshore_link::server::{Connection, DesiredTask, first_number};
+use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
+use longshore_state::record::Task;
 use longshore_state::{ClusterKey, InstanceKey, State, Tx};
 
 use crate::{payload, tasks};
@@ -82,37 +83,102 @@ pub fn credentials_settled(tx: &mut Tx<'_>, at: &InstanceKey) {
     }
 }
 
-/// What an instance should run, and how its tasks are called on the wire.
+/// Which tasks of its instance a connection looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    pub desired: Vec<DesiredTask>,
-    pub ids: BTreeMap<Arc<str>, TaskId>,
+pub enum Look {
+    /// At all of them: it has just begun, or has not for a long time.
+    All,
+    /// At these, which may have changed.
+    #[default]
+    Nothing,
+    Tasks(BTreeSet<TaskId>),
 }
 
-/// All tasks of an instance that are not STOPPED. `None` if the instance is not served any more.
-pub fn work(state: &State, at: &InstanceKey) -> Option<Work> {
+impl Look {
+    /// Looks at one task more.
+    pub fn also(&mut self, task: TaskId) {
+        match self {
+            Look::All => {}
+            Look::Nothing => *self = Look::Tasks(BTreeSet::from([task])),
+            Look::Tasks(tasks) => {
+                tasks.insert(task);
+            }
+        }
+    }
+}
+
+/// What a look has found. `None` in place of a wish: the task is not for this instance any more.
+pub type Found = Vec<(TaskId, Option<DesiredTask>)>;
+
+/// What the instance should do with those of its tasks that `look` names. `None` if it is not served any more.
+pub fn look(state: &State, at: &InstanceKey, look: &Look) -> Option<Found> {
     let cluster = state.cluster(&at.cluster)?;
     let entry = cluster.instance(at.instance)?;
     if entry.record.status == InstanceStatus::Inactive {
         return None;
     }
-    let mut work = Work::default();
-    for task in entry.tasks().iter().filter_map(|&id| cluster.task(id)) {
-        let arn: Arc<str> = at.cluster.scope.task_arn(&at.cluster.cluster, task.id, task.arn_format).into();
-        let (want, confirmed) = match task.desired_status {
-            // A report of any kind shows that the agent has the task.
-            DesiredStatus::Running => (Want::Running, task.connectivity_at.is_some()),
-            DesiredStatus::Stopped => (Want::Stopped, false),
-        };
-        work.ids.insert(arn.clone(), task.id);
-        work.desired.push(DesiredTask { task: arn, want, confirmed });
-    }
-    Some(work)
+    let of = |&id: &TaskId| {
+        let task = cluster.task(id).filter(|_| entry.tasks().contains(&id));
+        (id, task.map(|task| desired(&at.cluster, task)))
+    };
+    Some(match look {
+        Look::All => entry.tasks().iter().map(of).collect(),
+        Look::Nothing => Found::new(),
+        Look::Tasks(tasks) => tasks.iter().map(of).collect(),
+    })
 }
 
-/// The message's content for one of the tasks in `work`.
-pub fn task_payload(state: &State, at: &InstanceKey, work: &Work, arn: &str) -> Option<TaskPayload> {
-    let task = state.task(&at.cluster, *work.ids.get(arn)?)?;
+fn desired(home: &ClusterKey, task: &Task) -> DesiredTask {
+    let (want, confirmed) = match task.desired_status {
+        // A report of any kind shows that the agent has the task.
+        DesiredStatus::Running => (Want::Running, task.connectivity_at.is_some()),
+        DesiredStatus::Stopped => (Want::Stopped, false),
+    };
+    DesiredTask { task: home.scope.task_arn(&home.cluster, task.id, task.arn_format).into(), want, confirmed }
+}
+
+/// The tasks that a session knows of, by the names that it knows them by.
+#[derive(Debug, Default)]
+pub struct Work {
+    arns: BTreeMap<TaskId, Arc<str>>,
+}
+
+impl Work {
+    /// Hands to the session what a look has found; after a look at everything, what was not found is over.
+    pub fn tell(&mut self, session: &mut Session, now: Timestamp, look: &Look, found: Found) {
+        if *look == Look::All {
+            self.arns.clear();
+        }
+        let mut wanted = Vec::new();
+        let mut gone = Vec::new();
+        for (id, desired) in found {
+            match desired {
+                Some(desired) => {
+                    self.arns.insert(id, desired.task.clone());
+                    wanted.push(desired);
+                }
+                None => gone.extend(self.arns.remove(&id)),
+            }
+        }
+        match look {
+            Look::All => session.handle(now, Input::Desired(wanted)),
+            Look::Nothing => {}
+            Look::Tasks(_) => {
+                for task in gone {
+                    session.handle(now, Input::Removed(task));
+                }
+                if !wanted.is_empty() {
+                    session.handle(now, Input::Changed(wanted));
+                }
+            }
+        }
+    }
+}
+
+/// The message's content for a task that the session names. `None` if there is no such task any more.
+pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPayload> {
+    let id = TaskId::parse(arn.rsplit('/').next()?).ok()?;
+    let task = state.task(&at.cluster, id).filter(|task| task.instance == Some(at.instance))?;
     payload::payload(state, &at.cluster, task)
 }
 

@@ -235,9 +235,10 @@ fn forget_definitions(tx: &mut Tx<'_>, scope: &Scope) {
     }
     let mut used: BTreeSet<(Family, u32)> = BTreeSet::new();
     for (_, cluster) in realm.clusters() {
-        for (service, _) in cluster.services().filter(|(s, _)| s.status != ServiceStatus::Inactive) {
+        for (service, entry) in cluster.services().filter(|(s, _)| s.status != ServiceStatus::Inactive) {
             used.extend(service.task_definition.clone());
             used.extend(service.deployments.iter().map(|deployment| deployment.task_definition.clone()));
+            used.extend(entry.task_sets().values().map(|set| set.task_definition.clone()));
         }
         for task in cluster.tasks().values().filter(|task| !task.last_status.is_stopped()) {
             used.insert((task.family.clone(), task.revision));

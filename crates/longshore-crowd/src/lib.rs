@@ -33,7 +33,8 @@ use longshore_base::Timestamp;
 pub use crowd::{Crowd, Options};
 pub use instance::Script;
 pub use launch::{Launch, LaunchError};
-pub use stats::{Stats, resident_bytes};
+pub use longshore_telemetry::resident_bytes;
+pub use stats::Stats;
 
 /// How often [`simulate`] tells how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);

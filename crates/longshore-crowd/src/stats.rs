@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use longshore_telemetry::resident_bytes;
+
 /// Counted by all instances at once.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -82,12 +84,4 @@ pub struct Stats {
     pub errors: u64,
     /// Memory of this process.
     pub resident_bytes: u64,
-}
-
-/// The resident memory of a process in bytes; `None` if it is gone, or where there is no `/proc`.
-pub fn resident_bytes(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -10,9 +10,6 @@ use crate::needs::Pool;
 /// How many instances a [`Refusal`] lists one by one. Counts stay exact beyond it.
 pub const SAMPLE_MAX: usize = 100;
 
-const SEE_GUIDE: &str =
-    "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
-
 /// The first step of placement that an instance fails (ecs-engine D4), in the order of the steps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -68,23 +65,6 @@ impl Reason {
             | Reason::Attribute
             | Reason::Location
             | Reason::DistinctInstance => None,
-        }
-    }
-
-    /// The words that follow "The closest matching (container-instance X)" (ecs-services E2).
-    fn in_event(&self) -> String {
-        match self {
-            Reason::Cpu => "has insufficient CPU units available".to_owned(),
-            Reason::Memory => "has insufficient memory available".to_owned(),
-            Reason::Ports => "is already using a port required by your task".to_owned(),
-            Reason::Attribute => "is missing an attribute required by your task".to_owned(),
-            Reason::Missing
-            | Reason::NotActive
-            | Reason::Agent
-            | Reason::Gpu
-            | Reason::Location
-            | Reason::MemberOf(_)
-            | Reason::DistinctInstance => format!("encountered error \"{}\"", self.as_failure()),
         }
     }
 }
@@ -148,24 +128,6 @@ impl Refusal {
     /// answers with an error of its own.
     pub fn failures(&self) -> impl Iterator<Item = (InstanceId, &Reason)> {
         self.sample.iter().map(|(instance, reason)| (*instance, reason))
-    }
-
-    /// The service event, without its period-ending prefix `(service NAME) ` (ecs-services E2).
-    pub fn event(&self) -> String {
-        let unplaced =
-            "was unable to place a task because no container instance met all of its requirements.";
-        match (self.closest(), &self.pool) {
-            (Some((instance, reason)), _) if !self.none_active() => format!(
-                "{unplaced} The closest matching (container-instance {instance}) {}. {SEE_GUIDE}",
-                reason.in_event()
-            ),
-            (_, Pool::Provider(_)) => format!(
-                "{unplaced} Reason: No Container Instances were found in your capacity provider. {SEE_GUIDE}"
-            ),
-            (_, Pool::Launch(_)) => {
-                format!("{unplaced} Reason: No Container Instances were found in your cluster. {SEE_GUIDE}")
-            }
-        }
     }
 
     /// One line for people: every reason with its count.

@@ -196,7 +196,7 @@ impl Model {
             assert_eq!(considered.get(&instance), Some(reason), "sample");
         }
         assert_eq!(refusal.failures().count(), considered.len().min(longshore_placement::SAMPLE_MAX));
-        assert!(!refusal.event().is_empty());
+        assert!(!refusal.summary().is_empty());
     }
 }
 

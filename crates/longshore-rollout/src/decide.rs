@@ -45,7 +45,7 @@ fn primary(view: &ServiceView) -> Option<&DeploymentView> {
     primaries.max_by_key(|it| (it.created_at, it.id))
 }
 
-fn notice_throttle(draft: &mut Draft<'_>) {
+pub(crate) fn notice_throttle(draft: &mut Draft<'_>) {
     if draft.throttle.failures >= FAILURES_NOTICED {
         draft.situation(Topic::Throttle, ServiceEvent::CannotStartConsistently);
     }

@@ -106,6 +106,23 @@ pub enum ClosestMiss {
 }
 
 impl PlacementRefusal {
+    /// Why this instance cannot take the task. `None` if it is not one that takes tasks at all.
+    pub fn closest(instance: InstanceId, reason: &Reason) -> Option<Self> {
+        let miss = match reason {
+            Reason::Cpu => ClosestMiss::Cpu,
+            Reason::Memory => ClosestMiss::Memory,
+            Reason::Ports => ClosestMiss::Port,
+            Reason::Attribute => ClosestMiss::Attribute,
+            Reason::Gpu => ClosestMiss::Gpu,
+            Reason::Location => ClosestMiss::Location,
+            Reason::MemberOf(_) => ClosestMiss::MemberOf,
+            Reason::DistinctInstance => ClosestMiss::DistinctInstance,
+            Reason::Agent => ClosestMiss::Agent,
+            Reason::Missing | Reason::NotActive => return None,
+        };
+        Some(Self::Closest { instance, miss })
+    }
+
     /// The sentence after "was unable to place a task because ... requirements."
     pub fn text(&self) -> String {
         match self {
@@ -123,25 +140,12 @@ impl PlacementRefusal {
 
 impl From<&longshore_placement::Refusal> for PlacementRefusal {
     fn from(refused: &longshore_placement::Refusal) -> Self {
-        let closest = refused.closest().filter(|_| !refused.none_active());
         let none = match refused.pool {
             Pool::Launch(_) => Self::NoInstances,
             Pool::Provider(_) => Self::NoProviderInstances,
         };
-        closest.map_or(none, |(instance, reason)| {
-            let miss = match reason {
-                Reason::Cpu => ClosestMiss::Cpu,
-                Reason::Memory => ClosestMiss::Memory,
-                Reason::Ports => ClosestMiss::Port,
-                Reason::Attribute => ClosestMiss::Attribute,
-                Reason::Gpu => ClosestMiss::Gpu,
-                Reason::Location => ClosestMiss::Location,
-                Reason::MemberOf(_) => ClosestMiss::MemberOf,
-                Reason::DistinctInstance => ClosestMiss::DistinctInstance,
-                Reason::Agent | Reason::Missing | Reason::NotActive => ClosestMiss::Agent,
-            };
-            Self::Closest { instance, miss }
-        })
+        let closest = refused.closest().and_then(|(instance, reason)| Self::closest(instance, reason));
+        closest.unwrap_or(none)
     }
 }
 

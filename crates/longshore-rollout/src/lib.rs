@@ -47,7 +47,7 @@ pub use outcome::{
 pub use view::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, LastCompleted, Refusal,
     Scheduling, ServiceDeploymentStatus, ServiceView, Settings, Stability, StopType, StoppedBecause,
-    StoppedTask, TaskSetStatus, TaskSetView, TaskView,
+    StoppedTask, TaskSetStatus, TaskSetView, TaskView, room_may_help,
 };
 pub use waiting::Waiting;
 

@@ -25,6 +25,7 @@ pub struct Plan {
     /// Older deployments that leave the list.
     pub removed_deployments: Vec<DeploymentId>,
     pub service_deployments: Vec<ServiceDeploymentChange>,
+    /// At most one entry per set; only sets in which something changes.
     pub task_sets: Vec<TaskSetChange>,
     pub removed_task_sets: Vec<DeploymentId>,
     /// The service is INACTIVE from now on.
@@ -224,4 +225,6 @@ pub struct TaskSetChange {
     pub id: DeploymentId,
     pub computed_desired_count: u32,
     pub stability: Stability,
+    /// Replaces the stored one.
+    pub throttle: Throttle,
 }

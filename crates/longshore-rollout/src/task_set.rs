@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use longshore_base::DeploymentId;
 
 use crate::bounds::{Bounds, scaled};
+use crate::decide::notice_throttle;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::hold::{self, Crew};
-use crate::memory::Topic;
+use crate::memory::{Throttle, Topic};
 use crate::outcome::{StopReason, TaskSetChange};
 use crate::standing::{Member, Standing};
 use crate::view::{Stability, TaskSetStatus, TaskSetView};
@@ -35,6 +36,8 @@ pub(crate) fn plan(draft: &mut Draft<'_>, members: &[Member<'_>], sets: &[TaskSe
     if steady {
         draft.situation(Topic::Steady, ServiceEvent::SteadyState);
     }
+    // Each set has kept its own.
+    draft.throttle = Throttle::default();
 }
 
 /// Tells whether the set is where it should be.
@@ -44,6 +47,7 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
     if desired != set.computed_desired_count {
         draft.deployment_event(ServiceEvent::ComputedCountUpdated { set: set.id, count: desired });
     }
+    draft.throttle = set.throttle.observe(view, Some(set.id), draft.now);
     let crew = Crew {
         id: set.id,
         fallback: None,
@@ -53,10 +57,26 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
         failed: false,
         members,
     };
-    let in_place = hold::hold(draft, &crew).in_place;
-    let stability = if in_place { Stability::SteadyState } else { Stability::Stabilizing };
+    let held = hold::hold(draft, &crew);
+    notice_throttle(draft);
+    let stable = !held.changed && members.len() as u32 == desired && members.iter().all(serves);
+    let stability = if stable { Stability::SteadyState } else { Stability::Stabilizing };
     note(draft, set, desired, stability);
-    in_place
+    stable
+}
+
+/// A set is stable when its tasks are RUNNING on instances that stay, and every health check that
+/// there is passes. Time to settle is for rolling updates, which would go on too fast without it.
+fn serves(member: &Member<'_>) -> bool {
+    let up = match member.standing {
+        Standing::Healthy | Standing::Settling { until: Some(_) } => true,
+        Standing::Settling { until: None }
+        | Standing::Leaving
+        | Standing::Lost
+        | Standing::Pending
+        | Standing::Unhealthy(_) => false,
+    };
+    up && !member.on_draining()
 }
 
 /// A deleted set stays until its last task is STOPPED.
@@ -65,14 +85,20 @@ fn drain(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) -> bo
         draft.plan.removed_task_sets.push(set.id);
         return true;
     }
+    draft.throttle = set.throttle.clone();
     note(draft, set, 0, Stability::Stabilizing);
     stop_all(draft, set.id, members);
     false
 }
 
 fn note(draft: &mut Draft<'_>, set: &TaskSetView, computed_desired_count: u32, stability: Stability) {
-    if computed_desired_count != set.computed_desired_count || stability != set.stability {
-        draft.plan.task_sets.push(TaskSetChange { id: set.id, computed_desired_count, stability });
+    let throttle = draft.throttle.clone();
+    if computed_desired_count != set.computed_desired_count
+        || stability != set.stability
+        || throttle != set.throttle
+    {
+        let change = TaskSetChange { id: set.id, computed_desired_count, stability, throttle };
+        draft.plan.task_sets.push(change);
     }
 }
 

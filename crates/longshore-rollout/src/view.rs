@@ -217,11 +217,25 @@ impl ServiceDeploymentStatus {
     }
 }
 
+/// `status` of a task set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TaskSetStatus {
+    /// The one that serves; the service is described as it is.
     Primary,
     Active,
+    /// Deleted: it goes with its last task.
     Draining,
+}
+
+impl TaskSetStatus {
+    /// The word that the API uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "PRIMARY",
+            Self::Active => "ACTIVE",
+            Self::Draining => "DRAINING",
+        }
+    }
 }
 
 /// `stabilityStatus` of a task set.
@@ -248,9 +262,12 @@ pub struct TaskSetView {
     pub status: TaskSetStatus,
     /// `scale` in hundredths of a percent (100 % is 10,000), so that it needs no float.
     pub scale_basis_points: u32,
-    /// The number shown.
+    /// The number that events told last.
     pub computed_desired_count: u32,
     pub stability: Stability,
+    /// After failures of its own tasks; the service's throttle is not used for task sets, so that a
+    /// set that fails does not keep another one from being healed.
+    pub throttle: Throttle,
 }
 
 /// What is known of the machine that a task is on.
@@ -365,16 +382,21 @@ impl Refusal {
             attempts: attempts.saturating_add(1),
             uncounted: uncounted.saturating_add(1),
             reason: PlacementRefusal::from(refused),
-            room_may_help: refused.ruled_out.iter().any(|ruled| match ruled.reason {
-                Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance => true,
-                Reason::Missing
-                | Reason::NotActive
-                | Reason::Agent
-                | Reason::Attribute
-                | Reason::Location
-                | Reason::MemberOf(_) => false,
-            }),
+            room_may_help: refused.ruled_out.iter().any(|ruled| room_may_help(&ruled.reason)),
             capacity_changed: false,
         }
+    }
+}
+
+/// True if the task might fit once another task of the service is gone.
+pub const fn room_may_help(reason: &Reason) -> bool {
+    match reason {
+        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance => true,
+        Reason::Missing
+        | Reason::NotActive
+        | Reason::Agent
+        | Reason::Attribute
+        | Reason::Location
+        | Reason::MemberOf(_) => false,
     }
 }

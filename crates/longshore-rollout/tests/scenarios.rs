@@ -522,6 +522,7 @@ fn task_set(n: u64, percent: u32) -> TaskSetView {
         scale_basis_points: percent * 100,
         computed_desired_count: 0,
         stability: Stability::Stabilizing,
+        throttle: Throttle::default(),
     }
 }
 

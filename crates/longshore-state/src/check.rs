@@ -83,6 +83,10 @@ fn records_of_cluster(at: &ClusterKey, cluster: &ClusterTables, records: &mut Ve
             let key = Key::ServiceRevision(at.clone(), name.clone(), id);
             records.push((key, Value::ServiceRevision(revision.clone())));
         }
+        for (&id, set) in entry.task_sets() {
+            let key = Key::TaskSet(at.clone(), name.clone(), id);
+            records.push((key, Value::TaskSet(set.clone())));
+        }
     }
     for (&id, task) in cluster.tasks() {
         records.push((Key::Task(at.clone(), id), Value::Task(task.clone())));

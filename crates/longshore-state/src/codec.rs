@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::key::Key;
 use crate::record::{
     AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment,
-    ServiceEvent, ServiceRevision, Task, TaskDefinition, Token,
+    ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
 };
 
 /// The version that this program writes. It rises when a layout changes in another way than by
@@ -50,6 +50,7 @@ pub enum Value {
     ServiceEvent(Arc<ServiceEvent>),
     ServiceDeployment(Arc<ServiceDeployment>),
     ServiceRevision(Arc<ServiceRevision>),
+    TaskSet(Arc<TaskSet>),
     CapacityProvider(Arc<CapacityProvider>),
     AccountSetting(Arc<AccountSetting>),
     Token(Arc<Token>),
@@ -67,6 +68,7 @@ impl Value {
             Value::ServiceEvent(r) => bytes(&**r),
             Value::ServiceDeployment(r) => bytes(&**r),
             Value::ServiceRevision(r) => bytes(&**r),
+            Value::TaskSet(r) => bytes(&**r),
             Value::CapacityProvider(r) => bytes(&**r),
             Value::AccountSetting(r) => bytes(&**r),
             Value::Token(r) => bytes(&**r),
@@ -85,6 +87,7 @@ impl Value {
             Key::ServiceEvent(..) => Value::ServiceEvent(read(key, stored)?),
             Key::ServiceDeployment(..) => Value::ServiceDeployment(read(key, stored)?),
             Key::ServiceRevision(..) => Value::ServiceRevision(read(key, stored)?),
+            Key::TaskSet(..) => Value::TaskSet(read(key, stored)?),
             Key::CapacityProvider(..) => Value::CapacityProvider(read(key, stored)?),
             Key::AccountSetting(..) => Value::AccountSetting(read(key, stored)?),
             Key::Token(..) => Value::Token(read(key, stored)?),

@@ -200,7 +200,7 @@ impl Board {
             return;
         }
         let (instances, rest): (BTreeSet<_>, BTreeSet<_>) =
-            hints.into_iter().partition(|hint| matches!(hint, Hint::Instance(_)));
+            hints.into_iter().partition(|hint| matches!(hint, Hint::Instance(_) | Hint::Work(..)));
         if let Some(wake) = self.instances.get() {
             instances.iter().for_each(wake);
         }

@@ -56,6 +56,7 @@ pub enum Key {
     ServiceEvent(ClusterKey, ServiceName, u8),
     ServiceDeployment(ClusterKey, ServiceName, ServiceDeploymentId),
     ServiceRevision(ClusterKey, ServiceName, DeploymentId),
+    TaskSet(ClusterKey, ServiceName, DeploymentId),
     CapacityProvider(Scope, String),
     /// Name and principal.
     AccountSetting(Scope, String, String),
@@ -72,6 +73,7 @@ impl Key {
             | Key::ServiceEvent(at, _, _)
             | Key::ServiceDeployment(at, _, _)
             | Key::ServiceRevision(at, _, _)
+            | Key::TaskSet(at, _, _)
             | Key::Token(at, _) => &at.scope,
             Key::FamilyCounter(scope, _)
             | Key::TaskDefinition(scope, _, _)
@@ -100,6 +102,9 @@ impl Key {
             }
             Key::ServiceRevision(at, name, id) => {
                 format!("{account}/{region}/sr/{}/{name}/{}", at.cluster, id.digits())
+            }
+            Key::TaskSet(at, name, id) => {
+                format!("{account}/{region}/ts/{}/{name}/{}", at.cluster, id.digits())
             }
             Key::CapacityProvider(_, name) => format!("{account}/{region}/p/{name}"),
             Key::AccountSetting(_, name, principal) => format!("{account}/{region}/a/{name}/{principal}"),
@@ -153,6 +158,10 @@ impl Key {
                 let (at, name, id) = in_service(rest)?;
                 Key::ServiceRevision(at, name, DeploymentId::parse(&id).ok()?)
             }
+            "ts" => {
+                let (at, name, id) = in_service(rest)?;
+                Key::TaskSet(at, name, DeploymentId::parse(&id).ok()?)
+            }
             "p" => Key::CapacityProvider(scope, rest.to_owned()),
             "a" => {
                 let (name, principal) = rest.split_once('/')?;
@@ -189,7 +198,8 @@ mod tests {
             Key::Service(at.clone(), name.clone()),
             Key::ServiceEvent(at.clone(), name.clone(), 99),
             Key::ServiceDeployment(at.clone(), name.clone(), ServiceDeploymentId::from_bits(5)),
-            Key::ServiceRevision(at.clone(), name, DeploymentId::from_bits(5)),
+            Key::ServiceRevision(at.clone(), name.clone(), DeploymentId::from_bits(5)),
+            Key::TaskSet(at.clone(), name, DeploymentId::from_bits(6)),
             Key::CapacityProvider(scope.clone(), "cp".into()),
             Key::AccountSetting(scope, "awsvpcTrunking".into(), "arn:aws:iam::000000000000:user/a/b".into()),
             Key::Token(at, "a/b".into()),

@@ -20,7 +20,9 @@ use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
     SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
 };
-use longshore_rollout::{EventMemory, LastCompleted, PlacementRefusal, StopType, Throttle};
+use longshore_rollout::{
+    EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
+};
 use serde::{Deserialize, Serialize};
 
 /// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.
@@ -366,6 +368,40 @@ pub struct ServiceRevision {
     pub service_connect: Option<Document>,
     /// Container name, image and digest, as the first task resolved them.
     pub images: Vec<(ContainerName, Arc<str>, Option<Arc<str>>)>,
+}
+
+/// A task set of a service whose deployments somebody else drives (ecs-services E7).
+///
+/// How many tasks it should have is not here: that is its share of the service's desired count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSet {
+    pub id: DeploymentId,
+    pub service: ServiceName,
+    pub status: TaskSetStatus,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub external_id: Option<Arc<str>>,
+    pub client_token: Option<Arc<str>>,
+    /// A digest of the parameters of the create call, to tell a repetition from a conflict.
+    pub fingerprint: u64,
+    pub task_definition: (Family, u32),
+    pub capacity: Capacity,
+    pub platform_version: Option<Arc<str>>,
+    /// `NetworkConfiguration`.
+    pub network: Option<Document>,
+    /// Lists of `LoadBalancer` and `ServiceRegistry`.
+    pub load_balancers: Option<Document>,
+    pub service_registries: Option<Document>,
+    /// `scale` in hundredths of a percent.
+    pub scale_basis_points: u32,
+    /// The computed desired count that the service's events told last.
+    pub told_desired_count: u32,
+    pub stability: Stability,
+    /// Since when it is so.
+    pub stability_at: Timestamp,
+    /// Each set pauses after its own failures only.
+    pub throttle: Throttle,
+    pub tags: Tags,
 }
 
 /// A capacity provider made by a user.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use longshore_base::{Ids, Scope, ServiceName, TaskId, Timestamp};
+use longshore_base::{DeploymentId, Ids, Scope, ServiceName, TaskId, Timestamp};
+use longshore_domain::TaskSpec;
 use longshore_store::Op;
 
 use crate::codec::Value;
@@ -16,8 +17,11 @@ use crate::tables::{EVENTS_KEPT, ServiceEntry, State};
 pub enum Hint {
     /// The service's wishes or its tasks changed, or capacity appeared that it waits for.
     Service(ServiceKey),
-    /// What the instance should run changed.
+    /// The instance itself changed.
     Instance(InstanceKey),
+    /// What the instance should do with this task changed. Names the task because an instance may have
+    /// hundreds, and to look at them all for each would cost their square.
+    Work(InstanceKey, TaskId),
     /// Something may have become free of references: a definition that waits for its deletion.
     Definitions(Scope),
 }
@@ -116,7 +120,7 @@ impl<'a> Tx<'a> {
         self.put(Key::Service(at.clone(), service.name.clone()), Value::Service(Arc::new(service)));
     }
 
-    /// Removes a service with its events, deployments and revisions. At most
+    /// Removes a service with its events, deployments, revisions and task sets. At most
     /// `limit` records go at a time; false: call again in another transaction.
     pub fn remove_service(&mut self, at: &ClusterKey, name: &ServiceName, limit: usize) -> bool {
         let Some(entry) = self.state.cluster(at).and_then(|c| c.service_entry(name)) else { return true };
@@ -128,6 +132,7 @@ impl<'a> Tx<'a> {
             entry.deployments().keys().map(|&id| Key::ServiceDeployment(at.clone(), name.clone(), id)),
         );
         keys.extend(entry.revisions().keys().map(|&id| Key::ServiceRevision(at.clone(), name.clone(), id)));
+        keys.extend(entry.task_sets().keys().map(|&id| Key::TaskSet(at.clone(), name.clone(), id)));
         keys.push(Key::Service(at.clone(), name.clone()));
         let whole = keys.len() <= limit;
         for key in keys.into_iter().take(limit) {
@@ -169,6 +174,22 @@ impl<'a> Tx<'a> {
         self.put(key, Value::ServiceRevision(Arc::new(revision)));
     }
 
+    pub fn put_task_set(&mut self, at: &ClusterKey, set: record::TaskSet) {
+        let key = Key::TaskSet(at.clone(), set.service.clone(), set.id);
+        self.put(key, Value::TaskSet(Arc::new(set)));
+    }
+
+    pub fn delete_task_set(&mut self, at: &ServiceKey, id: DeploymentId) {
+        self.delete(Key::TaskSet(at.cluster.clone(), at.service.clone(), id));
+    }
+
+    /// Stores a definition that is new, with what its document compiles to.
+    pub fn put_new_definition(&mut self, scope: &Scope, definition: record::TaskDefinition, spec: TaskSpec) {
+        self.state.expect_definition(definition.document.clone(), spec);
+        self.put_definition(scope, definition);
+    }
+
+    /// Stores a changed definition. Its document has to be the one that it had.
     pub fn put_definition(&mut self, scope: &Scope, definition: record::TaskDefinition) {
         let key = Key::TaskDefinition(scope.clone(), definition.family.clone(), definition.revision);
         self.put(key, Value::TaskDefinition(Arc::new(definition)));

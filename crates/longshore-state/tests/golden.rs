@@ -26,12 +26,13 @@ fn kind(value: &Value) -> &'static str {
         Value::ServiceEvent(_) => "service-event",
         Value::ServiceDeployment(_) => "service-deployment",
         Value::ServiceRevision(_) => "service-revision",
+        Value::TaskSet(_) => "task-set",
         Value::CapacityProvider(_) => "capacity-provider",
         Value::AccountSetting(_) => "account-setting",
         Value::Token(_) => "token",
     }
 }
-const KINDS: usize = 12;
+const KINDS: usize = 13;
 
 fn path(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "v1", &format!("{name}.hex")].iter().collect()

@@ -13,4 +13,4 @@ mod log;
 mod metrics;
 
 pub use log::{LogError, LogFormat, init_log};
-pub use metrics::{InFlight, Metrics, RequestEnd};
+pub use metrics::{InFlight, Metrics, RequestEnd, resident_bytes};

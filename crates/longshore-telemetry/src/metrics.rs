@@ -43,6 +43,14 @@ struct ReconcileLabels {
     outcome: &'static str,
 }
 
+/// The resident memory of a process in bytes; `None` if it is gone, or where there is no `/proc`.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 /// How a request ended, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestEnd<'a> {
@@ -70,6 +78,7 @@ pub struct Metrics {
     instances: Family<StatusLabels, Gauge>,
     reconciles: Family<ReconcileLabels, Counter>,
     queue: Gauge,
+    resident: Gauge,
 }
 
 /// From 100 microseconds to 1.6 seconds in steps of two: the budgets of design 6 lie inside.
@@ -96,6 +105,7 @@ impl Default for Metrics {
             instances: Family::default(),
             reconciles: Family::default(),
             queue: Gauge::default(),
+            resident: Gauge::default(),
         };
         let mut r = Registry::with_prefix("longshore");
         let m = &metrics;
@@ -124,6 +134,13 @@ impl Default for Metrics {
         r.register("container_instances", "Container instances by status", m.instances.clone());
         r.register("reconciles", "Runs of a controller by outcome", m.reconciles.clone());
         r.register("reconcile_queue", "Keys that wait for a controller", m.queue.clone());
+        let resident = metrics.resident.clone();
+        r.register_with_unit(
+            "resident_memory",
+            "Memory of this process that is in use",
+            Unit::Bytes,
+            resident,
+        );
         metrics.registry = Arc::new(r);
         metrics
     }
@@ -136,6 +153,8 @@ impl Metrics {
 
     /// The registry as text, for `/metrics`.
     pub fn encode(&self) -> String {
+        let resident = resident_bytes(std::process::id()).unwrap_or(0);
+        self.resident.set(i64::try_from(resident).unwrap_or(i64::MAX));
         let mut out = String::new();
         text::encode(&mut out, &self.registry).expect("writing to a String does not fail");
         out

@@ -35,6 +35,10 @@ pub enum Command {
     Status(StatusOptions),
     /// Print where the tasks of a service answer: one address:port per line
     Endpoints(EndpointsOptions),
+    /// Say why a task stopped, what a service waits for, and which requirement rules out how many instances
+    Explain(ExplainOptions),
+    /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
+    Simulate(SimulateOptions),
 }
 
 /// What a control plane needs to know, alone or within `up`.
@@ -149,12 +153,58 @@ pub struct EndpointsOptions {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+pub struct ExplainOptions {
+    #[command(flatten)]
+    pub client: ClientOptions,
+    /// What to explain
+    pub kind: Explained,
+    /// A task's id or ARN, a service's name or ARN, or a definition: family, family:revision or ARN
+    pub subject: String,
+    /// The cluster
+    #[arg(long, default_value = "default")]
+    pub cluster: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Explained {
+    Task,
+    Service,
+    TaskDefinition,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
 pub struct StatusOptions {
     #[command(flatten)]
     pub client: ClientOptions,
     /// Show only this cluster
     #[arg(long)]
     pub cluster: Option<String>,
+}
+
+/// A load of scripted instances and tasks.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct SimulateOptions {
+    /// How many container instances join
+    #[arg(long, env = "LONGSHORE_SIMULATE_INSTANCES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub instances: u32,
+    /// How many tasks are launched on them, of equal shares of an instance
+    #[arg(long, env = "LONGSHORE_SIMULATE_TASKS", default_value_t = 1_000)]
+    pub tasks: u32,
+    /// The URL of a running control plane, asked with the credentials in the environment [default: a server of its own]
+    #[arg(long, env = "LONGSHORE_SIMULATE_AGAINST", value_name = "URL")]
+    pub against: Option<String>,
+    /// The cluster that the instances join; it must not exist yet, and is removed at the end
+    #[arg(long, env = "LONGSHORE_SIMULATE_CLUSTER", default_value = "simulated")]
+    pub cluster: String,
+    /// Over how many availability zones the instances are spread
+    #[arg(long, env = "LONGSHORE_SIMULATE_ZONES", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=26))]
+    pub zones: u8,
+    /// How many clients launch tasks at the same time
+    #[arg(long, env = "LONGSHORE_SIMULATE_CLIENTS", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub clients: u16,
+    /// Seconds to go on once all tasks are RUNNING
+    #[arg(long, env = "LONGSHORE_SIMULATE_HOLD_SECS", default_value_t = 0)]
+    pub hold_secs: u64,
 }
 
 /// Where state is kept when nobody says: below the user's data directory.

@@ -71,13 +71,32 @@ impl Client {
         &self.endpoint
     }
 
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// What `path` answers to anybody, such as `/metrics`.
+    pub async fn get(&self, path: &str) -> anyhow::Result<String> {
+        let request = http::Request::get(format!("{}{path}", self.endpoint)).body(Full::default())?;
+        let body = self.http.request(request).await?.into_body().collect().await?;
+        Ok(String::from_utf8(body.to_bytes().to_vec())?)
+    }
+
     /// Makes one call.
     pub async fn call<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<O::Output> {
-        let body = PROTOCOL.encode(&input);
-        let host = self.endpoint.trim_start_matches("http://");
         let target = format!("{TARGET_PREFIX}.{}", O::NAME);
-        let headers =
-            [("host", host), ("content-type", PROTOCOL.content_type()), ("x-amz-target", target.as_str())];
+        let body = self.post(&target, PROTOCOL.encode(&input)).await?;
+        PROTOCOL.decode(&body).with_context(|| format!("the answer to {} cannot be read", O::NAME))
+    }
+
+    /// Sends a body to an operation by its full name, and gives the answer's.
+    pub async fn post(&self, target: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
+        let host = self.endpoint.trim_start_matches("http://");
+        let headers = [("host", host), ("content-type", PROTOCOL.content_type()), ("x-amz-target", target)];
         let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: &body };
         let signed = sign(&to_sign, &self.credentials, &self.region, SIGNING_NAME, SystemClock.now());
         let mut request = http::Request::post(format!("{}/", self.endpoint));
@@ -93,11 +112,12 @@ impl Client {
         let status = response.status();
         let body = response.into_body().collect().await.with_context(unreachable)?.to_bytes();
         if !status.is_success() {
+            let operation = target.rsplit('.').next().unwrap_or_default();
             let error = PROTOCOL
                 .decode_error(&body)
-                .with_context(|| format!("{} was refused with HTTP {status}", O::NAME))?;
-            bail!("{} was refused: {} {}", O::NAME, error.code, error.message);
+                .with_context(|| format!("{operation} was refused with HTTP {status}"))?;
+            bail!("{operation} was refused: {} {}", error.code, error.message);
         }
-        PROTOCOL.decode(&body).with_context(|| format!("the answer to {} cannot be read", O::NAME))
+        Ok(body)
     }
 }

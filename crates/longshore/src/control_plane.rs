@@ -10,6 +10,7 @@ use longshore_api_ecs::{Caller, Ecs};
 use longshore_base::{AccountId, Clock, Region, Scope};
 use longshore_controllers::hub::{AgentSockets, Hub};
 use longshore_controllers::{Settings, driver};
+use longshore_explain::Explainer;
 use longshore_front::{Bound, Config, Ready, Running, Services};
 use longshore_identity::{Identity, Mode};
 use longshore_shapes_ecs::CreateClusterRequest;
@@ -79,8 +80,9 @@ impl ControlPlane {
         let metrics = Metrics::new();
         let observed = metrics.clone();
         db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));
-        let controllers =
-            tokio::spawn(driver::run(db.clone(), settings(options, settle_default), metrics.clone()));
+        let settings = settings(options, settle_default);
+        let explainer = Explainer::new(db.clone(), settings.clone());
+        let controllers = tokio::spawn(driver::run(db.clone(), settings, metrics.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::new(
             db.clone(),
@@ -91,7 +93,7 @@ impl ControlPlane {
         );
         let ready = Ready::new();
         let services = Services {
-            apis: vec![Arc::new(ecs)],
+            apis: vec![Arc::new(ecs), Arc::new(explainer)],
             sockets: Some(Arc::new(AgentSockets(hub.clone()))),
             identity: Arc::new(Identity::new(mode, keyring)),
             metrics,

@@ -12,10 +12,12 @@ mod client;
 mod clock;
 mod control_plane;
 mod endpoints;
+mod explain;
 mod keys;
 mod progress;
 mod server;
 mod shutdown;
+mod simulate;
 mod status;
 mod tls;
 mod up;
@@ -23,14 +25,21 @@ mod up;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::{Args, Command};
+
+/// The state is millions of small pieces that come and go in no order, with which glibc's allocator keeps twice
+/// what is in use (docs/benchmarks.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Err(error) = longshore_telemetry::init_log(args.log_format, &args.log) {
         return complain(&error.into());
     }
+    raise_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -44,6 +53,8 @@ fn main() -> ExitCode {
             Command::Agent(options) => agent::run(options).await,
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Explain(options) => explain::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Simulate(options) => simulate::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     });
     // Blocking calls into the container engine must not hold up the end.
@@ -51,6 +62,18 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => complain(&error),
+    }
+}
+
+/// Every agent and client holds a socket, and the usual soft limit is 1,024. What the hard limit does not
+/// allow shows when it is reached.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+        }
     }
 }
 

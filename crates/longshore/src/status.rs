@@ -217,6 +217,21 @@ fn service_lines(service: &shapes::Service, screen: &mut String) {
             ),
         );
     }
+    for set in service.task_sets.iter().flatten() {
+        let definition = text(&set.task_definition);
+        line(
+            screen,
+            format_args!(
+                "    {:<8} {:<12} {}  {} running, {} pending of {}",
+                text(&set.status),
+                set.stability_status.as_ref().map_or("", |stability| stability.as_str()),
+                definition.rsplit('/').next().unwrap_or_default(),
+                count(set.running_count),
+                count(set.pending_count),
+                count(set.computed_desired_count),
+            ),
+        );
+    }
     if let Some(event) = service.events.iter().flatten().next() {
         line(screen, format_args!("    last event: {}", text(&event.message)));
     }

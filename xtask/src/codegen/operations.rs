@@ -3,9 +3,10 @@
 use super::{Api, Files, names};
 use crate::service::Service;
 
-/// Errors that tell an unwritten operation, the best first. The second one every operation has as
-/// a fault.
-const NOT_BUILT: [&str; 2] = ["UnsupportedFeatureException", "ServerException"];
+/// Errors that tell an unwritten operation, the best first. None of them is the server's fault, because
+/// clients would try again; an operation without any of them has only that.
+const NOT_BUILT: [&str; 4] =
+    ["UnsupportedFeatureException", "ClientException", "InvalidParameterException", "ServerException"];
 
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
     files.insert("operation.rs".into(), operation_enum(service));

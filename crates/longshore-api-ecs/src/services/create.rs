@@ -13,7 +13,7 @@ use longshore_state::{ClusterKey, Definition, Tx};
 
 use super::configuration::Configuration;
 use super::networking::Networking;
-use super::{answer, rules};
+use super::{answer, external, rules};
 use crate::launching::{self, capacity, network, placement};
 use crate::{Caller, account_settings, documents, identifiers, input, paging, tags, texts};
 
@@ -48,6 +48,12 @@ pub fn create_service(
             ServiceStatus::Inactive => {}
         }
     }
+    if super::controller(input.deployment_controller.as_ref())? == DeploymentController::External {
+        let service = external::new_service(tx, caller, name.clone(), fingerprint, input)?;
+        tx.delete_events(&at, &name);
+        tx.put_service(&at, service);
+        return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
+    }
     let definition = definition(tx, caller, &input)?;
     let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, input)?;
     // An INACTIVE service of this name may have left some. Its deployments stay describable.
@@ -60,7 +66,7 @@ pub fn create_service(
     Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) })
 }
 
-fn check_token(token: Option<&str>) -> Result<(), InvalidParameterException> {
+pub(crate) fn check_token(token: Option<&str>) -> Result<(), InvalidParameterException> {
     let fits = |token: &str| token.len() <= TOKEN_MAX && token.bytes().all(|b| b.is_ascii_graphic());
     if token.is_none_or(fits) { Ok(()) } else { Err(InvalidParameterException::new(texts::SERVICE_TOKEN)) }
 }
@@ -78,8 +84,6 @@ fn definition(
     caller: &Caller,
     input: &CreateServiceRequest,
 ) -> Result<Arc<Definition>, CreateServiceError> {
-    // Services of other controllers need no definition, but there are none of them yet.
-    super::check_controller(input.deployment_controller.as_ref())?;
     let named = input.task_definition.as_deref().filter(|named| !named.is_empty());
     let named = named.ok_or_else(|| InvalidParameterException::new(texts::TASK_DEFINITION_MISSING))?;
     launching::definition(tx.state(), caller, named)

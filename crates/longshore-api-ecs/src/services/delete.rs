@@ -1,11 +1,12 @@
 //! DeleteService.
 
 use longshore_domain::{SchedulingStrategy, ServiceStatus};
+use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs::*;
 use longshore_state::{Tx, record};
 
 use super::answer;
-use crate::{Caller, identifiers, input, texts};
+use crate::{Caller, identifiers, input, task_sets, texts};
 
 /// Ends a service: DRAINING at once, INACTIVE when the scheduler has stopped its tasks (ecs-services E10).
 pub fn delete_service(
@@ -32,10 +33,16 @@ pub fn delete_service(
     if scaled && input.force != Some(true) {
         return Err(InvalidParameterException::new(texts::SCALED_ABOVE_ZERO).into());
     }
+    // Sets on their way out do not matter either.
+    let live = entry.task_sets().values().any(|set| set.status != TaskSetStatus::Draining);
+    if live && input.force != Some(true) {
+        return Err(InvalidParameterException::new(texts::DEPLOYMENTS_ACTIVE).into());
+    }
     let mut service = record::Service::clone(record);
     service.status = ServiceStatus::Draining;
     service.desired_count = 0;
     service.memory.refusals.clear();
+    task_sets::drain_all(tx, &at, &name);
     tx.put_service(&at, service);
     Ok(DeleteServiceResponse { service: answer(tx.state(), &at, &name) })
 }

@@ -5,6 +5,7 @@ mod configuration;
 mod create;
 mod delete;
 mod describe;
+mod external;
 mod list;
 mod networking;
 mod rules;
@@ -18,10 +19,12 @@ pub use list::list_services;
 pub use shape::View;
 pub use update::update_service;
 
+pub(crate) use create::check_token;
+pub(crate) use networking::Networking;
 pub(crate) use shape::{Counts, number, recall};
 
 use longshore_base::ServiceName;
-use longshore_domain::status::PropagateTags;
+use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{
     InvalidParameterException, ServiceNotFoundException, UnsupportedFeatureException,
@@ -58,13 +61,30 @@ fn answer(state: &State, at: &ClusterKey, name: &ServiceName) -> Option<shapes::
     Some(View::of(cluster, cluster.service(name)?)?.shape(at, true))
 }
 
-/// Services of other controllers are built of task sets, which Longshore does not have yet.
-fn check_controller(
-    controller: Option<&shapes::DeploymentController>,
+/// Who drives the deployments of a new service. There is no CodeDeploy to drive any.
+fn controller(
+    given: Option<&shapes::DeploymentController>,
+) -> Result<DeploymentController, UnsupportedFeatureException> {
+    match given.and_then(|controller| controller.r#type.as_ref()) {
+        None | Some(shapes::DeploymentControllerType::Ecs) => Ok(DeploymentController::Ecs),
+        Some(shapes::DeploymentControllerType::External) => Ok(DeploymentController::External),
+        Some(
+            other @ (shapes::DeploymentControllerType::CodeDeploy
+            | shapes::DeploymentControllerType::Unrecognized(_)),
+        ) => Err(UnsupportedFeatureException::new(texts::no_controller(other.as_str()))),
+    }
+}
+
+/// A service keeps its controller (ecs-services E7).
+fn check_same_controller(
+    given: Option<&shapes::DeploymentController>,
+    present: DeploymentController,
 ) -> Result<(), UnsupportedFeatureException> {
-    match controller.and_then(|controller| controller.r#type.as_ref()) {
-        None | Some(shapes::DeploymentControllerType::Ecs) => Ok(()),
-        Some(other) => Err(UnsupportedFeatureException::new(texts::no_controller(other.as_str()))),
+    match given.and_then(|controller| controller.r#type.as_ref()) {
+        Some(other) if other.as_str() != present.as_str() => {
+            Err(UnsupportedFeatureException::new(texts::CONTROLLER_STAYS))
+        }
+        None | Some(_) => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ const LOAD_BALANCERS_MAX: usize = 5;
 const REGISTRIES_MAX: usize = 1;
 
 /// The members that a call may have; `None` where it says nothing.
-pub(super) struct Networking<'r> {
+pub(crate) struct Networking<'r> {
     pub load_balancers: Option<&'r [LoadBalancer]>,
     pub service_registries: Option<&'r [ServiceRegistry]>,
     pub service_connect: Option<&'r ServiceConnectConfiguration>,

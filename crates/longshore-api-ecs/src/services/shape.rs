@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longshore_base::DeploymentId;
-use longshore_domain::ServiceStatus;
+use longshore_base::{DeploymentId, Family};
+use longshore_domain::{ServiceStatus, status};
+use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{
     AvailabilityZoneRebalancing, DeploymentController, ResourceManagementType, ServiceCurrentRevisionSummary,
@@ -15,7 +16,7 @@ use longshore_wire::Shape;
 
 use super::configuration::Configuration;
 use crate::launching::{capacity, placement};
-use crate::{documents, tags};
+use crate::{documents, tags, task_sets};
 
 /// A service at one moment. Taken under the state's lock; the shape is made of it afterwards.
 #[derive(Clone, Debug)]
@@ -24,6 +25,18 @@ pub struct View {
     /// Newest first.
     events: Vec<Arc<record::ServiceEvent>>,
     counts: Counts,
+    /// Newest first.
+    task_sets: Vec<Arc<record::TaskSet>>,
+}
+
+/// Members of a service that its PRIMARY task set decides, if it is made of such.
+#[derive(Debug, Default)]
+struct Face<'v> {
+    launch_type: Option<shapes::LaunchType>,
+    strategy: Option<Vec<shapes::CapacityProviderStrategyItem>>,
+    definition: Option<&'v (Family, u32)>,
+    platform_version: Option<&'v str>,
+    network: Option<&'v Document>,
 }
 
 /// Tasks that are not STOPPED, by the deployment that started them.
@@ -62,18 +75,16 @@ impl View {
         let service = entry.record()?.clone();
         let events = entry.events().iter().rev().cloned().collect();
         let counts = Counts::of(cluster, entry);
-        Some(Self { service, events, counts })
+        let task_sets = task_sets::newest_first(entry);
+        Some(Self { service, events, counts, task_sets })
     }
 
     pub(super) fn shape(&self, at: &ClusterKey, with_tags: bool) -> shapes::Service {
         let Self { service, counts, .. } = self;
         let scope = &at.scope;
         let (running, pending) = counts.all();
-        let (launch_type, strategy) = capacity::shapes(&service.capacity);
-        let definition = service
-            .task_definition
-            .as_ref()
-            .map(|(family, number)| scope.task_definition_arn(family, *number));
+        let Face { launch_type, strategy, definition, platform_version, network } = self.face();
+        let definition = definition.map(|(family, number)| scope.task_definition_arn(family, *number));
         let rebalancing = if service.zone_rebalancing {
             AvailabilityZoneRebalancing::Enabled
         } else {
@@ -100,12 +111,12 @@ impl View {
             health_check_grace_period_seconds: grace,
             launch_type,
             load_balancers: Some(recall(&service.load_balancers).unwrap_or_default()),
-            network_configuration: recall(&service.network),
+            network_configuration: network.and_then(documents::recall),
             pending_count: Some(pending),
             placement_constraints: Some(placement::constraint_shapes(&service.placement_constraints)),
             placement_strategy: Some(placement::strategy_shapes(&service.placement_strategy)),
             platform_family: None,
-            platform_version: service.platform_version.as_deref().map(str::to_owned),
+            platform_version: platform_version.map(str::to_owned),
             propagate_tags: Some(service.propagate_tags.as_str().into()),
             resource_management_type: Some(ResourceManagementType::Customer),
             role_arn: role_arn(at, service),
@@ -117,7 +128,47 @@ impl View {
             status: Some(service.status.as_str().to_owned()),
             tags: (with_tags && !service.tags.is_empty()).then(|| tags::shapes(&service.tags)),
             task_definition: definition,
-            task_sets: None,
+            task_sets: self.has_task_sets().then(|| self.set_shapes(at, with_tags)),
+        }
+    }
+
+    fn has_task_sets(&self) -> bool {
+        match self.service.controller {
+            status::DeploymentController::Ecs => false,
+            status::DeploymentController::External | status::DeploymentController::CodeDeploy => true,
+        }
+    }
+
+    fn set_shapes(&self, at: &ClusterKey, with_tags: bool) -> Vec<shapes::TaskSet> {
+        let Self { service, counts, task_sets, .. } = self;
+        let shape = |set: &Arc<record::TaskSet>| {
+            task_sets::shape(at, service, set, counts.of_deployment(set.id), with_tags)
+        };
+        task_sets.iter().map(shape).collect()
+    }
+
+    /// What the service is described as: its own wishes, or those of its PRIMARY task set.
+    fn face(&self) -> Face<'_> {
+        let service = &self.service;
+        if !self.has_task_sets() {
+            let (launch_type, strategy) = capacity::shapes(&service.capacity);
+            return Face {
+                launch_type,
+                strategy,
+                definition: service.task_definition.as_ref(),
+                platform_version: service.platform_version.as_deref(),
+                network: service.network.as_ref(),
+            };
+        }
+        let primary = self.task_sets.iter().find(|set| set.status == TaskSetStatus::Primary);
+        let Some(set) = primary else { return Face::default() };
+        let (launch_type, strategy) = capacity::shapes(&set.capacity);
+        Face {
+            launch_type,
+            strategy,
+            definition: Some(&set.task_definition),
+            platform_version: set.platform_version.as_deref(),
+            network: set.network.as_ref(),
         }
     }
 

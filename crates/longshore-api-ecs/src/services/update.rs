@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_controllers::service::deployment;
+use longshore_domain::status::DeploymentController;
 use longshore_domain::{NetworkMode, SchedulingStrategy, ServiceStatus};
 use longshore_shapes_ecs::*;
 use longshore_state::record::{self, Capacity};
@@ -10,7 +11,7 @@ use longshore_state::{ClusterKey, Definition, Tx};
 
 use super::configuration::Configuration;
 use super::networking::Networking;
-use super::{answer, rules};
+use super::{answer, external, rules};
 use crate::launching::{self, capacity, network, placement};
 use crate::{Caller, documents, identifiers, input, texts};
 
@@ -28,6 +29,10 @@ pub fn update_service(
     let before = entry.record().expect("a service that was found has a record").clone();
     if before.status != ServiceStatus::Active {
         return Err(ServiceNotActiveException::new(texts::SERVICE_NOT_ACTIVE).into());
+    }
+    super::check_same_controller(input.deployment_controller.as_ref(), before.controller)?;
+    if before.controller == DeploymentController::External {
+        return external::update_service(tx, &at, &before, input);
     }
     let force = input.force_new_deployment == Some(true);
     let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
@@ -77,7 +82,6 @@ fn updated(
 ) -> Result<record::Service, UpdateServiceError> {
     let spec = &definition.spec;
     let mut service = before.clone();
-    super::check_controller(input.deployment_controller.as_ref())?;
     service.task_definition = Some((definition.record.family.clone(), definition.record.revision));
     if let Some(count) = input.desired_count {
         service.desired_count = desired_count(service.scheduling, count)?;

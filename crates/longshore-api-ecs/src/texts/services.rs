@@ -68,6 +68,9 @@ pub const NO_LATTICE: &str = "Longshore does not provide VPC Lattice.";
 pub const NO_ALARMS: &str = "Longshore does not provide deployment alarms yet.";
 pub const NO_HOOKS: &str = "Longshore does not provide deployment lifecycle hooks yet.";
 
+/// (unverified)
+pub const CONTROLLER_STAYS: &str = "Longshore does not change the deployment controller of a service.";
+
 pub fn no_controller(controller: &str) -> String {
     format!("Longshore does not provide the deployment controller {controller} yet.")
 }

@@ -5,5 +5,6 @@ mod deployments;
 mod random;
 mod refusals;
 mod services;
+mod task_sets;
 mod tasks;
 mod world;

@@ -10,6 +10,8 @@ use crate::world::{CLUSTER, World};
 #[derive(Clone, Debug)]
 enum Step {
     Call(&'static str, Value),
+    /// About the set at this place, of those of `x0` and `x1`.
+    Set(&'static str, usize, Value),
     /// Of the tasks, the one at this place.
     Stop(usize),
     ReportRunning(usize),
@@ -60,7 +62,49 @@ fn step() -> impl Strategy<Value = Step> {
             }),
         )
     });
+    let external = (-1..6_i32, 0..2_u8).prop_map(|(count, name)| {
+        Step::Call(
+            "CreateService",
+            json!({
+                "cluster": CLUSTER, "serviceName": format!("x{name}"), "desiredCount": count,
+                "deploymentController": {"type": "EXTERNAL"},
+            }),
+        )
+    });
+    let set = (family(), 0..2_u8, -10..120_i32).prop_map(|(family, name, scale)| {
+        Step::Call(
+            "CreateTaskSet",
+            json!({
+                "cluster": CLUSTER, "service": format!("x{name}"), "taskDefinition": family,
+                "scale": {"value": scale, "unit": "PERCENT"},
+            }),
+        )
+    });
+    let rescale = (0..2_u8, -1..6_i32).prop_map(|(name, count)| {
+        Step::Call(
+            "UpdateService",
+            json!({"cluster": CLUSTER, "service": format!("x{name}"), "desiredCount": count}),
+        )
+    });
+    let end = (0..2_u8, any::<bool>()).prop_map(|(name, force)| {
+        Step::Call(
+            "DeleteService",
+            json!({"cluster": CLUSTER, "service": format!("x{name}"), "force": force}),
+        )
+    });
+    let of_set = prop_oneof![
+        3 => (-10..120_i32).prop_map(|scale| ("UpdateTaskSet", json!({"scale": {"value": scale}}))),
+        2 => Just(("UpdateServicePrimaryTaskSet", json!({}))),
+        1 => any::<bool>().prop_map(|force| ("DeleteTaskSet", json!({"force": force}))),
+    ];
+    let of_set = (of_set, any::<prop::sample::Index>())
+        .prop_map(|((operation, input), at)| Step::Set(operation, at.index(16), input));
     prop_oneof![
+        2 => external,
+        2 => set,
+        3 => of_set,
+        1 => rescale,
+        1 => end,
         3 => run,
         2 => create,
         2 => update,
@@ -93,6 +137,19 @@ proptest! {
             let task = |at: usize| tasks.get(at % tasks.len().max(1));
             match &step {
                 Step::Call(operation, input) => call(&world, operation, input),
+                Step::Set(operation, at, input) => {
+                    let sets: Vec<_> = task_sets(&world);
+                    if let Some((service, id)) = sets.get(at % sets.len().max(1)) {
+                        let mut input = input.clone();
+                        input["cluster"] = json!(CLUSTER);
+                        input["service"] = json!(service);
+                        input["taskSet"] = json!(id);
+                        if *operation == "UpdateServicePrimaryTaskSet" {
+                            input["primaryTaskSet"] = input["taskSet"].take();
+                        }
+                        call(&world, operation, &input);
+                    }
+                }
                 Step::Stop(at) => {
                     if let Some(task) = task(*at) {
                         let input = json!({"cluster": CLUSTER, "task": task.id.to_string()});
@@ -115,6 +172,16 @@ proptest! {
             world.check();
         }
     }
+}
+
+/// Service and id of every set.
+fn task_sets(world: &World) -> Vec<(String, String)> {
+    let at = world.at();
+    world.db.peek(|state| {
+        let services = state.cluster(&at).expect("the cluster").services();
+        let ids = services.flat_map(|(_, entry)| entry.task_sets().values());
+        ids.map(|set| (set.service.to_string(), set.id.to_string())).collect()
+    })
 }
 
 fn call(world: &World, operation: &str, input: &Value) {

@@ -283,11 +283,6 @@ fn create_service() {
                 "maximumPercent must be 100 with the daemon scheduling strategy.",
             ),
             (
-                json!({"deploymentController": {"type": "EXTERNAL"}}),
-                UNSUPPORTED,
-                "Longshore does not provide the deployment controller EXTERNAL yet.",
-            ),
-            (
                 json!({"deploymentController": {"type": "CODE_DEPLOY"}}),
                 UNSUPPORTED,
                 "Longshore does not provide the deployment controller CODE_DEPLOY yet.",
@@ -415,7 +410,7 @@ fn update_service() {
             "s",
             json!({"deploymentController": {"type": "CODE_DEPLOY"}}),
             UNSUPPORTED,
-            "Longshore does not provide the deployment controller CODE_DEPLOY yet.",
+            "Longshore does not change the deployment controller of a service.",
         ),
     ] {
         let mut input = json!({"cluster": CLUSTER, "service": service});

@@ -10,9 +10,10 @@ use longshore_rollout::{
     ServiceDeploymentStatus, ServiceEvent, Start, Stop,
 };
 use longshore_state::record::{Capacity, Deployment, RefusalMemory, Service};
-use longshore_state::{ServiceKey, Tx};
+use longshore_state::{ServiceEntry, ServiceKey, Tx};
 
-use super::deployment::{Refused, placement_refusal, roll_back, template};
+use super::deployment::{Recipe, Refused, placement_refusal, roll_back, template};
+use super::task_set;
 use crate::launch::{Rules, Template};
 use crate::tasks;
 
@@ -50,6 +51,7 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
         }
     }
     service.deployments.retain(|deployment| !plan.removed_deployments.contains(&deployment.id));
+    task_set::apply(tx, key, &plan.task_sets, &plan.removed_task_sets);
 
     let mut refused = false;
     let mut started = Vec::new();
@@ -63,7 +65,7 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
         let message = event.message(&service.name);
         tx.push_event(&key.cluster, &mut service, &message);
     }
-    forget_settled_refusals(&mut service);
+    forget_settled_refusals(tx, key, &mut service);
     if plan.becomes_inactive {
         service.status = ServiceStatus::Inactive;
         service.deleted_at = Some(tx.now);
@@ -130,6 +132,13 @@ fn change_service_deployment(
     tx.put_service_deployment(&key.cluster, record);
 }
 
+/// What tasks of a deployment or of a task set are made from. `None` if there is none of that id.
+fn recipe(tx: &Tx<'_>, key: &ServiceKey, service: &Service, id: DeploymentId) -> Option<Recipe> {
+    let deployment = service.deployments.iter().find(|deployment| deployment.id == id);
+    let set = || tx.service(key)?.task_sets().get(&id);
+    deployment.map(Recipe::from).or_else(|| set().map(|set| Recipe::from(&**set)))
+}
+
 /// Places the tasks of one start. True if some could not be placed.
 fn carry_out_start(
     tx: &mut Tx<'_>,
@@ -138,9 +147,7 @@ fn carry_out_start(
     start: &Start,
     started: &mut Vec<TaskId>,
 ) -> bool {
-    let Some(deployment) = service.deployments.iter().find(|d| d.id == start.deployment).cloned() else {
-        return false;
-    };
+    let Some(deployment) = recipe(tx, key, service, start.deployment) else { return false };
     let Some(template) = template(tx.state(), &key.cluster, service, &deployment) else {
         let reason = "The task definition of the deployment does not exist any more.";
         let refused = Refused { reason: PlacementRefusal::Other(reason.into()), room_may_help: false };
@@ -226,13 +233,15 @@ fn refuse(
 }
 
 /// Refusals of deployments that are gone, or that have all they want, are history.
-fn forget_settled_refusals(service: &mut Service) {
+fn forget_settled_refusals(tx: &Tx<'_>, key: &ServiceKey, service: &mut Service) {
     let wanted = service.desired_count > 0;
     let deployments = &service.deployments;
-    service
-        .memory
-        .refusals
-        .retain(|refusal| wanted && deployments.iter().any(|d| d.id == refusal.deployment));
+    let sets = tx.service(key).map(ServiceEntry::task_sets);
+    let starts = |id| {
+        deployments.iter().any(|deployment| deployment.id == id)
+            || sets.and_then(|sets| sets.get(&id)).is_some_and(|set| set.told_desired_count > 0)
+    };
+    service.memory.refusals.retain(|refusal| wanted && starts(refusal.deployment));
 }
 
 fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {

@@ -8,9 +8,9 @@ use longshore_domain::status::PropagateTags;
 use longshore_domain::tags::Tags;
 use longshore_domain::{LaunchType, RolloutState};
 use longshore_placement::Reason;
-use longshore_rollout::{ClosestMiss, PlacementRefusal, RolloutReason, ServiceDeploymentStatus};
+use longshore_rollout::{PlacementRefusal, RolloutReason, ServiceDeploymentStatus, room_may_help};
 use longshore_state::record::{
-    Capacity, Deployment, Service, ServiceDeployment, ServiceMembership, ServiceRevision,
+    Capacity, Deployment, Document, Service, ServiceDeployment, ServiceMembership, ServiceRevision, TaskSet,
 };
 use longshore_state::{ClusterKey, Key, State, Tx};
 
@@ -174,12 +174,46 @@ pub fn roll_back(
     service.deployments.insert(0, deployment);
 }
 
+/// What a deployment or a task set says of its tasks.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    pub id: DeploymentId,
+    pub task_definition: (Family, u32),
+    pub capacity: Capacity,
+    pub platform_version: Option<Arc<str>>,
+    pub network: Option<Document>,
+}
+
+impl From<&Deployment> for Recipe {
+    fn from(deployment: &Deployment) -> Self {
+        Self {
+            id: deployment.id,
+            task_definition: deployment.task_definition.clone(),
+            capacity: deployment.capacity.clone(),
+            platform_version: deployment.platform_version.clone(),
+            network: deployment.network.clone(),
+        }
+    }
+}
+
+impl From<&TaskSet> for Recipe {
+    fn from(set: &TaskSet) -> Self {
+        Self {
+            id: set.id,
+            task_definition: set.task_definition.clone(),
+            capacity: set.capacity.clone(),
+            platform_version: set.platform_version.clone(),
+            network: set.network.clone(),
+        }
+    }
+}
+
 /// What tasks of a deployment are made from. `None` if its definition is gone.
 pub fn template(
     state: &State,
     at: &ClusterKey,
     service: &Service,
-    deployment: &Deployment,
+    deployment: &Recipe,
 ) -> Option<Template> {
     let (family, revision) = &deployment.task_definition;
     let definition = state.definition(&at.scope, family, *revision)?.clone();
@@ -222,25 +256,10 @@ pub struct Refused {
     pub room_may_help: bool,
 }
 
-/// Why one instance cannot take a task, in the planner's words.
+/// Why one instance cannot take a task.
 pub fn placement_refusal(instance: InstanceId, reason: &Reason) -> Refused {
-    let room_may_help = matches!(
-        reason,
-        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance
-    );
-    let miss = match reason {
-        Reason::Cpu => ClosestMiss::Cpu,
-        Reason::Memory => ClosestMiss::Memory,
-        Reason::Ports => ClosestMiss::Port,
-        Reason::Gpu => ClosestMiss::Gpu,
-        Reason::Attribute => ClosestMiss::Attribute,
-        Reason::Location => ClosestMiss::Location,
-        Reason::Agent => ClosestMiss::Agent,
-        Reason::MemberOf(_) => ClosestMiss::MemberOf,
-        Reason::DistinctInstance => ClosestMiss::DistinctInstance,
-        Reason::Missing | Reason::NotActive => {
-            return Refused { reason: PlacementRefusal::NoInstances, room_may_help };
-        }
-    };
-    Refused { reason: PlacementRefusal::Closest { instance, miss }, room_may_help }
+    Refused {
+        reason: PlacementRefusal::closest(instance, reason).unwrap_or(PlacementRefusal::NoInstances),
+        room_may_help: room_may_help(reason),
+    }
 }

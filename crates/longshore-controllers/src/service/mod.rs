@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod deployment;
+mod task_set;
 mod view;
 
 use longshore_base::{Seed, Timestamp};

@@ -15,12 +15,13 @@ use longshore_rollout::{
 use longshore_state::record::{Deployment, Service, Task};
 use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
 
-use super::deployment::{placement_refusal, template};
+use super::deployment::{Recipe, placement_refusal, template};
+use super::task_set;
 use crate::Settings;
 use crate::launch::Rules;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
-/// service is gone, INACTIVE, or driven by somebody else.
+/// service is gone or INACTIVE.
 pub fn gather(
     state: &State,
     key: &ServiceKey,
@@ -30,7 +31,7 @@ pub fn gather(
     let cluster = state.cluster(&key.cluster)?;
     let entry = cluster.service(&key.service)?;
     let service = entry.record()?;
-    if service.status == ServiceStatus::Inactive || service.controller != DeploymentController::Ecs {
+    if service.status == ServiceStatus::Inactive {
         return None;
     }
     // Both were checked when the service was written; a rule that cannot be read rules nothing out.
@@ -39,7 +40,7 @@ pub fn gather(
     Some(ServiceView {
         name: service.name.clone(),
         status: service.status,
-        scheduling: scheduling(state, key, cluster, service, &rules),
+        scheduling: scheduling(state, key, cluster, entry, service, &rules),
         desired_count: service.desired_count,
         minimum_healthy_percent: service.minimum_healthy_percent,
         maximum_percent: service.maximum_percent,
@@ -69,9 +70,16 @@ fn scheduling(
     state: &State,
     key: &ServiceKey,
     cluster: &ClusterTables,
+    entry: &ServiceEntry,
     service: &Service,
     rules: &Rules,
 ) -> Scheduling {
+    match service.controller {
+        DeploymentController::Ecs => {}
+        DeploymentController::CodeDeploy | DeploymentController::External => {
+            return Scheduling::TaskSets { sets: task_set::views(entry) };
+        }
+    }
     match service.scheduling {
         SchedulingStrategy::Replica => Scheduling::Replica,
         SchedulingStrategy::Daemon => Scheduling::Daemon {
@@ -89,7 +97,7 @@ fn daemon_instances(
     rules: &Rules,
 ) -> Option<Vec<DaemonInstance>> {
     let primary = service.deployments.iter().find(|deployment| deployment.primary)?;
-    let template = template(state, &key.cluster, service, primary)?;
+    let template = template(state, &key.cluster, service, &Recipe::from(primary))?;
     let request = template.request(rules, DefaultStrategy::Service, None);
     let eligible: BTreeSet<_> = cluster.fleet().eligible(&request).into_iter().collect();
     let listed = cluster.instances().iter().filter_map(|(&id, entry)| {

@@ -226,6 +226,7 @@ impl World {
                 let set = sets.iter_mut().find(|set| set.id == change.id).expect("a listed set");
                 set.computed_desired_count = change.computed_desired_count;
                 set.stability = change.stability;
+                set.throttle = change.throttle.clone();
             }
         }
         self.view.last_completed = plan.last_completed.or(self.view.last_completed);

@@ -320,7 +320,12 @@ impl World {
                 Hint::Service(key) => {
                     running.hints.insert(key);
                 }
-                Hint::Instance(key) => woken.extend(running.newest.get(&key).map(|(_, pipe)| *pipe)),
+                Hint::Instance(key) => {
+                    woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, None)));
+                }
+                Hint::Work(key, task) => {
+                    woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, Some(task))));
+                }
                 // The sweep looks at these.
                 Hint::Definitions(_) => {}
             }
@@ -330,8 +335,8 @@ impl World {
             let at = self.now + self.disks.millis(0, 3);
             self.push(at, Event::Look { epoch });
         }
-        for pipe in woken {
-            self.wake_session(pipe);
+        for (pipe, task) in woken {
+            self.wake_session(pipe, task);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use longshore_base::{Seed, Timestamp};
-use longshore_controllers::link::{self, Work};
+use longshore_base::{Seed, TaskId, Timestamp};
+use longshore_controllers::link::{self, Found, Look, Work};
 use longshore_link::client::Loss;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, TcsQuery};
@@ -24,6 +24,8 @@ pub(super) struct Served {
     inbox: VecDeque<Option<String>>,
     /// The instance's work has changed, or a newer connection has come.
     woken: bool,
+    /// What is to be looked at then.
+    look: Look,
     /// It waits for the disk, and does nothing meanwhile.
     waits: bool,
 }
@@ -43,8 +45,8 @@ pub(super) enum Wake {
     Identified { socket: Socket, at: Result<InstanceKey, longshore_link::upgrade::Refusal>, query: AcsQuery },
     /// The connection is noted.
     Noted(Option<longshore_link::server::Connection>),
-    /// The work of the instance.
-    Work(Option<Work>),
+    /// What a look at the instance's work has found; `None` if it is not served any more.
+    Looked(Look, Option<Found>),
     /// Something was written.
     Written,
 }
@@ -99,9 +101,13 @@ impl World {
         }
     }
 
-    pub(super) fn wake_session(&mut self, pipe: PipeId) {
+    /// Wakes a session, to look at `task` if one is named.
+    pub(super) fn wake_session(&mut self, pipe: PipeId, task: Option<TaskId>) {
         if let Some(served) = self.served(pipe) {
             served.woken = true;
+            if let Some(task) = task {
+                served.look.also(task);
+            }
             self.pump(pipe);
         }
     }
@@ -121,18 +127,15 @@ impl World {
                 if let Kind::Acs { session, .. } = &mut served.kind {
                     *session = Some(Box::new(Session::new(now, connection)));
                 }
-                return self.read_work(pipe);
+                // The first list starts the conversation, whatever it says.
+                return self.look_at_work(pipe, Look::All);
             }
-            Wake::Work(new) => {
+            Wake::Looked(look, found) => {
                 let Some(served) = self.served(pipe) else { return };
                 served.waits = false;
                 if let Kind::Acs { session: Some(session), work } = &mut served.kind {
-                    match new {
-                        // The first list starts the conversation, whatever it says.
-                        Some(new) => {
-                            *work = new;
-                            session.handle(now, Input::Desired(work.desired.clone()));
-                        }
+                    match found {
+                        Some(found) => work.tell(session, now, &look, found),
                         None => session.handle(now, Input::Close(CloseReason::Deregistered)),
                     }
                 }
@@ -160,15 +163,22 @@ impl World {
             Socket::Commands => Kind::Acs { session: None, work: Work::default() },
             Socket::Telemetry => Kind::Tcs(Telemetry::new(now, seed)),
         };
-        let served =
-            Served { at: at.clone(), generation, kind, inbox: VecDeque::new(), woken: false, waits: false };
+        let served = Served {
+            at: at.clone(),
+            generation,
+            kind,
+            inbox: VecDeque::new(),
+            woken: false,
+            look: Look::Nothing,
+            waits: false,
+        };
         running.sessions.insert(pipe, served);
         if socket == Socket::Telemetry {
             return;
         }
         let older = running.newest.insert(at.clone(), (generation, pipe));
         if let Some((_, older)) = older {
-            self.wake_session(older);
+            self.wake_session(older, None);
         }
         if let Some(served) = self.served(pipe) {
             served.waits = true;
@@ -179,14 +189,14 @@ impl World {
         }
     }
 
-    /// Reads what the instance should run, and goes on when that is durable.
-    fn read_work(&mut self, pipe: PipeId) {
+    /// Looks at what the instance should run, and goes on when that is durable.
+    fn look_at_work(&mut self, pipe: PipeId, look: Look) {
         let Some(running) = &mut self.server.up else { return };
         let Some(served) = running.sessions.get_mut(&pipe) else { return };
         served.waits = true;
-        let work = link::work(&running.state, &served.at);
+        let found = link::look(&running.state, &served.at, &look);
         let sequence = running.state.sequence();
-        self.when_durable(sequence, Then::Session(pipe, Wake::Work(work)));
+        self.when_durable(sequence, Then::Session(pipe, Wake::Looked(look, found)));
     }
 
     pub(super) fn tick_sessions(&mut self) {
@@ -221,9 +231,9 @@ impl World {
             }
             let step = match &mut served.kind {
                 Kind::Acs { session: None, .. } => return,
-                Kind::Acs { session: Some(session), work } => {
+                Kind::Acs { session: Some(session), .. } => {
                     let (state, at) = (&running.state, &served.at);
-                    match session.poll(&mut |arn| link::task_payload(state, at, work, arn)) {
+                    match session.poll(&mut |arn| link::task_payload(state, at, arn)) {
                         Some(output) => Step::Acs(output),
                         None => Step::Hear,
                     }
@@ -261,7 +271,11 @@ impl World {
                         }
                     } else if std::mem::take(&mut served.woken) {
                         if newest == Some(served.generation) {
-                            return self.read_work(pipe);
+                            let look = match std::mem::take(&mut served.look) {
+                                Look::Nothing => Look::Tasks(Default::default()),
+                                tasks => tasks,
+                            };
+                            return self.look_at_work(pipe, look);
                         }
                         if let Kind::Acs { session: Some(session), .. } = &mut served.kind {
                             session.handle(now, Input::Close(CloseReason::Superseded));

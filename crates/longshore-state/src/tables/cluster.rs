@@ -12,7 +12,7 @@ use crate::codec::Value;
 use crate::fleet;
 use crate::key::{ClusterKey, Key};
 use crate::record::{
-    Cluster, Instance, Service, ServiceDeployment, ServiceEvent, ServiceRevision, Task, Token,
+    Cluster, Instance, Service, ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskSet, Token,
 };
 use crate::tx::{Hint, Hints};
 
@@ -65,6 +65,7 @@ pub struct ServiceEntry {
     events: VecDeque<Arc<ServiceEvent>>,
     deployments: BTreeMap<ServiceDeploymentId, Arc<ServiceDeployment>>,
     revisions: BTreeMap<DeploymentId, Arc<ServiceRevision>>,
+    task_sets: BTreeMap<DeploymentId, Arc<TaskSet>>,
     /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
     /// not counted.
     newly_stopped: Vec<TaskId>,
@@ -100,6 +101,11 @@ impl ServiceEntry {
         &self.revisions
     }
 
+    /// Its task sets; only services of other controllers than ECS have some.
+    pub fn task_sets(&self) -> &BTreeMap<DeploymentId, Arc<TaskSet>> {
+        &self.task_sets
+    }
+
     fn is_empty(&self) -> bool {
         self.record.is_none()
             && self.active.is_empty()
@@ -107,6 +113,7 @@ impl ServiceEntry {
             && self.events.is_empty()
             && self.deployments.is_empty()
             && self.revisions.is_empty()
+            && self.task_sets.is_empty()
     }
 
     fn apply_event(&mut self, slot: u8, value: Option<Value>) -> Option<Value> {
@@ -308,6 +315,17 @@ impl ClusterTables {
                 }
                 .map(Value::ServiceRevision)
             }),
+            Key::TaskSet(_, name, id) => {
+                // What a set asks for is part of what its service asks for.
+                hints.insert(Hint::Service(at.service(name)));
+                self.with_service(name, |entry| {
+                    match value {
+                        Some(Value::TaskSet(record)) => entry.task_sets.insert(*id, record),
+                        _ => entry.task_sets.remove(id),
+                    }
+                    .map(Value::TaskSet)
+                })
+            }
             Key::Token(_, token) => match value {
                 Some(Value::Token(record)) => self.tokens.insert(token.clone(), record),
                 _ => self.tokens.remove(token),
@@ -476,11 +494,15 @@ impl ClusterTables {
         if !stopped(old) && stopped(new) {
             self.hint_capacity(at, hints);
         }
-        // The agent has to hear of an assignment and of a changed wish, not of its own reports.
-        let wish = |task: Option<&Task>| task.and_then(|t| Some((t.instance?, t.desired_status)));
+        // The agent has to hear of an assignment and of a changed wish, not of its own reports; its
+        // connection has to forget what is STOPPED.
+        let wish = |task: Option<&Task>| {
+            let going = task.filter(|t| !t.last_status.is_stopped());
+            going.and_then(|t| Some((t.instance?, t.desired_status)))
+        };
         if wish(old) != wish(new) {
             for (instance, _) in [wish(old), wish(new)].into_iter().flatten() {
-                hints.insert(Hint::Instance(at.instance(instance)));
+                hints.insert(Hint::Work(at.instance(instance), id));
             }
         }
     }

@@ -13,7 +13,7 @@ use longshore_store::{KeyRange, Store, StoreError};
 
 use crate::codec::{CodecError, Value};
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
-use crate::record::{AccountSetting, CapacityProvider, Task, TaskDefinition};
+use crate::record::{AccountSetting, CapacityProvider, Document, Task, TaskDefinition};
 use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
@@ -46,6 +46,8 @@ pub struct State {
     realms: BTreeMap<Scope, Realm>,
     sequence: u64,
     loaded_at: Timestamp,
+    /// The compiled form of a definition that is about to enter its table, beside its document.
+    compiled: Option<(Document, TaskSpec)>,
 }
 
 /// One account in one region.
@@ -75,7 +77,7 @@ pub struct Definition {
 
 impl State {
     pub fn new(now: Timestamp) -> Self {
-        Self { realms: BTreeMap::new(), sequence: 0, loaded_at: now }
+        Self { realms: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
     }
 
     /// Reads every record of the store.
@@ -107,9 +109,10 @@ impl State {
         let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
         let value = Value::decode(&key, value)?;
         if let Value::TaskDefinition(record) = &value {
-            longshore_domain::task_definition::compile(&record.document).map_err(|source| {
+            let spec = longshore_domain::task_definition::compile(&record.document).map_err(|source| {
                 LoadError::Definition { family: record.family.clone(), revision: record.revision, source }
             })?;
+            self.compiled = Some((record.document.clone(), spec));
         }
         self.apply(&key, Some(value), hints);
         hints.clear();
@@ -205,6 +208,7 @@ impl State {
     /// `hints` learns what should be looked at again because of it.
     pub(crate) fn apply(&mut self, key: &Key, value: Option<Value>, hints: &mut Hints) -> Option<Value> {
         let loaded_at = self.loaded_at;
+        let compiled = self.compiled.take();
         let realm = self.realms.entry(key.scope().clone()).or_default();
         match (key, value) {
             (Key::FamilyCounter(_, family), value) => {
@@ -221,7 +225,7 @@ impl State {
                 })
             }
             (Key::TaskDefinition(_, family, revision), value) => {
-                realm.apply_definition(family, *revision, value, hints, key.scope())
+                realm.apply_definition(family, *revision, value, compiled, hints, key.scope())
             }
             (Key::CapacityProvider(_, name), value) => match value {
                 Some(Value::CapacityProvider(record)) => realm.providers.insert(name.clone(), record),
@@ -244,6 +248,7 @@ impl State {
                 | Key::ServiceEvent(at, _, _)
                 | Key::ServiceDeployment(at, _, _)
                 | Key::ServiceRevision(at, _, _)
+                | Key::TaskSet(at, _, _)
                 | Key::Token(at, _),
                 value,
             ) => {
@@ -255,6 +260,12 @@ impl State {
                 previous
             }
         }
+    }
+
+    /// Hands over the compiled form of the definition that is applied next, so that nobody compiles it
+    /// again under the writer's lock.
+    pub(crate) fn expect_definition(&mut self, document: Document, spec: TaskSpec) {
+        self.compiled = Some((document, spec));
     }
 
     pub(crate) fn set_connected(&mut self, at: &InstanceKey, open: bool, now: Timestamp, hints: &mut Hints) {
@@ -318,6 +329,7 @@ impl Realm {
         family: &Family,
         revision: u32,
         value: Option<Value>,
+        compiled: Option<(Document, TaskSpec)>,
         hints: &mut Hints,
         scope: &Scope,
     ) -> Option<Value> {
@@ -332,9 +344,12 @@ impl Realm {
                     .revisions
                     .get(&revision)
                     .filter(|d| Arc::ptr_eq(&d.record.document, &record.document));
-                let spec = match same {
-                    Some(definition) => definition.spec.clone(),
-                    None => longshore_domain::task_definition::compile(&record.document).expect(
+                let compiled = compiled.filter(|(document, _)| Arc::ptr_eq(document, &record.document));
+                let spec = match (same, compiled) {
+                    (Some(definition), _) => definition.spec.clone(),
+                    (None, Some((_, spec))) => spec,
+                    // A removal that is taken back.
+                    (None, None) => longshore_domain::task_definition::compile(&record.document).expect(
                         "a definition is compiled before it is stored, and checked when it is loaded",
                     ),
                 };

@@ -15,7 +15,8 @@ use longshore_domain::{
 };
 use longshore_rollout::memory::Said;
 use longshore_rollout::{
-    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, StopType, Throttle, Topic,
+    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
+    Topic,
 };
 use longshore_state::record::*;
 use longshore_state::{ClusterKey, Key, Value};
@@ -38,6 +39,7 @@ pub fn records() -> Vec<(Key, Value)> {
             Key::ServiceRevision(at.clone(), name(), revision().id),
             Value::ServiceRevision(Arc::new(revision())),
         ),
+        (Key::TaskSet(at.clone(), name(), task_set().id), Value::TaskSet(Arc::new(task_set()))),
         (Key::CapacityProvider(scope.clone(), "mine".into()), Value::CapacityProvider(Arc::new(provider()))),
         (
             Key::AccountSetting(scope, "containerInsights".into(), PRINCIPAL.into()),
@@ -342,6 +344,36 @@ fn revision() -> ServiceRevision {
         service_registries: Some("[]".into()),
         service_connect: Some("{}".into()),
         images: vec![(container_name(), "nginx".into(), Some("sha256:00".into()))],
+    }
+}
+
+fn task_set() -> TaskSet {
+    TaskSet {
+        id: DeploymentId::from_bits(8),
+        service: name(),
+        status: TaskSetStatus::Primary,
+        created_at: time(33),
+        updated_at: time(34),
+        external_id: Some("blue".into()),
+        client_token: Some("t-2".into()),
+        fingerprint: u64::MAX - 1,
+        task_definition: (family(), 12),
+        capacity: Capacity::LaunchType(LaunchType::Ec2),
+        platform_version: Some("1.4.0".into()),
+        network: Some("{}".into()),
+        load_balancers: Some("[]".into()),
+        service_registries: Some("[]".into()),
+        scale_basis_points: 3_333,
+        told_desired_count: 2,
+        stability: Stability::SteadyState,
+        stability_at: time(35),
+        throttle: Throttle {
+            deployment: Some(DeploymentId::from_bits(8)),
+            failures: 2,
+            last_failure: Some(time(36)),
+            next_attempt: Some(time(37)),
+        },
+        tags: tags(),
     }
 }
 

@@ -1,0 +1,149 @@
+//! CreateTaskSet.
+
+use longshore_base::{ArnFormat, ServiceName};
+use longshore_rollout::{Stability, TaskSetStatus, Throttle};
+use longshore_shapes_ecs::*;
+use longshore_state::{ClusterKey, Tx, record};
+
+use super::{answer, owner, scale};
+use crate::launching::{self, capacity, network, placement};
+use crate::services::Networking;
+use crate::{Caller, input, paging, services, tags, texts};
+
+/// The most sets of a service that are not DRAINING (ecs-behaviour A10).
+const TASK_SETS_MAX: usize = 5;
+/// The most load balancers of a set.
+const LOAD_BALANCERS_MAX: usize = 1;
+
+/// Adds a set to the service, ACTIVE; the scheduler then starts its share of the tasks.
+///
+/// A repetition with the same token and parameters answers the set that is there.
+pub fn create_task_set(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    input: CreateTaskSetRequest,
+) -> Result<CreateTaskSetResponse, CreateTaskSetError> {
+    input::check(&input)?;
+    services::check_token(input.client_token.as_deref())?;
+    let owner = owner::<CreateTaskSetError>(
+        tx.state(),
+        caller,
+        input.cluster.as_deref(),
+        input.service.as_deref(),
+    )?;
+    owner.check_active()?;
+    let (at, name) = (owner.at.clone(), owner.name.clone());
+    let fingerprint = fingerprint(caller, &at, &name, &input);
+    let mut sets = owner.entry.task_sets().values();
+    if let Some(token) = input.client_token.as_deref()
+        && let Some(existing) = sets.find(|set| set.client_token.as_deref() == Some(token))
+    {
+        if existing.fingerprint != fingerprint {
+            return Err(InvalidParameterException::new(texts::TASK_SET_NOT_IDEMPOTENT).into());
+        }
+        return Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, existing.id) });
+    }
+    let live = owner.entry.task_sets().values().filter(|set| set.status != TaskSetStatus::Draining);
+    if live.count() >= TASK_SETS_MAX {
+        return Err(InvalidParameterException::new(texts::too_many_task_sets(TASK_SETS_MAX)).into());
+    }
+    let service = owner.service.clone();
+    let set = new_set(tx, caller, &at, &service, fingerprint, input)?;
+    let id = set.id;
+    tx.put_task_set(&at, set);
+    Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, id) })
+}
+
+/// A digest of the parameters, however cluster and service are spelt.
+fn fingerprint(caller: &Caller, at: &ClusterKey, name: &ServiceName, input: &CreateTaskSetRequest) -> u64 {
+    let parameters = CreateTaskSetRequest {
+        cluster: Some(at.cluster.to_string()),
+        service: Some(name.to_string()),
+        client_token: None,
+        ..input.clone()
+    };
+    paging::fingerprint("CreateTaskSet", caller, &parameters)
+}
+
+/// Everything checked, and every default filled in.
+fn new_set(
+    tx: &mut Tx<'_>,
+    caller: &Caller,
+    at: &ClusterKey,
+    service: &record::Service,
+    fingerprint: u64,
+    input: CreateTaskSetRequest,
+) -> Result<record::TaskSet, CreateTaskSetError> {
+    let named = input.task_definition.as_deref().filter(|named| !named.is_empty());
+    let named = named.ok_or_else(|| InvalidParameterException::new(texts::TASK_DEFINITION_MISSING))?;
+    let definition = launching::definition::<CreateTaskSetError>(tx.state(), caller, named)?;
+    let spec = &definition.spec;
+    let cluster = tx.state().cluster(at).and_then(|cluster| cluster.record());
+    let cluster = cluster.expect("a cluster that was looked up has a record");
+    let capacity = capacity::choose(cluster, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
+    capacity::check_compatible(spec, &capacity)?;
+    let platform_version =
+        capacity::platform_version::<CreateTaskSetError>(input.platform_version, &capacity)?;
+    let network =
+        network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
+    // Where tasks go is the service's matter, and has to go with each of its sets.
+    let rules = placement::Placement {
+        constraints: service.placement_constraints.clone(),
+        strategies: service.placement_strategy.clone(),
+        rules: Default::default(),
+    };
+    placement::check(&rules, spec, &capacity)?;
+    let load_balancers = input.load_balancers.as_deref().unwrap_or_default();
+    if load_balancers.len() > LOAD_BALANCERS_MAX {
+        return Err(InvalidParameterException::new(texts::TASK_SET_LOAD_BALANCERS).into());
+    }
+    Networking {
+        load_balancers: Some(load_balancers),
+        service_registries: input.service_registries.as_deref(),
+        service_connect: None,
+        lattice: None,
+        volumes: None,
+    }
+    .check::<CreateTaskSetError>(spec)?;
+    if service.enable_execute_command && !spec.has_task_role {
+        return Err(InvalidParameterException::new(texts::SERVICE_EXECUTE_NEEDS_ROLE).into());
+    }
+    let scale_basis_points = input.scale.as_ref().map_or(Ok(0), scale::parse)?;
+    let external_id = external_id(input.external_id)?;
+    let tags = tags::parse(input.tags.unwrap_or_default())?;
+    if service.arn_format == ArnFormat::Short && !tags.is_empty() {
+        return Err(InvalidParameterException::new(texts::tags_need_opt_in("task set")).into());
+    }
+    let id = tx.ids.deployment();
+    Ok(record::TaskSet {
+        id,
+        service: service.name.clone(),
+        status: TaskSetStatus::Active,
+        created_at: tx.now,
+        updated_at: tx.now,
+        external_id,
+        client_token: input.client_token.map(Into::into),
+        fingerprint,
+        task_definition: (definition.record.family.clone(), definition.record.revision),
+        capacity,
+        platform_version,
+        network,
+        load_balancers: None,
+        service_registries: None,
+        scale_basis_points,
+        told_desired_count: 0,
+        stability: Stability::Stabilizing,
+        stability_at: tx.now,
+        throttle: Throttle { deployment: Some(id), ..Throttle::default() },
+        tags,
+    })
+}
+
+/// Several sets may have the same one; it has a name's characters (ecs-behaviour A3).
+fn external_id(given: Option<String>) -> Result<Option<std::sync::Arc<str>>, InvalidParameterException> {
+    let Some(text) = given.filter(|text| !text.is_empty()) else { return Ok(None) };
+    match ServiceName::parse(&text) {
+        Ok(_) => Ok(Some(text.into())),
+        Err(_) => Err(InvalidParameterException::new(texts::EXTERNAL_ID)),
+    }
+}

@@ -1,0 +1,79 @@
+//! Why things are as they are, in sentences: why a task stopped, what it waits for, what a deployment waits for, and
+//! which requirement rules out how many instances.
+//!
+//! ECS answers such questions with a status and an event. [`task`], [`service`] and [`definition`] look at the same
+//! records that the scheduler decides by, and ask the same functions, so that what they say is what it will do. They are
+//! pure; [`Explainer`] serves them under a target prefix of Longshore's own, beside the ECS API and with its signatures.
+//!
+//! It changes nothing, and knows neither HTTP nor how an [`Explanation`] is printed.
+
+mod api;
+mod placement;
+mod service;
+mod task;
+mod time;
+
+use std::sync::Arc;
+
+use longshore_api_ecs::identifiers::{NoCluster, NoDefinition, NoMember};
+use serde::{Deserialize, Serialize};
+
+pub use api::{Explainer, TARGET_PREFIX};
+pub use placement::definition;
+pub use service::service;
+pub use task::task;
+
+/// What is to be explained, as a request says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Name or ARN; absent means `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// A task's id or ARN, a service's name or ARN, or a definition as `family`, `family:revision` or ARN.
+    pub subject: String,
+}
+
+/// An answer for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What it is about, and how that stands.
+    pub subject: String,
+    /// The most important first.
+    pub points: Vec<Point>,
+}
+
+/// A sentence, with what it rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+impl Explanation {
+    fn about(subject: String) -> Self {
+        Self { subject, points: Vec::new() }
+    }
+
+    fn say(&mut self, text: impl Into<String>) -> &mut Vec<String> {
+        self.points.push(Point { text: text.into(), details: Vec::new() });
+        &mut self.points.last_mut().expect("a point was pushed").details
+    }
+}
+
+/// Why nothing can be explained.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    #[error("{0}; name one with --cluster, `longshore status` lists them")]
+    Cluster(#[from] NoCluster),
+    #[error("{0}; tasks are named by their id or ARN")]
+    Named(#[from] NoMember),
+    #[error("{0}; `aws ecs list-task-definitions` lists them")]
+    Definition(#[from] NoDefinition),
+    #[error("there is no task {0} in this cluster; STOPPED tasks are forgotten after a while")]
+    NoTask(Arc<str>),
+    #[error("there is no service {0} in this cluster; `longshore status` lists them")]
+    NoService(Arc<str>),
+    #[error("there is no task definition {0}; `aws ecs list-task-definitions` lists them")]
+    NoSuchDefinition(Arc<str>),
+}

@@ -1,0 +1,151 @@
+//! Where a task could go now, and which requirement rules out how many instances.
+
+use longshore_api_ecs::{Caller, identifiers};
+use longshore_base::{Seed, Timestamp};
+use longshore_controllers::launch::{Rules, Template};
+use longshore_domain::needs::NeedsOverride;
+use longshore_domain::{LaunchType, TaskDefinitionStatus};
+use longshore_placement::{DefaultStrategy, Fleet, Reason, Refusal, Request};
+use longshore_state::{ClusterKey, Definition, State};
+
+use crate::{ExplainError, Explanation, Question};
+
+/// Whether a task of this definition would find a place in the cluster now, as RunTask with launch type EC2 asks for one.
+pub fn definition(
+    state: &State,
+    caller: &Caller,
+    question: &Question,
+    _now: Timestamp,
+) -> Result<Explanation, ExplainError> {
+    let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
+    let named = identifiers::definition_name(&caller.scope, &question.subject)?;
+    let family = state.realm(&caller.scope).and_then(|realm| realm.family(named.family.as_str()));
+    let latest = |table: &longshore_state::FamilyTable| {
+        let mut active = table.revisions().values().filter(|definition| is_active(definition));
+        active.next_back().map(|definition| definition.record.revision)
+    };
+    let revision = named.revision.or_else(|| latest(family?));
+    let found = revision.and_then(|revision| state.definition(&caller.scope, &named.family, revision));
+    let definition = found.ok_or_else(|| ExplainError::NoSuchDefinition(question.subject.as_str().into()))?;
+    let record = &definition.record;
+    let name = format!("{}:{}", record.family, record.revision);
+    let mut out = Explanation::about(format!("task definition {name} in cluster {}", at.cluster));
+    if !is_active(definition) {
+        out.say(format!("It is {}: no new task can be started of it.", record.status));
+    }
+    let request = template(definition).request(&Rules::default(), DefaultStrategy::Task, None);
+    say_where(&mut out, tables.fleet(), &request);
+    Ok(out)
+}
+
+fn is_active(definition: &Definition) -> bool {
+    definition.record.status == TaskDefinitionStatus::Active
+}
+
+/// What RunTask makes of a definition if nothing else is asked for.
+fn template(definition: &std::sync::Arc<Definition>) -> Template {
+    Template {
+        needs: definition.spec.needs(&NeedsOverride::default()),
+        arn_format: Default::default(),
+        group: format!("family:{}", definition.record.family).into(),
+        started_by: None,
+        service: None,
+        launch_type: LaunchType::Ec2,
+        capacity_provider: None,
+        overrides: None,
+        network: None,
+        enable_execute_command: false,
+        platform_version: None,
+        tags: Default::default(),
+        definition: definition.clone(),
+    }
+}
+
+/// Says where the next task would go, or why nowhere.
+pub(crate) fn say_where(out: &mut Explanation, fleet: &Fleet, request: &Request) {
+    match fleet.place_one(request, Seed::new(0)) {
+        Ok(instance) => {
+            let eligible = fleet.eligible(request).len();
+            out.say(format!(
+                "A task would be placed now, for instance on {instance}: {eligible} of {} instances meet its constraints and attributes.",
+                fleet.len()
+            ));
+        }
+        Err(refusal) => say_refusal(out, fleet, request, &refusal),
+    }
+}
+
+fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal: &Refusal) {
+    if refusal.instances == 0 {
+        out.say("No task can be placed: the cluster has no container instances. Start `longshore agent` on a machine.");
+        return;
+    }
+    let details = out.say(format!(
+        "No task can be placed now. Of {} instances, this rules out, each counted at the first requirement that it fails:",
+        refusal.instances
+    ));
+    if refusal.outside > 0 {
+        details.push(format!("{} belong to another launch type or capacity provider", refusal.outside));
+    }
+    for ruled in &refusal.ruled_out {
+        let what = requirement(&ruled.reason, request);
+        details.push(format!("{} {what} ({}; one is {})", ruled.instances, ruled.reason, ruled.example));
+        if ruled.reason == Reason::Attribute {
+            details.extend(missing_attributes(fleet, request, refusal));
+        }
+    }
+}
+
+fn requirement(reason: &Reason, request: &Request) -> String {
+    let spec = request.spec();
+    match reason {
+        Reason::Missing => "are not there any more".to_owned(),
+        Reason::NotActive => "are DRAINING or being deregistered".to_owned(),
+        Reason::Agent => "have an agent that is not connected".to_owned(),
+        Reason::Cpu => format!("have less than {} CPU units left", spec.needs.cpu),
+        Reason::Memory => format!("have less than {} MiB of memory left", spec.needs.memory),
+        Reason::Ports => {
+            let ports: Vec<String> = spec
+                .needs
+                .ports
+                .iter()
+                .map(|(port, protocol)| format!("{}/{}", port.0, protocol.as_str()))
+                .collect();
+            format!("have a host port in use that the task needs ({})", ports.join(", "))
+        }
+        Reason::Gpu => format!("have less than {} GPUs left", spec.needs.gpus),
+        Reason::Attribute => "lack an attribute that the task requires".to_owned(),
+        Reason::Location => "are in no zone that the task may run in".to_owned(),
+        Reason::MemberOf(expression) => format!("do not satisfy memberOf({expression})"),
+        Reason::DistinctInstance => {
+            "run a task of the same group already, against distinctInstance".to_owned()
+        }
+    }
+}
+
+/// Which attributes the sampled instances lack, as far as the sample tells.
+fn missing_attributes(fleet: &Fleet, request: &Request, refusal: &Refusal) -> Vec<String> {
+    let lacking: Vec<_> =
+        refusal.sample.iter().filter(|(_, reason)| *reason == Reason::Attribute).map(|(id, _)| *id).collect();
+    let lacks = |name: &str, value: Option<&str>| {
+        let has = |id| match (fleet.attribute(id, name), value) {
+            (Some(own), Some(wanted)) => own == wanted,
+            (own, None) => own.is_some(),
+            (None, Some(_)) => false,
+        };
+        lacking.iter().filter(|&&id| !has(id)).count()
+    };
+    let counted = request.spec().required.iter().filter_map(|required| {
+        let value = required.value.as_deref();
+        let count = lacks(&required.name, value);
+        let wanted =
+            value.map_or_else(|| required.name.to_string(), |value| format!("{} = {value}", required.name));
+        (count > 0).then(|| format!("  {count} of these: {wanted}"))
+    });
+    counted.collect()
+}
+
+/// The instances of a cluster, as placement sees them.
+pub(crate) fn fleet<'s>(state: &'s State, at: &ClusterKey) -> Option<&'s Fleet> {
+    Some(state.cluster(at)?.fleet())
+}

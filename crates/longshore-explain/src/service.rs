@@ -1,0 +1,156 @@
+//! One service: how far its deployments are, and what they wait for.
+
+use std::cmp::Reverse;
+
+use longshore_api_ecs::{Caller, identifiers};
+use longshore_base::Timestamp;
+use longshore_controllers::Settings;
+use longshore_controllers::launch::Rules;
+use longshore_controllers::service::deployment::template;
+use longshore_domain::ServiceStatus;
+use longshore_placement::DefaultStrategy;
+use longshore_rollout::Waiting;
+use longshore_state::record::{Deployment, Service, Task};
+use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
+
+use crate::time::{ago, ahead};
+use crate::{ExplainError, Explanation, Question, placement};
+
+/// How many tasks that stopped lately are shown, and how many events.
+const STOPPED_SHOWN: usize = 3;
+const EVENTS_SHOWN: usize = 3;
+
+/// Explains a service, ACTIVE or not.
+pub fn service(
+    state: &State,
+    caller: &Caller,
+    question: &Question,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Explanation, ExplainError> {
+    let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
+    let name = identifiers::service_name(&at, &question.subject)?;
+    let missing = || ExplainError::NoService(name.as_str().into());
+    let key = at.service(&name);
+    let entry = tables.service(&name).ok_or_else(missing)?;
+    let service = entry.record().ok_or_else(missing)?;
+    let active: Vec<_> = entry.active().iter().filter_map(|id| tables.task(*id)).collect();
+    let running = active.iter().filter(|task| task.last_status.is_running()).count();
+    let mut out = Explanation::about(format!(
+        "service {name}: {}, wants {} tasks, {} run and {} are on their way",
+        service.status,
+        service.desired_count,
+        running,
+        active.len() - running
+    ));
+    if service.status != ServiceStatus::Active {
+        out.say(format!("It is {}: it starts nothing any more.", service.status));
+    }
+    for deployment in &service.deployments {
+        say_deployment(&mut out, deployment, now);
+    }
+    let waiting = longshore_controllers::service::explain(state, &key, settings, now);
+    if waiting.is_empty() && service.status == ServiceStatus::Active {
+        out.say("It waits for nothing.");
+    }
+    for cause in &waiting {
+        out.say(format!("It waits: {}.", in_words(cause, now)));
+        if let Waiting::Placement { deployment, .. } = cause {
+            let deployment = service.deployments.iter().find(|own| own.id == *deployment);
+            if let Some(deployment) = deployment {
+                say_placement(&mut out, state, &key, service, deployment);
+            }
+        }
+    }
+    say_stopped(&mut out, tables, entry, now);
+    let events: Vec<_> = entry.events().iter().rev().take(EVENTS_SHOWN).collect();
+    if !events.is_empty() {
+        let details = out.say("Its latest events:");
+        details.extend(events.iter().map(|event| format!("{}: {}", ago(now, event.at), event.message)));
+    }
+    Ok(out)
+}
+
+fn say_deployment(out: &mut Explanation, deployment: &Deployment, now: Timestamp) {
+    let (family, revision) = &deployment.task_definition;
+    let role = if deployment.primary { "PRIMARY" } else { "ACTIVE" };
+    let failed = match deployment.failed_tasks {
+        0 => String::new(),
+        failed => format!(", {failed} tasks failed to start"),
+    };
+    out.say(format!(
+        "Deployment {} ({role}, {family}:{revision}, begun {}) is {}{failed}: {}",
+        deployment.id,
+        ago(now, deployment.created_at),
+        deployment.rollout_state,
+        deployment.rollout_reason
+    ));
+}
+
+/// What is waited for, with times from now.
+fn in_words(cause: &Waiting, now: Timestamp) -> String {
+    match cause {
+        Waiting::TasksToBecomeHealthy { count, until: Some(until) } => {
+            format!(
+                "{count} running tasks have to settle before they count as healthy, the last {}",
+                ahead(now, *until)
+            )
+        }
+        Waiting::Throttle { until, failures } => {
+            format!(
+                "tasks failed to start {failures} times in a row, so the next attempt is {}",
+                ahead(now, *until)
+            )
+        }
+        Waiting::Placement { next_attempt, .. } => {
+            format!("{cause}; the next attempt is {}, or when capacity changes", ahead(now, *next_attempt))
+        }
+        Waiting::Protection { count, until } => {
+            format!("{count} tasks are protected from scale-in, the first until {}", ahead(now, *until))
+        }
+        Waiting::BakeTime { until } => {
+            format!("the finished deployment is watched, which ends {}", ahead(now, *until))
+        }
+        Waiting::TasksToStart { .. }
+        | Waiting::TasksToBecomeHealthy { until: None, .. }
+        | Waiting::TasksUnhealthy { .. }
+        | Waiting::TasksToStop { .. }
+        | Waiting::NextRound { .. }
+        | Waiting::InstanceFull { .. }
+        | Waiting::Bounds { .. }
+        | Waiting::MinimumHealthy { .. }
+        | Waiting::DeploymentFailed { .. }
+        | Waiting::NoDeployment => cause.to_string(),
+    }
+}
+
+/// Asks the same question that the scheduler asks for the deployment's next task.
+fn say_placement(
+    out: &mut Explanation,
+    state: &State,
+    key: &ServiceKey,
+    service: &Service,
+    deployment: &Deployment,
+) {
+    let Some(template) = template(state, &key.cluster, service, deployment) else { return };
+    let Ok(rules) = Rules::parse(&service.placement_constraints, &service.placement_strategy) else { return };
+    let request = template.request(&rules, DefaultStrategy::Service, None);
+    if let Some(fleet) = placement::fleet(state, &key.cluster) {
+        placement::say_where(out, fleet, &request);
+    }
+}
+
+/// The tasks that stopped last, which is where the reason of a failing deployment stands.
+fn say_stopped(out: &mut Explanation, tables: &ClusterTables, entry: &ServiceEntry, now: Timestamp) {
+    let mut stopped: Vec<_> = entry.stopped().iter().filter_map(|id| tables.task(*id)).collect();
+    stopped.sort_by_key(|task| Reverse(task.stopped_at));
+    let shown: Vec<&Task> = stopped.into_iter().take(STOPPED_SHOWN).map(AsRef::as_ref).collect();
+    if shown.is_empty() {
+        return;
+    }
+    let details = out.say("Its tasks that stopped last (longshore explain task ID tells more):");
+    details.extend(shown.into_iter().map(|task| {
+        let when = task.stopped_at.map_or_else(String::new, |at| ago(now, at));
+        format!("{} {when}: {}", task.id, task.stopped_reason.as_deref().unwrap_or("no reason was given"))
+    }));
+}

@@ -1,0 +1,230 @@
+//! One task: why it stopped, or what it waits for.
+
+use longshore_api_ecs::{Caller, identifiers};
+use longshore_base::Timestamp;
+use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
+use longshore_state::record::{Container, Task};
+use longshore_state::{ClusterKey, State};
+
+use crate::time::{ago, ahead};
+use crate::{ExplainError, Explanation, Question};
+
+/// Explains a task that the cluster still knows.
+pub fn task(
+    state: &State,
+    caller: &Caller,
+    question: &Question,
+    now: Timestamp,
+) -> Result<Explanation, ExplainError> {
+    let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
+    let id = identifiers::task_id(&at, &question.subject)?;
+    let task = tables.task(id).ok_or_else(|| ExplainError::NoTask(id.to_string().into()))?;
+    let of = match &task.service {
+        Some(service) => format!(" of service {}", service.name),
+        None => String::new(),
+    };
+    let mut out = Explanation::about(format!(
+        "task {id}{of} ({}:{}): {}, wanted {}",
+        task.family, task.revision, task.last_status, task.desired_status
+    ));
+    if task.last_status.is_stopped() {
+        say_stopped(&mut out, task, now);
+        say_what_follows(&mut out, task);
+    } else if task.desired_status == DesiredStatus::Stopped {
+        say_stopping(&mut out, state, &at, task, now);
+    } else if task.last_status.is_running() {
+        say_running(&mut out, task, now);
+    } else {
+        say_starting(&mut out, state, &at, task, now);
+    }
+    if !task.last_status.is_stopped() {
+        say_instance(&mut out, state, &at, task);
+    }
+    Ok(out)
+}
+
+fn say_stopped(out: &mut Explanation, task: &Task, now: Timestamp) {
+    let when = task.stopped_at.map_or_else(String::new, |at| format!(" {}", ago(now, at)));
+    let lived = match task.started_at {
+        Some(_) => "",
+        None => ", without ever having been RUNNING",
+    };
+    let details = out.say(format!("It stopped{when}{lived}: {}", because(task)));
+    details.extend(task.containers.iter().map(container_end));
+    for advice in advice(task) {
+        out.say(advice);
+    }
+}
+
+fn because(task: &Task) -> String {
+    let code = task.stop_code.map_or_else(String::new, |code| format!(" ({code})"));
+    match &task.stopped_reason {
+        Some(reason) => format!("{reason}{code}"),
+        None => format!("no reason was given{code}"),
+    }
+}
+
+fn container_end(container: &Container) -> String {
+    let mut text = format!("container {}: ", container.name);
+    match container.exit_code {
+        Some(code) => {
+            text.push_str(&format!("exit code {code}"));
+            if let Some(signal) = signal(code) {
+                text.push_str(&format!(" ({signal})"));
+            }
+        }
+        None => text.push_str("no exit code, it never ran or its end was not seen"),
+    }
+    if let Some(reason) = &container.reason {
+        text.push_str(&format!("; {reason}"));
+    }
+    text
+}
+
+/// The signal that an exit code above 128 stands for, by the convention of shells and engines.
+fn signal(code: i32) -> Option<&'static str> {
+    Some(match code {
+        130 => "SIGINT",
+        134 => "SIGABRT",
+        137 => "SIGKILL",
+        139 => "SIGSEGV",
+        143 => "SIGTERM",
+        _ => return None,
+    })
+}
+
+/// What a person can do, where the reason tells.
+fn advice(task: &Task) -> Vec<String> {
+    let reasons = task.containers.iter().filter_map(|container| container.reason.as_deref());
+    let all: Vec<&str> = reasons.chain(task.stopped_reason.as_deref()).collect();
+    let says = |word: &str| all.iter().any(|reason| reason.contains(word));
+    let exited = |code: i32| task.containers.iter().any(|container| container.exit_code == Some(code));
+    let mut advice = Vec::new();
+    let mut add = |text: &str| advice.push(text.to_owned());
+    if says("OutOfMemory") {
+        add(
+            "A container reached its memory limit and was killed: register a revision with more `memory` and update the service to it.",
+        );
+    } else if exited(137) && task.stop_code == Some(StopCode::EssentialContainerExited) {
+        add(
+            "SIGKILL without an order to stop comes from outside: a person, the kernel's out-of-memory killer, or the engine.",
+        );
+    } else if exited(137) {
+        add(
+            "SIGKILL: it did not end within its stopTimeout after SIGTERM. Let the program react to SIGTERM, or raise stopTimeout.",
+        );
+    }
+    if says("CannotPull") || says("CannotInspectContainerError") {
+        add(
+            "The image could not be had: check its name and tag, that the registry answers from that instance, and ECS_IMAGE_PULL_BEHAVIOR for images that are only local.",
+        );
+    }
+    if says("port is already allocated") || says("address already in use") {
+        add(
+            "Something outside of the cluster holds the host port: free it, or let the engine choose one with hostPort 0.",
+        );
+    }
+    if says("no space left") {
+        add(
+            "The instance's disk is full: free space there; the agent cleans images and containers by its ECS_IMAGE_* and ECS_ENGINE_* settings.",
+        );
+    }
+    if says("DockerTimeoutError") || says("Cannot connect to the Docker") {
+        add("The instance's container engine did not answer in time: look at it on that machine.");
+    }
+    if exited(127) || says("executable file not found") {
+        add("The command was not found in the image: check `command` and `entryPoint`.");
+    } else if exited(126) || says("permission denied") {
+        add(
+            "The command could not be executed: check that it is an executable file for this machine's architecture.",
+        );
+    }
+    if says("failed container health checks") {
+        add(
+            "Run the `healthCheck` command in the container by hand; a longer `startPeriod` or healthCheckGracePeriodSeconds gives slow starters time.",
+        );
+    }
+    advice
+}
+
+fn say_what_follows(out: &mut Explanation, task: &Task) {
+    if let Some(service) = &task.service {
+        out.say(format!(
+            "Its service decides whether another one takes its place: longshore explain service {}",
+            service.name
+        ));
+    }
+}
+
+fn say_stopping(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task, now: Timestamp) {
+    let when = task.stopping_at.map_or_else(String::new, |at| format!(" {}", ago(now, at)));
+    let details = out.say(format!(
+        "It was told to stop{when}, and not all of its containers have ended: {}",
+        because(task)
+    ));
+    let alive = task.containers.iter().filter(|container| container.last_status != ContainerStatus::Stopped);
+    details.extend(alive.map(|container| {
+        format!(
+            "container {} is {}; it is killed if it does not end within its stopTimeout",
+            container.name, container.last_status
+        )
+    }));
+    if !is_connected(state, at, task) {
+        out.say("Its agent is away: it will be told when it comes back.");
+    }
+}
+
+fn say_running(out: &mut Explanation, task: &Task, now: Timestamp) {
+    let since = task.started_at.map_or_else(String::new, |at| format!(" since {}", ago(now, at)));
+    let health = match task.health {
+        HealthStatus::Healthy => ", and its health checks pass",
+        HealthStatus::Unhealthy => ", but a health check fails",
+        HealthStatus::Unknown => "",
+    };
+    out.say(format!("It is RUNNING{since}{health}."));
+    if let Some(until) = task.protected_until.filter(|until| *until > now) {
+        out.say(format!("It is protected from scale-in; that ends {}.", ahead(now, until)));
+    }
+}
+
+fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task, now: Timestamp) {
+    let since = ago(now, task.created_at);
+    let Some(_) = task.instance else {
+        let provider = task.capacity_provider.as_deref().unwrap_or("its launch type");
+        out.say(format!("It was made {since} and waits for capacity of {provider}."));
+        return;
+    };
+    let pulling = task.pull_started_at.filter(|_| task.pull_stopped_at.is_none());
+    let waits = if !is_connected(state, at, task) {
+        "the agent of its instance is away, and will be told of it when it comes back".to_owned()
+    } else if let Some(began) = pulling {
+        format!("images are being pulled, begun {}", ago(now, began))
+    } else {
+        match task.last_status {
+            TaskStatus::Provisioning => "its network interface is being made".to_owned(),
+            TaskStatus::Activating => {
+                "its containers run, and what belongs to them is being set up".to_owned()
+            }
+            _ if task.connectivity_at.is_none() => {
+                "its agent has been told of it and has not reported yet".to_owned()
+            }
+            _ => "its agent is making its containers".to_owned(),
+        }
+    };
+    let details = out.say(format!("It was placed {since} and is not RUNNING yet: {waits}."));
+    for container in &task.containers {
+        details.push(format!("container {}: {}", container.name, container.last_status));
+    }
+}
+
+fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) {
+    let Some(instance) = task.instance else { return };
+    let zone = task.zone.as_deref().map_or_else(String::new, |zone| format!(" in {zone}"));
+    let agent = if is_connected(state, at, task) { "connected" } else { "not connected" };
+    out.say(format!("It is on instance {instance}{zone}, whose agent is {agent}."));
+}
+
+fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {
+    let entry = task.instance.and_then(|id| state.cluster(at)?.instance(id));
+    entry.is_some_and(|entry| entry.connection.open)
+}
