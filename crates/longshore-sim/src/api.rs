@@ -4,7 +4,7 @@
 
 use longshore_api_ecs::{
     Caller, Settings, agent, capacity_providers, clusters, container_instances, discovery, protection,
-    registration, service_deployments, services, task_definitions, tasks,
+    registration, service_deployments, services, task_definitions, task_sets, tasks,
 };
 use longshore_base::Scope;
 use longshore_state::Tx;
@@ -57,6 +57,10 @@ pub fn call(tx: &mut Tx<'_>, scope: &Scope, operation: &str, body: &[u8]) -> Res
         "CreateService" => write!(services::create_service),
         "UpdateService" => write!(services::update_service),
         "DeleteService" => write!(services::delete_service),
+        "CreateTaskSet" => write!(task_sets::create_task_set),
+        "UpdateTaskSet" => write!(task_sets::update_task_set),
+        "UpdateServicePrimaryTaskSet" => write!(task_sets::update_service_primary_task_set),
+        "DeleteTaskSet" => write!(task_sets::delete_task_set),
         "DescribeServices" => {
             read!(services::describe_services => longshore_shapes_ecs::DescribeServicesResponse)
         }

@@ -89,7 +89,14 @@ pub(crate) fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
     let mut steps: Vec<(Duration, Step)> = Vec::new();
     let services = chance.between(1, SERVICES as u64) as u8;
     for n in 0..services {
-        steps.push((chance.millis(0, horizon / 6), create_service(chance, n)));
+        let (at, create) = (chance.millis(0, horizon / 6), create_service(chance, n));
+        steps.push((at, create));
+        if matches!(create, Step::CreateService { setup: ServiceSetup { external: true, .. }, .. }) {
+            steps.push((at + chance.millis(0, 3000), create_set(chance, n)));
+            for _ in 0..chance.between(1, 8) {
+                steps.push((at + chance.millis(500, horizon * 4 / 5), set_step(chance, n)));
+            }
+        }
     }
     for _ in 0..users {
         steps.push((chance.millis(500, horizon), user_step(chance, services)));
@@ -124,9 +131,28 @@ fn create_service(chance: &mut Chance, service: u8) -> Step {
             8..=11 => Layout::SpreadInstances,
             _ => Layout::Binpack,
         },
+        external: chance.per_mille(100),
         strategy: strategy(chance),
     };
     Step::CreateService { service, setup }
+}
+
+fn create_set(chance: &mut Chance, service: u8) -> Step {
+    Step::CreateSet {
+        service,
+        image: Image::draw(chance),
+        percent: *chance.pick(&[0, 10, 50, 100, 100, 100]),
+    }
+}
+
+fn set_step(chance: &mut Chance, service: u8) -> Step {
+    let pick = chance.below(1000) as u32;
+    match chance.below(8) {
+        0..=2 => create_set(chance, service),
+        3 | 4 => Step::ScaleSet { service, pick, percent: *chance.pick(&[0, 25, 50, 100]) },
+        5 => Step::PrimarySet { service, pick },
+        _ => Step::DeleteSet { service, pick, force: chance.per_mille(600) },
+    }
 }
 
 fn strategy(chance: &mut Chance) -> Option<StrategySetup> {

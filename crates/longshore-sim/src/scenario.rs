@@ -160,6 +160,8 @@ pub struct ServiceSetup {
     pub percent: (u32, u32),
     pub breaker: Breaker,
     pub layout: Layout,
+    /// The deployment controller is EXTERNAL: the script makes task sets, and only the count and the layout matter.
+    pub external: bool,
     pub strategy: Option<StrategySetup>,
 }
 
@@ -183,6 +185,26 @@ pub enum Step {
     CreateService {
         service: u8,
         setup: ServiceSetup,
+    },
+    /// For a service whose controller is EXTERNAL. Percents are those of the desired count.
+    CreateSet {
+        service: u8,
+        image: Image,
+        percent: u32,
+    },
+    ScaleSet {
+        service: u8,
+        pick: u32,
+        percent: u32,
+    },
+    PrimarySet {
+        service: u8,
+        pick: u32,
+    },
+    DeleteSet {
+        service: u8,
+        pick: u32,
+        force: bool,
     },
     Scale {
         service: u8,
@@ -351,6 +373,10 @@ impl Step {
         match self {
             Step::CreateService { .. }
             | Step::Scale { .. }
+            | Step::CreateSet { .. }
+            | Step::ScaleSet { .. }
+            | Step::PrimarySet { .. }
+            | Step::DeleteSet { .. }
             | Step::Roll { .. }
             | Step::Percent { .. }
             | Step::ForceDeployment { .. }

@@ -7,16 +7,20 @@
 use std::collections::BTreeMap;
 
 use longshore_base::{InstanceId, Timestamp};
+use longshore_domain::status::DeploymentController;
 use longshore_domain::{
     DesiredStatus, HealthStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, StopCode, TaskStatus,
 };
-use longshore_state::record::{Capacity, Service, Task};
+use longshore_rollout::TaskSetStatus;
+use longshore_state::record::{Capacity, Service, Task, TaskSet};
 use longshore_state::{ClusterKey, Key, ServiceKey, Value};
 
 use super::World;
 use crate::images::Image;
+use crate::view;
 
 /// A task around one transaction; no `before` means that it was started there.
+#[derive(Clone, Copy)]
 struct Pair<'a> {
     before: Option<&'a Task>,
     after: &'a Task,
@@ -60,6 +64,12 @@ impl World {
             own.push(Pair { before, after, lives });
         }
         let now = self.server_now();
+        if service.controller == DeploymentController::External {
+            for set in view::task_sets(&running.records, at, &key.service) {
+                self.judge_set(service, set, &own, now)?;
+            }
+            return judge_protection(service, &own, now);
+        }
         match service.scheduling {
             SchedulingStrategy::Replica => {
                 self.judge_percent(service, &own, now)?;
@@ -108,6 +118,27 @@ impl World {
         if started > 0 && exist > max {
             let name = &service.name;
             let text = format!("{exist} of {max} allowed tasks of {name} exist after {started} were started");
+            return Err(("maximumPercent", text));
+        }
+        Ok(())
+    }
+
+    /// Each task set keeps to 100 % and 200 % of its share, whatever the others do (ecs-services E7).
+    fn judge_set(&self, service: &Service, set: &TaskSet, own: &[Pair<'_>], now: Timestamp) -> Verdict {
+        if set.status == TaskSetStatus::Draining {
+            return Ok(());
+        }
+        let of_set = |pair: &&Pair<'_>| {
+            pair.after.service.as_ref().is_some_and(|membership| membership.deployment == set.id)
+        };
+        let own: Vec<Pair<'_>> = own.iter().filter(of_set).copied().collect();
+        let share = share_of(service, set);
+        let (taken, left) = self.healthy(&own, now);
+        judge_minimum(service, taken, left, share)?;
+        let started = own.iter().filter(|pair| pair.before.is_none()).count();
+        let exist = own.iter().filter(|pair| !pair.after.last_status.is_stopped()).count() as u64;
+        if started > 0 && exist > 2 * share {
+            let text = format!("{exist} tasks of {} exist, and its share is {share}", set.id);
             return Err(("maximumPercent", text));
         }
         Ok(())
@@ -169,6 +200,11 @@ impl World {
             }
         }
     }
+}
+
+/// How many tasks a set is to have: its percentage of the desired count, rounded up.
+pub(super) fn share_of(service: &Service, set: &TaskSet) -> u64 {
+    (u64::from(service.desired_count) * u64::from(set.scale_basis_points)).div_ceil(10_000)
 }
 
 fn judge_minimum(service: &Service, taken: u64, left: u64, min: u64) -> Verdict {

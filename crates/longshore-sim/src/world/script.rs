@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Event, World};
 use crate::images::Image;
 use crate::scenario::{Breaker, Layout, Provider, ServiceSetup, Step, StrategySetup};
+use crate::view;
 
 /// How far a step sets the server's clock at most, in milliseconds.
 const SERVER_JUMP_MAX: i32 = 2000;
@@ -35,6 +36,24 @@ impl World {
         self.note(|| format!("STEP {number}: {step:?}"));
         match step {
             Step::CreateService { service, setup } => self.create_service(service, &setup),
+            Step::CreateSet { service, image, percent } => {
+                let (cluster, name) = self.named(service);
+                let request = json!({
+                    "service": name, "taskDefinition": image.family(false), "launchType": "EC2",
+                    "scale": {"value": f64::from(percent), "unit": "PERCENT"}, "clientToken": self.token(),
+                });
+                self.ask(cluster, "CreateTaskSet", request);
+            }
+            Step::ScaleSet { service, pick, percent } => {
+                let scale = json!({"value": f64::from(percent), "unit": "PERCENT"});
+                self.ask_set(service, pick, "UpdateTaskSet", "taskSet", json!({"scale": scale}));
+            }
+            Step::PrimarySet { service, pick } => {
+                self.ask_set(service, pick, "UpdateServicePrimaryTaskSet", "primaryTaskSet", json!({}));
+            }
+            Step::DeleteSet { service, pick, force } => {
+                self.ask_set(service, pick, "DeleteTaskSet", "taskSet", json!({"force": force}));
+            }
             Step::Scale { service, desired } => {
                 self.update_service(service, json!({"desiredCount": desired}));
             }
@@ -314,6 +333,20 @@ impl World {
         (service % clusters, format!("svc-{}", service / clusters))
     }
 
+    /// Asks for something about one of the service's task sets, if it has any.
+    fn ask_set(&mut self, service: u8, pick: u32, operation: &'static str, member: &str, mut request: Value) {
+        let (cluster, name) = self.named(service);
+        let (at, Ok(parsed)) = (&self.clusters[cluster], ServiceName::parse(&name)) else { return };
+        let Some(running) = &self.server.up else { return };
+        let sets: Vec<_> = view::task_sets(&running.records, at, &parsed).map(|set| set.id).collect();
+        if sets.is_empty() {
+            return;
+        }
+        request["service"] = name.into();
+        request[member] = sets[pick as usize % sets.len()].to_string().into();
+        self.ask(cluster, operation, request);
+    }
+
     fn update_service(&mut self, service: u8, mut request: Value) {
         let (cluster, name) = self.named(service);
         request["service"] = name.into();
@@ -322,6 +355,13 @@ impl World {
 
     fn create_service(&mut self, service: u8, setup: &ServiceSetup) {
         let (cluster, name) = self.named(service);
+        if setup.external {
+            let request = json!({
+                "serviceName": name, "desiredCount": setup.desired, "clientToken": self.token(),
+                "deploymentController": {"type": "EXTERNAL"},
+            });
+            return self.ask(cluster, "CreateService", request);
+        }
         let daemon = setup.layout == Layout::Daemon;
         let (min, max) = setup.percent;
         // A daemon service may not start before it stops.

@@ -1,19 +1,22 @@
 //! Whether everything has come to rest, once faults have ceased (design, promise 5).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use longshore_base::{InstanceId, TaskId};
+use longshore_base::{DeploymentId, InstanceId, TaskId};
 use longshore_controllers::service;
+use longshore_domain::status::DeploymentController;
 use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_engine::input::ObservedStatus;
-use longshore_rollout::Waiting;
+use longshore_rollout::{TaskSetStatus, Waiting};
 use longshore_runtime::port::LabelFilter;
 use longshore_state::record::{Instance, Service};
 use longshore_state::{ClusterKey, Key, State, Value};
 
 use super::World;
+use super::rollouts::share_of;
 use crate::images::Image;
+use crate::view;
 
 /// How long a task may be on its way when nothing is wrong: two pulls, and a queue for resources.
 const MOVING_MAX: Duration = Duration::from_secs(120);
@@ -148,16 +151,14 @@ impl World {
         if waiting.is_empty() {
             return open.push(format!("service {name} is not steady and does not say why"));
         }
-        let primary = service.deployments.iter().find(|own| own.primary);
-        let family = primary.map(|own| own.task_definition.0.as_str()).unwrap_or_default();
-        let can_work = service
-            .deployments
-            .iter()
-            .all(|own| Image::of_family(own.task_definition.0.as_str()).is_some_and(Image::is_good));
+        let sets = self.server.up.iter().flat_map(|running| view::task_sets(&running.records, at, name));
+        let deployments = service.deployments.iter().map(|own| own.task_definition.0.as_str());
+        let families: Vec<&str> = sets.map(|set| set.task_definition.0.as_str()).chain(deployments).collect();
         // Images that do not work never come to rest; that the service says so is enough.
-        if !can_work || !Image::of_family(family).is_some_and(Image::is_good) {
+        if !families.iter().all(|family| Image::of_family(family).is_some_and(Image::is_good)) {
             return;
         }
+        let family = families.join(", ");
         let stuck = |waiting: &Waiting| match waiting {
             Waiting::Placement { .. }
             | Waiting::InstanceFull { .. }
@@ -186,7 +187,35 @@ impl World {
         }
     }
 
+    /// Every task set has its share, and no set is on its way out.
+    fn sets_are_steady(&self, at: &ClusterKey, service: &Service) -> bool {
+        let Some(running) = &self.server.up else { return false };
+        let mut shares: BTreeMap<DeploymentId, u64> = BTreeMap::new();
+        for set in view::task_sets(&running.records, at, &service.name) {
+            if set.status == TaskSetStatus::Draining {
+                return false;
+            }
+            shares.insert(set.id, share_of(service, set));
+        }
+        let mut found: BTreeMap<DeploymentId, u64> = shares.keys().map(|&id| (id, 0)).collect();
+        for (key, record) in &running.records {
+            let (Key::Task(of, _), Value::Task(task)) = (key, record) else { continue };
+            let Some(own) = task.service.as_ref().filter(|own| of == at && own.name == service.name) else {
+                continue;
+            };
+            match found.get_mut(&own.deployment) {
+                _ if task.last_status.is_stopped() => {}
+                Some(count) if task.last_status == TaskStatus::Running => *count += 1,
+                Some(_) | None => return false,
+            }
+        }
+        found == shares
+    }
+
     fn is_steady(&self, at: &ClusterKey, service: &Service) -> bool {
+        if service.controller == DeploymentController::External {
+            return self.sets_are_steady(at, service);
+        }
         let Some(primary) = service.deployments.iter().find(|own| own.primary) else { return false };
         let records = self.server.up.iter().flat_map(|running| &running.records);
         let mut count = 0;

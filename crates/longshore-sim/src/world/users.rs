@@ -85,6 +85,8 @@ pub(super) struct Known {
 #[derive(Clone, Debug, Default)]
 struct ExpectedService {
     desired: Option<u32>,
+    created: bool,
+    /// Empty: its task sets have their own.
     definition: String,
     rollback: bool,
     deleted: bool,
@@ -360,8 +362,9 @@ impl World {
                     let (desired, definition, rollback) = (*desired, definition.clone(), *rollback);
                     // A repeated call with the same token changes nothing.
                     let known = services.entry((place, name)).or_default();
-                    if known.definition.is_empty() || known.deleted {
-                        *known = ExpectedService { desired, definition, rollback, deleted: false };
+                    if !known.created || known.deleted {
+                        *known =
+                            ExpectedService { created: true, desired, definition, rollback, deleted: false };
                     }
                 }
                 Fact::Updated { name, desired, definition } => {
@@ -426,7 +429,8 @@ impl World {
             let family =
                 record.task_definition.as_ref().map(|(family, _)| family.as_str()).unwrap_or_default();
             // It may have gone back by itself.
-            if family != expected.definition && !expected.rollback {
+            let given = !expected.definition.is_empty();
+            if given && family != expected.definition && !expected.rollback {
                 problems
                     .push(format!("service {name} runs {family}, and {} was asked for", expected.definition));
             }

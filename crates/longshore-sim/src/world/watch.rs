@@ -131,7 +131,7 @@ impl World {
                 let text = format!("{writer:?} forgets task {id}, which is {}", task.last_status);
                 self.fail("forgotten", text);
             }
-            (Key::Service(_, name), before, Some(Value::Service(service))) => {
+            (Key::Service(at, name), before, Some(Value::Service(service))) => {
                 self.note(|| {
                     let deployments: Vec<String> = service
                         .deployments
@@ -155,8 +155,9 @@ impl World {
                     )
                 });
                 self.check_failures(service);
-                if let Some(Value::Service(before)) = before {
-                    notes = longshore_survey::step::service(&view::service(before), &view::service(service));
+                if let (Some(Value::Service(before)), Some(running)) = (before, &self.server.up) {
+                    let view = |service| view::service(service, &running.records, at);
+                    notes = longshore_survey::step::service(&view(before), &view(service));
                 }
             }
             (Key::Instance(_, id), before, Some(Value::Instance(instance))) => {
@@ -194,6 +195,7 @@ impl World {
         self.compare_everything();
         self.check_wishes("at the end");
         self.check_bindings();
+        self.check_set_tokens();
     }
 
     /// At rest, no two running containers of an instance show the same host port.
@@ -216,6 +218,20 @@ impl World {
         }
         if let Some(text) = twice {
             self.fail("ports", text);
+        }
+    }
+
+    /// However often CreateTaskSet is repeated, one clientToken makes one set.
+    fn check_set_tokens(&mut self) {
+        let Some(running) = &self.server.up else { return };
+        let mut seen = BTreeSet::new();
+        let sets = running.records.values().filter_map(|record| match record {
+            Value::TaskSet(set) => set.client_token.clone(),
+            _ => None,
+        });
+        let twice = sets.into_iter().find(|token| !seen.insert(token.clone()));
+        if let Some(token) = twice {
+            self.fail("model", format!("{token} made two task sets"));
         }
     }
 
