@@ -16,6 +16,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use longshore_base::{AccountId, ClusterName, Region, Scope, Seed, Timestamp};
@@ -178,10 +179,16 @@ pub struct Outcome {
     pub log: Vec<String>,
 }
 
-/// Runs a scenario to its end, or to the first broken promise.
+/// Runs a scenario to its end, or to the first broken promise. A panic is one: no request and no message may crash a
+/// part (design, promise 6).
 pub fn run(scenario: &Scenario, with_log: bool) -> Outcome {
     let mut world = World::new(scenario, with_log);
-    world.go();
+    // The world is not used after a panic, but for telling what happened before.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.go())) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text");
+        world.fail("panic", text.to_owned());
+    }
     world.tally.virtual_millis = world.elapsed().as_millis() as u64;
     Outcome { tally: world.tally, violation: world.violation, log: world.log.unwrap_or_default() }
 }
