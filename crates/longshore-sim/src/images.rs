@@ -37,6 +37,8 @@ pub enum Image {
     Dynamic,
 }
 
+/// What each container has, in MiB; so no task has less.
+pub const MEMORY_LEAST: u32 = 128;
 /// How long Phoenix runs, a little longer than [`RESTART_PERIOD`].
 const PHOENIX_LIFE: Duration = Duration::from_secs(64);
 /// How long a container must have run to be started again; the least that ECS allows.
@@ -164,7 +166,7 @@ impl Image {
 
     /// The body of RegisterTaskDefinition.
     pub fn definition(self, ports: bool) -> Value {
-        let container = |name: &str, image: &str, essential: bool| json!({"name": name, "image": image, "essential": essential, "cpu": 128, "memory": 128});
+        let container = |name: &str, image: &str, essential: bool| json!({"name": name, "image": image, "essential": essential, "cpu": 128, "memory": MEMORY_LEAST});
         let mut containers = vec![container("main", self.name(), true)];
         if self.has_health_check() {
             containers[0]["healthCheck"] = json!({"command": ["CMD-SHELL", "true"], "startPeriod": 5});

@@ -14,9 +14,11 @@ use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
 
 use super::network::{Caller, PipeId};
 use super::{Event, Skew, World, watch};
-use crate::images::Image;
+use crate::images::{self, Image};
 use crate::scenario::{ClusterSetup, MachineSetup};
 
+/// Where the dynamic host ports begin.
+const FIRST_DYNAMIC_PORT: u32 = 40_000;
 /// How long a supervisor waits before it starts an agent again that ended by itself.
 const SUPERVISOR_PAUSE: Duration = Duration::from_secs(5);
 
@@ -76,7 +78,11 @@ fn config(setup: MachineSetup, cluster: &ClusterSetup, name: usize) -> Config {
         Some(provider) => format!(r#"{{"longshore.capacity-provider": "{}"}}"#, provider.name()),
         None => "{}".to_owned(),
     };
+    // Just enough for as many tasks as fit, with two ports each, so that the search for a free one comes round soon.
+    let ports = 2 * (setup.memory / images::MEMORY_LEAST) + 2;
+    let ports = format!("{FIRST_DYNAMIC_PORT}-{}", FIRST_DYNAMIC_PORT + ports - 1);
     let pairs = [
+        ("ECS_DYNAMIC_HOST_PORT_RANGE", ports),
         ("AWS_ACCESS_KEY_ID", cluster.account.to_owned()),
         ("AWS_DEFAULT_REGION", cluster.region.to_owned()),
         ("ECS_INSTANCE_ATTRIBUTES", attributes),
