@@ -182,7 +182,7 @@ fn user_step(chance: &mut Chance, services: u8) -> Step {
             cluster: chance.below(4) as u8,
             strategy: strategy(chance),
             image: Image::draw(chance),
-            count: chance.between(1, 5) as u32,
+            count: if chance.per_mille(300) { 10 } else { chance.between(1, 4) as u32 },
             ports: chance.per_mille(100),
         },
         22..=24 => Step::StopTask { pick },
@@ -206,7 +206,7 @@ fn fault(chance: &mut Chance) -> Step {
     // Now and then somebody is away for longer than the server waits.
     let long = chance.per_mille(80);
     let down_millis = chance.between(0, if long { 300_000 } else { 15_000 }) as u32;
-    match chance.below(40) {
+    match chance.below(42) {
         0..=3 => Step::ServerCrash { down_millis: down_millis % 15_000 },
         4..=7 => Step::AgentCrash { machine, down_millis },
         8 => Step::AgentStop { machine, down_millis },
@@ -235,6 +235,11 @@ fn fault(chance: &mut Chance) -> Step {
         35 => Step::Reboot { machine, down_millis },
         36 | 37 => Step::StaleManifest { machine },
         38 => Step::PullsHang { machine, millis },
+        39 | 40 => Step::AgentCrashSoon {
+            machine,
+            starts: chance.between(1, 4) as u8,
+            down_millis: down_millis % 15_000,
+        },
         _ => Step::Disconnect { machine },
     }
 }

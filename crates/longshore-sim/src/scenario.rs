@@ -287,6 +287,12 @@ pub enum Step {
         machine: u8,
         down_millis: u32,
     },
+    /// The agent is killed just after it has asked for its `starts`th container start from now.
+    AgentCrashSoon {
+        machine: u8,
+        starts: u8,
+        down_millis: u32,
+    },
     AgentStop {
         machine: u8,
         down_millis: u32,
@@ -399,6 +405,7 @@ impl Step {
             | Step::StaleManifest { .. }
             | Step::PullsHang { .. }
             | Step::AgentCrash { .. }
+            | Step::AgentCrashSoon { .. }
             | Step::AgentStop { .. }
             | Step::Partition { .. }
             | Step::Disconnect { .. }

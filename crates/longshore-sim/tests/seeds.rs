@@ -66,6 +66,7 @@ fn few_seeds_draw_everything() {
     let expected = [
         "Activate",
         "AgentCrash",
+        "AgentCrashSoon",
         "AgentStop",
         "BadRequest",
         "ClockJump",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use longshore_base::{TaskId, Timestamp};
+use longshore_engine::Action;
 use longshore_link::client::Loss;
 use longshore_node::config::Config;
 use longshore_node::core::{AgentCore, Effect, ExitReason, Input, Socket, SocketEvent};
@@ -46,6 +47,8 @@ pub(super) struct Machine {
     pub given_up: Option<ExitReason>,
     /// Tasks of which no agent knows any more, because its disk was wiped. Nobody may touch them.
     pub orphans: BTreeSet<TaskId>,
+    /// Its agent is killed after so many more starts, and is down so long.
+    pub dies_after: Option<(u8, Duration)>,
     /// The next manifest that it gets leaves a task out.
     pub stale_manifest: bool,
 }
@@ -117,6 +120,7 @@ impl Machine {
             instance: None,
             given_up: None,
             orphans: BTreeSet::new(),
+            dies_after: None,
             stale_manifest: false,
         };
         machine.images(|_| {});
@@ -226,6 +230,9 @@ impl World {
             Effect::Runtime(action) => {
                 self.note(|| format!("m{index} does {action:?}"));
                 self.watch_action(index, &action);
+                if matches!(*action, Action::StartContainer { .. }) {
+                    self.count_down(index);
+                }
                 let performed = self.machines[index].docker.perform(self.now, *action);
                 if let Err(action) = performed {
                     self.fail("agent", format!("m{index} hands out an action that is its own: {action:?}"));
@@ -247,6 +254,19 @@ impl World {
             }
             Effect::Log(line) => self.note(|| format!("m{index} logs: {line}")),
             Effect::Exit(reason) => self.agent_exits(index, reason),
+        }
+    }
+
+    /// A step wants the agent dead shortly after one of its starts: so a write that the start should have waited for may be
+    /// lost.
+    fn count_down(&mut self, index: usize) {
+        let Some((starts, down)) = self.machines[index].dies_after else { return };
+        let left = starts.saturating_sub(1);
+        self.machines[index].dies_after = (left > 0).then_some((left, down));
+        if left == 0 {
+            let incarnation = self.machines[index].incarnation;
+            let at = self.now + self.disks.millis(0, 20);
+            self.push(at, Event::Kill { machine: index, incarnation, down });
         }
     }
 

@@ -89,6 +89,12 @@ enum Event {
     AgentUp {
         machine: usize,
     },
+    /// An agent is killed, if it is still the same one.
+    Kill {
+        machine: usize,
+        incarnation: u64,
+        down: Duration,
+    },
     Heal {
         machine: usize,
     },
@@ -331,6 +337,11 @@ impl World {
             Event::Look { epoch } => self.look(epoch),
             Event::Synced { machine, incarnation, upto } => self.synced(machine, incarnation, upto),
             Event::AgentUp { machine } => self.agent_up(machine),
+            Event::Kill { machine, incarnation, down } => {
+                if self.machines[machine].incarnation == incarnation {
+                    self.agent_crash(machine, down);
+                }
+            }
             Event::Heal { machine } => self.heal(machine),
             Event::Mend { machine } => self.mend(machine),
         }

@@ -232,6 +232,7 @@ impl World {
             | Event::Look { .. }
             | Event::Synced { .. }
             | Event::AgentUp { .. }
+            | Event::Kill { .. }
             | Event::Heal { .. }
             | Event::Mend { .. } => return Some(event),
         };

@@ -168,6 +168,11 @@ impl World {
                     self.agent_crash(index, millis(down_millis));
                 }
             }
+            Step::AgentCrashSoon { machine, starts, down_millis } => {
+                if let Some(index) = self.machine(machine) {
+                    self.machines[index].dies_after = Some((starts, millis(down_millis)));
+                }
+            }
             Step::AgentStop { machine, down_millis } => {
                 if let Some(index) = self.machine(machine) {
                     self.agent_stop(index, millis(down_millis));
@@ -266,6 +271,7 @@ impl World {
                 continue;
             }
             self.mend(index);
+            self.machines[index].dies_after = None;
             self.end_orphans(index);
             if self.machines[index].cut_until.is_some() {
                 self.machines[index].cut_until = Some(self.now);

@@ -299,9 +299,26 @@ impl World {
     }
 
     fn remember(&mut self, call: CallId, cluster: usize, fact: Option<Fact>, sequence: u64) {
+        if let Some(Fact::Ran { started_by, tasks, .. }) = &fact {
+            self.check_replay(started_by, tasks);
+        }
         if let Some(fact) = fact {
             let epoch = self.server.epoch;
             self.watch.facts.push(Known { cluster, epoch, sequence, call, acknowledged: false, fact });
+        }
+    }
+
+    /// A RunTask that is repeated with its clientToken names no other tasks than at first (ecs-behaviour A7).
+    fn check_replay(&mut self, by: &str, now: &[TaskId]) {
+        let first = self.watch.facts.iter().find_map(|known| match &known.fact {
+            Fact::Ran { started_by, tasks, .. } if started_by == by && !tasks.is_empty() => Some(tasks),
+            _ => None,
+        });
+        if let Some(first) = first
+            && now.iter().any(|id| !first.contains(id))
+        {
+            let text = format!("{by} was answered {first:?}, and then {now:?}");
+            self.fail("model", text);
         }
     }
 
