@@ -86,8 +86,8 @@ class TaskSets(EngineCase):
         return self.tasks(startedBy=task_set, desiredStatus="RUNNING")
 
     def versions(self, task_set):
-        """What the tasks of a set answer, each asked on its own."""
-        return {get(endpoint(task))[1].strip() for task in self.tasks_of(task_set)}
+        """The versions that the tasks of a set answer, each asked on its own."""
+        return {get(endpoint(task))[1].split()[-1] for task in self.tasks_of(task_set)}
 
     def starts(self):
         return {container: docker.start_of(container) for container in docker.running_of_cluster(self.cluster)}

@@ -4,12 +4,12 @@
 //! one again for ever. So exactly what can never be accepted is answered so: a task, an attachment or a
 //! cluster that is not there.
 
-use longshore_base::{Port, Protocol, TaskId};
+use longshore_base::{Arn, Port, Protocol, TaskId};
 use longshore_controllers::tasks::{ContainerReport, Report, ReportedStatus, UnknownTask, report};
 use longshore_domain::ContainerStatus;
 use longshore_shapes_ecs::*;
 use longshore_state::record::NetworkBinding as Binding;
-use longshore_state::{ClusterKey, Tx};
+use longshore_state::{ClusterKey, State, Tx};
 
 use crate::{Caller, identifiers, texts};
 
@@ -23,7 +23,7 @@ pub fn submit_task_state_change(
     input: SubmitTaskStateChangeRequest,
 ) -> Result<SubmitTaskStateChangeResponse, SubmitTaskStateChangeError> {
     let at = cluster(tx, caller, input.cluster.as_deref())?;
-    let id = task(&at, input.task.as_deref())?;
+    let (at, id) = task(tx.state(), at, input.task.as_deref())?;
     let attachments = input.attachments.unwrap_or_default();
     let containers = input.containers.unwrap_or_default();
     if input.status.is_none() && containers.is_empty() && !attachments.is_empty() {
@@ -49,7 +49,7 @@ pub fn submit_container_state_change(
     input: SubmitContainerStateChangeRequest,
 ) -> Result<SubmitContainerStateChangeResponse, SubmitContainerStateChangeError> {
     let at = cluster(tx, caller, input.cluster.as_deref())?;
-    let id = task(&at, input.task.as_deref())?;
+    let (at, id) = task(tx.state(), at, input.task.as_deref())?;
     let change = ContainerStateChange {
         container_name: input.container_name,
         exit_code: input.exit_code,
@@ -81,14 +81,31 @@ fn cluster(
     caller: &Caller,
     named: Option<&str>,
 ) -> Result<ClusterKey, InvalidParameterException> {
-    identifiers::cluster(tx.state(), caller, named)
+    identifiers::host(tx.state(), caller, named)
         .map(|(at, _)| at)
         .map_err(|error| InvalidParameterException::new(error.to_string()))
 }
 
-fn task(at: &ClusterKey, named: Option<&str>) -> Result<TaskId, InvalidParameterException> {
-    identifiers::task_id(at, named.unwrap_or_default())
-        .map_err(|_| InvalidParameterException::new(texts::REPORT_UNKNOWN_TASK))
+/// The task that agents of the cluster or pool `host` may report on, with its own cluster: a pool's agents on
+/// its guests and nothing else, a cluster's agents on all of the cluster's tasks but those in the pool.
+fn task(
+    state: &State,
+    host: ClusterKey,
+    named: Option<&str>,
+) -> Result<(ClusterKey, TaskId), InvalidParameterException> {
+    let unknown = || InvalidParameterException::new(texts::REPORT_UNKNOWN_TASK);
+    let named = named.unwrap_or_default();
+    if !host.is_pool() {
+        let id = identifiers::task_id(&host, named).map_err(|_| unknown())?;
+        let pooled = state.task(&host, id).is_some_and(|task| task.is_pooled());
+        return if pooled { Err(unknown()) } else { Ok((host, id)) };
+    }
+    let arn = Arn::parse(named).ok().filter(|arn| arn.kind == "task").ok_or_else(unknown)?;
+    let id = arn.rest.rsplit('/').next().and_then(|id| TaskId::parse(id).ok()).ok_or_else(unknown)?;
+    let home = state.home(&host, id).cloned().ok_or_else(unknown)?;
+    // The same id in another account or cluster is no task of this pool.
+    identifiers::task_id(&home, named).map_err(|_| unknown())?;
+    Ok((home, id))
 }
 
 /// The caller is the account, not the instance, so any instance of it may report.

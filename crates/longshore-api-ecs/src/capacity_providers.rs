@@ -9,13 +9,14 @@ use std::sync::Arc;
 use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
 use longshore_domain::status::ClusterStatus;
+use longshore_placement::provider::FARGATE;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::record::{self, Capacity};
 use longshore_state::{Key, Realm, State, Tx, Value};
 
 use crate::paging::{self, Page};
-use crate::{Caller, documents, failures, identifiers, input, strategies, tags, texts};
+use crate::{Caller, documents, failures, identifiers, input, strategies, tags, task_sets, texts};
 
 const ACTIVE: &str = "ACTIVE";
 const INACTIVE: &str = "INACTIVE";
@@ -248,12 +249,11 @@ fn attached_to(realm: &Realm, provider: &str) -> Option<String> {
 }
 
 fn in_a_service(realm: &Realm, provider: &str) -> bool {
-    let services = realm.clusters().flat_map(|(_, tables)| tables.services()).map(|(service, _)| service);
-    services.filter(|service| service.status != ServiceStatus::Inactive).any(|service| {
-        match &service.capacity {
-            Capacity::Strategy(items) => items.iter().any(|item| *item.provider == *provider),
-            Capacity::LaunchType(_) => false,
-        }
+    let services = realm.clusters().flat_map(|(_, tables)| tables.services());
+    let live = services.filter(|(service, _)| service.status != ServiceStatus::Inactive);
+    live.flat_map(|(_, entry)| task_sets::capacities(entry)).any(|capacity| match capacity {
+        Capacity::Strategy(items) => items.iter().any(|item| *item.provider == *provider),
+        Capacity::LaunchType(_) => false,
     })
 }
 
@@ -268,6 +268,15 @@ pub(crate) fn stored<'s>(
     name: &str,
 ) -> Option<&'s Arc<record::CapacityProvider>> {
     state.realm(&caller.scope)?.providers().get(name)
+}
+
+/// True if the provider has managed scaling: whoever finds no room waits for it.
+pub(crate) fn scales(state: &State, caller: &Caller, name: &str) -> bool {
+    let group = stored(state, caller, name).and_then(|provider| provider.auto_scaling_group.as_ref());
+    let group: Option<AutoScalingGroupProvider> = group.and_then(documents::recall);
+    group
+        .and_then(|group| group.managed_scaling)
+        .is_some_and(|scaling| scaling.status == Some(ManagedScalingStatus::Enabled))
 }
 
 /// The name in a name or ARN of a provider; `None` if it cannot name one of the caller's.
@@ -311,7 +320,7 @@ fn shape(caller: &Caller, provider: &record::CapacityProvider, with_tags: bool) 
 
 fn fargate(caller: &Caller, name: &str) -> shapes::CapacityProvider {
     let kind =
-        if name == "FARGATE" { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
+        if name == FARGATE { CapacityProviderType::Fargate } else { CapacityProviderType::FargateSpot };
     shapes::CapacityProvider {
         capacity_provider_arn: Some(caller.scope.capacity_provider_arn(name)),
         name: Some(name.to_owned()),

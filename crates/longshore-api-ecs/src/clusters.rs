@@ -15,7 +15,8 @@ use longshore_state::{ClusterKey, ClusterTables, State, Tx};
 use crate::input::{self, count};
 use crate::paging::{self, Page};
 use crate::{
-    Caller, account_settings, capacity_providers, documents, failures, identifiers, strategies, tags, texts,
+    Caller, account_settings, capacity_providers, documents, failures, identifiers, strategies, tags,
+    task_sets, texts,
 };
 
 /// The most clusters that one call describes (ecs-behaviour A4).
@@ -278,10 +279,11 @@ fn providers_to_attach(
 /// Providers that services or tasks of the cluster still use.
 fn providers_in_use(tables: &ClusterTables) -> BTreeSet<Arc<str>> {
     let services = tables.services().filter(|(service, _)| service.status != ServiceStatus::Inactive);
-    let of_services = services.flat_map(|(service, _)| match &service.capacity {
-        Capacity::Strategy(items) => items.iter().map(|item| item.provider.clone()).collect(),
-        Capacity::LaunchType(_) => Vec::new(),
-    });
+    let of_services =
+        services.flat_map(|(_, entry)| task_sets::capacities(entry)).flat_map(|capacity| match capacity {
+            Capacity::Strategy(items) => items.iter().map(|item| item.provider.clone()).collect(),
+            Capacity::LaunchType(_) => Vec::new(),
+        });
     let running = tables.tasks().values().filter(|task| !task.last_status.is_stopped());
     of_services.chain(running.filter_map(|task| task.capacity_provider.clone())).collect()
 }
@@ -399,8 +401,10 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
         tables.tasks().values().filter(counts).count()
     };
     let services = |kind: LaunchType, status: ServiceStatus| {
-        let counts = |service: &record::Service| service.status == status && launch_type(service) == kind;
-        tables.services().filter(|(service, _)| counts(service)).count()
+        // A service without a PRIMARY task set runs on nothing yet, and counts as EC2 as one without wishes does.
+        let runs_on = |entry| task_sets::shown_capacity(entry).map_or(LaunchType::Ec2, Capacity::launch_type);
+        let counts = |service: &record::Service, entry| service.status == status && runs_on(entry) == kind;
+        tables.services().filter(|(service, entry)| counts(service, *entry)).count()
     };
     let mut pairs = Vec::with_capacity(KINDS.len() * 4);
     let mut pair = |name: String, number: usize| {
@@ -413,15 +417,4 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
         pair(format!("draining{name}ServiceCount"), services(kind, ServiceStatus::Draining));
     }
     pairs
-}
-
-/// The kind of capacity that a service counts as.
-fn launch_type(service: &record::Service) -> LaunchType {
-    match &service.capacity {
-        Capacity::LaunchType(kind) => *kind,
-        Capacity::Strategy(items) if items.iter().any(|item| strategies::is_fargate(&item.provider)) => {
-            LaunchType::Fargate
-        }
-        Capacity::Strategy(_) => LaunchType::Ec2,
-    }
 }

@@ -55,7 +55,7 @@ pub fn describe_container_instances(
         );
     }
     input::check(&input)?;
-    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let (at, tables) = identifiers::host(state, caller, input.cluster.as_deref())?;
     let include = Include::of(input.include.as_deref().unwrap_or_default());
     let (mut instances, mut failures) = (Vec::new(), Vec::new());
     for named in named {
@@ -74,7 +74,7 @@ pub fn list_container_instances(
 ) -> Result<ListContainerInstancesResponse, ListContainerInstancesError> {
     let asked = (input.max_results.take(), input.next_token.take());
     input::check(&input)?;
-    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let (at, tables) = identifiers::host(state, caller, input.cluster.as_deref())?;
     let page = Page::open("ListContainerInstances", caller, &input, asked, paging::LIST)?;
     let filter = input.filter.as_deref().filter(|text| !text.is_empty());
     let filter = filter.map(Expression::parse).transpose();
@@ -102,7 +102,7 @@ pub fn deregister_container_instance(
     input: DeregisterContainerInstanceRequest,
 ) -> Result<DeregisterContainerInstanceResponse, DeregisterContainerInstanceError> {
     input::check(&input)?;
-    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let (at, tables) = identifiers::host(tx.state(), caller, input.cluster.as_deref())?;
     let named = input.container_instance.as_deref().unwrap_or_default();
     let entry = identifiers::instance(&at, tables, named)
         .map_err(|error| error.refusal(texts::INSTANCE_NOT_FOUND))?;
@@ -147,7 +147,7 @@ pub fn update_container_instances_state(
     if named.len() > UPDATE_MAX {
         return Err(InvalidParameterException::new(texts::too_many("containerInstances", UPDATE_MAX)).into());
     }
-    let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
+    let at = identifiers::host(tx.state(), caller, input.cluster.as_deref())?.0;
     let (mut changed, mut failures) = (Vec::new(), Vec::new());
     for named in named {
         let tables = tx.state().cluster(&at);
@@ -170,6 +170,11 @@ pub fn update_container_instances_state(
         if record.status != status {
             tx.put_instance(&at, record::Instance { status, ..record::Instance::clone(&record) });
         }
+        if at.is_pool() && status == InstanceStatus::Draining {
+            // As above: the sweep goes on with what this commit has no room for.
+            let room = FORCED_TASKS_MAX.saturating_sub(tx.changed());
+            upkeep::interrupt_spot(tx, &at.instance(record.id), room);
+        }
         changed.extend(shape(tx.state(), &at, record.id));
     }
     Ok(UpdateContainerInstancesStateResponse { container_instances: Some(changed), failures: Some(failures) })
@@ -182,7 +187,7 @@ pub fn update_container_agent(
     input: UpdateContainerAgentRequest,
 ) -> Result<UpdateContainerAgentResponse, UpdateContainerAgentError> {
     input::check(&input)?;
-    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+    let (at, tables) = identifiers::host(state, caller, input.cluster.as_deref())?;
     let named = input.container_instance.as_deref().unwrap_or_default();
     let entry = identifiers::instance(&at, tables, named)
         .map_err(|error| error.refusal(texts::INSTANCE_NOT_FOUND))?;

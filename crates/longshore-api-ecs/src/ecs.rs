@@ -8,7 +8,8 @@ use longshore_wire::Fault;
 
 use crate::{
     Caller, Settings, account_settings, agent, attributes, capacity_providers, clusters, container_instances,
-    discovery, protection, registration, service_deployments, services, tags, task_definitions, task_sets, tasks,
+    discovery, protection, registration, service_deployments, services, tags, task_definitions, task_sets,
+    tasks,
 };
 
 /// Amazon ECS over a database.

@@ -3,7 +3,7 @@
 //! An ARN of another account or region never resolves: what it names is not there.
 
 use longshore_base::{
-    Arn, ArnError, ClusterName, DeploymentId, Family, InstanceId, Scope, ServiceName, TaskId,
+    Arn, ArnError, ClusterName, DeploymentId, FARGATE_POOL, Family, InstanceId, Scope, ServiceName, TaskId,
 };
 use longshore_domain::status::ClusterStatus;
 use longshore_shapes_ecs as shapes;
@@ -156,6 +156,29 @@ pub fn cluster<'s>(
     }
 }
 
+/// The Fargate pool that a call means instead of a cluster: `.fargate`, or its ARN, from the operator.
+/// To everybody else there is no such name.
+pub fn pool(caller: &Caller, named: Option<&str>) -> Option<ClusterKey> {
+    let at = ClusterKey::pool(caller.scope.region.clone());
+    let named = named.filter(|_| caller.scope == at.scope)?;
+    let arn = Arn::parse(named).ok();
+    let is_arn =
+        || arn.is_some_and(|arn| arn.kind == "cluster" && arn.scope == at.scope && arn.rest == FARGATE_POOL);
+    (named == FARGATE_POOL || is_arn()).then_some(at)
+}
+
+/// What a call on container instances names: a cluster in use, or the pool once it has had an instance.
+pub fn host<'s>(
+    state: &'s State,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<(ClusterKey, &'s ClusterTables), NoCluster> {
+    match pool(caller, named) {
+        Some(at) => state.pool(&at.scope.region).map(|tables| (at, tables)).ok_or(NoCluster::NotFound),
+        None => cluster(state, caller, named),
+    }
+}
+
 /// The last part of a short id or an ARN of something that lives in the cluster `at`. `kind` is the
 /// ARN's type: `task`, `container-instance`, `service`.
 pub fn member<'n>(at: &ClusterKey, kind: &str, named: &'n str) -> Result<&'n str, NoMember> {
@@ -286,6 +309,24 @@ mod tests {
         for bad in ["arn:aws:ecs:web", "arn:aws:s3:::web", "arn:aws:ecs:eu-west-1:123456789012:task/web/1"] {
             assert_eq!(name(Some(bad)), Err(NoCluster::Malformed), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_the_operator_can_name_the_pool() {
+        let region = Region::parse("eu-west-1").expect("a region");
+        let named = |account: &str, named: &str| {
+            let account = AccountId::parse(account).expect("an account");
+            pool(&Caller::new(Scope::new(account, region.clone()), "arn"), Some(named))
+        };
+        let own = Some(ClusterKey::pool(region.clone()));
+        assert_eq!(named("000000000000", ".fargate"), own);
+        assert_eq!(named("000000000000", "arn:aws:ecs:eu-west-1:000000000000:cluster/.fargate"), own);
+        assert_eq!(named("000000000000", "arn:aws:ecs:eu-west-2:000000000000:cluster/.fargate"), None);
+        assert_eq!(named("000000000000", "fargate"), None);
+        assert_eq!(named("123456789012", ".fargate"), None);
+        assert_eq!(named("123456789012", "arn:aws:ecs:eu-west-1:000000000000:cluster/.fargate"), None);
+        let scope = &own.expect("the pool").scope;
+        assert_eq!(cluster_name(scope, Some(".fargate")), Err(NoCluster::NotFound));
     }
 
     #[test]

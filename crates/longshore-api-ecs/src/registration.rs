@@ -37,7 +37,11 @@ pub fn register_container_instance(
     input: RegisterContainerInstanceRequest,
 ) -> Result<RegisterContainerInstanceResponse, RegisterContainerInstanceError> {
     input::check(&input)?;
-    let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
+    let at = match identifiers::pool(caller, input.cluster.as_deref()) {
+        // Its first agent is its beginning.
+        Some(pool) => pool,
+        None => identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0,
+    };
     let named = input.container_instance_arn.filter(|arn| !arn.is_empty());
     let token = input.client_token.filter(|token| !token.is_empty());
     let agent = Agent {
@@ -48,7 +52,8 @@ pub fn register_container_instance(
         versions: input.version_info.unwrap_or_default(),
     };
     let tags = tags::parse(input.tags.unwrap_or_default())?;
-    let tables = tx.state().cluster(&at).expect("the cluster was just looked up");
+    let empty = ClusterTables::default();
+    let tables = tx.state().cluster(&at).unwrap_or(&empty);
     let (instance, known) = match named {
         Some(arn) => {
             let known = registered_before(&at, tables, &arn)?;
@@ -127,8 +132,12 @@ impl Agent {
         id: Option<InstanceId>,
         tags: Tags,
     ) -> Result<record::Instance, RegisterContainerInstanceError> {
-        let format =
-            account_settings::arn_format(tx.state(), caller, &SettingName::ContainerInstanceLongArnFormat);
+        let format = if at.is_pool() {
+            // Only the long format says which instances are the pool's.
+            ArnFormat::Long
+        } else {
+            account_settings::arn_format(tx.state(), caller, &SettingName::ContainerInstanceLongArnFormat)
+        };
         if format == ArnFormat::Short && !tags.is_empty() {
             return Err(InvalidParameterException::new(texts::tags_need_opt_in("container instance")).into());
         }
@@ -141,7 +150,7 @@ impl Agent {
             deregistered_at: None,
             ec2_instance_id: machine_id(id),
             capacity_provider: None,
-            launch_type: LaunchType::Ec2,
+            launch_type: if at.is_pool() { LaunchType::Fargate } else { LaunchType::Ec2 },
             cpu: 0,
             memory: 0,
             reserved_tcp: Vec::new(),
@@ -200,7 +209,11 @@ impl Agent {
         record::Instance {
             ec2_instance_id: machine.id.clone().unwrap_or(instance.ec2_instance_id),
             capacity_provider: provider.or(instance.capacity_provider),
-            launch_type: if external { LaunchType::External } else { LaunchType::Ec2 },
+            launch_type: match instance.launch_type {
+                LaunchType::Fargate => LaunchType::Fargate,
+                _ if external => LaunchType::External,
+                LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => LaunchType::Ec2,
+            },
             cpu: resources.cpu,
             memory: resources.memory,
             reserved_tcp: resources.tcp,

@@ -2,6 +2,7 @@
 //! ecs-services E6).
 
 use longshore_base::{Arn, ArnError, DeploymentId, ServiceDeploymentId, ServiceName, Timestamp};
+use longshore_controllers::launch::platform_version;
 use longshore_rollout::{StopType, failure_threshold};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
@@ -243,7 +244,8 @@ impl<'n> Names<'n> {
             launch_type,
             load_balancers: Some(recall(&revision.load_balancers).unwrap_or_default()),
             network_configuration: recall(&revision.network),
-            platform_version: revision.platform_version.as_deref().map(str::to_owned),
+            platform_version: platform_version(revision.platform_version.as_ref())
+                .map(|text| text.to_string()),
             service_arn: Some(self.arn.clone()),
             service_connect_configuration: recall(&revision.service_connect),
             service_registries: Some(recall(&revision.service_registries).unwrap_or_default()),

@@ -1,5 +1,7 @@
 //! Capacity provider strategies: of clusters, services and calls (ecs-operations B1, B5, B6).
 
+use longshore_placement::provider;
+pub use longshore_placement::provider::is_fargate;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::InvalidParameterException;
 use longshore_state::record::StrategyItem;
@@ -7,14 +9,10 @@ use longshore_state::record::StrategyItem;
 use crate::texts;
 
 /// The providers that every account has without making them.
-pub const FARGATE_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
+pub const FARGATE_PROVIDERS: [&str; 2] = [provider::FARGATE, provider::FARGATE_SPOT];
 
 /// The most providers of a cluster, and the most items of a strategy.
 pub const PROVIDERS_MAX: usize = 20;
-
-pub fn is_fargate(provider: &str) -> bool {
-    FARGATE_PROVIDERS.contains(&provider)
-}
 
 /// Reads a strategy. `attached` are the names of the cluster's providers.
 pub fn parse<'a>(

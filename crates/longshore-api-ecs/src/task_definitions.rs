@@ -47,7 +47,8 @@ pub fn prepare(
         return Err(ClientException::new(texts::TASK_DEFINITION_LARGE).into());
     }
     // Here and only here: under the writer's lock the state takes what it is given.
-    let spec = task_definition::compile(&document).map_err(|error| ClientException::new(error.to_string()))?;
+    let spec =
+        task_definition::compile(&document).map_err(|error| ClientException::new(error.to_string()))?;
     Ok(Prepared { family: normalised.family, shape: normalised.shape, document, spec, tags })
 }
 

@@ -111,6 +111,11 @@ impl Scope {
         }
     }
 
+    /// Of the attachment of a network interface to a task.
+    pub fn attachment_arn(&self, cluster: &ClusterName, id: &str) -> String {
+        self.arn(format_args!("attachment/{cluster}/{id}"))
+    }
+
     pub fn task_definition_arn(&self, family: &Family, revision: u32) -> String {
         self.arn(format_args!("task-definition/{family}:{revision}"))
     }

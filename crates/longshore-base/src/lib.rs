@@ -7,6 +7,7 @@
 //! Invariant: a value of one of these types is valid. Parsing happens once, at the border.
 
 pub mod arn;
+pub mod cidr;
 pub mod ids;
 pub mod names;
 pub mod scope;
@@ -15,8 +16,9 @@ pub mod time;
 pub mod units;
 
 pub use arn::{Arn, ArnError, ArnFormat};
+pub use cidr::{Cidr, CidrError};
 pub use ids::{ContainerId, DeploymentId, IdError, InstanceId, ServiceDeploymentId, TaskId};
-pub use names::{ClusterName, ContainerName, Family, NameError, ServiceName};
+pub use names::{ClusterName, ContainerName, FARGATE_POOL, Family, NameError, ServiceName};
 pub use scope::{AccountId, Partition, Region, Scope};
 pub use seed::{Ids, Seed};
 pub use time::{Clock, Timestamp};

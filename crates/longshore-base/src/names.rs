@@ -6,6 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// The name under which agents and their operator know the Fargate pool of a region. It is no name that
+/// a cluster could have, so that nobody can make one, or reach it where a cluster is asked for.
+pub const FARGATE_POOL: &str = ".fargate";
+
 /// The longest name of a cluster, service, family or container.
 pub const NAME_LEN_MAX: usize = 255;
 
@@ -31,6 +35,9 @@ fn check(text: &str) -> Result<(), NameError> {
         Ok(())
     }
 }
+
+/// What agents call the container that holds a task's network (agent-protocol G11).
+const PAUSE: &str = "~internal~ecs~pause";
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
@@ -82,16 +89,46 @@ name! {
     ContainerName
 }
 
+impl ContainerName {
+    /// The container that holds the network of a task in awsvpc mode. No definition can have one of this name: a
+    /// tilde is none of the characters that users may choose.
+    pub fn pause() -> Self {
+        Self(PAUSE.into())
+    }
+
+    /// Reads the name that an agent gave to a container: a user's, or its own for [`Self::pause`].
+    pub fn of_agent(text: &str) -> Result<Self, NameError> {
+        if text == PAUSE { Ok(Self::pause()) } else { Self::parse(text) }
+    }
+}
+
 impl ClusterName {
     /// The cluster that a call means when it names none.
     pub fn default_cluster() -> Self {
         Self("default".into())
+    }
+
+    /// What stands for a cluster's name in the keys and ARNs of the Fargate pool.
+    pub fn fargate_pool() -> Self {
+        Self(FARGATE_POOL.into())
+    }
+
+    pub fn is_fargate_pool(&self) -> bool {
+        &*self.0 == FARGATE_POOL
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_agents_name_the_pause_container() {
+        let pause = ContainerName::pause();
+        assert_eq!(ContainerName::of_agent(pause.as_str()), Ok(pause.clone()));
+        assert_eq!(ContainerName::parse(pause.as_str()), Err(NameError::InvalidCharacters));
+        assert_eq!(ContainerName::of_agent("~x"), Err(NameError::InvalidCharacters));
+    }
 
     #[test]
     fn names_keep_to_the_alphabet() {
@@ -101,5 +138,6 @@ mod tests {
         assert_eq!(ClusterName::parse("ü"), Err(NameError::InvalidCharacters));
         assert_eq!(ClusterName::parse(&"x".repeat(256)), Err(NameError::TooLong));
         assert!(ClusterName::parse(&"x".repeat(255)).is_ok());
+        assert_eq!(ClusterName::parse(FARGATE_POOL), Err(NameError::InvalidCharacters));
     }
 }

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct AccountId(u64);
 
 impl AccountId {
+    /// The operator's: that of the key which a control plane makes for itself. What belongs to the
+    /// machines rather than to their users, as the Fargate pool does, is in this account.
+    pub const OPERATOR: Self = Self(0);
+
     /// `None` unless `text` is exactly twelve ASCII digits.
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()))

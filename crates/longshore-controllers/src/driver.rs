@@ -10,7 +10,7 @@ use longshore_state::{Db, Hint, ServiceKey, Stopped};
 use longshore_telemetry::Metrics;
 
 use crate::Settings;
-use crate::{service, upkeep};
+use crate::{provisioning, service, upkeep};
 
 /// How many looks may be under way to the disk before the driver waits for them. It bounds the
 /// committer's queue, and lets requests in between.
@@ -59,10 +59,15 @@ pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
     loop {
         let now = db.clock().now();
         let wake_at = agenda.next().map_or(sweep_at, |next| next.min(sweep_at));
+        let mut provisioning = Vec::new();
         let keys: BTreeSet<ServiceKey> = tokio::select! {
             hints = db.next_hints() => {
                 let services = hints.into_iter().filter_map(|hint| match hint {
                     Hint::Service(key) => Some(key),
+                    Hint::Provisioning(cluster) => {
+                        provisioning.push(cluster);
+                        None
+                    }
                     // Definitions are looked at by the sweep; instances by the hub.
                     Hint::Instance(_) | Hint::Work(..) | Hint::Definitions(_) => None,
                 });
@@ -70,6 +75,18 @@ pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
             }
             () = tokio::time::sleep(until(now, wake_at)) => agenda.due(db.clock().now()).into_iter().collect(),
         };
+        // Who waits longest is first: tasks of calls before those that services would start now.
+        for cluster in provisioning {
+            loop {
+                let (more, sequence) = db.submit(|tx| Ok::<_, ()>(provisioning::place(tx, &cluster)));
+                if more != Ok(true) {
+                    break;
+                }
+                if let Err(stopped) = db.wait_durable(sequence).await {
+                    return stopped;
+                }
+            }
+        }
         metrics.set_reconcile_queue(keys.len());
         for (count, key) in keys.into_iter().enumerate() {
             let (looked, sequence) = db.submit(|tx| Ok::<_, ()>(service::reconcile(tx, &key, &settings)));
@@ -108,9 +125,12 @@ fn count(db: &Db, metrics: &Metrics) {
             for (service, _) in cluster.services() {
                 *services.entry(service.status).or_insert(0) += 1;
             }
-            for entry in cluster.instances().values() {
-                *instances.entry(entry.record.status).or_insert(0) += 1;
-            }
+        }
+        let clusters = state.realms().flat_map(|(_, realm)| realm.clusters()).map(|(_, cluster)| cluster);
+        for entry in
+            clusters.chain(state.pools().map(|(_, pool)| pool)).flat_map(|own| own.instances().values())
+        {
+            *instances.entry(entry.record.status).or_insert(0) += 1;
         }
     });
     for (status, count) in

@@ -81,7 +81,7 @@ impl Hub {
             let (key, task) = match hint {
                 Hint::Instance(key) => (key, None),
                 Hint::Work(key, task) => (key, Some(*task)),
-                Hint::Service(_) | Hint::Definitions(_) => return,
+                Hint::Service(_) | Hint::Provisioning(_) | Hint::Definitions(_) => return,
             };
             if let Some(slot) = hub.open.lock().get(key) {
                 slot.knock(task);

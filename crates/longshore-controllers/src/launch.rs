@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{ArnFormat, InstanceId};
+use longshore_domain::interface::NETWORK_ATTRIBUTE;
 use longshore_domain::tags::Tags;
 use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, NetworkMode, TaskStatus,
@@ -11,8 +12,10 @@ use longshore_placement::{
     Constraint, ConstraintError, DefaultStrategy, Pool, Request, RequestSpec, RequiredAttribute, Strategy,
     StrategyError, ZONE_ATTRIBUTE,
 };
-use longshore_state::record::{self, PlacementItem, ServiceMembership};
-use longshore_state::{ClusterKey, Definition, Tx, fleet};
+use longshore_state::record::{self, PlacementItem, ServiceMembership, WaitingForPlace};
+use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
+
+use crate::interface;
 
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
@@ -33,6 +36,31 @@ pub struct Template {
     pub enable_execute_command: bool,
     pub platform_version: Option<Arc<str>>,
     pub tags: Tags,
+}
+
+/// The platform version that LATEST means (ecs-surfaces F1).
+const PLATFORM_LATEST: &str = "1.4.0";
+
+/// The platform version of a task or deployment for which a call asked for `requested`.
+pub fn platform_version(requested: Option<&Arc<str>>) -> Option<Arc<str>> {
+    requested.map(|version| if **version == *"LATEST" { PLATFORM_LATEST.into() } else { version.clone() })
+}
+
+/// The cluster or pool on whose instances tasks of this launch type run, for a task of the cluster `at`.
+pub fn host(at: &ClusterKey, launch_type: LaunchType) -> ClusterKey {
+    match launch_type {
+        LaunchType::Fargate => ClusterKey::pool(at.scope.region.clone()),
+        LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => at.clone(),
+    }
+}
+
+/// The tables whose fleet has room for tasks of this launch type in the cluster `at`: its own, or the
+/// pool of its region. `None` while there is no such pool.
+pub fn capacity<'s>(state: &'s State, at: &ClusterKey, launch_type: LaunchType) -> Option<&'s ClusterTables> {
+    match launch_type {
+        LaunchType::Fargate => state.pool(&at.scope.region),
+        LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => state.cluster(at),
+    }
 }
 
 /// Constraints and strategies of a call or a service, read.
@@ -68,8 +96,15 @@ impl Rules {
 }
 
 impl Template {
-    /// The question that placement is asked for each task. `zones` narrows it to some zones.
-    pub fn request(&self, rules: &Rules, default: DefaultStrategy, zones: Option<Vec<Arc<str>>>) -> Request {
+    /// The question that placement is asked for each task of the cluster `at`. `zones` narrows it to some
+    /// zones. [`capacity`] says which fleet to ask.
+    pub fn request(
+        &self,
+        at: &ClusterKey,
+        rules: &Rules,
+        default: DefaultStrategy,
+        zones: Option<Vec<Arc<str>>>,
+    ) -> Request {
         let spec = &self.definition.spec;
         let own = spec.constraints.iter().filter_map(|expression| {
             // Checked when the definition was registered.
@@ -82,28 +117,74 @@ impl Template {
         let execute = self
             .enable_execute_command
             .then(|| RequiredAttribute { name: "ecs.capability.execute-command".into(), value: None });
+        // Beyond the capability, the agent has to have told which addresses there are to give.
+        let network =
+            self.has_interface().then(|| RequiredAttribute { name: NETWORK_ATTRIBUTE.into(), value: None });
         Request::new(RequestSpec {
-            needs: fleet::needs(&self.needs),
+            needs: fleet::needs(&self.needs, u32::from(self.has_interface())),
             pool: match &self.capacity_provider {
-                Some(provider) => Pool::Provider(provider.clone()),
-                None => Pool::Launch(fleet::launch(self.launch_type)),
+                Some(provider) if !self.is_pooled() => Pool::Provider(provider.clone()),
+                Some(_) | None => Pool::Launch(fleet::launch(self.launch_type)),
             },
-            required: required.chain(execute).collect(),
+            required: required.chain(execute).chain(network).collect(),
             zones,
             constraints: own.chain(rules.constraints.iter().cloned()).collect(),
             strategies: rules.strategies.clone(),
             default,
-            group: self.group.clone(),
+            group: if self.is_pooled() { fleet::pooled_group(at, &self.group) } else { self.group.clone() },
         })
     }
 
-    /// The record of a new task on `instance`, PENDING until its agent reports.
+    /// True if the tasks run on the Fargate pool. FARGATE and FARGATE_SPOT are one pool.
+    pub fn is_pooled(&self) -> bool {
+        self.launch_type == LaunchType::Fargate
+    }
+
+    /// True if each task gets a network interface of its own.
+    fn has_interface(&self) -> bool {
+        match self.definition.spec.network_mode {
+            NetworkMode::Awsvpc => true,
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => false,
+        }
+    }
+
+    /// The record of a new task on `instance`, PENDING until its agent reports. In awsvpc mode it comes with an
+    /// interface ([`interface::allocate`]).
     pub fn task(&self, tx: &mut Tx<'_>, at: &ClusterKey, instance: InstanceId) -> record::Task {
-        let spec = &self.definition.spec;
-        let zone = tx
-            .state()
-            .cluster(at)
+        let mut task = self.unplaced(tx);
+        self.place(tx, at, &mut task, instance);
+        task
+    }
+
+    /// The record of a new task that waits in PROVISIONING until [`crate::provisioning`] finds a place for it.
+    pub fn waiting(
+        &self,
+        tx: &mut Tx<'_>,
+        constraints: &[PlacementItem],
+        strategies: &[PlacementItem],
+    ) -> record::Task {
+        let waiting = WaitingForPlace { constraints: constraints.to_vec(), strategies: strategies.to_vec() };
+        record::Task { waiting: Some(waiting), ..self.unplaced(tx) }
+    }
+
+    /// Gives a task that placement accepted its place.
+    pub fn place(&self, tx: &mut Tx<'_>, at: &ClusterKey, task: &mut record::Task, instance: InstanceId) {
+        let zone = capacity(tx.state(), at, self.launch_type)
             .and_then(|cluster| cluster.fleet().attribute(instance, ZONE_ATTRIBUTE).map(Into::into));
+        let host = host(at, self.launch_type).instance(instance);
+        task.interface = if self.has_interface() { interface::allocate(tx, &host) } else { None };
+        task.instance = Some(instance);
+        task.zone = zone;
+        task.waiting = None;
+        task.last_status = match self.definition.spec.network_mode {
+            // The network interface comes first.
+            NetworkMode::Awsvpc => TaskStatus::Provisioning,
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => TaskStatus::Pending,
+        };
+    }
+
+    fn unplaced(&self, tx: &mut Tx<'_>) -> record::Task {
+        let spec = &self.definition.spec;
         let containers = spec.containers.iter().map(|container| record::Container {
             id: tx.ids.container(),
             name: container.name.clone(),
@@ -127,13 +208,9 @@ impl Template {
             unhealthy: false,
             launch_type: self.launch_type,
             capacity_provider: self.capacity_provider.clone(),
-            instance: Some(instance),
-            zone,
-            last_status: match spec.network_mode {
-                // The network interface comes first.
-                NetworkMode::Awsvpc => TaskStatus::Provisioning,
-                NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => TaskStatus::Pending,
-            },
+            instance: None,
+            zone: None,
+            last_status: TaskStatus::Provisioning,
             desired_status: DesiredStatus::Running,
             version: 0,
             created_at: tx.now,
@@ -153,8 +230,10 @@ impl Template {
             network: self.network.clone(),
             enable_execute_command: self.enable_execute_command,
             protected_until: None,
-            platform_version: self.platform_version.clone(),
+            platform_version: platform_version(self.platform_version.as_ref()),
             tags: self.tags.clone(),
+            interface: None,
+            waiting: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! agents what to run, takes in what they report, and clears away what is over.
 //!
 //! Start reading at [`service`] (gather, plan, apply) and [`tasks`] (how a task moves). Those, [`launch`],
-//! [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
+//! [`provisioning`], [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
 //! the same code; [`driver`] and [`hub`] are the thin shells that own timers and sockets.
 //!
 //! Invariants: a controller takes keys, never events, so that a restart and a missed hint end in the same
@@ -11,9 +11,11 @@
 
 pub mod driver;
 pub mod hub;
+pub mod interface;
 pub mod launch;
 pub mod link;
 pub mod payload;
+pub mod provisioning;
 pub mod service;
 pub mod settings;
 pub mod tasks;

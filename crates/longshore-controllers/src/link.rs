@@ -10,7 +10,7 @@ use longshore_link::message::{DesiredStatus as Want, PublishHealth, TaskPayload}
 use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
 use longshore_state::record::Task;
-use longshore_state::{ClusterKey, InstanceKey, State, Tx};
+use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, State, Tx};
 
 use crate::{payload, tasks};
 
@@ -29,17 +29,26 @@ pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<Ins
         None => (None, arn.rest),
     };
     let id = InstanceId::parse(id).map_err(|_| Refusal::BadRequest)?;
+    let pool = ClusterKey::pool(caller.region.clone());
+    if cluster == Some(pool.cluster.as_str()) && *caller == pool.scope {
+        let entry = state.cluster(&pool).and_then(|tables| tables.instance(id));
+        return served(pool.instance(id), entry.ok_or(Refusal::InvalidInstance)?);
+    }
     let realm = state.realm(caller).ok_or(Refusal::InvalidInstance)?;
     let mut clusters = realm.clusters().filter(|(name, _)| cluster.is_none_or(|own| own == name.as_str()));
     let found = clusters.find_map(|(name, tables)| Some((name, tables.instance(id)?)));
     let (name, entry) = found.ok_or(Refusal::InvalidInstance)?;
+    served(ClusterKey::new(caller.clone(), name.clone()).instance(id), entry)
+}
+
+fn served(at: InstanceKey, entry: &InstanceEntry) -> Result<InstanceKey, Refusal> {
     match entry.record.status {
         InstanceStatus::Inactive => Err(Refusal::InactiveInstance),
         InstanceStatus::Registering
         | InstanceStatus::RegistrationFailed
         | InstanceStatus::Active
         | InstanceStatus::Draining
-        | InstanceStatus::Deregistering => Ok(ClusterKey::new(caller.clone(), name.clone()).instance(id)),
+        | InstanceStatus::Deregistering => Ok(at),
     }
 }
 
@@ -118,8 +127,8 @@ pub fn look(state: &State, at: &InstanceKey, look: &Look) -> Option<Found> {
         return None;
     }
     let of = |&id: &TaskId| {
-        let task = cluster.task(id).filter(|_| entry.tasks().contains(&id));
-        (id, task.map(|task| desired(&at.cluster, task)))
+        let home = state.home(&at.cluster, id).filter(|_| entry.tasks().contains(&id));
+        (id, home.and_then(|home| Some(desired(home, state.task(home, id)?))))
     };
     Some(match look {
         Look::All => entry.tasks().iter().map(of).collect(),
@@ -178,8 +187,9 @@ impl Work {
 /// The message's content for a task that the session names. `None` if there is no such task any more.
 pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPayload> {
     let id = TaskId::parse(arn.rsplit('/').next()?).ok()?;
-    let task = state.task(&at.cluster, id).filter(|task| task.instance == Some(at.instance))?;
-    payload::payload(state, &at.cluster, task)
+    let home = state.home(&at.cluster, id)?;
+    let task = state.task(home, id).filter(|task| task.instance == Some(at.instance))?;
+    payload::payload(state, home, task)
 }
 
 /// Takes in what telemetry says of health. Tasks that are not on the instance are skipped.
@@ -193,7 +203,8 @@ pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishHealth) {
             .map(|container| (container.container_name.clone(), health_status(container.health_status)))
             .collect();
         // An unknown task is one that ended a moment ago.
-        let _ = tasks::report_health(tx, &at.cluster, at.instance, id, &containers);
+        let Some(home) = tx.state().home(&at.cluster, id).cloned() else { continue };
+        let _ = tasks::report_health(tx, &home, at.instance, id, &containers);
     }
 }
 

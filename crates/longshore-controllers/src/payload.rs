@@ -14,6 +14,8 @@ use longshore_state::{ClusterKey, Definition, State};
 use longshore_wire::json;
 use serde_json::{Map, Value};
 
+use crate::interface;
+
 /// The engine API version that the texts of `dockerConfig` are written for.
 const DOCKER_CONFIG_VERSION: &str = "1.18";
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -38,6 +40,7 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
     payload.cpu = sized(&overrides.cpu, &document.cpu).map(|units| f64::from(units) / 1024.0);
     payload.memory = sized(&overrides.memory, &document.memory).map(i64::from);
     payload.network_mode = network_mode(definition).to_owned();
+    payload.elastic_network_interfaces = interface::payload(at, task).into_iter().collect();
     payload.pid_mode = word(document.pid_mode.as_ref().map(|mode| mode.as_str()));
     payload.ipc_mode = word(document.ipc_mode.as_ref().map(|mode| mode.as_str()));
     // An agent lets tasks of launch type FARGATE skip its queue for resources (agent-protocol G10).

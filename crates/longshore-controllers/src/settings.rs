@@ -16,6 +16,9 @@ pub struct Settings {
     /// After how long without its agent an instance counts as lost, and its tasks are replaced.
     /// `None`: never, as on ECS, where the machine's own life cycle tells.
     pub instance_lost_after: Option<Duration>,
+    /// How long a task waits in PROVISIONING for capacity before it is stopped. ECS gives up after 10 to 30
+    /// minutes (ecs-engine D5).
+    pub provisioning_expiry: Duration,
 }
 
 impl Default for Settings {
@@ -26,6 +29,7 @@ impl Default for Settings {
             inactive_retention: Duration::from_secs(60 * 60),
             token_life: Duration::from_secs(24 * 60 * 60),
             instance_lost_after: Some(Duration::from_secs(5 * 60)),
+            provisioning_expiry: Duration::from_secs(15 * 60),
         }
     }
 }

@@ -2,15 +2,17 @@
 //! instances that stay away (ecs-behaviour A5).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::{Family, Scope, TaskId};
-use longshore_domain::{InstanceStatus, ServiceStatus, StopCode, TaskDefinitionStatus};
-use longshore_state::record::FamilyCounter;
+use longshore_domain::{DesiredStatus, InstanceStatus, ServiceStatus, StopCode, TaskDefinitionStatus};
+use longshore_placement::provider::FARGATE_SPOT;
+use longshore_state::record::{FamilyCounter, Task};
 use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, Key, State, Tx, Value};
 
 use crate::Settings;
-use crate::tasks;
+use crate::{provisioning, tasks};
 
 /// How often the shell runs a sweep. Everything here is minutes or hours long.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -21,8 +23,23 @@ const SWEEP_MAX: usize = 100;
 /// `stoppedReason` of the tasks of an instance that was deregistered by force (ecs-engine D2).
 pub const DEREGISTERED_BY_FORCE: &str = "Container instance deregistration forced by user.";
 
+/// `stoppedReason` of tasks whose pool agent stays away. Which machine that was is not the user's business.
+pub const POOL_AGENT_LOST: &str = "Host of the Fargate task was lost: its agent is disconnected.";
+
+/// `stoppedReason` of an interrupted Spot task (ecs-engine D3, "Ends").
+const SPOT_INTERRUPTED: &str = "Your Spot Task was interrupted.";
+
 /// One sweep over everything. True if there is more to do at once.
 pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
+    for at in pools(tx.state()) {
+        forget_instances(tx, &at, settings);
+        lose_instances(tx, &at, settings);
+        finish_deregistrations(tx, &at);
+        finish_interruptions(tx, &at);
+        if tx.changed() >= SWEEP_MAX {
+            return true;
+        }
+    }
     for at in clusters(tx.state()) {
         forget_tasks(tx, &at, settings);
         forget_tokens(tx, &at, settings);
@@ -30,6 +47,8 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         forget_instances(tx, &at, settings);
         lose_instances(tx, &at, settings);
         finish_deregistrations(tx, &at);
+        let allowed = room(tx);
+        provisioning::expire(tx, &at, settings, allowed);
         forget_cluster(tx, &at, settings);
         if tx.changed() >= SWEEP_MAX {
             return true;
@@ -54,6 +73,10 @@ fn clusters(state: &State) -> Vec<ClusterKey> {
         realm.clusters().map(|(name, _)| ClusterKey::new(scope.clone(), name.clone())).collect::<Vec<_>>()
     };
     state.realms().flat_map(of_realm).collect()
+}
+
+fn pools(state: &State) -> Vec<ClusterKey> {
+    state.pools().map(|(at, _)| at).collect()
 }
 
 /// What is left of the sweep's allowance.
@@ -160,16 +183,17 @@ fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
         .iter()
         .filter(|(_, entry)| !entry.connection.open && now.since(entry.connection.since) >= lost_after)
         .filter(|(_, entry)| !entry.tasks().is_empty())
-        .map(|(&id, entry)| (id, entry.tasks().iter().copied().collect::<Vec<_>>()))
+        .map(|(&id, _)| at.instance(id))
         .collect();
-    for (instance, ids) in lost {
-        for id in ids {
-            if room(tx) == 0 {
-                return;
-            }
-            let Some(task) = tx.state().task(at, id).cloned() else { continue };
-            let reason = format!("Container instance {instance} was lost: its agent is disconnected.");
-            tasks::abandon(tx, at, &task, StopCode::TerminationNotice, &reason);
+    for instance in lost {
+        let reason = if at.is_pool() {
+            POOL_AGENT_LOST.to_owned()
+        } else {
+            format!("Container instance {} was lost: its agent is disconnected.", instance.instance)
+        };
+        let room = room(tx);
+        if !abandon_instance(tx, &instance, StopCode::TerminationNotice, &reason, room) {
+            return;
         }
     }
 }
@@ -187,6 +211,37 @@ fn finish_deregistrations(tx: &mut Tx<'_>, at: &ClusterKey) {
     }
 }
 
+/// Interrupts the Spot tasks of DRAINING pool instances that did not fit the commit of the call.
+fn finish_interruptions(tx: &mut Tx<'_>, at: &ClusterKey) {
+    let Some(pool) = tx.state().cluster(at) else { return };
+    let draining = pool.instances().values().filter(|e| e.record.status == InstanceStatus::Draining);
+    for instance in draining.map(|entry| at.instance(entry.record.id)).collect::<Vec<_>>() {
+        let room = room(tx);
+        interrupt_spot(tx, &instance, room);
+    }
+}
+
+/// Tells the Spot tasks of a pool instance to stop, at most `limit`: their operator wants the machine back.
+///
+/// They get SIGTERM at once and have their `stopTimeout` left, which is at most the two minutes that ECS
+/// gives notice of (ecs-surfaces F1). Tasks of FARGATE stay, as far as their service does not move them.
+pub fn interrupt_spot(tx: &mut Tx<'_>, at: &InstanceKey, limit: usize) {
+    let spot = |(_, task): &(&ClusterKey, &Arc<Task>)| {
+        task.desired_status == DesiredStatus::Running
+            && task.capacity_provider.as_deref() == Some(FARGATE_SPOT)
+    };
+    let interrupted: Vec<_> = tx
+        .state()
+        .tasks_on(at)
+        .filter(spot)
+        .take(limit)
+        .map(|(home, task)| (home.clone(), task.clone()))
+        .collect();
+    for (home, task) in interrupted {
+        tasks::stop(tx, &home, &task, StopCode::SpotInterruption, SPOT_INTERRUPTED);
+    }
+}
+
 /// Ends every task of an instance that was deregistered by force, as far as the commit has room.
 /// True if that was all of them.
 pub fn abandon_instance(
@@ -196,13 +251,12 @@ pub fn abandon_instance(
     reason: &str,
     limit: usize,
 ) -> bool {
-    let entry = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance));
-    let ids: Vec<TaskId> = entry.map(|entry| entry.tasks().iter().copied().collect()).unwrap_or_default();
-    let whole = ids.len() <= limit;
-    for id in ids.into_iter().take(limit) {
-        if let Some(task) = tx.state().task(&at.cluster, id).cloned() {
-            tasks::abandon(tx, &at.cluster, &task, code, reason);
-        }
+    let on = tx.state().tasks_on(at).map(|(home, task)| (home.clone(), task.clone()));
+    let mut on: Vec<_> = on.take(limit + 1).collect();
+    let whole = on.len() <= limit;
+    on.truncate(limit);
+    for (home, task) in on {
+        tasks::abandon(tx, &home, &task, code, reason);
     }
     whole
 }

@@ -5,12 +5,14 @@
 //! compiled). Values are valid by construction. This crate knows neither the wire nor the store; the
 //! normalised text of a task definition is the only place where it meets the generated shapes.
 
+pub mod interface;
 pub mod needs;
 pub mod status;
 pub mod tags;
 pub mod task_definition;
 pub mod task_spec;
 
+pub use interface::TaskNetwork;
 pub use needs::Needs;
 pub use status::{
     ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, RolloutState,

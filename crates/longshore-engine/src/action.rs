@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::journal::JournalChange;
+use crate::network::TaskNetwork;
 use crate::report::TaskReport;
 use crate::spec::{
     CgroupSpec, ContainerKey, ContainerSpec, EnvironmentFile, RegistryAuth, RuntimeId, SecretReference,
@@ -60,6 +61,9 @@ pub enum Action {
         /// Without any progress for this long, the pull has failed with `Timeout`.
         inactivity_timeout: Duration,
     },
+    /// Makes sure of what a pause container is made of: its image and the network that it is put into. Answered by
+    /// `NetworkPrepared`. Existing is fine.
+    PrepareNetwork { op: OpId, container: ContainerKey, network: TaskNetwork, timeout: Duration },
     /// Answered by `CgroupCreated`. Existing is fine.
     CreateCgroup { op: OpId, task: TaskKey, spec: CgroupSpec },
     /// Answered by `CgroupRemoved`. Missing is fine.
@@ -109,6 +113,7 @@ impl Action {
             | Action::InspectImage { .. }
             | Action::ResolveManifest { .. }
             | Action::Pull { .. }
+            | Action::PrepareNetwork { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
             | Action::RemoveVolume { .. }

@@ -10,8 +10,8 @@ use crate::input::ResolvedSecrets;
 use crate::journal::{DrawnContainer, HostPorts};
 use crate::settings::{Settings, TaskCgroups};
 use crate::spec::{
-    CgroupSpec, ContainerSpec, CpuQuota, EfsVolume, Environment, NamespaceMode, PortBinding, SecretTarget,
-    SecretText, TaskSpec, VolumeCreate, VolumeMode, VolumeSource,
+    CgroupSpec, ContainerRole, ContainerSpec, CpuQuota, EfsVolume, Environment, NamespaceMode, NetworkPlace,
+    PortBinding, SecretTarget, SecretText, TaskSpec, VolumeCreate, VolumeMode, VolumeSource,
 };
 
 pub const LABEL_CLUSTER: &str = "com.amazonaws.ecs.cluster";
@@ -121,6 +121,7 @@ pub(crate) struct Ready<'a> {
     pub index: usize,
     pub ports: &'a [HostPorts],
     pub secrets: Option<&'a ResolvedSecrets>,
+    pub network: NetworkPlace,
 }
 
 /// The container to create.
@@ -170,7 +171,10 @@ pub(crate) fn container(ready: &Ready<'_>) -> ContainerSpec {
         entry_point: definition.entry_point.clone(),
         command: definition.command.clone(),
         environment: environment(ready),
-        environment_defaults: environment_defaults(settings),
+        environment_defaults: match definition.role {
+            ContainerRole::Ordinary => environment_defaults(settings),
+            ContainerRole::Pause => Environment::default(),
+        },
         cpu_shares: definition.cpu.0.max(CPU_SHARES_MIN),
         memory_bytes: definition.memory.map(|m| (u64::from(m.0) * MIB).max(MEMORY_MIN_BYTES)),
         ports: ready.ports.iter().flat_map(bindings).collect(),
@@ -180,6 +184,7 @@ pub(crate) fn container(ready: &Ready<'_>) -> ContainerSpec {
         links,
         labels: labels(spec, definition.name.as_str(), settings),
         network_mode: spec.network_mode,
+        network: ready.network.clone(),
         pid_mode: namespace(spec.pid_mode),
         ipc_mode: namespace(spec.ipc_mode),
         cgroup_parent: cgroup_parent(spec, settings.task_cgroups),
@@ -217,7 +222,7 @@ fn namespace(mode: NamespaceMode) -> Option<String> {
 
 fn labels(spec: &TaskSpec, container: &str, settings: &Settings) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (LABEL_CLUSTER.to_owned(), settings.cluster.clone()),
+        (LABEL_CLUSTER.to_owned(), spec.cluster_name(&settings.cluster).to_owned()),
         (LABEL_CONTAINER.to_owned(), container.to_owned()),
         (LABEL_TASK.to_owned(), spec.key.arn().to_owned()),
         (LABEL_FAMILY.to_owned(), spec.family.clone()),
@@ -228,6 +233,9 @@ fn labels(spec: &TaskSpec, container: &str, settings: &Settings) -> BTreeMap<Str
 /// Files first, then what the payload has, then secrets, then what the agent injects.
 fn environment(ready: &Ready<'_>) -> Environment {
     let definition = &ready.spec.containers[ready.index];
+    if definition.role == ContainerRole::Pause {
+        return Environment::default();
+    }
     let mut variables = BTreeMap::new();
     if let Some(secrets) = ready.secrets {
         for (name, value) in &secrets.from_files {

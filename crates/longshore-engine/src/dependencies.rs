@@ -1,9 +1,10 @@
 //! Order among the containers of a task (ecs-task-definitions C8, agent-protocol G10).
 //!
-//! `dependsOn`, `links` and `volumesFrom` give one graph. A container waits for its edges before it is
+//! `dependsOn`, `links`, `volumesFrom` and the pause container, which all others need, give one graph. A container waits for its edges before it is
 //! pulled or created; the graph reversed is the order of stopping.
 
-use crate::spec::{Condition, TaskSpec};
+use crate::network;
+use crate::spec::{Condition, ContainerRole, TaskSpec};
 
 /// What one container waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ impl Graph {
     pub fn of(spec: &TaskSpec) -> Result<Self, Unresolvable> {
         let index =
             |name: &str| spec.containers.iter().position(|c| c.name.as_str() == name).ok_or(Unresolvable);
+        let pause = network::pause_of(spec).map(|index| spec.containers[index].name.as_str());
         let mut graph = Self {
             edges: vec![Vec::new(); spec.containers.len()],
             dependents: vec![Vec::new(); spec.containers.len()],
@@ -42,7 +44,9 @@ impl Graph {
                 .iter()
                 .map(|link| (link.split_once(':').map_or(link.as_str(), |(name, _)| name), Condition::Start));
             let volumes = container.volumes_from.iter().map(|v| (v.container.as_str(), Condition::Start));
-            for (name, condition) in explicit.chain(links).chain(volumes) {
+            let pause = (container.role == ContainerRole::Ordinary).then_some(pause).flatten();
+            let network = pause.map(|name| (name, Condition::Start));
+            for (name, condition) in explicit.chain(links).chain(volumes).chain(network) {
                 let edge = Edge { on: index(name)?, condition };
                 if !graph.edges[target].contains(&edge) {
                     graph.edges[target].push(edge);

@@ -6,6 +6,7 @@ use longshore_base::Timestamp;
 
 use crate::input::ListedImage;
 use crate::journal::ImageRecord;
+use crate::network::PAUSE_IMAGE;
 use crate::settings::Settings;
 
 /// The images that tasks have used here, by reference.
@@ -87,7 +88,7 @@ impl Images {
                     None => {
                         let excluded = &settings.untracked_image_exclusions;
                         if !settings.untracked_image_cleanup
-                            || image.references.iter().any(|r| excluded.contains(r))
+                            || image.references.iter().any(|r| excluded.contains(r) || r == PAUSE_IMAGE)
                         {
                             return None;
                         }

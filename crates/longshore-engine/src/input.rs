@@ -46,6 +46,11 @@ pub enum Input {
         container: ContainerKey,
         result: Result<LocalImage, OpError>,
     },
+    NetworkPrepared {
+        op: OpId,
+        container: ContainerKey,
+        result: Result<(), OpError>,
+    },
     CgroupCreated {
         op: OpId,
         task: TaskKey,

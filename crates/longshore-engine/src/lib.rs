@@ -23,6 +23,7 @@ mod dependencies;
 mod engine;
 mod host;
 mod images;
+pub mod network;
 mod task;
 mod validate;
 

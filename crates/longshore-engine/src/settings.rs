@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use longshore_base::{CpuUnits, MemoryMib, Port};
 
+use crate::network::TaskNetwork;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -82,6 +84,8 @@ pub struct Settings {
     /// `LONGSHORE_BIND_ADDRESS`: the host address that published ports are bound to, so that several
     /// instances on one machine can have the same fixed ports. `None`: all addresses.
     pub bind_address: Option<IpAddr>,
+    /// The network for tasks in awsvpc mode; `None`: this node takes none.
+    pub task_network: Option<TaskNetwork>,
     /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API.
     pub metadata_endpoint: String,
 }
@@ -112,6 +116,7 @@ impl Default for Settings {
             cgroup_cpu_period: Duration::from_millis(100),
             task_pids_limit: None,
             bind_address: None,
+            task_network: None,
             metadata_endpoint: "http://169.254.170.2".to_owned(),
         }
     }
@@ -193,6 +198,7 @@ impl Settings {
             cgroup_cpu_period: reader.cpu_period("ECS_CGROUP_CPU_PERIOD", d.cgroup_cpu_period),
             task_pids_limit: reader.pids_limit("ECS_TASK_PIDS_LIMIT"),
             bind_address: d.bind_address,
+            task_network: d.task_network,
             metadata_endpoint: d.metadata_endpoint,
         };
         (settings, reader.notes)

@@ -13,6 +13,8 @@ use std::time::Duration;
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::network::TaskInterface;
+
 /// A task on this node: its ARN, exactly as the control plane wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -194,6 +196,9 @@ pub struct TaskSpec {
     pub memory: Option<MemoryMib>,
     #[serde(default)]
     pub network_mode: NetworkMode,
+    /// In awsvpc mode: where the task is in the node's network.
+    #[serde(default)]
+    pub interface: Option<TaskInterface>,
     #[serde(default)]
     pub pid_mode: NamespaceMode,
     #[serde(default)]
@@ -209,10 +214,21 @@ pub struct TaskSpec {
     pub enable_fault_injection: bool,
 }
 
+impl TaskSpec {
+    /// The task's cluster, in labels and metadata. That is `own`, the agent's, except on a Fargate pool, whose
+    /// tasks come from the clusters that they name themselves.
+    pub fn cluster_name<'a>(&'a self, own: &'a str) -> &'a str {
+        let named = self.cluster_arn.rsplit('/').next().filter(|name| !name.is_empty());
+        if own == longshore_base::FARGATE_POOL { named.unwrap_or(own) } else { own }
+    }
+}
+
 /// One container as assigned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerDefinition {
     pub name: ContainerName,
+    #[serde(default)]
+    pub role: ContainerRole,
     pub image: String,
     pub essential: bool,
     /// 0 if absent.
@@ -256,6 +272,16 @@ pub struct ContainerDefinition {
     /// over what the engine made. Never read here.
     pub docker_config: Option<Opaque>,
     pub docker_host_config: Option<Opaque>,
+}
+
+/// Whose container it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContainerRole {
+    /// The task definition's.
+    #[default]
+    Ordinary,
+    /// The engine's own, which holds the network of the task ([`crate::network`]). It is in no report and no view.
+    Pause,
 }
 
 /// What the payload says about the container's health check.
@@ -425,6 +451,19 @@ pub enum VolumeMode {
     MustExist,
 }
 
+/// Which network a container is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NetworkPlace {
+    /// What the network mode says.
+    #[default]
+    ByMode,
+    /// A place of its own in a network of the node, as the interface says.
+    Own { network: String, interface: TaskInterface },
+    /// The name space of that container, with all that belongs to it: host name, name servers, hosts file.
+    /// What the payload's texts say of these is left out, because engines refuse it.
+    Shared(RuntimeId),
+}
+
 /// A container as the engine wants it created: every choice is made, nothing is left to the
 /// runtime but doing it.
 ///
@@ -459,6 +498,7 @@ pub struct ContainerSpec {
     /// They win over labels in `docker_config`.
     pub labels: BTreeMap<String, String>,
     pub network_mode: NetworkMode,
+    pub network: NetworkPlace,
     /// `host` or absent.
     pub pid_mode: Option<String>,
     pub ipc_mode: Option<String>,

@@ -16,9 +16,10 @@ use crate::input::{HealthStatus, LocalImage, ObservedMount, ObservedNetwork, OpE
 use crate::journal::{
     AssignmentRecord, ContainerProgress, DrawnContainer, HostPorts, JournalPhase, ProgressRecord,
 };
+use crate::network;
 use crate::report::{ReportId, ReportedStatus};
 use crate::settings::{Settings, TaskCgroups};
-use crate::spec::{ContainerDefinition, Desired, RuntimeId, TaskSpec, VolumeSource};
+use crate::spec::{ContainerDefinition, ContainerRole, Desired, RuntimeId, TaskSpec, VolumeSource};
 
 /// How far a container has come; a task is as far as the slowest of its containers (G10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +70,8 @@ pub(crate) enum OpKind {
     InspectImage,
     ResolveManifest,
     Pull,
+    /// Image and network of the pause container.
+    Prepare,
     Create,
     /// After `NameInUse`: which container has our name?
     Adopt,
@@ -344,7 +347,8 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub fn new(spec: TaskSpec, arrival: u64, now: Timestamp, seed: Seed, settings: &Settings) -> Self {
+    pub fn new(mut spec: TaskSpec, arrival: u64, now: Timestamp, seed: Seed, settings: &Settings) -> Self {
+        network::add_pause(&mut spec);
         let drawn = spec
             .containers
             .iter()
@@ -366,6 +370,27 @@ impl Task {
             .collect();
         let record = AssignmentRecord { spec, arrival, assigned_at: now, drawn, volume_names };
         Self::from_assignment(record, settings)
+    }
+
+    /// True for containers of the task definition, which is what the world hears of.
+    pub fn is_ordinary(&self, index: usize) -> bool {
+        match self.spec.containers[index].role {
+            ContainerRole::Ordinary => true,
+            ContainerRole::Pause => false,
+        }
+    }
+
+    /// The states of the containers of the task definition.
+    pub fn ordinary(&self) -> impl Iterator<Item = &Container> {
+        let all = self.containers.iter().enumerate();
+        all.filter(|(index, _)| self.is_ordinary(*index)).map(|(_, container)| container)
+    }
+
+    /// Notes a change of a container that is to be reported.
+    pub fn note_change(&mut self, index: usize, status: ReportedStatus) {
+        if self.is_ordinary(index) {
+            self.reporting.changes.push((index, status));
+        }
     }
 
     /// A task just as it was assigned, with no progress.
@@ -461,10 +486,15 @@ impl Task {
         reason: String,
     ) {
         let essential = self.spec.containers[index].essential;
-        let container = &mut self.containers[index];
-        if container.is_stopped() {
+        if self.containers[index].is_stopped() {
             return;
         }
+        let is_ordinary = self.is_ordinary(index);
+        if !is_ordinary && !self.is_stopping() {
+            let why = network::ended(&self.containers[index], exit_code, &reason);
+            self.fail(why);
+        }
+        let container = &mut self.containers[index];
         container.phase = KnownStatus::Stopped;
         container.op = None;
         container.retry_at = None;
@@ -479,9 +509,9 @@ impl Task {
             container.reason = reason;
         }
         let ended = container.finished_at;
-        self.reporting.changes.push((index, ReportedStatus::Stopped));
+        self.note_change(index, ReportedStatus::Stopped);
         if essential {
-            if let Some(at) = ended {
+            if let Some(at) = ended.filter(|_| is_ordinary) {
                 self.execution_stopped_at.get_or_insert(at);
             }
             self.desired = Desired::Stopped;

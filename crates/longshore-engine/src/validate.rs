@@ -16,7 +16,11 @@ pub(crate) fn check(spec: &TaskSpec, settings: &Settings) -> Result<Graph, Strin
     // Not announced as capabilities, so the scheduler does not send such tasks; said aloud if one comes.
     match spec.network_mode {
         NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => {}
-        NetworkMode::Awsvpc => return Err(resource("network mode awsvpc is not available here".to_owned())),
+        NetworkMode::Awsvpc => {
+            if spec.interface.is_none() {
+                return Err(resource("network mode awsvpc without a network interface".to_owned()));
+            }
+        }
     }
     for (what, mode) in [("pidMode", spec.pid_mode), ("ipcMode", spec.ipc_mode)] {
         match mode {

@@ -5,6 +5,7 @@ use longshore_base::{CpuUnits, MemoryMib, Port, Protocol, Timestamp};
 use crate::create;
 use crate::engine::TaskEngine;
 use crate::input::{HealthStatus, ObservedMount, ObservedNetwork};
+use crate::network;
 use crate::spec::{ContainerDefinition, Desired, PortBinding, RuntimeId, TaskKey, TaskSpec};
 use crate::task::{Admission, Container, Task};
 
@@ -108,10 +109,17 @@ impl<'a> TaskView<'a> {
         self.0.execution_stopped_at
     }
 
-    /// In the order of the definition.
+    /// In the order of the definition; the engine's own are not among them.
     pub fn containers(self) -> impl Iterator<Item = ContainerView<'a>> {
         let task = self.0;
-        (0..task.containers.len()).map(move |index| ContainerView { task, index })
+        let ordinary = (0..task.containers.len()).filter(move |index| task.is_ordinary(*index));
+        ordinary.map(move |index| ContainerView { task, index })
+    }
+
+    /// The container that holds the task's network, in awsvpc mode.
+    pub fn pause(self) -> Option<ContainerView<'a>> {
+        let task = self.0;
+        network::pause_of(&task.spec).map(|index| ContainerView { task, index })
     }
 
     /// UNHEALTHY if an essential container is; HEALTHY if all essential containers with a check are and

@@ -2,7 +2,7 @@
 
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::{Seed, Timestamp};
-use longshore_controllers::launch::{Rules, Template};
+use longshore_controllers::launch::{Rules, Template, capacity};
 use longshore_domain::needs::NeedsOverride;
 use longshore_domain::{LaunchType, TaskDefinitionStatus};
 use longshore_placement::{DefaultStrategy, Fleet, Reason, Refusal, Request};
@@ -33,7 +33,7 @@ pub fn definition(
     if !is_active(definition) {
         out.say(format!("It is {}: no new task can be started of it.", record.status));
     }
-    let request = template(definition).request(&Rules::default(), DefaultStrategy::Task, None);
+    let request = template(definition).request(&at, &Rules::default(), DefaultStrategy::Task, None);
     say_where(&mut out, tables.fleet(), &request);
     Ok(out)
 }
@@ -89,7 +89,8 @@ fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal:
     }
     for ruled in &refusal.ruled_out {
         let what = requirement(&ruled.reason, request);
-        details.push(format!("{} {what} ({}; one is {})", ruled.instances, ruled.reason, ruled.example));
+        let reason = ruled.reason.as_failure().trim_end_matches('.');
+        details.push(format!("{} {what} ({reason}; one is {})", ruled.instances, ruled.example));
         if ruled.reason == Reason::Attribute {
             details.extend(missing_attributes(fleet, request, refusal));
         }
@@ -114,6 +115,7 @@ fn requirement(reason: &Reason, request: &Request) -> String {
             format!("have a host port in use that the task needs ({})", ports.join(", "))
         }
         Reason::Gpu => format!("have less than {} GPUs left", spec.needs.gpus),
+        Reason::Interface => "have no address left for a task in awsvpc mode".to_owned(),
         Reason::Attribute => "lack an attribute that the task requires".to_owned(),
         Reason::Location => "are in no zone that the task may run in".to_owned(),
         Reason::MemberOf(expression) => format!("do not satisfy memberOf({expression})"),
@@ -145,7 +147,23 @@ fn missing_attributes(fleet: &Fleet, request: &Request, refusal: &Refusal) -> Ve
     counted.collect()
 }
 
-/// The instances of a cluster, as placement sees them.
-pub(crate) fn fleet<'s>(state: &'s State, at: &ClusterKey) -> Option<&'s Fleet> {
-    Some(state.cluster(at)?.fleet())
+/// The same for a task of `template`. Of the Fargate pool, which serves every account, only that it has room or not.
+pub(crate) fn say_where_for(
+    out: &mut Explanation,
+    state: &State,
+    at: &ClusterKey,
+    template: &Template,
+    rules: &Rules,
+) {
+    let request = template.request(at, rules, DefaultStrategy::Service, None);
+    let tables = capacity(state, at, template.launch_type);
+    match tables {
+        Some(tables) if !template.is_pooled() => say_where(out, tables.fleet(), &request),
+        Some(pool) if pool.fleet().place_one(&request, Seed::new(0)).is_ok() => {
+            out.say("A task would be placed on the Fargate pool now.");
+        }
+        Some(_) | None => {
+            out.say("No agent that serves Fargate in this region has room for a task: start one with `longshore agent --pool`.");
+        }
+    }
 }

@@ -6,11 +6,10 @@ use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Timestamp;
 use longshore_controllers::Settings;
 use longshore_controllers::launch::Rules;
-use longshore_controllers::service::deployment::template;
+use longshore_controllers::service::deployment::{Recipe, template};
 use longshore_domain::ServiceStatus;
-use longshore_placement::DefaultStrategy;
 use longshore_rollout::Waiting;
-use longshore_state::record::{Deployment, Service, Task};
+use longshore_state::record::{Deployment, Service, Task, TaskSet};
 use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
 
 use crate::time::{ago, ahead};
@@ -49,6 +48,9 @@ pub fn service(
     for deployment in &service.deployments {
         say_deployment(&mut out, deployment, now);
     }
+    for set in entry.task_sets().values() {
+        say_task_set(&mut out, set, now);
+    }
     let waiting = longshore_controllers::service::explain(state, &key, settings, now);
     if waiting.is_empty() && service.status == ServiceStatus::Active {
         out.say("It waits for nothing.");
@@ -56,9 +58,10 @@ pub fn service(
     for cause in &waiting {
         out.say(format!("It waits: {}.", in_words(cause, now)));
         if let Waiting::Placement { deployment, .. } = cause {
-            let deployment = service.deployments.iter().find(|own| own.id == *deployment);
-            if let Some(deployment) = deployment {
-                say_placement(&mut out, state, &key, service, deployment);
+            let own = service.deployments.iter().find(|own| own.id == *deployment).map(Recipe::from);
+            let recipe = own.or_else(|| entry.task_sets().get(deployment).map(|set| Recipe::from(&**set)));
+            if let Some(recipe) = recipe {
+                say_placement(&mut out, state, &key, service, &recipe);
             }
         }
     }
@@ -87,6 +90,18 @@ fn say_deployment(out: &mut Explanation, deployment: &Deployment, now: Timestamp
     ));
 }
 
+fn say_task_set(out: &mut Explanation, set: &TaskSet, now: Timestamp) {
+    let (family, revision) = &set.task_definition;
+    out.say(format!(
+        "Task set {} ({}, {family}:{revision}, made {}) is in {} since {}.",
+        set.id,
+        set.status.as_str(),
+        ago(now, set.created_at),
+        set.stability.as_str(),
+        ago(now, set.stability_at)
+    ));
+}
+
 /// What is waited for, with times from now.
 fn in_words(cause: &Waiting, now: Timestamp) -> String {
     match cause {
@@ -103,6 +118,8 @@ fn in_words(cause: &Waiting, now: Timestamp) -> String {
             )
         }
         Waiting::Placement { next_attempt, .. } => {
+            let cause = cause.to_string();
+            let cause = cause.trim_end_matches('.');
             format!("{cause}; the next attempt is {}, or when capacity changes", ahead(now, *next_attempt))
         }
         Waiting::Protection { count, until } => {
@@ -125,19 +142,10 @@ fn in_words(cause: &Waiting, now: Timestamp) -> String {
 }
 
 /// Asks the same question that the scheduler asks for the deployment's next task.
-fn say_placement(
-    out: &mut Explanation,
-    state: &State,
-    key: &ServiceKey,
-    service: &Service,
-    deployment: &Deployment,
-) {
-    let Some(template) = template(state, &key.cluster, service, deployment) else { return };
+fn say_placement(out: &mut Explanation, state: &State, key: &ServiceKey, service: &Service, recipe: &Recipe) {
+    let Some(template) = template(state, &key.cluster, service, recipe) else { return };
     let Ok(rules) = Rules::parse(&service.placement_constraints, &service.placement_strategy) else { return };
-    let request = template.request(&rules, DefaultStrategy::Service, None);
-    if let Some(fleet) = placement::fleet(state, &key.cluster) {
-        placement::say_where(out, fleet, &request);
-    }
+    placement::say_where_for(out, state, &key.cluster, &template, &rules);
 }
 
 /// The tasks that stopped last, which is where the reason of a failing deployment stands.

@@ -6,7 +6,7 @@ use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, T
 use longshore_state::record::{Container, Task};
 use longshore_state::{ClusterKey, State};
 
-use crate::time::{ago, ahead};
+use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question};
 
 /// Explains a task that the cluster still knows.
@@ -175,13 +175,13 @@ fn say_stopping(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
 }
 
 fn say_running(out: &mut Explanation, task: &Task, now: Timestamp) {
-    let since = task.started_at.map_or_else(String::new, |at| format!(" since {}", ago(now, at)));
+    let since = task.started_at.map_or_else(String::new, |at| format!(" for {}", span(now.since(at))));
     let health = match task.health {
         HealthStatus::Healthy => ", and its health checks pass",
         HealthStatus::Unhealthy => ", but a health check fails",
         HealthStatus::Unknown => "",
     };
-    out.say(format!("It is RUNNING{since}{health}."));
+    out.say(format!("It has been RUNNING{since}{health}."));
     if let Some(until) = task.protected_until.filter(|until| *until > now) {
         out.say(format!("It is protected from scale-in; that ends {}.", ahead(now, until)));
     }
@@ -221,10 +221,12 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     let Some(instance) = task.instance else { return };
     let zone = task.zone.as_deref().map_or_else(String::new, |zone| format!(" in {zone}"));
     let agent = if is_connected(state, at, task) { "connected" } else { "not connected" };
-    out.say(format!("It is on instance {instance}{zone}, whose agent is {agent}."));
+    // Which machine of the pool it is concerns its operator, not the task's user.
+    let host = if task.is_pooled() { "the Fargate pool".to_owned() } else { format!("instance {instance}") };
+    out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {
-    let entry = task.instance.and_then(|id| state.cluster(at)?.instance(id));
+    let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
     entry.is_some_and(|entry| entry.connection.open)
 }

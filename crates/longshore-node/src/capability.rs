@@ -2,12 +2,13 @@
 //!
 //! Only what this agent does is announced, because the scheduler believes it. Not announced: secrets,
 //! environment files, private registries by secret, ECR, FireLens, EFS with authorisation, shared PID and
-//! IPC name spaces, `awsvpc`, GPUs, ExecuteCommand.
+//! IPC name spaces, GPUs, ExecuteCommand.
 
 use longshore_runtime::RuntimeInfo;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::network;
 
 /// A name, usually without a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,11 +19,11 @@ pub struct Attribute {
 }
 
 impl Attribute {
-    fn flag(name: impl Into<String>) -> Self {
+    pub(crate) fn flag(name: impl Into<String>) -> Self {
         Self { name: name.into(), value: None }
     }
 
-    fn new(name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &str, value: impl Into<String>) -> Self {
         Self { name: name.to_owned(), value: Some(value.into()) }
     }
 }
@@ -53,6 +54,7 @@ pub fn attributes(config: &Config, runtime: &RuntimeInfo, first_registration: bo
     }
     all.extend(capabilities(config, runtime));
     all.extend(built_in(config, runtime));
+    all.extend(config.engine.task_network.iter().flat_map(network::attributes));
     all
 }
 

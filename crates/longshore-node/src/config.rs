@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use longshore_base::{Port, Region};
+use longshore_base::{Cidr, FARGATE_POOL, Port, Region};
 use longshore_engine::settings::{Settings, parse_go_duration};
 use longshore_sigv4::{Credentials, Secret};
 
@@ -70,7 +70,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("ECS_ENABLE_TASK_IAM_ROLE", Effect::Honoured),
     ("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", Effect::Honoured),
     ("ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE", Effect::Ignored),
-    ("ECS_ENABLE_TASK_ENI", Effect::Ignored),
+    ("ECS_ENABLE_TASK_ENI", Effect::Honoured),
     ("ECS_ENABLE_HIGH_DENSITY_ENI", Effect::Ignored),
     ("ECS_CNI_PLUGINS_PATH", Effect::Ignored),
     ("ECS_AWSVPC_BLOCK_IMDS", Effect::Ignored),
@@ -129,6 +129,8 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_METADATA_PORT", Effect::Honoured),
     ("LONGSHORE_METADATA_ENDPOINT", Effect::Honoured),
     ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
+    ("LONGSHORE_POOL", Effect::Honoured),
+    ("LONGSHORE_TASK_NETWORK", Effect::Honoured),
 ];
 
 /// Prefixes of keys that are meant for us, so that a misspelt one deserves a warning.
@@ -160,6 +162,8 @@ pub enum ConfigError {
     Region,
     #[error("ECS_BACKEND_HOST is not an address of a server")]
     Endpoint,
+    #[error("an agent joins a cluster or the Fargate pool: remove ECS_CLUSTER, or LONGSHORE_POOL and --pool")]
+    ClusterAndPool,
 }
 
 /// Logins for registries (`ECS_ENGINE_AUTH_TYPE`, `ECS_ENGINE_AUTH_DATA`), as written.
@@ -175,6 +179,16 @@ impl std::fmt::Debug for EngineAuth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineAuth").field("kind", &self.kind).finish_non_exhaustive()
     }
+}
+
+/// A network that several agents have together, each a part of its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedNetwork {
+    /// The directory, or what else tells people whose it is; the network's name is made from it.
+    pub owner: String,
+    /// Which of `agents` this one is, from 0.
+    pub index: u32,
+    pub agents: u32,
 }
 
 /// Everything that is decided before the agent starts.
@@ -216,6 +230,12 @@ pub struct Config {
     pub apparmor: bool,
     pub task_role: bool,
     pub task_role_host_network: bool,
+    /// `ECS_ENABLE_TASK_ENI`: take tasks in awsvpc mode, and make a network for them.
+    pub task_eni: bool,
+    /// Our own: the subnet of that network; `None`: the runtime chooses one.
+    pub task_subnet: Option<Cidr>,
+    /// Our own, set by whoever runs several agents in one process: they share a network.
+    pub shared_network: Option<SharedNetwork>,
     pub health_checks: bool,
     pub metrics: bool,
     pub metrics_interval: Duration,
@@ -272,8 +292,15 @@ impl Config {
         };
         let offhost = reader.flag("ECS_ALLOW_OFFHOST_INTROSPECTION_ACCESS", false);
         let host = if offhost { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let cluster = reader.get("ECS_CLUSTER").map(str::to_owned);
+        let pool = reader.flag("LONGSHORE_POOL", cluster.as_deref() == Some(FARGATE_POOL));
+        let cluster = match (pool, cluster) {
+            (true, Some(cluster)) if cluster != FARGATE_POOL => return Err(ConfigError::ClusterAndPool),
+            (true, _) => Some(FARGATE_POOL.to_owned()),
+            (false, cluster) => cluster,
+        };
         let config = Self {
-            cluster: reader.get("ECS_CLUSTER").map(str::to_owned),
+            cluster,
             endpoint: endpoint(reader.get("ECS_BACKEND_HOST").unwrap_or("http://127.0.0.1:8722"))?,
             region,
             credentials,
@@ -300,6 +327,10 @@ impl Config {
             apparmor: reader.flag("ECS_APPARMOR_CAPABLE", false),
             task_role: reader.flag("ECS_ENABLE_TASK_IAM_ROLE", false),
             task_role_host_network: reader.flag("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", false),
+            // Every task on Fargate has an interface of its own.
+            task_eni: reader.flag("ECS_ENABLE_TASK_ENI", pool),
+            task_subnet: reader.parsed("LONGSHORE_TASK_NETWORK", None, |text| text.parse().ok().map(Some)),
+            shared_network: None,
             health_checks: !reader.flag("ECS_DISABLE_DOCKER_HEALTH_CHECK", false),
             metrics: !reader.flag("ECS_DISABLE_METRICS", false),
             metrics_interval: reader.metrics_interval(),
@@ -468,6 +499,18 @@ mod tests {
         assert_eq!(config.reserved_tcp, [22, 2375, 2376, 51678, 51679].map(Port));
         assert_eq!(config.introspection, Some("127.0.0.1:51678".parse().expect("an address")));
         assert!(config.privileged && config.metrics && config.health_checks);
+    }
+
+    #[test]
+    fn an_agent_joins_the_pool_or_a_cluster() {
+        for pool in [("LONGSHORE_POOL", "true"), ("ECS_CLUSTER", ".fargate")] {
+            let (config, notes) = read(&[pool], "");
+            assert_eq!((config.cluster_name(), notes), (".fargate", Vec::new()));
+            assert!(config.task_eni, "every task of Fargate is in awsvpc mode");
+        }
+        let both = [KEY[0], KEY[1], ("LONGSHORE_POOL", "true"), ("ECS_CLUSTER", "web")];
+        let both = both.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert!(matches!(Config::read(both, None), Err(ConfigError::ClusterAndPool)));
     }
 
     #[test]

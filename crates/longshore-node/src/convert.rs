@@ -4,11 +4,12 @@
 //! payload is not acknowledged (G6).
 
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, NameError, Port, Protocol};
+use longshore_engine::network::TaskInterface;
 use longshore_engine::spec::{
-    Condition, ContainerDefinition, CredentialsId, Dependency, Desired, DockerVolume, EfsVolume, Environment,
-    EnvironmentFile, HealthTracking, MountPoint, NamespaceMode, NetworkMode, Opaque, PortMapping,
-    RegistryAuth, RestartPolicy, SecretReference, SecretTarget, TaskKey, TaskSpec, VolumeDefinition,
-    VolumeSource, VolumesFrom,
+    Condition, ContainerDefinition, ContainerRole, CredentialsId, Dependency, Desired, DockerVolume,
+    EfsVolume, Environment, EnvironmentFile, HealthTracking, MountPoint, NamespaceMode, NetworkMode, Opaque,
+    PortMapping, RegistryAuth, RestartPolicy, SecretReference, SecretTarget, TaskKey, TaskSpec,
+    VolumeDefinition, VolumeSource, VolumesFrom,
 };
 use longshore_link::message::{self as wire, ContainerPayload, DesiredStatus, TaskPayload};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub enum LoadError {
     Value { member: &'static str, value: String },
     #[error("invalid overrides of container '{container}': {source}")]
     Overrides { container: String, source: serde_json::Error },
+    #[error("invalid network interface '{id}': {what}")]
+    Interface { id: String, what: &'static str },
     #[error("volume '{0}' has no usable configuration")]
     Volume(String),
 }
@@ -52,6 +55,10 @@ pub fn task_spec(payload: TaskPayload) -> Result<TaskSpec, LoadError> {
             "awsvpc" => NetworkMode::Awsvpc,
             other => return Err(invalid("networkMode", other)),
         },
+        interface: match payload.network_mode.as_str() {
+            "awsvpc" => payload.elastic_network_interfaces.first().map(interface).transpose()?,
+            _ => None,
+        },
         pid_mode: namespace("pidMode", &payload.pid_mode)?,
         ipc_mode: namespace("ipcMode", &payload.ipc_mode)?,
         launch_type: payload.launch_type,
@@ -60,6 +67,36 @@ pub fn task_spec(payload: TaskPayload) -> Result<TaskSpec, LoadError> {
         task_credentials: credentials_id(payload.role_credentials.as_ref()),
         execution_credentials: credentials_id(payload.execution_role_credentials.as_ref()),
         enable_fault_injection: payload.enable_fault_injection,
+    })
+}
+
+/// The interface of a task, whose IPv4 address, gateway, MAC address and id have to be there (agent-protocol G12).
+fn interface(own: &wire::ElasticNetworkInterface) -> Result<TaskInterface, LoadError> {
+    let bad = |what: &'static str| LoadError::Interface { id: own.ec2_id.clone(), what };
+    let address = own
+        .ipv4_addresses
+        .iter()
+        .find(|address| address.primary)
+        .or(own.ipv4_addresses.first())
+        .and_then(|address| address.private_address.parse().ok())
+        .ok_or_else(|| bad("no IPv4 address"))?;
+    let gateway = own.subnet_gateway_ipv4_address.split_once('/');
+    let gateway = gateway.and_then(|(gateway, prefix)| Some((gateway.parse().ok()?, prefix.parse().ok()?)));
+    let (gateway, prefix) =
+        gateway.filter(|(_, prefix)| *prefix <= 32).ok_or_else(|| bad("no gateway with a prefix"))?;
+    if own.mac_address.is_empty() || own.ec2_id.is_empty() {
+        return Err(bad("no MAC address or no id"));
+    }
+    Ok(TaskInterface {
+        attachment_arn: own.attachment_arn.clone(),
+        id: own.ec2_id.clone(),
+        mac: own.mac_address.clone(),
+        address,
+        gateway,
+        prefix,
+        private_dns_name: own.private_dns_name.clone(),
+        name_servers: own.domain_name_servers.clone(),
+        search_domains: own.domain_name.clone(),
     })
 }
 
@@ -109,6 +146,7 @@ fn container(payload: ContainerPayload) -> Result<ContainerDefinition, LoadError
     };
     Ok(ContainerDefinition {
         name: name(&payload.name)?,
+        role: ContainerRole::Ordinary,
         image: payload.image,
         essential: payload.essential,
         cpu: CpuUnits(u32::try_from(payload.cpu).map_err(|_| invalid("cpu", payload.cpu))?),
@@ -374,6 +412,38 @@ mod tests {
             (r#", "volumesFrom": [{"sourceContainer": ""}]"#, "invalid container name '': the name is empty"),
         ] {
             assert_eq!(with_container(members).expect_err(members), expected);
+        }
+    }
+
+    #[test]
+    fn interfaces_are_read_in_awsvpc_mode() {
+        let load = |mode: &str, interface: &str| {
+            let interfaces = format!(r#""networkMode": "{mode}", "elasticNetworkInterfaces": [{interface}]"#);
+            load(&format!(r#"{{"arn": "a/t", "desiredStatus": "RUNNING", {interfaces}}}"#))
+        };
+        let whole = r#"{"attachmentArn": "arn", "ec2Id": "eni-1", "macAddress": "02:00:00:00:00:aa", "index": 0,
+            "ipv4Addresses": [{"privateAddress": "10.9.1.6", "primary": false},
+                              {"privateAddress": "10.9.1.5", "primary": true}],
+            "subnetGatewayIpv4Address": "10.9.0.1/16", "domainNameServers": ["10.9.0.2"],
+            "domainName": ["ec2.internal"], "privateDnsName": "ip-10-9-1-5.ec2.internal"}"#;
+        let interface = load("awsvpc", whole).expect("it loads").interface.expect("it has one");
+        assert_eq!(interface.address.to_string(), "10.9.1.5", "the primary one");
+        assert_eq!((interface.gateway.to_string().as_str(), interface.prefix), ("10.9.0.1", 16));
+        assert_eq!(interface.name_servers, ["10.9.0.2"]);
+        assert_eq!(load("bridge", whole).expect("it loads").interface, None);
+        for (member, text) in [
+            ("\"subnetGatewayIpv4Address\": \"10.9.0.1\"", "no gateway with a prefix"),
+            ("\"subnetGatewayIpv4Address\": \"10.9.0.1/33\"", "no gateway with a prefix"),
+            ("\"ipv4Addresses\": []", "no IPv4 address"),
+            ("\"macAddress\": \"\"", "no MAC address or no id"),
+        ] {
+            let mut broken: serde_json::Value = serde_json::from_str(whole).expect("JSON");
+            let patch: serde_json::Value = serde_json::from_str(&format!("{{{member}}}")).expect("JSON");
+            for (key, value) in patch.as_object().expect("an object") {
+                broken[key] = value.clone();
+            }
+            let error = load("awsvpc", &broken.to_string()).expect_err(text);
+            assert_eq!(error, format!("invalid network interface 'eni-1': {text}"));
         }
     }
 

@@ -4,7 +4,7 @@
 //! (`longshore-link`), the task engine (`longshore-engine`) and the API calls. [`run`] is the agent as it really runs, over
 //! any [`longshore_runtime::Runtime`]; several in one process share the runtime and the HTTP connections. [`config`]
 //! reads the official agent's variables and file, [`capability`] says what is announced, [`convert`] turns a payload into the
-//! engine's task, [`journal`] is the disk, [`surface`] what containers and people can ask the agent.
+//! engine's task, [`network`] is what tasks in awsvpc mode are in, [`journal`] is the disk, [`surface`] what containers and people can ask the agent.
 //!
 //! Invariants:
 //! - A payload is acknowledged, a container started and a report sent only after the journal has what led to it.
@@ -21,9 +21,10 @@ pub mod config;
 pub mod convert;
 pub mod core;
 pub mod journal;
+pub mod network;
 mod shell;
 pub mod surface;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, SharedNetwork};
 pub use core::ExitReason;
 pub use shell::{AgentError, HttpClient, Services, Status, TlsError, run, tls_config};

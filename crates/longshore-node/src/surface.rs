@@ -4,10 +4,12 @@
 //! Not served: statistics (`/stats`), tags, associations, the v2 and v3 metadata, task protection and fault
 //! injection.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use longshore_base::{Protocol, Timestamp};
+use longshore_base::{Cidr, Protocol, Timestamp};
 use longshore_engine::input::HealthStatus;
+use longshore_engine::network::TaskInterface;
 use longshore_engine::spec::{CredentialsId, Desired, NetworkMode};
 use longshore_engine::view::{ContainerView, KnownStatus, TaskView};
 use longshore_engine::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_FAMILY, LABEL_REVISION, LABEL_TASK};
@@ -248,9 +250,30 @@ struct NetworkInfo<'a> {
     #[serde(rename = "NetworkMode")]
     network_mode: &'a str,
     #[serde(rename = "IPv4Addresses")]
-    ipv4_addresses: Vec<&'a str>,
+    ipv4_addresses: Vec<Cow<'a, str>>,
     #[serde(rename = "IPv6Addresses", skip_serializing_if = "Vec::is_empty")]
     ipv6_addresses: Vec<&'a str>,
+    #[serde(flatten)]
+    interface: Option<InterfaceInfo<'a>>,
+}
+
+/// What more there is to say in awsvpc mode (agent-protocol G17).
+#[derive(Serialize)]
+struct InterfaceInfo<'a> {
+    #[serde(rename = "AttachmentIndex")]
+    index: u32,
+    #[serde(rename = "MACAddress")]
+    mac: &'a str,
+    #[serde(rename = "IPv4SubnetCIDRBlock")]
+    subnet: String,
+    #[serde(rename = "DomainNameServers", skip_serializing_if = "<[_]>::is_empty")]
+    name_servers: &'a [String],
+    #[serde(rename = "DomainNameSearchList", skip_serializing_if = "<[_]>::is_empty")]
+    search_domains: &'a [String],
+    #[serde(rename = "PrivateDNSName", skip_serializing_if = "str::is_empty")]
+    private_dns_name: &'a str,
+    #[serde(rename = "SubnetGatewayIpv4Address")]
+    gateway: String,
 }
 
 #[derive(Serialize)]
@@ -320,7 +343,7 @@ impl<'a> ContainerMetadata<'a> {
             ports: ports(container, Some("0.0.0.0")),
             // The user's own labels are in a text that only the runtime reads.
             labels: BTreeMap::from([
-                (LABEL_CLUSTER, core.config().cluster_name()),
+                (LABEL_CLUSTER, task.spec().cluster_name(core.config().cluster_name())),
                 (LABEL_CONTAINER, definition.name.as_str()),
                 (LABEL_TASK, task.key().arn()),
                 (LABEL_FAMILY, task.spec().family.as_str()),
@@ -359,7 +382,7 @@ impl<'a> TaskMetadata<'a> {
             memory: spec.memory.map(|memory| memory.0),
         });
         Self {
-            cluster: core.config().cluster_name(),
+            cluster: spec.cluster_name(core.config().cluster_name()),
             task_arn: task.key().arn(),
             family: &spec.family,
             revision: &spec.revision,
@@ -415,18 +438,40 @@ fn networks(container: ContainerView<'_>) -> Vec<NetworkInfo<'_>> {
     match container.task().spec().network_mode {
         mode @ (NetworkMode::Host | NetworkMode::None) => vec![NetworkInfo {
             network_mode: mode.as_str(),
-            ipv4_addresses: vec![""],
+            ipv4_addresses: vec!["".into()],
             ipv6_addresses: Vec::new(),
+            interface: None,
         }],
-        NetworkMode::Bridge | NetworkMode::Awsvpc => container
+        NetworkMode::Awsvpc => container.task().spec().interface.iter().map(interface).collect(),
+        NetworkMode::Bridge => container
             .networks()
             .iter()
             .map(|network| NetworkInfo {
                 network_mode: &network.name,
-                ipv4_addresses: network.ipv4.iter().map(String::as_str).collect(),
+                ipv4_addresses: network.ipv4.iter().map(|address| address.as_str().into()).collect(),
                 ipv6_addresses: network.ipv6.iter().map(String::as_str).collect(),
+                interface: None,
             })
             .collect(),
+    }
+}
+
+/// All containers of a task have the one interface of its pause container.
+fn interface(own: &TaskInterface) -> NetworkInfo<'_> {
+    let gateway = format!("{}/{}", own.gateway, own.prefix);
+    NetworkInfo {
+        network_mode: NetworkMode::Awsvpc.as_str(),
+        ipv4_addresses: vec![own.address.to_string().into()],
+        ipv6_addresses: Vec::new(),
+        interface: Some(InterfaceInfo {
+            index: 0,
+            mac: &own.mac,
+            subnet: Cidr::of(own.gateway, own.prefix).map(|subnet| subnet.to_string()).unwrap_or_default(),
+            name_servers: &own.name_servers,
+            search_domains: &own.search_domains,
+            private_dns_name: &own.private_dns_name,
+            gateway,
+        }),
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Needs {
     pub ports: Vec<(Port, Protocol)>,
     /// How many GPUs.
     pub gpus: u32,
+    /// How many network interfaces of its own: one in awsvpc mode.
+    pub interfaces: u32,
 }
 
 /// Whether an instance takes new tasks, as far as its `status` decides.

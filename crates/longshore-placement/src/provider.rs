@@ -40,9 +40,13 @@ pub enum ProviderError {
     Mixed,
 }
 
+/// The providers that every account has without making them.
+pub const FARGATE: &str = "FARGATE";
+pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
+
 /// True for the providers that every account has.
 pub fn is_fargate(provider: &str) -> bool {
-    matches!(provider, "FARGATE" | "FARGATE_SPOT")
+    provider == FARGATE || provider == FARGATE_SPOT
 }
 
 /// Checks a strategy as RunTask and CreateService require it.

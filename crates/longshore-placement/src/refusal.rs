@@ -24,6 +24,8 @@ pub enum Reason {
     /// A fixed host port is taken, or the instance has no room for more of them.
     Ports,
     Gpu,
+    /// It has no free network interface for a task in awsvpc mode.
+    Interface,
     /// It lacks a required attribute.
     Attribute,
     /// It is in none of the zones asked for.
@@ -44,6 +46,7 @@ impl Reason {
             Reason::Memory => "RESOURCE:MEMORY",
             Reason::Ports => "RESOURCE:PORTS",
             Reason::Gpu => "RESOURCE:GPU",
+            Reason::Interface => "RESOURCE:ENI",
             Reason::Attribute => "ATTRIBUTE",
             Reason::Location => "LOCATION",
             Reason::MemberOf(_) => "MemberOf placement constraint unsatisfied.",
@@ -62,6 +65,7 @@ impl Reason {
             | Reason::Memory
             | Reason::Ports
             | Reason::Gpu
+            | Reason::Interface
             | Reason::Attribute
             | Reason::Location
             | Reason::DistinctInstance => None,

@@ -47,6 +47,11 @@ impl Node {
         self.instance.gpus.len().saturating_sub(self.tasks.iter().map(|t| t.needs.gpus as usize).sum())
     }
 
+    fn interfaces_left(&self) -> u32 {
+        let used = self.tasks.iter().map(|t| t.needs.interfaces).sum();
+        self.instance.interfaces.map_or(u32::MAX, |has| has.saturating_sub(used))
+    }
+
     fn value(&self, name: &str) -> Option<&str> {
         self.instance.attributes.get(name).map(|value| value.as_deref().unwrap_or_default())
     }
@@ -72,6 +77,8 @@ impl Node {
             Some(Reason::Ports)
         } else if needs.gpus as usize > self.gpus_left() {
             Some(Reason::Gpu)
+        } else if needs.interfaces > self.interfaces_left() {
+            Some(Reason::Interface)
         } else {
             None
         }
@@ -246,6 +253,7 @@ impl Draw {
             reserved_tcp: vec![Port(22), Port(self.pick(&[2375, 8080]))],
             reserved_udp: Vec::new(),
             gpus: (0..self.pick(&[0, 0, 2])).map(|n| format!("gpu-{n}").into()).collect(),
+            interfaces: self.pick(&[None, Some(0), Some(2), Some(5)]),
             attributes,
             agent_version: self.pick(&["1.70.0", "1.9.3", ""]).into(),
             registered_at: Timestamp::from_millis(self.below(1000) as i64),
@@ -262,6 +270,7 @@ impl Draw {
             memory: MemoryMib(self.pick(&[16, 100, 128, 400])),
             ports,
             gpus: u32::from(self.chance(5)),
+            interfaces: u32::from(self.chance(15)),
         }
     }
 

@@ -114,6 +114,7 @@ impl PlacementRefusal {
             Reason::Ports => ClosestMiss::Port,
             Reason::Attribute => ClosestMiss::Attribute,
             Reason::Gpu => ClosestMiss::Gpu,
+            Reason::Interface => ClosestMiss::NetworkInterface,
             Reason::Location => ClosestMiss::Location,
             Reason::MemberOf(_) => ClosestMiss::MemberOf,
             Reason::DistinctInstance => ClosestMiss::DistinctInstance,

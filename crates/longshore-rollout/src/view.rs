@@ -391,7 +391,12 @@ impl Refusal {
 /// True if the task might fit once another task of the service is gone.
 pub const fn room_may_help(reason: &Reason) -> bool {
     match reason {
-        Reason::Cpu | Reason::Memory | Reason::Ports | Reason::Gpu | Reason::DistinctInstance => true,
+        Reason::Cpu
+        | Reason::Memory
+        | Reason::Ports
+        | Reason::Gpu
+        | Reason::Interface
+        | Reason::DistinctInstance => true,
         Reason::Missing
         | Reason::NotActive
         | Reason::Agent

@@ -325,7 +325,7 @@ fn a_throttled_set_leaves_the_others_alone() {
         for id in of(&world, bad) {
             world.end(id, StoppedBecause::FailedToStart);
         }
-        world.now = world.now + secs(11);
+        world.now = world.now + secs(5);
     }
     let task = of(&world, good)[0];
     world.end(task, StoppedBecause::EssentialExited);

@@ -14,7 +14,9 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt;
 use longshore_base::{ContainerName, Port, Protocol};
 use longshore_engine::input::Input;
-use longshore_engine::spec::{ContainerKey, ContainerSpec, Environment, NetworkMode, PortBinding, TaskKey};
+use longshore_engine::spec::{
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, TaskKey,
+};
 use longshore_engine::{Action, OpId};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK};
 use longshore_runtime::{Executor, LabelFilter, NoLogins, Runtime};
@@ -130,6 +132,7 @@ async fn through_executor(
         links: Vec::new(),
         labels,
         network_mode: NetworkMode::Bridge,
+        network: NetworkPlace::ByMode,
         pid_mode: None,
         ipc_mode: None,
         cgroup_parent: None,

@@ -28,6 +28,7 @@ pub(crate) enum Call {
     /// Pulls, and questions to a registry.
     Registry,
     Volume,
+    Network,
 }
 
 /// Turns the client's error into the port's.

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding as EngineBinding};
-use longshore_engine::spec::{ContainerSpec, NetworkMode, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkingConfig,
+    PortBinding as EngineBinding,
+};
+use longshore_engine::spec::{ContainerSpec, NetworkMode, NetworkPlace, PortBinding};
 use longshore_runtime::{ErrorKind, RuntimeError};
 
 use crate::overlay::lay_over;
@@ -53,9 +56,7 @@ pub(crate) fn request(
             )
         })?,
     };
-    if host.network_mode.is_none() {
-        host.network_mode = Some(network_mode(spec.network_mode)?.to_owned());
-    }
+    place(spec, &mut body, &mut host)?;
     if !spec.log_secrets.is_empty() {
         let options = host.log_config.get_or_insert_default().config.get_or_insert_default();
         options.extend(spec.log_secrets.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())));
@@ -121,6 +122,56 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
     }
 }
 
+/// Puts the container into its network.
+fn place(
+    spec: &ContainerSpec,
+    body: &mut ContainerCreateBody,
+    host: &mut HostConfig,
+) -> Result<(), RuntimeError> {
+    match &spec.network {
+        NetworkPlace::ByMode => {
+            if host.network_mode.is_none() {
+                host.network_mode = Some(network_mode(spec.network_mode)?.to_owned());
+            }
+        }
+        NetworkPlace::Own { network, interface } => {
+            let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+            host.network_mode = Some(network.clone());
+            host.dns = some(&interface.name_servers);
+            host.dns_search = some(&interface.search_domains);
+            // Engines keep 64 characters of a host name at most, and hosts have no dots in theirs.
+            let name = interface.private_dns_name.split('.').next().filter(|name| !name.is_empty());
+            body.hostname = name.map(str::to_owned);
+            let endpoint = EndpointSettings {
+                ipam_config: Some(EndpointIpamConfig {
+                    ipv4_address: Some(interface.address.to_string()),
+                    ..EndpointIpamConfig::default()
+                }),
+                mac_address: Some(interface.mac.clone()),
+                ..EndpointSettings::default()
+            };
+            let endpoints = HashMap::from([(network.clone(), endpoint)]);
+            body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
+        }
+        NetworkPlace::Shared(pause) => {
+            host.network_mode = Some(format!("container:{pause}"));
+            // The engine refuses all of these beside a name space that belongs to another container.
+            host.port_bindings = None;
+            host.publish_all_ports = None;
+            host.links = None;
+            host.dns = None;
+            host.dns_search = None;
+            host.dns_options = None;
+            host.extra_hosts = None;
+            body.hostname = None;
+            body.domainname = None;
+            body.exposed_ports = None;
+            body.network_disabled = None;
+        }
+    }
+    Ok(())
+}
+
 /// Docker's name of a task's network mode. The payload's `NetworkMode` comes before this.
 fn network_mode(mode: NetworkMode) -> Result<&'static str, RuntimeError> {
     match mode {
@@ -135,10 +186,12 @@ fn network_mode(mode: NetworkMode) -> Result<&'static str, RuntimeError> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use longshore_base::{Port, Protocol};
-    use longshore_engine::spec::{Environment, Opaque, SecretText};
+    use longshore_engine::network::TaskInterface;
+    use longshore_engine::spec::{Environment, Opaque, RuntimeId, SecretText};
     use serde_json::{Value, json};
 
     use super::*;
@@ -160,6 +213,7 @@ mod tests {
             links: Vec::new(),
             labels: BTreeMap::from([("l".to_owned(), "ours".to_owned())]),
             network_mode: NetworkMode::Bridge,
+            network: NetworkPlace::ByMode,
             pid_mode: None,
             ipc_mode: None,
             cgroup_parent: None,
@@ -303,5 +357,58 @@ mod tests {
         assert_eq!(request(&awsvpc, None).expect_err("nothing to join").kind, ErrorKind::Refused);
         let joined = Some(Opaque(r#"{"NetworkMode": "container:x"}"#.to_owned()));
         assert!(request(&ContainerSpec { docker_host_config: joined, ..awsvpc }, None).is_ok());
+    }
+
+    #[test]
+    fn a_pause_container_has_its_own_place() {
+        let interface = TaskInterface {
+            attachment_arn: String::new(),
+            id: "eni-1".to_owned(),
+            mac: "02:42:0a:09:00:05".to_owned(),
+            address: Ipv4Addr::new(10, 9, 0, 5),
+            gateway: Ipv4Addr::new(10, 9, 0, 1),
+            prefix: 24,
+            private_dns_name: "ip-10-9-0-5.ec2.internal".to_owned(),
+            name_servers: vec!["10.9.0.2".to_owned()],
+            search_domains: Vec::new(),
+        };
+        let network = NetworkPlace::Own { network: "tasks".to_owned(), interface };
+        let json = json_of(&ContainerSpec { network_mode: NetworkMode::Awsvpc, network, ..spec() });
+        assert_eq!(json["HostConfig"]["NetworkMode"], "tasks");
+        assert_eq!(json["HostConfig"]["Dns"], json!(["10.9.0.2"]));
+        assert_eq!(json["HostConfig"].get("DnsSearch"), None);
+        assert_eq!(json["Hostname"], "ip-10-9-0-5");
+        assert_eq!(
+            json["NetworkingConfig"]["EndpointsConfig"],
+            json!({"tasks": {"IPAMConfig": {"IPv4Address": "10.9.0.5"}, "MacAddress": "02:42:0a:09:00:05"}})
+        );
+    }
+
+    #[test]
+    fn who_shares_a_name_space_brings_nothing_of_the_network() {
+        let config =
+            json!({"Hostname": "h", "Domainname": "d", "User": "nobody", "ExposedPorts": {"80/tcp": {}}});
+        let host = json!({
+            "NetworkMode": "bridge", "Dns": ["1.1.1.1"], "DnsSearch": ["x"], "ExtraHosts": ["a:1.2.3.4"],
+            "PortBindings": {"80/tcp": [{"HostPort": "80"}]}, "Privileged": true
+        });
+        let joined = ContainerSpec {
+            network_mode: NetworkMode::Awsvpc,
+            network: NetworkPlace::Shared(RuntimeId::new("abc")),
+            ports: vec![PortBinding { container: Port(80), host: Port(80), protocol: Protocol::Tcp }],
+            docker_config: Some(Opaque(config.to_string())),
+            docker_host_config: Some(Opaque(host.to_string())),
+            ..spec()
+        };
+        let json = json_of(&joined);
+        assert_eq!(json["HostConfig"]["NetworkMode"], "container:abc");
+        for key in ["Dns", "DnsSearch", "ExtraHosts", "PortBindings"] {
+            assert_eq!(json["HostConfig"].get(key), None, "{key}");
+        }
+        for key in ["Hostname", "Domainname", "ExposedPorts", "NetworkingConfig"] {
+            assert_eq!(json.get(key), None, "{key}");
+        }
+        assert_eq!((&json["User"], &json["HostConfig"]["Privileged"]), (&json!("nobody"), &json!(true)));
+        assert_eq!(request(&joined, None).expect("valid").ports, Some(Vec::new()));
     }
 }

@@ -17,8 +17,10 @@ mod create;
 mod events;
 mod images;
 mod memory;
+mod networks;
 mod observe;
 mod overlay;
+mod pause;
 mod stats;
 mod system;
 mod transport;
@@ -36,7 +38,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use longshore_engine::input::{FoundContainer, ListedImage, LocalImage, Observation, ObservedStatus};
 use longshore_engine::spec::{ContainerSpec, RuntimeId, VolumeCreate};
-use longshore_runtime::port::{Answer, PullRequest, VolumeInfo};
+use longshore_runtime::port::{Answer, NetworkInfo, NetworkRequest, PullRequest, VolumeInfo};
 use longshore_runtime::{
     ErrorKind, LabelFilter, RegistryCredentials, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo,
     StatsSample,
@@ -59,6 +61,8 @@ struct Engine {
     docker: Docker,
     memory: Memory,
     image_environments: images::Environments,
+    /// Held while a network is looked for and made.
+    networks: networks::OneAtATime,
 }
 
 impl DockerRuntime {
@@ -69,6 +73,7 @@ impl DockerRuntime {
             docker: transport::connect(host)?,
             memory: Memory::default(),
             image_environments: images::Environments::default(),
+            networks: networks::OneAtATime::default(),
         };
         Ok(Self { engine: Arc::new(engine) })
     }
@@ -273,6 +278,18 @@ impl Runtime for DockerRuntime {
 
     fn volume_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         Box::pin(volumes::remove(&self.engine.docker, name))
+    }
+
+    fn pause_image(&self) -> Answer<'_, ()> {
+        Box::pin(pause::ensure(&self.engine.docker))
+    }
+
+    fn network_create<'a>(&'a self, request: &'a NetworkRequest) -> Answer<'a, NetworkInfo> {
+        Box::pin(networks::create(&self.engine.docker, &self.engine.networks, request))
+    }
+
+    fn network_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
+        Box::pin(networks::remove(&self.engine.docker, name))
     }
 
     fn events(&self, filter: &LabelFilter) -> BoxStream<'static, RuntimeEvent> {

@@ -33,7 +33,7 @@ pub(crate) fn listed(summary: ContainerSummary) -> Option<Listed> {
 /// The container that labels name.
 pub(crate) fn key<'a>(label: impl Fn(&str) -> Option<&'a str>) -> Option<ContainerKey> {
     let task = TaskKey::new(label(LABEL_TASK)?);
-    let name = ContainerName::parse(label(LABEL_CONTAINER)?).ok()?;
+    let name = ContainerName::of_agent(label(LABEL_CONTAINER)?).ok()?;
     Some(ContainerKey { task, name })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use longshore_base::{Port, Protocol};
 use longshore_engine::input::{Observation, ObservedStatus};
-use longshore_engine::spec::{ContainerSpec, Environment, NetworkMode, Opaque, PortBinding};
+use longshore_engine::spec::{ContainerSpec, Environment, NetworkMode, NetworkPlace, Opaque, PortBinding};
 use longshore_runtime::conformance::{self, Behaviour, Fixture};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK, PullRequest};
 use longshore_runtime::{ErrorKind, LabelFilter, Runtime, RuntimeEvent};
@@ -73,6 +73,7 @@ impl Engine {
                 (LABEL_RUN.to_owned(), self.run.clone()),
             ]),
             network_mode: NetworkMode::None,
+            network: NetworkPlace::ByMode,
             pid_mode: None,
             ipc_mode: None,
             cgroup_parent: None,

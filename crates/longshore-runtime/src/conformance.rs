@@ -4,19 +4,23 @@
 //! Times are generous limits for waiting, never pauses.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use longshore_base::{ContainerName, Port, Protocol};
+use longshore_base::{Cidr, ContainerName, Port, Protocol};
 use longshore_engine::input::{HealthStatus, Observation, ObservedStatus};
+use longshore_engine::network::{PAUSE_IMAGE, TaskInterface};
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, Environment, NetworkMode, PortBinding, RuntimeId, TaskKey, VolumeCreate,
-    VolumeMode,
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey,
+    VolumeCreate, VolumeMode,
 };
 
 use crate::error::{ErrorKind, RuntimeError};
-use crate::port::{LABEL_CONTAINER, LABEL_TASK, LabelFilter, PullRequest, Runtime, RuntimeEvent};
+use crate::port::{
+    LABEL_CONTAINER, LABEL_TASK, LabelFilter, NetworkInfo, NetworkRequest, PullRequest, Runtime, RuntimeEvent,
+};
 
 /// Longest wait for something that has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,6 +94,7 @@ impl Suite<'_> {
         self.ports_are_bound_once().await;
         self.volumes().await;
         self.images().await;
+        self.networks().await;
     }
 
     fn runtime(&self) -> &dyn Runtime {
@@ -119,6 +124,7 @@ impl Suite<'_> {
             links: Vec::new(),
             labels,
             network_mode: NetworkMode::None,
+            network: NetworkPlace::ByMode,
             pid_mode: None,
             ipc_mode: None,
             cgroup_parent: None,
@@ -365,6 +371,59 @@ impl Suite<'_> {
         assert!(!error.text.is_empty());
     }
 
+    /// A pause container has the address that it is given, others share it, and an address is one container's.
+    async fn networks(&self) {
+        let runtime = self.runtime();
+        expect("make the pause image", runtime.pause_image().await);
+        expect("find the pause image", runtime.pause_image().await);
+        let name = format!("longshore-conformance-{}", self.fixture.run_id());
+        let request = NetworkRequest { name: name.clone(), subnet: None, owner: "conformance".to_owned() };
+        let info = expect("create network", runtime.network_create(&request).await);
+        assert!(info.subnet.contains(info.gateway), "{info:?}");
+        assert_eq!(expect("find network", runtime.network_create(&request).await), info);
+        let same = NetworkRequest { subnet: Some(info.subnet), ..request.clone() };
+        assert_eq!(expect("find network", runtime.network_create(&same).await), info);
+        let other = NetworkRequest { subnet: Cidr::of(Ipv4Addr::new(10, 213, 78, 0), 24), ..request };
+        let error = runtime.network_create(&other).await.expect_err("it has another subnet");
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+
+        let address = info.subnet.nth(77).expect("a network chosen by the runtime is large");
+        let pause = |container: &str| ContainerSpec {
+            image: PAUSE_IMAGE.to_owned(),
+            entry_point: None,
+            command: None,
+            network_mode: NetworkMode::Awsvpc,
+            network: NetworkPlace::Own { network: name.clone(), interface: interface(info, address) },
+            ..self.spec(container, Behaviour::Runs)
+        };
+        let first = self.create(&pause("pause-1")).await;
+        self.start(&first).await;
+        let joined = ContainerSpec {
+            network_mode: NetworkMode::Awsvpc,
+            network: NetworkPlace::Shared(first.clone()),
+            ..self.spec("joined", Behaviour::Runs)
+        };
+        let joined = self.create(&joined).await;
+        self.start(&joined).await;
+        let second = self.create(&pause("pause-2")).await;
+        runtime.container_start(&second).await.expect_err("the address is taken");
+        let error = runtime.network_remove(&name).await.expect_err("a container is in it");
+        assert_ne!(error.kind, ErrorKind::NotFound, "{error}");
+        // SIGTERM means nothing to the first process of a container that has no handler for it.
+        expect("stop", runtime.container_stop(&joined, SHORT_GRACE).await);
+        expect("stop", runtime.container_stop(&first, Duration::ZERO).await);
+        assert_eq!(self.inspect(&first).await.status, exited(137));
+        // The address is free as soon as its container has ended.
+        self.start(&second).await;
+        expect("stop", runtime.container_stop(&second, Duration::ZERO).await);
+        for id in [first, joined, second] {
+            self.remove(&id).await;
+        }
+        expect("remove network", runtime.network_remove(&name).await);
+        let error = runtime.network_remove(&name).await.expect_err("it is gone");
+        assert_eq!(error.kind, ErrorKind::NotFound);
+    }
+
     async fn clean(&self) {
         let Ok(left) = self.runtime().container_list(&self.filter).await else { return };
         for found in left {
@@ -379,6 +438,21 @@ const MISSING_IMAGE: &str = "127.0.0.1:1/longshore/no-such-image:1";
 
 fn task(run: &str) -> TaskKey {
     TaskKey::new(&format!("arn:aws:ecs:us-east-1:111122223333:task/conformance/{run}"))
+}
+
+fn interface(info: NetworkInfo, address: Ipv4Addr) -> TaskInterface {
+    let [a, b, c, d] = address.octets();
+    TaskInterface {
+        attachment_arn: String::new(),
+        id: "eni-1".to_owned(),
+        mac: format!("02:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}"),
+        address,
+        gateway: info.gateway,
+        prefix: info.subnet.prefix(),
+        private_dns_name: "conformance.internal".to_owned(),
+        name_servers: Vec::new(),
+        search_domains: Vec::new(),
+    }
 }
 
 fn key(run: &str, name: &str) -> ContainerKey {

@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use longshore_engine::Action;
 use longshore_engine::input::{Input, OpError};
+use longshore_engine::network::TaskNetwork;
 use longshore_engine::spec::{ContainerKey, RegistryAuth};
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::limits::{self, duration_text};
-use crate::port::{PullRequest, RegistryCredentials, Runtime, RuntimeEvent};
+use crate::port::{NetworkRequest, PullRequest, RegistryCredentials, Runtime, RuntimeEvent};
 
 /// Turns what a container says about its registry into a login (agent-protocol G13).
 ///
@@ -47,6 +48,11 @@ impl RegistryLogins for NoLogins {
         };
         Box::pin(std::future::ready(answer))
     }
+}
+
+/// The network of an action, as the port is asked for it.
+pub(crate) fn request_of(network: TaskNetwork) -> NetworkRequest {
+    NetworkRequest { name: network.name, subnet: Some(network.subnet), owner: network.owner }
 }
 
 /// Performs the actions that concern the runtime. A cheap handle.
@@ -97,6 +103,15 @@ impl Executor {
                 })
                 .await;
                 Input::PullFinished { op, container, result }
+            }
+            Action::PrepareNetwork { op, container, network, timeout } => {
+                let result = limited("prepare the task's network", timeout, async {
+                    self.runtime.pause_image().await?;
+                    let request = request_of(network);
+                    self.runtime.network_create(&request).await.map(drop)
+                })
+                .await;
+                Input::NetworkPrepared { op, container, result }
             }
             Action::CreateVolume { op, task, volume, spec, timeout } => {
                 let result = limited("create volume", timeout, self.runtime.volume_create(&spec)).await;

@@ -1,11 +1,12 @@
 //! The port itself.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use longshore_base::Timestamp;
+use longshore_base::{Cidr, Timestamp};
 use longshore_engine::input::{FoundContainer, ListedImage, LocalImage, Observation};
 use longshore_engine::spec::{ContainerKey, ContainerSpec, RuntimeId, SecretText, VolumeCreate};
 
@@ -13,6 +14,9 @@ use crate::error::RuntimeError;
 
 /// The label that holds the ARN of a container's task.
 pub const LABEL_TASK: &str = "com.amazonaws.ecs.task-arn";
+/// The labels of a network that an agent made for tasks: its name, and the directory or the name of the agent.
+pub const LABEL_NETWORK: &str = "longshore.task-network";
+pub const LABEL_OWNER: &str = "longshore.owner";
 /// The label that holds a container's name within its task definition.
 pub const LABEL_CONTAINER: &str = "com.amazonaws.ecs.container-name";
 
@@ -86,12 +90,39 @@ pub trait Runtime: Send + Sync + 'static {
     /// `Conflict` while a container uses it.
     fn volume_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
 
+    /// Makes sure of the image that pause containers are made from
+    /// ([`longshore_engine::network::PAUSE_IMAGE`]): a program that only waits. It is in no registry.
+    fn pause_image(&self) -> Answer<'_, ()>;
+
+    /// Makes sure of a bridge network for tasks. One of that name is left as it is, but has to have the subnet asked
+    /// for: `Conflict` otherwise. Without a subnet the runtime chooses one.
+    fn network_create<'a>(&'a self, request: &'a NetworkRequest) -> Answer<'a, NetworkInfo>;
+
+    /// `Conflict` while a container is in it.
+    fn network_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
+
     /// What happens to matching containers from now on. Never ends.
     ///
     /// The first item, and the first after every interruption, is a
     /// [`RuntimeEvent::Resynced`], and no event since is left out; thus nothing that happened in a
     /// gap goes unseen. An event may come twice.
     fn events(&self, filter: &LabelFilter) -> BoxStream<'static, RuntimeEvent>;
+}
+
+/// A network to make sure of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkRequest {
+    pub name: String,
+    pub subnet: Option<Cidr>,
+    /// For people who find it: whose it is. Kept as the label [`LABEL_OWNER`].
+    pub owner: String,
+}
+
+/// A network as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkInfo {
+    pub subnet: Cidr,
+    pub gateway: Ipv4Addr,
 }
 
 /// A request to pull.

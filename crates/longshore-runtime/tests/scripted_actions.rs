@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_base::{ContainerName, Seed, Timestamp};
 use longshore_engine::input::{Input, ObservedStatus, OpErrorKind};
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, Environment, NetworkMode, RegistryAuth, RuntimeId, TaskKey,
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, RegistryAuth, RuntimeId, TaskKey,
 };
 use longshore_engine::{Action, OpId};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK};
@@ -43,6 +43,7 @@ fn spec(name: &str) -> ContainerSpec {
             (LABEL_CONTAINER.to_owned(), "main".to_owned()),
         ]),
         network_mode: NetworkMode::Bridge,
+        network: NetworkPlace::ByMode,
         pid_mode: None,
         ipc_mode: None,
         cgroup_parent: None,

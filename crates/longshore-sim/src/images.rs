@@ -35,6 +35,8 @@ pub enum Image {
     Phoenix,
     /// Two host ports that the agent chooses.
     Dynamic,
+    /// Two containers in awsvpc mode.
+    Vpc,
 }
 
 /// What each container has, in MiB; so no task has less.
@@ -45,7 +47,7 @@ const PHOENIX_LIFE: Duration = Duration::from_secs(64);
 pub const RESTART_PERIOD: Duration = Duration::from_secs(60);
 
 impl Image {
-    pub const ALL: [Image; 12] = [
+    pub const ALL: [Image; 13] = [
         Image::Web,
         Image::Web2,
         Image::Checked,
@@ -58,11 +60,12 @@ impl Image {
         Image::Helper,
         Image::Phoenix,
         Image::Dynamic,
+        Image::Vpc,
     ];
 
     /// Images that work are drawn more often.
     pub fn draw(chance: &mut Chance) -> Self {
-        const GOOD: [Image; 8] = [
+        const GOOD: [Image; 9] = [
             Image::Web,
             Image::Web2,
             Image::Checked,
@@ -71,6 +74,7 @@ impl Image {
             Image::Helper,
             Image::Phoenix,
             Image::Dynamic,
+            Image::Vpc,
         ];
         if chance.per_mille(700) { *chance.pick(&GOOD) } else { *chance.pick(&Self::ALL) }
     }
@@ -90,6 +94,7 @@ impl Image {
             Image::Helper => "helper",
             Image::Phoenix => "phoenix",
             Image::Dynamic => "dynamic",
+            Image::Vpc => "vpc",
         }
     }
 
@@ -108,7 +113,8 @@ impl Image {
             | Image::Pair
             | Image::Helper
             | Image::Phoenix
-            | Image::Dynamic => true,
+            | Image::Dynamic
+            | Image::Vpc => true,
             Image::Sick | Image::Job | Image::Crash | Image::Missing => false,
         }
     }
@@ -133,7 +139,9 @@ impl Image {
         let seconds = Duration::from_secs;
         let usual = ImageScript::remote(seconds(1));
         match self {
-            Image::Web | Image::Web2 | Image::Pair | Image::Dynamic => vec![(self.name(), usual)],
+            Image::Web | Image::Web2 | Image::Pair | Image::Dynamic | Image::Vpc => {
+                vec![(self.name(), usual)]
+            }
             Image::Phoenix => {
                 vec![(self.name(), ImageScript { run_time: Some(PHOENIX_LIFE), exit_code: 3, ..usual })]
             }
@@ -171,7 +179,10 @@ impl Image {
         if self.has_health_check() {
             containers[0]["healthCheck"] = json!({"command": ["CMD-SHELL", "true"], "startPeriod": 5});
         }
-        if ports {
+        if ports && self == Image::Vpc {
+            // At an address of its own a task has all ports to itself.
+            containers[0]["portMappings"] = json!([{"containerPort": 8080}]);
+        } else if ports {
             containers[0]["portMappings"] = json!([{"containerPort": 80, "hostPort": 8080}]);
         }
         match self {
@@ -183,7 +194,7 @@ impl Image {
             Image::Dynamic => {
                 containers[0]["portMappings"] = json!([{"containerPort": 80}, {"containerPort": 81}]);
             }
-            Image::Pair => {
+            Image::Pair | Image::Vpc => {
                 let mut second = container("second", self.name(), true);
                 second["dependsOn"] = json!([{"containerName": "main", "condition": "START"}]);
                 containers.push(second);
@@ -198,6 +209,18 @@ impl Image {
             | Image::Missing
             | Image::Slow => {}
         }
-        json!({"family": self.family(ports), "containerDefinitions": containers})
+        let mut definition = json!({"family": self.family(ports), "containerDefinitions": containers});
+        if self == Image::Vpc {
+            definition["networkMode"] = json!("awsvpc");
+        }
+        definition
+    }
+
+    /// A request for its tasks, with the network that awsvpc mode asks for.
+    pub fn request(self, mut request: Value) -> Value {
+        if self == Image::Vpc {
+            request["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+        }
+        request
     }
 }

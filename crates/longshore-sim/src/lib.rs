@@ -17,7 +17,6 @@ pub mod images;
 pub mod report;
 pub mod scenario;
 pub mod shrink;
-pub mod view;
 pub mod world;
 
 pub use scenario::{Scenario, Step, Timed};

@@ -1,6 +1,6 @@
 //! Recomputes everything that is derived, and compares.
 //!
-//! Used by the simulation after every step and by tests; it is far too slow for a running server.
+//! Used by the simulation after every step, by tests and by `longshore check`; it is far too slow for a running server.
 
 use crate::codec::Value;
 use crate::key::{ClusterKey, Key};
@@ -12,6 +12,10 @@ impl State {
     /// Every record, with its key. Equal states give equal lists.
     pub fn records(&self) -> Vec<(Key, Value)> {
         let mut records = Vec::new();
+        // The instances of a pool before the tasks on them, as the keys are sorted in a store too.
+        for (at, pool) in self.pools() {
+            records_of_cluster(&at, pool, &mut records);
+        }
         for (scope, realm) in self.realms() {
             for (family, last_revision) in realm.counters() {
                 let counter = FamilyCounter { family: family.clone(), last_revision };
@@ -47,6 +51,10 @@ impl State {
             fresh.apply(&key, Some(value), &mut hints);
         }
         let mut notes = Vec::new();
+        let nothing = ClusterTables::default();
+        for (at, pool) in self.pools() {
+            compare(&at, pool, fresh.cluster(&at).unwrap_or(&nothing), &mut notes);
+        }
         for (scope, realm) in self.realms() {
             for (name, cluster) in realm.clusters() {
                 let at = ClusterKey::new(scope.clone(), name.clone());
@@ -104,6 +112,9 @@ fn compare(at: &ClusterKey, is: &ClusterTables, should: &ClusterTables, notes: &
     };
     note("running tasks", is.running().to_string(), should.running().to_string());
     note("pending tasks", is.pending().to_string(), should.pending().to_string());
+    note("waiting tasks", format!("{:?}", is.provisioning()), format!("{:?}", should.provisioning()));
+    note("guests", format!("{:?}", is.guests()), format!("{:?}", should.guests()));
+    note("waiting guests", format!("{:?}", is.waiting_guests()), format!("{:?}", should.waiting_guests()));
     note("stopped tasks", format!("{:?}", is.stopped()), format!("{:?}", should.stopped()));
     for (&id, entry) in is.instances() {
         let Some(again) = should.instance(id) else {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_base::{CpuUnits, MemoryMib};
-use longshore_domain::{InstanceStatus, LaunchType};
+use longshore_domain::{InstanceStatus, LaunchType, TaskNetwork, interface};
 use longshore_placement::{Instance, Launch, Needs, Status};
 
+use crate::key::ClusterKey;
 use crate::record;
 
 pub fn instance(record: &record::Instance, connected: bool) -> Instance {
@@ -16,6 +17,10 @@ pub fn instance(record: &record::Instance, connected: bool) -> Instance {
         .chain(&record.user_attributes)
         .map(|attribute| (attribute.name.clone(), attribute.value.clone()))
         .collect();
+    let text = |name: &str| attributes.get(name).and_then(|value| value.as_deref());
+    // Of an agent that tells no network nothing is known; what tasks ask for beyond that are its attributes.
+    let interfaces =
+        text(interface::NETWORK_ATTRIBUTE).map(|_| TaskNetwork::of(text).map_or(0, TaskNetwork::capacity));
     Instance {
         id: record.id,
         ec2_instance_id: record.ec2_instance_id.clone(),
@@ -35,6 +40,7 @@ pub fn instance(record: &record::Instance, connected: bool) -> Instance {
         reserved_tcp: record.reserved_tcp.clone(),
         reserved_udp: record.reserved_udp.clone(),
         gpus: record.gpus.clone(),
+        interfaces,
         attributes,
         agent_version: record.agent_version.clone().unwrap_or_default(),
         registered_at: record.registered_at,
@@ -51,6 +57,13 @@ pub fn launch(launch_type: LaunchType) -> Launch {
     }
 }
 
-pub fn needs(needs: &longshore_domain::Needs) -> Needs {
-    Needs { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone(), gpus: needs.gpus }
+/// How the pool counts the tasks of a group. It serves every account, and two of them may well have a
+/// service of the same name.
+pub fn pooled_group(at: &ClusterKey, group: &str) -> Arc<str> {
+    format!("{}/{}/{group}", at.scope.account, at.cluster).into()
+}
+
+/// What a task needs of an instance. `interfaces`: 1 for a task with a network interface of its own, else 0.
+pub fn needs(needs: &longshore_domain::Needs, interfaces: u32) -> Needs {
+    Needs { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone(), gpus: needs.gpus, interfaces }
 }

@@ -34,6 +34,16 @@ impl ClusterKey {
         Self { scope, cluster }
     }
 
+    /// The Fargate pool of a region: instances that belong to no cluster and take tasks of every
+    /// account. Nobody else has a cluster of this name (see [`longshore_base::FARGATE_POOL`]).
+    pub fn pool(region: Region) -> Self {
+        Self { scope: Scope::new(AccountId::OPERATOR, region), cluster: ClusterName::fargate_pool() }
+    }
+
+    pub fn is_pool(&self) -> bool {
+        self.cluster.is_fargate_pool() && self.scope.account == AccountId::OPERATOR
+    }
+
     pub fn service(&self, service: &ServiceName) -> ServiceKey {
         ServiceKey { cluster: self.clone(), service: service.clone() }
     }
@@ -120,6 +130,10 @@ impl Key {
         let (kind, rest) = (parts.next()?, parts.next()?);
         let in_cluster = |rest: &str| -> Option<(ClusterKey, String)> {
             let (cluster, rest) = rest.split_once('/')?;
+            let pool = ClusterKey::pool(scope.region.clone());
+            if cluster == pool.cluster.as_str() && scope == pool.scope {
+                return Some((pool, rest.to_owned()));
+            }
             Some((ClusterKey::new(scope.clone(), ClusterName::parse(cluster).ok()?), rest.to_owned()))
         };
         let in_service = |rest: &str| -> Option<(ClusterKey, ServiceName, String)> {
@@ -203,11 +217,17 @@ mod tests {
             Key::CapacityProvider(scope.clone(), "cp".into()),
             Key::AccountSetting(scope, "awsvpcTrunking".into(), "arn:aws:iam::000000000000:user/a/b".into()),
             Key::Token(at, "a/b".into()),
+            Key::Instance(
+                ClusterKey::pool(Region::parse("eu-west-1").expect("a region")),
+                InstanceId::from_bits(7),
+            ),
         ];
         for key in keys {
             assert_eq!(Key::decode(&key.encode()), Some(key));
         }
         assert_eq!(Key::decode("000000000000/eu-west-1/zz/x"), None);
         assert_eq!(Key::decode(""), None);
+        let of_a_user = "123456789012/eu-west-1/i/.fargate/00000000000000000000000000000007";
+        assert_eq!(Key::decode(of_a_user), None);
     }
 }

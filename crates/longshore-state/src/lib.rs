@@ -20,11 +20,12 @@ pub mod key;
 pub mod record;
 pub mod tables;
 pub mod tx;
+pub mod view;
 
 pub use codec::{CodecError, Value};
 pub use db::{Db, Stopped};
 pub use key::{ClusterKey, InstanceKey, Key, ServiceKey};
 pub use tables::{
-    ClusterTables, Connection, Definition, FamilyTable, InstanceEntry, Realm, ServiceEntry, State,
+    ClusterTables, Connection, Definition, FamilyTable, Guest, InstanceEntry, Realm, ServiceEntry, State,
 };
 pub use tx::{Batch, Hint, Hints, Tx};

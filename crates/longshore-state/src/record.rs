@@ -8,6 +8,7 @@
 //! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
 //! load balancers, ...) are kept as the JSON of their shape, so that this file need not follow the model.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use longshore_base::{
@@ -20,6 +21,7 @@ use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
     SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
 };
+use longshore_placement::provider::is_fargate;
 use longshore_rollout::{
     EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
 };
@@ -162,6 +164,41 @@ pub struct Task {
     pub protected_until: Option<Timestamp>,
     pub platform_version: Option<Arc<str>>,
     pub tags: Tags,
+    /// Given with the place, to a task in awsvpc mode; kept for display when the task is STOPPED.
+    #[serde(default)]
+    pub interface: Option<Interface>,
+    /// Set while the task waits in PROVISIONING for an instance of its capacity provider.
+    #[serde(default)]
+    pub waiting: Option<WaitingForPlace>,
+}
+
+/// What placement still has to be asked for, beyond what the task itself says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingForPlace {
+    pub constraints: Vec<PlacementItem>,
+    pub strategies: Vec<PlacementItem>,
+}
+
+/// The network interface of a task in awsvpc mode. Its MAC address follows from the address
+/// ([`longshore_domain::interface::mac`]), its state from the task's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The attachment's id: a UUID.
+    pub attachment: Arc<str>,
+    /// `eni-` and 17 hex digits.
+    pub id: Arc<str>,
+    /// No other task of the instance has it until this one is STOPPED.
+    pub address: Ipv4Addr,
+    /// Where the instance's network leads out, and the length of that network's prefix.
+    pub gateway: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl Task {
+    /// True if its instance is one of the region's Fargate pool, not of the task's own cluster.
+    pub fn is_pooled(&self) -> bool {
+        self.launch_type == LaunchType::Fargate
+    }
 }
 
 /// Which service a task belongs to, and by which of its deployments it was started.
@@ -256,6 +293,32 @@ pub struct Service {
 pub enum Capacity {
     LaunchType(LaunchType),
     Strategy(Vec<StrategyItem>),
+}
+
+impl Capacity {
+    /// The launch type that tasks of this capacity have.
+    pub fn launch_type(&self) -> LaunchType {
+        match self {
+            Capacity::LaunchType(launch_type) => *launch_type,
+            // A strategy never mixes Fargate with other providers (ecs-services E12).
+            Capacity::Strategy(items) if items.iter().any(|item| is_fargate(&item.provider)) => {
+                LaunchType::Fargate
+            }
+            Capacity::Strategy(_) => LaunchType::Ec2,
+        }
+    }
+
+    /// True if tasks run on the Fargate pool.
+    pub fn is_fargate(&self) -> bool {
+        self.launch_type() == LaunchType::Fargate
+    }
+}
+
+impl Service {
+    /// True if any of its deployments, or the next one, takes its capacity from the Fargate pool.
+    pub fn uses_pool(&self) -> bool {
+        self.capacity.is_fargate() || self.deployments.iter().any(|own| own.capacity.is_fargate())
+    }
 }
 
 /// A placement constraint (`type`, `expression`) or strategy (`type`, `field`), as text.

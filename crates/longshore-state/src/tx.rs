@@ -22,6 +22,8 @@ pub enum Hint {
     /// What the instance should do with this task changed. Names the task because an instance may have
     /// hundreds, and to look at them all for each would cost their square.
     Work(InstanceKey, TaskId),
+    /// Capacity appeared in a cluster with tasks that wait for a place.
+    Provisioning(ClusterKey),
     /// Something may have become free of references: a definition that waits for its deletion.
     Definitions(Scope),
 }

@@ -4,17 +4,26 @@ use std::collections::BTreeMap;
 
 use longshore_base::{InstanceId, Port, Protocol, TaskId};
 
-use crate::view::{Cluster, Instance, Task};
+use crate::view::{Instance, Snapshot, Task};
 use crate::{Note, Rule};
 
-pub(crate) fn check(cluster: &Cluster, notes: &mut Vec<Note>) {
+pub(crate) fn check(snapshot: &Snapshot, notes: &mut Vec<Note>) {
+    for cluster in &snapshot.clusters {
+        check_instances(&cluster.instances, cluster.tasks.iter().filter(|task| !task.in_pool), notes);
+    }
+    // The pool serves them all.
+    let everywhere = snapshot.clusters.iter().flat_map(|cluster| &cluster.tasks);
+    check_instances(&snapshot.pool, everywhere.filter(|task| task.in_pool), notes);
+}
+
+fn check_instances<'t>(instances: &[Instance], tasks: impl Iterator<Item = &'t Task>, notes: &mut Vec<Note>) {
     let mut by_instance: BTreeMap<InstanceId, Vec<&Task>> = BTreeMap::new();
-    for task in cluster.tasks.iter().filter(|task| !task.last_status.is_stopped()) {
+    for task in tasks.filter(|task| !task.last_status.is_stopped()) {
         if let Some(instance) = task.instance {
             by_instance.entry(instance).or_default().push(task);
         }
     }
-    for instance in &cluster.instances {
+    for instance in instances {
         if let Some(tasks) = by_instance.get(&instance.id) {
             check_instance(instance, tasks, notes);
         }

@@ -30,6 +30,9 @@ pub enum Rule {
     Times,
     /// What a record names exists.
     Reference,
+    /// No task lives on an instance that was deregistered. Where an instance has more tasks than one commit takes, this
+    /// does not hold between the commits; the control plane's next sweep goes on with the rest.
+    Deregistration,
     /// The shape of a service: one PRIMARY deployment, tasks of known deployments.
     Service,
 }
@@ -58,9 +61,9 @@ impl fmt::Display for Note {
 /// Everything that is wrong with a snapshot; empty when all is well.
 pub fn survey(snapshot: &Snapshot) -> Vec<Note> {
     let mut notes = Vec::new();
+    capacity::check(snapshot, &mut notes);
     for cluster in &snapshot.clusters {
-        capacity::check(cluster, &mut notes);
-        membership::check(cluster, &mut notes);
+        membership::check(cluster, &snapshot.pool, &mut notes);
         for task in &cluster.tasks {
             lifecycle::check(task, &mut notes);
         }

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use longshore_base::InstanceId;
 use longshore_domain::{InstanceStatus, ServiceStatus};
 
-use crate::view::{Cluster, Service};
+use crate::view::{Cluster, Instance, Service};
 use crate::{Note, Rule};
 
-pub(crate) fn check(cluster: &Cluster, notes: &mut Vec<Note>) {
+pub(crate) fn check(cluster: &Cluster, pool: &[Instance], notes: &mut Vec<Note>) {
     if cluster.status.is_none() {
         notes.push(Note::new(
             Rule::Reference,
@@ -15,15 +16,18 @@ pub(crate) fn check(cluster: &Cluster, notes: &mut Vec<Note>) {
             "has content and no record",
         ));
     }
-    let instances: BTreeMap<_, _> =
-        cluster.instances.iter().map(|instance| (instance.id, instance)).collect();
+    let by_id = |instances: &[Instance]| -> BTreeMap<InstanceId, InstanceStatus> {
+        instances.iter().map(|instance| (instance.id, instance.status)).collect()
+    };
+    let (instances, pool) = (by_id(&cluster.instances), by_id(pool));
     let services: BTreeMap<_, _> = cluster.services.iter().map(|service| (&service.name, service)).collect();
     for service in &cluster.services {
         check_service(service, notes);
     }
     for task in cluster.tasks.iter().filter(|task| !task.last_status.is_stopped()) {
         let subject = format!("task {}", task.id);
-        match task.instance.map(|id| (id, instances.get(&id))) {
+        let hosts = if task.in_pool { &pool } else { &instances };
+        match task.instance.map(|id| (id, hosts.get(&id))) {
             None => {}
             Some((id, None)) => {
                 notes.push(Note::new(
@@ -32,9 +36,9 @@ pub(crate) fn check(cluster: &Cluster, notes: &mut Vec<Note>) {
                     format!("is on instance {id}, which is gone"),
                 ));
             }
-            Some((id, Some(instance))) if instance.status == InstanceStatus::Inactive => {
+            Some((id, Some(InstanceStatus::Inactive))) => {
                 notes.push(Note::new(
-                    Rule::Reference,
+                    Rule::Deregistration,
                     &subject,
                     format!("is on instance {id}, which is INACTIVE"),
                 ));

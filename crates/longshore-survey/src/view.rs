@@ -11,6 +11,8 @@ use longshore_domain::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     pub clusters: Vec<Cluster>,
+    /// The instances of the Fargate pool, which belong to no cluster.
+    pub pool: Vec<Instance>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Instance {
 pub struct Task {
     pub id: TaskId,
     pub instance: Option<InstanceId>,
+    /// The instance is one of the pool's, not of the cluster's.
+    pub in_pool: bool,
     pub service: Option<(ServiceName, DeploymentId)>,
     pub last_status: TaskStatus,
     pub desired_status: DesiredStatus,

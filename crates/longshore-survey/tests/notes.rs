@@ -19,6 +19,7 @@ fn task(n: u128) -> Task {
     Task {
         id: TaskId::from_bits(n),
         instance: Some(InstanceId::from_bits(1)),
+        in_pool: false,
         service: Some((ServiceName::parse("web").expect("a name"), DeploymentId::from_bits(1))),
         last_status: TaskStatus::Running,
         desired_status: DesiredStatus::Running,
@@ -92,7 +93,7 @@ fn cluster() -> Cluster {
 fn check(change: impl FnOnce(&mut Cluster), expected: &[Rule]) {
     let mut cluster = cluster();
     change(&mut cluster);
-    let notes = survey(&Snapshot { clusters: vec![cluster] });
+    let notes = survey(&Snapshot { clusters: vec![cluster], pool: Vec::new() });
     let rules: Vec<Rule> = notes.iter().map(|note| note.rule).collect();
     assert_eq!(rules, expected, "{notes:?}");
 }
@@ -114,6 +115,27 @@ fn nothing_is_promised_twice() {
 }
 
 #[test]
+fn the_pool_is_promised_once_to_all_clusters() {
+    let pool = |cpu: u32| {
+        let mut clusters = [cluster(), cluster()];
+        let mut pool = clusters[0].instances[0].clone();
+        pool.cpu = cpu;
+        pool.memory = 4096;
+        for (n, cluster) in clusters.iter_mut().enumerate() {
+            for task in &mut cluster.tasks {
+                task.in_pool = true;
+                task.needs.ports = vec![(Port(8000 + 10 * n as u16 + task.id.bits() as u16), Protocol::Tcp)];
+            }
+            cluster.instances.clear();
+        }
+        let snapshot = Snapshot { clusters: clusters.into(), pool: vec![pool] };
+        survey(&snapshot).iter().map(|note| note.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(pool(2048), []);
+    assert_eq!(pool(2047), [Rule::Capacity]);
+}
+
+#[test]
 fn an_end_says_when_how_and_why() {
     check(|cluster| cluster.tasks[2].stop_code = None, &[Rule::Ending]);
     check(|cluster| cluster.tasks[2].stopped_reason = Some(String::new()), &[Rule::Ending]);
@@ -127,7 +149,7 @@ fn an_end_says_when_how_and_why() {
 fn what_is_named_exists() {
     check(
         |cluster| cluster.instances[0].status = InstanceStatus::Inactive,
-        &[Rule::Reference, Rule::Reference],
+        &[Rule::Deregistration, Rule::Deregistration],
     );
     check(|cluster| cluster.instances.clear(), &[Rule::Reference, Rule::Reference]);
     check(|cluster| cluster.services.clear(), &[Rule::Reference, Rule::Reference]);

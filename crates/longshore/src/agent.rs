@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use longshore_base::FARGATE_POOL;
 use longshore_node::{Config, ExitReason, HttpClient, Services, Status};
 use longshore_runtime::Runtime;
 use longshore_runtime_docker::DockerRuntime;
@@ -29,7 +30,8 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot read {}; check --config", options.config.display()));
         }
     };
-    let (config, notes) = Config::read(std::env::vars(), file.as_deref())?;
+    let pool = options.pool.then(|| ("LONGSHORE_POOL".to_owned(), "true".to_owned()));
+    let (config, notes) = Config::read(std::env::vars().chain(pool), file.as_deref())?;
     for note in notes {
         tracing::warn!("{note}");
     }
@@ -40,7 +42,11 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
         clock: Arc::new(SystemClock),
         seed: SystemSeeds.draw(),
     };
-    let step = Step::begin(format!("joining cluster {} at {}", config.cluster_name(), config.endpoint));
+    let joined = match config.cluster_name() {
+        FARGATE_POOL => "the Fargate pool".to_owned(),
+        cluster => format!("cluster {cluster}"),
+    };
+    let step = Step::begin(format!("joining {joined} at {}", config.endpoint));
     let (status, mut changes) = watch::channel(Status::default());
     let told = tokio::spawn(async move {
         if let Ok(status) = changes.wait_for(|status| status.connected).await {

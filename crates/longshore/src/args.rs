@@ -35,6 +35,8 @@ pub enum Command {
     Status(StatusOptions),
     /// Print where the tasks of a service answer: one address:port per line
     Endpoints(EndpointsOptions),
+    /// Look for damage and contradictions in a data directory that no server uses
+    Check(CheckOptions),
     /// Say why a task stopped, what a service waits for, and which requirement rules out how many instances
     Explain(ExplainOptions),
     /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
@@ -112,6 +114,9 @@ pub struct UpOptions {
     /// Over how many availability zones the instances are spread
     #[arg(long, env = "LONGSHORE_ZONES", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=26))]
     pub zones: u8,
+    /// How many agents to run for Fargate tasks; they share this machine with the instances
+    #[arg(long, env = "LONGSHORE_FARGATE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=64))]
+    pub fargate: u8,
     /// The cluster that the instances join; it is made if it is missing
     #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
     pub cluster: String,
@@ -122,6 +127,9 @@ pub struct AgentOptions {
     /// The file with KEY=VALUE lines; the environment wins over it
     #[arg(long, env = "LONGSHORE_ECS_CONFIG", default_value = longshore_node::config::FILE_DEFAULT)]
     pub config: PathBuf,
+    /// Serve Fargate tasks of every account and cluster instead of joining a cluster
+    #[arg(long, env = "LONGSHORE_POOL")]
+    pub pool: bool,
 }
 
 /// Which control plane a verb asks.
@@ -150,6 +158,13 @@ pub struct EndpointsOptions {
     /// Go on, and print a line with all of them whenever they change
     #[arg(long)]
     pub watch: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct CheckOptions {
+    /// Where the state is kept
+    #[arg(long, env = "LONGSHORE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -1,6 +1,6 @@
 //! `longshore endpoints`: where the tasks of a service answer, for scripts and proxies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
     let client = Client::find(&options.client)?;
     let mut out = std::io::stdout().lock();
     if !options.watch {
-        for endpoint in look(&client, &options).await? {
+        for endpoint in look(&client, &options, &mut Ports::default()).await? {
             writeln!(out, "{endpoint}")?;
         }
         return Ok(());
     }
-    let mut last = None;
+    let (mut last, mut ports) = (None, Ports::default());
     loop {
-        let now = look(&client, &options).await?;
+        let now = look(&client, &options, &mut ports).await?;
         if last.as_ref() != Some(&now) {
             let line: Vec<&str> = now.iter().map(String::as_str).collect();
             writeln!(out, "{}", line.join(" "))?;
@@ -39,7 +39,11 @@ pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
 }
 
 /// The endpoints of tasks that run and are meant to go on.
-async fn look(client: &Client, options: &EndpointsOptions) -> anyhow::Result<BTreeSet<String>> {
+async fn look(
+    client: &Client,
+    options: &EndpointsOptions,
+    ports: &mut Ports,
+) -> anyhow::Result<BTreeSet<String>> {
     let mut arns = Vec::new();
     let mut next_token = None;
     loop {
@@ -72,13 +76,49 @@ async fn look(client: &Client, options: &EndpointsOptions) -> anyhow::Result<BTr
         });
         for task in serving {
             for container in task.containers.iter().flatten() {
-                let wanted = options.container.is_none() || options.container == container.name;
-                let bindings = container.network_bindings.iter().flatten().filter(|_| wanted);
-                endpoints.extend(bindings.filter_map(endpoint));
+                if options.container.is_some() && options.container != container.name {
+                    continue;
+                }
+                endpoints.extend(container.network_bindings.iter().flatten().filter_map(endpoint));
+                let addresses = container.network_interfaces.iter().flatten();
+                for address in addresses.filter_map(|interface| interface.private_ipv4_address.as_deref()) {
+                    let ports = ports.of(client, &task, container).await?;
+                    endpoints.extend(ports.iter().map(|port| format!("{address}:{port}")));
+                }
             }
         }
     }
     Ok(endpoints)
+}
+
+/// The ports of containers by task definition and name: a task with an address of its own binds none of the
+/// machine's, so that only its definition tells them. A revision never changes.
+#[derive(Default)]
+struct Ports {
+    known: BTreeMap<String, Vec<shapes::ContainerDefinition>>,
+}
+
+impl Ports {
+    async fn of(
+        &mut self,
+        client: &Client,
+        task: &shapes::Task,
+        container: &shapes::Container,
+    ) -> anyhow::Result<Vec<i32>> {
+        let arn = task.task_definition_arn.clone().unwrap_or_default();
+        if !self.known.contains_key(&arn) {
+            let request = shapes::DescribeTaskDefinitionRequest {
+                task_definition: Some(arn.clone()),
+                ..Default::default()
+            };
+            let answer = client.call::<ops::DescribeTaskDefinition>(request).await?;
+            let containers = answer.task_definition.and_then(|definition| definition.container_definitions);
+            self.known.insert(arn.clone(), containers.unwrap_or_default());
+        }
+        let own = self.known[&arn].iter().find(|own| own.name == container.name);
+        let mappings = own.into_iter().flat_map(|own| own.port_mappings.iter().flatten());
+        Ok(mappings.filter_map(|mapping| mapping.container_port).collect())
+    }
 }
 
 fn endpoint(binding: &shapes::NetworkBinding) -> Option<String> {

@@ -8,6 +8,7 @@
 
 mod agent;
 mod args;
+mod check;
 mod client;
 mod clock;
 mod control_plane;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             Command::Agent(options) => agent::run(options).await,
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Check(options) => check::run(&options),
             Command::Explain(options) => explain::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Simulate(options) => simulate::run(options).await.map(|()| ExitCode::SUCCESS),
         }

@@ -29,6 +29,7 @@ const TASK_MEMORY_MIB: u32 = 64;
 /// How long the server may take to answer for the first time.
 const SERVER_PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_AT_TASKS_EVERY: Duration = Duration::from_millis(200);
 const MEMORY_EVERY: Duration = Duration::from_secs(1);
 /// Where there is no terminal to redraw, a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -238,17 +239,23 @@ fn print_summary(stats: &Stats, moments: &Moments, memory: u64, options: &Simula
 
 /// Tasks and instances of a simulation must not come among real ones.
 async fn refuse_existing(client: &Client, cluster: &str) -> anyhow::Result<()> {
-    let described = client
-        .call::<ops::DescribeClusters>(shapes::DescribeClustersRequest {
-            clusters: Some(vec![cluster.to_owned()]),
-            ..Default::default()
-        })
-        .await?;
-    let active = described.clusters.iter().flatten().any(|found| found.status.as_deref() == Some("ACTIVE"));
-    if active {
+    let found = describe(client, cluster).await?;
+    if found.is_some_and(|found| found.status.as_deref() == Some("ACTIVE")) {
         bail!("cluster {cluster} exists already; name another with --cluster, or delete it");
     }
     Ok(())
+}
+
+async fn describe(client: &Client, cluster: &str) -> anyhow::Result<Option<shapes::Cluster>> {
+    let request =
+        shapes::DescribeClustersRequest { clusters: Some(vec![cluster.to_owned()]), ..Default::default() };
+    let described = client.call::<ops::DescribeClusters>(request).await?;
+    Ok(described.clusters.into_iter().flatten().next())
+}
+
+fn has_tasks(cluster: &shapes::Cluster) -> bool {
+    let count = |count: Option<i32>| count.unwrap_or(0);
+    count(cluster.running_tasks_count) + count(cluster.pending_tasks_count) > 0
 }
 
 /// Takes everything away again that a simulation made in a control plane that goes on.
@@ -273,6 +280,10 @@ async fn remove(client: &Client, cluster: &str) -> anyhow::Result<()> {
             };
             client.call::<ops::DeregisterContainerInstance>(request).await?;
         }
+    }
+    // The server ends the tasks of an instance that is gone in several steps.
+    while describe(client, cluster).await?.is_some_and(|found| has_tasks(&found)) {
+        tokio::time::sleep(LOOK_AT_TASKS_EVERY).await;
     }
     let cluster = Some(cluster.to_owned());
     client.call::<ops::DeleteCluster>(shapes::DeleteClusterRequest { cluster }).await?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use longshore_base::FARGATE_POOL;
 use longshore_shapes_ecs::{self as shapes, ops};
 
 use crate::args::StatusOptions;
@@ -26,7 +27,21 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<()> {
     for name in names {
         cluster(&client, &name, &mut screen).await?;
     }
+    if options.cluster.is_none() {
+        pool(&client, &mut screen).await?;
+    }
     print!("{screen}");
+    Ok(())
+}
+
+/// The agents that serve Fargate, which only the operator sees.
+async fn pool(client: &Client, screen: &mut String) -> anyhow::Result<()> {
+    let mut lines = String::new();
+    // Whoever is not the operator is told that there is no such cluster; so is the operator before its first agent.
+    if instances(client, FARGATE_POOL, &mut lines).await.is_ok() && !lines.is_empty() {
+        line(screen, format_args!("fargate pool, for all clusters and accounts"));
+        screen.push_str(&lines);
+    }
     Ok(())
 }
 
@@ -70,7 +85,11 @@ async fn cluster(client: &Client, name: &str, screen: &mut String) -> anyhow::Re
             client.endpoint(),
         ),
     );
+    let before = screen.len();
     instances(client, name, screen).await?;
+    if screen.len() == before {
+        line(screen, format_args!("  no container instances: start `longshore agent` or `longshore up`"));
+    }
     services(client, name, screen).await?;
     screen.push('\n');
     Ok(())
@@ -92,9 +111,6 @@ async fn instances(client: &Client, cluster: &str, screen: &mut String) -> anyho
         if next_token.is_none() {
             break;
         }
-    }
-    if arns.is_empty() {
-        line(screen, format_args!("  no container instances: start `longshore agent` or `longshore up`"));
     }
     for chunk in arns.chunks(INSTANCES_PER_CALL) {
         let page = client

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use longshore_node::{Config, HttpClient, Services, Status};
+use longshore_base::Seed;
+use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::DockerRuntime;
 use longshore_state::db::SeedSource;
@@ -32,6 +33,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_ADDRESS: u8 = 11;
 
 const MIB: u64 = 1024 * 1024;
+const UNITS_PER_CORE: u32 = 1024;
 
 struct Instance {
     status: watch::Receiver<Status>,
@@ -61,12 +63,25 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let base = control_plane.data_dir.clone().or_else(|| ephemeral.clone()).unwrap_or_default();
     let http = crate::agent::client(&control_plane.endpoint)?;
     let mut instances = Vec::new();
-    for index in 0..options.instances {
-        let config = instance_config(&options, &control_plane, &base, &info, index)?;
+    let places = (0..options.instances).map(Place::Instance).chain((0..options.fargate).map(Place::Pool));
+    let mut network = None;
+    for (index, place) in (0u32..).zip(places) {
+        let mut config = agent_config(&options, &control_plane, &base, &info, place)?;
+        config.shared_network = Some(SharedNetwork {
+            owner: base.display().to_string(),
+            index,
+            agents: u32::from(options.instances) + u32::from(options.fargate),
+        });
+        network = longshore_node::network::request(&config, Seed::new(0)).map(|request| request.name);
         instances.push(start(config, runtime.clone(), http.clone(), stopping.clone()));
     }
     join(&mut instances, control_plane.hub.connected()).await?;
-    step.done(format!("container instances: {} in {} zones, connected", options.instances, zones(&options)));
+    step.done(format!(
+        "container instances: {} in {} zones, and {} for Fargate, connected",
+        options.instances,
+        zones(&options),
+        options.fargate
+    ));
 
     if let Some(dir) = &control_plane.data_dir {
         let env = dir.join("env");
@@ -94,8 +109,11 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
     control_plane.stop().await;
     if let Some(dir) = ephemeral {
-        // Journals of agents whose control plane forgets everything.
+        // Journals of agents whose control plane forgets everything, and their network, unless tasks are left in it.
         let _ = std::fs::remove_dir_all(dir);
+        if let Some(name) = network {
+            let _ = tokio::time::timeout(ENGINE_PATIENCE, runtime.network_remove(&name)).await;
+        }
     }
     step.done("stopped; containers go on running, and the next `longshore up` finds them");
     Ok(())
@@ -114,22 +132,63 @@ async fn engine_info(runtime: &Arc<dyn Runtime>) -> anyhow::Result<RuntimeInfo> 
     }
 }
 
+/// What an agent is for, and its number among those of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// A container instance of the cluster.
+    Instance(u8),
+    /// An agent of the Fargate pool.
+    Pool(u8),
+}
+
+/// The part of the machine that an agent may promise to tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share {
+    /// CPU units.
+    cpu: u32,
+    memory_mib: u32,
+}
+
+impl Share {
+    /// Instances and pool agents have equal parts, except that the pool's together are whole cores if they
+    /// are at least one: a single instance then has whole cores as well, as machines do. All parts together
+    /// are never more than the machine.
+    fn of(place: Place, instances: u8, pool: u8, cores: u32, memory_mib: u32) -> Self {
+        let (instances, pool) = (u32::from(instances), u32::from(pool));
+        let part =
+            |whole: u32| u32::try_from(u64::from(whole) * u64::from(pool) / u64::from(instances + pool));
+        let cpu = cores * UNITS_PER_CORE;
+        let pool_cpu = part(cpu).unwrap_or(0);
+        let pool_cpu =
+            if pool_cpu < UNITS_PER_CORE { pool_cpu } else { pool_cpu - pool_cpu % UNITS_PER_CORE };
+        let pool_memory = part(memory_mib).unwrap_or(0);
+        match place {
+            Place::Instance(_) => {
+                Self { cpu: (cpu - pool_cpu) / instances, memory_mib: (memory_mib - pool_memory) / instances }
+            }
+            Place::Pool(_) => Self { cpu: pool_cpu / pool, memory_mib: pool_memory / pool },
+        }
+    }
+}
+
 fn zones(options: &UpOptions) -> u8 {
     options.zones.min(options.instances)
 }
 
-/// The configuration of instance `index`, through the same variables that an agent of its own would read.
-fn instance_config(
+/// The configuration of one agent, through the same variables that an agent of its own would read.
+fn agent_config(
     options: &UpOptions,
     control_plane: &ControlPlane,
     base: &Path,
     info: &RuntimeInfo,
-    index: u8,
+    place: Place,
 ) -> anyhow::Result<Config> {
-    let count = u32::from(options.instances);
     let region = &options.control_plane.region;
+    let (index, name) = match place {
+        Place::Instance(index) => (index, format!("instance-{}", index + 1)),
+        Place::Pool(index) => (index, format!("fargate-{}", index + 1)),
+    };
     let zone = char::from(b'a' + index % zones(options));
-    let name = format!("instance-{}", index + 1);
     let mut values = BTreeMap::from([
         ("ECS_BACKEND_HOST", control_plane.endpoint.clone()),
         ("AWS_DEFAULT_REGION", region.clone()),
@@ -140,28 +199,40 @@ fn instance_config(
         ("LONGSHORE_AVAILABILITY_ZONE", format!("{region}{zone}")),
         // Images are made on this machine or pulled by hand as often as not.
         ("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached".to_owned()),
+        ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
     ]);
     // Only one agent on a machine can have the ports at which people and containers look for it.
     for (key, port) in [("LONGSHORE_INTROSPECTION_PORT", "51678"), ("LONGSHORE_METADATA_PORT", "51679")] {
-        let free = index == 0 && port.parse().is_ok_and(port_is_free);
+        let free = place == Place::Instance(0) && port.parse().is_ok_and(port_is_free);
         values.insert(key, if free { port.to_owned() } else { "0".to_owned() });
     }
-    if options.cluster != "default" {
-        values.insert("ECS_CLUSTER", options.cluster.clone());
+    match place {
+        Place::Instance(_) if options.cluster == "default" => {}
+        Place::Instance(_) => {
+            values.insert("ECS_CLUSTER", options.cluster.clone());
+        }
+        Place::Pool(_) => {
+            values.insert("LONGSHORE_POOL", "true".to_owned());
+        }
     }
-    if count > 1 {
-        values.insert("LONGSHORE_AGENT_CPU", (info.cores * 1024 / count).to_string());
-        let memory = u32::try_from(info.memory_bytes / MIB).unwrap_or(u32::MAX) / count;
-        values.insert("LONGSHORE_AGENT_MEMORY", memory.to_string());
+    if options.instances > 1 || options.fargate > 0 {
+        let memory = u32::try_from(info.memory_bytes / MIB).unwrap_or(u32::MAX);
+        let share = Share::of(place, options.instances, options.fargate, info.cores, memory);
+        values.insert("LONGSHORE_AGENT_CPU", share.cpu.to_string());
+        values.insert("LONGSHORE_AGENT_MEMORY", share.memory_mib.to_string());
+    }
+    if options.instances > 1 && matches!(place, Place::Instance(_)) {
         values.insert("LONGSHORE_BIND_ADDRESS", format!("127.0.0.{}", FIRST_ADDRESS + index));
     }
     let own = [
         "DOCKER_HOST",
         "ECS_CONTAINER_STOP_TIMEOUT",
         "ECS_DYNAMIC_HOST_PORT_RANGE",
+        "ECS_ENABLE_TASK_ENI",
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
         "ECS_IMAGE_PULL_BEHAVIOR",
         "ECS_INSTANCE_ATTRIBUTES",
+        "LONGSHORE_TASK_NETWORK",
     ];
     for key in own {
         if let Ok(value) = std::env::var(key) {
@@ -263,5 +334,29 @@ fn announce(options: &UpOptions, control_plane: &ControlPlane, env: Option<&Path
                 control_plane.endpoint
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_shared_out_once() {
+        let check = |instances, pool, cores, expected: [u32; 2]| {
+            let cpu = |place| Share::of(place, instances, pool, cores, 8000).cpu;
+            let pool_share = if pool > 0 { cpu(Place::Pool(0)) } else { 0 };
+            assert_eq!([cpu(Place::Instance(0)), pool_share], expected, "{instances} {pool} {cores}");
+            let total = expected[0] * u32::from(instances) + expected[1] * u32::from(pool);
+            assert!(total <= cores * UNITS_PER_CORE);
+        };
+        check(1, 0, 2, [2048, 0]);
+        check(1, 1, 2, [1024, 1024]);
+        check(1, 1, 3, [2048, 1024]);
+        check(1, 1, 1, [512, 512]);
+        check(3, 1, 2, [512, 512]);
+        check(3, 3, 8, [1365, 1365]);
+        let share = Share::of(Place::Pool(1), 1, 3, 4, 8000);
+        assert_eq!(share, Share { cpu: 1024, memory_mib: 2000 });
     }
 }

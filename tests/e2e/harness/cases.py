@@ -75,6 +75,8 @@ class Case(unittest.TestCase):
         cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="longshore-e2e-"))
         cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
         if cls.needs_engine:
+            # In reverse order: a network can go when no container is in it.
+            cls.addClassCleanup(docker.remove_networks, cls.directory)
             cls.addClassCleanup(docker.remove_clusters, cls.cluster)
 
     @classmethod

@@ -15,6 +15,10 @@ LABEL_CONTAINER = "com.amazonaws.ecs.container-name"
 LABEL_CLUSTER = "com.amazonaws.ecs.cluster"
 # Only Longshore's own agent sets it; nothing without it is ever killed or removed here.
 LABEL_OURS = "longshore.agent"
+# The directory of whoever made a network for tasks.
+LABEL_OWNER = "longshore.owner"
+# The container that holds the network of a task in awsvpc mode.
+PAUSE = "~internal~ecs~pause"
 
 
 class EngineError(Exception):
@@ -95,6 +99,20 @@ def start_of(container_id):
     return (state["Id"], state["State"]["StartedAt"], state["State"]["Pid"], state["RestartCount"])
 
 
+def endpoints_of(container_id):
+    """Address and MAC address of a container in each of its networks."""
+    networks = _call("GET", f"/containers/{container_id}/json")["NetworkSettings"]["Networks"]
+    return [(network["IPAddress"], network["MacAddress"]) for network in networks.values()]
+
+
+def remove_networks(directory):
+    """Removes the networks that agents with data below `directory` made; nothing is in them any more."""
+    query = urllib.parse.urlencode({"filters": json.dumps({"label": [LABEL_OWNER]})})
+    for network in _call("GET", f"/networks?{query}"):
+        if network["Labels"][LABEL_OWNER].startswith(f"{directory}/"):
+            _call("DELETE", f"/networks/{network['Id']}")
+
+
 def kill(container_id):
     """SIGKILL, as `docker kill` does."""
     _call("POST", f"/containers/{container_id}/kill")
@@ -111,3 +129,8 @@ def remove_clusters(prefix):
             # An agent's own clean-up may have been first.
             if " 404 " not in str(error) and " 409 " not in str(error):
                 raise
+
+
+def all_of_cluster(cluster):
+    """Every container of a cluster as the engine lists it, running or not."""
+    return _listed([f"{LABEL_CLUSTER}={cluster}"], False)

@@ -139,6 +139,16 @@ class ControlPlane(Process):
     def endpoint(self):
         return self.env["AWS_ENDPOINT_URL"]
 
+    def ask(self, *arguments):
+        """What one of the program's own verbs says of this control plane."""
+        environment = {**_clean_environment(), **self.env}
+        done = subprocess.run(
+            [str(BINARY), *arguments], env=environment, capture_output=True, text=True, timeout=30 * STRETCH
+        )
+        if done.returncode != 0:
+            raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stderr}")
+        return done.stdout
+
 
 class Agent(Process):
     """`longshore agent`, configured by variables alone, as the official agent is."""

@@ -52,19 +52,15 @@ fn parse_launch_type(launch_type: &shapes::LaunchType) -> Result<LaunchType, Inv
 
 /// True if tasks run on Fargate. A strategy never mixes Fargate with other providers.
 pub(crate) fn is_fargate(capacity: &Capacity) -> bool {
-    match capacity {
-        Capacity::LaunchType(launch_type) => *launch_type == LaunchType::Fargate,
-        Capacity::Strategy(items) => items.iter().any(|item| strategies::is_fargate(&item.provider)),
-    }
+    capacity.is_fargate()
 }
 
-/// The launch type that tasks of this capacity have.
-pub(crate) fn launch_type(capacity: &Capacity) -> LaunchType {
-    match capacity {
-        Capacity::LaunchType(launch_type) => *launch_type,
-        Capacity::Strategy(_) if is_fargate(capacity) => LaunchType::Fargate,
-        Capacity::Strategy(_) => LaunchType::Ec2,
-    }
+/// The family of Fargate's platform. Longshore's machines run Linux.
+pub(crate) const PLATFORM_FAMILY: &str = "Linux";
+
+/// `platformFamily`, which only Fargate has.
+pub(crate) fn platform_family(capacity: &Capacity) -> Option<String> {
+    capacity.is_fargate().then(|| PLATFORM_FAMILY.to_owned())
 }
 
 /// Refuses a definition that does not allow the capacity.
@@ -72,7 +68,7 @@ pub(crate) fn check_compatible(
     spec: &TaskSpec,
     capacity: &Capacity,
 ) -> Result<(), InvalidParameterException> {
-    let launch_type = launch_type(capacity);
+    let launch_type = capacity.launch_type();
     if spec.compatibilities.contains(&launch_type) {
         Ok(())
     } else {

@@ -2,11 +2,11 @@
 
 use longshore_domain::ServiceStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::{State, record};
+use longshore_state::record::{self, Capacity};
+use longshore_state::{ServiceEntry, State};
 
-use crate::launching::capacity;
 use crate::paging::{self, Page};
-use crate::{Caller, identifiers, input};
+use crate::{Caller, identifiers, input, task_sets};
 
 /// Lists ACTIVE services by name.
 pub fn list_services(
@@ -18,7 +18,8 @@ pub fn list_services(
     let asked = (input.max_results.take(), input.next_token.take());
     let page = Page::open("ListServices", caller, &input, asked, paging::LIST_SERVICES)?;
     let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
-    let passes = |service: &record::Service| {
+    let passes = |service: &record::Service, entry: &ServiceEntry| {
+        let runs_on = || task_sets::shown_capacity(entry).map(Capacity::launch_type);
         service.status == ServiceStatus::Active
             && input
                 .scheduling_strategy
@@ -27,11 +28,12 @@ pub fn list_services(
             && input
                 .launch_type
                 .as_ref()
-                .is_none_or(|kind| kind.as_str() == capacity::launch_type(&service.capacity).as_str())
+                .is_none_or(|kind| runs_on().is_some_and(|own| kind.as_str() == own.as_str()))
             // None is managed by ECS itself: those would be Express services.
             && input.resource_management_type.as_ref().is_none_or(|kind| *kind == ResourceManagementType::Customer)
     };
-    let services = cluster.services().map(|(service, _)| service).filter(|service| passes(service));
+    let services = cluster.services().filter(|(service, entry)| passes(service, entry));
+    let services = services.map(|(service, _)| service);
     let (services, next_token) = page.fill_rising(services, |service| service.name.to_string());
     let arn = |service: &std::sync::Arc<record::Service>| {
         at.scope.service_arn(&at.cluster, &service.name, service.arn_format)

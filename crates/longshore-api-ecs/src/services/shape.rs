@@ -35,6 +35,7 @@ struct Face<'v> {
     launch_type: Option<shapes::LaunchType>,
     strategy: Option<Vec<shapes::CapacityProviderStrategyItem>>,
     definition: Option<&'v (Family, u32)>,
+    platform_family: Option<String>,
     platform_version: Option<&'v str>,
     network: Option<&'v Document>,
 }
@@ -83,7 +84,8 @@ impl View {
         let Self { service, counts, .. } = self;
         let scope = &at.scope;
         let (running, pending) = counts.all();
-        let Face { launch_type, strategy, definition, platform_version, network } = self.face();
+        let Face { launch_type, strategy, definition, platform_family, platform_version, network } =
+            self.face();
         let definition = definition.map(|(family, number)| scope.task_definition_arn(family, *number));
         let rebalancing = if service.zone_rebalancing {
             AvailabilityZoneRebalancing::Enabled
@@ -115,7 +117,7 @@ impl View {
             pending_count: Some(pending),
             placement_constraints: Some(placement::constraint_shapes(&service.placement_constraints)),
             placement_strategy: Some(placement::strategy_shapes(&service.placement_strategy)),
-            platform_family: None,
+            platform_family,
             platform_version: platform_version.map(str::to_owned),
             propagate_tags: Some(service.propagate_tags.as_str().into()),
             resource_management_type: Some(ResourceManagementType::Customer),
@@ -156,6 +158,7 @@ impl View {
                 launch_type,
                 strategy,
                 definition: service.task_definition.as_ref(),
+                platform_family: capacity::platform_family(&service.capacity),
                 platform_version: service.platform_version.as_deref(),
                 network: service.network.as_ref(),
             };
@@ -167,6 +170,7 @@ impl View {
             launch_type,
             strategy,
             definition: Some(&set.task_definition),
+            platform_family: capacity::platform_family(&set.capacity),
             platform_version: set.platform_version.as_deref(),
             network: set.network.as_ref(),
         }
@@ -212,6 +216,7 @@ impl View {
             launch_type,
             network_configuration: recall(&deployment.network),
             pending_count: Some(pending),
+            platform_family: capacity::platform_family(&deployment.capacity),
             platform_version: deployment.platform_version.as_deref().map(str::to_owned),
             rollout_state: Some(deployment.rollout_state.as_str().into()),
             rollout_state_reason: Some(deployment.rollout_reason.to_string()),

@@ -25,12 +25,8 @@ pub fn create_task_set(
 ) -> Result<CreateTaskSetResponse, CreateTaskSetError> {
     input::check(&input)?;
     services::check_token(input.client_token.as_deref())?;
-    let owner = owner::<CreateTaskSetError>(
-        tx.state(),
-        caller,
-        input.cluster.as_deref(),
-        input.service.as_deref(),
-    )?;
+    let owner =
+        owner::<CreateTaskSetError>(tx.state(), caller, input.cluster.as_deref(), input.service.as_deref())?;
     owner.check_active()?;
     let (at, name) = (owner.at.clone(), owner.name.clone());
     let fingerprint = fingerprint(caller, &at, &name, &input);

@@ -16,12 +16,8 @@ pub fn delete_task_set(
     input: DeleteTaskSetRequest,
 ) -> Result<DeleteTaskSetResponse, DeleteTaskSetError> {
     input::check(&input)?;
-    let owner = owner::<DeleteTaskSetError>(
-        tx.state(),
-        caller,
-        input.cluster.as_deref(),
-        input.service.as_deref(),
-    )?;
+    let owner =
+        owner::<DeleteTaskSetError>(tx.state(), caller, input.cluster.as_deref(), input.service.as_deref())?;
     owner.check_active()?;
     let set = owner.set::<DeleteTaskSetError>(input.task_set.as_deref())?;
     let (at, name, id) = (owner.at.clone(), owner.name.clone(), set.id);

@@ -45,12 +45,8 @@ pub fn describe_task_sets(
         return Err(InvalidParameterException::new(texts::too_many("taskSets", DESCRIBE_MAX)).into());
     }
     let include = input.include.unwrap_or_default();
-    let owner = owner::<DescribeTaskSetsError>(
-        state,
-        caller,
-        input.cluster.as_deref(),
-        input.service.as_deref(),
-    )?;
+    let owner =
+        owner::<DescribeTaskSetsError>(state, caller, input.cluster.as_deref(), input.service.as_deref())?;
     let (mut sets, mut failed) = (Vec::new(), Vec::new());
     if named.is_empty() {
         sets = newest_first(owner.entry);

@@ -2,6 +2,7 @@
 //! ecs-services E7). A deployment tool creates them, shifts tasks between them and deletes them; the
 //! controllers hold each at its share of the service's desired count.
 
+mod capacity;
 mod create;
 mod delete;
 mod describe;
@@ -14,6 +15,7 @@ pub use delete::delete_task_set;
 pub use describe::{DescribedTaskSets, describe_task_sets};
 pub use update::{update_service_primary_task_set, update_task_set};
 
+pub(crate) use capacity::{capacities, shown_capacity};
 pub(crate) use delete::drain_all;
 pub(crate) use scale::desired_count_changed;
 pub(crate) use shape::{newest_first, shape};

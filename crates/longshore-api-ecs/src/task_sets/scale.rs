@@ -62,8 +62,9 @@ pub(super) fn fresh_throttle(set: &TaskSet) -> Throttle {
 /// UpdateService was called: pauses end, and sets whose share is another one now are not stable.
 pub(crate) fn desired_count_changed(tx: &mut Tx<'_>, at: &ClusterKey, before: &Service, after: &Service) {
     let entry = tx.service(&at.service(&after.name));
-    let sets: Vec<TaskSet> =
-        entry.map(|entry| entry.task_sets().values().map(|set| TaskSet::clone(set)).collect()).unwrap_or_default();
+    let sets: Vec<TaskSet> = entry
+        .map(|entry| entry.task_sets().values().map(|set| TaskSet::clone(set)).collect())
+        .unwrap_or_default();
     for mut set in sets {
         if computed(before, &set) != computed(after, &set) {
             unsettle(&mut set, tx.now);

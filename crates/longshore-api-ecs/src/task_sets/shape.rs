@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longshore_controllers::launch::platform_version;
 use longshore_shapes_ecs as shapes;
 use longshore_state::record::{Service, TaskSet};
 use longshore_state::{ClusterKey, ServiceEntry};
@@ -41,8 +42,8 @@ pub(crate) fn shape(
         load_balancers: Some(recall(&set.load_balancers).unwrap_or_default()),
         network_configuration: recall(&set.network),
         pending_count: Some(pending),
-        platform_family: None,
-        platform_version: set.platform_version.as_deref().map(str::to_owned),
+        platform_family: capacity::platform_family(&set.capacity),
+        platform_version: platform_version(set.platform_version.as_ref()).map(|version| version.to_string()),
         running_count: Some(running),
         scale: Some(scale::shape(set.scale_basis_points)),
         service_arn: Some(scope.service_arn(&at.cluster, &service.name, service.arn_format)),

@@ -14,12 +14,8 @@ pub fn update_task_set(
     input: UpdateTaskSetRequest,
 ) -> Result<UpdateTaskSetResponse, UpdateTaskSetError> {
     input::check(&input)?;
-    let owner = owner::<UpdateTaskSetError>(
-        tx.state(),
-        caller,
-        input.cluster.as_deref(),
-        input.service.as_deref(),
-    )?;
+    let owner =
+        owner::<UpdateTaskSetError>(tx.state(), caller, input.cluster.as_deref(), input.service.as_deref())?;
     owner.check_active()?;
     let mut set = owner.set::<UpdateTaskSetError>(input.task_set.as_deref())?;
     check_not_draining(&set)?;

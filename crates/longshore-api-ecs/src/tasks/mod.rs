@@ -1,6 +1,7 @@
 //! Tasks: started, stopped, described and listed (ecs-operations B5, ecs-engine D3 to D5).
 
 mod answer;
+mod attachment;
 mod describe;
 mod list;
 mod overrides;

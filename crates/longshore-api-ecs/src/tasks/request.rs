@@ -5,6 +5,7 @@ use std::sync::Arc;
 use longshore_base::ArnFormat;
 use longshore_controllers::launch::Template;
 use longshore_domain::tags as domain_tags;
+use longshore_domain::task_definition::check_fargate_sizes;
 use longshore_shapes_ecs::{
     InvalidParameterException, NetworkConfiguration, PropagateTags, SettingName, Tag, TaskOverride,
     TaskVolumeConfiguration, UnsupportedFeatureException,
@@ -55,6 +56,11 @@ impl Asked {
         let fargate = capacity::is_fargate(capacity);
         let network = network::parse(self.network_configuration, spec.network_mode, fargate)?;
         let overrides = overrides::parse(self.overrides, spec)?;
+        let needs = spec.needs(&overrides.needs);
+        if fargate {
+            check_fargate_sizes(Some(needs.cpu.0), Some(needs.memory.0))
+                .map_err(|error| InvalidParameterException::new(error.to_string()))?;
+        }
         let enable_execute_command = self.enable_execute_command.unwrap_or(false);
         if enable_execute_command && !spec.has_task_role && !overrides.has_task_role {
             return Err(InvalidParameterException::new(texts::EXECUTE_NEEDS_ROLE).into());
@@ -81,9 +87,9 @@ impl Asked {
             group,
             started_by,
             service: None,
-            launch_type: capacity::launch_type(capacity),
+            launch_type: capacity.launch_type(),
             capacity_provider: None,
-            needs: spec.needs(&overrides.needs),
+            needs,
             overrides: overrides.document,
             network,
             enable_execute_command,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use longshore_base::TaskId;
-use longshore_controllers::launch::{Rules, Template};
+use longshore_controllers::launch::{self, Rules, Template};
+use longshore_controllers::provisioning::WAITING_MAX;
 use longshore_placement::{DefaultStrategy, Pool, Refusal, Request, provider};
 use longshore_shapes_ecs::*;
 use longshore_state::record::{Capacity, StrategyItem, Token};
@@ -12,8 +13,9 @@ use longshore_state::{ClusterKey, Key, Tx, Value};
 use super::answer::StartedTasks;
 use super::request::Asked;
 use super::shape::View;
+use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, placement};
-use crate::{Caller, documents, failures, identifiers, input, paging, strategies, texts};
+use crate::{Caller, capacity_providers, documents, failures, identifiers, input, paging, texts};
 
 /// The most tasks of one call.
 const COUNT_MAX: i32 = 10;
@@ -69,7 +71,7 @@ pub fn run_task(
     let mut template = asked.template::<RunTaskError>(tx.state(), caller, &at, definition, &capacity)?;
     template.platform_version = platform_version;
 
-    let placed = place(tx, &at, &template, &placement.rules, &capacity, count)?;
+    let placed = place(tx, caller, &at, &template, &placement, &capacity, count)?;
     if let Some((text, fingerprint)) = token
         && !placed.tasks.is_empty()
     {
@@ -154,24 +156,36 @@ struct Placed {
 /// no place: the next would not find one either.
 fn place(
     tx: &mut Tx<'_>,
+    caller: &Caller,
     at: &ClusterKey,
     template: &Template,
-    rules: &Rules,
+    placement: &Placement,
     capacity: &Capacity,
     count: i32,
 ) -> Result<Placed, RunTaskError> {
-    let mut pools = Pools::new(template, rules, capacity);
+    let mut pools = Pools::new(at, template, &placement.rules, capacity);
     let mut placed = Placed::default();
     for _ in 0..count {
-        let Some(pool) = pools.next() else {
-            placed.failures.push(fargate_failure());
+        let pool = pools.next();
+        let seed = tx.ids.seed();
+        let Some(tables) = launch::capacity(tx.state(), at, template.launch_type) else {
+            placed.failures.push(fargate_failure(texts::NO_FARGATE_AGENT));
             break;
         };
-        let seed = tx.ids.seed();
-        let cluster = tx.state().cluster(at).expect("the cluster was looked up in this transaction");
-        match cluster.fleet().place_one(&pool.request, seed) {
+        match tables.fleet().place_one(&pool.request, seed) {
             Ok(instance) => {
                 let task = pool.template.task(tx, at, instance);
+                placed.tasks.push(task.id);
+                tx.put_task(at, task);
+            }
+            Err(refusal) if template.is_pooled() => {
+                let nobody = refusal.none_active();
+                let detail = if nobody { texts::NO_FARGATE_AGENT } else { texts::NO_FARGATE_ROOM };
+                placed.failures.push(fargate_failure(detail));
+                break;
+            }
+            Err(refusal) if will_scale(tx, caller, at, &refusal) => {
+                let task = pool.template.waiting(tx, &placement.constraints, &placement.strategies);
                 placed.tasks.push(task.id);
                 tx.put_task(at, task);
             }
@@ -185,6 +199,15 @@ fn place(
         }
     }
     Ok(placed)
+}
+
+/// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
+fn will_scale(tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
+    let waiting = tx.state().cluster(at).map_or(0, |tables| tables.provisioning().len());
+    match &refusal.pool {
+        Pool::Provider(name) => waiting < WAITING_MAX && capacity_providers::scales(tx.state(), caller, name),
+        Pool::Launch(_) => false,
+    }
 }
 
 /// A launch type without any ACTIVE instance is an error, not a failure (ecs-operations B5).
@@ -214,12 +237,12 @@ fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> 
     refusal.failures().map(failure).collect()
 }
 
-/// Longshore has no Fargate capacity, which is a state that callers of Fargate know.
-fn fargate_failure() -> Failure {
+/// The pool's instances are nobody's, so that no ARN is named.
+fn fargate_failure(detail: &str) -> Failure {
     Failure {
         arn: None,
-        reason: Some("RESOURCE:FARGATE".to_owned()),
-        detail: Some(texts::NO_FARGATE.to_owned()),
+        reason: Some(texts::NO_FARGATE_CAPACITY.to_owned()),
+        detail: Some(detail.to_owned()),
     }
 }
 
@@ -228,8 +251,8 @@ struct Pools {
     strategy: Vec<provider::Item>,
     /// Tasks of this call, per item of the strategy.
     counts: Vec<u32>,
-    /// `None` for Fargate.
-    pools: Vec<Option<AskedPool>>,
+    /// At least one.
+    pools: Vec<AskedPool>,
 }
 
 struct AskedPool {
@@ -239,21 +262,18 @@ struct AskedPool {
 }
 
 impl Pools {
-    fn new(template: &Template, rules: &Rules, capacity: &Capacity) -> Self {
+    fn new(at: &ClusterKey, template: &Template, rules: &Rules, capacity: &Capacity) -> Self {
         let pool = |provider: Option<Arc<str>>| {
             let template = Template { capacity_provider: provider, ..template.clone() };
-            let request = template.request(rules, DefaultStrategy::Task, None);
+            let request = template.request(at, rules, DefaultStrategy::Task, None);
             AskedPool { template, request }
         };
         match capacity {
             Capacity::LaunchType(_) => {
-                let pools = vec![(!capacity::is_fargate(capacity)).then(|| pool(None))];
-                Self { strategy: Vec::new(), counts: Vec::new(), pools }
+                Self { strategy: Vec::new(), counts: Vec::new(), pools: vec![pool(None)] }
             }
             Capacity::Strategy(items) => {
-                let of = |item: &StrategyItem| {
-                    (!strategies::is_fargate(&item.provider)).then(|| pool(Some(item.provider.clone())))
-                };
+                let of = |item: &StrategyItem| pool(Some(item.provider.clone()));
                 let item = |item: &StrategyItem| provider::Item {
                     provider: item.provider.clone(),
                     base: item.base,
@@ -268,12 +288,12 @@ impl Pools {
         }
     }
 
-    /// The pool whose turn it is; `None` if that is Fargate.
-    fn next(&mut self) -> Option<&AskedPool> {
+    /// The pool whose turn it is.
+    fn next(&mut self) -> &AskedPool {
         let turn = provider::next(&self.strategy, &self.counts).unwrap_or(0);
         if let Some(count) = self.counts.get_mut(turn) {
             *count += 1;
         }
-        self.pools.get(turn)?.as_ref()
+        &self.pools[turn]
     }
 }

@@ -5,12 +5,18 @@ use std::sync::Arc;
 use longshore_domain::HealthStatus;
 use longshore_domain::task_spec::ContainerSpec;
 use longshore_shapes_ecs as shapes;
-use longshore_shapes_ecs::{Connectivity, ContainerOverride, TaskOverride};
+use longshore_shapes_ecs::{
+    Connectivity, ContainerOverride, EphemeralStorage, TaskEphemeralStorage, TaskOverride,
+};
 use longshore_state::record::{Container, NetworkBinding, Task};
 use longshore_state::{ClusterKey, ClusterTables, Connection, Definition, State};
 
+use super::attachment;
+use crate::launching::capacity::PLATFORM_FAMILY;
 use crate::{documents, tags};
 
+/// GiB of storage of a Fargate task that does not ask for more (ecs-task-definitions C1).
+const EPHEMERAL_STORAGE_DEFAULT: i32 = 20;
 const CPU_ARCHITECTURE: &str = "ecs.cpu-architecture";
 
 /// A task at one moment, with what its description needs of its surroundings. Taken under the state's
@@ -32,7 +38,7 @@ struct Host {
 
 impl View {
     pub(crate) fn of(state: &State, at: &ClusterKey, cluster: &ClusterTables, task: &Arc<Task>) -> Self {
-        let entry = task.instance.and_then(|id| cluster.instance(id));
+        let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
         let gpus = match task.instance {
             Some(instance) if task.needs.gpus > 0 => cluster.fleet().gpus_of(instance, task.id),
             Some(_) | None => Vec::new(),
@@ -51,12 +57,14 @@ impl View {
         let task_arn = scope.task_arn(&at.cluster, task.id, task.arn_format);
         let overrides: TaskOverride = task.overrides.as_ref().and_then(documents::recall).unwrap_or_default();
         let connectivity = self.connectivity();
-        let instance_arn = task.instance.map(|instance| {
+        // What a Fargate task runs on is nobody's instance.
+        let instance_arn = task.instance.filter(|_| !task.is_pooled()).map(|instance| {
             let format = host.as_ref().map_or(task.arn_format, |host| host.record.arn_format);
             scope.instance_arn(&at.cluster, instance, format)
         });
+        let storage = task.is_pooled().then(|| self.ephemeral_storage(&overrides));
         shapes::Task {
-            attachments: Some(Vec::new()),
+            attachments: Some(attachment::of(&scope.region, task).into_iter().collect()),
             attributes: Some(host.iter().filter_map(architecture).collect()),
             availability_zone: text(&task.zone),
             capacity_provider_name: text(&task.capacity_provider),
@@ -69,9 +77,10 @@ impl View {
             created_at: Some(task.created_at),
             desired_status: Some(task.desired_status.as_str().to_owned()),
             enable_execute_command: Some(task.enable_execute_command),
-            ephemeral_storage: None,
+            ephemeral_storage: storage.map(|gib| EphemeralStorage { size_in_gib: Some(gib) }),
             execution_stopped_at: task.execution_stopped_at,
-            fargate_ephemeral_storage: None,
+            fargate_ephemeral_storage: storage
+                .map(|gib| TaskEphemeralStorage { size_in_gib: Some(gib), kms_key_id: None }),
             group: Some(task.group.to_string()),
             health_status: Some(self.health(task.health)),
             inference_accelerators: None,
@@ -79,7 +88,7 @@ impl View {
             launch_type: Some(task.launch_type.as_str().into()),
             memory: Some(task.needs.memory.to_string()),
             overrides: Some(self.overrides(overrides)),
-            platform_family: None,
+            platform_family: task.is_pooled().then(|| PLATFORM_FAMILY.to_owned()),
             platform_version: text(&task.platform_version),
             pull_started_at: task.pull_started_at,
             pull_stopped_at: task.pull_stopped_at,
@@ -94,6 +103,20 @@ impl View {
             task_arn: Some(task_arn),
             version: Some(task.version.into()),
         }
+    }
+
+    /// GiB of the task's own storage, which only Fargate has (ecs-task-definitions C2).
+    fn ephemeral_storage(&self, overrides: &TaskOverride) -> i32 {
+        let asked = overrides.ephemeral_storage.as_ref().and_then(|storage| storage.size_in_gib);
+        asked
+            .or_else(|| {
+                let document = &self.definition.as_ref()?.record.document;
+                // Few ask, and reading a definition for each task of an answer takes its time.
+                let asks = document.contains("\"ephemeralStorage\"");
+                let document = asks.then(|| documents::recall::<shapes::TaskDefinition>(document));
+                document??.ephemeral_storage?.size_in_gib
+            })
+            .unwrap_or(EPHEMERAL_STORAGE_DEFAULT)
     }
 
     /// Known from the agent's first report on. A STOPPED task keeps what was so at its end.
@@ -164,7 +187,7 @@ impl View {
             ),
             name: Some(container.name.to_string()),
             network_bindings: Some(container.bindings.iter().map(binding).collect()),
-            network_interfaces: Some(Vec::new()),
+            network_interfaces: Some(attachment::interface(task).into_iter().collect()),
             reason: text(&container.reason),
             runtime_id: text(&container.runtime_id),
             task_arn: Some(task_arn.to_owned()),

@@ -52,7 +52,7 @@ pub fn start_task(
     // Which launch type it becomes, each instance decides.
     let capacity = Capacity::LaunchType(LaunchType::Ec2);
     let template = asked.template::<StartTaskError>(tx.state(), caller, &at, definition, &capacity)?;
-    let request = template.request(&Rules::default(), DefaultStrategy::Task, None);
+    let request = template.request(&at, &Rules::default(), DefaultStrategy::Task, None);
     let mut tasks = Vec::with_capacity(named.len());
     let mut failed = Vec::new();
     for named in named {

@@ -24,8 +24,13 @@ pub const REASON_LONG: &str = "reason can have at most 1024 characters.";
 pub const STOPPED_BY_USER: &str = "Task stopped by user";
 /// Longshore has no volumes that are made for a task.
 pub const NO_MANAGED_VOLUMES: &str = "Longshore does not provide volumes that are configured at launch.";
-/// `detail` of the failure with which a Fargate task is answered.
-pub const NO_FARGATE: &str = "Longshore does not provide Fargate capacity yet.";
+/// `reason` of the failure of a task that the Fargate pool has no room for (ecs-behaviour A6).
+pub const NO_FARGATE_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+/// Its `detail`, for whoever can change it.
+pub const NO_FARGATE_AGENT: &str =
+    "No agent serves Fargate in this region: start one with `longshore agent --pool`.";
+pub const NO_FARGATE_ROOM: &str = "No agent that serves Fargate in this region has room for the task: start another with `longshore agent --pool`.";
 /// (unverified)
 pub const PROPAGATE_FROM_SERVICE: &str = "propagateTags should be one of [TASK_DEFINITION,NONE] for a task.";
 /// (unverified)

@@ -462,26 +462,3 @@ fn services_are_listed_in_pages() {
         .collect();
     assert_eq!(seen, expected);
 }
-
-#[test]
-fn a_service_on_fargate_says_what_it_waits_for() {
-    let (world, _) = World::with_instances(1);
-    world.register(json!({
-        "family": "f", "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256",
-        "memory": "512", "containerDefinitions": [{"name": "main", "image": "busybox"}],
-    }));
-    let created = world.ok("CreateService", json!({
-        "cluster": CLUSTER, "serviceName": "f", "taskDefinition": "f", "desiredCount": 1, "launchType": "FARGATE",
-        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
-    }));
-    let service = &created["service"];
-    assert_eq!((&service["launchType"], &service["platformVersion"]), (&json!("FARGATE"), &json!("LATEST")));
-    assert_eq!(
-        service["networkConfiguration"]["awsvpcConfiguration"],
-        json!({"subnets": ["subnet-1"], "securityGroups": [], "assignPublicIp": "DISABLED"})
-    );
-    world.settle();
-    let events = world.events("f");
-    assert!(events[0].contains("Longshore does not provide Fargate capacity yet."), "{events:?}");
-    world.check();
-}

@@ -1,4 +1,4 @@
-//! Services of the EXTERNAL deployment controller and their task sets (ecs-services E7, ecs-operations B7).
+//! Task sets (ecs-services E7, ecs-operations B7). Their services are in `external`.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};
 
-const SERVICE_ARN: &str = "arn:aws:ecs:eu-west-1:123456789012:service/deep-dive-cluster/web";
+pub const SERVICE_ARN: &str = "arn:aws:ecs:eu-west-1:123456789012:service/deep-dive-cluster/web";
 const DEFINITION: &str = "arn:aws:ecs:eu-west-1:123456789012:task-definition";
 
 /// Families `blue` and `green`, and a service `web` of the EXTERNAL controller that wants `desired` tasks.
-fn world(instances: usize, desired: i32) -> World {
+pub fn world(instances: usize, desired: i32) -> World {
     let (world, _) = World::with_instances(instances);
     world.register_plain("blue", 10, 10);
     world.register_plain("green", 10, 10);
@@ -20,11 +20,14 @@ fn world(instances: usize, desired: i32) -> World {
 }
 
 /// CreateService for `web`, with more members.
-fn external(others: Value) -> Value {
-    with(json!({"cluster": CLUSTER, "serviceName": "web", "deploymentController": {"type": "EXTERNAL"}}), others)
+pub fn external(others: Value) -> Value {
+    with(
+        json!({"cluster": CLUSTER, "serviceName": "web", "deploymentController": {"type": "EXTERNAL"}}),
+        others,
+    )
 }
 
-fn with(mut input: Value, others: Value) -> Value {
+pub fn with(mut input: Value, others: Value) -> Value {
     for (member, value) in others.as_object().expect("members") {
         input[member] = value.clone();
     }
@@ -32,16 +35,16 @@ fn with(mut input: Value, others: Value) -> Value {
 }
 
 /// A call about a set of `web`.
-fn of_set(id: &Value, others: Value) -> Value {
+pub fn of_set(id: &Value, others: Value) -> Value {
     with(json!({"cluster": CLUSTER, "service": "web", "taskSet": id}), others)
 }
 
-fn percent(value: f64) -> Value {
+pub fn percent(value: f64) -> Value {
     json!({"unit": "PERCENT", "value": value})
 }
 
 /// Creates a set of `family` and gives its id.
-fn create(world: &World, family: &str, scale: f64) -> Value {
+pub fn create(world: &World, family: &str, scale: f64) -> Value {
     let input = json!({
         "cluster": CLUSTER, "service": "web", "taskDefinition": family, "scale": percent(scale),
     });
@@ -57,14 +60,14 @@ fn describe(world: &World, others: Value) -> Value {
 }
 
 /// The set, as DescribeTaskSets shows it.
-fn set(world: &World, id: &Value) -> Value {
+pub fn set(world: &World, id: &Value) -> Value {
     let mut answer = describe(world, json!({"taskSets": [id]}));
     assert_eq!(answer["failures"], json!([]));
     answer["taskSets"][0].take()
 }
 
 /// Status, computed, running and pending count, stability.
-fn standing(set: &Value) -> String {
+pub fn standing(set: &Value) -> String {
     format!(
         "{} {}/{}+{} {}",
         set["status"].as_str().unwrap_or("?"),
@@ -75,111 +78,8 @@ fn standing(set: &Value) -> String {
     )
 }
 
-fn tasks_of(world: &World, id: &Value) -> usize {
+pub fn tasks_of(world: &World, id: &Value) -> usize {
     world.wanted().iter().filter(|task| task.started_by.as_deref() == id.as_str()).count()
-}
-
-#[test]
-fn an_external_service_is_a_frame() {
-    let world = World::new();
-    let created = world.ok("CreateService", external(json!({})))["service"].take();
-    assert_eq!(
-        created,
-        json!({
-            "serviceArn": SERVICE_ARN, "serviceName": "web",
-            "clusterArn": "arn:aws:ecs:eu-west-1:123456789012:cluster/deep-dive-cluster",
-            "loadBalancers": [], "serviceRegistries": [], "status": "ACTIVE",
-            "desiredCount": 0, "runningCount": 0, "pendingCount": 0,
-            "deploymentConfiguration": {
-                "deploymentCircuitBreaker": {"enable": false, "rollback": false},
-                "maximumPercent": 200, "minimumHealthyPercent": 100, "strategy": "ROLLING",
-                "bakeTimeInMinutes": 0,
-            },
-            "taskSets": [], "deployments": [], "events": [], "createdAt": 1_700_000_000,
-            "placementConstraints": [], "placementStrategy": [], "schedulingStrategy": "REPLICA",
-            "deploymentController": {"type": "EXTERNAL"},
-            "createdBy": "arn:aws:iam::123456789012:user/tester", "enableECSManagedTags": false,
-            "propagateTags": "NONE", "enableExecuteCommand": false,
-            "availabilityZoneRebalancing": "DISABLED", "resourceManagementType": "CUSTOMER",
-            "currentServiceRevisions": [],
-        })
-    );
-    assert_eq!(world.ok("CreateService", external(json!({})))["service"], created);
-    world.check_refused(
-        "CreateService",
-        external(json!({"desiredCount": 1})),
-        "InvalidParameterException",
-        "Creation of service was not idempotent.",
-    );
-    world.check();
-}
-
-#[test]
-fn what_belongs_to_task_sets_is_refused_on_the_service() {
-    let (world, _) = World::with_instances(1);
-    world.register_plain("blue", 10, 10);
-    for (member, value) in [
-        ("taskDefinition", json!("blue")),
-        ("launchType", json!("EC2")),
-        ("capacityProviderStrategy", json!([{"capacityProvider": "FARGATE"}])),
-        ("platformVersion", json!("LATEST")),
-        ("networkConfiguration", json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}})),
-        ("loadBalancers", json!([{"targetGroupArn": "arn:tg", "containerName": "main", "containerPort": 80}])),
-        ("serviceRegistries", json!([{"registryArn": "arn:r"}])),
-        ("serviceConnectConfiguration", json!({"enabled": false})),
-    ] {
-        world.check_refused(
-            "CreateService",
-            external(json!({member: value})),
-            "InvalidParameterException",
-            &format!(
-                "{member} cannot be given to a service with an EXTERNAL deployment controller. \
-                 Give it to its task sets."
-            ),
-        );
-    }
-    for (others, text) in [
-        (
-            json!({"schedulingStrategy": "DAEMON"}),
-            "The daemon scheduling strategy is not supported with the EXTERNAL deployment controller.",
-        ),
-        (
-            json!({"availabilityZoneRebalancing": "ENABLED"}),
-            "Availability Zone rebalancing is not supported with the EXTERNAL deployment controller.",
-        ),
-        (
-            json!({"deploymentConfiguration": {"minimumHealthyPercent": 50}}),
-            "With the EXTERNAL deployment controller minimumHealthyPercent is always 100 and maximumPercent 200.",
-        ),
-        (
-            json!({"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": true, "rollback": false}}}),
-            "The deployment circuit breaker and bakeTimeInMinutes are only supported with the ECS deployment \
-             controller.",
-        ),
-        (json!({"desiredCount": -1}), "Desired count should not be negative."),
-    ] {
-        world.check_refused("CreateService", external(others), "InvalidParameterException", text);
-    }
-    world.check_refused(
-        "CreateService",
-        json!({
-            "cluster": CLUSTER, "serviceName": "web", "taskDefinition": "blue", "desiredCount": 1,
-            "deploymentController": {"type": "CODE_DEPLOY"},
-        }),
-        "UnsupportedFeatureException",
-        "Longshore does not provide the deployment controller CODE_DEPLOY yet.",
-    );
-    // What says nothing is no mistake: deployment tools send the defaults.
-    world.ok(
-        "CreateService",
-        external(json!({
-            "desiredCount": 1, "schedulingStrategy": "REPLICA", "loadBalancers": [], "serviceRegistries": [],
-            "deploymentConfiguration": {"minimumHealthyPercent": 100, "maximumPercent": 200},
-            "enableECSManagedTags": false, "enableExecuteCommand": false, "propagateTags": "NONE",
-            "placementStrategy": [{"type": "spread", "field": "instanceId"}],
-        })),
-    );
-    world.check();
 }
 
 #[test]
@@ -263,7 +163,8 @@ fn tags_are_shown_when_asked_for_and_change() {
     assert_eq!(world.ok("ListTagsForResource", json!({"resourceArn": arn}))["tags"], tags);
     assert_eq!(describe(&world, json!({}))["taskSets"][0]["tags"], json!([]));
     assert_eq!(describe(&world, json!({"include": ["TAGS"]}))["taskSets"][0]["tags"], tags);
-    let unknown = "arn:aws:ecs:eu-west-1:123456789012:task-set/deep-dive-cluster/web/ecs-svc/1000000000000000009";
+    let unknown =
+        "arn:aws:ecs:eu-west-1:123456789012:task-set/deep-dive-cluster/web/ecs-svc/1000000000000000009";
     let (name, _) = world.refused("TagResource", json!({"resourceArn": unknown, "tags": [{"key": "a"}]}));
     assert_eq!(name, "ResourceNotFoundException");
 }
@@ -347,73 +248,6 @@ fn a_shift_from_blue_to_green_by_hand() {
         (service web) has reached a steady state."#]]
     .assert_eq(&world.events("web").join("\n"));
     world.check();
-}
-
-#[test]
-fn the_desired_count_of_the_service_scales_its_sets() {
-    let world = world(2, 4);
-    let (blue, green) = (create(&world, "blue", 100.0), create(&world, "green", 25.0));
-    world.settle();
-    assert_eq!((tasks_of(&world, &blue), tasks_of(&world, &green)), (4, 1));
-    let update = |count: i32| json!({"cluster": CLUSTER, "service": "web", "desiredCount": count});
-    let service = world.ok("UpdateService", update(5))["service"].take();
-    let standings: Vec<_> = service["taskSets"].as_array().expect("sets").iter().map(standing).collect();
-    assert!(standings.contains(&"ACTIVE 5/4+0 STABILIZING".to_owned()), "{standings:?}");
-    assert!(standings.contains(&"ACTIVE 2/1+0 STABILIZING".to_owned()), "{standings:?}");
-    world.settle();
-    assert_eq!((tasks_of(&world, &blue), tasks_of(&world, &green)), (5, 2));
-    // A set whose share stays the same is left alone.
-    world.ok("UpdateService", update(6));
-    assert_eq!(standing(&set(&world, &green)), "ACTIVE 2/2+0 STEADY_STATE");
-    world.settle();
-    world.ok("UpdateService", update(0));
-    world.settle();
-    assert_eq!((tasks_of(&world, &blue), tasks_of(&world, &green)), (0, 0));
-    assert_eq!(standing(&set(&world, &blue)), "ACTIVE 0/0+0 STEADY_STATE");
-    world.check();
-}
-
-#[test]
-fn what_belongs_to_task_sets_is_not_updated_on_the_service() {
-    let world = world(1, 1);
-    for (what, member, value) in [
-        ("task definition", "taskDefinition", json!("green")),
-        ("network configuration", "networkConfiguration", json!({"awsvpcConfiguration": {"subnets": ["s"]}})),
-        ("platform version", "platformVersion", json!("LATEST")),
-        ("capacity provider strategy", "capacityProviderStrategy", json!([{"capacityProvider": "FARGATE"}])),
-        ("load balancers", "loadBalancers", json!([])),
-        ("service registries", "serviceRegistries", json!([])),
-        ("deployment", "forceNewDeployment", json!(true)),
-        ("execute command setting", "enableExecuteCommand", json!(true)),
-    ] {
-        world.check_refused(
-            "UpdateService",
-            json!({"cluster": CLUSTER, "service": "web", member: value}),
-            "InvalidParameterException",
-            &format!(
-                "Unable to update {what} on services with an EXTERNAL deployment controller. \
-                 Create a new task set instead."
-            ),
-        );
-    }
-    world.check_refused(
-        "UpdateService",
-        json!({"cluster": CLUSTER, "service": "web", "deploymentController": {"type": "ECS"}}),
-        "UnsupportedFeatureException",
-        "Longshore does not change the deployment controller of a service.",
-    );
-    let service = world.ok(
-        "UpdateService",
-        json!({
-            "cluster": CLUSTER, "service": "web", "desiredCount": 2, "healthCheckGracePeriodSeconds": 30,
-            "enableECSManagedTags": true, "propagateTags": "TASK_DEFINITION", "enableExecuteCommand": false,
-            "deploymentController": {"type": "EXTERNAL"}, "forceNewDeployment": false,
-            "placementConstraints": [{"type": "distinctInstance"}],
-        }),
-    )["service"]
-        .take();
-    assert_eq!(service["healthCheckGracePeriodSeconds"], 30);
-    assert_eq!(service["placementConstraints"], json!([{"type": "distinctInstance"}]));
 }
 
 #[test]
@@ -513,10 +347,10 @@ fn protected_tasks_hold_up_scale_in_of_their_set_only() {
     let world = world(2, 2);
     let (blue, green) = (create(&world, "blue", 100.0), create(&world, "green", 100.0));
     world.settle();
-    let of_blue = |task: &std::sync::Arc<longshore_state::record::Task>| {
-        task.started_by.as_deref() == blue.as_str()
-    };
-    let protected: Vec<_> = world.wanted().into_iter().filter(of_blue).map(|task| task.id.to_string()).collect();
+    let of_blue =
+        |task: &std::sync::Arc<longshore_state::record::Task>| task.started_by.as_deref() == blue.as_str();
+    let protected: Vec<_> =
+        world.wanted().into_iter().filter(of_blue).map(|task| task.id.to_string()).collect();
     let input = json!({"cluster": CLUSTER, "tasks": protected, "protectionEnabled": true});
     assert_eq!(world.ok("UpdateTaskProtection", input)["failures"], json!([]));
     scale(&world, &blue, 0.0);
@@ -565,7 +399,8 @@ fn each_set_has_its_own_capacity() {
     );
     world.provide(instances[1], "mine");
     world.ok("CreateService", external(json!({"desiredCount": 1})));
-    let input = json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue", "scale": percent(100.0)});
+    let input =
+        json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue", "scale": percent(100.0)});
     let strategy = json!([{"capacityProvider": "mine", "weight": 1, "base": 0}]);
     world.check_refused(
         "CreateTaskSet",
@@ -584,6 +419,20 @@ fn each_set_has_its_own_capacity() {
         json!({"cluster": CLUSTER, "service": "web", "primaryTaskSet": set["taskSet"]["taskSetArn"]}),
     );
     assert_eq!(world.describe_service("web")["capacityProviderStrategy"], strategy);
+    let listed = |kind: &str| {
+        let list = world.ok("ListServices", json!({"cluster": CLUSTER, "launchType": kind}));
+        list["serviceArns"].as_array().map(Vec::len)
+    };
+    assert_eq!((listed("EC2"), listed("FARGATE")), (Some(1), Some(0)));
+    // A provider that a set uses stays, even while the set has no tasks.
+    scale(&world, &set["taskSet"]["id"], 0.0);
+    world.settle();
+    let detach = json!({"cluster": CLUSTER, "capacityProviders": [], "defaultCapacityProviderStrategy": []});
+    let (name, _) = world.refused("PutClusterCapacityProviders", detach.clone());
+    assert_eq!(name, "ResourceInUseException");
+    world.ok("DeleteTaskSet", of_set(&set["taskSet"]["id"], json!({})));
+    world.settle();
+    world.ok("PutClusterCapacityProviders", detach);
     world.check();
 }
 
@@ -592,9 +441,8 @@ fn calls_that_make_no_sense_are_refused() {
     let world = world(1, 1);
     world.deactivate("green", 1);
     let blue = create(&world, "blue", 0.0);
-    let create = |others: Value| {
-        with(json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue"}), others)
-    };
+    let create =
+        |others: Value| with(json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "blue"}), others);
     for (others, name, text) in [
         (json!({"cluster": "nope"}), "ClusterNotFoundException", "Cluster not found."),
         (json!({"service": "nope"}), "ServiceNotFoundException", "Service not found."),
@@ -668,92 +516,6 @@ fn calls_that_make_no_sense_are_refused() {
     );
     world.ok("DeleteTaskSet", of_set(&blue, json!({})));
     world.ok("CreateTaskSet", create(json!({})));
-    world.check();
-}
-
-#[test]
-fn services_of_the_ecs_controller_have_no_task_sets() {
-    let world = World::new();
-    world.register_web();
-    world.ok(
-        "CreateService",
-        json!({"cluster": CLUSTER, "serviceName": "web", "taskDefinition": "web", "desiredCount": 0}),
-    );
-    assert_eq!(world.describe_service("web")["taskSets"], Value::Null);
-    let id = json!("ecs-svc/1000000000000000009");
-    for (operation, input) in [
-        ("CreateTaskSet", json!({"cluster": CLUSTER, "service": "web", "taskDefinition": "web"})),
-        ("UpdateTaskSet", of_set(&id, json!({"scale": percent(1.0)}))),
-        ("DeleteTaskSet", of_set(&id, json!({}))),
-        ("DescribeTaskSets", json!({"cluster": CLUSTER, "service": "web"})),
-        (
-            "UpdateServicePrimaryTaskSet",
-            json!({"cluster": CLUSTER, "service": "web", "primaryTaskSet": id}),
-        ),
-    ] {
-        world.check_refused(
-            operation,
-            input,
-            "UnsupportedFeatureException",
-            "The service web does not have the deployment controller EXTERNAL, so it has no task sets.",
-        );
-    }
-}
-
-#[test]
-fn a_service_with_task_sets_is_deleted_by_force() {
-    let world = world(1, 2);
-    let blue = create(&world, "blue", 100.0);
-    world.settle();
-    let delete = |force: bool| json!({"cluster": CLUSTER, "service": "web", "force": force});
-    world.check_refused(
-        "DeleteService",
-        delete(false),
-        "InvalidParameterException",
-        "The service cannot be stopped while it is scaled above 0.",
-    );
-    world.ok("UpdateService", json!({"cluster": CLUSTER, "service": "web", "desiredCount": 0}));
-    world.check_refused(
-        "DeleteService",
-        delete(false),
-        "InvalidParameterException",
-        "The service cannot be stopped while deployments are active.",
-    );
-    world.ok("UpdateService", json!({"cluster": CLUSTER, "service": "web", "desiredCount": 2}));
-    let service = world.ok("DeleteService", delete(true))["service"].take();
-    assert_eq!((&service["status"], &service["desiredCount"]), (&json!("DRAINING"), &json!(0)));
-    assert_eq!(service["taskSets"][0]["status"], "DRAINING");
-    world.check_refused(
-        "UpdateTaskSet",
-        of_set(&blue, json!({"scale": percent(1.0)})),
-        "ServiceNotActiveException",
-        "Service was not ACTIVE.",
-    );
-    assert_eq!(set(&world, &blue)["status"], "DRAINING");
-    world.settle();
-    let service = world.describe_service("web");
-    assert_eq!((&service["status"], &service["taskSets"]), (&json!("INACTIVE"), &json!([])));
-    assert_eq!(world.wanted().len(), 0);
-    world.check_refused(
-        "DescribeTaskSets",
-        json!({"cluster": CLUSTER, "service": "web"}),
-        "ServiceNotActiveException",
-        "Service was not ACTIVE.",
-    );
-    // The name is free, for a service of any kind.
-    world.ok("CreateService", external(json!({"desiredCount": 1})));
-    assert_eq!(world.describe_service("web")["taskSets"], json!([]));
-    world.check();
-}
-
-#[test]
-fn without_sets_left_a_service_is_deleted_without_force() {
-    let world = world(1, 0);
-    let blue = create(&world, "blue", 0.0);
-    world.ok("DeleteTaskSet", of_set(&blue, json!({})));
-    world.ok("DeleteService", json!({"cluster": CLUSTER, "service": "web"}));
-    world.settle();
-    assert_eq!(world.describe_service("web")["status"], "INACTIVE");
     world.check();
 }
 

@@ -120,24 +120,6 @@ fn a_cluster_without_instances_is_an_error() {
 }
 
 #[test]
-fn fargate_has_no_capacity() {
-    let (world, _) = World::with_instances(1);
-    world.register(json!({
-        "family": "job", "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256",
-        "memory": "512", "containerDefinitions": [{"name": "main", "image": "busybox"}],
-    }));
-    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"], "assignPublicIp": "ENABLED"}});
-    let fargate = with(run(1), json!({"launchType": "FARGATE", "networkConfiguration": network}));
-    let answer = world.ok("RunTask", fargate);
-    assert_eq!(
-        answer,
-        json!({"tasks": [], "failures": [{
-            "reason": "RESOURCE:FARGATE", "detail": "Longshore does not provide Fargate capacity yet.",
-        }]})
-    );
-}
-
-#[test]
 fn a_token_answers_the_first_result_again() {
     let (world, _) = World::with_instances(1);
     world.register_plain("job", 300, 20);

@@ -80,9 +80,13 @@ impl World {
 
     /// The status and the body of the answer.
     pub fn call(&self, operation: &str, input: &Value) -> (u16, Value) {
+        self.call_as(&self.caller, operation, input)
+    }
+
+    pub fn call_as(&self, caller: &Caller, operation: &str, input: &Value) -> (u16, Value) {
         let operation = Operation::from_name(operation).expect("an operation of the model");
         let body = input.to_string();
-        let answer = dispatch(&self.ecs, operation, &self.caller, Protocol::AwsJson11, body.as_bytes());
+        let answer = dispatch(&self.ecs, operation, caller, Protocol::AwsJson11, body.as_bytes());
         let reply = self.runtime.block_on(answer);
         (reply.status, serde_json::from_slice(&reply.body).expect("answers are JSON"))
     }
@@ -91,6 +95,22 @@ impl World {
         let (status, body) = self.call(operation, &input);
         assert_eq!(status, 200, "{operation} {input}: {body}");
         body
+    }
+
+    pub fn ok_as(&self, caller: &Caller, operation: &str, input: Value) -> Value {
+        let (status, body) = self.call_as(caller, operation, &input);
+        assert_eq!(status, 200, "{operation} {input}: {body}");
+        body
+    }
+
+    /// Somebody of another account in the same region.
+    pub fn caller_of(&self, account: AccountId) -> Caller {
+        let scope = Scope::new(account, self.caller.scope.region.clone());
+        Caller::new(scope, format!("arn:aws:iam::{account}:user/tester"))
+    }
+
+    pub fn operator(&self) -> Caller {
+        self.caller_of(AccountId::OPERATOR)
     }
 
     /// The error's name and text.
@@ -160,6 +180,29 @@ impl World {
             Ok::<_, ()>(id)
         });
         added.expect("nothing refuses it")
+    }
+
+    /// Lets the instance take tasks in awsvpc mode, with addresses of `range`.
+    pub fn give_network(&self, instance: InstanceId, range: &str, gateway: &str) {
+        let at = self.at();
+        let flag = |name: &str| record::Attribute { name: name.into(), value: None };
+        let with =
+            |name: &str, value: &str| record::Attribute { name: name.into(), value: Some(value.into()) };
+        let (done, _) = self.db.submit(|tx| {
+            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let mut record = record::Instance::clone(&entry.expect("the instance").record);
+            record.agent_attributes.extend([
+                flag("com.amazonaws.ecs.capability.docker-remote-api.1.17"),
+                flag("com.amazonaws.ecs.capability.docker-remote-api.1.18"),
+                flag("ecs.capability.task-eni"),
+            ]);
+            record.user_attributes.retain(|own| !own.name.starts_with("longshore."));
+            record.user_attributes.push(with("longshore.task-network", range));
+            record.user_attributes.push(with("longshore.task-gateway", gateway));
+            tx.put_instance(&at, record);
+            Ok::<_, ()>(())
+        });
+        done.expect("nothing refuses it");
     }
 
     /// Gives the instance to a capacity provider of the cluster.
@@ -327,13 +370,23 @@ impl World {
                 })
             })
             .collect();
-        self.ok(
-            "SubmitTaskStateChange",
+        self.report(
+            task,
             json!({
-                "cluster": CLUSTER, "task": self.task_arn(task), "status": "RUNNING", "reason": "",
+                "task": self.task_arn(task), "status": "RUNNING", "reason": "",
                 "pullStartedAt": 1_700_000_000.5, "pullStoppedAt": 1_700_000_001.5, "containers": containers,
             }),
         );
+    }
+
+    /// Reports as the agent of the task's instance does.
+    fn report(&self, task: &record::Task, mut report: Value) {
+        let (caller, cluster) = match task.is_pooled() {
+            true => (self.operator(), longshore_base::FARGATE_POOL),
+            false => (self.caller.clone(), CLUSTER),
+        };
+        report["cluster"] = cluster.into();
+        self.ok_as(&caller, "SubmitTaskStateChange", report);
     }
 
     pub fn report_stopped(&self, task: &record::Task, exit_code: i32) {
@@ -347,10 +400,10 @@ impl World {
                 })
             })
             .collect();
-        self.ok(
-            "SubmitTaskStateChange",
+        self.report(
+            task,
             json!({
-                "cluster": CLUSTER, "task": self.task_arn(task), "status": "STOPPED", "reason": "",
+                "task": self.task_arn(task), "status": "STOPPED", "reason": "",
                 "executionStoppedAt": self.now().as_seconds_f64(), "containers": containers,
             }),
         );
@@ -383,11 +436,16 @@ impl World {
     pub fn check(&self) {
         let notes = self.db.peek(|state| state.check());
         assert_eq!(notes, Vec::<String>::new());
-        let at = self.at();
         self.db.peek(|state| {
-            let cluster = state.cluster(&at).expect("the cluster");
-            for (&id, entry) in cluster.instances() {
-                let tasks = || entry.tasks().iter().filter_map(|&id| cluster.task(id));
+            let own = state.cluster(&self.at()).expect("the cluster");
+            let own = own.instances().iter().map(|(&id, entry)| (self.at().instance(id), entry));
+            let pooled = state.pools().flat_map(|(at, pool)| {
+                pool.instances().iter().map(move |(&id, entry)| (at.instance(id), entry))
+            });
+            for (at, entry) in own.chain(pooled) {
+                let id = at.instance;
+                let tasks = || state.tasks_on(&at).map(|(_, task)| task);
+                assert_eq!(tasks().count(), entry.tasks().len());
                 let cpu: u32 = tasks().map(|task| task.needs.cpu.0).sum();
                 let memory: u32 = tasks().map(|task| task.needs.memory.0).sum();
                 let mut ports: Vec<u16> = tasks().flat_map(|t| t.needs.ports.iter().map(|p| p.0.0)).collect();

@@ -76,6 +76,7 @@ fn fleet() -> Fleet {
             reserved_tcp: vec![Port(22)],
             reserved_udp: Vec::new(),
             gpus: Vec::new(),
+            interfaces: None,
             attributes,
             agent_version: "1.70.0".into(),
             registered_at: Timestamp::from_millis(0),

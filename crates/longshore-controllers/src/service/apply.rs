@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, TaskId};
-use longshore_domain::{ServiceStatus, TaskStatus};
+use longshore_domain::{DesiredStatus, LaunchType, ServiceStatus, TaskStatus};
 use longshore_placement::{DefaultStrategy, Launch, Pool, Request};
 use longshore_rollout::{
     DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange,
@@ -14,11 +14,12 @@ use longshore_state::{ServiceEntry, ServiceKey, Tx};
 
 use super::deployment::{Recipe, Refused, placement_refusal, roll_back, template};
 use super::task_set;
-use crate::launch::{Rules, Template};
-use crate::tasks;
+use crate::launch::{Rules, Template, capacity};
+use crate::{tasks, upkeep};
 
-/// What a service on Fargate is told for as long as there is none.
-const NO_FARGATE: &str = "Longshore does not provide Fargate capacity yet.";
+/// What a service on Fargate is told while the pool has no room (ecs-services E2).
+pub const NO_FARGATE_CAPACITY: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone.";
 
 /// Applies `plan`. True if placement refused something that was asked for.
 pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
@@ -159,7 +160,7 @@ fn carry_out_start(
     let zones = start.zone.clone().map(|zone| vec![zone]);
     for _ in 0..start.count {
         let template = providers.choose(&template);
-        let request = template.request(&rules, DefaultStrategy::Service, zones.clone());
+        let request = template.request(&key.cluster, &rules, DefaultStrategy::Service, zones.clone());
         match place(tx, key, start, &request) {
             Ok(instance) => {
                 let task = template.task(tx, &key.cluster, instance);
@@ -183,20 +184,19 @@ fn place(
     request: &Request,
 ) -> Result<longshore_base::InstanceId, Refused> {
     let seed = tx.ids.seed();
-    let nowhere = || Refused { reason: PlacementRefusal::NoInstances, room_may_help: false };
-    let cluster = tx.state().cluster(&key.cluster).ok_or_else(nowhere)?;
-    if request.spec().pool == Pool::Launch(Launch::Fargate) {
-        let reason = PlacementRefusal::Other(NO_FARGATE.into());
-        return Err(Refused { reason, room_may_help: false });
-    }
+    let pooled = request.spec().pool == Pool::Launch(Launch::Fargate);
+    let reason = |reason| if pooled { PlacementRefusal::Other(NO_FARGATE_CAPACITY.into()) } else { reason };
+    let nowhere = || Refused { reason: reason(PlacementRefusal::NoInstances), room_may_help: false };
+    let launch_type = if pooled { LaunchType::Fargate } else { LaunchType::Ec2 };
+    let capacity = capacity(tx.state(), &key.cluster, launch_type).ok_or_else(nowhere)?;
     match start.on {
-        Some(instance) => match cluster.fleet().check_all(instance, request) {
+        Some(instance) => match capacity.fleet().check_all(instance, request) {
             Ok(()) => Ok(instance),
             Err(reason) => Err(placement_refusal(instance, &reason)),
         },
-        None => cluster.fleet().place_one(request, seed).map_err(|refusal| {
+        None => capacity.fleet().place_one(request, seed).map_err(|refusal| {
             let noted = longshore_rollout::Refusal::note(start.deployment, tx.now, &refusal, None);
-            Refused { reason: noted.reason, room_may_help: noted.room_may_help }
+            Refused { reason: reason(noted.reason), room_may_help: noted.room_may_help }
         }),
     }
 }
@@ -246,10 +246,14 @@ fn forget_settled_refusals(tx: &Tx<'_>, key: &ServiceKey, service: &mut Service)
 
 fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {
     let Some(task) = tx.state().task(&key.cluster, stop.task).cloned() else { return };
-    let text = stop.reason.text(key.service.as_str(), None);
+    let lost = matches!(stop.reason, longshore_rollout::StopReason::InstanceLost(_));
+    let text = if lost && task.is_pooled() {
+        upkeep::POOL_AGENT_LOST.to_owned()
+    } else {
+        stop.reason.text(key.service.as_str(), None)
+    };
     let mut task = (*task).clone();
     task.unhealthy = stop.reason.is_unhealthy();
-    let lost = matches!(stop.reason, longshore_rollout::StopReason::InstanceLost(_));
     if lost && task.last_status != TaskStatus::Stopped {
         tasks::abandon(tx, &key.cluster, &task, stop.reason.code(), &text);
     } else {
@@ -281,7 +285,9 @@ impl Providers {
         let active = entry.into_iter().flat_map(|entry| entry.active());
         let mut counts = vec![0; strategy.len()];
         for task in active.filter_map(|&id| cluster?.task(id)) {
-            let ours = task.service.as_ref().is_some_and(|service| service.deployment == deployment);
+            // One that is about to end is replaced where it was.
+            let ours = task.desired_status == DesiredStatus::Running
+                && task.service.as_ref().is_some_and(|service| service.deployment == deployment);
             let at = strategy.iter().position(|item| Some(&item.provider) == task.capacity_provider.as_ref());
             if let (true, Some(at)) = (ours, at) {
                 counts[at] += 1;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, Family, InstanceId, Timestamp};
+use longshore_domain::RolloutState;
 use longshore_domain::needs::NeedsOverride;
 use longshore_domain::status::PropagateTags;
 use longshore_domain::tags::Tags;
-use longshore_domain::{LaunchType, RolloutState};
 use longshore_placement::Reason;
 use longshore_rollout::{PlacementRefusal, RolloutReason, ServiceDeploymentStatus, room_may_help};
 use longshore_state::record::{
@@ -14,7 +14,7 @@ use longshore_state::record::{
 };
 use longshore_state::{ClusterKey, Key, State, Tx};
 
-use crate::launch::Template;
+use crate::launch::{Template, platform_version};
 
 /// Makes a new PRIMARY deployment from what the service's record asks for now; the former one
 /// becomes ACTIVE. The caller stores the service.
@@ -86,7 +86,7 @@ pub fn begin(
         rolls_back: None,
         service_deployment,
         capacity: service.capacity.clone(),
-        platform_version: service.platform_version.clone(),
+        platform_version: platform_version(service.platform_version.as_ref()),
         network: service.network.clone(),
         stop_request: None,
         revision,
@@ -164,7 +164,7 @@ pub fn roll_back(
         rolls_back: Some(new.rolled_back_from),
         service_deployment: service_deployment.unwrap_or(longshore_base::ServiceDeploymentId::from_bits(0)),
         capacity: revision.capacity.clone(),
-        platform_version: revision.platform_version.clone(),
+        platform_version: platform_version(revision.platform_version.as_ref()),
         network: revision.network.clone(),
         stop_request: None,
         revision: new.revision,
@@ -209,12 +209,7 @@ impl From<&TaskSet> for Recipe {
 }
 
 /// What tasks of a deployment are made from. `None` if its definition is gone.
-pub fn template(
-    state: &State,
-    at: &ClusterKey,
-    service: &Service,
-    deployment: &Recipe,
-) -> Option<Template> {
+pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &Recipe) -> Option<Template> {
     let (family, revision) = &deployment.task_definition;
     let definition = state.definition(&at.scope, family, *revision)?.clone();
     let needs = definition.spec.needs(&NeedsOverride::default());
@@ -227,18 +222,14 @@ pub fn template(
         tags.insert("aws:ecs:clusterName".into(), at.cluster.to_string());
         tags.insert("aws:ecs:serviceName".into(), service.name.to_string());
     }
-    let launch_type = match &deployment.capacity {
-        Capacity::LaunchType(launch_type) => *launch_type,
-        // Providers are resolved when a task is placed.
-        Capacity::Strategy(_) => LaunchType::Ec2,
-    };
     Some(Template {
         needs,
         arn_format: service.arn_format,
         group: format!("service:{}", service.name).into(),
         started_by: Some(deployment.id.to_string().into()),
         service: Some(ServiceMembership { name: service.name.clone(), deployment: deployment.id }),
-        launch_type,
+        launch_type: deployment.capacity.launch_type(),
+        // Resolved when a task is placed.
         capacity_provider: None,
         overrides: None,
         network: deployment.network.clone(),

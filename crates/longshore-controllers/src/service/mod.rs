@@ -10,6 +10,7 @@ use longshore_rollout::{Plan, ServiceView, Waiting};
 use longshore_state::{ServiceKey, State, Tx};
 
 use crate::Settings;
+use crate::launch::capacity;
 
 pub use view::gather;
 
@@ -30,7 +31,9 @@ pub fn reconcile(tx: &mut Tx<'_>, key: &ServiceKey, settings: &Settings) -> Opti
 }
 
 fn plan(state: &State, key: &ServiceKey, view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
-    match state.cluster(&key.cluster) {
+    let record = state.cluster(&key.cluster).and_then(|cluster| cluster.service(&key.service)?.record());
+    let launch_type = record.map(|service| service.capacity.launch_type());
+    match launch_type.and_then(|launch_type| capacity(state, &key.cluster, launch_type)) {
         Some(cluster) => longshore_rollout::plan_on(cluster.fleet(), view, now, seed),
         None => longshore_rollout::plan(view, now, seed),
     }

@@ -24,12 +24,7 @@ fn view(set: &TaskSet) -> TaskSetView {
 }
 
 /// Carries out what a plan says of the service's sets.
-pub(super) fn apply(
-    tx: &mut Tx<'_>,
-    key: &ServiceKey,
-    changes: &[TaskSetChange],
-    removed: &[DeploymentId],
-) {
+pub(super) fn apply(tx: &mut Tx<'_>, key: &ServiceKey, changes: &[TaskSetChange], removed: &[DeploymentId]) {
     for change in changes {
         let set = tx.service(key).and_then(|entry| entry.task_sets().get(&change.id));
         let Some(mut set) = set.map(|set| TaskSet::clone(set)) else { continue };

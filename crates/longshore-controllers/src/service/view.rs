@@ -18,7 +18,7 @@ use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
 use super::deployment::{Recipe, placement_refusal, template};
 use super::task_set;
 use crate::Settings;
-use crate::launch::Rules;
+use crate::launch::{Rules, capacity};
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
 /// service is gone or INACTIVE.
@@ -52,15 +52,15 @@ pub fn gather(
         bake_time: Duration::from_secs(60 * u64::from(service.bake_minutes)),
         grace_period: Duration::from_secs(service.health_check_grace_secs.unwrap_or(0).into()),
         zone_rebalancing: service.zone_rebalancing,
-        zones: if service.zone_rebalancing { zones(cluster) } else { Vec::new() },
+        zones: if service.zone_rebalancing { zones(state, key, service) } else { Vec::new() },
         rebalancing: service.memory.rebalancing,
         strategies: rules.strategies.clone(),
         settings: settings.rollout,
         deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
         last_completed: service.memory.last_completed,
-        tasks: active.map(|task| task_view(state, key, cluster, task)).collect(),
+        tasks: active.map(|task| task_view(state, key, task)).collect(),
         stopped: stopped.iter().filter_map(|&id| stopped_task(cluster.task(id)?)).collect(),
-        refusals: refusals(cluster, service),
+        refusals: refusals(state, key, service),
         throttle: service.memory.throttle.clone(),
         memory: service.memory.said.clone(),
     })
@@ -98,7 +98,7 @@ fn daemon_instances(
 ) -> Option<Vec<DaemonInstance>> {
     let primary = service.deployments.iter().find(|deployment| deployment.primary)?;
     let template = template(state, &key.cluster, service, &Recipe::from(primary))?;
-    let request = template.request(rules, DefaultStrategy::Service, None);
+    let request = template.request(&key.cluster, rules, DefaultStrategy::Service, None);
     let eligible: BTreeSet<_> = cluster.fleet().eligible(&request).into_iter().collect();
     let listed = cluster.instances().iter().filter_map(|(&id, entry)| {
         let draining = match entry.record.status {
@@ -120,8 +120,11 @@ fn daemon_instances(
     Some(listed.collect())
 }
 
-/// The zones that have an ACTIVE instance.
-fn zones(cluster: &ClusterTables) -> Vec<Arc<str>> {
+/// The zones that have an ACTIVE instance which new tasks of the service could run on.
+fn zones(state: &State, key: &ServiceKey, service: &Service) -> Vec<Arc<str>> {
+    let Some(cluster) = capacity(state, &key.cluster, service.capacity.launch_type()) else {
+        return Vec::new();
+    };
     let active =
         cluster.instances().iter().filter(|(_, entry)| entry.record.status == InstanceStatus::Active);
     let zones: BTreeSet<&str> =
@@ -165,7 +168,7 @@ fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
     ALL.into_iter().find(|status| status.as_str() == word)
 }
 
-fn task_view(state: &State, key: &ServiceKey, cluster: &ClusterTables, task: &Task) -> TaskView {
+fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {
     let definition = state.definition(&key.cluster.scope, &task.family, task.revision);
     let has_checks = definition.is_some_and(|definition| definition.spec.has_health_checks());
     TaskView {
@@ -177,7 +180,7 @@ fn task_view(state: &State, key: &ServiceKey, cluster: &ClusterTables, task: &Ta
             .map_or(longshore_base::DeploymentId::from_bits(0), |s| s.deployment),
         instance: task.instance,
         zone: task.zone.clone(),
-        host: host(cluster, task),
+        host: host(state, key, task),
         last_status: task.last_status,
         desired_status: task.desired_status,
         created_at: task.created_at,
@@ -190,9 +193,10 @@ fn task_view(state: &State, key: &ServiceKey, cluster: &ClusterTables, task: &Ta
     }
 }
 
-fn host(cluster: &ClusterTables, task: &Task) -> Host {
+fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
     let Some(id) = task.instance else { return Host::Up };
-    match cluster.instance(id).map(|entry| entry.record.status) {
+    let tables = state.host(&key.cluster, task);
+    match tables.and_then(|tables| tables.instance(id)).map(|entry| entry.record.status) {
         Some(InstanceStatus::Draining) => Host::Draining,
         Some(InstanceStatus::Active | InstanceStatus::Registering | InstanceStatus::RegistrationFailed) => {
             Host::Up
@@ -213,8 +217,8 @@ fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
     })
 }
 
-fn refusals(cluster: &ClusterTables, service: &Service) -> Vec<Refusal> {
-    let capacity_changed = cluster.capacity_changed_since_refusal(&service.name);
+fn refusals(state: &State, key: &ServiceKey, service: &Service) -> Vec<Refusal> {
+    let capacity_changed = state.capacity_changed_since_refusal(key);
     let refusal = |memory: &longshore_state::record::RefusalMemory| Refusal {
         deployment: memory.deployment,
         at: memory.at,

@@ -9,7 +9,7 @@ use crate::create;
 use crate::spec::ContainerKey;
 use crate::task::{Admission, KnownStatus, ResourceState, SecretsState, Task};
 
-use super::{Cx, cleanup, outcome, reports, start, stop};
+use super::{Cx, cleanup, outcome, pause, reports, start, stop};
 
 /// The limit of a volume operation (G11).
 const VOLUME_TIMEOUT: Duration = Duration::from_secs(300);
@@ -21,6 +21,7 @@ pub(crate) const WAIT_TOLD_AFTER: Duration = Duration::from_secs(10);
 /// Takes every step that is possible now.
 pub(super) fn settle(task: &mut Task, cx: &mut Cx) {
     outcome::expire(task, cx);
+    pause::let_go(task);
     // A pass ends a phase of at least one container or changes nothing; a container has a bounded
     // number of phases, so this bound is never reached.
     let passes_max = 8 * task.containers.len() + 8;
@@ -28,11 +29,12 @@ pub(super) fn settle(task: &mut Task, cx: &mut Cx) {
         if !pass(task, cx) {
             break;
         }
+        pause::let_go(task);
     }
     if task.is_stopped() && task.stopped_at.is_none() {
         task.stopped_at = Some(cx.now);
-        if task.containers.iter().any(|c| c.has_run()) {
-            let last = task.containers.iter().filter_map(|c| c.finished_at).max();
+        if task.ordinary().any(|c| c.has_run()) {
+            let last = task.ordinary().filter_map(|c| c.finished_at).max();
             task.execution_stopped_at.get_or_insert(last.unwrap_or(cx.now));
         }
     }

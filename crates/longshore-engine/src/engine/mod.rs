@@ -10,6 +10,7 @@ mod cleanup;
 mod image_cycle;
 mod observe;
 mod outcome;
+mod pause;
 mod pull;
 mod reports;
 mod restore;
@@ -240,6 +241,9 @@ impl TaskEngine {
             }
             Input::ContainerRemoved { op, container, result } => {
                 self.finish(container, op, Outcome::Removed(result))
+            }
+            Input::NetworkPrepared { op, container, result } => {
+                self.finish(container, op, Outcome::Prepared(result))
             }
             Input::CgroupCreated { op, task, result } => {
                 self.with_task(task, |task| outcome::cgroup_created(task, op, result))

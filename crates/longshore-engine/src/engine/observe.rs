@@ -93,7 +93,7 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
     }
     if container.phase != KnownStatus::Running {
         container.phase = KnownStatus::Running;
-        task.reporting.changes.push((index, ReportedStatus::Running));
+        task.note_change(index, ReportedStatus::Running);
     }
     let container = &mut task.containers[index];
     if let Some(health) = seen.health.as_ref().filter(|_| tracked) {
@@ -184,7 +184,7 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
         container.look_at = None;
         if container.phase != KnownStatus::Running {
             container.phase = KnownStatus::Running;
-            task.reporting.changes.push((index, ReportedStatus::Running));
+            task.note_change(index, ReportedStatus::Running);
         }
     } else {
         task.mark_stopped(index, cx.now, Some(finished_at), Some(code), reason);

@@ -14,7 +14,7 @@ use crate::spec::RuntimeId;
 use crate::task::{KnownStatus, Op, OpKind, ResourceState, SecretsState, SideOp, Task};
 
 use super::pull::backoff;
-use super::{Cx, cleanup, observe, pull, start, stop};
+use super::{Cx, cleanup, observe, pause, pull, start, stop};
 
 /// Tries of creating and starting while the runtime cannot be reached, and the pause between them.
 const TRIES_MAX: u32 = 5;
@@ -32,6 +32,7 @@ pub(super) enum Outcome {
     Stopped(Result<Option<Observation>, OpError>),
     Inspected(Result<Observation, OpError>),
     Removed(Result<(), OpError>),
+    Prepared(Result<(), OpError>),
 }
 
 /// Takes in a result. One that nobody waits for any more still may tell how a container is.
@@ -47,6 +48,7 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
             pull::manifest_resolved(task, index, result, cx);
         }
         (OpKind::Pull, Outcome::Image(result)) => pull::pulled(task, index, result, cx),
+        (OpKind::Prepare, Outcome::Prepared(result)) => pause::prepared(task, index, result, cx),
         (OpKind::Create, Outcome::Created(result)) => created(task, index, op, result, cx),
         (OpKind::Adopt, Outcome::Inspected(result)) => adopted(task, index, result, cx),
         (OpKind::Start, Outcome::Started(result)) => started(task, index, result, cx),
@@ -62,6 +64,7 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
             OpKind::InspectImage
             | OpKind::ResolveManifest
             | OpKind::Pull
+            | OpKind::Prepare
             | OpKind::Create
             | OpKind::Adopt
             | OpKind::Start
@@ -115,6 +118,7 @@ fn late(task: &mut Task, index: usize, outcome: Outcome, cx: &mut Cx) {
         | Outcome::Created(Err(_))
         | Outcome::Stopped(Ok(None) | Err(_))
         | Outcome::Inspected(Err(_))
+        | Outcome::Prepared(_)
         | Outcome::Removed(_) => {}
     }
 }
@@ -131,6 +135,7 @@ pub(super) fn expire(task: &mut Task, cx: &mut Cx) {
             let outcome = match op.kind {
                 OpKind::InspectImage | OpKind::Pull => Outcome::Image(Err(error)),
                 OpKind::ResolveManifest => Outcome::Manifest(Err(error)),
+                OpKind::Prepare => Outcome::Prepared(Err(error)),
                 OpKind::Create => Outcome::Created(Err(error)),
                 OpKind::Start => Outcome::Started(Err(error)),
                 OpKind::Stop | OpKind::Kill => Outcome::Stopped(Err(error)),

@@ -38,9 +38,11 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
     let urgent = task.reporting.urgent && status == ReportedStatus::Pending;
     // The end of an essential container decides the task's fate, though others may take long to stop:
     // who hears of it at once can replace the task at once.
+    // (Not once all that is left is the container that holds the network: STOPPED follows at once.)
     let doomed = status == ReportedStatus::Running
         && task.execution_stopped_at.is_some()
-        && !task.reporting.changes.is_empty();
+        && !task.reporting.changes.is_empty()
+        && task.ordinary().any(|container| !container.is_stopped());
     if !(news || flush || urgent || doomed) {
         return;
     }

@@ -165,7 +165,7 @@ fn apply(task: &mut Task, record: ProgressRecord) {
         let container = &task.containers[index];
         let status = container.phase.reported();
         if status > ReportedStatus::Pending && container.reported < Some(status) {
-            task.reporting.changes.push((index, status));
+            task.note_change(index, status);
         }
     }
     task.stored = Some(record);

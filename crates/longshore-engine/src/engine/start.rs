@@ -6,11 +6,12 @@ use longshore_base::Timestamp;
 
 use crate::action::Action;
 use crate::create::{self, Ready};
+use crate::dependencies::Edge;
 use crate::input::HealthStatus;
 use crate::spec::{Condition, ContainerKey, HealthTracking, RuntimeId};
 use crate::task::{ImageStep, KnownStatus, OpKind, ResourceState, SecretsState, Task};
 
-use super::{Cx, pull};
+use super::{Cx, pause, pull};
 
 /// The limit of an inspection (G11).
 pub(super) const INSPECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,8 +39,12 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     container.retry_at = None;
     match phase {
         KnownStatus::None | KnownStatus::ManifestPulled => {
-            let open = cx.settings.pull_upfront || gate(task, index, cx.now) == Gate::Open;
-            pull::step(task, index, open, cx);
+            if task.is_ordinary(index) {
+                let open = cx.settings.pull_upfront || gate_to_pull(task, index, cx.now) == Gate::Open;
+                pull::step(task, index, open, cx);
+            } else {
+                pause::prepare(task, index, cx);
+            }
             if task.containers[index].image == ImageStep::Done
                 && task.containers[index].phase < KnownStatus::Pulled
             {
@@ -81,7 +86,9 @@ fn create(task: &mut Task, index: usize, cx: &mut Cx) {
             return;
         }
     }
+    let Some(network) = pause::place(task, index, cx) else { return };
     let spec = create::container(&Ready {
+        network,
         settings: &cx.settings,
         spec: &task.spec,
         drawn: &task.drawn,
@@ -142,8 +149,18 @@ enum Gate {
 }
 
 fn gate(task: &Task, index: usize, now: Timestamp) -> Gate {
+    gate_of(task, index, task.graph.edges_of(index).iter(), now)
+}
+
+/// The same for the pull: an image can be fetched while the network is still being made.
+fn gate_to_pull(task: &Task, index: usize, now: Timestamp) -> Gate {
+    let edges = task.graph.edges_of(index).iter().filter(|edge| task.is_ordinary(edge.on));
+    gate_of(task, index, edges, now)
+}
+
+fn gate_of<'a>(task: &Task, index: usize, edges: impl Iterator<Item = &'a Edge>, now: Timestamp) -> Gate {
     let mut open = true;
-    for edge in task.graph.edges_of(index) {
+    for edge in edges {
         let dependency = &task.containers[edge.on];
         let cause = match (edge.condition, dependency.phase) {
             (Condition::Start, KnownStatus::Running) => continue,

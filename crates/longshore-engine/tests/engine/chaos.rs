@@ -11,14 +11,15 @@ use longshore_engine::view::KnownStatus;
 use longshore_engine::{Action, Input, Settings};
 use proptest::prelude::*;
 
-use crate::world::{World, key, look, seconds, task, with_error};
+use crate::world::{World, key, look, network, seconds, task, with_error};
 
-const TASKS: [&[&str]; 5] = [
+const TASKS: [&[&str]; 6] = [
     &["app port=80 cpu=300 mem=300", "side optional dep=app:START"],
     &["app dep=init:SUCCESS port=8080:80 cpu=400 mem=400", "init optional"],
     &["app dep=db:HEALTHY mem=500", "db health startTimeout=20 stop=2"],
     &["app port=8080:80 restart=30 mem=600"],
     &["a optional port=90+3", "b optional link=a", "c optional from=b"],
+    &["awsvpc", "app dep=side:START", "side optional"],
 ];
 
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ struct Chaos {
 
 impl Chaos {
     fn new(terse_starts: bool) -> Self {
-        let mut world = World::new(Settings::default());
+        let mut world = World::new(Settings { task_network: Some(network()), ..Settings::default() });
         world.terse_starts = terse_starts;
         world.local_images.insert("app".to_owned());
         Self {

@@ -1,5 +1,6 @@
 //! The engine against a scripted runtime: tables for each rule, and random interleavings.
 
 mod chaos;
+mod network;
 mod rules;
 mod world;

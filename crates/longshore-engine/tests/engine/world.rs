@@ -1,19 +1,21 @@
 //! A runtime, a journal and a control plane that live in memory, and short texts for what happens.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol, Seed, Timestamp};
+use longshore_base::{Cidr, ContainerName, CpuUnits, MemoryMib, Port, Protocol, Seed, Timestamp};
 use longshore_engine::input::{
     FoundContainer, HealthStatus, LocalImage, Observation, ObservedHealth, ObservedStatus, OpError,
     OpErrorKind, ResolvedSecrets,
 };
 use longshore_engine::journal::{JournalChange, JournalRecord};
+use longshore_engine::network::{TaskInterface, TaskNetwork};
 use longshore_engine::report::{ReportedStatus, TaskReport};
 use longshore_engine::spec::{
-    Condition, ContainerDefinition, ContainerKey, ContainerSpec, Dependency, Desired, Environment,
-    HealthTracking, NetworkMode, PortMapping, RegistryAuth, RestartPolicy, RuntimeId, TaskKey, TaskSpec,
-    VolumesFrom,
+    Condition, ContainerDefinition, ContainerKey, ContainerRole, ContainerSpec, Dependency, Desired,
+    Environment, HealthTracking, NetworkMode, NetworkPlace, PortMapping, RegistryAuth, RestartPolicy,
+    RuntimeId, TaskKey, TaskSpec, VolumesFrom,
 };
 use longshore_engine::{Action, HostCapacity, Input, Settings, TaskEngine};
 
@@ -280,6 +282,10 @@ impl World {
                 let result = Ok(local(&image));
                 (Some(name), Some(Input::PullFinished { op, container, result }))
             }
+            Action::PrepareNetwork { op, container, network, .. } => (
+                Some(format!("network {}", network.name)),
+                Some(Input::NetworkPrepared { op, container, result: Ok(()) }),
+            ),
             Action::CreateCgroup { op, task, spec } => (
                 Some(format!("cgroup {}", spec.parent)),
                 Some(Input::CgroupCreated { op, task, result: Ok(()) }),
@@ -304,7 +310,12 @@ impl World {
             Action::StartContainer { op, container, runtime_id, .. } => {
                 let name = format!("start {}", container.name);
                 let (now, skip) = (self.now, self.skips(&name));
+                let homeless = self.is_homeless(&runtime_id);
                 let result = match self.fakes.get_mut(runtime_id.as_str()) {
+                    Some(_) if homeless => Err(OpError {
+                        kind: OpErrorKind::Other,
+                        text: "cannot join network of a non running container".to_owned(),
+                    }),
                     Some(fake) => {
                         if !skip && !fake.lives() {
                             fake.status = ObservedStatus::Running;
@@ -357,6 +368,14 @@ impl World {
             Action::ListImages { op } => (None, Some(Input::ImagesListed { op, result: Ok(Vec::new()) })),
             Action::RemoveImage { op, .. } => (None, Some(Input::ImageRemoved { op, result: Ok(()) })),
             Action::TaskForgotten(task) => (Some(format!("forget {}", task.id())), None),
+        }
+    }
+
+    /// True if the container is to share a name space that is not there.
+    fn is_homeless(&self, id: &RuntimeId) -> bool {
+        match self.fakes.get(id.as_str()).map(|fake| &fake.spec.network) {
+            Some(NetworkPlace::Shared(pause)) => !self.fakes.get(pause.as_str()).is_some_and(Fake::lives),
+            Some(NetworkPlace::ByMode | NetworkPlace::Own { .. }) | None => false,
         }
     }
 
@@ -424,6 +443,9 @@ pub fn with_error(input: Input, error: OpError) -> Input {
         Input::ContainerCreated { op, container, .. } => {
             Input::ContainerCreated { op, container, result: Err(error) }
         }
+        Input::NetworkPrepared { op, container, .. } => {
+            Input::NetworkPrepared { op, container, result: Err(error) }
+        }
         Input::ContainerStarted { op, container, .. } => {
             Input::ContainerStarted { op, container, result: Err(error) }
         }
@@ -457,8 +479,14 @@ fn show(report: &TaskReport) -> String {
 }
 
 /// A task from lines such as `app image=bb cpu=10 mem=64 optional port=80 port=8080:80 dep=db:HEALTHY
-/// link=db from=db stop=5 startTimeout=10 restart=60 health`.
+/// link=db from=db stop=5 startTimeout=10 restart=60 health`. With `awsvpc` as the first line, it is in that mode.
 pub fn task(id: &str, containers: &[&str]) -> TaskSpec {
+    if let ["awsvpc", containers @ ..] = containers {
+        let mut spec = task(id, containers);
+        spec.network_mode = NetworkMode::Awsvpc;
+        spec.interface = Some(interface());
+        return spec;
+    }
     TaskSpec {
         key: key(id),
         cluster_arn: String::new(),
@@ -470,6 +498,7 @@ pub fn task(id: &str, containers: &[&str]) -> TaskSpec {
         cpu_millis: None,
         memory: None,
         network_mode: NetworkMode::Bridge,
+        interface: None,
         pid_mode: Default::default(),
         ipc_mode: Default::default(),
         launch_type: "EC2".to_owned(),
@@ -478,6 +507,31 @@ pub fn task(id: &str, containers: &[&str]) -> TaskSpec {
         task_credentials: None,
         execution_credentials: None,
         enable_fault_injection: false,
+    }
+}
+
+fn interface() -> TaskInterface {
+    TaskInterface {
+        attachment_arn: String::new(),
+        id: "eni-1".to_owned(),
+        mac: "02:42:0a:09:00:05".to_owned(),
+        address: Ipv4Addr::new(10, 9, 0, 5),
+        gateway: Ipv4Addr::new(10, 9, 0, 1),
+        prefix: 24,
+        private_dns_name: String::new(),
+        name_servers: Vec::new(),
+        search_domains: Vec::new(),
+    }
+}
+
+pub fn network() -> TaskNetwork {
+    let subnet = Cidr::of(Ipv4Addr::new(10, 9, 0, 0), 24).expect("a network");
+    TaskNetwork {
+        name: "tasks".to_owned(),
+        subnet,
+        gateway: Ipv4Addr::new(10, 9, 0, 1),
+        range: subnet,
+        owner: String::new(),
     }
 }
 
@@ -490,6 +544,7 @@ fn container(line: &str) -> ContainerDefinition {
     let own = words.next().expect("a name");
     let mut c = ContainerDefinition {
         name: name(own),
+        role: ContainerRole::Ordinary,
         image: own.to_owned(),
         essential: true,
         cpu: CpuUnits(10),

@@ -346,8 +346,8 @@ impl Session {
             .tasks
             .iter()
             .map(|(task, want)| TaskIdentity {
+                task_cluster_arn: cluster_of(&task, &cluster_arn),
                 task_arn: task.to_string(),
-                task_cluster_arn: cluster_arn.clone(),
                 desired_status: want,
             })
             .collect();
@@ -366,7 +366,9 @@ impl Session {
         loop {
             let (task, want, id) = self.tasks.next_due()?;
             let payload = match want {
-                DesiredStatus::Stopped => Some(TaskPayload::stop(&task, &self.connection.cluster_arn)),
+                DesiredStatus::Stopped => {
+                    Some(TaskPayload::stop(&task, &cluster_of(&task, &self.connection.cluster_arn)))
+                }
                 DesiredStatus::Running => payloads(&task),
             };
             let Some(payload) = payload else {
@@ -404,7 +406,7 @@ impl Session {
             let message = RoleCredentialsMessage {
                 message_id: number.to_string(),
                 task_arn: unacked.fresh.task.to_string(),
-                task_cluster_arn: self.connection.cluster_arn.to_string(),
+                task_cluster_arn: cluster_of(&unacked.fresh.task, &self.connection.cluster_arn),
                 role_type: unacked.fresh.role,
                 role_credentials: unacked.fresh.credentials.clone(),
             };
@@ -420,5 +422,28 @@ impl Session {
 
     fn jitter(&self, n: u64, most: std::time::Duration) -> std::time::Duration {
         std::time::Duration::from_millis(self.connection.seed.of(n).below(most.as_millis() as usize) as u64)
+    }
+}
+
+/// The ARN of a task's cluster. On an instance of a pool that is not the instance's own. Only the old format of
+/// a task's ARN does not tell it.
+fn cluster_of(task: &str, instances_own: &str) -> String {
+    let parts = task.rsplit_once(":task/");
+    match parts.and_then(|(scope, rest)| Some((scope, rest.split_once('/')?.0))) {
+        Some((scope, cluster)) => format!("{scope}:cluster/{cluster}"),
+        None => instances_own.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_names_its_cluster() {
+        let own = "arn:aws:ecs:eu-west-1:000000000000:cluster/.fargate";
+        let of = |task: &str| cluster_of(&format!("arn:aws:ecs:eu-west-1:123456789012:{task}"), own);
+        assert_eq!(of("task/web/0123"), "arn:aws:ecs:eu-west-1:123456789012:cluster/web");
+        assert_eq!(of("task/0123"), own);
     }
 }

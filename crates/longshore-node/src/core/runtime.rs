@@ -81,6 +81,7 @@ impl AgentCore {
             action @ (Action::InspectImage { .. }
             | Action::ResolveManifest { .. }
             | Action::Pull { .. }
+            | Action::PrepareNetwork { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
             | Action::CreateVolume { .. }
@@ -175,6 +176,7 @@ fn task_with_health(input: &EngineInput) -> Option<&TaskKey> {
         | EngineInput::ImageInspected { .. }
         | EngineInput::ManifestResolved { .. }
         | EngineInput::PullFinished { .. }
+        | EngineInput::NetworkPrepared { .. }
         | EngineInput::CgroupCreated { .. }
         | EngineInput::CgroupRemoved { .. }
         | EngineInput::VolumeCreated { .. }

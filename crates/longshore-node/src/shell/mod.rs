@@ -8,6 +8,7 @@ mod disk;
 mod http;
 mod io;
 mod logins;
+mod network;
 mod serve;
 mod signer;
 mod socket;
@@ -85,6 +86,14 @@ pub async fn run(
         () = &mut shutdown => return Ok(ExitReason::Stopped),
     };
     config.engine.task_cgroups = cgroup::choose(&config, &info);
+    config.engine.task_network = tokio::select! {
+        network = network::prepare(&config, &services.runtime, services.seed.of(u64::MAX)) => network,
+        () = &mut shutdown => return Ok(ExitReason::Stopped),
+    };
+    // Others share it, or the next process wants it.
+    let is_kept = config.shared_network.is_some() || config.data_dir.is_some();
+    let to_forget = config.engine.task_network.as_ref().filter(|_| !is_kept).map(|own| own.name.clone());
+    let runtime = services.runtime.clone();
     let journal = match config.data_dir.clone() {
         Some(directory) => {
             let opened = tokio::task::spawn_blocking(move || Journal::open(&directory)).await;
@@ -100,7 +109,11 @@ pub async fn run(
     let now = services.clock.now();
     let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
     drop(saved);
-    Ok(Shell::new(core, services, journal, status).run(shutdown).await)
+    let reason = Shell::new(core, services, journal, status).run(shutdown).await;
+    if let Some(name) = to_forget {
+        network::forget(&runtime, &name).await;
+    }
+    Ok(reason)
 }
 
 /// Asks until the runtime answers: an agent may be up before its engine.

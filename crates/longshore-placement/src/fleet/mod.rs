@@ -52,6 +52,8 @@ pub struct Instance {
     pub reserved_udp: Vec<Port>,
     /// The ids of its GPUs; at most [`GPUS_MAX`] are used.
     pub gpus: Vec<Arc<str>>,
+    /// How many network interfaces it can give to tasks; `None`: they are not counted.
+    pub interfaces: Option<u32>,
     /// By name; a capability has no value.
     pub attributes: BTreeMap<Arc<str>, Option<Arc<str>>>,
     /// Empty if the agent sent none.
@@ -89,6 +91,8 @@ pub enum OccupyError {
     PortCount,
     #[error("not enough GPUs: {needed} needed, {left} left")]
     Gpus { needed: u32, left: u32 },
+    #[error("not enough network interfaces: {needed} needed, {left} left")]
+    Interfaces { needed: u32, left: u32 },
 }
 
 /// The container instances of one cluster and what occupies them.
@@ -142,6 +146,8 @@ struct Slot {
     /// A bit per GPU in use.
     gpus_used: u64,
     gpus: u32,
+    interfaces_used: u32,
+    interfaces: Option<u32>,
     running: u32,
     tasks: Vec<Held>,
     /// Sorted; twice if two tasks were adopted with the same port.
@@ -248,6 +254,7 @@ impl Fleet {
         gpus.truncate(GPUS_MAX);
         let place = &mut self.slots[slot as usize];
         place.gpus = gpus.len() as u32;
+        place.interfaces = instance.interfaces;
         place.instance = Some(Box::new(SlotInstance {
             id: instance.id,
             ec2_instance_id: instance.ec2_instance_id,
@@ -344,6 +351,7 @@ impl Fleet {
         place.tasks.insert(at, Held::new(task, group, self.needs.intern(needs), gpus));
         place.cpu_used += u64::from(needs.cpu.0);
         place.memory_used += u64::from(needs.memory.0);
+        place.interfaces_used += needs.interfaces;
         for &(port, protocol) in &needs.ports {
             let key = (protocol, port);
             let at = place.task_ports.partition_point(|held| *held < key);
@@ -386,6 +394,7 @@ impl Fleet {
         let needs = self.needs.get(held.needs);
         place.cpu_used -= u64::from(needs.cpu.0);
         place.memory_used -= u64::from(needs.memory.0);
+        place.interfaces_used -= needs.interfaces;
         for &(port, protocol) in &needs.ports {
             if let Ok(at) = place.task_ports.binary_search(&(protocol, port)) {
                 place.task_ports.remove(at);
@@ -506,7 +515,7 @@ impl Fleet {
         self.left.memory[slot as usize] = left(memory, place.memory_used);
     }
 
-    /// The first resource that falls short, in the order CPU, MEMORY, PORTS, GPU.
+    /// The first resource that falls short, in the order CPU, MEMORY, PORTS, GPU, ENI.
     fn room_for(&self, slot: u32, needs: &Needs) -> Result<(), OccupyError> {
         let (cpu, memory) = (self.left.cpu[slot as usize], self.left.memory[slot as usize]);
         if needs.cpu.0 > cpu {
@@ -519,6 +528,10 @@ impl Fleet {
         place.ports_free(&needs.ports)?;
         if needs.gpus > place.gpus_left() {
             return Err(OccupyError::Gpus { needed: needs.gpus, left: place.gpus_left() });
+        }
+        if needs.interfaces > place.interfaces_left() {
+            let left = place.interfaces_left();
+            return Err(OccupyError::Interfaces { needed: needs.interfaces, left });
         }
         Ok(())
     }
@@ -541,6 +554,10 @@ impl Slot {
 
     fn gpus_left(&self) -> u32 {
         self.gpus.saturating_sub(self.gpus_used.count_ones())
+    }
+
+    fn interfaces_left(&self) -> u32 {
+        self.interfaces.map_or(u32::MAX, |has| has.saturating_sub(self.interfaces_used))
     }
 
     fn ports_free(&self, ports: &[(Port, Protocol)]) -> Result<(), OccupyError> {

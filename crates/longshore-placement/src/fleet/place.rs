@@ -201,6 +201,11 @@ impl Fleet {
         if spec.needs.gpus > 0 {
             tally.keep_if(Reason::Gpu, |slot| self.slots[slot as usize].gpus_left() >= spec.needs.gpus);
         }
+        if spec.needs.interfaces > 0 {
+            tally.keep_if(Reason::Interface, |slot| {
+                self.slots[slot as usize].interfaces_left() >= spec.needs.interfaces
+            });
+        }
         tally.keep(Reason::Attribute, &self.required_bits(spec));
         tally.keep(Reason::Location, &self.zone_bits(spec));
         for constraint in &spec.constraints {
@@ -230,6 +235,7 @@ fn short_of(error: &OccupyError) -> Reason {
         OccupyError::Memory { .. } => Reason::Memory,
         OccupyError::Port(_) | OccupyError::PortCount => Reason::Ports,
         OccupyError::Gpus { .. } => Reason::Gpu,
+        OccupyError::Interfaces { .. } => Reason::Interface,
     }
 }
 

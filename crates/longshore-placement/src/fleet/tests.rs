@@ -24,6 +24,7 @@ fn instance(n: u128, zone: &str, cpu: u32, memory: u32) -> Instance {
         reserved_tcp: [22, 2375, 2376, 51678, 51679, 51680].map(Port).to_vec(),
         reserved_udp: Vec::new(),
         gpus: Vec::new(),
+        interfaces: None,
         attributes: BTreeMap::from([(ZONE_ATTRIBUTE.into(), Some(zone.into()))]),
         agent_version: "1.70.0".into(),
         registered_at: Timestamp::from_millis(0),

@@ -297,7 +297,7 @@ impl Fleet {
         bits.intersect(&self.connected);
         bits.intersect(&at_least(&self.left.cpu, spec.needs.cpu.0));
         bits.intersect(&at_least(&self.left.memory, spec.needs.memory.0));
-        if !spec.needs.ports.is_empty() || spec.needs.gpus > 0 {
+        if !spec.needs.ports.is_empty() || spec.needs.gpus > 0 || spec.needs.interfaces > 0 {
             let full: Vec<u32> =
                 bits.iter().filter(|&slot| self.room_for(slot, &spec.needs).is_err()).collect();
             full.into_iter().for_each(|slot| bits.remove(slot));

@@ -87,6 +87,7 @@ fn fleet(instances: &[(u64, u32)]) -> Fleet {
             reserved_tcp: Vec::new(),
             reserved_udp: Vec::new(),
             gpus: Vec::new(),
+            interfaces: None,
             attributes: [
                 (ZONE_ATTRIBUTE.into(), Some(["a", "b", "c"][n as usize % 3].into())),
                 ("rack".into(), Some(["x", "y"][n as usize % 2].into())),

@@ -9,7 +9,7 @@ use longshore_engine::input::{FoundContainer, Input, OpError};
 use longshore_engine::spec::RuntimeId;
 
 use crate::error::{ErrorKind, RuntimeError};
-use crate::executor::{input_of, timed_out};
+use crate::executor::{input_of, request_of, timed_out};
 use crate::limits;
 use crate::port::LabelFilter;
 use crate::scripted::script::Operation;
@@ -139,6 +139,7 @@ impl ScriptedRuntime {
             }
             // A pull is steady here, so that only the whole counts.
             Action::Pull { image, timeout, .. } => (Operation::ImagePull, Some(image.clone()), *timeout),
+            Action::PrepareNetwork { timeout, .. } => (Operation::Network, None, *timeout),
             Action::CreateCgroup { .. } | Action::RemoveCgroup { .. } => {
                 (Operation::Cgroup, None, Duration::MAX)
             }
@@ -198,6 +199,15 @@ impl ScriptedRuntime {
             Action::Pull { op, container, image, timeout, .. } => {
                 let result = reply.to(timeout, "transition to pulled", || world.image_pull(&image));
                 Input::PullFinished { op, container, result }
+            }
+            Action::PrepareNetwork { op, container, network, timeout } => {
+                let request = request_of(network);
+                let effect = || {
+                    world.pause_image();
+                    world.network_create(&request).map(drop)
+                };
+                let result = reply.to(timeout, "prepare the task's network", effect);
+                Input::NetworkPrepared { op, container, result }
             }
             Action::CreateCgroup { op, task, .. } => {
                 Input::CgroupCreated { op, task, result: reply.to(Duration::MAX, "create cgroup", || Ok(())) }

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::port::{
-    Answer, LabelFilter, PullRequest, RegistryCredentials, Runtime, RuntimeEvent, RuntimeInfo, StatsSample,
-    VolumeInfo,
+    Answer, LabelFilter, NetworkInfo, NetworkRequest, PullRequest, RegistryCredentials, Runtime,
+    RuntimeEvent, RuntimeInfo, StatsSample, VolumeInfo,
 };
 use crate::scripted::actions::fault;
 use crate::scripted::script::Operation;
@@ -271,6 +271,23 @@ impl Runtime for ScriptedEngine {
     fn volume_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         let name = name.to_owned();
         self.run(Operation::Volume, None, move |world, _| world.volume_remove(&name))
+    }
+
+    fn pause_image(&self) -> Answer<'_, ()> {
+        self.run(Operation::Network, None, |world, _| {
+            world.pause_image();
+            Ok(())
+        })
+    }
+
+    fn network_create<'a>(&'a self, request: &'a NetworkRequest) -> Answer<'a, NetworkInfo> {
+        let request = request.clone();
+        self.run(Operation::Network, None, move |world, _| world.network_create(&request))
+    }
+
+    fn network_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
+        let name = name.to_owned();
+        self.run(Operation::Network, None, move |world, _| world.network_remove(&name))
     }
 
     fn events(&self, filter: &LabelFilter) -> BoxStream<'static, RuntimeEvent> {

@@ -92,6 +92,7 @@ pub enum Operation {
     Remove,
     List,
     Volume,
+    Network,
     Stats,
     Cgroup,
 }

@@ -1,21 +1,27 @@
 //! What there is, and what is bound to happen.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::seed::Ids;
-use longshore_base::{ContainerName, Seed, Timestamp};
+use longshore_base::{Cidr, ContainerName, Seed, Timestamp};
 use longshore_engine::input::{
     FoundContainer, HealthStatus, ListedImage, LocalImage, Observation, ObservedHealth, ObservedNetwork,
     ObservedStatus,
 };
+use longshore_engine::network::PAUSE_IMAGE;
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, NetworkMode, PortBinding, RuntimeId, TaskKey, VolumeCreate, VolumeMode,
+    ContainerKey, ContainerSpec, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey, VolumeCreate,
+    VolumeMode,
 };
 
 use crate::error::{ErrorKind, RuntimeError};
-use crate::port::{LABEL_CONTAINER, LABEL_TASK, LabelFilter, RuntimeEvent, StatsSample, VolumeInfo};
+use crate::port::{
+    LABEL_CONTAINER, LABEL_TASK, LabelFilter, NetworkInfo, NetworkRequest, RuntimeEvent, StatsSample,
+    VolumeInfo,
+};
 use crate::scripted::script::{Faults, ImageScript, Operation};
 
 /// The exit code of a process that got SIGKILL.
@@ -65,6 +71,7 @@ pub struct World {
     images: BTreeMap<String, LocalImage>,
     containers: BTreeMap<RuntimeId, Container>,
     volumes: BTreeMap<String, VolumeCreate>,
+    networks: BTreeMap<String, NetworkInfo>,
     due: BTreeMap<(Timestamp, u64), Due>,
     due_count: u64,
     away_until: Option<Timestamp>,
@@ -81,6 +88,7 @@ struct Container {
     labels: Arc<BTreeMap<String, String>>,
     ports: Vec<PortBinding>,
     network: NetworkMode,
+    place: NetworkPlace,
     script: Arc<ImageScript>,
     status: ObservedStatus,
     /// Counts starts, so that what was due in an earlier run is not taken for this one.
@@ -123,6 +131,7 @@ impl World {
             images: BTreeMap::new(),
             containers: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            networks: BTreeMap::new(),
             due: BTreeMap::new(),
             due_count: 0,
             away_until: None,
@@ -261,7 +270,11 @@ impl World {
             Operation::ImagePull => usual(|script| script.pull_time),
             Operation::Create => usual(|script| script.create_time),
             Operation::Start => usual(|script| script.start_time),
-            Operation::Remove | Operation::ImageRemove | Operation::Volume | Operation::Cgroup => CHANGE_TIME,
+            Operation::Remove
+            | Operation::ImageRemove
+            | Operation::Volume
+            | Operation::Network
+            | Operation::Cgroup => CHANGE_TIME,
             Operation::ImageInspect
             | Operation::ImageDigest
             | Operation::ImageList
@@ -374,6 +387,7 @@ impl World {
             labels: Arc::new(spec.labels.clone()),
             ports: spec.ports.clone(),
             network: spec.network_mode,
+            place: spec.network.clone(),
             health: (!script.health.is_empty()).then_some(HealthStatus::Unknown),
             script,
             status: ObservedStatus::Created,
@@ -394,6 +408,7 @@ impl World {
         let die_after = Duration::from_millis(self.draw(millis(faults.die_within)));
         let pid = 1000 + self.draw(30_000) as u32;
         let taken = self.taken_ports(id);
+        let misplaced = self.misplaced(id);
         let container = self.containers.get_mut(id).ok_or_else(|| no_such_container(id))?;
         if container.status == ObservedStatus::Running {
             return Ok(container.observe(id));
@@ -405,6 +420,9 @@ impl World {
         if let Some(port) = container.ports.iter().find(|port| taken.contains(&(port.host, port.protocol))) {
             let text = format!("Bind for 0.0.0.0:{} failed: port is already allocated", port.host);
             return Err(RuntimeError::new(ErrorKind::PortTaken, text));
+        }
+        if let Some(error) = misplaced {
+            return Err(error);
         }
         container.run += 1;
         container.status = ObservedStatus::Running;
@@ -533,6 +551,80 @@ impl World {
         self.volumes.remove(name).map(drop).ok_or_else(|| no_such_volume(name))
     }
 
+    /// The image of pause containers: nothing but SIGKILL ends them.
+    pub fn pause_image(&mut self) {
+        if !self.scripts.contains_key(PAUSE_IMAGE) {
+            self.script(PAUSE_IMAGE, ImageScript { ignores_term: true, ..ImageScript::default() });
+        }
+    }
+
+    pub fn network_create(&mut self, request: &NetworkRequest) -> Result<NetworkInfo, RuntimeError> {
+        if let Some(found) = self.networks.get(&request.name) {
+            return match request.subnet {
+                Some(subnet) if subnet != found.subnet => Err(RuntimeError::new(
+                    ErrorKind::Conflict,
+                    format!("network {} exists with subnet {}", request.name, found.subnet),
+                )),
+                Some(_) | None => Ok(*found),
+            };
+        }
+        let free = (18..32).filter_map(|n| Cidr::of(Ipv4Addr::new(172, n, 0, 0), 16));
+        let chosen = request.subnet.or_else(|| {
+            free.into_iter().find(|subnet| self.networks.values().all(|other| other.subnet != *subnet))
+        });
+        let info = chosen.and_then(|subnet| Some(NetworkInfo { subnet, gateway: subnet.nth(1)? }));
+        let none = || RuntimeError::new(ErrorKind::Refused, "no free address pool");
+        let info = info.ok_or_else(none)?;
+        self.networks.insert(request.name.clone(), info);
+        Ok(info)
+    }
+
+    pub fn network_remove(&mut self, name: &str) -> Result<(), RuntimeError> {
+        let is_in = |container: &Container| match &container.place {
+            NetworkPlace::Own { network, .. } => {
+                network == name && container.status == ObservedStatus::Running
+            }
+            NetworkPlace::ByMode | NetworkPlace::Shared(_) => false,
+        };
+        if self.containers.values().any(is_in) {
+            return Err(RuntimeError::new(
+                ErrorKind::Conflict,
+                format!("network {name} has active endpoints"),
+            ));
+        }
+        self.networks.remove(name).map(drop).ok_or_else(|| no_such_network(name))
+    }
+
+    /// Why a container cannot start where it is to be: no such network, an address that another one has, or a
+    /// name space that is not there.
+    fn misplaced(&self, id: &RuntimeId) -> Option<RuntimeError> {
+        let container = self.containers.get(id)?;
+        let runs = |other: &Container| other.status == ObservedStatus::Running;
+        match &container.place {
+            NetworkPlace::ByMode => None,
+            NetworkPlace::Own { network, interface } => {
+                let Some(info) = self.networks.get(network) else { return Some(no_such_network(network)) };
+                let has_it = |other: &Container| match &other.place {
+                    NetworkPlace::Own { interface: own, .. } => own.address == interface.address,
+                    NetworkPlace::ByMode | NetworkPlace::Shared(_) => false,
+                };
+                let taken =
+                    self.containers.iter().any(|(at, other)| at != id && runs(other) && has_it(other));
+                let text = match (info.subnet.contains(interface.address), taken) {
+                    (true, false) => return None,
+                    (true, true) => "Address already in use",
+                    (false, _) => "no configured subnet contains the IP address",
+                };
+                Some(RuntimeError::new(ErrorKind::Refused, text))
+            }
+            NetworkPlace::Shared(pause) => {
+                let there = self.containers.get(pause).is_some_and(runs);
+                let text = format!("cannot join network of a non running container: {pause}");
+                (!there).then(|| RuntimeError::new(ErrorKind::Conflict, text))
+            }
+        }
+    }
+
     fn script_of(&self, image: &str) -> Option<Arc<ImageScript>> {
         self.scripts.get(image).or(self.fallback.as_ref()).cloned()
     }
@@ -655,7 +747,7 @@ impl Container {
 
 fn key(labels: &BTreeMap<String, String>) -> Option<ContainerKey> {
     let task = TaskKey::new(labels.get(LABEL_TASK)?);
-    let name = ContainerName::parse(labels.get(LABEL_CONTAINER)?).ok()?;
+    let name = ContainerName::of_agent(labels.get(LABEL_CONTAINER)?).ok()?;
     Some(ContainerKey { task, name })
 }
 
@@ -680,6 +772,10 @@ fn millis(duration: Duration) -> usize {
 
 fn no_such_container(id: &RuntimeId) -> RuntimeError {
     RuntimeError::new(ErrorKind::NotFound, format!("No such container: {id}"))
+}
+
+fn no_such_network(name: &str) -> RuntimeError {
+    RuntimeError::new(ErrorKind::NotFound, format!("network {name} not found"))
 }
 
 fn no_such_volume(name: &str) -> RuntimeError {

@@ -43,7 +43,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: CreateClusterRequest,
     ) -> impl Future<Output = Result<CreateClusterResponse, CreateClusterError>> + Send {
-        ready(Err(CreateClusterError::ServerException(ServerException::new(not_built("CreateCluster")))))
+        ready(Err(CreateClusterError::ClientException(ClientException::new(not_built("CreateCluster")))))
     }
 
     /// [`CreateDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateDaemon.html).
@@ -97,7 +97,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DeleteAccountSettingRequest,
     ) -> impl Future<Output = Result<DeleteAccountSettingResponse, DeleteAccountSettingError>> + Send {
-        ready(Err(DeleteAccountSettingError::ServerException(ServerException::new(not_built(
+        ready(Err(DeleteAccountSettingError::ClientException(ClientException::new(not_built(
             "DeleteAccountSetting",
         )))))
     }
@@ -108,7 +108,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DeleteAttributesRequest,
     ) -> impl Future<Output = Result<DeleteAttributesResponse, DeleteAttributesError>> + Send {
-        ready(Err(DeleteAttributesError::ServerException(ServerException::new(not_built(
+        ready(Err(DeleteAttributesError::ClientException(ClientException::new(not_built(
             "DeleteAttributes",
         )))))
     }
@@ -131,7 +131,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DeleteClusterRequest,
     ) -> impl Future<Output = Result<DeleteClusterResponse, DeleteClusterError>> + Send {
-        ready(Err(DeleteClusterError::ServerException(ServerException::new(not_built("DeleteCluster")))))
+        ready(Err(DeleteClusterError::ClientException(ClientException::new(not_built("DeleteCluster")))))
     }
 
     /// [`DeleteDaemon`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteDaemon.html).
@@ -152,7 +152,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: DeleteDaemonTaskDefinitionRequest,
     ) -> impl Future<Output = Result<DeleteDaemonTaskDefinitionResponse, DeleteDaemonTaskDefinitionError>> + Send
     {
-        ready(Err(DeleteDaemonTaskDefinitionError::ServerException(ServerException::new(not_built(
+        ready(Err(DeleteDaemonTaskDefinitionError::ClientException(ClientException::new(not_built(
             "DeleteDaemonTaskDefinition",
         )))))
     }
@@ -175,7 +175,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DeleteServiceRequest,
     ) -> impl Future<Output = Result<DeleteServiceResponse, DeleteServiceError>> + Send {
-        ready(Err(DeleteServiceError::ServerException(ServerException::new(not_built("DeleteService")))))
+        ready(Err(DeleteServiceError::ClientException(ClientException::new(not_built("DeleteService")))))
     }
 
     /// [`DeleteTaskDefinitions`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html).
@@ -184,7 +184,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DeleteTaskDefinitionsRequest,
     ) -> impl Future<Output = Result<DeleteTaskDefinitionsResponse, DeleteTaskDefinitionsError>> + Send {
-        ready(Err(DeleteTaskDefinitionsError::ServerException(ServerException::new(not_built(
+        ready(Err(DeleteTaskDefinitionsError::ClientException(ClientException::new(not_built(
             "DeleteTaskDefinitions",
         )))))
     }
@@ -207,7 +207,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: DeregisterContainerInstanceRequest,
     ) -> impl Future<Output = Result<DeregisterContainerInstanceResponse, DeregisterContainerInstanceError>> + Send
     {
-        ready(Err(DeregisterContainerInstanceError::ServerException(ServerException::new(not_built(
+        ready(Err(DeregisterContainerInstanceError::ClientException(ClientException::new(not_built(
             "DeregisterContainerInstance",
         )))))
     }
@@ -219,7 +219,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: DeregisterTaskDefinitionRequest,
     ) -> impl Future<Output = Result<DeregisterTaskDefinitionResponse, DeregisterTaskDefinitionError>> + Send
     {
-        ready(Err(DeregisterTaskDefinitionError::ServerException(ServerException::new(not_built(
+        ready(Err(DeregisterTaskDefinitionError::ClientException(ClientException::new(not_built(
             "DeregisterTaskDefinition",
         )))))
     }
@@ -242,7 +242,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DescribeClustersRequest,
     ) -> impl Future<Output = Result<DescribeClustersResponse, DescribeClustersError>> + Send {
-        ready(Err(DescribeClustersError::ServerException(ServerException::new(not_built(
+        ready(Err(DescribeClustersError::ClientException(ClientException::new(not_built(
             "DescribeClusters",
         )))))
     }
@@ -254,7 +254,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: DescribeContainerInstancesRequest,
     ) -> impl Future<Output = Result<DescribeContainerInstancesResponse, DescribeContainerInstancesError>> + Send
     {
-        ready(Err(DescribeContainerInstancesError::ServerException(ServerException::new(not_built(
+        ready(Err(DescribeContainerInstancesError::ClientException(ClientException::new(not_built(
             "DescribeContainerInstances",
         )))))
     }
@@ -301,7 +301,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: DescribeDaemonTaskDefinitionRequest,
     ) -> impl Future<Output = Result<DescribeDaemonTaskDefinitionResponse, DescribeDaemonTaskDefinitionError>> + Send
     {
-        ready(Err(DescribeDaemonTaskDefinitionError::ServerException(ServerException::new(not_built(
+        ready(Err(DescribeDaemonTaskDefinitionError::ClientException(ClientException::new(not_built(
             "DescribeDaemonTaskDefinition",
         )))))
     }
@@ -349,7 +349,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DescribeServicesRequest,
     ) -> impl Future<Output = Result<DescribeServicesResponse, DescribeServicesError>> + Send {
-        ready(Err(DescribeServicesError::ServerException(ServerException::new(not_built(
+        ready(Err(DescribeServicesError::ClientException(ClientException::new(not_built(
             "DescribeServices",
         )))))
     }
@@ -361,7 +361,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: DescribeTaskDefinitionRequest,
     ) -> impl Future<Output = Result<DescribeTaskDefinitionResponse, DescribeTaskDefinitionError>> + Send
     {
-        ready(Err(DescribeTaskDefinitionError::ServerException(ServerException::new(not_built(
+        ready(Err(DescribeTaskDefinitionError::ClientException(ClientException::new(not_built(
             "DescribeTaskDefinition",
         )))))
     }
@@ -383,7 +383,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DescribeTasksRequest,
     ) -> impl Future<Output = Result<DescribeTasksResponse, DescribeTasksError>> + Send {
-        ready(Err(DescribeTasksError::ServerException(ServerException::new(not_built("DescribeTasks")))))
+        ready(Err(DescribeTasksError::ClientException(ClientException::new(not_built("DescribeTasks")))))
     }
 
     /// [`DiscoverPollEndpoint`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DiscoverPollEndpoint.html).
@@ -392,7 +392,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: DiscoverPollEndpointRequest,
     ) -> impl Future<Output = Result<DiscoverPollEndpointResponse, DiscoverPollEndpointError>> + Send {
-        ready(Err(DiscoverPollEndpointError::ServerException(ServerException::new(not_built(
+        ready(Err(DiscoverPollEndpointError::ClientException(ClientException::new(not_built(
             "DiscoverPollEndpoint",
         )))))
     }
@@ -403,7 +403,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ExecuteCommandRequest,
     ) -> impl Future<Output = Result<ExecuteCommandResponse, ExecuteCommandError>> + Send {
-        ready(Err(ExecuteCommandError::ServerException(ServerException::new(not_built("ExecuteCommand")))))
+        ready(Err(ExecuteCommandError::ClientException(ClientException::new(not_built("ExecuteCommand")))))
     }
 
     /// [`GetTaskProtection`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html).
@@ -423,7 +423,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListAccountSettingsRequest,
     ) -> impl Future<Output = Result<ListAccountSettingsResponse, ListAccountSettingsError>> + Send {
-        ready(Err(ListAccountSettingsError::ServerException(ServerException::new(not_built(
+        ready(Err(ListAccountSettingsError::ClientException(ClientException::new(not_built(
             "ListAccountSettings",
         )))))
     }
@@ -434,7 +434,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListAttributesRequest,
     ) -> impl Future<Output = Result<ListAttributesResponse, ListAttributesError>> + Send {
-        ready(Err(ListAttributesError::ServerException(ServerException::new(not_built("ListAttributes")))))
+        ready(Err(ListAttributesError::ClientException(ClientException::new(not_built("ListAttributes")))))
     }
 
     /// [`ListClusters`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListClusters.html).
@@ -443,7 +443,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListClustersRequest,
     ) -> impl Future<Output = Result<ListClustersResponse, ListClustersError>> + Send {
-        ready(Err(ListClustersError::ServerException(ServerException::new(not_built("ListClusters")))))
+        ready(Err(ListClustersError::ClientException(ClientException::new(not_built("ListClusters")))))
     }
 
     /// [`ListContainerInstances`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListContainerInstances.html).
@@ -453,7 +453,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: ListContainerInstancesRequest,
     ) -> impl Future<Output = Result<ListContainerInstancesResponse, ListContainerInstancesError>> + Send
     {
-        ready(Err(ListContainerInstancesError::ServerException(ServerException::new(not_built(
+        ready(Err(ListContainerInstancesError::ClientException(ClientException::new(not_built(
             "ListContainerInstances",
         )))))
     }
@@ -476,7 +476,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: ListDaemonTaskDefinitionsRequest,
     ) -> impl Future<Output = Result<ListDaemonTaskDefinitionsResponse, ListDaemonTaskDefinitionsError>> + Send
     {
-        ready(Err(ListDaemonTaskDefinitionsError::ServerException(ServerException::new(not_built(
+        ready(Err(ListDaemonTaskDefinitionsError::ClientException(ClientException::new(not_built(
             "ListDaemonTaskDefinitions",
         )))))
     }
@@ -510,7 +510,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListServicesRequest,
     ) -> impl Future<Output = Result<ListServicesResponse, ListServicesError>> + Send {
-        ready(Err(ListServicesError::ServerException(ServerException::new(not_built("ListServices")))))
+        ready(Err(ListServicesError::ClientException(ClientException::new(not_built("ListServices")))))
     }
 
     /// [`ListServicesByNamespace`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListServicesByNamespace.html).
@@ -520,7 +520,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: ListServicesByNamespaceRequest,
     ) -> impl Future<Output = Result<ListServicesByNamespaceResponse, ListServicesByNamespaceError>> + Send
     {
-        ready(Err(ListServicesByNamespaceError::ServerException(ServerException::new(not_built(
+        ready(Err(ListServicesByNamespaceError::ClientException(ClientException::new(not_built(
             "ListServicesByNamespace",
         )))))
     }
@@ -531,7 +531,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListTagsForResourceRequest,
     ) -> impl Future<Output = Result<ListTagsForResourceResponse, ListTagsForResourceError>> + Send {
-        ready(Err(ListTagsForResourceError::ServerException(ServerException::new(not_built(
+        ready(Err(ListTagsForResourceError::ClientException(ClientException::new(not_built(
             "ListTagsForResource",
         )))))
     }
@@ -543,7 +543,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: ListTaskDefinitionFamiliesRequest,
     ) -> impl Future<Output = Result<ListTaskDefinitionFamiliesResponse, ListTaskDefinitionFamiliesError>> + Send
     {
-        ready(Err(ListTaskDefinitionFamiliesError::ServerException(ServerException::new(not_built(
+        ready(Err(ListTaskDefinitionFamiliesError::ClientException(ClientException::new(not_built(
             "ListTaskDefinitionFamilies",
         )))))
     }
@@ -554,7 +554,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListTaskDefinitionsRequest,
     ) -> impl Future<Output = Result<ListTaskDefinitionsResponse, ListTaskDefinitionsError>> + Send {
-        ready(Err(ListTaskDefinitionsError::ServerException(ServerException::new(not_built(
+        ready(Err(ListTaskDefinitionsError::ClientException(ClientException::new(not_built(
             "ListTaskDefinitions",
         )))))
     }
@@ -565,7 +565,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: ListTasksRequest,
     ) -> impl Future<Output = Result<ListTasksResponse, ListTasksError>> + Send {
-        ready(Err(ListTasksError::ServerException(ServerException::new(not_built("ListTasks")))))
+        ready(Err(ListTasksError::ClientException(ClientException::new(not_built("ListTasks")))))
     }
 
     /// [`PutAccountSetting`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutAccountSetting.html).
@@ -574,7 +574,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: PutAccountSettingRequest,
     ) -> impl Future<Output = Result<PutAccountSettingResponse, PutAccountSettingError>> + Send {
-        ready(Err(PutAccountSettingError::ServerException(ServerException::new(not_built(
+        ready(Err(PutAccountSettingError::ClientException(ClientException::new(not_built(
             "PutAccountSetting",
         )))))
     }
@@ -586,7 +586,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: PutAccountSettingDefaultRequest,
     ) -> impl Future<Output = Result<PutAccountSettingDefaultResponse, PutAccountSettingDefaultError>> + Send
     {
-        ready(Err(PutAccountSettingDefaultError::ServerException(ServerException::new(not_built(
+        ready(Err(PutAccountSettingDefaultError::ClientException(ClientException::new(not_built(
             "PutAccountSettingDefault",
         )))))
     }
@@ -597,7 +597,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: PutAttributesRequest,
     ) -> impl Future<Output = Result<PutAttributesResponse, PutAttributesError>> + Send {
-        ready(Err(PutAttributesError::ServerException(ServerException::new(not_built("PutAttributes")))))
+        ready(Err(PutAttributesError::ClientException(ClientException::new(not_built("PutAttributes")))))
     }
 
     /// [`PutClusterCapacityProviders`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PutClusterCapacityProviders.html).
@@ -607,7 +607,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: PutClusterCapacityProvidersRequest,
     ) -> impl Future<Output = Result<PutClusterCapacityProvidersResponse, PutClusterCapacityProvidersError>> + Send
     {
-        ready(Err(PutClusterCapacityProvidersError::ServerException(ServerException::new(not_built(
+        ready(Err(PutClusterCapacityProvidersError::ClientException(ClientException::new(not_built(
             "PutClusterCapacityProviders",
         )))))
     }
@@ -619,7 +619,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: RegisterContainerInstanceRequest,
     ) -> impl Future<Output = Result<RegisterContainerInstanceResponse, RegisterContainerInstanceError>> + Send
     {
-        ready(Err(RegisterContainerInstanceError::ServerException(ServerException::new(not_built(
+        ready(Err(RegisterContainerInstanceError::ClientException(ClientException::new(not_built(
             "RegisterContainerInstance",
         )))))
     }
@@ -631,7 +631,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: RegisterDaemonTaskDefinitionRequest,
     ) -> impl Future<Output = Result<RegisterDaemonTaskDefinitionResponse, RegisterDaemonTaskDefinitionError>> + Send
     {
-        ready(Err(RegisterDaemonTaskDefinitionError::ServerException(ServerException::new(not_built(
+        ready(Err(RegisterDaemonTaskDefinitionError::ClientException(ClientException::new(not_built(
             "RegisterDaemonTaskDefinition",
         )))))
     }
@@ -643,7 +643,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: RegisterTaskDefinitionRequest,
     ) -> impl Future<Output = Result<RegisterTaskDefinitionResponse, RegisterTaskDefinitionError>> + Send
     {
-        ready(Err(RegisterTaskDefinitionError::ServerException(ServerException::new(not_built(
+        ready(Err(RegisterTaskDefinitionError::ClientException(ClientException::new(not_built(
             "RegisterTaskDefinition",
         )))))
     }
@@ -687,7 +687,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: StopTaskRequest,
     ) -> impl Future<Output = Result<StopTaskResponse, StopTaskError>> + Send {
-        ready(Err(StopTaskError::ServerException(ServerException::new(not_built("StopTask")))))
+        ready(Err(StopTaskError::ClientException(ClientException::new(not_built("StopTask")))))
     }
 
     /// [`SubmitAttachmentStateChanges`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SubmitAttachmentStateChanges.html).
@@ -697,7 +697,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: SubmitAttachmentStateChangesRequest,
     ) -> impl Future<Output = Result<SubmitAttachmentStateChangesResponse, SubmitAttachmentStateChangesError>> + Send
     {
-        ready(Err(SubmitAttachmentStateChangesError::ServerException(ServerException::new(not_built(
+        ready(Err(SubmitAttachmentStateChangesError::ClientException(ClientException::new(not_built(
             "SubmitAttachmentStateChanges",
         )))))
     }
@@ -709,7 +709,7 @@ pub trait AmazonEcs: Send + Sync {
         _input: SubmitContainerStateChangeRequest,
     ) -> impl Future<Output = Result<SubmitContainerStateChangeResponse, SubmitContainerStateChangeError>> + Send
     {
-        ready(Err(SubmitContainerStateChangeError::ServerException(ServerException::new(not_built(
+        ready(Err(SubmitContainerStateChangeError::ClientException(ClientException::new(not_built(
             "SubmitContainerStateChange",
         )))))
     }
@@ -720,7 +720,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: SubmitTaskStateChangeRequest,
     ) -> impl Future<Output = Result<SubmitTaskStateChangeResponse, SubmitTaskStateChangeError>> + Send {
-        ready(Err(SubmitTaskStateChangeError::ServerException(ServerException::new(not_built(
+        ready(Err(SubmitTaskStateChangeError::ClientException(ClientException::new(not_built(
             "SubmitTaskStateChange",
         )))))
     }
@@ -731,7 +731,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: TagResourceRequest,
     ) -> impl Future<Output = Result<TagResourceResponse, TagResourceError>> + Send {
-        ready(Err(TagResourceError::ServerException(ServerException::new(not_built("TagResource")))))
+        ready(Err(TagResourceError::ClientException(ClientException::new(not_built("TagResource")))))
     }
 
     /// [`UntagResource`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UntagResource.html).
@@ -740,7 +740,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: UntagResourceRequest,
     ) -> impl Future<Output = Result<UntagResourceResponse, UntagResourceError>> + Send {
-        ready(Err(UntagResourceError::ServerException(ServerException::new(not_built("UntagResource")))))
+        ready(Err(UntagResourceError::ClientException(ClientException::new(not_built("UntagResource")))))
     }
 
     /// [`UpdateCapacityProvider`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateCapacityProvider.html).
@@ -761,7 +761,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: UpdateClusterRequest,
     ) -> impl Future<Output = Result<UpdateClusterResponse, UpdateClusterError>> + Send {
-        ready(Err(UpdateClusterError::ServerException(ServerException::new(not_built("UpdateCluster")))))
+        ready(Err(UpdateClusterError::ClientException(ClientException::new(not_built("UpdateCluster")))))
     }
 
     /// [`UpdateClusterSettings`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateClusterSettings.html).
@@ -770,7 +770,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: UpdateClusterSettingsRequest,
     ) -> impl Future<Output = Result<UpdateClusterSettingsResponse, UpdateClusterSettingsError>> + Send {
-        ready(Err(UpdateClusterSettingsError::ServerException(ServerException::new(not_built(
+        ready(Err(UpdateClusterSettingsError::ClientException(ClientException::new(not_built(
             "UpdateClusterSettings",
         )))))
     }
@@ -781,7 +781,7 @@ pub trait AmazonEcs: Send + Sync {
         _call: &Self::Call,
         _input: UpdateContainerAgentRequest,
     ) -> impl Future<Output = Result<UpdateContainerAgentResponse, UpdateContainerAgentError>> + Send {
-        ready(Err(UpdateContainerAgentError::ServerException(ServerException::new(not_built(
+        ready(Err(UpdateContainerAgentError::ClientException(ClientException::new(not_built(
             "UpdateContainerAgent",
         )))))
     }
@@ -794,7 +794,7 @@ pub trait AmazonEcs: Send + Sync {
     ) -> impl Future<
         Output = Result<UpdateContainerInstancesStateResponse, UpdateContainerInstancesStateError>,
     > + Send {
-        ready(Err(UpdateContainerInstancesStateError::ServerException(ServerException::new(not_built(
+        ready(Err(UpdateContainerInstancesStateError::ClientException(ClientException::new(not_built(
             "UpdateContainerInstancesState",
         )))))
     }

@@ -1,16 +1,18 @@
 //! A machine: its container engine, its disk, and an agent that comes and goes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use longshore_base::{TaskId, Timestamp};
+use longshore_base::{Cidr, TaskId, Timestamp};
 use longshore_engine::Action;
+use longshore_engine::network::TaskNetwork;
 use longshore_link::client::Loss;
 use longshore_node::config::Config;
 use longshore_node::core::{AgentCore, Effect, ExitReason, Input, Socket, SocketEvent};
 use longshore_node::journal::Change;
 use longshore_runtime::RuntimeInfo;
-use longshore_runtime::port::LabelFilter;
+use longshore_runtime::port::{LabelFilter, NetworkInfo};
 use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
 
 use super::network::{Caller, PipeId};
@@ -93,11 +95,21 @@ fn config(setup: MachineSetup, cluster: &ClusterSetup, name: usize) -> Config {
         ("ECS_CLUSTER", cluster.name.to_owned()),
         ("ECS_DATADIR", "/data".to_owned()),
         ("ECS_DISABLE_METRICS", "false".to_owned()),
+        ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
         ("LONGSHORE_AGENT_NAME", format!("m{name}")),
         ("LONGSHORE_AVAILABILITY_ZONE", format!("{}{}", cluster.region, char::from(b'a' + setup.zone))),
     ];
     let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
-    Config::read(pairs, None).expect("these are valid").0
+    let mut config = Config::read(pairs, None).expect("these are valid").0;
+    config.engine.task_network = network(&config);
+    config
+}
+
+/// What the agent's shell would have made: a network with room for more tasks than fit the largest machine.
+fn network(config: &Config) -> Option<TaskNetwork> {
+    let subnet = Cidr::of(Ipv4Addr::new(10, 9, 0, 0), 26)?;
+    let request = longshore_node::network::request(config, longshore_base::Seed::new(0))?;
+    longshore_node::network::share(config, request, NetworkInfo { subnet, gateway: subnet.nth(1)? })
 }
 
 impl Machine {

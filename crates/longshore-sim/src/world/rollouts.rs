@@ -13,11 +13,10 @@ use longshore_domain::{
 };
 use longshore_rollout::TaskSetStatus;
 use longshore_state::record::{Capacity, Service, Task, TaskSet};
-use longshore_state::{ClusterKey, Key, ServiceKey, Value};
+use longshore_state::{ClusterKey, Key, ServiceKey, Value, view};
 
 use super::World;
 use crate::images::Image;
-use crate::view;
 
 /// A task around one transaction; no `before` means that it was started there.
 #[derive(Clone, Copy)]

@@ -9,13 +9,12 @@ use longshore_engine::spec::RuntimeId;
 use longshore_runtime::port::LabelFilter;
 use longshore_runtime::scripted::{Faults, Operation};
 use longshore_runtime::{ErrorKind, RuntimeError};
-use longshore_state::Key;
+use longshore_state::{Key, view};
 use serde_json::{Value, json};
 
 use super::{Event, World};
 use crate::images::Image;
 use crate::scenario::{Breaker, Layout, Provider, ServiceSetup, Step, StrategySetup};
-use crate::view;
 
 /// How far a step sets the server's clock at most, in milliseconds.
 const SERVER_JUMP_MAX: i32 = 2000;
@@ -42,7 +41,7 @@ impl World {
                     "service": name, "taskDefinition": image.family(false), "launchType": "EC2",
                     "scale": {"value": f64::from(percent), "unit": "PERCENT"}, "clientToken": self.token(),
                 });
-                self.ask(cluster, "CreateTaskSet", request);
+                self.ask(cluster, "CreateTaskSet", image.request(request));
             }
             Step::ScaleSet { service, pick, percent } => {
                 let scale = json!({"value": f64::from(percent), "unit": "PERCENT"});
@@ -58,7 +57,7 @@ impl World {
                 self.update_service(service, json!({"desiredCount": desired}));
             }
             Step::Roll { service, image, desired } => {
-                let mut request = json!({"taskDefinition": image.family(false)});
+                let mut request = image.request(json!({"taskDefinition": image.family(false)}));
                 if let Some(desired) = desired {
                     request["desiredCount"] = json!(desired);
                 }
@@ -83,7 +82,8 @@ impl World {
                 if let Some(strategy) = strategy {
                     request["capacityProviderStrategy"] = items(strategy);
                 }
-                self.ask(usize::from(cluster) % self.clusters.len(), "RunTask", request);
+                let cluster = usize::from(cluster) % self.clusters.len();
+                self.ask(cluster, "RunTask", image.request(request));
             }
             Step::StopTask { pick } => {
                 if let Some((cluster, task)) = self.some_task(pick) {
@@ -97,7 +97,7 @@ impl World {
             Step::StartTask { machine, image } => {
                 if let Some((cluster, arn)) = self.instance_arn(machine) {
                     let request = json!({"taskDefinition": image.family(false), "containerInstances": [arn]});
-                    self.ask(cluster, "StartTask", request);
+                    self.ask(cluster, "StartTask", image.request(request));
                 }
             }
             Step::Protect { pick, on } => {
@@ -412,7 +412,7 @@ impl World {
                 request["placementConstraints"] = json!([{"type": "distinctInstance"}]);
             }
         }
-        self.ask(cluster, "CreateService", request);
+        self.ask(cluster, "CreateService", setup.image.request(request));
     }
 
     /// What users need in each account and region before they make clusters.

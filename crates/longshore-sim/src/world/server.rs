@@ -326,8 +326,8 @@ impl World {
                 Hint::Work(key, task) => {
                     woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, Some(task))));
                 }
-                // The sweep looks at these.
-                Hint::Definitions(_) => {}
+                // No scenario has providers with managed scaling; the sweep looks at definitions.
+                Hint::Provisioning(_) | Hint::Definitions(_) => {}
             }
         }
         if !running.hints.is_empty() && !running.is_looking {

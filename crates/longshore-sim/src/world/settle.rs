@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use longshore_base::{DeploymentId, InstanceId, TaskId};
+use longshore_base::{ContainerName, DeploymentId, InstanceId, TaskId};
 use longshore_controllers::service;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
@@ -11,12 +11,11 @@ use longshore_engine::input::ObservedStatus;
 use longshore_rollout::{TaskSetStatus, Waiting};
 use longshore_runtime::port::LabelFilter;
 use longshore_state::record::{Instance, Service};
-use longshore_state::{ClusterKey, Key, State, Value};
+use longshore_state::{ClusterKey, Key, State, Value, view};
 
 use super::World;
 use super::rollouts::share_of;
 use crate::images::Image;
-use crate::view;
 
 /// How long a task may be on its way when nothing is wrong: two pulls, and a queue for resources.
 const MOVING_MAX: Duration = Duration::from_secs(120);
@@ -116,7 +115,11 @@ impl World {
         tasks
             .flat_map(|task| {
                 let own = task.containers.iter().filter(move |own| running(own.last_status));
-                own.map(|own| (task.id, own.name.to_string()))
+                let names: Vec<String> = own.map(|own| own.name.to_string()).collect();
+                // The network is there as long as any container runs in it.
+                let has_network = task.interface.is_some() && !names.is_empty();
+                let pause = has_network.then(|| ContainerName::pause().to_string());
+                names.into_iter().chain(pause).map(|name| (task.id, name))
             })
             .collect()
     }

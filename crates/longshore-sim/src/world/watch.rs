@@ -12,13 +12,12 @@ use longshore_engine::spec::{ContainerKey, RuntimeId};
 use longshore_engine::view::KnownStatus;
 use longshore_runtime::port::LabelFilter;
 use longshore_state::record::Task;
-use longshore_state::{ClusterKey, Key, Value};
+use longshore_state::{ClusterKey, Key, Value, view};
 
 use super::World;
 use super::server::Writer;
 use super::users::Known;
 use crate::images::{Image, RESTART_PERIOD};
-use crate::view;
 
 /// How many transactions go by between two comparisons of everything.
 const COMPARE_EVERY: u64 = 64;
@@ -317,6 +316,7 @@ impl World {
             | Action::InspectImage { .. }
             | Action::ResolveManifest { .. }
             | Action::Pull { .. }
+            | Action::PrepareNetwork { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
             | Action::CreateVolume { .. }

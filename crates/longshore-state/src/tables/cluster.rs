@@ -10,7 +10,7 @@ use longshore_placement::Fleet;
 use super::EVENTS_KEPT;
 use crate::codec::Value;
 use crate::fleet;
-use crate::key::{ClusterKey, Key};
+use crate::key::{ClusterKey, Key, ServiceKey};
 use crate::record::{
     Cluster, Instance, Service, ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskSet, Token,
 };
@@ -28,13 +28,26 @@ pub struct ClusterTables {
     fleet: Fleet,
     /// Stopped tasks by their end, for the reaper.
     stopped: BTreeSet<(Timestamp, TaskId)>,
+    /// Tasks that wait for a place, oldest first.
+    provisioning: BTreeSet<(Timestamp, TaskId)>,
     running: usize,
     pending: usize,
     /// Services that look again whenever capacity comes or goes: those that wait for a place, and
     /// those that want a task on every instance.
     waiting: BTreeSet<ServiceName>,
     /// Rises whenever capacity comes, goes or is freed. Not stored.
-    capacity_epoch: u64,
+    pub(super) capacity_epoch: u64,
+    /// Of a pool: tasks of clusters that are on its instances and not STOPPED.
+    guests: BTreeMap<TaskId, Guest>,
+    /// Of a pool: services of clusters that wait for its capacity.
+    waiting_guests: BTreeSet<ServiceKey>,
+}
+
+/// A task on an instance of a pool. Its record is in the tables of its own cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    pub home: ClusterKey,
+    pub service: Option<ServiceName>,
 }
 
 #[derive(Debug)]
@@ -185,9 +198,19 @@ impl ClusterTables {
         &self.tokens
     }
 
-    /// True if capacity has changed since placement last refused a task of the service.
-    pub fn capacity_changed_since_refusal(&self, service: &ServiceName) -> bool {
-        self.services.get(service).is_some_and(|entry| entry.refused_at != self.capacity_epoch)
+    /// The capacity epoch when placement last refused a task of the service.
+    pub(super) fn refused_at(&self, service: &ServiceName) -> Option<u64> {
+        self.services.get(service).map(|entry| entry.refused_at)
+    }
+
+    /// Of a pool: the tasks of clusters on its instances.
+    pub fn guests(&self) -> &BTreeMap<TaskId, Guest> {
+        &self.guests
+    }
+
+    /// Of a pool: the services that look again whenever its capacity comes or goes.
+    pub fn waiting_guests(&self) -> &BTreeSet<ServiceKey> {
+        &self.waiting_guests
     }
 
     pub fn fleet(&self) -> &Fleet {
@@ -202,6 +225,11 @@ impl ClusterTables {
     /// Tasks that are not yet RUNNING.
     pub fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Tasks that wait in PROVISIONING for an instance of their capacity provider, oldest first.
+    pub fn provisioning(&self) -> &BTreeSet<(Timestamp, TaskId)> {
+        &self.provisioning
     }
 
     /// STOPPED tasks by their end.
@@ -241,8 +269,7 @@ impl ClusterTables {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, service: &ServiceName) {
-        let epoch = self.capacity_epoch;
+    pub(super) fn note_refusal(&mut self, service: &ServiceName, epoch: u64) {
         if let Some(entry) = self.services.get_mut(service) {
             entry.refused_at = epoch;
         }
@@ -392,13 +419,82 @@ impl ClusterTables {
         if let Some(new) = &new {
             self.index(id, new);
         }
-        self.move_in_fleet(id, old.as_deref(), new.as_deref());
+        // A task in the pool has its place in the pool's tables.
+        if !new.as_ref().or(old.as_ref()).is_some_and(|task| task.is_pooled()) {
+            self.move_in_fleet(id, old.as_deref(), new.as_deref(), None);
+            self.hint_place(at, id, old.as_deref(), new.as_deref(), hints);
+        }
         self.hint_task(at, id, old.as_deref(), new.as_deref(), hints);
         match new {
             Some(task) => self.tasks.insert(id, task),
             None => self.tasks.remove(&id),
         };
         old
+    }
+
+    /// Of a pool: follows a task of the cluster `home` that came to one of its instances, changed or went.
+    pub(super) fn apply_guest(
+        &mut self,
+        at: &ClusterKey,
+        home: &ClusterKey,
+        id: TaskId,
+        old: Option<&Task>,
+        new: Option<&Task>,
+        hints: &mut Hints,
+    ) {
+        if let Some(old) = old {
+            self.leave_instance(id, old);
+            self.guests.remove(&id);
+        }
+        if let Some(new) = new {
+            self.join_instance(id, new);
+            if new.instance.is_some() && !new.last_status.is_stopped() {
+                let service = new.service.as_ref().map(|service| service.name.clone());
+                self.guests.insert(id, Guest { home: home.clone(), service });
+            }
+        }
+        self.move_in_fleet(id, old, new, Some(home));
+        self.hint_place(at, id, old, new, hints);
+    }
+
+    /// True if the service waits for capacity, and any of it would be the pool's.
+    pub(super) fn waits_for_pool(&self, name: &ServiceName) -> bool {
+        let Some(entry) = self.services.get(name) else { return false };
+        entry.record.as_ref().is_some_and(|service| {
+            let of_sets = || entry.task_sets.values().any(|set| set.capacity.is_fargate());
+            waits_for_capacity(service) && (service.uses_pool() || of_sets())
+        })
+    }
+
+    /// Of a pool: a service waits for its capacity, or does so no more.
+    pub(super) fn apply_waiting_guest(&mut self, service: ServiceKey, waits: bool) {
+        if waits {
+            self.waiting_guests.insert(service);
+        } else {
+            self.waiting_guests.remove(&service);
+        }
+    }
+
+    fn join_instance(&mut self, id: TaskId, task: &Task) {
+        let status = task.last_status;
+        if !status.is_stopped()
+            && let Some(entry) = task.instance.and_then(|instance| self.instances.get_mut(&instance))
+        {
+            entry.tasks.insert(id);
+            entry.running += usize::from(status.is_running());
+            entry.pending += usize::from(status.is_pending());
+        }
+    }
+
+    fn leave_instance(&mut self, id: TaskId, task: &Task) {
+        let status = task.last_status;
+        if !status.is_stopped()
+            && let Some(entry) = task.instance.and_then(|instance| self.instances.get_mut(&instance))
+        {
+            entry.tasks.remove(&id);
+            entry.running -= usize::from(status.is_running());
+            entry.pending -= usize::from(status.is_pending());
+        }
     }
 
     fn index(&mut self, id: TaskId, task: &Task) {
@@ -408,13 +504,11 @@ impl ClusterTables {
         if let (true, Some(end)) = (status.is_stopped(), task.stopped_at) {
             self.stopped.insert((end, id));
         }
-        if !status.is_stopped()
-            && let Some(entry) = task.instance.and_then(|instance| self.instances.get_mut(&instance))
-        {
-            entry.tasks.insert(id);
-            entry.running += usize::from(status.is_running());
-            entry.pending += usize::from(status.is_pending());
+        if task.waiting.is_some() && !status.is_stopped() {
+            self.provisioning.insert((task.created_at, id));
         }
+        // An id of the pool is not among these instances.
+        self.join_instance(id, task);
         if let Some(service) = &task.service {
             let entry = self.services.entry(service.name.clone()).or_default();
             if status.is_stopped() {
@@ -432,13 +526,8 @@ impl ClusterTables {
         if let (true, Some(end)) = (status.is_stopped(), task.stopped_at) {
             self.stopped.remove(&(end, id));
         }
-        if !status.is_stopped()
-            && let Some(entry) = task.instance.and_then(|instance| self.instances.get_mut(&instance))
-        {
-            entry.tasks.remove(&id);
-            entry.running -= usize::from(status.is_running());
-            entry.pending -= usize::from(status.is_pending());
-        }
+        self.provisioning.remove(&(task.created_at, id));
+        self.leave_instance(id, task);
         if let Some(service) = &task.service {
             self.with_service(&service.name, |entry| {
                 entry.active.remove(&id);
@@ -447,10 +536,18 @@ impl ClusterTables {
         }
     }
 
-    /// Reserves, releases or marks what the task holds on its instance.
-    fn move_in_fleet(&mut self, id: TaskId, old: Option<&Task>, new: Option<&Task>) {
+    /// Reserves, releases or marks what the task holds on its instance. `home` is the cluster of a pool's guest.
+    fn move_in_fleet(
+        &mut self,
+        id: TaskId,
+        old: Option<&Task>,
+        new: Option<&Task>,
+        home: Option<&ClusterKey>,
+    ) {
         let place = |task: Option<&Task>| {
-            task.filter(|t| !t.last_status.is_stopped()).and_then(|t| Some((t.instance?, t.needs.clone())))
+            let task = task.filter(|t| !t.last_status.is_stopped())?;
+            let interfaces = u32::from(task.interface.is_some());
+            Some((task.instance?, fleet::needs(&task.needs, interfaces)))
         };
         let (before, after) = (place(old), place(new));
         if before != after {
@@ -460,7 +557,9 @@ impl ClusterTables {
             if let (Some((instance, needs)), Some(task)) = (&after, new) {
                 // What the tables say is what is: an instance that registered again with less may
                 // hold more than it has. Placement is what never lets it come to that.
-                if let Err(error) = self.fleet.adopt(*instance, id, &fleet::needs(needs), &task.group) {
+                let group = home.map(|home| fleet::pooled_group(home, &task.group));
+                let group = group.as_ref().unwrap_or(&task.group);
+                if let Err(error) = self.fleet.adopt(*instance, id, needs, group) {
                     tracing::warn!(task = %id, %error, "a task is on an instance that is not in its cluster");
                 }
             }
@@ -491,6 +590,18 @@ impl ClusterTables {
                 entry.newly_stopped.push(id);
             }
         }
+    }
+
+    /// Tells who waits for the task's place, and the instance that has it.
+    fn hint_place(
+        &mut self,
+        at: &ClusterKey,
+        id: TaskId,
+        old: Option<&Task>,
+        new: Option<&Task>,
+        hints: &mut Hints,
+    ) {
+        let stopped = |task: Option<&Task>| task.is_none_or(|t| t.last_status.is_stopped());
         if !stopped(old) && stopped(new) {
             self.hint_capacity(at, hints);
         }
@@ -511,13 +622,19 @@ impl ClusterTables {
     fn hint_capacity(&mut self, at: &ClusterKey, hints: &mut Hints) {
         self.capacity_epoch += 1;
         hints.extend(self.waiting.iter().map(|name| Hint::Service(at.service(name))));
+        hints.extend(self.waiting_guests.iter().cloned().map(Hint::Service));
+        if !self.provisioning.is_empty() {
+            hints.insert(Hint::Provisioning(at.clone()));
+        }
     }
 
     fn hint_services_on(&self, at: &ClusterKey, instance: InstanceId, hints: &mut Hints) {
         let Some(entry) = self.instances.get(&instance) else { return };
-        for task in entry.tasks.iter().filter_map(|id| self.tasks.get(id)) {
-            if let Some(service) = &task.service {
-                hints.insert(Hint::Service(at.service(&service.name)));
+        for id in &entry.tasks {
+            let own = self.tasks.get(id).and_then(|task| Some((at, &task.service.as_ref()?.name)));
+            let guest = || self.guests.get(id).and_then(|guest| Some((&guest.home, guest.service.as_ref()?)));
+            if let Some((home, service)) = own.or_else(guest) {
+                hints.insert(Hint::Service(home.service(service)));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use longshore_base::{ClusterName, Family, Ids, Scope, TaskId, Timestamp};
+use longshore_base::{ClusterName, Family, Ids, Region, Scope, TaskId, Timestamp};
 use longshore_domain::{ServiceStatus, TaskSpec};
 use longshore_store::{KeyRange, Store, StoreError};
 
@@ -18,7 +18,7 @@ use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
 
-pub use cluster::{ClusterTables, Connection, InstanceEntry, ServiceEntry};
+pub use cluster::{ClusterTables, Connection, Guest, InstanceEntry, ServiceEntry};
 
 /// How many events of a service are kept (ecs-services E1).
 pub const EVENTS_KEPT: usize = 100;
@@ -44,6 +44,9 @@ pub enum LoadError {
 #[derive(Debug)]
 pub struct State {
     realms: BTreeMap<Scope, Realm>,
+    /// The Fargate pools. They are beside the realms, not in them: whatever goes through an account's
+    /// clusters never meets one.
+    pools: BTreeMap<Region, ClusterTables>,
     sequence: u64,
     loaded_at: Timestamp,
     /// The compiled form of a definition that is about to enter its table, beside its document.
@@ -77,7 +80,7 @@ pub struct Definition {
 
 impl State {
     pub fn new(now: Timestamp) -> Self {
-        Self { realms: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
+        Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
     }
 
     /// Reads every record of the store.
@@ -177,8 +180,59 @@ impl State {
         self.realms.get(scope)
     }
 
+    /// The tables of a cluster, or of the pool that the key names.
     pub fn cluster(&self, at: &ClusterKey) -> Option<&ClusterTables> {
+        if at.is_pool() {
+            return self.pools.get(&at.scope.region);
+        }
         self.realms.get(&at.scope)?.clusters.get(&at.cluster)
+    }
+
+    /// The Fargate pool of a region. It has instances and no record.
+    pub fn pool(&self, region: &Region) -> Option<&ClusterTables> {
+        self.pools.get(region)
+    }
+
+    pub fn pools(&self) -> impl Iterator<Item = (ClusterKey, &ClusterTables)> {
+        self.pools.iter().map(|(region, tables)| (ClusterKey::pool(region.clone()), tables))
+    }
+
+    /// The tables that a task of the cluster `at` has its place in: those of its cluster, or of the pool.
+    pub fn host(&self, at: &ClusterKey, task: &Task) -> Option<&ClusterTables> {
+        if task.is_pooled() { self.pool(&at.scope.region) } else { self.cluster(at) }
+    }
+
+    /// The cluster of a task that has its place in the cluster or pool `host`.
+    pub fn home<'a>(&'a self, host: &'a ClusterKey, task: TaskId) -> Option<&'a ClusterKey> {
+        if !host.is_pool() {
+            return Some(host);
+        }
+        self.cluster(host)?.guests().get(&task).map(|guest| &guest.home)
+    }
+
+    /// The tasks of an instance that are not STOPPED, with the cluster of each.
+    pub fn tasks_on<'a>(
+        &'a self,
+        at: &'a InstanceKey,
+    ) -> impl Iterator<Item = (&'a ClusterKey, &'a Arc<Task>)> {
+        let entry = self.cluster(&at.cluster).and_then(|tables| tables.instance(at.instance));
+        let ids = entry.into_iter().flat_map(|entry| entry.tasks());
+        ids.filter_map(|&id| {
+            let home = self.home(&at.cluster, id)?;
+            Some((home, self.task(home, id)?))
+        })
+    }
+
+    /// True if capacity has changed since placement last refused a task of the service.
+    pub fn capacity_changed_since_refusal(&self, at: &ServiceKey) -> bool {
+        let refused_at = self.cluster(&at.cluster).and_then(|tables| tables.refused_at(&at.service));
+        refused_at.is_some_and(|epoch| epoch != self.capacity_epoch(&at.cluster))
+    }
+
+    /// Rises with the capacity of the cluster and with that of the pool, so that any change changes it.
+    fn capacity_epoch(&self, at: &ClusterKey) -> u64 {
+        let of = |tables: Option<&ClusterTables>| tables.map_or(0, |tables| tables.capacity_epoch);
+        of(self.cluster(at)) + of(self.pool(&at.scope.region))
     }
 
     pub fn definition(&self, scope: &Scope, family: &Family, revision: u32) -> Option<&Arc<Definition>> {
@@ -207,6 +261,25 @@ impl State {
     ///
     /// `hints` learns what should be looked at again because of it.
     pub(crate) fn apply(&mut self, key: &Key, value: Option<Value>, hints: &mut Hints) -> Option<Value> {
+        let loaded_at = self.loaded_at;
+        if let Key::Instance(at, _) = key
+            && at.is_pool()
+        {
+            // Stays when it is empty: its epoch must not begin again.
+            let pool = self.pools.entry(at.scope.region.clone()).or_default();
+            return pool.apply(at, key, value, loaded_at, hints);
+        }
+        if let Key::Task(home, id) = key {
+            self.follow_in_pool(home, *id, value.as_ref(), hints);
+        }
+        let previous = self.apply_in_realm(key, value, hints);
+        if let Key::Service(home, name) | Key::TaskSet(home, name, _) = key {
+            self.follow_waiting(&home.service(name));
+        }
+        previous
+    }
+
+    fn apply_in_realm(&mut self, key: &Key, value: Option<Value>, hints: &mut Hints) -> Option<Value> {
         let loaded_at = self.loaded_at;
         let compiled = self.compiled.take();
         let realm = self.realms.entry(key.scope().clone()).or_default();
@@ -262,6 +335,29 @@ impl State {
         }
     }
 
+    /// Keeps the pool's indexes in step with a task of a cluster that is about to change.
+    fn follow_in_pool(&mut self, home: &ClusterKey, id: TaskId, value: Option<&Value>, hints: &mut Hints) {
+        let old = self.task(home, id).cloned();
+        let new = match value {
+            Some(Value::Task(task)) => Some(&**task),
+            _ => None,
+        };
+        if new.or(old.as_deref()).is_some_and(Task::is_pooled) {
+            let at = ClusterKey::pool(home.scope.region.clone());
+            let pool = self.pools.entry(home.scope.region.clone()).or_default();
+            pool.apply_guest(&at, home, id, old.as_deref(), new, hints);
+        }
+    }
+
+    /// The same for a service or a task set that has changed.
+    fn follow_waiting(&mut self, at: &ServiceKey) {
+        let waits = self.cluster(&at.cluster).is_some_and(|tables| tables.waits_for_pool(&at.service));
+        let region = &at.cluster.scope.region;
+        if waits || self.pools.contains_key(region) {
+            self.pools.entry(region.clone()).or_default().apply_waiting_guest(at.clone(), waits);
+        }
+    }
+
     /// Hands over the compiled form of the definition that is applied next, so that nobody compiles it
     /// again under the writer's lock.
     pub(crate) fn expect_definition(&mut self, document: Document, spec: TaskSpec) {
@@ -275,8 +371,9 @@ impl State {
     }
 
     pub(crate) fn note_refusal(&mut self, at: &ServiceKey) {
+        let epoch = self.capacity_epoch(&at.cluster);
         if let Some(cluster) = self.cluster_mut(&at.cluster) {
-            cluster.note_refusal(&at.service);
+            cluster.note_refusal(&at.service, epoch);
         }
     }
 
@@ -287,6 +384,9 @@ impl State {
     }
 
     fn cluster_mut(&mut self, at: &ClusterKey) -> Option<&mut ClusterTables> {
+        if at.is_pool() {
+            return self.pools.get_mut(&at.scope.region);
+        }
         self.realms.get_mut(&at.scope)?.clusters.get_mut(&at.cluster)
     }
 }

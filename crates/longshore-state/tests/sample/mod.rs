@@ -1,5 +1,6 @@
 //! One record of every kind, with no member left empty that can be filled.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use longshore_base::{
@@ -79,6 +80,12 @@ fn tags() -> Tags {
 
 fn strategy() -> Vec<StrategyItem> {
     vec![StrategyItem { provider: "mine".into(), base: 1, weight: 2 }]
+}
+
+/// Records as earlier versions wrote them: without the members that came later.
+pub fn earlier() -> Vec<(Key, Value)> {
+    let task = Task { interface: None, waiting: None, ..task() };
+    vec![(Key::Task(at(), task.id), Value::Task(Arc::new(task)))]
 }
 
 fn cluster() -> Cluster {
@@ -182,6 +189,17 @@ fn task() -> Task {
         protected_until: Some(time(14)),
         platform_version: Some("1.4.0".into()),
         tags: tags(),
+        interface: Some(Interface {
+            attachment: "c71d58d1-3a8c-4b1e-9d8a-6f0e2b7c5a94".into(),
+            id: "eni-0123456789abcdef0".into(),
+            address: Ipv4Addr::new(10, 9, 1, 5),
+            gateway: Ipv4Addr::new(10, 9, 0, 1),
+            prefix: 16,
+        }),
+        waiting: Some(WaitingForPlace {
+            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
+            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
+        }),
     }
 }
 

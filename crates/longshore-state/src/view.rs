@@ -1,19 +1,24 @@
 //! From records to the plain views of `longshore-survey`.
+//!
+//! Used by the simulation and by `longshore check`; a running server has no use for it.
 
 use std::collections::BTreeMap;
 
 use longshore_base::{DeploymentId, Protocol, Scope, ServiceName};
 use longshore_domain::status::DeploymentController;
 use longshore_rollout::TaskSetStatus;
-use longshore_state::record;
-use longshore_state::{ClusterKey, Key, Value};
 use longshore_survey::{Cluster, Container, Deployment, Instance, Service, Snapshot, Task};
+
+use crate::codec::Value;
+use crate::key::{ClusterKey, Key};
+use crate::record;
 
 type Records = BTreeMap<Key, Value>;
 
 /// The whole state, without the STOPPED tasks unless `all`.
 pub fn snapshot(records: &Records, all: bool) -> Snapshot {
     let mut clusters: BTreeMap<ClusterKey, Cluster> = BTreeMap::new();
+    let mut pool = Vec::new();
     let empty = |at: &ClusterKey| Cluster {
         name: at.cluster.clone(),
         status: None,
@@ -26,6 +31,7 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
             (Key::Cluster(at), Value::Cluster(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).status = Some(record.status);
             }
+            (Key::Instance(at, _), Value::Instance(record)) if at.is_pool() => pool.push(instance(record)),
             (Key::Instance(at, _), Value::Instance(record)) => {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).instances.push(instance(record));
             }
@@ -40,10 +46,11 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
                     .services
                     .push(service(record, records, at));
             }
+            // What the survey has no rule about, and STOPPED tasks when they are not asked for.
             _ => {}
         }
     }
-    Snapshot { clusters: clusters.into_values().collect() }
+    Snapshot { clusters: clusters.into_values().collect(), pool }
 }
 
 pub fn instance(record: &record::Instance) -> Instance {
@@ -64,6 +71,7 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
     Task {
         id: record.id,
         instance: record.instance,
+        in_pool: record.is_pooled(),
         service: record.service.as_ref().map(|own| (own.name.clone(), own.deployment)),
         last_status: record.last_status,
         desired_status: record.desired_status,

@@ -1,0 +1,65 @@
+//! Network interfaces: given to tasks in awsvpc mode with their place, told to agents, shown to users.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use longshore_base::Region;
+use longshore_domain::{TaskNetwork, interface};
+use longshore_link::message::{ElasticNetworkInterface, Ipv4Address};
+use longshore_state::record::{Interface, Task};
+use longshore_state::{ClusterKey, InstanceKey, State, Tx};
+
+/// An interface for a new task on the instance `at`, of a cluster or of the pool. The caller puts it into the task's record; until that
+/// record is STOPPED, nobody else gets its address.
+///
+/// `None` if the instance has no network for tasks, or no address left. Placement asks for both (the attribute, and
+/// `RESOURCE:ENI`), so after it said yes there is one.
+pub fn allocate(tx: &mut Tx<'_>, at: &InstanceKey) -> Option<Interface> {
+    let seed = tx.ids.seed();
+    let network = network(tx.state(), at)?;
+    let taken = taken(tx.state(), at);
+    let address = network.choose(&taken, seed.of(0))?;
+    Some(Interface {
+        attachment: tx.ids.uuid().into(),
+        id: interface::interface_id(seed.of(1)).into(),
+        address,
+        gateway: network.gateway(),
+        prefix: network.prefix(),
+    })
+}
+
+/// The addresses that an instance has for tasks; `None` if it told of none.
+pub fn network(state: &State, at: &InstanceKey) -> Option<TaskNetwork> {
+    let fleet = state.cluster(&at.cluster)?.fleet();
+    TaskNetwork::of(|name| fleet.attribute(at.instance, name))
+}
+
+/// The addresses of the instance's tasks that are not STOPPED.
+pub fn taken(state: &State, at: &InstanceKey) -> BTreeSet<Ipv4Addr> {
+    state.tasks_on(at).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
+}
+
+/// The interface as agents are told of it (agent-protocol G12).
+pub fn payload(at: &ClusterKey, task: &Task) -> Option<ElasticNetworkInterface> {
+    let interface = task.interface.as_ref()?;
+    Some(ElasticNetworkInterface {
+        attachment_arn: at.scope.attachment_arn(&at.cluster, &interface.attachment),
+        ec2_id: interface.id.to_string(),
+        mac_address: interface::mac(interface.address),
+        index: 0,
+        ipv4_addresses: vec![Ipv4Address { private_address: interface.address.to_string(), primary: true }],
+        subnet_gateway_ipv4_address: format!("{}/{}", interface.gateway, interface.prefix),
+        private_dns_name: private_dns_name(&at.scope.region, interface.address),
+        interface_association_protocol: "default".into(),
+        ..ElasticNetworkInterface::default()
+    })
+}
+
+/// `ip-10-9-1-5.ec2.internal`, with the region in place of `ec2` outside of the oldest one.
+pub fn private_dns_name(region: &Region, address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    match region.as_str() {
+        "us-east-1" => format!("ip-{a}-{b}-{c}-{d}.ec2.internal"),
+        region => format!("ip-{a}-{b}-{c}-{d}.{region}.compute.internal"),
+    }
+}

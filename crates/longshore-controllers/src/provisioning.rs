@@ -1,0 +1,106 @@
+//! Tasks that wait in PROVISIONING until an instance of their capacity provider has room for them
+//! (ecs-services E12, ecs-engine D5).
+//!
+//! Only RunTask leaves tasks here, and only where the provider has managed scaling, which promises that capacity
+//! will come. A service needs nothing of the kind: it tries again anyway.
+
+use std::sync::Arc;
+
+use longshore_domain::StopCode;
+use longshore_placement::{DefaultStrategy, Refusal};
+use longshore_state::record::Task;
+use longshore_state::{ClusterKey, State, Tx};
+
+use crate::launch::{Rules, Template, capacity};
+use crate::{Settings, tasks};
+
+/// The most tasks of a cluster that wait (ecs-behaviour, Part X).
+pub const WAITING_MAX: usize = 500;
+
+/// The most tasks that one commit places; the next goes on.
+const PLACED_AT_ONCE: usize = 100;
+
+/// Places the tasks of a cluster that wait and now fit, the oldest first. A task that does not fit holds no other up.
+/// True if there may be more to do at once.
+pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
+    for task in waiting(tx.state(), at) {
+        if tx.changed() >= PLACED_AT_ONCE {
+            return true;
+        }
+        let Some(template) = template(tx.state(), at, &task) else { continue };
+        let seed = tx.ids.seed();
+        let Some(tables) = capacity(tx.state(), at, template.launch_type) else { continue };
+        if let Ok(instance) = tables.fleet().place_one(&request(at, &template, &task), seed) {
+            let mut task = Task::clone(&task);
+            template.place(tx, at, &mut task, instance);
+            tx.put_task(at, task);
+        }
+    }
+    false
+}
+
+/// Stops the tasks that have waited for too long, as far as the commit has room for `limit`.
+pub fn expire(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings, limit: usize) {
+    let before = tx.now - settings.provisioning_expiry;
+    let expired = waiting(tx.state(), at).into_iter().take_while(|task| task.created_at <= before);
+    for task in expired.take(limit) {
+        let why = reason(tx, at, &task);
+        let text = format!("TaskFailedToStart: {why}");
+        tasks::stop(tx, at, &task, StopCode::TaskFailedToStart, &text);
+    }
+}
+
+fn waiting(state: &State, at: &ClusterKey) -> Vec<Arc<Task>> {
+    let Some(tables) = state.cluster(at) else { return Vec::new() };
+    tables.provisioning().iter().filter_map(|(_, id)| tables.task(*id).cloned()).collect()
+}
+
+/// Why a task has no place, in the words of RunTask's failures (ecs-behaviour A6).
+fn reason(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task) -> String {
+    const GONE: &str = "ATTRIBUTE";
+    let Some(template) = template(tx.state(), at, task) else { return GONE.to_owned() };
+    let seed = tx.ids.seed();
+    let Some(tables) = capacity(tx.state(), at, template.launch_type) else { return GONE.to_owned() };
+    match tables.fleet().place_one(&request(at, &template, task), seed) {
+        Err(refusal) => failure(&refusal),
+        // It would fit this very moment, and the time is over nevertheless.
+        Ok(_) => "RESOURCE:CPU".to_owned(),
+    }
+}
+
+fn failure(refusal: &Refusal) -> String {
+    if refusal.no_instances() {
+        return "EMPTY CAPACITY PROVIDER".to_owned();
+    }
+    match refusal.closest() {
+        Some((_, reason)) if !refusal.none_active() => reason.as_failure().to_owned(),
+        Some(_) | None => "NO ACTIVE INSTANCES".to_owned(),
+    }
+}
+
+/// What the task would be made from today. `None` if its definition is gone.
+fn template(state: &State, at: &ClusterKey, task: &Task) -> Option<Template> {
+    Some(Template {
+        definition: state.definition(&at.scope, &task.family, task.revision)?.clone(),
+        arn_format: task.arn_format,
+        group: task.group.clone(),
+        started_by: task.started_by.clone(),
+        service: task.service.clone(),
+        launch_type: task.launch_type,
+        capacity_provider: task.capacity_provider.clone(),
+        needs: task.needs.clone(),
+        overrides: task.overrides.clone(),
+        network: task.network.clone(),
+        enable_execute_command: task.enable_execute_command,
+        platform_version: task.platform_version.clone(),
+        tags: task.tags.clone(),
+    })
+}
+
+fn request(at: &ClusterKey, template: &Template, task: &Task) -> longshore_placement::Request {
+    let waiting = task.waiting.as_ref();
+    // Both were checked when the task was made; a rule that cannot be read rules nothing out.
+    let rules =
+        waiting.and_then(|own| Rules::parse(&own.constraints, &own.strategies).ok()).unwrap_or_default();
+    template.request(at, &rules, DefaultStrategy::Task, None)
+}

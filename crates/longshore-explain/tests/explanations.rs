@@ -1,0 +1,171 @@
+//! What people are told, from states that the API and played agents have made.
+
+// The control plane without sockets of the API's own tests.
+#[allow(dead_code)]
+#[path = "../../longshore-api-ecs/tests/workloads/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use longshore_api_ecs::Caller;
+use longshore_base::{AccountId, Region, Scope};
+use longshore_controllers::Settings;
+use longshore_explain::{ExplainError, Explanation, Question};
+use serde_json::json;
+
+use world::{ACCOUNT, CLUSTER, REGION, World};
+
+fn caller() -> Caller {
+    let account = AccountId::parse(ACCOUNT).expect("an account");
+    Caller::new(Scope::new(account, Region::parse(REGION).expect("a region")), "tester")
+}
+
+fn question(subject: &str) -> Question {
+    Question { cluster: Some(CLUSTER.into()), subject: subject.into() }
+}
+
+fn task(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
+    world.db.peek(|state| longshore_explain::task(state, &caller(), &question(subject), world.now()))
+}
+
+fn service(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
+    let (question, settings) = (question(subject), Settings::default());
+    world.db.peek(|state| longshore_explain::service(state, &caller(), &question, &settings, world.now()))
+}
+
+fn definition(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
+    world.db.peek(|state| longshore_explain::definition(state, &caller(), &question(subject), world.now()))
+}
+
+fn check(explanation: Result<Explanation, ExplainError>, expected: &Expect) {
+    let text = match explanation {
+        Ok(explanation) => {
+            let mut lines = vec![explanation.subject];
+            for point in explanation.points {
+                lines.push(format!("  {}", point.text));
+                lines.extend(point.details.into_iter().map(|detail| format!("    {detail}")));
+            }
+            lines.join("\n")
+        }
+        Err(error) => format!("error: {error}"),
+    };
+    expected.assert_eq(&world::anonymous(&text));
+}
+
+#[test]
+fn a_stopped_task_tells_how_it_ended() {
+    let (world, _) = World::with_instances(1);
+    world.register_plain("batch", 128, 128);
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "batch"}));
+    let started = world.tasks().pop().expect("a task");
+    check(
+        task(&world, &started.id.to_string()),
+        &expect![[r#"
+        task ID (batch:1): PENDING, wanted RUNNING
+          It was placed 0 ms ago and is not RUNNING yet: its agent has been told of it and has not reported yet.
+            container main: PENDING
+          It is on instance ID in eu-west-1a, whose agent is connected."#]],
+    );
+    world.report_running(&started);
+    world.advance(Duration::from_secs(75));
+    check(
+        task(&world, &started.id.to_string()),
+        &expect![[r#"
+            task ID (batch:1): RUNNING, wanted RUNNING
+              It has been RUNNING for 1 min 15 s.
+              It is on instance ID in eu-west-1a, whose agent is connected."#]],
+    );
+    world.report_stopped(&started, 137);
+    world.advance(Duration::from_secs(12));
+    check(
+        task(&world, &started.id.to_string()),
+        &expect![[r#"
+        task ID (batch:1): STOPPED, wanted STOPPED
+          It stopped 12 s ago: Essential container in task exited (EssentialContainerExited)
+            container main: exit code 137 (SIGKILL)
+          SIGKILL without an order to stop comes from outside: a person, the kernel's out-of-memory killer, or the engine."#]],
+    );
+}
+
+#[test]
+fn a_service_without_room_tells_what_rules_out_whom() {
+    let (world, instances) = World::with_instances(3);
+    world.register_plain("web", 512, 600);
+    world.connect(instances[2], false);
+    world.ok(
+        "CreateService",
+        json!({"cluster": CLUSTER, "serviceName": "web", "taskDefinition": "web", "desiredCount": 4}),
+    );
+    world.reconcile();
+    check(
+        service(&world, "web"),
+        &expect![[r#"
+            service web: ACTIVE, wants 4 tasks, 0 run and 2 are on their way
+              Deployment ecs-svc/N (PRIMARY, web:1, begun 0 ms ago) is IN_PROGRESS, 1 tasks failed to start: ECS deployment ecs-svc/N in progress.
+              It waits: deployment ecs-svc/N cannot place a task: The closest matching (container-instance ID) has insufficient memory available; the next attempt is in 5 s, or when capacity changes.
+              No task can be placed now. Of 3 instances, this rules out, each counted at the first requirement that it fails:
+                1 have an agent that is not connected (AGENT; one is ID)
+                2 have less than 600 MiB of memory left (RESOURCE:MEMORY; one is ID)
+              It waits: 2 started tasks are not RUNNING yet.
+              Its latest events:
+                0 ms ago: (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance ID) has insufficient memory available. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+                0 ms ago: (service web) has started 2 tasks: (task ID) (task ID)."#]],
+    );
+}
+
+#[test]
+fn a_definition_tells_which_requirement_rules_out_how_many() {
+    let (world, _) = World::with_instances(2);
+    world.register(json!({"family": "huge", "containerDefinitions": [{"name": "a", "image": "a", "cpu": 4096, "memory": 64}]}));
+    check(
+        definition(&world, "huge"),
+        &expect![[r#"
+        task definition huge:1 in cluster deep-dive-cluster
+          No task can be placed now. Of 2 instances, this rules out, each counted at the first requirement that it fails:
+            2 have less than 4096 CPU units left (RESOURCE:CPU; one is ID)"#]],
+    );
+    world.register(json!({
+        "family": "picky",
+        "placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.availability-zone == nowhere"}],
+        "containerDefinitions": [{"name": "a", "image": "a", "memory": 64}],
+    }));
+    check(
+        definition(&world, "picky:1"),
+        &expect![[r#"
+            task definition picky:1 in cluster deep-dive-cluster
+              No task can be placed now. Of 2 instances, this rules out, each counted at the first requirement that it fails:
+                2 do not satisfy memberOf(attribute:ecs.availability-zone == nowhere) (MemberOf placement constraint unsatisfied; one is ID)"#]],
+    );
+    world.register_plain("small", 1, 64);
+    check(
+        definition(&world, "small"),
+        &expect![[r#"
+        task definition small:1 in cluster deep-dive-cluster
+          A task would be placed now, for instance on ID: 2 of 2 instances meet its constraints and attributes."#]],
+    );
+}
+
+#[test]
+fn what_is_not_there_says_what_to_do() {
+    let world = World::new();
+    check(
+        task(&world, "0123456789abcdef0123456789abcdef"),
+        &expect!["error: there is no task ID in this cluster; STOPPED tasks are forgotten after a while"],
+    );
+    check(
+        service(&world, "web"),
+        &expect!["error: there is no service web in this cluster; `longshore status` lists them"],
+    );
+    check(
+        definition(&world, "web"),
+        &expect!["error: there is no task definition web; `aws ecs list-task-definitions` lists them"],
+    );
+    let elsewhere = Question { cluster: Some("other".into()), subject: "web".into() };
+    let said =
+        world.db.peek(|state| longshore_explain::definition(state, &caller(), &elsewhere, world.now()));
+    check(
+        said,
+        &expect!["error: Cluster not found.; name one with --cluster, `longshore status` lists them"],
+    );
+}

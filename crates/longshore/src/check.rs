@@ -1,0 +1,153 @@
+//! `longshore check`: what a data directory holds, and whether it agrees with itself.
+//!
+//! The store is opened as a start of the server opens it: the directory is locked meanwhile, and what a crash
+//! left unfinished at the end of the journal is cut off. Nothing else is written, nothing is repaired.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use longshore_base::{Clock, Family, Scope};
+use longshore_state::{Key, State, Value, view};
+use longshore_store::Store;
+use longshore_store_embedded::EmbeddedStore;
+use longshore_survey::{Note, Rule};
+
+use crate::args::{CheckOptions, default_data_dir};
+use crate::clock::SystemClock;
+
+/// Findings that are printed; their number is always told.
+const SHOWN_MAX: usize = 100;
+
+/// Prints counts and findings to stdout.
+///
+/// # Errors
+/// Nothing is there, it cannot be opened or read, or there are findings.
+pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
+    let dir = options.data_dir.clone().unwrap_or_else(default_data_dir).join("state");
+    // Opening would make an empty store, which is sound and says nothing.
+    if !dir.is_dir() {
+        bail!("{} does not exist; name a server's data directory with --data-dir", dir.display());
+    }
+    let store = EmbeddedStore::open(&dir)?;
+    let state = State::load(&store, SystemClock.now())
+        .with_context(|| format!("the records in {} cannot be used; restore a backup", dir.display()))?;
+    let records: BTreeMap<Key, Value> = state.records().into_iter().collect();
+    let found = look(&state, &records);
+    print!("{}", report(&dir, store.revision().get(), &records, &found));
+    let findings = found.findings;
+    if findings.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!(
+        "{} finding(s) in {}; keep a copy of the directory and report them, each is a defect",
+        findings.len(),
+        dir.display()
+    )
+}
+
+struct Found {
+    /// What is wrong, in words.
+    findings: Vec<String>,
+    /// How many tasks the next start still has to end, because their instance was deregistered.
+    unfinished: usize,
+}
+
+fn look(state: &State, records: &BTreeMap<Key, Value>) -> Found {
+    let mut findings = state.check();
+    findings.extend(missing_revisions(records));
+    let notes = longshore_survey::survey(&view::snapshot(records, true));
+    let (unfinished, wrong): (Vec<Note>, Vec<Note>) =
+        notes.into_iter().partition(|note| note.rule == Rule::Deregistration);
+    findings.extend(wrong.iter().map(ToString::to_string));
+    Found { findings, unfinished: unfinished.len() }
+}
+
+/// Revisions are given one after the other (ecs-task-definitions C1), so one that is missing was lost, unless a counter says
+/// that it was removed.
+fn missing_revisions(records: &BTreeMap<Key, Value>) -> Vec<String> {
+    let mut families: BTreeMap<(&Scope, &Family), Vec<u32>> = BTreeMap::new();
+    for key in records.keys() {
+        if let Key::TaskDefinition(scope, family, revision) = key {
+            families.entry((scope, family)).or_default().push(*revision);
+        }
+    }
+    let notes = families.iter().flat_map(|(&(scope, family), revisions)| {
+        let last_removed = match records.get(&Key::FamilyCounter(scope.clone(), family.clone())) {
+            Some(Value::FamilyCounter(counter)) => counter.last_revision,
+            Some(_) | None => 0,
+        };
+        let missing = gaps(last_removed, revisions);
+        missing.into_iter().map(move |revision| format!("task definition {family}:{revision} is missing"))
+    });
+    notes.collect()
+}
+
+/// What is missing between `last_removed` and the newest of `revisions`, which are in order.
+fn gaps(last_removed: u32, revisions: &[u32]) -> Vec<u32> {
+    let newest = revisions.last().copied().unwrap_or(0);
+    (last_removed + 1..newest).filter(|revision| revisions.binary_search(revision).is_err()).collect()
+}
+
+/// `NAME NUMBER` lines, then the findings.
+fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, found: &Found) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in records.keys() {
+        *counts.entry(kind(key)).or_default() += 1;
+    }
+    let mut text = format!("{}\nrevision {revision}\nrecords {}\n", dir.display(), records.len());
+    let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
+    for (kind, count) in counts {
+        line(format!("{kind} {count}"));
+    }
+    line(format!("unfinished {}", found.unfinished));
+    let findings = &found.findings;
+    line(format!("findings {}", findings.len()));
+    for finding in findings.iter().take(SHOWN_MAX) {
+        line(format!("  {finding}"));
+    }
+    if findings.len() > SHOWN_MAX {
+        line(format!("  and {} more", findings.len() - SHOWN_MAX));
+    }
+    text
+}
+
+fn kind(key: &Key) -> &'static str {
+    match key {
+        Key::Cluster(..) => "clusters",
+        Key::Instance(..) => "container-instances",
+        Key::FamilyCounter(..) => "families",
+        Key::TaskDefinition(..) => "task-definitions",
+        Key::Task(..) => "tasks",
+        Key::Service(..) => "services",
+        Key::ServiceEvent(..) => "service-events",
+        Key::ServiceDeployment(..) => "service-deployments",
+        Key::ServiceRevision(..) => "service-revisions",
+        Key::TaskSet(..) => "task-sets",
+        Key::CapacityProvider(..) => "capacity-providers",
+        Key::AccountSetting(..) => "account-settings",
+        Key::Token(..) => "client-tokens",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_revisions_that_nobody_removed_are_missing() {
+        for (last_removed, revisions, expected) in [
+            (0, &[1, 2, 3][..], &[][..]),
+            (0, &[1, 4], &[2, 3]),
+            (0, &[2], &[1]),
+            (3, &[4, 5], &[]),
+            (3, &[1, 5], &[4]),
+            (5, &[2, 5], &[]),
+            (0, &[], &[]),
+        ] {
+            assert_eq!(gaps(last_removed, revisions), expected, "{last_removed} {revisions:?}");
+        }
+    }
+}
