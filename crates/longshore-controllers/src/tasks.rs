@@ -220,7 +220,10 @@ fn report_container(own: &mut Container, report: &ContainerReport, spec: Option<
     text(&report.reason, &mut own.reason);
     text(&report.runtime_id, &mut own.runtime_id);
     text(&report.image_digest, &mut own.image_digest);
-    own.exit_code = report.exit_code.or(own.exit_code);
+    // With RUNNING comes, if at all, the code of a run that a restart policy has followed up: the container has none.
+    if own.last_status != ContainerStatus::Running {
+        own.exit_code = report.exit_code.or(own.exit_code);
+    }
     if !report.bindings.is_empty() {
         own.bindings.clone_from(&report.bindings);
     } else if own.last_status == ContainerStatus::Running
@@ -287,5 +290,44 @@ fn task_health(task: &Task, spec: &TaskSpec) -> HealthStatus {
         HealthStatus::Healthy
     } else {
         HealthStatus::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_base::{ContainerId, ContainerName};
+
+    use super::*;
+
+    #[test]
+    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
+        let mut own = Container {
+            id: ContainerId::from_bits(1),
+            name: ContainerName::parse("main").expect("a name"),
+            last_status: ContainerStatus::Pending,
+            exit_code: None,
+            reason: None,
+            runtime_id: None,
+            image_digest: None,
+            health: HealthStatus::Unknown,
+            bindings: Vec::new(),
+        };
+        for (status, code, shown) in [
+            (ContainerStatus::Running, Some(3), None),
+            (ContainerStatus::Stopped, Some(143), Some(143)),
+            (ContainerStatus::Stopped, None, Some(143)),
+        ] {
+            let report = ContainerReport {
+                name: "main".into(),
+                status: Some(status),
+                exit_code: code,
+                reason: None,
+                runtime_id: None,
+                image_digest: None,
+                bindings: Vec::new(),
+            };
+            report_container(&mut own, &report, None);
+            assert_eq!(own.exit_code, shown, "{status} with {code:?}");
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! The functions are those that serve HTTP; only the waiting around them is told anew in [`crate::world`].
 
 use longshore_api_ecs::{
-    Caller, Settings, agent, clusters, container_instances, discovery, protection, registration,
-    service_deployments, services, task_definitions, tasks,
+    Caller, Settings, agent, capacity_providers, clusters, container_instances, discovery, protection,
+    registration, service_deployments, services, task_definitions, task_sets, tasks,
 };
 use longshore_base::Scope;
 use longshore_state::Tx;
@@ -38,6 +38,7 @@ pub fn call(tx: &mut Tx<'_>, scope: &Scope, operation: &str, body: &[u8]) -> Res
         };
     }
     match operation {
+        "CreateCapacityProvider" => write!(capacity_providers::create_capacity_provider),
         "CreateCluster" => write!(clusters::create_cluster),
         "RegisterTaskDefinition" => write!(task_definitions::register_task_definition),
         "RegisterContainerInstance" => write!(registration::register_container_instance),
@@ -56,6 +57,10 @@ pub fn call(tx: &mut Tx<'_>, scope: &Scope, operation: &str, body: &[u8]) -> Res
         "CreateService" => write!(services::create_service),
         "UpdateService" => write!(services::update_service),
         "DeleteService" => write!(services::delete_service),
+        "CreateTaskSet" => write!(task_sets::create_task_set),
+        "UpdateTaskSet" => write!(task_sets::update_task_set),
+        "UpdateServicePrimaryTaskSet" => write!(task_sets::update_service_primary_task_set),
+        "DeleteTaskSet" => write!(task_sets::delete_task_set),
         "DescribeServices" => {
             read!(services::describe_services => longshore_shapes_ecs::DescribeServicesResponse)
         }

@@ -4,16 +4,40 @@ use std::time::Duration;
 
 use crate::chance::Chance;
 use crate::images::Image;
-use crate::scenario::{MachineSetup, NetworkSetup, Setup, Step, Timed};
+use crate::scenario::{
+    Breaker, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, QUICK_MILLIS, ServiceSetup, Setup,
+    Step, StrategySetup, Timed,
+};
 
 /// How many services a script talks about.
 const SERVICES: usize = 4;
 
+const fn cluster(account: &'static str, region: &'static str, name: &'static str) -> ClusterSetup {
+    ClusterSetup { account, region, name }
+}
+
+/// What clusters a world may have: most have one.
+const CLUSTERS: [&[ClusterSetup]; 4] = [
+    &[cluster("111122223333", "us-east-1", "main")],
+    &[cluster("111122223333", "us-east-1", "main"), cluster("444455556666", "us-east-1", "main")],
+    &[cluster("111122223333", "us-east-1", "main"), cluster("111122223333", "eu-west-1", "main")],
+    &[cluster("111122223333", "us-east-1", "main"), cluster("111122223333", "us-east-1", "second")],
+];
+
 pub(crate) fn setup(chance: &mut Chance) -> Setup {
     let big = chance.per_mille(80);
-    let count = if big { chance.between(6, 12) } else { chance.between(1, 5) };
+    let clusters = if chance.per_mille(700) { CLUSTERS[0] } else { *chance.pick(&CLUSTERS) };
+    let least = clusters.len() as u64;
+    let count = if big { chance.between(6, 12) } else { chance.between(least, 5) };
+    let with_providers = chance.per_mille(400);
     let machines = (0..count)
         .map(|n| MachineSetup {
+            cluster: (n % least) as u8,
+            provider: match chance.below(5) {
+                0 | 1 if with_providers => Some(Provider::A),
+                2 | 3 if with_providers => Some(Provider::B),
+                _ => None,
+            },
             cpu: *chance.pick(&[1024, 2048, 4096]),
             memory: *chance.pick(&[1024, 2048, 4096]),
             zone: (n % 3) as u8,
@@ -24,17 +48,19 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
     // Long runs reach what happens once in minutes: manifests, and connections that grow old.
     let long = chance.per_mille(40);
     Setup {
+        clusters: clusters.to_vec(),
         machines,
         horizon: Duration::from_secs(if long { chance.between(1800, 7200) } else { chance.between(30, 240) }),
         controllers: controllers(chance),
         network: NetworkSetup {
-            delay_millis: if fast { (0, 2) } else { (1, chance.between(10, 500)) },
+            delay_millis: if fast { QUICK_MILLIS } else { (1, chance.between(10, 500)) },
             lose_request: if calm { 0 } else { chance.between(5, 60) as u32 },
             lose_answer: if calm { 0 } else { chance.between(5, 90) as u32 },
             late_request: if calm { 0 } else { chance.between(5, 60) as u32 },
+            repeat_request: if calm { 0 } else { chance.between(5, 100) as u32 },
         },
-        server_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 400)) },
-        agent_disk_millis: if fast { (0, 2) } else { (1, chance.between(2, 800)) },
+        server_disk_millis: if fast { QUICK_MILLIS } else { (1, chance.between(2, 400)) },
+        agent_disk_millis: if fast { QUICK_MILLIS } else { (1, chance.between(2, 800)) },
     }
 }
 
@@ -63,7 +89,14 @@ pub(crate) fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
     let mut steps: Vec<(Duration, Step)> = Vec::new();
     let services = chance.between(1, SERVICES as u64) as u8;
     for n in 0..services {
-        steps.push((chance.millis(0, horizon / 6), create_service(chance, n)));
+        let (at, create) = (chance.millis(0, horizon / 6), create_service(chance, n));
+        steps.push((at, create));
+        if matches!(create, Step::CreateService { setup: ServiceSetup { external: true, .. }, .. }) {
+            steps.push((at + chance.millis(0, 3000), create_set(chance, n)));
+            for _ in 0..chance.between(1, 8) {
+                steps.push((at + chance.millis(500, horizon * 4 / 5), set_step(chance, n)));
+            }
+        }
     }
     for _ in 0..users {
         steps.push((chance.millis(500, horizon), user_step(chance, services)));
@@ -85,16 +118,50 @@ const PERCENTS: [(u32, u32); 9] =
 
 fn create_service(chance: &mut Chance, service: u8) -> Step {
     let many = chance.per_mille(100);
-    Step::CreateService {
-        service,
+    let setup = ServiceSetup {
         image: Image::draw(chance),
         ports: chance.per_mille(150),
         desired: chance.between(0, if many { 30 } else { 8 }) as u32,
         percent: *chance.pick(&PERCENTS),
-        breaker: chance.per_mille(300),
-        daemon: chance.per_mille(120),
-        spread: chance.per_mille(500),
+        breaker: *chance.pick(&[Breaker::Off, Breaker::Off, Breaker::Off, Breaker::Fail, Breaker::Rollback]),
+        layout: match chance.below(16) {
+            0 | 1 => Layout::Daemon,
+            2 | 3 => Layout::Distinct,
+            4..=7 => Layout::SpreadZones { rebalance: chance.per_mille(700) },
+            8..=11 => Layout::SpreadInstances,
+            _ => Layout::Binpack,
+        },
+        external: chance.per_mille(100),
+        strategy: strategy(chance),
+    };
+    Step::CreateService { service, setup }
+}
+
+fn create_set(chance: &mut Chance, service: u8) -> Step {
+    Step::CreateSet {
+        service,
+        image: Image::draw(chance),
+        percent: *chance.pick(&[0, 10, 50, 100, 100, 100]),
     }
+}
+
+fn set_step(chance: &mut Chance, service: u8) -> Step {
+    let pick = chance.below(1000) as u32;
+    match chance.below(8) {
+        0..=2 => create_set(chance, service),
+        3 | 4 => Step::ScaleSet { service, pick, percent: *chance.pick(&[0, 25, 50, 100]) },
+        5 => Step::PrimarySet { service, pick },
+        _ => Step::DeleteSet { service, pick, force: chance.per_mille(600) },
+    }
+}
+
+fn strategy(chance: &mut Chance) -> Option<StrategySetup> {
+    let drawn = StrategySetup {
+        base: chance.between(0, 4) as u32,
+        weight_a: chance.between(0, 3) as u32,
+        weight_b: chance.between(1, 3) as u32,
+    };
+    chance.per_mille(150).then_some(drawn)
 }
 
 fn user_step(chance: &mut Chance, services: u8) -> Step {
@@ -102,26 +169,33 @@ fn user_step(chance: &mut Chance, services: u8) -> Step {
     let pick = chance.below(1000) as u32;
     // Now and then one that is not there.
     let service = if chance.per_mille(30) { services } else { chance.below(services.into()) as u8 };
-    match chance.below(40) {
+    match chance.below(42) {
         0..=6 => Step::Scale { service, desired: chance.between(0, 10) as u32 },
-        7..=13 => Step::Roll { service, image: Image::draw(chance) },
+        7..=13 => Step::Roll {
+            service,
+            image: Image::draw(chance),
+            desired: chance.per_mille(250).then_some(chance.between(0, 10) as u32),
+        },
         14 | 15 => Step::ForceDeployment { service },
         16 => Step::DeleteService { service, force: chance.per_mille(700) },
         17..=21 => Step::RunTask {
+            cluster: chance.below(4) as u8,
+            strategy: strategy(chance),
             image: Image::draw(chance),
-            count: chance.between(1, 5) as u32,
+            count: if chance.per_mille(300) { 10 } else { chance.between(1, 4) as u32 },
             ports: chance.per_mille(100),
         },
         22..=24 => Step::StopTask { pick },
         25 => Step::StartTask { machine, image: Image::draw(chance) },
         26 => Step::Protect { pick, on: chance.per_mille(600) },
-        27 => Step::StopDeployment { service },
-        28 => Step::Register { image: Image::draw(chance) },
+        27 => Step::StopDeployment { service, rollback: chance.per_mille(600) },
+        28 => Step::Register { cluster: chance.below(4) as u8, image: Image::draw(chance) },
         29 | 30 => Step::Describe { pick },
         31 | 32 => Step::Drain { machine },
         33 | 34 => Step::Activate { machine },
         35 => Step::Deregister { machine, force: chance.per_mille(500) },
-        36 | 37 => Step::BadRequest { kind: chance.below(8) as u8 },
+        36 | 37 => Step::BadRequest { kind: chance.below(10) as u8 },
+        38 => Step::Percent { service, percent: *chance.pick(&PERCENTS) },
         _ => create_service(chance, service),
     }
 }
@@ -129,14 +203,16 @@ fn user_step(chance: &mut Chance, services: u8) -> Step {
 fn fault(chance: &mut Chance) -> Step {
     let machine = chance.below(16) as u8;
     let millis = chance.between(100, 40_000) as u32;
-    let down_millis = chance.between(0, 15_000) as u32;
-    match chance.below(32) {
-        0..=3 => Step::ServerCrash { down_millis },
+    // Now and then somebody is away for longer than the server waits.
+    let long = chance.per_mille(80);
+    let down_millis = chance.between(0, if long { 300_000 } else { 15_000 }) as u32;
+    match chance.below(42) {
+        0..=3 => Step::ServerCrash { down_millis: down_millis % 15_000 },
         4..=7 => Step::AgentCrash { machine, down_millis },
         8 => Step::AgentStop { machine, down_millis },
         9..=12 => Step::Partition {
             machine,
-            millis: chance.between(100, 150_000) as u32,
+            millis: chance.between(100, if long { 400_000 } else { 100_000 }) as u32,
             breaks: chance.per_mille(500),
         },
         13 | 14 => Step::Disconnect { machine },
@@ -152,6 +228,18 @@ fn fault(chance: &mut Chance) -> Step {
         24 | 25 => Step::EngineAway { machine, millis, reboot: chance.per_mille(300) },
         26..=28 => Step::EngineFlaky { machine, millis },
         29 => Step::IgnoreTerm { machine, millis },
-        _ => Step::ClockJump { machine, millis: chance.between(0, 4000) as i32 - 2000 },
+        30 => Step::ClockJump { machine, millis: chance.between(0, 4000) as i32 - 2000 },
+        31 => Step::ClockJump { machine, millis: chance.between(0, 1_200_000) as i32 - 600_000 },
+        32 => Step::ServerDiskFails { down_millis: down_millis % 15_000 },
+        33 | 34 => Step::DiskWiped { machine, down_millis, containers: chance.per_mille(500) },
+        35 => Step::Reboot { machine, down_millis },
+        36 | 37 => Step::StaleManifest { machine },
+        38 => Step::PullsHang { machine, millis },
+        39 | 40 => Step::AgentCrashSoon {
+            machine,
+            starts: chance.between(1, 4) as u8,
+            down_millis: down_millis % 15_000,
+        },
+        _ => Step::Disconnect { machine },
     }
 }

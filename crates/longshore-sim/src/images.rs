@@ -31,12 +31,23 @@ pub enum Image {
     Pair,
     /// A main container, and a non-essential one that leaves at once.
     Helper,
+    /// Leaves after a while, and is started again by its restart policy.
+    Phoenix,
+    /// Two host ports that the agent chooses.
+    Dynamic,
     /// Two containers in awsvpc mode.
     Vpc,
 }
 
+/// What each container has, in MiB; so no task has less.
+pub const MEMORY_LEAST: u32 = 128;
+/// How long Phoenix runs, a little longer than [`RESTART_PERIOD`].
+const PHOENIX_LIFE: Duration = Duration::from_secs(64);
+/// How long a container must have run to be started again; the least that ECS allows.
+pub const RESTART_PERIOD: Duration = Duration::from_secs(60);
+
 impl Image {
-    pub const ALL: [Image; 11] = [
+    pub const ALL: [Image; 13] = [
         Image::Web,
         Image::Web2,
         Image::Checked,
@@ -47,13 +58,24 @@ impl Image {
         Image::Slow,
         Image::Pair,
         Image::Helper,
+        Image::Phoenix,
+        Image::Dynamic,
         Image::Vpc,
     ];
 
     /// Images that work are drawn more often.
     pub fn draw(chance: &mut Chance) -> Self {
-        const GOOD: [Image; 7] =
-            [Image::Web, Image::Web2, Image::Checked, Image::Slow, Image::Pair, Image::Helper, Image::Vpc];
+        const GOOD: [Image; 9] = [
+            Image::Web,
+            Image::Web2,
+            Image::Checked,
+            Image::Slow,
+            Image::Pair,
+            Image::Helper,
+            Image::Phoenix,
+            Image::Dynamic,
+            Image::Vpc,
+        ];
         if chance.per_mille(700) { *chance.pick(&GOOD) } else { *chance.pick(&Self::ALL) }
     }
 
@@ -70,6 +92,8 @@ impl Image {
             Image::Slow => "slow",
             Image::Pair => "pair",
             Image::Helper => "helper",
+            Image::Phoenix => "phoenix",
+            Image::Dynamic => "dynamic",
             Image::Vpc => "vpc",
         }
     }
@@ -88,9 +112,16 @@ impl Image {
             | Image::Slow
             | Image::Pair
             | Image::Helper
+            | Image::Phoenix
+            | Image::Dynamic
             | Image::Vpc => true,
             Image::Sick | Image::Job | Image::Crash | Image::Missing => false,
         }
+    }
+
+    /// A container of it may be started again under its restart policy.
+    pub fn may_restart(self) -> bool {
+        self == Image::Phoenix
     }
 
     pub fn has_health_check(self) -> bool {
@@ -108,7 +139,12 @@ impl Image {
         let seconds = Duration::from_secs;
         let usual = ImageScript::remote(seconds(1));
         match self {
-            Image::Web | Image::Web2 | Image::Pair | Image::Vpc => vec![(self.name(), usual)],
+            Image::Web | Image::Web2 | Image::Pair | Image::Dynamic | Image::Vpc => {
+                vec![(self.name(), usual)]
+            }
+            Image::Phoenix => {
+                vec![(self.name(), ImageScript { run_time: Some(PHOENIX_LIFE), exit_code: 3, ..usual })]
+            }
             Image::Checked => {
                 let health = vec![(seconds(2), HealthStatus::Healthy)];
                 vec![(self.name(), ImageScript { health, ..usual })]
@@ -138,10 +174,10 @@ impl Image {
 
     /// The body of RegisterTaskDefinition.
     pub fn definition(self, ports: bool) -> Value {
-        let container = |name: &str, image: &str, essential: bool| json!({"name": name, "image": image, "essential": essential, "cpu": 128, "memory": 128});
+        let container = |name: &str, image: &str, essential: bool| json!({"name": name, "image": image, "essential": essential, "cpu": 128, "memory": MEMORY_LEAST});
         let mut containers = vec![container("main", self.name(), true)];
         if self.has_health_check() {
-            containers[0]["healthCheck"] = json!({"command": ["CMD-SHELL", "true"]});
+            containers[0]["healthCheck"] = json!({"command": ["CMD-SHELL", "true"], "startPeriod": 5});
         }
         if ports && self == Image::Vpc {
             // At an address of its own a task has all ports to itself.
@@ -150,6 +186,14 @@ impl Image {
             containers[0]["portMappings"] = json!([{"containerPort": 80, "hostPort": 8080}]);
         }
         match self {
+            Image::Phoenix => {
+                let seconds = RESTART_PERIOD.as_secs();
+                containers[0]["restartPolicy"] = json!({"enabled": true, "restartAttemptPeriod": seconds});
+            }
+            Image::Dynamic if ports => {}
+            Image::Dynamic => {
+                containers[0]["portMappings"] = json!([{"containerPort": 80}, {"containerPort": 81}]);
+            }
             Image::Pair | Image::Vpc => {
                 let mut second = container("second", self.name(), true);
                 second["dependsOn"] = json!([{"containerName": "main", "condition": "START"}]);

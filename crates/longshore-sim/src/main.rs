@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+use longshore_sim::scenario::Simpler;
 use longshore_sim::shrink::shrink;
 use longshore_sim::{Scenario, Tally, report, run};
 
@@ -18,6 +19,9 @@ struct Args {
     /// Of its script, only these steps: numbers separated by commas, or `none`.
     #[arg(long, requires = "seed")]
     steps: Option<String>,
+    /// Make its setup simpler: `calm`, `quick`, `machines=N`, separated by commas.
+    #[arg(long, requires = "seed", value_delimiter = ',')]
+    simpler: Vec<Simpler>,
     /// Print everything that happens.
     #[arg(long, requires = "seed")]
     log: bool,
@@ -51,6 +55,9 @@ fn one(args: &Args, seed: u64) -> ExitCode {
     if let Some(steps) = &args.steps {
         let numbers: Vec<usize> = steps.split(',').filter_map(|number| number.trim().parse().ok()).collect();
         scenario = scenario.only(&numbers);
+    }
+    for &simpler in &args.simpler {
+        scenario = scenario.made(simpler);
     }
     let outcome = run(&scenario, args.log);
     for line in &outcome.log {
@@ -91,7 +98,8 @@ fn many(args: &Args) -> ExitCode {
                     let failed = outcome.violation.map(|violation| {
                         let shrunk = shrink(&scenario, violation, args.shrink_runs);
                         eprint!("{}", report::failure(&shrunk.scenario, &shrunk.violation));
-                        shrunk.violation.rule
+                        let steps = (shrunk.scenario.steps.len(), scenario.steps.len());
+                        (shrunk.violation.rule, steps)
                     });
                     if failed.is_some() && !args.keep_going {
                         next.store(end, Ordering::Relaxed);
@@ -99,7 +107,7 @@ fn many(args: &Args) -> ExitCode {
                     let mut results = results.lock().expect("nobody panics with the lock");
                     results.0.add(&outcome.tally);
                     results.1 += 1;
-                    results.2.extend(failed.map(|rule| (seed, rule)));
+                    results.2.extend(failed.map(|(rule, steps)| (seed, rule, steps)));
                     if results.1 % 100 == 0 {
                         eprintln!("{} of {} seeds, {} failed", results.1, args.seeds, results.2.len());
                     }
@@ -122,8 +130,8 @@ fn many(args: &Args) -> ExitCode {
         tally.agent_starts,
         tally.virtual_millis as f64 / 3_600_000.0,
     );
-    for (seed, rule) in &failed {
-        println!("  seed {seed}: {rule}");
+    for (seed, rule, (left, all)) in &failed {
+        println!("  seed {seed}: {rule}, {left} of {all} steps");
     }
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

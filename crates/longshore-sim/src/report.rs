@@ -12,9 +12,16 @@ pub fn failure(scenario: &Scenario, violation: &Violation) -> String {
     let machines: Vec<String> = setup
         .machines
         .iter()
-        .map(|own| format!("cpu {} memory {} zone {}", own.cpu, own.memory, own.zone))
+        .map(|own| {
+            let provider = own.provider.map(|own| format!(" {}", own.name())).unwrap_or_default();
+            let place = format!("cluster {} zone {}{provider}", own.cluster, own.zone);
+            format!("cpu {} memory {} {place}", own.cpu, own.memory)
+        })
         .collect();
     let _ = writeln!(text, "  machines: {}", machines.join("; "));
+    let clusters: Vec<String> =
+        setup.clusters.iter().map(|own| format!("{}/{}/{}", own.account, own.region, own.name)).collect();
+    let _ = writeln!(text, "  clusters: {}", clusters.join("; "));
     let _ = writeln!(text, "  steps:");
     for step in &scenario.steps {
         let _ = writeln!(text, "    {step}");
@@ -35,5 +42,8 @@ pub fn command(scenario: &Scenario) -> String {
     } else {
         format!(" --steps {}", numbers.join(","))
     };
-    format!("cargo run -p longshore-sim -- --seed {}{steps} --log", scenario.seed)
+    let simpler: Vec<String> = scenario.simpler.iter().map(ToString::to_string).collect();
+    let simpler =
+        if simpler.is_empty() { String::new() } else { format!(" --simpler {}", simpler.join(",")) };
+    format!("cargo run -p longshore-sim -- --seed {}{steps}{simpler} --log", scenario.seed)
 }

@@ -5,6 +5,7 @@
 //! that is what makes shrinking possible.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use longshore_base::Seed;
@@ -13,12 +14,51 @@ use crate::chance::Chance;
 use crate::draw;
 use crate::images::Image;
 
+/// What a network or a disk takes that is no trouble to anybody.
+pub(crate) const QUICK_MILLIS: (u64, u64) = (0, 2);
+
 /// A run, complete: equal scenarios run equally.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
     pub setup: Setup,
     pub steps: Vec<Timed>,
+    /// How the setup differs from the one that was drawn, in order.
+    pub simpler: Vec<Simpler>,
+}
+
+/// A setup made simpler, to see whether a failure needs what it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Simpler {
+    /// The network loses, delays and repeats nothing.
+    Calm,
+    /// Network and disks take two milliseconds at most.
+    Quick,
+    /// Only so many of the machines.
+    Machines(usize),
+}
+
+impl fmt::Display for Simpler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Simpler::Calm => f.write_str("calm"),
+            Simpler::Quick => f.write_str("quick"),
+            Simpler::Machines(count) => write!(f, "machines={count}"),
+        }
+    }
+}
+
+impl FromStr for Simpler {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("machines=").map(str::parse)) {
+            ("calm", _) => Ok(Simpler::Calm),
+            ("quick", _) => Ok(Simpler::Quick),
+            (_, Some(Ok(count))) if count > 0 => Ok(Simpler::Machines(count)),
+            _ => Err(format!("{text:?} is none of calm, quick, machines=N")),
+        }
+    }
 }
 
 /// One entry of a script.
@@ -33,6 +73,8 @@ pub struct Timed {
 
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// At least one.
+    pub clusters: Vec<ClusterSetup>,
     pub machines: Vec<MachineSetup>,
     /// Users and faults act until then.
     pub horizon: Duration,
@@ -43,11 +85,84 @@ pub struct Setup {
     pub agent_disk_millis: (u64, u64),
 }
 
+/// Where a cluster is. Services have the same names in all of them, so that a mix-up shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClusterSetup {
+    pub account: &'static str,
+    pub region: &'static str,
+    pub name: &'static str,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct MachineSetup {
+    /// Its place in [`Setup::clusters`].
+    pub cluster: u8,
     pub cpu: u32,
     pub memory: u32,
     pub zone: u8,
+    /// The capacity provider that it belongs to, if any.
+    pub provider: Option<Provider>,
+}
+
+/// The capacity providers of every cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    A,
+    B,
+}
+
+impl Provider {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Provider::A => "cp-a",
+            Provider::B => "cp-b",
+        }
+    }
+}
+
+/// A strategy over both providers; A has the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrategySetup {
+    pub base: u32,
+    pub weight_a: u32,
+    pub weight_b: u32,
+}
+
+/// Where a service wants its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    Binpack,
+    SpreadInstances,
+    /// Over the zones, and evened out again when that is possible.
+    SpreadZones {
+        rebalance: bool,
+    },
+    /// Each on an instance of its own.
+    Distinct,
+    Daemon,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breaker {
+    Off,
+    /// Fails a deployment, and leaves it at that.
+    Fail,
+    Rollback,
+}
+
+/// A service as it is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceSetup {
+    pub image: Image,
+    /// With a fixed host port.
+    pub ports: bool,
+    pub desired: u32,
+    pub percent: (u32, u32),
+    pub breaker: Breaker,
+    pub layout: Layout,
+    /// The deployment controller is EXTERNAL: the script makes task sets, and only the count and the layout matter.
+    pub external: bool,
+    pub strategy: Option<StrategySetup>,
 }
 
 /// Shares are per thousand of HTTP calls.
@@ -60,6 +175,8 @@ pub struct NetworkSetup {
     pub lose_answer: u32,
     /// The caller gives up, and the request arrives afterwards.
     pub late_request: u32,
+    /// The request arrives once more, up to half a minute later; nobody hears that answer.
+    pub repeat_request: u32,
 }
 
 /// One thing that users or fate do. Machines, services and picks are taken modulo what there is.
@@ -67,21 +184,42 @@ pub struct NetworkSetup {
 pub enum Step {
     CreateService {
         service: u8,
+        setup: ServiceSetup,
+    },
+    /// For a service whose controller is EXTERNAL. Percents are those of the desired count.
+    CreateSet {
+        service: u8,
         image: Image,
-        ports: bool,
-        desired: u32,
-        percent: (u32, u32),
-        breaker: bool,
-        daemon: bool,
-        spread: bool,
+        percent: u32,
+    },
+    ScaleSet {
+        service: u8,
+        pick: u32,
+        percent: u32,
+    },
+    PrimarySet {
+        service: u8,
+        pick: u32,
+    },
+    DeleteSet {
+        service: u8,
+        pick: u32,
+        force: bool,
     },
     Scale {
         service: u8,
         desired: u32,
     },
+    /// A new task definition, and perhaps another number in the same call.
     Roll {
         service: u8,
         image: Image,
+        desired: Option<u32>,
+    },
+    /// Other bounds, perhaps in the middle of a roll.
+    Percent {
+        service: u8,
+        percent: (u32, u32),
     },
     ForceDeployment {
         service: u8,
@@ -91,9 +229,11 @@ pub enum Step {
         force: bool,
     },
     RunTask {
+        cluster: u8,
         image: Image,
         count: u32,
         ports: bool,
+        strategy: Option<StrategySetup>,
     },
     StopTask {
         pick: u32,
@@ -107,12 +247,14 @@ pub enum Step {
         pick: u32,
         on: bool,
     },
-    /// Stops the newest deployment of a service and rolls it back.
+    /// Stops the newest deployment of a service, and rolls it back or leaves it.
     StopDeployment {
         service: u8,
+        rollback: bool,
     },
     /// Registers a new revision of an image's task definition.
     Register {
+        cluster: u8,
         image: Image,
     },
     /// Looks at some tasks.
@@ -137,8 +279,18 @@ pub enum Step {
     ServerCrash {
         down_millis: u32,
     },
+    /// The server's disk refuses the next group of commits: the server ends, and recovers.
+    ServerDiskFails {
+        down_millis: u32,
+    },
     AgentCrash {
         machine: u8,
+        down_millis: u32,
+    },
+    /// The agent is killed just after it has asked for its `starts`th container start from now.
+    AgentCrashSoon {
+        machine: u8,
+        starts: u8,
         down_millis: u32,
     },
     AgentStop {
@@ -155,6 +307,22 @@ pub enum Step {
     Disconnect {
         machine: u8,
     },
+    /// The agent is killed, and what it saved is gone; with `containers`, all that its engine knew as well.
+    DiskWiped {
+        machine: u8,
+        down_millis: u32,
+        containers: bool,
+    },
+    /// The whole machine restarts: its containers end, its agent comes back later.
+    Reboot {
+        machine: u8,
+        down_millis: u32,
+    },
+    /// The machine's connections break, and the next manifest that it gets is one of before its newest task, as from a
+    /// control plane that follows another one from behind.
+    StaleManifest {
+        machine: u8,
+    },
     /// The machine is gone for good, and all that it ran.
     Vanish {
         machine: u8,
@@ -168,6 +336,11 @@ pub enum Step {
         exit_code: i32,
     },
     PullsSlow {
+        machine: u8,
+        millis: u32,
+    },
+    /// Pulls that are begun are never answered.
+    PullsHang {
         machine: u8,
         millis: u32,
     },
@@ -206,7 +379,12 @@ impl Step {
         match self {
             Step::CreateService { .. }
             | Step::Scale { .. }
+            | Step::CreateSet { .. }
+            | Step::ScaleSet { .. }
+            | Step::PrimarySet { .. }
+            | Step::DeleteSet { .. }
             | Step::Roll { .. }
+            | Step::Percent { .. }
             | Step::ForceDeployment { .. }
             | Step::DeleteService { .. }
             | Step::RunTask { .. }
@@ -221,7 +399,13 @@ impl Step {
             | Step::Deregister { .. }
             | Step::BadRequest { .. } => false,
             Step::ServerCrash { .. }
+            | Step::ServerDiskFails { .. }
+            | Step::DiskWiped { .. }
+            | Step::Reboot { .. }
+            | Step::StaleManifest { .. }
+            | Step::PullsHang { .. }
             | Step::AgentCrash { .. }
+            | Step::AgentCrashSoon { .. }
             | Step::AgentStop { .. }
             | Step::Partition { .. }
             | Step::Disconnect { .. }
@@ -252,7 +436,26 @@ impl Scenario {
         let mut chance = Chance::new(root.of(1));
         let setup = draw::setup(&mut chance);
         let steps = draw::script(&mut chance, &setup);
-        Self { seed, setup, steps }
+        Self { seed, setup, steps, simpler: Vec::new() }
+    }
+
+    /// Makes the setup simpler; the script stays, and its numbers mean what is there then.
+    #[must_use]
+    pub fn made(mut self, simpler: Simpler) -> Self {
+        let network = &mut self.setup.network;
+        match simpler {
+            Simpler::Calm => {
+                (network.lose_request, network.lose_answer) = (0, 0);
+                (network.late_request, network.repeat_request) = (0, 0);
+            }
+            Simpler::Quick => {
+                network.delay_millis = QUICK_MILLIS;
+                (self.setup.server_disk_millis, self.setup.agent_disk_millis) = (QUICK_MILLIS, QUICK_MILLIS);
+            }
+            Simpler::Machines(count) => self.setup.machines.truncate(count),
+        }
+        self.simpler.push(simpler);
+        self
     }
 
     /// Keeps the steps with these numbers.

@@ -1,6 +1,6 @@
 //! Makes a failing script shorter, as far as a bounded number of runs allows.
 
-use crate::scenario::{Scenario, Timed};
+use crate::scenario::{Scenario, Simpler, Timed};
 use crate::world::{self, Violation};
 
 /// The shortest script found that breaks the same promise, and how it does.
@@ -11,7 +11,8 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
-/// Drops steps, faults first and many at a time, while the same rule is still broken.
+/// Drops steps, faults first and many at a time, and then what the setup does not need, while the same rule is still
+/// broken.
 pub fn shrink(scenario: &Scenario, violation: Violation, runs_max: u32) -> Shrunk {
     let mut best = Shrunk { scenario: scenario.clone(), violation, runs: 0 };
     // What comes after the failure cannot matter.
@@ -30,6 +31,7 @@ pub fn shrink(scenario: &Scenario, violation: Violation, runs_max: u32) -> Shrun
         }
         size /= 2;
     }
+    best.simplify(runs_max);
     best
 }
 
@@ -38,9 +40,27 @@ impl Shrunk {
     fn attempt(&mut self, keep: impl Fn(&Timed) -> bool) -> bool {
         let mut scenario = self.scenario.clone();
         scenario.steps.retain(keep);
-        if scenario.steps.len() == self.scenario.steps.len() {
-            return false;
+        scenario.steps.len() < self.scenario.steps.len() && self.fails_as_well(scenario)
+    }
+
+    /// Takes away what the setup has that the failure does not need: first bad luck, then delays, then machines.
+    fn simplify(&mut self, runs_max: u32) {
+        for simpler in [Simpler::Calm, Simpler::Quick] {
+            if self.runs < runs_max {
+                self.fails_as_well(self.scenario.clone().made(simpler));
+            }
         }
+        // From few to many: the first that fails is the smallest.
+        for count in 1..self.scenario.setup.machines.len() {
+            if self.runs >= runs_max
+                || self.fails_as_well(self.scenario.clone().made(Simpler::Machines(count)))
+            {
+                break;
+            }
+        }
+    }
+
+    fn fails_as_well(&mut self, scenario: Scenario) -> bool {
         self.runs += 1;
         match world::run(&scenario, false).violation {
             Some(violation) if violation.rule == self.violation.rule => {

@@ -1,12 +1,14 @@
 //! A few hundred seeds, and what the simulation promises about itself.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use longshore_sim::scenario::Simpler;
 use longshore_sim::{Scenario, report, run};
 
 /// How many seeds `cargo test` runs. Many more are run by hand: `cargo run -p longshore-sim -- --seeds 20000`.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 500;
 
 #[test]
 fn every_seed_keeps_every_promise() {
@@ -41,6 +43,75 @@ fn equal_seeds_run_equally() {
         assert_eq!(one.tally, other.tally, "seed {seed}");
         assert_eq!(one.log, other.log, "seed {seed}");
     }
+}
+
+#[test]
+fn a_setup_can_be_made_simpler() {
+    let scenario = Scenario::of(3).made(Simpler::Calm).made(Simpler::Quick).made(Simpler::Machines(1));
+    assert_eq!(scenario.setup.machines.len(), 1);
+    assert!(report::command(&scenario).contains("--simpler calm,quick,machines=1"));
+    assert_eq!(run(&scenario, false).violation, None);
+}
+
+/// What is never drawn is never checked: every kind of step, and every dimension of the setup, is there early.
+#[test]
+fn few_seeds_draw_everything() {
+    let scenarios: Vec<Scenario> = (0..100).map(Scenario::of).collect();
+    let kinds: BTreeSet<String> = scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.steps)
+        .map(|timed| format!("{:?}", timed.step).split(' ').next().unwrap_or_default().to_owned())
+        .collect();
+    // The names are part of what a failure prints, and of notes about old failures.
+    let expected = [
+        "Activate",
+        "AgentCrash",
+        "AgentCrashSoon",
+        "AgentStop",
+        "BadRequest",
+        "ClockJump",
+        "ContainerDies",
+        "CreateService",
+        "CreateSet",
+        "DeleteService",
+        "DeleteSet",
+        "Deregister",
+        "Describe",
+        "Disconnect",
+        "DiskWiped",
+        "Drain",
+        "EngineAway",
+        "EngineFlaky",
+        "ForceDeployment",
+        "IgnoreTerm",
+        "Join",
+        "Partition",
+        "Percent",
+        "Protect",
+        "PrimarySet",
+        "PullsFail",
+        "PullsHang",
+        "PullsSlow",
+        "Reboot",
+        "Register",
+        "Roll",
+        "RunTask",
+        "Scale",
+        "ScaleSet",
+        "ServerCrash",
+        "ServerDiskFails",
+        "StaleManifest",
+        "StartTask",
+        "StartsFail",
+        "StopDeployment",
+        "StopTask",
+        "Vanish",
+    ];
+    assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    let setups = || scenarios.iter().map(|scenario| &scenario.setup);
+    assert!(setups().any(|setup| setup.clusters.len() > 1));
+    assert!(setups().any(|setup| setup.machines.iter().any(|machine| machine.provider.is_some())));
+    assert!(setups().any(|setup| setup.network.repeat_request > 0));
 }
 
 #[test]

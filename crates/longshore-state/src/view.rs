@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use longshore_base::{Protocol, Scope};
+use longshore_base::{DeploymentId, Protocol, Scope, ServiceName};
+use longshore_domain::status::DeploymentController;
+use longshore_rollout::TaskSetStatus;
 use longshore_survey::{Cluster, Container, Deployment, Instance, Service, Snapshot, Task};
 
 use crate::codec::Value;
@@ -38,7 +40,11 @@ pub fn snapshot(records: &Records, all: bool) -> Snapshot {
                 clusters.entry(at.clone()).or_insert_with(|| empty(at)).tasks.push(task);
             }
             (Key::Service(at, _), Value::Service(record)) => {
-                clusters.entry(at.clone()).or_insert_with(|| empty(at)).services.push(service(record));
+                clusters
+                    .entry(at.clone())
+                    .or_insert_with(|| empty(at))
+                    .services
+                    .push(service(record, records, at));
             }
             // What the survey has no rule about, and STOPPED tasks when they are not asked for.
             _ => {}
@@ -91,16 +97,40 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
     }
 }
 
-pub fn service(record: &record::Service) -> Service {
+pub fn service(record: &record::Service, records: &Records, at: &ClusterKey) -> Service {
+    let external = record.controller == DeploymentController::External;
+    let sets = external.then(|| task_sets(records, at, &record.name)).into_iter().flatten();
+    let sets = sets.map(|set| Deployment { id: set.id, primary: set.status == TaskSetStatus::Primary });
     Service {
         name: record.name.clone(),
         status: record.status,
         scheduling: record.scheduling,
         desired_count: record.desired_count,
+        external,
         deployments: record
             .deployments
             .iter()
             .map(|own| Deployment { id: own.id, primary: own.primary })
+            .chain(sets)
             .collect(),
     }
+}
+
+/// The task sets of a service.
+pub fn task_sets<'a>(
+    records: &'a Records,
+    at: &ClusterKey,
+    service: &ServiceName,
+) -> impl Iterator<Item = &'a record::TaskSet> {
+    let first = Key::TaskSet(at.clone(), service.clone(), DeploymentId::from_bits(0));
+    records
+        .range(first..)
+        .map_while(|(_, value)| match value {
+            Value::TaskSet(set) => Some(&**set),
+            _ => None,
+        })
+        .take_while({
+            let service = service.clone();
+            move |set| set.service == service
+        })
 }

@@ -60,7 +60,9 @@ pub(crate) fn check(cluster: &Cluster, pool: &[Instance], notes: &mut Vec<Note>)
                 ));
             }
             Some(service) => {
+                // Tasks of a set outlive it by the time that they take to stop.
                 if service.status == ServiceStatus::Active
+                    && !service.external
                     && !service.deployments.iter().any(|own| own.id == *deployment)
                 {
                     let text = format!("belongs to {deployment}, which service {name} does not list");
@@ -74,7 +76,8 @@ pub(crate) fn check(cluster: &Cluster, pool: &[Instance], notes: &mut Vec<Note>)
 fn check_service(service: &Service, notes: &mut Vec<Note>) {
     let subject = format!("service {}", service.name);
     let primaries = service.deployments.iter().filter(|own| own.primary).count();
-    if service.status == ServiceStatus::Active && primaries != 1 {
+    let fits = if service.external { primaries <= 1 } else { primaries == 1 };
+    if service.status == ServiceStatus::Active && !fits {
         notes.push(Note::new(Rule::Service, &subject, format!("has {primaries} PRIMARY deployments")));
     }
     let ids: BTreeSet<_> = service.deployments.iter().map(|own| own.id).collect();

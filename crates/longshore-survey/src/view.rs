@@ -76,6 +76,8 @@ pub struct Service {
     pub status: ServiceStatus,
     pub scheduling: SchedulingStrategy,
     pub desired_count: u32,
+    /// It has task sets in place of deployments: any number of them, and not always a PRIMARY one.
+    pub external: bool,
     pub deployments: Vec<Deployment>,
 }
 

@@ -79,6 +79,7 @@ fn cluster() -> Cluster {
         name: ServiceName::parse("web").expect("a name"),
         status: ServiceStatus::Active,
         scheduling: SchedulingStrategy::Replica,
+        external: false,
         desired_count: 2,
         deployments: vec![Deployment { id: DeploymentId::from_bits(1), primary: true }],
     };

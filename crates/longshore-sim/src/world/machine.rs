@@ -1,24 +1,27 @@
 //! A machine: its container engine, its disk, and an agent that comes and goes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use longshore_base::{Cidr, Timestamp};
+use longshore_base::{Cidr, TaskId, Timestamp};
+use longshore_engine::Action;
 use longshore_engine::network::TaskNetwork;
 use longshore_link::client::Loss;
 use longshore_node::config::Config;
 use longshore_node::core::{AgentCore, Effect, ExitReason, Input, Socket, SocketEvent};
 use longshore_node::journal::Change;
 use longshore_runtime::RuntimeInfo;
-use longshore_runtime::port::NetworkInfo;
+use longshore_runtime::port::{LabelFilter, NetworkInfo};
 use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
 
 use super::network::{Caller, PipeId};
-use super::{Event, Skew, World};
-use crate::images::Image;
-use crate::scenario::MachineSetup;
+use super::{Event, Skew, World, watch};
+use crate::images::{self, Image};
+use crate::scenario::{ClusterSetup, MachineSetup};
 
+/// Where the dynamic host ports begin.
+const FIRST_DYNAMIC_PORT: u32 = 40_000;
 /// How long a supervisor waits before it starts an agent again that ended by itself.
 const SUPERVISOR_PAUSE: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,12 @@ pub(super) struct Machine {
     pub instance: Option<String>,
     /// The agent has given up for good.
     pub given_up: Option<ExitReason>,
+    /// Tasks of which no agent knows any more, because its disk was wiped. Nobody may touch them.
+    pub orphans: BTreeSet<TaskId>,
+    /// Its agent is killed after so many more starts, and is down so long.
+    pub dies_after: Option<(u8, Duration)>,
+    /// The next manifest that it gets leaves a task out.
+    pub stale_manifest: bool,
 }
 
 /// A running agent.
@@ -69,16 +78,26 @@ fn info(setup: MachineSetup) -> RuntimeInfo {
     }
 }
 
-fn config(setup: MachineSetup, name: usize) -> Config {
+fn config(setup: MachineSetup, cluster: &ClusterSetup, name: usize) -> Config {
+    let attributes = match setup.provider {
+        Some(provider) => format!(r#"{{"longshore.capacity-provider": "{}"}}"#, provider.name()),
+        None => "{}".to_owned(),
+    };
+    // Just enough for as many tasks as fit, with two ports each, so that the search for a free one comes round soon.
+    let ports = 2 * (setup.memory / images::MEMORY_LEAST) + 2;
+    let ports = format!("{FIRST_DYNAMIC_PORT}-{}", FIRST_DYNAMIC_PORT + ports - 1);
     let pairs = [
-        ("AWS_ACCESS_KEY_ID", "111122223333".to_owned()),
+        ("ECS_DYNAMIC_HOST_PORT_RANGE", ports),
+        ("AWS_ACCESS_KEY_ID", cluster.account.to_owned()),
+        ("AWS_DEFAULT_REGION", cluster.region.to_owned()),
+        ("ECS_INSTANCE_ATTRIBUTES", attributes),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
-        ("ECS_CLUSTER", "main".to_owned()),
+        ("ECS_CLUSTER", cluster.name.to_owned()),
         ("ECS_DATADIR", "/data".to_owned()),
         ("ECS_DISABLE_METRICS", "false".to_owned()),
         ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
         ("LONGSHORE_AGENT_NAME", format!("m{name}")),
-        ("LONGSHORE_AVAILABILITY_ZONE", format!("us-east-1{}", char::from(b'a' + setup.zone))),
+        ("LONGSHORE_AVAILABILITY_ZONE", format!("{}{}", cluster.region, char::from(b'a' + setup.zone))),
     ];
     let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
     let mut config = Config::read(pairs, None).expect("these are valid").0;
@@ -94,12 +113,12 @@ fn network(config: &Config) -> Option<TaskNetwork> {
 }
 
 impl Machine {
-    fn new(setup: MachineSetup, name: usize, seed: longshore_base::Seed) -> Self {
+    fn new(setup: MachineSetup, cluster: &ClusterSetup, name: usize, seed: longshore_base::Seed) -> Self {
         let mut docker = ScriptedRuntime::new(seed);
         docker.world.fallback(None);
         let mut machine = Self {
             setup,
-            config: config(setup, name),
+            config: config(setup, cluster, name),
             docker,
             engine_away_until: None,
             disk: BTreeMap::new(),
@@ -112,6 +131,9 @@ impl Machine {
             starts_at: None,
             instance: None,
             given_up: None,
+            orphans: BTreeSet::new(),
+            dies_after: None,
+            stale_manifest: false,
         };
         machine.images(|_| {});
         machine
@@ -143,7 +165,8 @@ impl World {
     pub(super) fn add_machine(&mut self, setup: MachineSetup) {
         let index = self.machines.len();
         let seed = self.seed.of(1000 + index as u64);
-        self.machines.push(Machine::new(setup, index, seed));
+        let cluster = self.setup.clusters[usize::from(setup.cluster)];
+        self.machines.push(Machine::new(setup, &cluster, index, seed));
         self.note(|| format!("m{index} joins: {setup:?}"));
         self.start_agent_in(index, Duration::ZERO);
     }
@@ -219,6 +242,9 @@ impl World {
             Effect::Runtime(action) => {
                 self.note(|| format!("m{index} does {action:?}"));
                 self.watch_action(index, &action);
+                if matches!(*action, Action::StartContainer { .. }) {
+                    self.count_down(index);
+                }
                 let performed = self.machines[index].docker.perform(self.now, *action);
                 if let Err(action) = performed {
                     self.fail("agent", format!("m{index} hands out an action that is its own: {action:?}"));
@@ -240,6 +266,19 @@ impl World {
             }
             Effect::Log(line) => self.note(|| format!("m{index} logs: {line}")),
             Effect::Exit(reason) => self.agent_exits(index, reason),
+        }
+    }
+
+    /// A step wants the agent dead shortly after one of its starts: so a write that the start should have waited for may be
+    /// lost.
+    fn count_down(&mut self, index: usize) {
+        let Some((starts, down)) = self.machines[index].dies_after else { return };
+        let left = starts.saturating_sub(1);
+        self.machines[index].dies_after = (left > 0).then_some((left, down));
+        if left == 0 {
+            let incarnation = self.machines[index].incarnation;
+            let at = self.now + self.disks.millis(0, 20);
+            self.push(at, Event::Kill { machine: index, incarnation, down });
         }
     }
 
@@ -357,6 +396,45 @@ impl World {
         self.tally.agent_starts += 1;
         self.note(|| format!("m{index}'s agent starts and finds {} containers", containers.len()));
         self.agent_input(index, Input::Engine(Box::new(longshore_engine::Input::Restored { containers })));
+    }
+
+    /// The agent is killed, and finds nothing of what it saved: it has to join as a new instance.
+    pub(super) fn wipe_disk(&mut self, index: usize, down: Duration, containers: bool) {
+        if !self.machines[index].alive {
+            return;
+        }
+        self.agent_crash(index, down);
+        let now = self.now;
+        // What its engine was asked for may still happen, so that looking at its containers is not enough.
+        let made = self.tasks_made_on(index);
+        let machine = &mut self.machines[index];
+        machine.disk.clear();
+        machine.given_up = None;
+        machine.orphans.extend(made);
+        if containers {
+            machine.docker.world.interrupt(now, Duration::ZERO, true);
+        }
+        self.note(|| format!("m{index}'s disk is wiped"));
+    }
+
+    /// Power fails: the containers end with the agent.
+    pub(super) fn reboot(&mut self, index: usize, down: Duration) {
+        if !self.machines[index].alive {
+            return;
+        }
+        self.agent_crash(index, down);
+        self.note(|| format!("m{index} reboots"));
+        self.machines[index].docker.world.interrupt(self.now, Duration::ZERO, true);
+    }
+
+    /// Somebody ends what no agent knows any more.
+    pub(super) fn end_orphans(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        for found in machine.docker.world.list(&LabelFilter::default()) {
+            if watch::task_of(&found.container).is_some_and(|id| machine.orphans.contains(&id)) {
+                machine.docker.world.kill_from_outside(self.now, &found.observation.runtime_id, 137);
+            }
+        }
     }
 
     /// Ends in an orderly way, and comes back.

@@ -6,6 +6,7 @@
 
 mod machine;
 mod network;
+mod rollouts;
 mod script;
 mod server;
 mod sessions;
@@ -15,6 +16,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use longshore_base::{AccountId, ClusterName, Region, Scope, Seed, Timestamp};
@@ -22,7 +24,7 @@ use longshore_node::core::SocketEvent;
 use longshore_state::ClusterKey;
 
 use crate::chance::Chance;
-use crate::scenario::{Scenario, Setup, Timed};
+use crate::scenario::{ClusterSetup, Scenario, Setup, Timed};
 use machine::Machine;
 use network::{Call, CallId, Pipe, PipeId, Reply};
 use server::Server;
@@ -86,6 +88,12 @@ enum Event {
     },
     AgentUp {
         machine: usize,
+    },
+    /// An agent is killed, if it is still the same one.
+    Kill {
+        machine: usize,
+        incarnation: u64,
+        down: Duration,
     },
     Heal {
         machine: usize,
@@ -152,8 +160,7 @@ pub struct World {
     disks: Chance,
     users: Chance,
     seeds: Chance,
-    scope: Scope,
-    cluster: ClusterKey,
+    clusters: Vec<ClusterKey>,
     server: Server,
     machines: Vec<Machine>,
     calls: BTreeMap<CallId, Call>,
@@ -178,10 +185,16 @@ pub struct Outcome {
     pub log: Vec<String>,
 }
 
-/// Runs a scenario to its end, or to the first broken promise.
+/// Runs a scenario to its end, or to the first broken promise. A panic is one: no request and no message may crash a
+/// part (design, promise 6).
 pub fn run(scenario: &Scenario, with_log: bool) -> Outcome {
     let mut world = World::new(scenario, with_log);
-    world.go();
+    // The world is not used after a panic, but for telling what happened before.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| world.go())) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text");
+        world.fail("panic", text.to_owned());
+    }
     world.tally.virtual_millis = world.elapsed().as_millis() as u64;
     Outcome { tally: world.tally, violation: world.violation, log: world.log.unwrap_or_default() }
 }
@@ -189,11 +202,6 @@ pub fn run(scenario: &Scenario, with_log: bool) -> Outcome {
 impl World {
     fn new(scenario: &Scenario, with_log: bool) -> Self {
         let seed = Seed::new(u128::from(scenario.seed)).of(0x5eed);
-        let scope = Scope::new(
-            AccountId::parse("111122223333").expect("twelve digits"),
-            Region::parse("us-east-1").expect("a region"),
-        );
-        let cluster = ClusterKey::new(scope.clone(), ClusterName::parse("main").expect("a name"));
         let mut world = Self {
             setup: scenario.setup.clone(),
             steps: scenario.steps.clone(),
@@ -205,8 +213,7 @@ impl World {
             disks: Chance::new(seed.of(2)),
             users: Chance::new(seed.of(3)),
             seeds: Chance::new(seed.of(4)),
-            scope,
-            cluster,
+            clusters: scenario.setup.clusters.iter().map(cluster_key).collect(),
             server: Server::new(),
             machines: Vec::new(),
             calls: BTreeMap::new(),
@@ -223,9 +230,12 @@ impl World {
         world.server_up();
         // An agent that finds no cluster of the name it was given ends for good (agent-protocol G3).
         world.calm = true;
-        world.prepare();
-        while world.violation.is_none() && !world.is_prepared() {
-            world.run_until(world.now + PREPARE_LOOK);
+        // Clusters name their capacity providers, which must be there before.
+        for prepare in [World::prepare_account, World::prepare_clusters] {
+            prepare(&mut world);
+            while world.violation.is_none() && !world.is_prepared() {
+                world.run_until(world.now + PREPARE_LOOK);
+            }
         }
         world.calm = false;
         for index in 0..world.setup.machines.len() {
@@ -327,10 +337,21 @@ impl World {
             Event::Look { epoch } => self.look(epoch),
             Event::Synced { machine, incarnation, upto } => self.synced(machine, incarnation, upto),
             Event::AgentUp { machine } => self.agent_up(machine),
+            Event::Kill { machine, incarnation, down } => {
+                if self.machines[machine].incarnation == incarnation {
+                    self.agent_crash(machine, down);
+                }
+            }
             Event::Heal { machine } => self.heal(machine),
             Event::Mend { machine } => self.mend(machine),
         }
     }
+}
+
+fn cluster_key(setup: &ClusterSetup) -> ClusterKey {
+    let account = AccountId::parse(setup.account).expect("twelve digits");
+    let region = Region::parse(setup.region).expect("a region");
+    ClusterKey::new(Scope::new(account, region), ClusterName::parse(setup.name).expect("a name"))
 }
 
 /// A clock that may be wrong: milliseconds ahead of the world's time.

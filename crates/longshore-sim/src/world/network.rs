@@ -12,6 +12,8 @@ use super::{Event, World};
 
 /// How long callers wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How late a request can arrive a second time, after others that were sent later.
+const REPEAT_MAX_MILLIS: u64 = 30_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallId(pub u64);
@@ -68,8 +70,16 @@ impl World {
         let mut chance = |share| !self.calm && self.network.per_mille(share);
         let (lost, lose_answer, late) =
             (chance(faults.lose_request), chance(faults.lose_answer), chance(faults.late_request));
+        let repeated = chance(faults.repeat_request);
         self.note(|| format!("call {} {operation} {body}", id.0));
         let call = Call { caller, operation, body, lose_answer, given_up: false, arrived: false };
+        if repeated {
+            self.next_call += 1;
+            let again = CallId(self.next_call);
+            self.calls.insert(again, Call { given_up: true, ..call.clone() });
+            let at = self.now + self.network.millis(0, REPEAT_MAX_MILLIS);
+            self.push(at, Event::Request(again));
+        }
         self.calls.insert(id, call);
         let delay = self.delay();
         if late {
@@ -222,6 +232,7 @@ impl World {
             | Event::Look { .. }
             | Event::Synced { .. }
             | Event::AgentUp { .. }
+            | Event::Kill { .. }
             | Event::Heal { .. }
             | Event::Mend { .. } => return Some(event),
         };

@@ -7,14 +7,17 @@ use longshore_domain::DesiredStatus;
 use longshore_engine::input::ObservedStatus;
 use longshore_engine::spec::RuntimeId;
 use longshore_runtime::port::LabelFilter;
-use longshore_runtime::scripted::Faults;
+use longshore_runtime::scripted::{Faults, Operation};
 use longshore_runtime::{ErrorKind, RuntimeError};
-use longshore_state::Key;
-use serde_json::json;
+use longshore_state::{Key, view};
+use serde_json::{Value, json};
 
 use super::{Event, World};
 use crate::images::Image;
-use crate::scenario::Step;
+use crate::scenario::{Breaker, Layout, Provider, ServiceSetup, Step, StrategySetup};
+
+/// How far a step sets the server's clock at most, in milliseconds.
+const SERVER_JUMP_MAX: i32 = 2000;
 
 impl World {
     /// A machine that is there, by a number of the script; `None` if there is none.
@@ -31,83 +34,106 @@ impl World {
         };
         self.note(|| format!("STEP {number}: {step:?}"));
         match step {
-            Step::CreateService {
-                service,
-                image,
-                ports,
-                desired,
-                percent: (min, max),
-                breaker,
-                daemon,
-                spread,
-            } => {
-                self.create_service(service, image, ports, desired, (min, max), breaker, daemon, spread);
+            Step::CreateService { service, setup } => self.create_service(service, &setup),
+            Step::CreateSet { service, image, percent } => {
+                let (cluster, name) = self.named(service);
+                let request = json!({
+                    "service": name, "taskDefinition": image.family(false), "launchType": "EC2",
+                    "scale": {"value": f64::from(percent), "unit": "PERCENT"}, "clientToken": self.token(),
+                });
+                self.ask(cluster, "CreateTaskSet", image.request(request));
+            }
+            Step::ScaleSet { service, pick, percent } => {
+                let scale = json!({"value": f64::from(percent), "unit": "PERCENT"});
+                self.ask_set(service, pick, "UpdateTaskSet", "taskSet", json!({"scale": scale}));
+            }
+            Step::PrimarySet { service, pick } => {
+                self.ask_set(service, pick, "UpdateServicePrimaryTaskSet", "primaryTaskSet", json!({}));
+            }
+            Step::DeleteSet { service, pick, force } => {
+                self.ask_set(service, pick, "DeleteTaskSet", "taskSet", json!({"force": force}));
             }
             Step::Scale { service, desired } => {
-                self.ask("UpdateService", json!({"service": service_name(service), "desiredCount": desired}));
+                self.update_service(service, json!({"desiredCount": desired}));
             }
-            Step::Roll { service, image } => {
-                let request =
-                    json!({"service": service_name(service), "taskDefinition": image.family(false)});
-                self.ask("UpdateService", image.request(request));
+            Step::Roll { service, image, desired } => {
+                let mut request = image.request(json!({"taskDefinition": image.family(false)}));
+                if let Some(desired) = desired {
+                    request["desiredCount"] = json!(desired);
+                }
+                self.update_service(service, request);
+            }
+            Step::Percent { service, percent: (min, max) } => {
+                let bounds = json!({"minimumHealthyPercent": min, "maximumPercent": max});
+                self.update_service(service, json!({"deploymentConfiguration": bounds}));
             }
             Step::ForceDeployment { service } => {
-                self.ask(
-                    "UpdateService",
-                    json!({"service": service_name(service), "forceNewDeployment": true}),
-                );
+                self.update_service(service, json!({"forceNewDeployment": true}));
             }
             Step::DeleteService { service, force } => {
-                self.ask("DeleteService", json!({"service": service_name(service), "force": force}));
+                let (cluster, name) = self.named(service);
+                self.ask(cluster, "DeleteService", json!({"service": name, "force": force}));
             }
-            Step::RunTask { image, count, ports } => {
+            Step::RunTask { cluster, image, count, ports, strategy } => {
                 let token = self.token();
-                let request = json!({
+                let mut request = json!({
                     "taskDefinition": image.family(ports), "count": count, "startedBy": token, "clientToken": token,
                 });
-                self.ask("RunTask", image.request(request));
+                if let Some(strategy) = strategy {
+                    request["capacityProviderStrategy"] = items(strategy);
+                }
+                let cluster = usize::from(cluster) % self.clusters.len();
+                self.ask(cluster, "RunTask", image.request(request));
             }
             Step::StopTask { pick } => {
-                if let Some(task) = self.some_task(pick) {
-                    self.ask("StopTask", json!({"task": task.to_string(), "reason": "a user wants it"}));
+                if let Some((cluster, task)) = self.some_task(pick) {
+                    self.ask(
+                        cluster,
+                        "StopTask",
+                        json!({"task": task.to_string(), "reason": "a user wants it"}),
+                    );
                 }
             }
             Step::StartTask { machine, image } => {
-                if let Some(arn) = self.machine(machine).and_then(|index| self.instance_arn(index)) {
+                if let Some((cluster, arn)) = self.instance_arn(machine) {
                     let request = json!({"taskDefinition": image.family(false), "containerInstances": [arn]});
-                    self.ask("StartTask", image.request(request));
+                    self.ask(cluster, "StartTask", image.request(request));
                 }
             }
             Step::Protect { pick, on } => {
-                if let Some(task) = self.some_task(pick) {
+                if let Some((cluster, task)) = self.some_task(pick) {
                     let mut request = json!({"tasks": [task.to_string()], "protectionEnabled": on});
                     if on {
                         request["expiresInMinutes"] = json!(1);
                     }
-                    self.ask("UpdateTaskProtection", request);
+                    self.ask(cluster, "UpdateTaskProtection", request);
                 }
             }
-            Step::StopDeployment { service } => {
-                if let Some(arn) = self.newest_deployment(service) {
-                    self.ask(
-                        "StopServiceDeployment",
-                        json!({"serviceDeploymentArn": arn, "stopType": "ROLLBACK"}),
-                    );
+            Step::StopDeployment { service, rollback } => {
+                if let Some((cluster, arn)) = self.newest_deployment(service) {
+                    let kind = if rollback { "ROLLBACK" } else { "ABORT" };
+                    let request = json!({"serviceDeploymentArn": arn, "stopType": kind});
+                    self.ask(cluster, "StopServiceDeployment", request);
                 }
             }
-            Step::Register { image } => self.ask("RegisterTaskDefinition", image.definition(false)),
+            Step::Register { cluster, image } => {
+                let cluster = usize::from(cluster) % self.clusters.len();
+                self.ask(cluster, "RegisterTaskDefinition", image.definition(false));
+            }
             Step::Describe { pick } => {
-                let tasks: Vec<String> =
-                    (0..10).filter_map(|more| self.some_task(pick + more)).map(|id| id.to_string()).collect();
-                if !tasks.is_empty() {
-                    self.ask("DescribeTasks", json!({"tasks": tasks}));
-                }
+                let Some((cluster, _)) = self.some_task(pick) else { return };
+                let tasks: Vec<String> = (0..10)
+                    .filter_map(|more| self.some_task_of(cluster, pick + more))
+                    .map(|id| id.to_string())
+                    .collect();
+                self.ask(cluster, "DescribeTasks", json!({"tasks": tasks}));
             }
             Step::Drain { machine } => self.set_instance(machine, "DRAINING"),
             Step::Activate { machine } => self.set_instance(machine, "ACTIVE"),
             Step::Deregister { machine, force } => {
-                if let Some(arn) = self.machine(machine).and_then(|index| self.instance_arn(index)) {
+                if let Some((cluster, arn)) = self.instance_arn(machine) {
                     self.ask(
+                        cluster,
                         "DeregisterContainerInstance",
                         json!({"containerInstance": arn, "force": force}),
                     );
@@ -115,9 +141,36 @@ impl World {
             }
             Step::BadRequest { kind } => self.bad_request(kind),
             Step::ServerCrash { down_millis } => self.server_crash(millis(down_millis)),
+            Step::ServerDiskFails { down_millis } => self.server.disk_fails = Some(millis(down_millis)),
+            Step::DiskWiped { machine, down_millis, containers } => {
+                if let Some(index) = self.machine(machine) {
+                    self.wipe_disk(index, millis(down_millis), containers);
+                }
+            }
+            Step::Reboot { machine, down_millis } => {
+                if let Some(index) = self.machine(machine) {
+                    self.reboot(index, millis(down_millis));
+                }
+            }
+            Step::StaleManifest { machine } => {
+                if let Some(index) = self.machine(machine) {
+                    self.machines[index].stale_manifest = true;
+                    self.disconnect(index);
+                }
+            }
+            Step::PullsHang { machine, millis: duration } => {
+                self.trouble(machine, duration, |script| {
+                    script.hangs.insert(Operation::ImagePull);
+                });
+            }
             Step::AgentCrash { machine, down_millis } => {
                 if let Some(index) = self.machine(machine) {
                     self.agent_crash(index, millis(down_millis));
+                }
+            }
+            Step::AgentCrashSoon { machine, starts, down_millis } => {
+                if let Some(index) = self.machine(machine) {
+                    self.machines[index].dies_after = Some((starts, millis(down_millis)));
                 }
             }
             Step::AgentStop { machine, down_millis } => {
@@ -189,6 +242,8 @@ impl World {
                 let index = usize::from(machine) % (count + 1);
                 let skew =
                     if index == count { &mut self.server.skew } else { &mut self.machines[index].skew };
+                // The server's clock is what its promises are measured by: seconds at most.
+                let jump = if index == count { jump % SERVER_JUMP_MAX } else { jump };
                 skew.0 += i64::from(jump);
             }
         }
@@ -210,11 +265,14 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         self.note(|| "faults cease".into());
         self.calm = true;
+        self.server.disk_fails = None;
         for index in 0..self.machines.len() {
             if !self.machines[index].alive {
                 continue;
             }
             self.mend(index);
+            self.machines[index].dies_after = None;
+            self.end_orphans(index);
             if self.machines[index].cut_until.is_some() {
                 self.machines[index].cut_until = Some(self.now);
                 self.heal(index);
@@ -235,10 +293,16 @@ impl World {
         }
     }
 
-    /// A task that shall run, as ListTasks would tell.
-    fn some_task(&self, pick: u32) -> Option<TaskId> {
+    /// A task that shall run, as ListTasks would tell, with its cluster.
+    fn some_task(&self, pick: u32) -> Option<(usize, TaskId)> {
+        let count = self.clusters.len();
+        let order = (0..count).map(|n| (pick as usize + n) % count);
+        order.filter_map(|cluster| Some((cluster, self.some_task_of(cluster, pick)?))).next()
+    }
+
+    pub(super) fn some_task_of(&self, cluster: usize, pick: u32) -> Option<TaskId> {
         let running = self.server.up.as_ref()?;
-        let tasks = running.state.cluster(&self.cluster)?.tasks();
+        let tasks = running.state.cluster(&self.clusters[cluster])?.tasks();
         let wanted: Vec<TaskId> = tasks
             .values()
             .filter(|task| task.desired_status == DesiredStatus::Running)
@@ -247,76 +311,152 @@ impl World {
         (!wanted.is_empty()).then(|| wanted[pick as usize % wanted.len()])
     }
 
-    fn instance_arn(&self, index: usize) -> Option<String> {
-        self.machines[index].instance.clone()
+    /// What a machine of the script is as an instance, with its cluster.
+    fn instance_arn(&self, machine: u8) -> Option<(usize, String)> {
+        let machine = &self.machines[self.machine(machine)?];
+        Some((machine.setup.cluster.into(), machine.instance.clone()?))
     }
 
     /// ARN of the service deployment that was begun last.
-    fn newest_deployment(&self, service: u8) -> Option<String> {
-        let name = ServiceName::parse(&service_name(service)).ok()?;
-        let entry = self.server.up.as_ref()?.state.cluster(&self.cluster)?.service(&name)?;
+    fn newest_deployment(&self, service: u8) -> Option<(usize, String)> {
+        let (cluster, name) = self.named(service);
+        let (name, at) = (ServiceName::parse(&name).ok()?, &self.clusters[cluster]);
+        let entry = self.server.up.as_ref()?.state.cluster(at)?.service(&name)?;
         let newest = entry.deployments().values().max_by_key(|record| (record.created_at, record.id))?;
-        Some(self.scope.service_deployment_arn(&self.cluster.cluster, &name, newest.id))
+        Some((cluster, at.scope.service_deployment_arn(&at.cluster, &name, newest.id)))
     }
 
     fn set_instance(&mut self, machine: u8, status: &str) {
-        if let Some(arn) = self.machine(machine).and_then(|index| self.instance_arn(index)) {
+        if let Some((cluster, arn)) = self.instance_arn(machine) {
             let request = json!({"containerInstances": [arn], "status": status});
-            self.ask("UpdateContainerInstancesState", request);
+            self.ask(cluster, "UpdateContainerInstancesState", request);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the members of one step")]
-    fn create_service(
-        &mut self,
-        service: u8,
-        image: Image,
-        ports: bool,
-        desired: u32,
-        (min, max): (u32, u32),
-        breaker: bool,
-        daemon: bool,
-        spread: bool,
-    ) {
+    /// The cluster and the name of a service of the script. Names repeat from cluster to cluster.
+    fn named(&self, service: u8) -> (usize, String) {
+        let (service, clusters) = (usize::from(service), self.clusters.len());
+        (service % clusters, format!("svc-{}", service / clusters))
+    }
+
+    /// Asks for something about one of the service's task sets, if it has any.
+    fn ask_set(&mut self, service: u8, pick: u32, operation: &'static str, member: &str, mut request: Value) {
+        let (cluster, name) = self.named(service);
+        let (at, Ok(parsed)) = (&self.clusters[cluster], ServiceName::parse(&name)) else { return };
+        let Some(running) = &self.server.up else { return };
+        let sets: Vec<_> = view::task_sets(&running.records, at, &parsed).map(|set| set.id).collect();
+        if sets.is_empty() {
+            return;
+        }
+        request["service"] = name.into();
+        request[member] = sets[pick as usize % sets.len()].to_string().into();
+        self.ask(cluster, operation, request);
+    }
+
+    fn update_service(&mut self, service: u8, mut request: Value) {
+        let (cluster, name) = self.named(service);
+        request["service"] = name.into();
+        self.ask(cluster, "UpdateService", request);
+    }
+
+    fn create_service(&mut self, service: u8, setup: &ServiceSetup) {
+        let (cluster, name) = self.named(service);
+        if setup.external {
+            let request = json!({
+                "serviceName": name, "desiredCount": setup.desired, "clientToken": self.token(),
+                "deploymentController": {"type": "EXTERNAL"},
+            });
+            return self.ask(cluster, "CreateService", request);
+        }
+        let daemon = setup.layout == Layout::Daemon;
+        let (min, max) = setup.percent;
         // A daemon service may not start before it stops.
         let (min, max) = if daemon { (min.min(99), 100) } else { (min, max) };
         let mut request = json!({
-            "serviceName": service_name(service),
-            "taskDefinition": image.family(ports),
-            "launchType": "EC2",
+            "serviceName": name,
+            "taskDefinition": setup.image.family(setup.ports),
             "clientToken": self.token(),
             "schedulingStrategy": if daemon { "DAEMON" } else { "REPLICA" },
             "deploymentConfiguration": {
                 "minimumHealthyPercent": min,
                 "maximumPercent": max,
-                "deploymentCircuitBreaker": {"enable": breaker, "rollback": breaker},
+                "deploymentCircuitBreaker": {
+                    "enable": setup.breaker != Breaker::Off,
+                    "rollback": setup.breaker == Breaker::Rollback,
+                },
             },
         });
+        match setup.strategy.filter(|_| !daemon) {
+            Some(strategy) => request["capacityProviderStrategy"] = items(strategy),
+            None => request["launchType"] = "EC2".into(),
+        }
         if !daemon {
-            request["desiredCount"] = json!(desired);
-            if spread {
-                request["placementStrategy"] = json!([{"type": "spread", "field": "instanceId"}]);
-            } else {
+            request["desiredCount"] = json!(setup.desired);
+        }
+        match setup.layout {
+            Layout::Daemon => {}
+            Layout::Binpack => {
                 request["placementStrategy"] = json!([{"type": "binpack", "field": "memory"}]);
             }
-        }
-        self.ask("CreateService", image.request(request));
-    }
-
-    /// Everything that users need before they begin.
-    pub(super) fn prepare(&mut self) {
-        self.ask("CreateCluster", json!({"clusterName": "main"}));
-        for image in Image::ALL {
-            for ports in [false, true] {
-                self.ask("RegisterTaskDefinition", image.definition(ports));
+            Layout::SpreadInstances => {
+                request["placementStrategy"] = json!([{"type": "spread", "field": "instanceId"}]);
+            }
+            Layout::SpreadZones { rebalance } => {
+                let field = "attribute:ecs.availability-zone";
+                request["placementStrategy"] = json!([{"type": "spread", "field": field}]);
+                let rebalance = rebalance && max > 100;
+                let wish = if rebalance { "ENABLED" } else { "DISABLED" };
+                request["availabilityZoneRebalancing"] = wish.into();
+            }
+            Layout::Distinct => {
+                request["placementConstraints"] = json!([{"type": "distinctInstance"}]);
             }
         }
+        self.ask(cluster, "CreateService", setup.image.request(request));
+    }
+
+    /// What users need in each account and region before they make clusters.
+    pub(super) fn prepare_account(&mut self) {
+        for cluster in self.first_of_scopes() {
+            for provider in [Provider::A, Provider::B] {
+                let scope = &self.clusters[cluster].scope;
+                let arn = format!(
+                    "arn:aws:autoscaling:{}:{}:autoScalingGroup:\
+                     00000000-0000-0000-0000-000000000000:autoScalingGroupName/{}",
+                    scope.region,
+                    scope.account,
+                    provider.name()
+                );
+                let request = json!({"name": provider.name(), "autoScalingGroupProvider": {"autoScalingGroupArn": arn}});
+                self.ask(cluster, "CreateCapacityProvider", request);
+            }
+            for image in Image::ALL {
+                for ports in [false, true] {
+                    self.ask(cluster, "RegisterTaskDefinition", image.definition(ports));
+                }
+            }
+        }
+    }
+
+    pub(super) fn prepare_clusters(&mut self) {
+        for cluster in 0..self.clusters.len() {
+            let name = self.clusters[cluster].cluster.as_str().to_owned();
+            let providers = [Provider::A.name(), Provider::B.name()];
+            self.ask(cluster, "CreateCluster", json!({"clusterName": name, "capacityProviders": providers}));
+        }
+    }
+
+    /// Clusters that share account and region share their definitions: one of each.
+    fn first_of_scopes(&self) -> Vec<usize> {
+        let is_first =
+            |&at: &usize| self.clusters[..at].iter().all(|own| own.scope != self.clusters[at].scope);
+        (0..self.clusters.len()).filter(is_first).collect()
     }
 
     pub(super) fn is_prepared(&self) -> bool {
         let records = self.server.stored.keys();
         let definitions = records.filter(|key| matches!(key, Key::TaskDefinition(..))).count();
-        self.calls.is_empty() && definitions >= 2 * Image::ALL.len()
+        self.calls.is_empty() && definitions >= 2 * Image::ALL.len() * self.first_of_scopes().len()
     }
 
     pub(super) fn cluster_has(&self, key: &Key) -> bool {
@@ -324,13 +464,16 @@ impl World {
     }
 }
 
+fn items(strategy: StrategySetup) -> Value {
+    json!([
+        {"capacityProvider": Provider::A.name(), "base": strategy.base, "weight": strategy.weight_a},
+        {"capacityProvider": Provider::B.name(), "weight": strategy.weight_b},
+    ])
+}
+
 struct Timed {
     step: Step,
     number: usize,
-}
-
-pub(super) fn service_name(service: u8) -> String {
-    format!("svc-{service}")
 }
 
 fn millis(millis: u32) -> Duration {

@@ -18,6 +18,9 @@ use super::sessions::Served;
 use super::{Event, Skew, World};
 use crate::api;
 
+/// What a call is answered whose changes the store refused.
+pub(super) const DISK_FAILED: &str = r#"{"__type":"ServerException","message":"the store refuses"}"#;
+
 pub(super) struct Server {
     store: MemoryStore,
     /// What the store must hold, kept apart from it.
@@ -25,6 +28,8 @@ pub(super) struct Server {
     pub skew: Skew,
     /// Counts starts.
     pub epoch: u32,
+    /// The next group of commits is refused, and the server comes back after this time.
+    pub disk_fails: Option<Duration>,
     pub up: Option<Running>,
 }
 
@@ -72,7 +77,14 @@ pub(super) enum Writer {
 
 impl Server {
     pub fn new() -> Self {
-        Self { store: MemoryStore::new(), stored: BTreeMap::new(), skew: Skew::default(), epoch: 0, up: None }
+        Self {
+            store: MemoryStore::new(),
+            stored: BTreeMap::new(),
+            skew: Skew::default(),
+            epoch: 0,
+            disk_fails: None,
+            up: None,
+        }
     }
 }
 
@@ -142,6 +154,16 @@ impl World {
         self.push(self.now + down, Event::ServerUp);
     }
 
+    /// The disk has refused a group of commits: every call that waits fails, and the process ends.
+    fn server_gives_up(&mut self, down: Duration) {
+        self.note(|| "the server's disk fails".into());
+        let calls = self.server.up.as_mut().map(|running| std::mem::take(&mut running.calls));
+        for call in calls.into_iter().flatten() {
+            self.send_answer(call, Ok((500, DISK_FAILED.as_bytes().to_vec())));
+        }
+        self.server_crash(down);
+    }
+
     fn make_durable(&mut self, queued: Queued) {
         if let Err(error) = self.server.store.commit(&[queued.commit]) {
             self.fail("durability", format!("the store refuses a commit: {error}"));
@@ -202,6 +224,10 @@ impl World {
         if self.server.epoch != epoch {
             return;
         }
+        if let Some(down) = self.server.disk_fails.filter(|_| self.server.up.is_some()) {
+            self.server.disk_fails = None;
+            return self.server_gives_up(down);
+        }
         let Some(running) = &mut self.server.up else { return };
         for queued in std::mem::take(&mut running.writing) {
             if let Some(running) = &mut self.server.up {
@@ -249,7 +275,10 @@ impl World {
     }
 
     pub(super) fn serve(&mut self, id: CallId, call: &Call) {
-        let scope = self.scope.clone();
+        let scope = match &call.caller {
+            Caller::User(wish) => self.clusters[wish.cluster].scope.clone(),
+            Caller::Agent { machine, .. } => self.cluster_of(*machine).scope.clone(),
+        };
         let Some(running) = &mut self.server.up else {
             return self.send_answer(id, Err("connection refused".into()));
         };

@@ -9,6 +9,7 @@ use longshore_link::server::{CloseReason, Input, Observation, Output, Session, T
 use longshore_link::upgrade::{AcsQuery, TcsQuery};
 use longshore_node::core::{Socket, SocketEvent};
 use longshore_state::InstanceKey;
+use serde_json::Value;
 
 use super::World;
 use super::network::PipeId;
@@ -68,7 +69,10 @@ impl World {
     }
 
     pub(super) fn upgrade(&mut self, pipe: PipeId, query: &str) {
-        let Some(socket) = self.pipes.get(&pipe).map(|pipe| pipe.socket) else { return };
+        let Some((socket, machine)) = self.pipes.get(&pipe).map(|pipe| (pipe.socket, pipe.machine)) else {
+            return;
+        };
+        let scope = self.cluster_of(machine).scope.clone();
         let Some(running) = &self.server.up else {
             return self.send_down(pipe, SocketEvent::Refused(None));
         };
@@ -77,7 +81,7 @@ impl World {
             Socket::Commands => acs.container_instance_arn.clone(),
             Socket::Telemetry => TcsQuery::parse(query).container_instance_arn,
         };
-        let at = link::identify(&running.state, &self.scope, &arn);
+        let at = link::identify(&running.state, &scope, &arn);
         let sequence = running.state.sequence();
         self.when_durable(sequence, Then::Session(pipe, Wake::Identified { socket, at, query: acs }));
     }
@@ -284,11 +288,34 @@ impl World {
         }
     }
 
+    /// Takes one task out of a manifest, if a step asks for that: so a control plane would speak that does not know yet
+    /// what another one has placed. The agent has to ask before it stops anything.
+    fn make_stale(&mut self, pipe: PipeId, text: String) -> String {
+        let Some(machine) = self.pipes.get(&pipe).map(|pipe| pipe.machine) else { return text };
+        if !self.machines[machine].stale_manifest {
+            return text;
+        }
+        let Ok(mut frame) = serde_json::from_str::<Value>(&text) else { return text };
+        if frame["type"] != "TaskManifestMessage" {
+            return text;
+        }
+        self.machines[machine].stale_manifest = false;
+        let Some(tasks) = frame["message"]["tasks"].as_array_mut().filter(|tasks| !tasks.is_empty()) else {
+            return text;
+        };
+        tasks.remove(self.network.below(tasks.len()));
+        frame.to_string()
+    }
+
     /// True if the socket goes on at once.
     fn acs_output(&mut self, pipe: PipeId, output: Output) -> bool {
         match output {
             Output::Send(text) => {
+                let text = self.make_stale(pipe, text);
                 self.note(|| format!("server says on {}: {text}", pipe.0));
+                if let Some(machine) = self.pipes.get(&pipe).map(|pipe| pipe.machine) {
+                    self.check_isolation(usize::from(self.machines[machine].setup.cluster), &text);
+                }
                 self.send_down(pipe, SocketEvent::Received(text));
             }
             Output::Close(reason) => {

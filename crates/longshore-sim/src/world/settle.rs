@@ -1,18 +1,20 @@
 //! Whether everything has come to rest, once faults have ceased (design, promise 5).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use longshore_base::{ContainerName, InstanceId, TaskId};
+use longshore_base::{ContainerName, DeploymentId, InstanceId, TaskId};
 use longshore_controllers::service;
+use longshore_domain::status::DeploymentController;
 use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_engine::input::ObservedStatus;
-use longshore_rollout::Waiting;
+use longshore_rollout::{TaskSetStatus, Waiting};
 use longshore_runtime::port::LabelFilter;
 use longshore_state::record::{Instance, Service};
-use longshore_state::{Key, State, Value};
+use longshore_state::{ClusterKey, Key, State, Value, view};
 
 use super::World;
+use super::rollouts::share_of;
 use crate::images::Image;
 
 /// How long a task may be on its way when nothing is wrong: two pulls, and a queue for resources.
@@ -25,7 +27,7 @@ impl World {
         let now = self.server_now();
         let mut open = Vec::new();
         self.unsettled_machines(&running.state, &mut open);
-        for record in running.records.values() {
+        for (key, record) in &running.records {
             match record {
                 Value::Task(task) if !task.last_status.is_stopped() => {
                     let moves =
@@ -37,7 +39,11 @@ impl World {
                         open.push(format!("task {id} shall be {wish} and is {status}"));
                     }
                 }
-                Value::Service(service) => self.unsettled_service(&running.state, service, &mut open),
+                Value::Service(service) => {
+                    if let Key::Service(at, _) = key {
+                        self.unsettled_service(&running.state, at, service, &mut open);
+                    }
+                }
                 _ => {}
             }
         }
@@ -60,7 +66,8 @@ impl World {
                 open.push(format!("m{index}'s agent is not connected"));
                 continue;
             };
-            let entry = state.cluster(&self.cluster).and_then(|cluster| cluster.instance(instance.id));
+            let entry =
+                state.cluster(self.cluster_of(index)).and_then(|cluster| cluster.instance(instance.id));
             if !entry.is_some_and(|entry| entry.connection.open) {
                 open.push(format!("the server does not know that m{index} is connected"));
             }
@@ -81,10 +88,14 @@ impl World {
     /// The instance that a machine is, as far as its agent knows.
     pub(super) fn instance_of(&self, index: usize) -> Option<&Instance> {
         let id = self.instance_id(index)?;
-        match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster.clone(), id)) {
+        match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster_of(index).clone(), id)) {
             Some(Value::Instance(instance)) => Some(instance),
             _ => None,
         }
+    }
+
+    pub(super) fn cluster_of(&self, machine: usize) -> &ClusterKey {
+        &self.clusters[usize::from(self.machines[machine].setup.cluster)]
     }
 
     fn instance_id(&self, index: usize) -> Option<InstanceId> {
@@ -116,41 +127,41 @@ impl World {
     fn found_on(&self, index: usize) -> BTreeSet<(TaskId, String)> {
         let found = self.machines[index].docker.world.list(&LabelFilter::default());
         let running = found.into_iter().filter(|found| found.observation.status == ObservedStatus::Running);
+        let orphans = &self.machines[index].orphans;
         running
             .filter_map(|found| {
                 let id = TaskId::parse(found.container.task.arn().rsplit('/').next()?).ok()?;
+                let id = (!orphans.contains(&id)).then_some(id)?;
                 Some((id, found.container.name.to_string()))
             })
             .collect()
     }
 
     /// A service is steady, or it says what it waits for and that is something which time does not bring.
-    fn unsettled_service(&self, state: &State, service: &Service, open: &mut Vec<String>) {
+    fn unsettled_service(&self, state: &State, at: &ClusterKey, service: &Service, open: &mut Vec<String>) {
         match service.status {
             ServiceStatus::Inactive => return,
             ServiceStatus::Draining => return open.push(format!("service {} is DRAINING", service.name)),
             ServiceStatus::Active => {}
         }
         let name = &service.name;
-        let key = self.cluster.service(name);
+        let key = at.service(name);
         let waiting = service::explain(state, &key, &self.setup.controllers, self.server_now());
-        let steady = self.is_steady(service);
+        let steady = self.is_steady(at, service);
         if steady && waiting.is_empty() {
             return;
         }
         if waiting.is_empty() {
             return open.push(format!("service {name} is not steady and does not say why"));
         }
-        let primary = service.deployments.iter().find(|own| own.primary);
-        let family = primary.map(|own| own.task_definition.0.as_str()).unwrap_or_default();
-        let can_work = service
-            .deployments
-            .iter()
-            .all(|own| Image::of_family(own.task_definition.0.as_str()).is_some_and(Image::is_good));
+        let sets = self.server.up.iter().flat_map(|running| view::task_sets(&running.records, at, name));
+        let deployments = service.deployments.iter().map(|own| own.task_definition.0.as_str());
+        let families: Vec<&str> = sets.map(|set| set.task_definition.0.as_str()).chain(deployments).collect();
         // Images that do not work never come to rest; that the service says so is enough.
-        if !can_work || !Image::of_family(family).is_some_and(Image::is_good) {
+        if !families.iter().all(|family| Image::of_family(family).is_some_and(Image::is_good)) {
             return;
         }
+        let family = families.join(", ");
         let stuck = |waiting: &Waiting| match waiting {
             Waiting::Placement { .. }
             | Waiting::InstanceFull { .. }
@@ -167,18 +178,55 @@ impl World {
             | Waiting::BakeTime { .. }
             | Waiting::NoDeployment => false,
         };
-        if !waiting.iter().any(stuck) {
+        if waiting.iter().any(stuck) {
+            // Whoever asks for the service's events has to find the reason there as well.
+            let said = state.cluster(at).and_then(|cluster| cluster.service(name)).is_some();
+            if said && service.events_total == 0 {
+                open.push(format!("service {name} waits, and no event says why"));
+            }
+        } else {
             let waiting: Vec<String> = waiting.iter().map(ToString::to_string).collect();
             open.push(format!("service {name} ({family}): {}", waiting.join(", ")));
         }
     }
 
-    fn is_steady(&self, service: &Service) -> bool {
+    /// Every task set has its share, and no set is on its way out.
+    fn sets_are_steady(&self, at: &ClusterKey, service: &Service) -> bool {
+        let Some(running) = &self.server.up else { return false };
+        let mut shares: BTreeMap<DeploymentId, u64> = BTreeMap::new();
+        for set in view::task_sets(&running.records, at, &service.name) {
+            if set.status == TaskSetStatus::Draining {
+                return false;
+            }
+            shares.insert(set.id, share_of(service, set));
+        }
+        let mut found: BTreeMap<DeploymentId, u64> = shares.keys().map(|&id| (id, 0)).collect();
+        for (key, record) in &running.records {
+            let (Key::Task(of, _), Value::Task(task)) = (key, record) else { continue };
+            let Some(own) = task.service.as_ref().filter(|own| of == at && own.name == service.name) else {
+                continue;
+            };
+            match found.get_mut(&own.deployment) {
+                _ if task.last_status.is_stopped() => {}
+                Some(count) if task.last_status == TaskStatus::Running => *count += 1,
+                Some(_) | None => return false,
+            }
+        }
+        found == shares
+    }
+
+    fn is_steady(&self, at: &ClusterKey, service: &Service) -> bool {
+        if service.controller == DeploymentController::External {
+            return self.sets_are_steady(at, service);
+        }
         let Some(primary) = service.deployments.iter().find(|own| own.primary) else { return false };
-        let records = self.server.up.iter().flat_map(|running| running.records.values());
+        let records = self.server.up.iter().flat_map(|running| &running.records);
         let mut count = 0;
         for record in records {
-            let Value::Task(task) = record else { continue };
+            let (Key::Task(of, _), Value::Task(task)) = record else { continue };
+            if of != at {
+                continue;
+            }
             let Some(own) = task.service.as_ref().filter(|own| own.name == service.name) else { continue };
             if task.last_status.is_stopped() {
                 continue;

@@ -7,18 +7,24 @@ use std::collections::BTreeMap;
 
 use longshore_base::{Arn, Family, InstanceId, ServiceName, TaskId};
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
-use longshore_state::{Key, Value as Record};
+use longshore_state::{ClusterKey, Key, Value as Record};
 use serde_json::Value;
 
 use super::network::{Call, CallId, Caller, Reply};
+use super::server::DISK_FAILED;
 use super::{Event, World};
 
+/// Operations whose requests have no cluster.
+const NAMES_NO_CLUSTER: [&str; 4] =
+    ["CreateCapacityProvider", "CreateCluster", "RegisterTaskDefinition", "StopServiceDeployment"];
 /// How often a user repeats a call that nobody answered.
 const TRIES_MAX: u32 = 8;
 
 /// A call that a user wants to succeed.
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
+    /// Of the world's clusters, the one that it is about; it tells account and region, too.
+    pub cluster: usize,
     pub operation: &'static str,
     pub body: String,
     /// It has to fail.
@@ -35,7 +41,8 @@ pub(super) enum Fact {
         name: ServiceName,
         desired: Option<u32>,
         definition: String,
-        breaker: bool,
+        /// It may go back to an older revision by itself.
+        rollback: bool,
     },
     Updated {
         name: ServiceName,
@@ -66,6 +73,7 @@ pub(super) struct Shown {
 /// A fact, and with which revision it became durable.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
+    cluster: usize,
     epoch: u32,
     sequence: u64,
     call: CallId,
@@ -77,8 +85,10 @@ pub(super) struct Known {
 #[derive(Clone, Debug, Default)]
 struct ExpectedService {
     desired: Option<u32>,
+    created: bool,
+    /// Empty: its task sets have their own.
     definition: String,
-    breaker: bool,
+    rollback: bool,
     deleted: bool,
 }
 
@@ -88,11 +98,11 @@ impl World {
         format!("token-{}", self.tokens)
     }
 
-    pub(super) fn ask(&mut self, operation: &'static str, mut request: Value) {
-        if !matches!(operation, "CreateCluster" | "RegisterTaskDefinition" | "StopServiceDeployment") {
-            request["cluster"] = "main".into();
+    pub(super) fn ask(&mut self, cluster: usize, operation: &'static str, mut request: Value) {
+        if !NAMES_NO_CLUSTER.contains(&operation) {
+            request["cluster"] = self.clusters[cluster].cluster.as_str().into();
         }
-        self.wish(Wish { operation, body: request.to_string(), is_bad: false, tries: 0 });
+        self.wish(Wish { cluster, operation, body: request.to_string(), is_bad: false, tries: 0 });
     }
 
     pub(super) fn bad_request(&mut self, kind: u8) {
@@ -111,12 +121,30 @@ impl World {
                 "RegisterTaskDefinition",
                 json!({"family": "bad", "containerDefinitions": [{"name": "no image"}]}),
             ),
-            _ => {
+            7 => {
                 let request = json!({"cluster": "main", "serviceName": "bad", "taskDefinition": "web", "desiredCount": -1});
                 ("CreateService", request)
             }
+            // Somebody else's cluster and task, if there is somebody else.
+            _ => {
+                let foreign = self.clusters.iter().position(|own| own.scope != self.clusters[0].scope);
+                let Some(foreign) = foreign else { return };
+                let (key, task) = (&self.clusters[foreign], self.some_task_of(foreign, kind.into()));
+                let arn = |kind: &str, rest: &str| {
+                    let scope = &key.scope;
+                    format!("arn:aws:ecs:{}:{}:{kind}/{rest}", scope.region, scope.account)
+                };
+                let cluster = arn("cluster", key.cluster.as_str());
+                match task {
+                    Some(task) => {
+                        let task = arn("task", &format!("{}/{task}", key.cluster));
+                        ("StopTask", json!({"cluster": "main", "task": task}))
+                    }
+                    None => ("RunTask", json!({"cluster": cluster, "taskDefinition": "web"})),
+                }
+            }
         };
-        self.wish(Wish { operation, body: request.to_string(), is_bad: true, tries: 0 });
+        self.wish(Wish { cluster: 0, operation, body: request.to_string(), is_bad: true, tries: 0 });
     }
 
     pub(super) fn wish(&mut self, wish: Wish) {
@@ -126,6 +154,18 @@ impl World {
 
     /// A user's call is over.
     pub(super) fn heard(&mut self, mut wish: Wish, reply: Reply) {
+        if let Ok((_, body)) = &reply {
+            let text = String::from_utf8_lossy(body).into_owned();
+            // Who names somebody else's things may be told those names.
+            if !wish.is_bad {
+                self.check_isolation(wish.cluster, &text);
+            }
+        }
+        // The server tells that it gives up: the same as no answer at all.
+        let reply = match reply {
+            Ok((500, body)) if body == DISK_FAILED.as_bytes() => Err("the server gives up".to_owned()),
+            other => other,
+        };
         match reply {
             Ok((200, _)) if wish.is_bad => {
                 self.fail("robustness", format!("{} {} succeeded", wish.operation, wish.body));
@@ -137,7 +177,7 @@ impl World {
                 // can run it now.
                 let expected = wish.is_bad
                     || match wish.operation {
-                        "CreateCluster" | "RegisterTaskDefinition" => false,
+                        "CreateCapacityProvider" | "CreateCluster" | "RegisterTaskDefinition" => false,
                         "RunTask" => text.contains("No Container Instances"),
                         _ => true,
                     };
@@ -180,7 +220,7 @@ impl World {
                 name,
                 desired: number(&request["desiredCount"]),
                 definition: request["taskDefinition"].as_str().unwrap_or_default().to_owned(),
-                breaker: request["deploymentConfiguration"]["deploymentCircuitBreaker"]["enable"] == true,
+                rollback: request["deploymentConfiguration"]["deploymentCircuitBreaker"]["rollback"] == true,
             }),
             "UpdateService" => name(&answer["service"]["serviceName"]).map(|name| Fact::Updated {
                 name,
@@ -218,7 +258,17 @@ impl World {
             }
             _ => None,
         };
-        self.remember(id, fact, sequence);
+        self.remember(id, wish.cluster, fact, sequence);
+    }
+
+    /// Nothing that a caller hears names anything of another account or region.
+    pub(super) fn check_isolation(&mut self, cluster: usize, text: &str) {
+        let own = &self.clusters[cluster].scope;
+        let foreign = self.clusters.iter().filter(|other| other.scope != *own);
+        let leaked = foreign.map(|other| format!(":{}:{}:", other.scope.region, other.scope.account));
+        if let Some(leaked) = leaked.into_iter().find(|name| text.contains(name)) {
+            self.fail("isolation", format!("cluster {cluster} hears of {leaked}: {text}"));
+        }
     }
 
     /// What users see of a task never goes back, whatever crashes.
@@ -244,13 +294,31 @@ impl World {
         let instance = instance_of(&answer["containerInstance"]["containerInstanceArn"]);
         let status = answer["containerInstance"]["status"].as_str().and_then(InstanceStatus::parse);
         let fact = instance.zip(status).map(|(id, status)| Fact::Instance(id, status));
-        self.remember(id, fact, sequence);
+        let Caller::Agent { machine, .. } = call.caller else { return };
+        self.remember(id, self.machines[machine].setup.cluster.into(), fact, sequence);
     }
 
-    fn remember(&mut self, call: CallId, fact: Option<Fact>, sequence: u64) {
+    fn remember(&mut self, call: CallId, cluster: usize, fact: Option<Fact>, sequence: u64) {
+        if let Some(Fact::Ran { started_by, tasks, .. }) = &fact {
+            self.check_replay(started_by, tasks);
+        }
         if let Some(fact) = fact {
             let epoch = self.server.epoch;
-            self.watch.facts.push(Known { epoch, sequence, call, acknowledged: false, fact });
+            self.watch.facts.push(Known { cluster, epoch, sequence, call, acknowledged: false, fact });
+        }
+    }
+
+    /// A RunTask that is repeated with its clientToken names no other tasks than at first (ecs-behaviour A7).
+    fn check_replay(&mut self, by: &str, now: &[TaskId]) {
+        let first = self.watch.facts.iter().find_map(|known| match &known.fact {
+            Fact::Ran { started_by, tasks, .. } if started_by == by && !tasks.is_empty() => Some(tasks),
+            _ => None,
+        });
+        if let Some(first) = first
+            && now.iter().any(|id| !first.contains(id))
+        {
+            let text = format!("{by} was answered {first:?}, and then {now:?}");
+            self.fail("model", text);
         }
     }
 
@@ -280,14 +348,22 @@ impl World {
     pub(super) fn check_wishes(&mut self, when: &str) {
         let Some(running) = &self.server.up else { return };
         let mut problems = Vec::new();
-        let mut services: BTreeMap<&ServiceName, ExpectedService> = BTreeMap::new();
-        let mut instances: BTreeMap<InstanceId, InstanceStatus> = BTreeMap::new();
-        let at = &self.cluster;
-        let task = |id: TaskId| match running.records.get(&Key::Task(at.clone(), id)) {
+        let mut services: BTreeMap<(usize, &ServiceName), ExpectedService> = BTreeMap::new();
+        let mut instances: BTreeMap<InstanceId, (usize, InstanceStatus)> = BTreeMap::new();
+        let mut started: BTreeMap<&str, usize> = BTreeMap::new();
+        for record in running.records.values() {
+            if let Record::Task(task) = record
+                && let Some(by) = &task.started_by
+            {
+                *started.entry(by).or_default() += 1;
+            }
+        }
+        let task = |at: &ClusterKey, id: TaskId| match running.records.get(&Key::Task(at.clone(), id)) {
             Some(Record::Task(task)) => Some(task),
             _ => None,
         };
         for known in &self.watch.facts {
+            let (place, at) = (known.cluster, &self.clusters[known.cluster]);
             match &known.fact {
                 Fact::Cluster => {
                     if !self.cluster_has(&Key::Cluster(at.clone())) {
@@ -295,56 +371,55 @@ impl World {
                     }
                 }
                 Fact::Definition(family, revision) => {
-                    if !self.cluster_has(&Key::TaskDefinition(self.scope.clone(), family.clone(), *revision))
-                    {
+                    if !self.cluster_has(&Key::TaskDefinition(at.scope.clone(), family.clone(), *revision)) {
                         problems.push(format!("definition {family}:{revision} is gone"));
                     }
                 }
-                Fact::Service { name, desired, definition, breaker } => {
-                    let (desired, definition, breaker) = (*desired, definition.clone(), *breaker);
+                Fact::Service { name, desired, definition, rollback } => {
+                    let (desired, definition, rollback) = (*desired, definition.clone(), *rollback);
                     // A repeated call with the same token changes nothing.
-                    let known = services.entry(name).or_default();
-                    if known.definition.is_empty() || known.deleted {
-                        *known = ExpectedService { desired, definition, breaker, deleted: false };
+                    let known = services.entry((place, name)).or_default();
+                    if !known.created || known.deleted {
+                        *known =
+                            ExpectedService { created: true, desired, definition, rollback, deleted: false };
                     }
                 }
                 Fact::Updated { name, desired, definition } => {
-                    let service = services.entry(name).or_default();
+                    let service = services.entry((place, name)).or_default();
                     service.desired = desired.or(service.desired);
                     if let Some(definition) = definition {
                         service.definition.clone_from(definition);
                     }
                 }
-                Fact::DeploymentStopped(name) => services.entry(name).or_default().breaker = true,
+                Fact::DeploymentStopped(name) => {
+                    services.entry((place, name)).or_default().rollback = true;
+                }
                 Fact::Shown(_) => {}
-                Fact::Deleted(name) => services.entry(name).or_default().deleted = true,
+                Fact::Deleted(name) => services.entry((place, name)).or_default().deleted = true,
                 Fact::Ran { started_by, count, tasks } => {
-                    let made = running.records.values().filter(|record| {
-                        matches!(record, Record::Task(task) if task.started_by.as_deref() == Some(started_by))
-                    });
-                    let made = made.count();
+                    let made = started.get(started_by.as_str()).copied().unwrap_or_default();
                     if made > *count || tasks.len() > *count {
                         problems.push(format!("{started_by} asked for {count} tasks and got {made}"));
                     }
                     for &id in tasks {
-                        if task(id).is_none() && !self.watch.ended.contains(&id) {
+                        if task(at, id).is_none() && !self.watch.ended.contains(&id) {
                             problems.push(format!("task {id} of {started_by} is gone and never ended"));
                         }
                     }
                 }
                 Fact::Stopped(id) => {
-                    if task(*id).is_some_and(|task| task.desired_status == DesiredStatus::Running) {
+                    if task(at, *id).is_some_and(|task| task.desired_status == DesiredStatus::Running) {
                         problems.push(format!("task {id} was stopped and is to run"));
                     }
                 }
                 Fact::Instance(id, status) => {
-                    let known = instances.entry(*id).or_insert(*status);
                     // Registering again does not undo what an operator has set; the answer says so.
-                    *known = *status;
+                    instances.insert(*id, (place, *status));
                 }
             }
         }
-        for (name, expected) in services {
+        for ((place, name), expected) in services {
+            let at = &self.clusters[place];
             let record = match running.records.get(&Key::Service(at.clone(), name.clone())) {
                 Some(Record::Service(record)) => record,
                 _ if expected.deleted => continue,
@@ -370,13 +445,15 @@ impl World {
             }
             let family =
                 record.task_definition.as_ref().map(|(family, _)| family.as_str()).unwrap_or_default();
-            // A circuit breaker may have gone back.
-            if family != expected.definition && !expected.breaker {
+            // It may have gone back by itself.
+            let given = !expected.definition.is_empty();
+            if given && family != expected.definition && !expected.rollback {
                 problems
                     .push(format!("service {name} runs {family}, and {} was asked for", expected.definition));
             }
         }
-        for (id, status) in instances {
+        for (id, (place, status)) in instances {
+            let at = &self.clusters[place];
             match running.records.get(&Key::Instance(at.clone(), id)) {
                 Some(Record::Instance(record)) if record.status == status => {}
                 Some(Record::Instance(record)) => {

@@ -4,22 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_base::{InstanceId, TaskId, Timestamp};
-use longshore_domain::{
-    DesiredStatus, HealthStatus, InstanceStatus, Needs, SchedulingStrategy, ServiceStatus, TaskStatus,
-};
+use longshore_base::{DeploymentId, InstanceId, Port, Protocol, TaskId, Timestamp};
+use longshore_domain::{DesiredStatus, InstanceStatus, Needs, TaskStatus};
 use longshore_engine::Action;
 use longshore_engine::input::ObservedStatus;
 use longshore_engine::spec::{ContainerKey, RuntimeId};
 use longshore_engine::view::KnownStatus;
 use longshore_runtime::port::LabelFilter;
-use longshore_state::record::{Service, Task};
-use longshore_state::{Key, ServiceKey, Value, view};
+use longshore_state::record::Task;
+use longshore_state::{ClusterKey, Key, Value, view};
 
 use super::World;
 use super::server::Writer;
 use super::users::Known;
-use crate::images::Image;
+use crate::images::{Image, RESTART_PERIOD};
 
 /// How many transactions go by between two comparisons of everything.
 const COMPARE_EVERY: u64 = 64;
@@ -37,7 +35,19 @@ pub(super) struct Watch {
     pub retired: BTreeSet<InstanceId>,
     /// Tasks of images that do not run until they are stopped.
     pub restless: BTreeSet<TaskId>,
+    /// Tasks whose container may be started again by its restart policy.
+    phoenixes: BTreeSet<TaskId>,
     needs: BTreeMap<TaskId, Needs>,
+    /// Host ports that a container was made with.
+    ports: BTreeMap<(usize, ContainerKey), Vec<(Port, Protocol)>>,
+    /// Starts of a container by name, and when the last was seen.
+    runs: BTreeMap<(usize, String), (u32, Timestamp)>,
+    /// Starts for a key, whatever its containers are called.
+    totals: BTreeMap<(usize, ContainerKey), u32>,
+    /// Tasks of a deployment that ended in a way that counts as a failure.
+    pub failures: BTreeMap<DeploymentId, u32>,
+    /// Attempts of a deployment that placement refused; the last one, by its number in a row and its time.
+    pub refusals: BTreeMap<DeploymentId, (u32, Option<(u32, Timestamp)>)>,
     /// Starts seen so far, by machine.
     starts: BTreeMap<usize, u64>,
 }
@@ -86,13 +96,16 @@ impl World {
     fn watch_change(&mut self, writer: &Writer, key: &Key, before: Option<&Value>, after: Option<&Value>) {
         let mut notes = Vec::new();
         match (key, before, after) {
-            (Key::Task(_, id), before, Some(Value::Task(task))) => {
+            (Key::Task(ClusterKey { scope, .. }, id), before, Some(Value::Task(task))) => {
                 let is_new = before.is_none();
                 self.tally.tasks += u64::from(is_new);
                 if is_new {
                     self.watch.needs.insert(*id, task.needs.clone());
                     if !Image::of_family(task.family.as_str()).is_some_and(Image::is_good) {
                         self.watch.restless.insert(*id);
+                    }
+                    if Image::of_family(task.family.as_str()).is_some_and(Image::may_restart) {
+                        self.watch.phoenixes.insert(*id);
                     }
                 }
                 self.note(|| {
@@ -105,11 +118,11 @@ impl World {
                         task.stopped_reason
                     )
                 });
-                if task.last_status.is_stopped() {
-                    self.watch.ended.insert(*id);
+                if task.last_status.is_stopped() && self.watch.ended.insert(*id) {
+                    self.note_failure(task);
                 }
                 if let (Some(Value::Task(before)), Some(running)) = (before, &self.server.up) {
-                    let view = |task: &Task| view::task(task, &running.records, &self.scope);
+                    let view = |task: &Task| view::task(task, &running.records, scope);
                     notes = longshore_survey::step::task(&view(before), &view(task));
                 }
             }
@@ -117,7 +130,7 @@ impl World {
                 let text = format!("{writer:?} forgets task {id}, which is {}", task.last_status);
                 self.fail("forgotten", text);
             }
-            (Key::Service(_, name), before, Some(Value::Service(service))) => {
+            (Key::Service(at, name), before, Some(Value::Service(service))) => {
                 self.note(|| {
                     let deployments: Vec<String> = service
                         .deployments
@@ -140,8 +153,10 @@ impl World {
                         deployments.join(", ")
                     )
                 });
-                if let Some(Value::Service(before)) = before {
-                    notes = longshore_survey::step::service(&view::service(before), &view::service(service));
+                self.check_failures(service);
+                if let (Some(Value::Service(before)), Some(running)) = (before, &self.server.up) {
+                    let view = |service| view::service(service, &running.records, at);
+                    notes = longshore_survey::step::service(&view(before), &view(service));
                 }
             }
             (Key::Instance(_, id), before, Some(Value::Instance(instance))) => {
@@ -178,6 +193,45 @@ impl World {
         self.survey(true);
         self.compare_everything();
         self.check_wishes("at the end");
+        self.check_bindings();
+        self.check_set_tokens();
+    }
+
+    /// At rest, no two running containers of an instance show the same host port.
+    fn check_bindings(&mut self) {
+        let Some(running) = &self.server.up else { return };
+        let mut taken: BTreeMap<(InstanceId, Port, Protocol), TaskId> = BTreeMap::new();
+        let mut twice = None;
+        for record in running.records.values() {
+            let Value::Task(task) = record else { continue };
+            let Some(instance) = task.instance.filter(|_| task.last_status == TaskStatus::Running) else {
+                continue;
+            };
+            for binding in task.containers.iter().flat_map(|own| &own.bindings) {
+                let Some(port) = binding.host_port else { continue };
+                let other = taken.insert((instance, port, binding.protocol), task.id);
+                if let Some(other) = other.filter(|&other| other != task.id) {
+                    twice = Some(format!("tasks {other} and {} both show host port {port:?}", task.id));
+                }
+            }
+        }
+        if let Some(text) = twice {
+            self.fail("ports", text);
+        }
+    }
+
+    /// However often CreateTaskSet is repeated, one clientToken makes one set.
+    fn check_set_tokens(&mut self) {
+        let Some(running) = &self.server.up else { return };
+        let mut seen = BTreeSet::new();
+        let sets = running.records.values().filter_map(|record| match record {
+            Value::TaskSet(set) => set.client_token.clone(),
+            _ => None,
+        });
+        let twice = sets.into_iter().find(|token| !seen.insert(token.clone()));
+        if let Some(token) = twice {
+            self.fail("model", format!("{token} made two task sets"));
+        }
     }
 
     /// Compares indexes with records, and records with what was written.
@@ -222,86 +276,13 @@ impl World {
         }
     }
 
-    /// What the control plane itself did to a service kept within its percentages, as far as it knew.
-    fn watch_rollout(&mut self, key: &ServiceKey, before: &BTreeMap<Key, Option<Value>>) {
-        let Some(running) = &self.server.up else { return };
-        let Some(Value::Service(service)) =
-            running.records.get(&Key::Service(key.cluster.clone(), key.service.clone()))
-        else {
-            return;
-        };
-        if service.status != ServiceStatus::Active {
-            return;
-        }
-        let now = self.server_now();
-        let ours = |task: &Task| task.service.as_ref().is_some_and(|own| own.name == key.service);
-        let mut counts = Counts::default();
-        for (at, record) in &running.records {
-            let Value::Task(after) = record else { continue };
-            if !ours(after) {
-                continue;
-            }
-            let before = match before.get(at) {
-                Some(Some(Value::Task(before))) => Some(before),
-                Some(_) => None,
-                None => Some(after),
-            };
-            let instance =
-                after.instance.and_then(|id| running.records.get(&Key::Instance(key.cluster.clone(), id)));
-            let lives = matches!(instance, Some(Value::Instance(instance)) if instance.status != InstanceStatus::Inactive);
-            let healthy = |task: &Task| lives && self.is_healthy(task, now);
-            counts.started += u32::from(before.is_none());
-            counts.active += u32::from(!after.last_status.is_stopped());
-            counts.healthy += u32::from(healthy(after));
-            counts.taken += u32::from(before.is_some_and(|before| healthy(before)) && !healthy(after));
-        }
-        let service = service.clone();
-        self.judge(&service, counts);
-    }
-
-    fn judge(&mut self, service: &Service, counts: Counts) {
-        // For DAEMON the instances decide how many there are; survey and liveness look at those.
-        if service.scheduling == SchedulingStrategy::Daemon {
-            return;
-        }
-        let desired = u64::from(service.desired_count);
-        let min = (desired * u64::from(service.minimum_healthy_percent)).div_ceil(100);
-        let max = desired * u64::from(service.maximum_percent) / 100;
-        let (min, max) = (min as u32, max as u32);
-        if counts.taken > 0 && counts.healthy < min {
-            let text = format!(
-                "{} of {min} necessary healthy tasks of {} are left after {} were stopped",
-                counts.healthy, service.name, counts.taken
-            );
-            self.fail("minimumHealthyPercent", text);
-        }
-        if counts.started > 0 && counts.active > max {
-            let text = format!(
-                "{} of {max} allowed tasks of {} exist after {} were started",
-                counts.active, service.name, counts.started
-            );
-            self.fail("maximumPercent", text);
-        }
-    }
-
-    fn is_healthy(&self, task: &Task, now: Timestamp) -> bool {
-        if task.last_status != TaskStatus::Running || task.desired_status != DesiredStatus::Running {
-            return false;
-        }
-        if Image::of_family(task.family.as_str()).is_some_and(Image::has_health_check) {
-            return task.health == HealthStatus::Healthy;
-        }
-        let settle = self.setup.controllers.rollout.settle_time;
-        task.started_at.is_some_and(|started| now.since(started) >= settle)
-    }
-
     /// The record of a task as the control plane has it, or had it before it crashed.
     fn task_record(&self, id: TaskId) -> Option<&Task> {
         let records = self.server.up.as_ref().map_or(&self.server.stored, |running| &running.records);
-        match records.get(&Key::Task(self.cluster.clone(), id)) {
-            Some(Value::Task(task)) => Some(task),
+        self.clusters.iter().find_map(|at| match records.get(&Key::Task(at.clone(), id)) {
+            Some(Value::Task(task)) => Some(&**task),
             _ => None,
-        }
+        })
     }
 
     /// Before a machine's container engine is asked for something.
@@ -310,10 +291,12 @@ impl World {
             Action::CreateContainer { container, spec, .. } => {
                 self.watch.names.insert((index, spec.name.clone()), container.clone());
                 let id = task_of(container);
+                let own = self.cluster_of(index).clone();
                 let stored = id.is_some_and(|id| {
-                    self.server.stored.contains_key(&Key::Task(self.cluster.clone(), id))
-                        || self.watch.ended.contains(&id)
+                    self.server.stored.contains_key(&Key::Task(own, id)) || self.watch.ended.contains(&id)
                 });
+                let ports = spec.ports.iter().map(|port| (port.host, port.protocol)).collect();
+                self.watch.ports.insert((index, container.clone()), ports);
                 if !stored {
                     self.fail(
                         "durability",
@@ -321,6 +304,7 @@ impl World {
                     );
                 }
             }
+            Action::StartContainer { container, .. } => self.watch_start(index, container),
             Action::StopContainer { container, runtime_id, .. }
             | Action::RemoveContainer { container, runtime_id, .. } => {
                 self.watch_end(index, container, runtime_id);
@@ -337,7 +321,6 @@ impl World {
             | Action::RemoveCgroup { .. }
             | Action::CreateVolume { .. }
             | Action::RemoveVolume { .. }
-            | Action::StartContainer { .. }
             | Action::InspectContainer { .. }
             | Action::ListImages { .. }
             | Action::RemoveImage { .. }
@@ -356,6 +339,10 @@ impl World {
         let Some(id) = task_of(container) else {
             return self.fail("containers", format!("{container:?} is of no task"));
         };
+        if machine.orphans.contains(&id) {
+            let text = format!("m{index} ends {container:?}, of which it cannot know any more");
+            return self.fail("containers", text);
+        }
         let wanted = self.task_record(id).is_some_and(|task| {
             task.desired_status == DesiredStatus::Running && !task.last_status.is_stopped()
         });
@@ -384,21 +371,65 @@ impl World {
         }
         self.tally.containers_started += starts - *seen;
         *seen = starts;
-        let mut by_key: BTreeMap<&ContainerKey, u32> = BTreeMap::new();
-        for (name, count) in world.all_starts() {
-            match self.watch.names.get(&(index, name.clone())) {
-                Some(key) => *by_key.entry(key).or_default() += count,
-                None => {
-                    return self
-                        .fail("containers", format!("m{index} has started {name}, which nobody made"));
-                }
+        let now = self.now;
+        let mut wrong = None;
+        for (name, &count) in world.all_starts() {
+            let Some(key) = self.watch.names.get(&(index, name.clone())) else {
+                wrong = Some(("containers", format!("m{index} has started {name}, which nobody made")));
+                break;
+            };
+            let seen = self.watch.runs.entry((index, name.clone())).or_default();
+            if seen.0 == count {
+                continue;
+            }
+            let before = std::mem::replace(seen, (count, now));
+            // The second container of a key counts, too.
+            let total = self.watch.totals.entry((index, key.clone())).or_default();
+            *total += count - before.0;
+            let may_restart = task_of(key).is_some_and(|id| self.watch.phoenixes.contains(&id));
+            let rested = before.0 == 0 || now.since(before.1) >= RESTART_PERIOD;
+            if *total > 1 && !(may_restart && rested && count == before.0 + 1 && *total == count) {
+                wrong = Some(("at most once", format!("m{index} has started {key:?} {total} times")));
+                break;
             }
         }
-        if let Some((key, count)) = by_key.iter().find(|(_, count)| **count > 1) {
-            let text = format!("m{index} has started {key:?} {count} times");
-            return self.fail("at most once", text);
+        if let Some((rule, text)) = wrong {
+            return self.fail(rule, text);
         }
         self.watch_host(index);
+    }
+
+    /// Every task that the agents of a machine have made containers for.
+    pub(super) fn tasks_made_on(&self, index: usize) -> BTreeSet<TaskId> {
+        let own = self.watch.names.iter().filter(|((machine, _), _)| *machine == index);
+        own.filter_map(|(_, key)| task_of(key)).collect()
+    }
+
+    /// No container is started on a host port that another one has, or of a task that is not known here any more.
+    fn watch_start(&mut self, index: usize, container: &ContainerKey) {
+        let machine = &self.machines[index];
+        let orphan = |key: &ContainerKey| task_of(key).is_some_and(|id| machine.orphans.contains(&id));
+        if orphan(container) {
+            let text = format!("m{index} starts {container:?}, of which it cannot know any more");
+            return self.fail("containers", text);
+        }
+        let Some(wanted) = self.watch.ports.get(&(index, container.clone())) else { return };
+        if wanted.is_empty() {
+            return;
+        }
+        for found in machine.docker.world.list(&LabelFilter::default()) {
+            let other = &found.container;
+            if other == container || orphan(other) || found.observation.status != ObservedStatus::Running {
+                continue;
+            }
+            let taken = self.watch.ports.get(&(index, other.clone()));
+            let taken = taken.and_then(|taken| taken.iter().find(|port| wanted.contains(port)));
+            if let Some((port, protocol)) = taken {
+                let text =
+                    format!("m{index} starts {container:?} on {port:?}/{protocol:?}, which {other:?} has");
+                return self.fail("ports", text);
+            }
+        }
     }
 
     /// What really runs fits the machine.
@@ -411,6 +442,8 @@ impl World {
                 tasks.insert(id);
             }
         }
+        // Nobody can reckon with what nobody knows.
+        tasks.retain(|id| !machine.orphans.contains(id));
         let total = |of: fn(&Needs) -> u32| {
             tasks.iter().filter_map(|id| self.watch.needs.get(id)).map(of).sum::<u32>()
         };
@@ -428,17 +461,6 @@ impl World {
     }
 }
 
-/// Tasks of one service around one look at it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    started: u32,
-    active: u32,
-    /// Healthy afterwards.
-    healthy: u32,
-    /// Healthy before and told to stop.
-    taken: u32,
-}
-
-fn task_of(container: &ContainerKey) -> Option<TaskId> {
+pub(super) fn task_of(container: &ContainerKey) -> Option<TaskId> {
     TaskId::parse(container.task.arn().rsplit('/').next()?).ok()
 }
