@@ -318,15 +318,15 @@ mod tests {
             let account = AccountId::parse(account).expect("an account");
             pool(&Caller::new(Scope::new(account, region.clone()), "arn"), Some(named))
         };
-        let own = Some(ClusterKey::pool(region.clone()));
+        let key = ClusterKey::pool(region.clone());
+        let own = Some(key.clone());
         assert_eq!(named("000000000000", ".fargate"), own);
         assert_eq!(named("000000000000", "arn:aws:ecs:eu-west-1:000000000000:cluster/.fargate"), own);
         assert_eq!(named("000000000000", "arn:aws:ecs:eu-west-2:000000000000:cluster/.fargate"), None);
         assert_eq!(named("000000000000", "fargate"), None);
         assert_eq!(named("123456789012", ".fargate"), None);
         assert_eq!(named("123456789012", "arn:aws:ecs:eu-west-1:000000000000:cluster/.fargate"), None);
-        let scope = &own.expect("the pool").scope;
-        assert_eq!(cluster_name(scope, Some(".fargate")), Err(NoCluster::NotFound));
+        assert_eq!(cluster_name(&key.scope, Some(".fargate")), Err(NoCluster::NotFound));
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl std::fmt::Display for JournalKey {
 /// member names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalRecord {
-    Assignment(AssignmentRecord),
+    Assignment(Box<AssignmentRecord>),
     Progress(ProgressRecord),
     Image(ImageRecord),
 }

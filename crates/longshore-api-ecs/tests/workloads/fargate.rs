@@ -204,7 +204,7 @@ fn its_agent_gets_it_with_its_own_cluster() {
         let found = link::look(state, &at, &link::Look::All).expect("a registered instance");
         let wanted: Vec<_> =
             found.iter().filter_map(|(_, wish)| Some(wish.as_ref()?.task.to_string())).collect();
-        assert_eq!(wanted, [arn.clone()]);
+        assert_eq!(wanted, std::slice::from_ref(&arn));
         link::task_payload(state, &at, &arn).expect("a task of it")
     });
     assert_eq!(payload.task_cluster_arn, "arn:aws:ecs:eu-west-1:123456789012:cluster/deep-dive-cluster");

@@ -335,7 +335,7 @@ impl TaskEngine {
         let seed = self.cx.draw();
         self.next_arrival += 1;
         let task = Task::new(spec, self.next_arrival, self.cx.now, seed, &self.cx.settings);
-        let record = JournalRecord::Assignment(task.assignment());
+        let record = JournalRecord::Assignment(Box::new(task.assignment()));
         self.cx.put(JournalKey::Assignment(key.clone()), record);
         self.store_progress(task);
         if !self.restoring {

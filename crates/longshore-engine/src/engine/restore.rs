@@ -35,7 +35,7 @@ impl TaskEngine {
             match record {
                 JournalRecord::Assignment(assignment) => {
                     engine.next_arrival = engine.next_arrival.max(assignment.arrival);
-                    let task = Task::from_assignment(assignment, &engine.cx.settings);
+                    let task = Task::from_assignment(*assignment, &engine.cx.settings);
                     engine.tasks.insert(task.spec.key.clone(), task);
                 }
                 JournalRecord::Progress(record) => {

@@ -346,7 +346,7 @@ impl Session {
             .tasks
             .iter()
             .map(|(task, want)| TaskIdentity {
-                task_cluster_arn: cluster_of(&task, &cluster_arn),
+                task_cluster_arn: cluster_of(task, &cluster_arn),
                 task_arn: task.to_string(),
                 desired_status: want,
             })
