@@ -56,12 +56,7 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
             ));
         }
     });
-    let ended = longshore_node::run(config, services, status, async {
-        if let Err(error) = shutdown::requested().await {
-            tracing::error!(%error, "cannot wait for signals");
-        }
-    })
-    .await?;
+    let ended = longshore_node::run(config, services, status, shutdown::requested()?).await?;
     told.abort();
     match &ended {
         ExitReason::Stopped => eprintln!("stopped; containers go on running"),

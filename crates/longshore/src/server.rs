@@ -14,6 +14,7 @@ pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
     let step = Step::begin("starting the control plane");
     let control_plane = ControlPlane::start(&options.control_plane, SETTLE).await?;
     step.done(format!("the control plane serves {}", control_plane.endpoint));
+    let requested = shutdown::requested()?;
     if let Some(dir) = &control_plane.data_dir {
         let env = dir.join("env");
         keys::write_env(
@@ -28,7 +29,7 @@ pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
         println!("secret access key: {}", control_plane.operator.secret.reveal());
     }
     tokio::select! {
-        requested = shutdown::requested() => requested?,
+        () = requested => {}
         error = control_plane.failed() => return Err(error),
     }
     let step = Step::begin("stopping");

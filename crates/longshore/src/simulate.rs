@@ -84,6 +84,7 @@ async fn load(client: &Client, options: &SimulateOptions) -> anyhow::Result<()> 
         display.show(stats);
         running.send_replace(moments.running.is_some());
     };
+    let requested = shutdown::requested()?;
     let hold = Duration::from_secs(options.hold_secs);
     let stop = async {
         let held = async {
@@ -93,7 +94,7 @@ async fn load(client: &Client, options: &SimulateOptions) -> anyhow::Result<()> 
         tokio::select! {
             () = held => {}
             () = watch_memory(client, &memory) => {}
-            _ = shutdown::requested() => {}
+            () = requested => {}
         }
     };
     let stats = longshore_crowd::simulate(crowd, Some(launch), progress, stop)

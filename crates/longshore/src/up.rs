@@ -83,6 +83,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         options.fargate
     ));
 
+    let requested = shutdown::requested()?;
     if let Some(dir) = &control_plane.data_dir {
         let env = dir.join("env");
         keys::write_env(
@@ -97,7 +98,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
 
     tokio::select! {
-        requested = shutdown::requested() => requested?,
+        () = requested => {}
         error = control_plane.failed() => return Err(error),
     }
     let step = Step::begin("stopping");
