@@ -16,16 +16,20 @@ class Verbs(ServerCase):
         return done.stdout if code == 0 else done.stderr
 
     def test_explain_says_why_a_service_has_no_tasks(self):
-        self.ecs.create_cluster(clusterName="default")
+        self.ecs.create_cluster(clusterName=self.cluster)
         self.register("explained", {"name": "main", "image": "longshore/web:1", "memory": 64})
-        self.ecs.create_service(serviceName="explained", taskDefinition="explained", desiredCount=1)
+        self.ecs.create_service(
+            cluster=self.cluster, serviceName="explained", taskDefinition="explained", desiredCount=1
+        )
         self.wait_message("explained", "No Container Instances were found in your cluster.")
-        said = self.verb("explain", "service", "explained")
+        said = self.verb("explain", "service", "explained", "--cluster", self.cluster)
         self.assertIn("wants 1 tasks, 0 run and 0 are on their way", said)
         self.assertIn("the cluster has no container instances", said)
-        said = self.verb("explain", "task-definition", "explained")
-        self.assertIn("task definition explained:1 in cluster default", said)
-        missing = self.verb("explain", "task", "0123456789abcdef0123456789abcdef", code=1)
+        said = self.verb("explain", "task-definition", "explained", "--cluster", self.cluster)
+        self.assertIn("task definition explained:1 in cluster", said)
+        missing = self.verb(
+            "explain", "task", "0123456789abcdef0123456789abcdef", "--cluster", self.cluster, code=1
+        )
         self.assertIn("there is no task 0123456789abcdef0123456789abcdef", missing)
 
     def test_simulate_runs_tasks_on_scripted_instances_and_cleans_up(self):

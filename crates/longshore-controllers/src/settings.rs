@@ -13,6 +13,9 @@ pub struct Settings {
     pub inactive_retention: Duration,
     /// How long a RunTask token is remembered.
     pub token_life: Duration,
+    /// How long it is remembered at least, even if all tasks of its call are forgotten: for as long a client may repeat
+    /// a call whose answer it did not get, and must not start the tasks twice.
+    pub token_life_min: Duration,
     /// After how long without its agent an instance counts as lost, and its tasks are replaced.
     /// `None`: never, as on ECS, where the machine's own life cycle tells.
     pub instance_lost_after: Option<Duration>,
@@ -28,6 +31,7 @@ impl Default for Settings {
             stopped_task_retention: Duration::from_secs(60 * 60),
             inactive_retention: Duration::from_secs(60 * 60),
             token_life: Duration::from_secs(24 * 60 * 60),
+            token_life_min: Duration::from_secs(60 * 60),
             instance_lost_after: Some(Duration::from_secs(5 * 60)),
             provisioning_expiry: Duration::from_secs(15 * 60),
         }

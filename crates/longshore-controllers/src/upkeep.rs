@@ -99,10 +99,11 @@ fn forget_tokens(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let now = tx.now;
     let room = room(tx);
     let Some(cluster) = tx.state().cluster(at) else { return };
-    // 24 hours, or until nothing of the call is remembered (ecs-behaviour A7).
+    // 24 hours, or until the tasks of the call have been STOPPED for an hour, or rather are forgotten after
+    // at least one (ecs-behaviour A7).
     let over = |token: &longshore_state::record::Token| {
         now.since(token.created_at) >= settings.token_life
-            || (now.since(token.created_at) >= settings.stopped_task_retention
+            || (now.since(token.created_at) >= settings.token_life_min
                 && token.tasks.iter().all(|&id| cluster.task(id).is_none()))
     };
     let old: Vec<String> = cluster

@@ -123,14 +123,10 @@ pub fn task_sets<'a>(
     service: &ServiceName,
 ) -> impl Iterator<Item = &'a record::TaskSet> {
     let first = Key::TaskSet(at.clone(), service.clone(), DeploymentId::from_bits(0));
-    records
-        .range(first..)
-        .map_while(|(_, value)| match value {
-            Value::TaskSet(set) => Some(&**set),
-            _ => None,
-        })
-        .take_while({
-            let service = service.clone();
-            move |set| set.service == service
-        })
+    let (at, service) = (at.clone(), service.clone());
+    records.range(first..).map_while(move |(key, value)| match (key, value) {
+        // The next cluster may have a service of the same name.
+        (Key::TaskSet(of, name, _), Value::TaskSet(set)) if *of == at && *name == service => Some(&**set),
+        _ => None,
+    })
 }

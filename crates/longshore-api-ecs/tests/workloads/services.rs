@@ -462,3 +462,28 @@ fn services_are_listed_in_pages() {
         .collect();
     assert_eq!(seen, expected);
 }
+
+#[test]
+fn a_zone_that_comes_or_goes_wakes_services_that_balance() {
+    let (world, instances) = World::with_instances(2);
+    world.register_plain("web", 10, 64);
+    for (name, balance) in [("balanced", "ENABLED"), ("left", "DISABLED")] {
+        world.ok(
+            "CreateService",
+            json!({"cluster": CLUSTER, "serviceName": name, "taskDefinition": "web", "desiredCount": 2,
+                "availabilityZoneRebalancing": balance}),
+        );
+    }
+    world.settle();
+    let set = |status: &str| {
+        world.hinted();
+        let arn = world.instance_arn(instances[1]);
+        let input = json!({"cluster": CLUSTER, "containerInstances": [arn], "status": status});
+        world.ok("UpdateContainerInstancesState", input);
+        world.hinted()
+    };
+    // Each has a task on the instance that drains; afterwards neither has.
+    set("DRAINING");
+    world.settle();
+    assert_eq!(set("ACTIVE"), ["balanced"]);
+}

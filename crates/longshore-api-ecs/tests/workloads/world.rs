@@ -12,7 +12,7 @@ use longshore_domain::task_definition::{Owner, normalise};
 use longshore_domain::{InstanceStatus, LaunchType, TaskDefinitionStatus};
 use longshore_shapes_ecs::{Operation, RegisterTaskDefinitionRequest, dispatch};
 use longshore_state::db::SeedSource;
-use longshore_state::{ClusterKey, Db, InstanceKey, ServiceKey, record};
+use longshore_state::{ClusterKey, Db, Hint, InstanceKey, ServiceKey, record};
 use longshore_store::MemoryStore;
 use longshore_wire::{Protocol, json};
 use serde_json::{Value, json};
@@ -289,6 +289,22 @@ impl World {
             "family": family,
             "containerDefinitions": [{"name": "main", "image": "busybox", "memory": memory, "cpu": cpu}],
         }))
+    }
+
+    /// The services that changes have asked the controller to look at since the last call.
+    pub fn hinted(&self) -> Vec<String> {
+        let (hinted, _) = self.db.submit(|tx| {
+            tx.hint(Hint::Definitions(self.caller.scope.clone()));
+            Ok::<_, ()>(())
+        });
+        hinted.expect("nothing refuses it");
+        // There is one hint at least, so that this does not wait.
+        let hints = self.runtime.block_on(self.db.next_hints());
+        let services = hints.into_iter().filter_map(|hint| match hint {
+            Hint::Service(key) => Some(key.service.to_string()),
+            Hint::Instance(_) | Hint::Work(..) | Hint::Provisioning(_) | Hint::Definitions(_) => None,
+        });
+        services.collect()
     }
 
     /// Lets the controller look at every service until nothing is left to do now.

@@ -89,6 +89,10 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
         container.tries = 0;
         container.health = Health::default();
         clear_op(container, &[OpKind::Start, OpKind::VerifyStart]);
+    }
+    // Also for a run that the journal knows, after a restart of the agent: an end whose event got lost is found by
+    // looking, or never.
+    if container.look_at.is_none() {
         container.look_at = Some(cx.now + LOOK_EVERY + cx.jitter(LOOK_JITTER));
     }
     if container.phase != KnownStatus::Running {

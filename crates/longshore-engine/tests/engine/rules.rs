@@ -700,6 +700,24 @@ fn a_restart_leaves_running_containers_alone_and_tells_what_happened() {
 }
 
 #[test]
+fn an_end_that_nobody_told_is_found_by_looking() {
+    // After a restart of the agent as well, when the run is known from the journal.
+    for restarted in [false, true] {
+        let mut w = World::new(Settings::default());
+        w.feed(Input::Assigned(Box::new(task("t1", &["a"]))));
+        if restarted {
+            w.restart();
+        }
+        w.news();
+        let now = w.now;
+        w.fake_mut("a").1.end(now, 7, false);
+        w.pass(seconds(600));
+        let news = w.news();
+        assert!(news.ends_with("report STOPPED [a STOPPED exit=7]"), "restarted: {restarted}: {news}");
+    }
+}
+
+#[test]
 fn a_container_created_before_the_crash_is_adopted() {
     check(
         &["a"],

@@ -67,7 +67,13 @@ impl World {
             for set in view::task_sets(&running.records, at, &key.service) {
                 self.judge_set(service, set, &own, now)?;
             }
-            return judge_protection(service, &own, now);
+            // Who deletes a set, and by force if it has tasks, means those that are protected as well.
+            let goes = |pair: &&Pair<'_>| {
+                let mut sets = view::task_sets(&running.records, at, &key.service);
+                let own = pair.after.service.as_ref().map(|own| own.deployment);
+                sets.any(|set| set.status == TaskSetStatus::Draining && Some(set.id) == own)
+            };
+            return judge_protection(service, own.iter().filter(|pair| !goes(pair)), now);
         }
         match service.scheduling {
             SchedulingStrategy::Replica => {
@@ -263,7 +269,11 @@ fn judge_distinct(service: &Service, own: &[Pair<'_>]) -> Verdict {
 }
 
 /// The scheduler stops no protected task, unless that is broken or its machine is gone.
-fn judge_protection(service: &Service, own: &[Pair<'_>], now: Timestamp) -> Verdict {
+fn judge_protection<'p>(
+    service: &Service,
+    own: impl IntoIterator<Item = &'p Pair<'p>>,
+    now: Timestamp,
+) -> Verdict {
     for pair in own {
         let Some(before) = pair.before else { continue };
         let protected = before.protected_until.is_some_and(|until| until > now);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, InstanceId, ServiceDeploymentId, ServiceName, TaskId, Timestamp};
-use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus};
-use longshore_placement::Fleet;
+use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
+use longshore_placement::{Fleet, ZONE_ATTRIBUTE};
 
 use super::EVENTS_KEPT;
 use crate::codec::Value;
@@ -384,6 +384,14 @@ impl ClusterTables {
     ) -> Option<Arc<Instance>> {
         self.hint_capacity(at, hints);
         self.hint_services_on(at, id, hints);
+        let zone_before = self.instances.get(&id).and_then(|entry| active_zone(&entry.record));
+        let zone_after = match &value {
+            Some(Value::Instance(record)) => active_zone(record),
+            Some(_) | None => None,
+        };
+        if zone_before != zone_after {
+            self.hint_balanced(at, hints);
+        }
         let Some(Value::Instance(record)) = value else {
             self.fleet.remove(id);
             return self.instances.remove(&id).map(|entry| entry.record);
@@ -628,6 +636,16 @@ impl ClusterTables {
         }
     }
 
+    /// A zone may have come or gone: services that balance over zones may have to move tasks, although they wait
+    /// for nothing.
+    fn hint_balanced(&self, at: &ClusterKey, hints: &mut Hints) {
+        let own = self.services.values().filter_map(|entry| entry.record.as_ref());
+        let own = own.filter(|service| service.zone_rebalancing && service.status == ServiceStatus::Active);
+        hints.extend(own.map(|service| Hint::Service(at.service(&service.name))));
+        let guests = self.guests.values().filter_map(|guest| Some((&guest.home, guest.service.as_ref()?)));
+        hints.extend(guests.map(|(home, service)| Hint::Service(home.service(service))));
+    }
+
     fn hint_services_on(&self, at: &ClusterKey, instance: InstanceId, hints: &mut Hints) {
         let Some(entry) = self.instances.get(&instance) else { return };
         for id in &entry.tasks {
@@ -638,6 +656,13 @@ impl ClusterTables {
             }
         }
     }
+}
+
+/// The zone that an instance adds to those where tasks can run.
+fn active_zone(instance: &Instance) -> Option<Arc<str>> {
+    let mut attributes = instance.agent_attributes.iter().chain(&instance.user_attributes);
+    let zone = attributes.find(|attribute| *attribute.name == *ZONE_ATTRIBUTE)?;
+    zone.value.clone().filter(|_| instance.status == InstanceStatus::Active)
 }
 
 fn waits_for_capacity(service: &Service) -> bool {
