@@ -73,7 +73,7 @@ class Crashes(EngineCase):
         return {task["taskArn"]: steady(task) for task in self.tasks()}
 
     def starts(self):
-        return {container: docker.start_of(container) for container in docker.running_of_cluster(self.cluster)}
+        return docker.starts_of_cluster(self.cluster)
 
     def test_ten_tasks_outlive_server_and_agent(self):
         instance = self.wait_connected()["containerInstanceArn"]

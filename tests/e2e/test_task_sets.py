@@ -90,7 +90,7 @@ class TaskSets(EngineCase):
         return {get(endpoint(task))[1].split()[-1] for task in self.tasks_of(task_set)}
 
     def starts(self):
-        return {container: docker.start_of(container) for container in docker.running_of_cluster(self.cluster)}
+        return docker.starts_of_cluster(self.cluster)
 
     def test_a_shift_from_blue_to_green(self):
         port = {"portMappings": [{"containerPort": 8080}], "cpu": 16, "memory": 16}

@@ -139,7 +139,7 @@ class World:
         return found
 
     def container_starts(self):
-        return {container: docker.start_of(container) for container in docker.running_of_cluster(self.cluster)}
+        return docker.starts_of_cluster(self.cluster)
 
     def wait_connected(self):
         def look():

@@ -483,7 +483,7 @@ class World:
         return found
 
     def container_starts(self):
-        return {container: docker.start_of(container) for container in docker.running_of_cluster(self.cluster)}
+        return docker.starts_of_cluster(self.cluster)
 
     # ---- the crowd
 

@@ -609,3 +609,25 @@ fn a_full_instance_makes_a_daemon_wait() {
     assert_eq!(plan.waiting_for, [Waiting::InstanceFull { instance: id, reason: full }]);
     assert_eq!(plan.events.len(), 1);
 }
+
+#[test]
+fn a_daemon_pauses_after_a_refusal_that_nobody_expected() {
+    let mut world = daemon(0);
+    let id = world.view.tasks[0].instance.expect("placed");
+    let task = world.view.tasks[0].id;
+    world.end(task, StoppedBecause::EssentialExited);
+    let reason = PlacementRefusal::Closest { instance: id, miss: ClosestMiss::Memory };
+    let deployment = world.view.deployments[0].id;
+    world.view.refusals.push(longshore_rollout::Refusal {
+        deployment,
+        at: world.now,
+        attempts: 1,
+        uncounted: 1,
+        reason,
+        room_may_help: true,
+        capacity_changed: false,
+    });
+    let plan = world.round();
+    assert!(plan.starts.is_empty(), "{:?}", plan.starts);
+    assert!(plan.next_look.is_some_and(|at| at > world.now));
+}

@@ -4,6 +4,7 @@ The tests look at containers beside Longshore, kill them behind its back, and cl
 is touched is found by the labels that Longshore gives it.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -23,6 +24,10 @@ PAUSE = "~internal~ecs~pause"
 
 class EngineError(Exception):
     """The engine refused, or does not answer."""
+
+
+class NotThere(EngineError):
+    """The engine does not have it, or no longer."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -50,7 +55,8 @@ def _call(method, path, timeout_secs=30):
     finally:
         connection.close()
     if answer.status >= 400:
-        raise EngineError(f"{method} {path}: {answer.status} {body.decode(errors='replace').strip()}")
+        kind = NotThere if answer.status == 404 else EngineError
+        raise kind(f"{method} {path}: {answer.status} {body.decode(errors='replace').strip()}")
     return json.loads(body) if body else None
 
 
@@ -97,6 +103,15 @@ def start_of(container_id):
     """What changes when a container is started again, and only then."""
     state = _call("GET", f"/containers/{container_id}/json")
     return (state["Id"], state["State"]["StartedAt"], state["State"]["Pid"], state["RestartCount"])
+
+
+def starts_of_cluster(cluster):
+    """`start_of` of each running container of a cluster. One that goes between two questions is not among them."""
+    starts = {}
+    for container in running_of_cluster(cluster):
+        with contextlib.suppress(NotThere):
+            starts[container] = start_of(container)
+    return starts
 
 
 def endpoints_of(container_id):

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_base::TaskId;
 use longshore_domain::status::DeploymentController;
-use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
+use longshore_domain::{DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus};
 use longshore_placement::{DefaultStrategy, ZONE_ATTRIBUTE};
 use longshore_rollout::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, Refusal, Scheduling,
@@ -100,6 +100,9 @@ fn daemon_instances(
     let template = template(state, &key.cluster, service, &Recipe::from(primary))?;
     let request = template.request(&key.cluster, rules, DefaultStrategy::Service, None);
     let eligible: BTreeSet<_> = cluster.fleet().eligible(&request).into_iter().collect();
+    // Whether there is room is asked for the task that would be started, which may need more than the PRIMARY's.
+    let started = self::template(state, &key.cluster, service, &Recipe::from(healing(service, primary)))?;
+    let started = started.request(&key.cluster, rules, DefaultStrategy::Service, None);
     let listed = cluster.instances().iter().filter_map(|(&id, entry)| {
         let draining = match entry.record.status {
             InstanceStatus::Active => false,
@@ -109,7 +112,7 @@ fn daemon_instances(
             | InstanceStatus::Deregistering
             | InstanceStatus::Inactive => return None,
         };
-        let refusal = cluster.fleet().check_all(id, &request).err();
+        let refusal = cluster.fleet().check_all(id, &started).err();
         Some(DaemonInstance {
             id,
             draining,
@@ -118,6 +121,21 @@ fn daemon_instances(
         })
     });
     Some(listed.collect())
+}
+
+/// The deployment that missing tasks are started of: once the PRIMARY has FAILED, the last that was completed, as
+/// the planner has it.
+fn healing<'s>(service: &'s Service, primary: &'s Deployment) -> &'s Deployment {
+    if primary.rollout_state != RolloutState::Failed {
+        return primary;
+    }
+    let last = service.memory.last_completed;
+    let mut older = service.deployments.iter().filter(|deployment| !deployment.primary);
+    let completed = older.find(|deployment| {
+        deployment.rollout_state == RolloutState::Completed
+            && last.is_none_or(|last| last.deployment == deployment.id)
+    });
+    completed.unwrap_or(primary)
 }
 
 /// The zones that have an ACTIVE instance which new tasks of the service could run on.
