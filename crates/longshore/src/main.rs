@@ -30,11 +30,6 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::{Args, Command};
 
-/// The state is millions of small pieces that come and go in no order, with which glibc's allocator keeps twice
-/// what is in use (docs/benchmarks.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Err(error) = longshore_telemetry::init_log(args.log_format, &args.log) {
