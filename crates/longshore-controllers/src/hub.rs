@@ -3,7 +3,7 @@
 //! A connection is woken with the tasks whose work changed, looks at what is wanted of them now, waits until that is
 //! durable, and lets the session find the difference to what it has sent already. Now and then it looks at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +57,7 @@ struct Door {
 }
 
 impl Slot {
+    /// Without a task, the instance itself has changed, or a newer connection has entered.
     fn knock(&self, task: Option<TaskId>) {
         if let Some(task) = task {
             self.door.look.lock().also(task);
@@ -157,10 +158,10 @@ impl Hub {
     ) {
         let (mut sink, mut stream) = socket.split();
         let mut work = Work::default();
-        let mut look = Look::All;
+        let mut look = Some(Look::All);
         let mut look_at_all_at = self.now();
         loop {
-            if look != Look::Nothing {
+            if let Some(look) = look.take() {
                 match self.look(at, &look).await {
                     Some(found) => work.tell(&mut session, self.now(), &look, found),
                     None => session.handle(self.now(), Input::Close(CloseReason::Deregistered)),
@@ -168,7 +169,6 @@ impl Hub {
                 if look == Look::All {
                     look_at_all_at = self.now() + LOOK_AT_ALL_EVERY;
                 }
-                look = Look::Nothing;
             }
             let mut sent = false;
             while let Some(output) = session.poll(&mut |arn| self.db.peek(|s| link::task_payload(s, at, arn)))
@@ -222,16 +222,12 @@ impl Hub {
                         session.handle(self.now(), Input::Close(CloseReason::Superseded));
                         continue;
                     }
-                    // Knocked without a task: the instance itself has changed, and may not be served any more.
-                    look = match std::mem::take(&mut *door.look.lock()) {
-                        Look::Nothing => Look::Tasks(BTreeSet::new()),
-                        tasks => tasks,
-                    };
+                    look = Some(std::mem::take(&mut *door.look.lock()));
                 }
                 () = tokio::time::sleep(pause) => {
                     session.handle(self.now(), Input::Tick);
                     if look_at_all_at <= self.now() {
-                        look = Look::All;
+                        look = Some(Look::All);
                     }
                 }
             }

@@ -93,14 +93,18 @@ pub fn credentials_settled(tx: &mut Tx<'_>, at: &InstanceKey) {
 }
 
 /// Which tasks of its instance a connection looks at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
     /// At all of them: it has just begun, or has not for a long time.
     All,
-    /// At these, which may have changed.
-    #[default]
-    Nothing,
+    /// At these, which may have changed. With none it still finds out whether the instance is served.
     Tasks(BTreeSet<TaskId>),
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Look::Tasks(BTreeSet::new())
+    }
 }
 
 impl Look {
@@ -108,7 +112,6 @@ impl Look {
     pub fn also(&mut self, task: TaskId) {
         match self {
             Look::All => {}
-            Look::Nothing => *self = Look::Tasks(BTreeSet::from([task])),
             Look::Tasks(tasks) => {
                 tasks.insert(task);
             }
@@ -132,7 +135,6 @@ pub fn look(state: &State, at: &InstanceKey, look: &Look) -> Option<Found> {
     };
     Some(match look {
         Look::All => entry.tasks().iter().map(of).collect(),
-        Look::Nothing => Found::new(),
         Look::Tasks(tasks) => tasks.iter().map(of).collect(),
     })
 }
@@ -171,7 +173,6 @@ impl Work {
         }
         match look {
             Look::All => session.handle(now, Input::Desired(wanted)),
-            Look::Nothing => {}
             Look::Tasks(_) => {
                 for task in gone {
                     session.handle(now, Input::Removed(task));

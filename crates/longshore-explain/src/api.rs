@@ -33,7 +33,7 @@ impl Explainer {
                 "ExplainTask" => |state, caller, question, _, now| crate::task(state, caller, question, now),
                 "ExplainService" => crate::service,
                 "ExplainTaskDefinition" => {
-                    |state, caller, question, _, now| crate::definition(state, caller, question, now)
+                    |state, caller, question, _, _| crate::definition(state, caller, question)
                 }
                 _ => return refusal("UnknownOperationException", "Longshore does not know this operation."),
             };

@@ -1,7 +1,7 @@
 //! Where a task could go now, and which requirement rules out how many instances.
 
 use longshore_api_ecs::{Caller, identifiers};
-use longshore_base::{Seed, Timestamp};
+use longshore_base::Seed;
 use longshore_controllers::launch::{Rules, Template, capacity};
 use longshore_domain::needs::NeedsOverride;
 use longshore_domain::{LaunchType, TaskDefinitionStatus};
@@ -11,12 +11,7 @@ use longshore_state::{ClusterKey, Definition, State};
 use crate::{ExplainError, Explanation, Question};
 
 /// Whether a task of this definition would find a place in the cluster now, as RunTask with launch type EC2 asks for one.
-pub fn definition(
-    state: &State,
-    caller: &Caller,
-    question: &Question,
-    _now: Timestamp,
-) -> Result<Explanation, ExplainError> {
+pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result<Explanation, ExplainError> {
     let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
     let named = identifiers::definition_name(&caller.scope, &question.subject)?;
     let family = state.realm(&caller.scope).and_then(|realm| realm.family(named.family.as_str()));

@@ -35,7 +35,7 @@ fn service(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
 }
 
 fn definition(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
-    world.db.peek(|state| longshore_explain::definition(state, &caller(), &question(subject), world.now()))
+    world.db.peek(|state| longshore_explain::definition(state, &caller(), &question(subject)))
 }
 
 fn check(explanation: Result<Explanation, ExplainError>, expected: &Expect) {
@@ -162,8 +162,7 @@ fn what_is_not_there_says_what_to_do() {
         &expect!["error: there is no task definition web; `aws ecs list-task-definitions` lists them"],
     );
     let elsewhere = Question { cluster: Some("other".into()), subject: "web".into() };
-    let said =
-        world.db.peek(|state| longshore_explain::definition(state, &caller(), &elsewhere, world.now()));
+    let said = world.db.peek(|state| longshore_explain::definition(state, &caller(), &elsewhere));
     check(
         said,
         &expect!["error: Cluster not found.; name one with --cluster, `longshore status` lists them"],

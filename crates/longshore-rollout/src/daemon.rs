@@ -173,7 +173,7 @@ fn start(
     let free: Vec<_> = eligible.iter().filter(|(id, _)| !occupied.contains_key(id)).collect();
     let deployment = if failed {
         draft.wait(Waiting::DeploymentFailed { deployment: primary.id });
-        progress::reserve(draft, primary).map(|reserve| reserve.id)
+        draft.reserve(primary).map(|reserve| reserve.id)
     } else {
         Some(primary.id)
     };

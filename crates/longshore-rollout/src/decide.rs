@@ -9,7 +9,7 @@ use crate::memory::{FAILURES_NOTICED, Topic};
 use crate::outcome::{Plan, StopReason};
 use crate::view::{DeploymentRole, DeploymentView, Scheduling, ServiceDeploymentStatus, ServiceView};
 use crate::waiting::Waiting;
-use crate::{ServiceEvent, daemon, progress, replica, standing, task_set};
+use crate::{ServiceEvent, daemon, replica, standing, task_set};
 
 pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, seed: Seed) -> Plan {
     let mut draft = Draft::new(view, fleet, now, seed);
@@ -21,7 +21,7 @@ pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, se
             let primary = primary(view);
             // Once the PRIMARY has FAILED it is its predecessor that starts tasks, if there is one.
             let starting = primary.map(|primary| match primary.rollout {
-                RolloutState::Failed => progress::reserve(&draft, primary).unwrap_or(primary).id,
+                RolloutState::Failed => draft.reserve(primary).unwrap_or(primary).id,
                 RolloutState::InProgress | RolloutState::Completed => primary.id,
             });
             draft.throttle = view.throttle.observe(view, starting, now);

@@ -13,6 +13,7 @@ use crate::memory::{Throttle, Topic, refusal_pause};
 use crate::outcome::{
     DeploymentChange, Plan, RolloutReason, ServiceDeploymentChange, Start, Stop, StopReason,
 };
+use crate::progress::reserve;
 use crate::standing::{Member, Standing};
 use crate::view::{DeploymentView, Refusal, ServiceDeploymentStatus, ServiceView};
 use crate::waiting::Waiting;
@@ -190,6 +191,11 @@ impl<'v> Draft<'v> {
         }
         let id = deployment.rolled_back_from.unwrap_or(deployment.id);
         self.service_deployments.insert(id, ServiceDeploymentChange { deployment: id, status, reason });
+    }
+
+    /// See [`crate::reserve`].
+    pub fn reserve(&self, primary: &DeploymentView) -> Option<&'v DeploymentView> {
+        reserve(&self.view.deployments, self.view.last_completed, primary.id)
     }
 
     /// The last refusal of a deployment, unless the cluster has changed since.

@@ -44,6 +44,7 @@ pub use outcome::{
     DeploymentChange, Failure, NewDeployment, Plan, RolloutReason, ServiceDeploymentChange, Start, Stop,
     StopReason, TaskSetChange,
 };
+pub use progress::reserve;
 pub use view::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, LastCompleted, Refusal,
     Scheduling, ServiceDeploymentStatus, ServiceView, Settings, Stability, StopType, StoppedBecause,

@@ -1,7 +1,7 @@
 //! Deployments on their way: counting failures, failing, rolling back, completing, leaving the list
 //! (ecs-services E3, E4, E6).
 
-use longshore_base::Ids;
+use longshore_base::{DeploymentId, Ids};
 use longshore_domain::status::RolloutState;
 
 use crate::bounds::failure_threshold;
@@ -168,7 +168,7 @@ pub(crate) fn conclude(
     for deployment in older() {
         let (tasks, staying) = others(deployment);
         // A completed one may have to fill in, or be shown as what a rollback goes to.
-        let needed = !completed && is_reserve(draft, deployment);
+        let needed = !completed && is_reserve(view.last_completed, deployment);
         if tasks == 0 && !needed {
             draft.plan.removed_deployments.push(deployment.id);
             removed += 1;
@@ -182,15 +182,19 @@ pub(crate) fn conclude(
     }
 }
 
-/// The last completed deployment, while it is listed.
-pub(crate) fn reserve<'v>(draft: &Draft<'v>, primary: &DeploymentView) -> Option<&'v DeploymentView> {
-    let mut older = draft.view.deployments.iter().filter(|deployment| deployment.id != primary.id);
-    older.find(|deployment| is_reserve(draft, deployment))
+/// The last completed deployment, while it is listed: once the PRIMARY has FAILED, missing tasks are started of it.
+pub fn reserve(
+    deployments: &[DeploymentView],
+    last_completed: Option<LastCompleted>,
+    primary: DeploymentId,
+) -> Option<&DeploymentView> {
+    let mut older = deployments.iter().filter(|deployment| deployment.id != primary);
+    older.find(|deployment| is_reserve(last_completed, deployment))
 }
 
-fn is_reserve(draft: &Draft<'_>, deployment: &DeploymentView) -> bool {
+fn is_reserve(last_completed: Option<LastCompleted>, deployment: &DeploymentView) -> bool {
     deployment.rollout == RolloutState::Completed
-        && draft.view.last_completed.is_none_or(|last| last.deployment == deployment.id)
+        && last_completed.is_none_or(|last| last.deployment == deployment.id)
 }
 
 fn bake(draft: &mut Draft<'_>, primary: &DeploymentView) {

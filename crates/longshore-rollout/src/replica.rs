@@ -31,9 +31,8 @@ pub(crate) fn plan(draft: &mut Draft<'_>, members: &[Member<'_>], primary: &Depl
     } else {
         None
     };
-    let fallback = up_to.and_then(|up_to| {
-        progress::reserve(draft, primary).map(|reserve| Fallback { id: reserve.id, up_to })
-    });
+    let fallback =
+        up_to.and_then(|up_to| draft.reserve(primary).map(|reserve| Fallback { id: reserve.id, up_to }));
     let extra = rebalance::extra(draft, members, primary.id);
     let crew = Crew { id: primary.id, fallback, desired, extra, bounds, failed, members };
     let held = hold::hold(draft, &crew);

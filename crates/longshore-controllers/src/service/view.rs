@@ -83,7 +83,7 @@ fn scheduling(
     match service.scheduling {
         SchedulingStrategy::Replica => Scheduling::Replica,
         SchedulingStrategy::Daemon => Scheduling::Daemon {
-            instances: daemon_instances(state, key, cluster, service, rules).unwrap_or_default(),
+            instances: daemon_instances(state, key, cluster, entry, rules).unwrap_or_default(),
         },
     }
 }
@@ -93,18 +93,20 @@ fn daemon_instances(
     state: &State,
     key: &ServiceKey,
     cluster: &ClusterTables,
-    service: &Service,
+    entry: &ServiceEntry,
     rules: &Rules,
 ) -> Option<Vec<DaemonInstance>> {
+    let service = entry.record()?;
     let primary = service.deployments.iter().find(|deployment| deployment.primary)?;
     let template = template(state, &key.cluster, service, &Recipe::from(primary))?;
     let request = template.request(&key.cluster, rules, DefaultStrategy::Service, None);
     let eligible: BTreeSet<_> = cluster.fleet().eligible(&request).into_iter().collect();
     // Whether there is room is asked for the task that would be started, which may need more than the PRIMARY's.
-    let started = self::template(state, &key.cluster, service, &Recipe::from(healing(service, primary)))?;
+    let started =
+        self::template(state, &key.cluster, service, &Recipe::from(healing(entry, service, primary)))?;
     let started = started.request(&key.cluster, rules, DefaultStrategy::Service, None);
-    let listed = cluster.instances().iter().filter_map(|(&id, entry)| {
-        let draining = match entry.record.status {
+    let listed = cluster.instances().iter().filter_map(|(&id, own)| {
+        let draining = match own.record.status {
             InstanceStatus::Active => false,
             InstanceStatus::Draining => true,
             InstanceStatus::Registering
@@ -123,19 +125,15 @@ fn daemon_instances(
     Some(listed.collect())
 }
 
-/// The deployment that missing tasks are started of: once the PRIMARY has FAILED, the last that was completed, as
-/// the planner has it.
-fn healing<'s>(service: &'s Service, primary: &'s Deployment) -> &'s Deployment {
+/// The deployment that missing tasks are started of.
+fn healing<'s>(entry: &ServiceEntry, service: &'s Service, primary: &'s Deployment) -> &'s Deployment {
     if primary.rollout_state != RolloutState::Failed {
         return primary;
     }
-    let last = service.memory.last_completed;
-    let mut older = service.deployments.iter().filter(|deployment| !deployment.primary);
-    let completed = older.find(|deployment| {
-        deployment.rollout_state == RolloutState::Completed
-            && last.is_none_or(|last| last.deployment == deployment.id)
-    });
-    completed.unwrap_or(primary)
+    let listed: Vec<_> = service.deployments.iter().map(|own| deployment(entry, own)).collect();
+    let reserve = longshore_rollout::reserve(&listed, service.memory.last_completed, primary.id);
+    let same = |own: &&Deployment| reserve.is_some_and(|reserve| reserve.id == own.id);
+    service.deployments.iter().find(same).unwrap_or(primary)
 }
 
 /// The zones that have an ACTIVE instance which new tasks of the service could run on.

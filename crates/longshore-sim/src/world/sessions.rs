@@ -169,7 +169,7 @@ impl World {
             kind,
             inbox: VecDeque::new(),
             woken: false,
-            look: Look::Nothing,
+            look: Look::default(),
             waits: false,
         };
         running.sessions.insert(pipe, served);
@@ -271,10 +271,7 @@ impl World {
                         }
                     } else if std::mem::take(&mut served.woken) {
                         if newest == Some(served.generation) {
-                            let look = match std::mem::take(&mut served.look) {
-                                Look::Nothing => Look::Tasks(Default::default()),
-                                tasks => tasks,
-                            };
+                            let look = std::mem::take(&mut served.look);
                             return self.look_at_work(pipe, look);
                         }
                         if let Kind::Acs { session: Some(session), .. } = &mut served.kind {
