@@ -109,6 +109,9 @@ pub struct ContainerProgress {
     /// Absent in records of version 0.1.0.
     #[serde(default)]
     pub discard: Option<RuntimeId>,
+    /// The run that ended is to be followed by another, and start has been asked for. Absent in records of version 0.1.0.
+    #[serde(default)]
+    pub restart_asked: bool,
 }
 
 /// The host ports chosen for one port mapping.

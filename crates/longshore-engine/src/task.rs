@@ -160,8 +160,13 @@ pub(crate) struct Container {
     pub create_asked: bool,
     /// Start was asked for at least once, so that the container must not be created again.
     pub start_asked: bool,
+    /// Until then the runtime may still get to a start that an earlier process asked for: the container is looked at,
+    /// and not asked to start again.
+    pub start_settles_at: Option<Timestamp>,
     /// Ended, and to be started again under its restart policy.
     pub restarting: bool,
+    /// That start was asked for.
+    pub restart_asked: bool,
     pub start_error: Option<OpError>,
     pub stop_since: Option<Timestamp>,
     pub stop_error: Option<OpError>,
@@ -220,7 +225,9 @@ impl Container {
             runtime_id: None,
             create_asked: false,
             start_asked: false,
+            start_settles_at: None,
             restarting: false,
+            restart_asked: false,
             start_error: None,
             stop_since: None,
             stop_error: None,
@@ -563,6 +570,7 @@ impl Task {
                     reported: c.reported,
                     removed: c.removed,
                     discard: c.discard.clone(),
+                    restart_asked: c.restart_asked,
                 })
                 .collect(),
             reported: self.reporting.accepted,

@@ -126,6 +126,7 @@ fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bo
     container.started_at = Some(seen.started_at.unwrap_or(now));
     container.restart_count += u32::from(!first);
     container.restarting = false;
+    container.restart_asked = false;
     true
 }
 

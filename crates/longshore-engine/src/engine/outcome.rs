@@ -321,10 +321,16 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
     let timeout = cx.settings.start_timeout;
     let stopping = task.is_stopping();
     let container = &mut task.containers[index];
-    let error = container.start_error.clone().unwrap_or_else(|| OpError {
+    // As long as there is an error, the container is looked at before it is started or given up.
+    let error = container.start_error.get_or_insert_with(|| OpError {
         kind: OpErrorKind::Other,
         text: "the container did not start".to_owned(),
     });
+    let error = error.clone();
+    if container.start_settles_at.is_some_and(|at| cx.now < at) && !stopping {
+        container.retry_at = Some(cx.now + PAUSE.0);
+        return;
+    }
     if container.tries + 1 < TRIES_MAX && !stopping {
         if look_failed {
             // Looked at again after a pause, because a runtime that restarts refuses at once.

@@ -2,13 +2,15 @@
 //!
 //! The rule that nothing is started twice rests on the journal: "start was asked for" is durable
 //! before the start. So a container that was never asked to start may be created again if it is
-//! missing; one that was asked and is missing has run and vanished.
+//! missing; one that was asked and is missing has run and vanished; one that was asked and has not run
+//! is given time, because the runtime may still have the request of the process that died.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use longshore_base::{Seed, Timestamp};
 
-use crate::input::{FoundContainer, LocalImage, ObservedStatus};
+use crate::input::{FoundContainer, LocalImage, ObservedStatus, OpError, OpErrorKind};
 use crate::journal::{ContainerProgress, JournalPhase, JournalRecord, ProgressRecord};
 use crate::report::ReportedStatus;
 use crate::settings::{HostCapacity, Settings};
@@ -16,6 +18,10 @@ use crate::spec::{ContainerKey, TaskKey};
 use crate::task::{Admission, Container, ImageStep, KnownStatus, OpKind, ResourceState, Task};
 
 use super::{TaskEngine, observe, start};
+
+/// How long a runtime may take to get to a start that was asked for by a process which has died since. No runtime can
+/// be asked to start a container only if it has not run, so this is waited out.
+const START_SETTLES: Duration = Duration::from_secs(10);
 
 impl TaskEngine {
     /// An engine as the journal left it. It takes tasks and stops in, but does nothing else until
@@ -83,6 +89,9 @@ impl TaskEngine {
                     Some(ours) => {
                         adopt(&mut task.containers[index], &ours, first);
                         observe::observed(task, index, &ours.observation, &mut self.cx);
+                        if first {
+                            settle(&mut task.containers[index], self.cx.now);
+                        }
                     }
                     None => missing(task, index, first, &mut self.cx),
                 }
@@ -118,9 +127,25 @@ fn adopt(container: &mut Container, found: &FoundContainer, first: bool) {
         container.image = ImageStep::Done;
     }
     match found.observation.status {
-        // Whatever was asked for has not happened; asking again cannot start a second run.
         ObservedStatus::Created => {}
         ObservedStatus::Running | ObservedStatus::Exited { .. } => container.start_asked = true,
+    }
+}
+
+/// A start that an earlier process asked for has not happened, and may yet: asking again at once could run the
+/// container twice.
+fn settle(container: &mut Container, now: Timestamp) {
+    let asked = match container.phase {
+        KnownStatus::Created => container.start_asked,
+        KnownStatus::Running => container.restarting && container.restart_asked,
+        KnownStatus::None | KnownStatus::ManifestPulled | KnownStatus::Pulled | KnownStatus::Stopped => false,
+    };
+    if asked {
+        container.start_settles_at = Some(now + START_SETTLES);
+        container.start_error = Some(OpError {
+            kind: OpErrorKind::Unavailable,
+            text: "the agent restarted while the container was being started".to_owned(),
+        });
     }
 }
 
@@ -202,6 +227,7 @@ fn apply_container(container: &mut Container, progress: &ContainerProgress) {
     container.reported = progress.reported;
     container.removed = progress.removed;
     container.discard.clone_from(&progress.discard);
+    container.restart_asked = progress.restart_asked;
     match progress.phase {
         JournalPhase::Unstarted => {
             if container.runtime_id.is_some() {

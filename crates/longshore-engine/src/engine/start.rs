@@ -132,6 +132,7 @@ fn ask_start(task: &mut Task, index: usize, cx: &mut Cx) {
     let container = &mut task.containers[index];
     container.op = Some(op);
     container.start_asked = true;
+    container.restart_asked = container.restarting;
     let container = key_of(task, index);
     cx.emit(Action::StartContainer { op: op.id, container, runtime_id, timeout });
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use longshore_base::{Port, Protocol};
+use longshore_base::{Port, Protocol, Timestamp};
 use longshore_engine::input::{HealthStatus, Observation, OpError, OpErrorKind};
 use longshore_engine::report::ReportedStatus;
 use longshore_engine::spec::{ContainerKey, RuntimeId, TaskKey};
@@ -38,9 +38,15 @@ enum Step {
     Health(usize, bool),
     Vanish(usize),
     Pass(u64),
-    Crash,
+    /// The process dies. Starts that it has asked for may still be done afterwards.
+    Crash(bool),
+    /// The runtime gets to a start that a dead process asked for.
+    Orphan,
     Relist,
 }
+
+/// How long the runtime takes at most to get to what a dead process asked for.
+const ORPHANS_DONE: u64 = 9;
 
 fn step() -> impl Strategy<Value = Step> {
     let n = any::<prop::sample::Index>().prop_map(|i| i.index(1000)).boxed();
@@ -55,7 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n.clone(), any::<bool>()).prop_map(|(n, ok)| Step::Health(n, ok)),
         1 => n.prop_map(Step::Vanish),
         3 => (1_u64..90).prop_map(Step::Pass),
-        1 => Just(Step::Crash),
+        1 => any::<bool>().prop_map(Step::Crash),
+        1 => Just(Step::Orphan),
         1 => Just(Step::Relist),
     ]
 }
@@ -65,6 +72,8 @@ struct Chaos {
     /// Not yet durable, in order, with the actions that came after.
     todo: VecDeque<Action>,
     inbox: Vec<Input>,
+    /// Starts asked for by processes that died, with when the runtime gets to them at the latest.
+    orphans: VecDeque<(Timestamp, Action)>,
     seen: Vec<Input>,
     assigned: BTreeSet<TaskKey>,
     statuses: BTreeMap<ContainerKey, KnownStatus>,
@@ -86,6 +95,7 @@ impl Chaos {
             world,
             todo: VecDeque::new(),
             inbox: Vec::new(),
+            orphans: VecDeque::new(),
             seen: Vec::new(),
             assigned: BTreeSet::new(),
             statuses: BTreeMap::new(),
@@ -113,10 +123,9 @@ impl Chaos {
     }
 
     /// Those that may be done now: everything, but nothing that relies on a `Persist` before it.
-    fn act(&mut self, n: usize, fails: Option<OpErrorKind>) {
+    fn ready(&self) -> Vec<usize> {
         let mut behind_persist = false;
-        let ready: Vec<usize> = self
-            .todo
+        self.todo
             .iter()
             .enumerate()
             .filter(|(_, action)| {
@@ -126,7 +135,11 @@ impl Chaos {
                 ok
             })
             .map(|(at, _)| at)
-            .collect();
+            .collect()
+    }
+
+    fn act(&mut self, n: usize, fails: Option<OpErrorKind>) {
+        let ready = self.ready();
         if ready.is_empty() {
             return;
         }
@@ -166,6 +179,20 @@ impl Chaos {
             self.in_flight.remove(task);
         }
         self.input(input);
+    }
+
+    /// Nobody hears the answer, but the events.
+    fn orphan(&mut self) {
+        let Some((_, action)) = self.orphans.pop_front() else { return };
+        let Action::StartContainer { runtime_id, .. } = &action else { return };
+        let id = runtime_id.as_str().to_owned();
+        let starts = |world: &World| world.fakes.get(&id).map_or(0, |fake| fake.starts);
+        let before = starts(&self.world);
+        let _ = self.world.perform(action);
+        if starts(&self.world) > before {
+            self.observe(&id);
+        }
+        self.check();
     }
 
     fn fake(&self, n: usize) -> Option<String> {
@@ -248,10 +275,22 @@ impl Chaos {
                 }
             }
             Step::Pass(secs) => {
+                while self.orphans.front().is_some_and(|(until, _)| *until <= now + seconds(secs)) {
+                    self.orphan();
+                }
                 self.world.now = now + seconds(secs);
                 self.input(Input::Tick);
             }
-            Step::Crash => {
+            Step::Orphan => self.orphan(),
+            Step::Crash(had_asked) => {
+                if had_asked {
+                    let until = now + seconds(ORPHANS_DONE);
+                    let starts = self.ready().into_iter().filter_map(|at| match &self.todo[at] {
+                        action @ Action::StartContainer { .. } => Some((until, action.clone())),
+                        _ => None,
+                    });
+                    self.orphans.extend(starts.collect::<Vec<_>>());
+                }
                 self.todo.clear();
                 self.inbox.clear();
                 self.seen.clear();
@@ -325,6 +364,9 @@ impl Chaos {
 
     /// Everything works again: do and deliver all there is, keeping deadlines, for `secs`.
     fn calm(&mut self, secs: u64) {
+        while !self.orphans.is_empty() {
+            self.orphan();
+        }
         let until = self.world.now + seconds(secs);
         loop {
             while !self.todo.is_empty() || !self.inbox.is_empty() {

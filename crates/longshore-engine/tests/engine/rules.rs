@@ -913,6 +913,51 @@ fn a_machine_full_of_strangers_ends_the_task_after_some_ports() {
     }
 }
 
+/// A simulated engine got to the first start three seconds later, when the run of the second had ended (seed 19214).
+#[test]
+fn a_start_that_a_dead_process_asked_for_is_waited_for() {
+    for late in [true, false] {
+        let mut w = World::new(cached());
+        w.local_images.insert("app".to_owned());
+        w.engine.handle(w.now, Input::Assigned(Box::new(task("t1", &["app"]))));
+        let orphan = loop {
+            let action = w.engine.poll_action().expect("a start comes");
+            if matches!(action, Action::StartContainer { .. }) {
+                break action;
+            }
+            if let Some(input) = w.perform(action) {
+                w.input(input);
+            }
+        };
+        w.log.clear();
+        w.restart();
+        w.pass(seconds(9));
+        assert!(w.log.iter().all(|line| line == "inspect app"), "asked again: {:?}", w.log);
+        if late {
+            let _ = w.perform(orphan);
+        }
+        w.pass(seconds(3));
+        let view = w.engine.task_view(&key("t1")).expect("known");
+        assert_eq!(view.status(), KnownStatus::Running);
+        assert_eq!(w.fake_mut("app").1.starts, 1);
+    }
+}
+
+/// Found by chance: what a look failed to tell was taken for a container that does not run.
+#[test]
+fn a_restart_that_nobody_could_look_at_is_looked_at_before_the_end() {
+    let mut w = World::new(cached());
+    w.local_images.insert("app".to_owned());
+    w.terse_starts = true;
+    w.feed(Input::Assigned(Box::new(task("t1", &["app restart=30"]))));
+    w.pass(seconds(40));
+    w.script("inspect app", [Script::FailAfter(OpErrorKind::Unavailable, "away")]);
+    w.exit("app", 0);
+    w.stop(&key("t1"));
+    w.pass(seconds(60));
+    assert!(!w.fake_mut("app").1.lives(), "{:?}", w.log);
+}
+
 #[test]
 fn a_crash_in_the_middle_of_an_exchange_of_ports_is_harmless() {
     // Before each action in turn.
