@@ -99,7 +99,13 @@ impl Cx {
     }
 
     fn op(&mut self, kind: OpKind, timeout: Duration) -> Op {
-        Op { id: self.op_id(), kind, timeout, backstop: self.now + timeout + ANSWER_MARGIN }
+        Op {
+            id: self.op_id(),
+            kind,
+            timeout,
+            asked_at: self.now,
+            backstop: self.now + timeout + ANSWER_MARGIN,
+        }
     }
 
     fn side_op(&mut self, timeout: Duration) -> SideOp {

@@ -56,7 +56,7 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
         (OpKind::Create, Outcome::Created(result)) => created(task, index, op, result, cx),
         (OpKind::Adopt, Outcome::Inspected(result)) => adopted(task, index, result, cx),
         (OpKind::Start, Outcome::Started(result)) => started(task, index, result, cx),
-        (OpKind::VerifyStart, Outcome::Inspected(result)) => start_verified(task, index, result, cx),
+        (OpKind::VerifyStart, Outcome::Inspected(result)) => start_verified(task, index, op, result, cx),
         (OpKind::Look, Outcome::Inspected(result)) => looked(task, index, result, cx),
         (OpKind::Stop, Outcome::Stopped(result)) => stop::stopped(task, index, result, cx),
         (OpKind::VerifyStop, Outcome::Inspected(result)) => stop::verified(task, index, result, cx),
@@ -297,7 +297,7 @@ fn started(task: &mut Task, index: usize, result: Result<Observation, OpError>, 
 
 /// After a start without success: what runs is adopted, what never ran is tried again only if the
 /// runtime could not be reached. So nothing is started twice.
-fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
+fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observation, OpError>, cx: &mut Cx) {
     let look_failed = match result {
         Ok(seen) => {
             let is_old = observe::is_old_news(&task.containers[index], &seen);
@@ -327,7 +327,7 @@ fn start_verified(task: &mut Task, index: usize, result: Result<Observation, OpE
         text: "the container did not start".to_owned(),
     });
     let error = error.clone();
-    if container.start_settles_at.is_some_and(|at| cx.now < at) && !stopping {
+    if container.start_settles_at.is_some_and(|at| op.asked_at < at) && !stopping {
         container.retry_at = Some(cx.now + PAUSE.0);
         return;
     }
