@@ -53,7 +53,7 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
             cluster: (n % least) as u8,
             pool: true,
             provider: None,
-            cpu: *chance.pick(&[1024, 2048]),
+            cpu: *chance.pick(&[1024, 2048, 4096]),
             memory: *chance.pick(&[2048, 4096]),
             zone: chance.below(3) as u8,
             prefix: prefix(chance),
@@ -210,20 +210,21 @@ fn capacity(chance: &mut Chance, fargate: bool) -> Capacity {
 /// What users and the operator do about the pool and about capacity providers.
 fn fargate_step(chance: &mut Chance, services: u8) -> Step {
     let cluster = chance.below(4) as u8;
-    match chance.below(10) {
-        0..=2 => Step::Reclaim { machine: chance.below(16) as u8 },
-        3..=5 => Step::RunTask {
+    match chance.below(12) {
+        0..=3 => Step::Reclaim { machine: chance.below(16) as u8 },
+        4 => Step::Activate { machine: chance.below(16) as u8 },
+        5..=7 => Step::RunTask {
             cluster,
             capacity: Capacity::FargateProviders(strategy(chance)),
             image: Image::draw(chance),
             count: chance.between(1, 10) as u32,
             ports: false,
         },
-        6 => Step::Recapacity {
+        8 => Step::Recapacity {
             service: chance.below(services.into()) as u8,
             capacity: capacity(chance, true),
         },
-        7 => Step::SpareProvider {
+        9 => Step::SpareProvider {
             cluster,
             wish: *chance.pick(&[SpareWish::Create, SpareWish::Update, SpareWish::Delete]),
         },
