@@ -265,6 +265,7 @@ impl World {
         while self.violation.is_none() {
             self.run_until(self.now + SETTLE_LOOK);
             let open = self.unsettled();
+            self.note(|| format!("unsettled: {}", open.join("; ")));
             // Twice in a row, so that a moment between two events does not pass for an end.
             quiet = if open.is_empty() { quiet + 1 } else { 0 };
             if quiet == 2 {
