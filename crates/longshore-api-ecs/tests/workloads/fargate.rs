@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use longshore_base::{AccountId, InstanceId};
+use longshore_base::{AccountId, InstanceId, ServiceName};
 use longshore_controllers::{Settings, link, upkeep};
 use longshore_domain::StopCode;
 use longshore_state::{ClusterKey, InstanceKey};
@@ -249,6 +249,31 @@ fn a_service_waits_for_the_pool_and_says_so() {
     world.settle();
     assert_eq!(world.describe_service("s")["runningCount"], 1);
     world.check();
+}
+
+/// A service of the cluster's instances was told to be about to start its tasks whenever somebody else's came and went on
+/// the pool, and nobody woke it.
+#[test]
+fn only_who_uses_the_pool_waits_for_it() {
+    let world = World::new();
+    world.register_small();
+    world.register_plain("plain", 10, 10);
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE"})));
+    let own = json!({"cluster": CLUSTER, "serviceName": "t", "taskDefinition": "plain", "desiredCount": 1});
+    world.ok("CreateService", own);
+    world.reconcile();
+    let changed = || {
+        ["s", "t"].map(|name| {
+            let key = world.at().service(&ServiceName::parse(name).expect("a name"));
+            world.db.peek(|state| state.capacity_changed_since_refusal(&key))
+        })
+    };
+    world.hinted();
+    assert_eq!(changed(), [false, false]);
+    world.add_pool_agent("a", 512, 1024);
+    assert_eq!((changed(), world.hinted()), ([true, false], vec!["s".to_owned()]));
+    world.add_instance("a", 1024, 1024);
+    assert_eq!(changed(), [true, true]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use longshore_state::record::{Capacity, Service, Task, TaskSet};
 use longshore_state::{ClusterKey, Key, ServiceKey, Value, view};
 
 use super::World;
+use super::capacity::{host_of, unfair};
 use crate::images::Image;
 
 /// A task around one transaction; no `before` means that it was started there.
@@ -59,7 +60,7 @@ impl World {
                 Some(_) => None,
                 None => Some(after),
             };
-            let lives = after.instance.is_some_and(|id| self.instance_lives(at, id));
+            let lives = after.instance.is_some_and(|id| self.instance_lives(&host_of(at, after), id));
             own.push(Pair { before, after, lives });
         }
         let now = self.server_now();
@@ -79,6 +80,7 @@ impl World {
             SchedulingStrategy::Replica => {
                 self.judge_percent(service, &own, now)?;
                 judge_base(service, &own)?;
+                judge_capacity(service, &own)?;
                 judge_distinct(service, &own)?;
                 judge_protection(service, &own, now)
             }
@@ -178,6 +180,8 @@ impl World {
         let counts = match task.stop_code {
             Some(StopCode::UserInitiated) => task.started_at.is_none(),
             Some(StopCode::ServiceSchedulerInitiated) => task.unhealthy,
+            // Whose machine was taken away did not fail (ecs-services E4).
+            Some(StopCode::SpotInterruption) => false,
             _ => true,
         };
         if counts {
@@ -243,6 +247,39 @@ fn judge_base(service: &Service, own: &[Pair<'_>]) -> Verdict {
                 service.name, base.provider, base.base
             );
             return Err(("base", text));
+        }
+    }
+    Ok(())
+}
+
+/// Each new task runs on what its deployment asks for, and weights are honoured (ecs-services E12).
+fn judge_capacity(service: &Service, own: &[Pair<'_>]) -> Verdict {
+    for deployment in &service.deployments {
+        let of = |pair: &&Pair<'_>| {
+            pair.after.service.as_ref().is_some_and(|membership| membership.deployment == deployment.id)
+        };
+        let own: Vec<&Pair<'_>> = own.iter().filter(of).collect();
+        let new = || own.iter().filter(|pair| pair.before.is_none()).map(|pair| pair.after);
+        let asked = |task: &Task| match (&deployment.capacity, task.capacity_provider.as_ref()) {
+            (Capacity::LaunchType(launch), provider) => task.launch_type == *launch && provider.is_none(),
+            (Capacity::Strategy(items), provider) => {
+                items.iter().any(|item| Some(&item.provider) == provider)
+            }
+        };
+        if let Some(task) = new().find(|task| !asked(task)) {
+            let (launch, provider) = (task.launch_type, &task.capacity_provider);
+            let text = format!("{} starts {} as {launch} by {provider:?}", service.name, task.id);
+            return Err(("capacity", text));
+        }
+        let Capacity::Strategy(items) = &deployment.capacity else { continue };
+        // One that is about to end is replaced, and does not count.
+        let counts =
+            |task: &Task| task.desired_status == DesiredStatus::Running && !task.last_status.is_stopped();
+        let taken = own.iter().filter(|pair| pair.before.is_none_or(counts));
+        let taken: Vec<&str> = taken.filter_map(|pair| pair.after.capacity_provider.as_deref()).collect();
+        let started: Vec<&str> = new().filter_map(|task| task.capacity_provider.as_deref()).collect();
+        if let Some(text) = unfair(items, &taken, &started) {
+            return Err(("weights", format!("{} of {}: {text}", deployment.id, service.name)));
         }
     }
     Ok(())

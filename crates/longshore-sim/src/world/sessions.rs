@@ -72,7 +72,7 @@ impl World {
         let Some((socket, machine)) = self.pipes.get(&pipe).map(|pipe| (pipe.socket, pipe.machine)) else {
             return;
         };
-        let scope = self.cluster_of(machine).scope.clone();
+        let scope = self.host_of(machine).scope.clone();
         let Some(running) = &self.server.up else {
             return self.send_down(pipe, SocketEvent::Refused(None));
         };
@@ -311,7 +311,7 @@ impl World {
                 let text = self.make_stale(pipe, text);
                 self.note(|| format!("server says on {}: {text}", pipe.0));
                 if let Some(machine) = self.pipes.get(&pipe).map(|pipe| pipe.machine) {
-                    self.check_isolation(usize::from(self.machines[machine].setup.cluster), &text);
+                    self.check_isolation(self.machines[machine].place, &text);
                 }
                 self.send_down(pipe, SocketEvent::Received(text));
             }

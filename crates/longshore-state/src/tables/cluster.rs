@@ -82,8 +82,15 @@ pub struct ServiceEntry {
     /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
     /// not counted.
     newly_stopped: Vec<TaskId>,
-    /// The cluster's capacity epoch when placement last refused a task of it. Not stored.
-    refused_at: u64,
+    /// The capacity's epoch when placement last refused a task of it. Not stored.
+    refused_at: CapacityEpoch,
+}
+
+/// How often the capacity that a service may use has changed: that of its cluster, and that of its region's pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CapacityEpoch {
+    pub cluster: u64,
+    pub pool: u64,
 }
 
 impl ServiceEntry {
@@ -199,7 +206,7 @@ impl ClusterTables {
     }
 
     /// The capacity epoch when placement last refused a task of the service.
-    pub(super) fn refused_at(&self, service: &ServiceName) -> Option<u64> {
+    pub(super) fn refused_at(&self, service: &ServiceName) -> Option<CapacityEpoch> {
         self.services.get(service).map(|entry| entry.refused_at)
     }
 
@@ -269,7 +276,7 @@ impl ClusterTables {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, service: &ServiceName, epoch: u64) {
+    pub(super) fn note_refusal(&mut self, service: &ServiceName, epoch: CapacityEpoch) {
         if let Some(entry) = self.services.get_mut(service) {
             entry.refused_at = epoch;
         }

@@ -17,6 +17,7 @@ use crate::tx::{Batch, Hint, Hints, Tx};
 mod cluster;
 mod load;
 
+use cluster::CapacityEpoch;
 pub use cluster::{ClusterTables, Connection, Guest, InstanceEntry, ServiceEntry};
 pub use load::LoadError;
 
@@ -169,14 +170,17 @@ impl State {
 
     /// True if capacity has changed since placement last refused a task of the service.
     pub fn capacity_changed_since_refusal(&self, at: &ServiceKey) -> bool {
-        let refused_at = self.cluster(&at.cluster).and_then(|tables| tables.refused_at(&at.service));
-        refused_at.is_some_and(|epoch| epoch != self.capacity_epoch(&at.cluster))
+        let Some(tables) = self.cluster(&at.cluster) else { return false };
+        let Some(refused_at) = tables.refused_at(&at.service) else { return false };
+        let now = self.capacity_epoch(&at.cluster);
+        // Exactly those that are woken when it changes.
+        refused_at.cluster != now.cluster
+            || (refused_at.pool != now.pool && tables.waits_for_pool(&at.service))
     }
 
-    /// Rises with the capacity of the cluster and with that of the pool, so that any change changes it.
-    fn capacity_epoch(&self, at: &ClusterKey) -> u64 {
+    fn capacity_epoch(&self, at: &ClusterKey) -> CapacityEpoch {
         let of = |tables: Option<&ClusterTables>| tables.map_or(0, |tables| tables.capacity_epoch);
-        of(self.cluster(at)) + of(self.pool(&at.scope.region))
+        CapacityEpoch { cluster: of(self.cluster(at)), pool: of(self.pool(&at.scope.region)) }
     }
 
     pub fn definition(&self, scope: &Scope, family: &Family, revision: u32) -> Option<&Arc<Definition>> {
