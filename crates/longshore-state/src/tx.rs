@@ -114,6 +114,16 @@ impl<'a> Tx<'a> {
         self.put(Key::Task(at.clone(), task.id), Value::Task(Arc::new(task)));
     }
 
+    /// The origin that new tasks should have for this one: an equal one that other tasks have, if there is one.
+    pub fn share_origin(&mut self, origin: &Arc<record::Origin>) -> Arc<record::Origin> {
+        self.state.sharing.origins.share(origin.clone())
+    }
+
+    /// A text that many records have in common.
+    pub fn share_text(&mut self, text: &str) -> Arc<str> {
+        self.state.sharing.texts.text(text)
+    }
+
     pub fn delete_task(&mut self, at: &ClusterKey, task: TaskId) {
         self.delete(Key::Task(at.clone(), task));
     }
