@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use crate::record::{Origin, Task};
+use crate::record::{Instance, Origin, Task};
 
 /// From so many values on it is worth looking which of them nobody has any more.
 const SWEEP_LEN_MIN: usize = 1024;
 
-/// What tasks have in common with others. Only saves memory: nothing depends on who shares what.
+/// What tasks and instances have in common with others. Only saves memory: nothing depends on who shares what.
 #[derive(Debug, Default)]
 pub(crate) struct Sharing {
     pub(crate) origins: Kept<Origin>,
@@ -17,6 +17,25 @@ pub(crate) struct Sharing {
 }
 
 impl Sharing {
+    /// Gives an instance the texts that others have too: agents of one version tell the same capabilities.
+    pub(crate) fn instance(&mut self, instance: &mut Instance) {
+        let versions = [
+            &mut instance.agent_version,
+            &mut instance.agent_hash,
+            &mut instance.docker_version,
+            &mut instance.capacity_provider,
+        ];
+        for text in versions.into_iter().flatten() {
+            *text = self.texts.share(text.clone());
+        }
+        for attribute in instance.agent_attributes.iter_mut().chain(&mut instance.user_attributes) {
+            attribute.name = self.texts.share(attribute.name.clone());
+            if let Some(value) = &mut attribute.value {
+                *value = self.texts.share(value.clone());
+            }
+        }
+    }
+
     /// Gives a task that was read from the store the values that others have too.
     pub(crate) fn task(&mut self, task: &mut Task) {
         task.origin = self.origins.share(task.origin.clone());

@@ -105,6 +105,7 @@ impl<'a> Tx<'a> {
     /// Stores the instance with its version raised by one.
     pub fn put_instance(&mut self, at: &ClusterKey, mut instance: record::Instance) {
         instance.version += 1;
+        self.state.sharing.instance(&mut instance);
         self.put(Key::Instance(at.clone(), instance.id), Value::Instance(Arc::new(instance)));
     }
 

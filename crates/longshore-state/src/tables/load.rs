@@ -84,11 +84,15 @@ impl Decoded {
         let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
         let mut value = Value::decode(&key, value)?;
         let mut compiled = None;
-        // Nobody else has a task that was just read.
+        // Nobody else has a record that was just read.
         if let Value::Task(task) = &mut value
             && let Some(task) = Arc::get_mut(task)
         {
             sharing.task(task);
+        } else if let Value::Instance(instance) = &mut value
+            && let Some(instance) = Arc::get_mut(instance)
+        {
+            sharing.instance(instance);
         }
         if let Value::TaskDefinition(record) = &value {
             compiled = Some(compile(&record.document).map_err(|source| LoadError::Definition {
