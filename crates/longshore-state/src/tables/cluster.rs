@@ -53,6 +53,8 @@ pub struct Guest {
 #[derive(Debug)]
 pub struct InstanceEntry {
     pub record: Arc<Instance>,
+    /// Found among its attributes once, not for every task that is placed on it.
+    zone: Option<Arc<str>>,
     pub connection: Connection,
     /// Its tasks that are not STOPPED.
     tasks: BTreeSet<TaskId>,
@@ -157,7 +159,7 @@ impl InstanceEntry {
 
     /// Its availability zone, if its agent or a user told it.
     pub fn zone(&self) -> Option<&Arc<str>> {
-        zone(&self.record)
+        self.zone.as_ref()
     }
 }
 
@@ -405,13 +407,15 @@ impl ClusterTables {
         match self.instances.get_mut(&id) {
             Some(entry) => {
                 self.fleet.upsert(fleet::instance(&record, entry.connection.open));
+                entry.zone = zone(&record).cloned();
                 Some(std::mem::replace(&mut entry.record, record))
             }
             None => {
                 self.fleet.upsert(fleet::instance(&record, false));
                 let connection = Connection { open: false, since: loaded_at.max(record.registered_at) };
-                let entry =
-                    InstanceEntry { record, connection, tasks: BTreeSet::new(), running: 0, pending: 0 };
+                let zone = zone(&record).cloned();
+                let tasks = BTreeSet::new();
+                let entry = InstanceEntry { record, zone, connection, tasks, running: 0, pending: 0 };
                 self.instances.insert(id, entry);
                 None
             }
