@@ -17,7 +17,8 @@ use longshore_base::{
 use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    InstanceStatus, LaunchType, RolloutState, SchedulingStrategy, ServiceStatus, TaskDefinitionStatus,
+    InstanceCheckKind, InstanceHealth, InstanceStatus, LaunchType, RolloutState, SchedulingStrategy,
+    ServiceStatus, TaskDefinitionStatus,
 };
 use longshore_placement::provider::is_fargate;
 use longshore_rollout::{
@@ -94,6 +95,18 @@ pub struct Instance {
     /// only once, so it is remembered here until it is settled (agent-protocol G5).
     pub owes_credentials: bool,
     pub tags: Tags,
+    /// What its agent last said of its health, one entry a kind; empty until it has.
+    #[serde(default)]
+    pub health: Vec<InstanceCheck>,
+}
+
+/// The outcome of one check of a container instance, as its agent reported it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceCheck {
+    pub kind: InstanceCheckKind,
+    pub status: InstanceHealth,
+    pub updated_at: Timestamp,
+    pub changed_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
