@@ -374,8 +374,8 @@ fn a_strategy_shares_tasks_out_between_both_providers() {
     world.settle();
     let of_service = |task: &longshore_state::record::Task| {
         (
-            task.service.is_some(),
-            task.capacity_provider.as_deref().unwrap_or_default().to_owned(),
+            task.origin.service.is_some(),
+            task.origin.capacity_provider.as_deref().unwrap_or_default().to_owned(),
             task.zone.clone(),
         )
     };
@@ -422,7 +422,7 @@ fn draining_an_agent_interrupts_spot_and_moves_services() {
         .wanted()
         .into_iter()
         .filter(|task| {
-            task.instance == Some(first) && task.capacity_provider.as_deref() == Some("FARGATE_SPOT")
+            task.instance == Some(first) && task.origin.capacity_provider.as_deref() == Some("FARGATE_SPOT")
         })
         .collect();
     assert!(spot_on_first.len() >= 2, "both agents have some");
@@ -442,7 +442,7 @@ fn draining_an_agent_interrupts_spot_and_moves_services() {
     // What is left there are tasks of FARGATE that no service moves.
     let left = |task: &longshore_state::record::Task| {
         task.instance == Some(first)
-            && (task.service.is_some() || task.capacity_provider.as_deref() != Some("FARGATE"))
+            && (task.origin.service.is_some() || task.origin.capacity_provider.as_deref() != Some("FARGATE"))
     };
     assert!(world.wanted().iter().all(|task| !left(task)));
     assert!(world.wanted().iter().any(|task| task.instance == Some(second)));
@@ -524,7 +524,7 @@ fn a_rolling_update_keeps_within_its_bounds() {
         (&service["runningCount"], &service["deployments"][0]["rolloutState"]),
         (&json!(4), &json!("COMPLETED"))
     );
-    assert!(world.wanted().iter().all(|task| task.revision == 2));
+    assert!(world.wanted().iter().all(|task| task.origin.revision == 2));
     world.check();
 }
 

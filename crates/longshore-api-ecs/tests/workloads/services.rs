@@ -225,7 +225,7 @@ fn w13_an_update_replaces_a_crashing_revision() {
     let service = world.describe_service("loop");
     assert_eq!(service["deployments"].as_array().map(Vec::len), Some(1));
     assert_eq!(service["deployments"][0]["desiredCount"], 1);
-    assert!(world.wanted().iter().all(|task| task.revision == 2));
+    assert!(world.wanted().iter().all(|task| task.origin.revision == 2));
     assert_eq!(world.events("loop").pop().as_deref(), Some("(service loop) has reached a steady state."));
     world.check();
 }
@@ -308,7 +308,8 @@ fn w16_constraints_bind() {
         "placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.availability-zone == eu-west-1b"}],
     }));
     world.settle();
-    let here: Vec<_> = world.wanted().into_iter().filter(|task| &*task.group == "service:here").collect();
+    let here: Vec<_> =
+        world.wanted().into_iter().filter(|task| &*task.origin.group == "service:here").collect();
     assert_eq!(here.len(), 2);
     assert!(here.iter().all(|task| task.zone.as_deref() == Some("eu-west-1b")));
     // A constraint on the zone leaves nothing to even out.

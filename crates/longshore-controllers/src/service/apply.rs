@@ -292,8 +292,10 @@ impl Providers {
         for task in active.filter_map(|&id| cluster?.task(id)) {
             // One that is about to end is replaced where it was.
             let ours = task.desired_status == DesiredStatus::Running
-                && task.service.as_ref().is_some_and(|service| service.deployment == deployment);
-            let at = strategy.iter().position(|item| Some(&item.provider) == task.capacity_provider.as_ref());
+                && task.origin.service.as_ref().is_some_and(|service| service.deployment == deployment);
+            let at = strategy
+                .iter()
+                .position(|item| Some(&item.provider) == task.origin.capacity_provider.as_ref());
             if let (true, Some(at)) = (ours, at) {
                 counts[at] += 1;
             }
@@ -305,7 +307,8 @@ impl Providers {
         let mut template = template.clone();
         if let Some(at) = longshore_placement::provider::next(&self.strategy, &self.counts) {
             self.counts[at] += 1;
-            template.capacity_provider = Some(Arc::clone(&self.strategy[at].provider));
+            let provider = Some(Arc::clone(&self.strategy[at].provider));
+            Arc::make_mut(&mut template.origin).capacity_provider = provider;
         }
         template
     }

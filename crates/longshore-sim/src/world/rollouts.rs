@@ -52,7 +52,7 @@ impl World {
         let mut own = Vec::new();
         for (of, record) in &running.records {
             let (Key::Task(cluster, _), Value::Task(after)) = (of, record) else { continue };
-            if cluster != at || after.service.as_ref().is_none_or(|own| own.name != key.service) {
+            if cluster != at || after.origin.service.as_ref().is_none_or(|own| own.name != key.service) {
                 continue;
             }
             let before: Option<&Task> = match before.get(of) {
@@ -71,7 +71,7 @@ impl World {
             // Who deletes a set, and by force if it has tasks, means those that are protected as well.
             let goes = |pair: &&Pair<'_>| {
                 let mut sets = view::task_sets(&running.records, at, &key.service);
-                let own = pair.after.service.as_ref().map(|own| own.deployment);
+                let own = pair.after.origin.service.as_ref().map(|own| own.deployment);
                 sets.any(|set| set.status == TaskSetStatus::Draining && Some(set.id) == own)
             };
             return judge_protection(service, own.iter().filter(|pair| !goes(pair)), now);
@@ -107,7 +107,7 @@ impl World {
         if task.last_status != TaskStatus::Running || task.desired_status != DesiredStatus::Running {
             return false;
         }
-        if Image::of_family(task.family.as_str()).is_some_and(Image::has_health_check) {
+        if Image::of_family(task.origin.family.as_str()).is_some_and(Image::has_health_check) {
             return task.health == HealthStatus::Healthy;
         }
         let settle = self.setup.controllers.rollout.settle_time;
@@ -136,7 +136,7 @@ impl World {
             return Ok(());
         }
         let of_set = |pair: &&Pair<'_>| {
-            pair.after.service.as_ref().is_some_and(|membership| membership.deployment == set.id)
+            pair.after.origin.service.as_ref().is_some_and(|membership| membership.deployment == set.id)
         };
         let own: Vec<Pair<'_>> = own.iter().filter(of_set).copied().collect();
         let share = share_of(service, set);
@@ -176,7 +176,7 @@ impl World {
 
     /// A task has ended: remembers whether that can count against its deployment.
     pub(super) fn note_failure(&mut self, task: &Task) {
-        let Some(own) = &task.service else { return };
+        let Some(own) = &task.origin.service else { return };
         let counts = match task.stop_code {
             Some(StopCode::UserInitiated) => task.started_at.is_none(),
             Some(StopCode::ServiceSchedulerInitiated) => task.unhealthy,
@@ -230,15 +230,15 @@ fn judge_minimum(service: &Service, taken: u64, left: u64, min: u64) -> Verdict 
 /// Nobody's weight matters before the base is full (ecs-services E12).
 fn judge_base(service: &Service, own: &[Pair<'_>]) -> Verdict {
     for pair in own.iter().filter(|pair| pair.before.is_none()) {
-        let Some(deployment) = pair.after.service.as_ref().map(|own| own.deployment) else { continue };
+        let Some(deployment) = pair.after.origin.service.as_ref().map(|own| own.deployment) else { continue };
         let listed = service.deployments.iter().find(|listed| listed.id == deployment);
         let Some(Capacity::Strategy(items)) = listed.map(|listed| &listed.capacity) else { continue };
         let Some(base) = items.iter().find(|item| item.base > 0) else { continue };
-        let chosen = pair.after.capacity_provider.as_deref();
+        let chosen = pair.after.origin.capacity_provider.as_deref();
         let has = own.iter().filter(|other| {
-            other.after.service.as_ref().is_some_and(|own| own.deployment == deployment)
+            other.after.origin.service.as_ref().is_some_and(|own| own.deployment == deployment)
                 && !other.after.last_status.is_stopped()
-                && other.after.capacity_provider == Some(base.provider.clone())
+                && other.after.origin.capacity_provider == Some(base.provider.clone())
         });
         let has = has.count() as u32;
         if chosen != Some(&*base.provider) && has < base.base {

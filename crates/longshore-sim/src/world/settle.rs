@@ -207,7 +207,8 @@ impl World {
         let mut found: BTreeMap<DeploymentId, u64> = shares.keys().map(|&id| (id, 0)).collect();
         for (key, record) in &running.records {
             let (Key::Task(of, _), Value::Task(task)) = (key, record) else { continue };
-            let Some(own) = task.service.as_ref().filter(|own| of == at && own.name == service.name) else {
+            let Some(own) = task.origin.service.as_ref().filter(|own| of == at && own.name == service.name)
+            else {
                 continue;
             };
             match found.get_mut(&own.deployment) {
@@ -231,7 +232,9 @@ impl World {
             if of != at {
                 continue;
             }
-            let Some(own) = task.service.as_ref().filter(|own| own.name == service.name) else { continue };
+            let Some(own) = task.origin.service.as_ref().filter(|own| own.name == service.name) else {
+                continue;
+            };
             if task.last_status.is_stopped() {
                 continue;
             }

@@ -420,7 +420,7 @@ impl World {
         let mut started: BTreeMap<&str, usize> = BTreeMap::new();
         for record in running.records.values() {
             if let Record::Task(task) = record
-                && let Some(by) = &task.started_by
+                && let Some(by) = &task.origin.started_by
             {
                 *started.entry(by).or_default() += 1;
             }

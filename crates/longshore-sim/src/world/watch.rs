@@ -105,11 +105,11 @@ impl World {
                 let is_new = before.is_none();
                 self.tally.tasks += u64::from(is_new);
                 if is_new {
-                    self.watch.needs.insert(*id, task.needs.clone());
-                    if !Image::of_family(task.family.as_str()).is_some_and(Image::is_good) {
+                    self.watch.needs.insert(*id, task.origin.needs.clone());
+                    if !Image::of_family(task.origin.family.as_str()).is_some_and(Image::is_good) {
                         self.watch.restless.insert(*id);
                     }
-                    if Image::of_family(task.family.as_str()).is_some_and(Image::may_restart) {
+                    if Image::of_family(task.origin.family.as_str()).is_some_and(Image::may_restart) {
                         self.watch.phoenixes.insert(*id);
                     }
                 }

@@ -12,6 +12,7 @@ use longshore_domain::{ServiceStatus, TaskSpec};
 use crate::codec::Value;
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
 use crate::record::{AccountSetting, CapacityProvider, Document, Task, TaskDefinition};
+use crate::sharing::Sharing;
 use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
@@ -35,6 +36,7 @@ pub struct State {
     loaded_at: Timestamp,
     /// The compiled form of a definition that is about to enter its table, beside its document.
     compiled: Option<(Document, TaskSpec)>,
+    pub(crate) sharing: Sharing,
 }
 
 /// One account in one region.
@@ -64,7 +66,14 @@ pub struct Definition {
 
 impl State {
     pub fn new(now: Timestamp) -> Self {
-        Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
+        Self {
+            realms: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            sequence: 0,
+            loaded_at: now,
+            compiled: None,
+            sharing: Sharing::default(),
+        }
     }
 
     /// Tasks that were STOPPED before this process began are no news.
