@@ -84,6 +84,10 @@ impl Connection {
             match parse(&self.rest) {
                 Parsed::Whole(answer, length) => {
                     self.rest.drain(..length);
+                    if answer.status == 100 {
+                        // "Go on", which everything here does anyway. The answer is still to come.
+                        continue;
+                    }
                     return Outcome::Answer(answer);
                 }
                 Parsed::Garbage(why) => return Outcome::Garbage(why),

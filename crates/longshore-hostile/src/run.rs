@@ -182,8 +182,9 @@ impl<'m> Run<'m> {
             Verdict::Refused => tally.refused += 1,
             Verdict::Closed => tally.closed += 1,
         }
-        // A socket connects an instance, which is a change; and a body that is cut may have been whole.
-        let may_change = verdict == Verdict::Done && !case.operation.only_reads() || !case.frames.is_empty();
+        // A socket connects an instance, which is a change; and what was closed without an answer may have been done.
+        let is_done = matches!(verdict, Verdict::Done | Verdict::Closed);
+        let may_change = is_done && !case.operation.only_reads() || !case.frames.is_empty();
         if may_change {
             self.compare()?;
             self.since.clear();

@@ -154,7 +154,7 @@ fn broken_handshake(gate: &Gate, chance: &mut Chance) -> Vec<u8> {
     let hello = gate.hello().unwrap_or_default();
     let record = |kind: u8, length: u16, body: &[u8]| {
         let [high, low] = length.to_be_bytes();
-        [&[kind, 3, 3, high, low], body].concat()
+        [&[kind, 3, 3, high, low][..], body].concat()
     };
     let length = chance.below(3000);
     match chance.below(12) {
@@ -162,10 +162,8 @@ fn broken_handshake(gate: &Gate, chance: &mut Chance) -> Vec<u8> {
         1 => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
         2 => b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
         // A record longer than records are, and one that claims a message of 16 MiB.
-        3 => record(0x16, u16::MAX, &vec![1; 70_000]),
-        4 => {
-            record(0x16, 0x4000, &[&[1, 0xff, 0xff, 0xff], vec![0; 0x4000 - 4].as_slice()].concat()).repeat(8)
-        }
+        3 => record(0x16, u16::MAX, &[1; 70_000]),
+        4 => record(0x16, 0x4000, &[&[1, 0xff, 0xff, 0xff][..], &[0; 0x4000 - 4]].concat()).repeat(8),
         // Data, an alert and a change of cipher before anything was agreed; an empty record, many times.
         5 => record(0x17, 5, b"hello"),
         6 => record(0x15, 2, &[1, 0]).repeat(100),
