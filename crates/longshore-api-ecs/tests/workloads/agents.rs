@@ -123,7 +123,7 @@ fn of_reports_only_so_much_is_kept() {
     let (world, _) = World::with_instances(1);
     let task = two_containers(&world);
     let long = "ü".repeat(450_000);
-    let empty = vec![json!({}); 20_000];
+    let empty = vec![json!({}); 10_000];
     for name in ["app", "side"] {
         for member in ["reason", "runtimeId", "imageDigest"] {
             let container = json!([{"containerName": name, "status": "RUNNING", member: long}]);
