@@ -33,11 +33,14 @@ class Hygiene(EngineCase):
         self.proxy = EngineProxy(self.directory / f"{name}.sock")
         self.proxy.up()
         self.addCleanup(self.proxy.down)
+        # In the file, as on a machine whose agent a service manager starts.
+        config = self.directory / f"{name}.config"
+        config.write_text(f"DOCKER_HOST={self.proxy.host}\n")
         self.agent_process = Agent(
             self.plane,
             variables.pop("data_dir", self.directory / name),
             self.cluster,
-            DOCKER_HOST=self.proxy.host,
+            LONGSHORE_ECS_CONFIG=config,
             **{"ECS_CONTAINER_STOP_TIMEOUT": "1s", "LONGSHORE_LOG": "info", **variables},
         )
         self.agent_process.log_path = self.directory / f"{name}.log"

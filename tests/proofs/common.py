@@ -17,12 +17,11 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
-import boto3  # noqa: E402
-import botocore.config  # noqa: E402
 import botocore.exceptions  # noqa: E402
 import botocore.parsers  # noqa: E402
 
 from harness import docker  # noqa: E402
+from harness.client import all_tasks, ecs_client, in_chunks  # noqa: E402
 from harness.process import BINARY, Agent, ControlPlane, Process, free_port  # noqa: E402
 from harness.wait import STRETCH, TimedOut, eventually  # noqa: E402
 
@@ -39,10 +38,12 @@ __all__ = [
     "Process",
     "TimedOut",
     "Workplace",
+    "all_tasks",
     "client",
     "docker",
     "eventually",
     "free_port",
+    "in_chunks",
 ]
 
 WEB_1, WEB_2, BUSYBOX = "longshore/web:1", "longshore/web:2", "longshore/busybox:1"
@@ -57,27 +58,7 @@ NoAnswer = (
 
 
 def client(plane, connections=10):
-    """An ECS client that never repeats a request by itself."""
-    env = plane.env
-    return boto3.session.Session(
-        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-        region_name=env["AWS_DEFAULT_REGION"],
-    ).client(
-        "ecs",
-        endpoint_url=env["AWS_ENDPOINT_URL"],
-        config=botocore.config.Config(
-            retries={"total_max_attempts": 1},
-            read_timeout=20 * STRETCH,
-            connect_timeout=5 * STRETCH,
-            max_pool_connections=connections,
-        ),
-    )
-
-
-def in_chunks(items, size):
-    items = list(items)
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    return ecs_client(plane.env, connections)
 
 
 class Findings:

@@ -29,12 +29,12 @@ from common import (
     Findings,
     NoAnswer,
     Workplace,
+    all_tasks,
     client,
     conclude,
     docker,
     eventually,
     free_port,
-    in_chunks,
     options,
 )
 from recorder import Recorder, now_ns
@@ -129,14 +129,7 @@ class World:
         self.starts = self.container_starts()
 
     def tasks(self):
-        arns = []
-        for desired in ("RUNNING", "STOPPED"):
-            pages = self.ecs.get_paginator("list_tasks").paginate(cluster=self.cluster, desiredStatus=desired)
-            arns += [arn for page in pages for arn in page["taskArns"]]
-        found = []
-        for chunk in in_chunks(arns, 100):
-            found += self.ecs.describe_tasks(cluster=self.cluster, tasks=chunk)["tasks"]
-        return found
+        return all_tasks(self.ecs, self.cluster)
 
     def container_starts(self):
         return docker.starts_of_cluster(self.cluster)

@@ -36,6 +36,7 @@ from common import (
     NoAnswer,
     Process,
     Workplace,
+    all_tasks,
     check_copy,
     client,
     conclude,
@@ -473,14 +474,7 @@ class World:
         self.starts = self.container_starts()
 
     def real_tasks(self):
-        arns = []
-        for desired in ("RUNNING", "STOPPED"):
-            pages = self.ecs.get_paginator("list_tasks").paginate(cluster=self.cluster, desiredStatus=desired)
-            arns += [arn for page in pages for arn in page["taskArns"]]
-        found = []
-        for chunk in in_chunks(arns, 100):
-            found += self.ecs.describe_tasks(cluster=self.cluster, tasks=chunk)["tasks"]
-        return found
+        return all_tasks(self.ecs, self.cluster)
 
     def container_starts(self):
         return docker.starts_of_cluster(self.cluster)

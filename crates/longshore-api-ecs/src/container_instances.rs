@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longshore_base::{InstanceId, Port};
 use longshore_controllers::upkeep;
-use longshore_domain::{InstanceStatus, StopCode};
+use longshore_domain::{InstanceHealth, InstanceStatus, StopCode};
 use longshore_placement::{Expression, Remaining};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
@@ -269,11 +269,7 @@ impl View {
         };
         let has_gpus = !record.gpus.is_empty();
         let attributes = record.agent_attributes.iter().chain(&record.user_attributes);
-        // Agents report no health of the machine that this version keeps.
-        let health = || ContainerInstanceHealthStatus {
-            overall_status: Some(InstanceHealthCheckState::InsufficientData),
-            details: Some(Vec::new()),
-        };
+        let health = || health(&record, self.connected);
         shapes::ContainerInstance {
             container_instance_arn: Some(arn(at, &record)),
             ec2_instance_id: Some(record.ec2_instance_id.to_string()),
@@ -298,6 +294,26 @@ impl View {
             tags: Some(if include.tags { tags::shapes(&record.tags) } else { Vec::new() }),
             health_status: include.health.then(health),
         }
+    }
+}
+
+/// The worst of the checks counts. Of a machine that nobody hears from nothing is known, but when it was last heard
+/// (unverified).
+fn health(record: &record::Instance, connected: bool) -> ContainerInstanceHealthStatus {
+    let overall = match record.health.iter().map(|check| check.status).max() {
+        Some(worst) if connected => worst,
+        Some(_) | None => InstanceHealth::InsufficientData,
+    };
+    let details = record.health.iter().map(|check| InstanceHealthCheckResult {
+        r#type: Some(InstanceHealthCheckType::from(check.kind.as_str())),
+        status: Some(InstanceHealthCheckState::from(check.status.as_str())),
+        status_reason: None,
+        last_updated: Some(check.updated_at),
+        last_status_change: Some(check.changed_at),
+    });
+    ContainerInstanceHealthStatus {
+        overall_status: Some(InstanceHealthCheckState::from(overall.as_str())),
+        details: Some(details.collect()),
     }
 }
 

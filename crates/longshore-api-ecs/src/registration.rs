@@ -171,6 +171,7 @@ impl Agent {
             link_epoch: 0,
             owes_credentials: false,
             tags,
+            health: Vec::new(),
         };
         Ok(self.described(&at.scope.region, instance))
     }

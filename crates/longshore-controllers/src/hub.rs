@@ -263,8 +263,21 @@ impl Hub {
                             return;
                         }
                     }
+                    TelemetryOutput::Observed(Observation::InstanceStatus(published)) => {
+                        let now = self.now();
+                        let taken = self
+                            .db
+                            .write(|tx| {
+                                link::instance_health(tx, &at, &published, now);
+                                Ok::<_, ()>(())
+                            })
+                            .await;
+                        if taken.is_err() {
+                            return;
+                        }
+                    }
                     // Nothing shows these yet (support/ecs.toml).
-                    TelemetryOutput::Observed(Observation::Metrics(_) | Observation::InstanceStatus(_)) => {}
+                    TelemetryOutput::Observed(Observation::Metrics(_)) => {}
                     TelemetryOutput::Malformed(error) => {
                         tracing::warn!(instance = %at.instance, %error, "skipped a malformed telemetry message");
                     }

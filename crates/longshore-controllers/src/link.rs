@@ -3,16 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId, Timestamp};
-use longshore_domain::{DesiredStatus, HealthStatus, InstanceStatus};
-use longshore_link::message::{DesiredStatus as Want, PublishHealth, TaskPayload};
+use longshore_domain::{DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus};
+use longshore_link::message::{
+    DesiredStatus as Want, InstanceStatusValue, PublishHealth, PublishInstanceStatus, TaskPayload,
+};
 use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
-use longshore_state::record::Task;
+use longshore_state::record::{InstanceCheck, Task};
 use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, State, Tx};
 
 use crate::{payload, tasks};
+
+/// An agent repeats its health three times a minute. What only confirms it is written down this often.
+const HEALTH_CONFIRMED_EVERY: Duration = Duration::from_secs(300);
 
 /// The instance that an upgrade request names, if the caller may speak for it.
 pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<InstanceKey, Refusal> {
@@ -206,6 +212,56 @@ pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishHealth) {
         // An unknown task is one that ended a moment ago.
         let Some(home) = tx.state().home(&at.cluster, id).cloned() else { continue };
         let _ = tasks::report_health(tx, &home, at.instance, id, &containers);
+    }
+}
+
+/// Takes in what telemetry says of the machine. Kinds of checks that the API has no word for are skipped.
+pub fn instance_health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishInstanceStatus, now: Timestamp) {
+    let Some(entry) = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance))
+    else {
+        return;
+    };
+    let time = |seconds: Option<f64>| seconds.and_then(Timestamp::from_seconds_f64).unwrap_or(now);
+    let mut health: Vec<InstanceCheck> = Vec::new();
+    for said in &published.statuses {
+        let Some(kind) = check_kind(&said.kind) else { continue };
+        health.retain(|own| own.kind != kind);
+        health.push(InstanceCheck {
+            kind,
+            status: check_status(said.status),
+            updated_at: time(said.last_updated),
+            changed_at: time(said.last_status_change),
+        });
+    }
+    let confirms = |old: &InstanceCheck, new: &InstanceCheck| {
+        (old.kind, old.status, old.changed_at) == (new.kind, new.status, new.changed_at)
+            && new.updated_at.since(old.updated_at) < HEALTH_CONFIRMED_EVERY
+    };
+    let known = &entry.record.health;
+    if known.len() == health.len() && known.iter().zip(&health).all(|(old, new)| confirms(old, new)) {
+        return;
+    }
+    let mut record = (*entry.record).clone();
+    record.health = health;
+    tx.put_instance(&at.cluster, record);
+}
+
+/// Agents write the kinds in words of their own (agent-protocol, PublishInstanceStatusRequest).
+fn check_kind(text: &str) -> Option<InstanceCheckKind> {
+    match text {
+        "ContainerRuntime" => Some(InstanceCheckKind::ContainerRuntime),
+        "AcceleratedCompute" => Some(InstanceCheckKind::AcceleratedCompute),
+        "Daemon" => Some(InstanceCheckKind::Daemon),
+        _ => None,
+    }
+}
+
+fn check_status(status: InstanceStatusValue) -> InstanceHealth {
+    match status {
+        InstanceStatusValue::Ok => InstanceHealth::Ok,
+        InstanceStatusValue::Impaired => InstanceHealth::Impaired,
+        InstanceStatusValue::InsufficientData => InstanceHealth::InsufficientData,
+        InstanceStatusValue::Initializing => InstanceHealth::Initializing,
     }
 }
 

@@ -15,7 +15,7 @@ pub mod task_spec;
 pub use interface::TaskNetwork;
 pub use needs::Needs;
 pub use status::{
-    ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, RolloutState,
-    SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
+    ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus,
+    LaunchType, RolloutState, SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
 };
 pub use task_spec::{ContainerSpec, NetworkMode, PortMapping, RequiredAttribute, TaskSpec};

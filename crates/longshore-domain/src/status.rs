@@ -52,6 +52,25 @@ words! {
     }
 }
 
+words! {
+    /// What a check of a container instance last found, and the sum of its checks (ecs-engine D2).
+    InstanceHealth {
+        Ok = "OK",
+        Initializing = "INITIALIZING",
+        InsufficientData = "INSUFFICIENT_DATA",
+        Impaired = "IMPAIRED",
+    }
+}
+
+words! {
+    /// What is checked of a container instance.
+    InstanceCheckKind {
+        ContainerRuntime = "CONTAINER_RUNTIME",
+        AcceleratedCompute = "ACCELERATED_COMPUTE",
+        Daemon = "DAEMON",
+    }
+}
+
 impl TaskStatus {
     /// Moves to `next` if that lies ahead. A report that would go back changes nothing, because
     /// agents resend and reorder (agent-protocol G8).

@@ -354,6 +354,12 @@ impl Config {
     pub fn cluster_name(&self) -> &str {
         self.cluster.as_deref().unwrap_or("default")
     }
+
+    /// What a task's metadata call its launch type, given what its payload says. Payloads for the pool say EC2, because
+    /// agents let tasks that say FARGATE pass their resource queue (agent-protocol G10).
+    pub fn launch_type_shown<'a>(&self, said: &'a str) -> &'a str {
+        if self.cluster.as_deref() == Some(FARGATE_POOL) { "FARGATE" } else { said }
+    }
 }
 
 fn key_note(key: &str) -> Option<Note> {
@@ -511,6 +517,7 @@ mod tests {
             let (config, notes) = read(&[pool], "");
             assert_eq!((config.cluster_name(), notes), (".fargate", Vec::new()));
             assert!(config.task_eni, "every task of Fargate is in awsvpc mode");
+            assert_eq!(config.launch_type_shown("EC2"), "FARGATE");
         }
         let both = [KEY[0], KEY[1], ("LONGSHORE_POOL", "true"), ("ECS_CLUSTER", "web")];
         let both = both.map(|(key, value)| (key.to_owned(), value.to_owned()));

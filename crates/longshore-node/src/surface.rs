@@ -393,7 +393,7 @@ impl<'a> TaskMetadata<'a> {
             pull_stopped_at: task.pull_stopped_at().map(rfc3339),
             execution_stopped_at: task.execution_stopped_at().map(rfc3339),
             availability_zone: core.config().zone.as_deref(),
-            launch_type: &spec.launch_type,
+            launch_type: core.config().launch_type_shown(&spec.launch_type),
             // One that was not created yet has nothing to tell.
             containers: task
                 .containers()

@@ -67,15 +67,17 @@ impl DockerHost {
     /// `DOCKER_HOST` if it is set, otherwise the usual socket.
     pub fn from_env() -> Result<Self, HostError> {
         match std::env::var("DOCKER_HOST") {
-            Ok(text) if !text.is_empty() => {
-                let host = Self::parse(&text)?;
-                let wants_tls = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
-                match host {
-                    Self::Tcp(_) if wants_tls => Err(HostError::Tls),
-                    host => Ok(host),
-                }
-            }
+            Ok(text) if !text.is_empty() => Self::configured(&text),
             _ => Ok(Self::Unix(SOCKET_DEFAULT.into())),
+        }
+    }
+
+    /// What a `DOCKER_HOST` names, wherever it was set. `DOCKER_TLS_VERIFY` in the environment is heeded.
+    pub fn configured(text: &str) -> Result<Self, HostError> {
+        let wants_tls = std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
+        match Self::parse(text)? {
+            Self::Tcp(_) if wants_tls => Err(HostError::Tls),
+            host => Ok(host),
         }
     }
 }

@@ -18,8 +18,9 @@ use longshore_base::{
 use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
-    SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
+    ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus,
+    LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus,
+    TaskStatus,
 };
 use longshore_placement::provider::is_fargate;
 use longshore_rollout::{
@@ -92,6 +93,18 @@ pub struct Instance {
     /// only once, so it is remembered here until it is settled (agent-protocol G5).
     pub owes_credentials: bool,
     pub tags: Tags,
+    /// What its agent last said of its health, one entry a kind; empty until it has.
+    #[serde(default)]
+    pub health: Vec<InstanceCheck>,
+}
+
+/// The outcome of one check of a container instance, as its agent reported it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceCheck {
+    pub kind: InstanceCheckKind,
+    pub status: InstanceHealth,
+    pub updated_at: Timestamp,
+    pub changed_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use anyhow::Context;
 use longshore_base::FARGATE_POOL;
 use longshore_node::{Config, ExitReason, HttpClient, Services, Status};
 use longshore_runtime::Runtime;
-use longshore_runtime_docker::DockerRuntime;
+use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;
 use tokio::sync::watch;
 
@@ -35,7 +35,7 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     for note in notes {
         tracing::warn!("{note}");
     }
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::from_env()?);
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&DockerHost::configured(&config.docker_host)?)?);
     let services = Services {
         runtime,
         http: client(&config.endpoint)?,

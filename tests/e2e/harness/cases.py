@@ -18,13 +18,12 @@ import tempfile
 import unittest
 import uuid
 
-import boto3
-import botocore.config
 import botocore.exceptions
 
 from . import docker
+from .client import ecs_client
 from .process import CommandLine, ControlPlane
-from .wait import STRETCH, eventually
+from .wait import eventually
 
 WEB_1 = "longshore/web:1"
 WEB_2 = "longshore/web:2"
@@ -91,21 +90,8 @@ class Case(unittest.TestCase):
 
     @classmethod
     def client(cls):
-        """An ECS client of its own. It never retries: an error that goes away is still an error."""
-        env = cls.plane.env
-        return boto3.session.Session(
-            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-            region_name=env["AWS_DEFAULT_REGION"],
-        ).client(
-            "ecs",
-            endpoint_url=env["AWS_ENDPOINT_URL"],
-            config=botocore.config.Config(
-                retries={"total_max_attempts": 1},
-                read_timeout=20 * STRETCH,
-                connect_timeout=5 * STRETCH,
-            ),
-        )
+        """An ECS client of its own."""
+        return ecs_client(cls.plane.env)
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,7 @@
 //! What agents report (agent-protocol G8).
 
+use longshore_controllers::link;
+use longshore_link::message::PublishInstanceStatus;
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};
@@ -165,5 +167,52 @@ fn a_hundred_tasks_with_the_longest_tags_end_at_once() {
     let gone = json!({"cluster": CLUSTER, "containerInstance": world.instance_arn(instance), "force": true});
     world.ok("DeregisterContainerInstance", gone);
     assert!(world.tasks().iter().all(|task| task.last_status.is_stopped()));
+    world.check();
+}
+
+#[test]
+fn what_an_agent_says_of_its_machine_is_shown() {
+    let (world, instances) = World::with_instances(1);
+    let at = world.at().instance(instances[0]);
+    let say = |status: &str, changed: f64, updated: f64| {
+        let published: PublishInstanceStatus = serde_json::from_value(json!({
+            "metadata": {},
+            "statuses": [
+                {"type": "ContainerRuntime", "status": status, "lastUpdated": updated, "lastStatusChange": changed},
+                {"type": "SomethingNew", "status": "OK"},
+            ],
+            "timestamp": updated,
+        }))
+        .expect("a message");
+        let now = world.now();
+        let said = world.db.submit(|tx| {
+            link::instance_health(tx, &at, &published, now);
+            Ok::<_, ()>(())
+        });
+        said.0.expect("nothing refuses it");
+    };
+    let shown = || {
+        let input = json!({
+            "cluster": CLUSTER,
+            "containerInstances": [world.instance_arn(instances[0])],
+            "include": ["CONTAINER_INSTANCE_HEALTH"],
+        });
+        world.ok("DescribeContainerInstances", input)["containerInstances"][0]["healthStatus"].clone()
+    };
+    assert_eq!(shown(), json!({"overallStatus": "INSUFFICIENT_DATA", "details": []}));
+    say("OK", 1000.5, 1010.5);
+    let ok = json!({"type": "CONTAINER_RUNTIME", "status": "OK", "lastUpdated": 1010.5, "lastStatusChange": 1000.5});
+    assert_eq!(shown(), json!({"overallStatus": "OK", "details": [ok]}));
+    let sequence = || world.db.peek(|state| state.sequence());
+    let before = sequence();
+    say("OK", 1000.5, 1030.0);
+    assert_eq!(sequence(), before, "a mere confirmation is written down only now and then");
+    say("OK", 1000.5, 1400.5);
+    assert_eq!(shown()["details"][0]["lastUpdated"], 1400.5);
+    say("IMPAIRED", 1410.0, 1410.0);
+    assert_eq!(shown()["overallStatus"], "IMPAIRED");
+    world.connect(instances[0], false);
+    assert_eq!(shown()["overallStatus"], "INSUFFICIENT_DATA");
+    assert_eq!(shown()["details"][0]["status"], "IMPAIRED");
     world.check();
 }

@@ -174,6 +174,7 @@ impl World {
                 link_epoch: 0,
                 owes_credentials: false,
                 tags: Default::default(),
+                health: Vec::new(),
             };
             tx.put_instance(&at, instance);
             tx.set_connected(&at.instance(id), true);

@@ -11,8 +11,9 @@ use longshore_base::{
 use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, InstanceStatus, LaunchType, Needs, RolloutState,
-    SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus, TaskStatus,
+    ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus,
+    LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus,
+    TaskStatus,
 };
 use longshore_rollout::memory::Said;
 use longshore_rollout::{
@@ -85,7 +86,11 @@ fn strategy() -> Vec<StrategyItem> {
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Vec<(Key, Value)> {
     let task = Task { interface: None, waiting: None, ..task() };
-    vec![(Key::Task(at(), task.id), Value::Task(Arc::new(task)))]
+    let instance = Instance { health: Vec::new(), ..instance() };
+    vec![
+        (Key::Task(at(), task.id), Value::Task(Arc::new(task))),
+        (Key::Instance(at(), instance.id), Value::Instance(Arc::new(instance))),
+    ]
 }
 
 fn cluster() -> Cluster {
@@ -127,6 +132,12 @@ fn instance() -> Instance {
         link_epoch: 4,
         owes_credentials: true,
         tags: tags(),
+        health: vec![InstanceCheck {
+            kind: InstanceCheckKind::ContainerRuntime,
+            status: InstanceHealth::Impaired,
+            updated_at: time(31),
+            changed_at: time(30),
+        }],
     }
 }
 
