@@ -656,7 +656,8 @@ mod tests {
             match Config::read(environment, Some(&file.join("\n"))) {
                 Ok((config, notes)) => {
                     prop_assert!(notes.len() <= 3 * (lines.len() + variables.len() + 4), "{notes:?}");
-                    prop_assert!(!format!("{config:?} {notes:?}").contains(SECRET));
+                    let said = format!("{config:?} {notes:?}");
+                    prop_assert!(!said.contains(SECRET));
                     let asked = variables.get("ECS_CLUSTER").map(|name| name.trim()).filter(|name| !name.is_empty());
                     prop_assert!(asked.is_none_or(|asked| config.cluster_name() == asked));
                     prop_assert!((5..=20).contains(&config.metrics_interval.as_secs()));

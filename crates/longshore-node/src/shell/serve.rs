@@ -153,7 +153,8 @@ mod tests {
             .serve_connection(TokioIo::new(server), service_fn(much));
         client.write_all(b"GET /v1/tasks HTTP/1.1\r\nhost: h\r\n\r\n").await.expect("there is room for it");
         let brief = Duration::from_millis(50);
-        let served = within(brief, brief, pin!(server));
+        let server = pin!(server);
+        let served = within(brief, brief, server);
         tokio::time::timeout(Duration::from_secs(20), served).await.expect("its place is free again");
         drop(client);
     }
