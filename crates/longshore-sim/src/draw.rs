@@ -70,6 +70,8 @@ fn controllers(chance: &mut Chance) -> longshore_controllers::Settings {
             settle_time: chance.millis(0, 5000),
             throttle_first: Duration::from_secs(1),
             throttle_max: Duration::from_secs(20),
+            short_life: Duration::from_secs(1),
+            crash_max: Duration::from_secs(5),
             refusal_first: Duration::from_secs(1),
             refusal_max: Duration::from_secs(20),
             ..longshore_rollout::Settings::default()

@@ -229,8 +229,14 @@ fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
         deployment: service.deployment,
         created_at: task.created_at,
         ever_running: task.started_at.is_some(),
+        ran_for: ran_for(task),
         because: StoppedBecause::of(task.stop_code?, task.unhealthy),
     })
+}
+
+fn ran_for(task: &Task) -> Duration {
+    let ended = task.execution_stopped_at.or(task.stopped_at);
+    task.started_at.zip(ended).map_or(Duration::ZERO, |(start, end)| end.since(start))
 }
 
 fn refusals(state: &State, key: &ServiceKey, service: &Service) -> Vec<Refusal> {
