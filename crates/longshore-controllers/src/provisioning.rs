@@ -24,7 +24,7 @@ const PLACED_AT_ONCE: usize = 100;
 /// True if there may be more to do at once.
 pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
     for task in waiting(tx.state(), at) {
-        if tx.changed() >= PLACED_AT_ONCE {
+        if tx.changed() >= PLACED_AT_ONCE || tx.is_heavy() {
             return true;
         }
         let Some(template) = template(tx.state(), at, &task) else { continue };
@@ -44,6 +44,9 @@ pub fn expire(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings, limit: usiz
     let before = tx.now - settings.provisioning_expiry;
     let expired = waiting(tx.state(), at).into_iter().take_while(|task| task.created_at <= before);
     for task in expired.take(limit) {
+        if tx.is_heavy() {
+            return;
+        }
         let why = reason(tx, at, &task);
         let text = format!("TaskFailedToStart: {why}");
         tasks::stop(tx, at, &task, StopCode::TaskFailedToStart, &text);

@@ -36,7 +36,7 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         lose_instances(tx, &at, settings);
         finish_deregistrations(tx, &at);
         finish_interruptions(tx, &at);
-        if tx.changed() >= SWEEP_MAX {
+        if room(tx) == 0 {
             return true;
         }
     }
@@ -50,14 +50,14 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         let allowed = room(tx);
         provisioning::expire(tx, &at, settings, allowed);
         forget_cluster(tx, &at, settings);
-        if tx.changed() >= SWEEP_MAX {
+        if room(tx) == 0 {
             return true;
         }
     }
     for scope in scopes(tx.state()) {
         forget_definitions(tx, &scope);
         forget_providers(tx, &scope, settings);
-        if tx.changed() >= SWEEP_MAX {
+        if room(tx) == 0 {
             return true;
         }
     }
@@ -81,7 +81,7 @@ fn pools(state: &State) -> Vec<ClusterKey> {
 
 /// What is left of the sweep's allowance.
 fn room(tx: &Tx<'_>) -> usize {
-    SWEEP_MAX.saturating_sub(tx.changed())
+    if tx.is_heavy() { 0 } else { SWEEP_MAX.saturating_sub(tx.changed()) }
 }
 
 fn forget_tasks(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
@@ -239,6 +239,9 @@ pub fn interrupt_spot(tx: &mut Tx<'_>, at: &InstanceKey, limit: usize) {
         .map(|(home, task)| (home.clone(), task.clone()))
         .collect();
     for (home, task) in interrupted {
+        if tx.is_heavy() {
+            return;
+        }
         tasks::stop(tx, &home, &task, StopCode::SpotInterruption, SPOT_INTERRUPTED);
     }
 }
@@ -257,6 +260,9 @@ pub fn abandon_instance(
     let whole = on.len() <= limit;
     on.truncate(limit);
     for (home, task) in on {
+        if tx.is_heavy() {
+            return false;
+        }
         tasks::abandon(tx, &home, &task, code, reason);
     }
     whole

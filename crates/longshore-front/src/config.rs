@@ -31,8 +31,8 @@ impl Config {
 pub struct Limits {
     /// The longest request body, in bytes.
     ///
-    /// The biggest useful ECS request is a task definition, at most 64 KiB; 1 MiB leaves room for
-    /// the other APIs.
+    /// The biggest useful ECS request is a task definition, at most 64 KiB; 512 KiB leaves room for the other APIs. What
+    /// a request brings is stored twice at most (a service and its revision), and must fit one commit of the store.
     pub body_bytes_max: usize,
     /// The longest request head, in bytes. A session token may take several KiB, a header value
     /// of the SDKs seldom more. Also the size to which a connection's buffer may grow.
@@ -69,7 +69,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes_max: 1 << 20,
+            body_bytes_max: 1 << 19,
             head_bytes_max: 64 << 10,
             socket_message_bytes_max: 4 << 20,
             connections_max: 25_000,

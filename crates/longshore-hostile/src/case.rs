@@ -13,7 +13,7 @@ use crate::value::{Spoil, spoil, spoil_text, valid};
 use crate::world::{World, upgrade};
 
 /// Bodies beyond this are refused by the server (`Limits::body_bytes_max`).
-const BODY_BYTES_MAX: usize = 1 << 20;
+const BODY_BYTES_MAX: usize = 1 << 19;
 
 /// What is wrong with a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

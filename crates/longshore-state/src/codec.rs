@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::key::Key;
 use crate::record::{
     AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment,
-    ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
+    ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token, tags_weight,
 };
 
 /// The version that this program writes. It rises when a layout changes in another way than by
@@ -72,6 +72,26 @@ impl Value {
             Value::CapacityProvider(r) => bytes(&**r),
             Value::AccountSetting(r) => bytes(&**r),
             Value::Token(r) => bytes(&**r),
+        }
+    }
+
+    /// About how many bytes of the encoded record came from requests and reports. Only kinds that one transaction
+    /// changes by the dozen are weighed.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Value::Task(r) => r.weight(),
+            Value::Instance(r) => tags_weight(&r.tags),
+            Value::Cluster(_)
+            | Value::FamilyCounter(_)
+            | Value::TaskDefinition(_)
+            | Value::Service(_)
+            | Value::ServiceEvent(_)
+            | Value::ServiceDeployment(_)
+            | Value::ServiceRevision(_)
+            | Value::TaskSet(_)
+            | Value::CapacityProvider(_)
+            | Value::AccountSetting(_)
+            | Value::Token(_) => 0,
         }
     }
 

@@ -60,12 +60,26 @@ pub struct Tx<'a> {
     pub ids: Ids,
     changes: BTreeMap<Key, Option<Value>>,
     before: BTreeMap<Key, Option<Value>>,
+    /// About how many bytes of the changed records come from requests and reports.
+    weight: usize,
     hints: Hints,
 }
 
+/// From here on a transaction takes no more records that it may leave to another: two thirds of what a commit may
+/// hold ([`longshore_store::COMMIT_BYTES_MAX`]). The rest is room for the last one and for what is not weighed.
+const HEAVY_BYTES: usize = longshore_store::COMMIT_BYTES_MAX / 3 * 2;
+
 impl<'a> Tx<'a> {
     pub(crate) fn new(state: &'a mut State, now: Timestamp, ids: Ids) -> Self {
-        Self { state, now, ids, changes: BTreeMap::new(), before: BTreeMap::new(), hints: Hints::new() }
+        Self {
+            state,
+            now,
+            ids,
+            changes: BTreeMap::new(),
+            before: BTreeMap::new(),
+            weight: 0,
+            hints: Hints::new(),
+        }
     }
 
     pub fn state(&self) -> &State {
@@ -76,6 +90,11 @@ impl<'a> Tx<'a> {
     /// [`longshore_store::COMMIT_OPS_MAX`]; long work is cut into several transactions.
     pub fn changed(&self) -> usize {
         self.changes.len()
+    }
+
+    /// True if the records changed so far are large, as tasks with the longest tags are: long work is cut here, too.
+    pub fn is_heavy(&self) -> bool {
+        self.weight >= HEAVY_BYTES
     }
 
     /// Asks for another look, beyond those that follow from the changes themselves.
@@ -92,6 +111,7 @@ impl<'a> Tx<'a> {
     }
 
     fn change(&mut self, key: Key, value: Option<Value>) {
+        self.weight += value.as_ref().map_or(0, Value::weight);
         let previous = self.state.apply(&key, value.clone(), &mut self.hints);
         self.before.entry(key.clone()).or_insert(previous);
         self.changes.insert(key, value);

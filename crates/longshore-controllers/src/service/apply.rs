@@ -21,7 +21,8 @@ use crate::{tasks, upkeep};
 pub const NO_FARGATE_CAPACITY: &str =
     "Capacity is unavailable at this time. Please try again later or in a different availability zone.";
 
-/// Applies `plan`. True if placement refused something that was asked for.
+/// Applies `plan`. True if placement refused something that was asked for, or not all of it fits one commit: then the
+/// service is to be planned for again at once.
 pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
     let Some(before) = tx.service(key).and_then(|entry| entry.record()).cloned() else { return false };
     let mut service = (*before).clone();
@@ -68,6 +69,10 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
         }
     }
     for stop in &plan.stops {
+        if tx.is_heavy() {
+            refused = true;
+            break;
+        }
         carry_out_stop(tx, key, stop);
     }
     for event in ServiceEvent::started(&started).chain(plan.events).chain(rebalanced) {
@@ -148,7 +153,7 @@ fn recipe(tx: &Tx<'_>, key: &ServiceKey, service: &Service, id: DeploymentId) ->
     deployment.map(Recipe::from).or_else(|| set().map(|set| Recipe::from(&**set)))
 }
 
-/// Places the tasks of one start. True if some could not be placed.
+/// Places the tasks of one start. True if some could not be placed, or have to wait for another commit.
 fn carry_out_start(
     tx: &mut Tx<'_>,
     key: &ServiceKey,
@@ -167,6 +172,9 @@ fn carry_out_start(
     let mut providers = Providers::new(tx, key, &deployment.capacity, start.deployment);
     let zones = start.zone.clone().map(|zone| vec![zone]);
     for _ in 0..start.count {
+        if tx.is_heavy() {
+            return true;
+        }
         let template = providers.choose(&template);
         let request = template.request(&key.cluster, &rules, DefaultStrategy::Service, zones.clone());
         match place(tx, key, start, &request) {

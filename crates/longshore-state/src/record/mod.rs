@@ -100,6 +100,11 @@ pub struct Instance {
     pub health: Vec<InstanceCheck>,
 }
 
+/// About how many bytes tags take when they are stored.
+pub(crate) fn tags_weight(tags: &Tags) -> usize {
+    tags.iter().map(|(key, value)| key.len() + value.len()).sum()
+}
+
 /// The outcome of one check of a container instance, as its agent reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceCheck {

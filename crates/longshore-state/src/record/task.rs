@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Document, PlacementItem};
 
+/// About what a port binding takes when it is stored.
+const BINDING_BYTES: usize = 64;
+
 /// A task.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(from = "Stored")]
@@ -100,6 +103,20 @@ pub struct Interface {
 }
 
 impl Task {
+    /// About how many bytes of it, stored, came from requests and reports.
+    pub(crate) fn weight(&self) -> usize {
+        let document = |document: &Option<Document>| document.as_ref().map_or(0, |own| own.len());
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |own| own.len());
+        let container = |own: &Container| {
+            let words = text(&own.reason) + text(&own.runtime_id) + text(&own.image_digest);
+            words + own.bindings.len() * BINDING_BYTES
+        };
+        let origin = document(&self.origin.overrides)
+            + document(&self.origin.network)
+            + super::tags_weight(&self.origin.tags);
+        origin + text(&self.stopped_reason) + self.containers.iter().map(container).sum::<usize>()
+    }
+
     /// True if its instance is one of the region's Fargate pool, not of the task's own cluster.
     pub fn is_pooled(&self) -> bool {
         self.origin.launch_type == LaunchType::Fargate
