@@ -13,6 +13,15 @@ use longshore_state::{ClusterKey, State, Tx};
 
 use crate::{Caller, identifiers, texts};
 
+/// What is kept of a report's reasons, ids and digests, in characters: as much as official agents send
+/// (agent-protocol G8, "Limits applied by the agent"). The rest is cut off, because an agent whose report is refused
+/// sends it again for ever, and a record that grows without a bound is one that the store refuses in the end.
+const REASON_CHARACTERS_MAX: usize = 1024;
+const ID_CHARACTERS_MAX: usize = 255;
+
+/// What is kept of the ports of a container. A definition maps at most 100, each for two versions of IP.
+const BINDINGS_MAX: usize = 200;
+
 /// Agents ignore what it says.
 const ACKNOWLEDGED: &str = "ACK";
 
@@ -32,7 +41,7 @@ pub fn submit_task_state_change(
     }
     let content = Report {
         status: input.status.as_deref().and_then(task_status),
-        reason: input.reason,
+        reason: input.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
         containers: containers.into_iter().map(container).collect(),
         pull_started_at: input.pull_started_at,
         pull_stopped_at: input.pull_stopped_at,
@@ -129,28 +138,39 @@ fn task_status(word: &str) -> Option<ReportedStatus> {
     }
 }
 
+/// The first `characters_max` characters.
+fn cut(mut text: String, characters_max: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(characters_max) {
+        text.truncate(end);
+    }
+    text
+}
+
 fn container(change: ContainerStateChange) -> ContainerReport {
+    let bindings = change.network_bindings.unwrap_or_default().into_iter();
     ContainerReport {
         name: change.container_name.unwrap_or_default(),
         status: change.status.as_deref().and_then(ContainerStatus::parse),
         exit_code: change.exit_code,
-        reason: change.reason,
-        runtime_id: change.runtime_id,
-        image_digest: change.image_digest,
-        bindings: change.network_bindings.unwrap_or_default().into_iter().map(binding).collect(),
+        reason: change.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
+        runtime_id: change.runtime_id.map(|text| cut(text, ID_CHARACTERS_MAX)),
+        image_digest: change.image_digest.map(|text| cut(text, ID_CHARACTERS_MAX)),
+        bindings: bindings.take(BINDINGS_MAX).map(binding).collect(),
     }
 }
 
 fn binding(binding: NetworkBinding) -> Binding {
+    // An address or two ports: an IPv6 address is the longest, with 45 characters.
+    let word = |text: String| cut(text, 64).into();
     let port = |number: Option<i32>| {
         number.and_then(|number| u16::try_from(number).ok()).filter(|&number| number > 0).map(Port)
     };
     Binding {
-        bind_ip: binding.bind_ip.unwrap_or_default().into(),
+        bind_ip: word(binding.bind_ip.unwrap_or_default()),
         container_port: port(binding.container_port),
         host_port: port(binding.host_port),
-        container_port_range: binding.container_port_range.map(Into::into),
-        host_port_range: binding.host_port_range.map(Into::into),
+        container_port_range: binding.container_port_range.map(word),
+        host_port_range: binding.host_port_range.map(word),
         protocol: match binding.protocol {
             Some(TransportProtocol::Udp) => Protocol::Udp,
             Some(TransportProtocol::Tcp | TransportProtocol::Unrecognized(_)) | None => Protocol::Tcp,

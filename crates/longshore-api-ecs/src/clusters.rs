@@ -285,7 +285,7 @@ fn providers_in_use(tables: &ClusterTables) -> BTreeSet<Arc<str>> {
             Capacity::LaunchType(_) => Vec::new(),
         });
     let running = tables.tasks().values().filter(|task| !task.last_status.is_stopped());
-    of_services.chain(running.filter_map(|task| task.capacity_provider.clone())).collect()
+    of_services.chain(running.filter_map(|task| task.origin.capacity_provider.clone())).collect()
 }
 
 /// The record of a cluster that was looked up.
@@ -396,7 +396,7 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
     let tasks = |kind: LaunchType, running: bool| {
         let counts = |task: &&Arc<record::Task>| {
             let status = task.last_status;
-            task.launch_type == kind && if running { status.is_running() } else { status.is_pending() }
+            task.origin.launch_type == kind && if running { status.is_running() } else { status.is_pending() }
         };
         tables.tasks().values().filter(counts).count()
     };

@@ -1,14 +1,12 @@
 //! Lists in pages (ecs-behaviour A4).
 //!
-//! A token holds the place where its page ended, and a fingerprint of the operation, its account and its
-//! other parameters: with others it is refused. It names a place, not a number, so that what
-//! comes or goes between two pages neither repeats nor hides anything else.
+//! A token ([`longshore_wire::token`]) holds the place where its page ended, and is bound to the operation, its account
+//! and its other parameters: with others it is refused. It names a place, not a number, so that what
+//! comes or goes between two pages neither repeats nor hides anything else. A place is untrusted: a client may make
+//! one up.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use longshore_shapes_ecs::InvalidParameterException;
-use longshore_wire::{Shape, json};
-use sha2::{Digest, Sha256};
+use longshore_wire::{Shape, token};
 
 use crate::{Caller, texts};
 
@@ -31,7 +29,7 @@ pub const LIST_DEPLOYMENTS: Limits = Limits { default: 20, max: 100 };
 /// One page of a list: where it begins, and how long it is at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    fingerprint: [u8; 8],
+    fingerprint: u64,
     after: Option<String>,
     size: usize,
 }
@@ -51,11 +49,11 @@ impl Page {
             Some(Ok(size)) if (1..=limits.max).contains(&size) => size,
             Some(_) => return Err(InvalidParameterException::new(texts::max_results(limits.max))),
         };
-        let fingerprint = fingerprint(operation, caller, request).to_be_bytes();
+        let fingerprint = fingerprint(operation, caller, request);
         let after = match next_token {
             None => None,
             Some(token) => Some(
-                place(&token, &fingerprint)
+                token::decode(fingerprint, &token)
                     .ok_or_else(|| InvalidParameterException::new(texts::TOKEN_INVALID))?,
             ),
         };
@@ -77,7 +75,7 @@ impl Page {
         let mut items = items.into_iter();
         let page: Vec<T> = items.by_ref().take(self.size).collect();
         let more = page.len() == self.size && items.next().is_some();
-        let token = page.last().filter(|_| more).map(|last| self.token(&place(last)));
+        let token = page.last().filter(|_| more).map(|last| token::encode(self.fingerprint, &place(last)));
         (page, token)
     }
 
@@ -90,31 +88,11 @@ impl Page {
         let before = |item: &T| self.after().is_some_and(|after| place(item).as_str() <= after);
         self.fill(items.into_iter().skip_while(before), &place)
     }
-
-    fn token(&self, place: &str) -> String {
-        let mut bytes = self.fingerprint.to_vec();
-        bytes.extend_from_slice(place.as_bytes());
-        URL_SAFE_NO_PAD.encode(bytes)
-    }
 }
 
-/// The place in a token, if it was made for this fingerprint.
-fn place(token: &str, fingerprint: &[u8; 8]) -> Option<String> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-    let place = bytes.strip_prefix(fingerprint)?;
-    String::from_utf8(place.to_vec()).ok()
-}
-
-/// A digest of a call: equal for equal operation, account, region and parameters.
-///
-/// It also tells whether a repeated client token comes with the same parameters (ecs-behaviour A7),
-/// and is stored for that, so it must not change between versions.
+/// A digest of a call ([`token::fingerprint`]).
 pub fn fingerprint(operation: &str, caller: &Caller, request: &dyn Shape) -> u64 {
-    let mut digest = Sha256::new();
-    digest.update(format!("{operation}\0{}\0{}\0", caller.scope.account, caller.scope.region));
-    digest.update(json::to_vec(request));
-    let bytes: [u8; 32] = digest.finalize().into();
-    u64::from_be_bytes(bytes[..8].try_into().expect("eight of 32 bytes"))
+    token::fingerprint(operation, &caller.scope, request)
 }
 
 #[cfg(test)]

@@ -114,7 +114,7 @@ fn service_task<'c>(
     };
     Ok(match found {
         None => Err(failures::missing(identifiers::would_be_arn(at, "task", named))),
-        Some(task) if task.service.is_none() || task.desired_status == DesiredStatus::Stopped => {
+        Some(task) if task.origin.service.is_none() || task.desired_status == DesiredStatus::Stopped => {
             Err(failures::failure(arn(at, task), TASK_NOT_VALID))
         }
         Some(task) => Ok(&**task),
@@ -123,14 +123,14 @@ fn service_task<'c>(
 
 /// True if the planner says of the task's service that protected tasks hold up its deployment.
 fn blocked(cluster: &ClusterTables, task: &record::Task) -> bool {
-    let service = task.service.as_ref().and_then(|service| cluster.service(&service.name));
+    let service = task.origin.service.as_ref().and_then(|service| cluster.service(&service.name));
     service.and_then(|entry| entry.record()).is_some_and(|service| {
         service.deployments.len() > 1 && service.memory.said.said.contains_key(&Topic::Protection)
     })
 }
 
 fn arn(at: &ClusterKey, task: &record::Task) -> String {
-    at.scope.task_arn(&at.cluster, task.id, task.arn_format)
+    at.scope.task_arn(&at.cluster, task.id, task.origin.arn_format)
 }
 
 fn shape(at: &ClusterKey, task: &record::Task, now: Timestamp) -> ProtectedTask {

@@ -26,6 +26,9 @@ const PROVIDER_ATTRIBUTE: &str = "longshore.capacity-provider";
 
 /// The most attributes of one agent. The official one has about sixty.
 const ATTRIBUTES_MAX: usize = 500;
+/// All that an agent says of itself, in bytes of JSON: official agents need less than ten KiB. Instances are changed by
+/// the dozen, so that each has to be a small part of [`longshore_store::COMMIT_BYTES_MAX`].
+const REGISTRATION_BYTES_MAX: usize = 128 << 10;
 const ATTRIBUTE_CHARS_MAX: usize = 512;
 /// The most reserved ports and the most devices of one machine.
 const PORTS_MAX: usize = longshore_placement::RESERVED_PORTS_MAX;
@@ -37,6 +40,9 @@ pub fn register_container_instance(
     input: RegisterContainerInstanceRequest,
 ) -> Result<RegisterContainerInstanceResponse, RegisterContainerInstanceError> {
     input::check(&input)?;
+    if longshore_wire::json::to_vec(&input).len() > REGISTRATION_BYTES_MAX {
+        return Err(InvalidParameterException::new(texts::REGISTRATION_LARGE).into());
+    }
     let at = match identifiers::pool(caller, input.cluster.as_deref()) {
         // Its first agent is its beginning.
         Some(pool) => pool,

@@ -93,7 +93,7 @@ impl Resource {
         match self {
             Resource::Cluster(record) => &record.tags,
             Resource::Instance(_, record) => &record.tags,
-            Resource::Task(_, record) => &record.tags,
+            Resource::Task(_, record) => &record.origin.tags,
             Resource::Service(_, record) => &record.tags,
             Resource::TaskSet(_, record) => &record.tags,
             Resource::Definition(record) => &record.tags,
@@ -132,7 +132,9 @@ impl Resource {
                 tx.put_instance(&at, record::Instance { tags, ..Arc::unwrap_or_clone(record) });
             }
             Resource::Task(at, record) => {
-                tx.put_task(&at, record::Task { tags, ..Arc::unwrap_or_clone(record) });
+                let mut task = Arc::unwrap_or_clone(record);
+                Arc::make_mut(&mut task.origin).tags = tags;
+                tx.put_task(&at, task);
             }
             Resource::Service(at, record) => {
                 tx.put_service(&at, record::Service { tags, ..Arc::unwrap_or_clone(record) });

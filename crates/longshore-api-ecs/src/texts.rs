@@ -142,6 +142,7 @@ pub fn revision_number(text: &str) -> String {
 /// (unverified)
 pub const INSTANCE_NOT_FOUND: &str = "The referenced container instance was not found.";
 pub const INSTANCES_EMPTY: &str = "Container Instances cannot be empty.";
+pub const REGISTRATION_LARGE: &str = "The container instance describes itself in more than 128 KiB.";
 pub const INSTANCE_HAS_TASKS: &str = "Found running tasks on the instance.";
 pub const INSTANCE_STATUS: &str = "Container instance status should be one of [ACTIVE, DRAINING]";
 pub const INSTANCE_TYPE_CHANGED: &str = "Container instance type changes are not supported.";

@@ -13,7 +13,7 @@ use crate::scope::{AccountId, Region, Scope};
 
 /// Whether an ARN names the cluster (`task/CLUSTER/<32 hex>`, the default) or not (`task/<uuid>`,
 /// the format of before 2018, which an account setting can still ask for).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ArnFormat {
     #[default]
     Long,

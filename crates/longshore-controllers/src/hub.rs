@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::link::{self, Found, Look, Work};
+use crate::link::{self, Found, Look};
 
 /// Where agents open their command channel, and where their telemetry channel.
 pub const ACS_PATH: &str = "/acs/ws";
@@ -157,13 +157,12 @@ impl Hub {
         socket: Socket,
     ) {
         let (mut sink, mut stream) = socket.split();
-        let mut work = Work::default();
         let mut look = Some(Look::All);
         let mut look_at_all_at = self.now();
         loop {
             if let Some(look) = look.take() {
                 match self.look(at, &look).await {
-                    Some(found) => work.tell(&mut session, self.now(), &look, found),
+                    Some(found) => link::tell(&mut session, self.now(), &look, found),
                     None => session.handle(self.now(), Input::Close(CloseReason::Deregistered)),
                 }
                 if look == Look::All {

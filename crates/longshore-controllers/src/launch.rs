@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use longshore_base::{ArnFormat, InstanceId};
+use longshore_base::InstanceId;
 use longshore_domain::interface::NETWORK_ATTRIBUTE;
-use longshore_domain::tags::Tags;
-use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, NetworkMode, TaskStatus,
-};
+use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, LaunchType, NetworkMode, TaskStatus};
 use longshore_placement::{
     Constraint, ConstraintError, DefaultStrategy, Pool, Request, RequestSpec, RequiredAttribute, Strategy,
-    StrategyError, ZONE_ATTRIBUTE,
+    StrategyError,
 };
-use longshore_state::record::{self, PlacementItem, ServiceMembership, WaitingForPlace};
+use longshore_state::record::{self, Origin, PlacementItem, WaitingForPlace};
 use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
 
 use crate::interface;
@@ -21,21 +18,7 @@ use crate::interface;
 #[derive(Clone, Debug)]
 pub struct Template {
     pub definition: Arc<Definition>,
-    pub arn_format: ArnFormat,
-    pub group: Arc<str>,
-    pub started_by: Option<Arc<str>>,
-    pub service: Option<ServiceMembership>,
-    pub launch_type: LaunchType,
-    pub capacity_provider: Option<Arc<str>>,
-    /// With overrides applied.
-    pub needs: Needs,
-    /// `TaskOverride`.
-    pub overrides: Option<record::Document>,
-    /// `NetworkConfiguration`.
-    pub network: Option<record::Document>,
-    pub enable_execute_command: bool,
-    pub platform_version: Option<Arc<str>>,
-    pub tags: Tags,
+    pub origin: Arc<Origin>,
 }
 
 /// The platform version that LATEST means (ecs-surfaces F1).
@@ -115,29 +98,34 @@ impl Template {
             value: attribute.value.as_deref().map(Into::into),
         });
         let execute = self
+            .origin
             .enable_execute_command
             .then(|| RequiredAttribute { name: "ecs.capability.execute-command".into(), value: None });
         // Beyond the capability, the agent has to have told which addresses there are to give.
         let network =
             self.has_interface().then(|| RequiredAttribute { name: NETWORK_ATTRIBUTE.into(), value: None });
         Request::new(RequestSpec {
-            needs: fleet::needs(&self.needs, u32::from(self.has_interface())),
-            pool: match &self.capacity_provider {
+            needs: fleet::needs(&self.origin.needs, u32::from(self.has_interface())),
+            pool: match &self.origin.capacity_provider {
                 Some(provider) if !self.is_pooled() => Pool::Provider(provider.clone()),
-                Some(_) | None => Pool::Launch(fleet::launch(self.launch_type)),
+                Some(_) | None => Pool::Launch(fleet::launch(self.origin.launch_type)),
             },
             required: required.chain(execute).chain(network).collect(),
             zones,
             constraints: own.chain(rules.constraints.iter().cloned()).collect(),
             strategies: rules.strategies.clone(),
             default,
-            group: if self.is_pooled() { fleet::pooled_group(at, &self.group) } else { self.group.clone() },
+            group: if self.is_pooled() {
+                fleet::pooled_group(at, &self.origin.group)
+            } else {
+                self.origin.group.clone()
+            },
         })
     }
 
     /// True if the tasks run on the Fargate pool. FARGATE and FARGATE_SPOT are one pool.
     pub fn is_pooled(&self) -> bool {
-        self.launch_type == LaunchType::Fargate
+        self.origin.launch_type == LaunchType::Fargate
     }
 
     /// True if each task gets a network interface of its own.
@@ -164,15 +152,16 @@ impl Template {
         strategies: &[PlacementItem],
     ) -> record::Task {
         let waiting = WaitingForPlace { constraints: constraints.to_vec(), strategies: strategies.to_vec() };
-        record::Task { waiting: Some(waiting), ..self.unplaced(tx) }
+        record::Task { waiting: Some(Box::new(waiting)), ..self.unplaced(tx) }
     }
 
     /// Gives a task that placement accepted its place.
     pub fn place(&self, tx: &mut Tx<'_>, at: &ClusterKey, task: &mut record::Task, instance: InstanceId) {
-        let zone = capacity(tx.state(), at, self.launch_type)
-            .and_then(|cluster| cluster.fleet().attribute(instance, ZONE_ATTRIBUTE).map(Into::into));
-        let host = host(at, self.launch_type).instance(instance);
-        task.interface = if self.has_interface() { interface::allocate(tx, &host) } else { None };
+        let zone = capacity(tx.state(), at, self.origin.launch_type)
+            .and_then(|tables| tables.instance(instance)?.zone().cloned());
+        let host = host(at, self.origin.launch_type).instance(instance);
+        task.interface =
+            if self.has_interface() { interface::allocate(tx, &host).map(Box::new) } else { None };
         task.instance = Some(instance);
         task.zone = zone;
         task.waiting = None;
@@ -199,15 +188,8 @@ impl Template {
         let containers = containers.collect();
         record::Task {
             id: tx.ids.task(),
-            arn_format: self.arn_format,
-            family: self.definition.record.family.clone(),
-            revision: self.definition.record.revision,
-            group: self.group.clone(),
-            started_by: self.started_by.clone(),
-            service: self.service.clone(),
+            origin: tx.share_origin(&self.origin),
             unhealthy: false,
-            launch_type: self.launch_type,
-            capacity_provider: self.capacity_provider.clone(),
             instance: None,
             zone: None,
             last_status: TaskStatus::Provisioning,
@@ -225,13 +207,7 @@ impl Template {
             stopped_reason: None,
             health: HealthStatus::Unknown,
             containers,
-            needs: self.needs.clone(),
-            overrides: self.overrides.clone(),
-            network: self.network.clone(),
-            enable_execute_command: self.enable_execute_command,
             protected_until: None,
-            platform_version: platform_version(self.platform_version.as_ref()),
-            tags: self.tags.clone(),
             interface: None,
             waiting: None,
         }

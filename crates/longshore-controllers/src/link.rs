@@ -1,7 +1,7 @@
 //! What the control plane knows and does on behalf of one agent's connection; plain functions, which
 //! the hub's sockets and the simulation share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,41 +151,31 @@ fn desired(home: &ClusterKey, task: &Task) -> DesiredTask {
         DesiredStatus::Running => (Want::Running, task.connectivity_at.is_some()),
         DesiredStatus::Stopped => (Want::Stopped, false),
     };
-    DesiredTask { task: home.scope.task_arn(&home.cluster, task.id, task.arn_format).into(), want, confirmed }
+    DesiredTask {
+        task: home.scope.task_arn(&home.cluster, task.id, task.origin.arn_format).into(),
+        want,
+        confirmed,
+    }
 }
 
-/// The tasks that a session knows of, by the names that it knows them by.
-#[derive(Debug, Default)]
-pub struct Work {
-    arns: BTreeMap<TaskId, Arc<str>>,
-}
-
-impl Work {
-    /// Hands to the session what a look has found; after a look at everything, what was not found is over.
-    pub fn tell(&mut self, session: &mut Session, now: Timestamp, look: &Look, found: Found) {
-        if *look == Look::All {
-            self.arns.clear();
+/// Hands to the session what a look has found; after a look at everything, what was not found is over.
+pub fn tell(session: &mut Session, now: Timestamp, look: &Look, found: Found) {
+    let mut wanted = Vec::new();
+    let mut gone = Vec::new();
+    for (id, desired) in found {
+        match desired {
+            Some(desired) => wanted.push(desired),
+            None => gone.extend(session.arn(id)),
         }
-        let mut wanted = Vec::new();
-        let mut gone = Vec::new();
-        for (id, desired) in found {
-            match desired {
-                Some(desired) => {
-                    self.arns.insert(id, desired.task.clone());
-                    wanted.push(desired);
-                }
-                None => gone.extend(self.arns.remove(&id)),
+    }
+    match look {
+        Look::All => session.handle(now, Input::Desired(wanted)),
+        Look::Tasks(_) => {
+            for task in gone {
+                session.handle(now, Input::Removed(task));
             }
-        }
-        match look {
-            Look::All => session.handle(now, Input::Desired(wanted)),
-            Look::Tasks(_) => {
-                for task in gone {
-                    session.handle(now, Input::Removed(task));
-                }
-                if !wanted.is_empty() {
-                    session.handle(now, Input::Changed(wanted));
-                }
+            if !wanted.is_empty() {
+                session.handle(now, Input::Changed(wanted));
             }
         }
     }

@@ -26,17 +26,21 @@ const MIB: i64 = 1024 * 1024;
 
 /// Everything that the agent needs to run `task`. `None` if its definition is gone.
 pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayload> {
-    let definition = state.definition(&at.scope, &task.family, task.revision)?;
+    let definition = state.definition(&at.scope, &task.origin.family, task.origin.revision)?;
     let document = document(definition)?;
     // Written by this program, from a shape.
-    let overrides: shapes::TaskOverride =
-        task.overrides.as_deref().and_then(|text| json::from_slice(text.as_bytes()).ok()).unwrap_or_default();
+    let overrides: shapes::TaskOverride = task
+        .origin
+        .overrides
+        .as_deref()
+        .and_then(|text| json::from_slice(text.as_bytes()).ok())
+        .unwrap_or_default();
     let mut payload = TaskPayload::run(
-        &at.scope.task_arn(&at.cluster, task.id, task.arn_format),
+        &at.scope.task_arn(&at.cluster, task.id, task.origin.arn_format),
         &at.scope.cluster_arn(&at.cluster),
     );
-    payload.family = task.family.to_string();
-    payload.version = task.revision.to_string();
+    payload.family = task.origin.family.to_string();
+    payload.version = task.origin.revision.to_string();
     let sized = |own: &Option<String>, definition: &Option<String>| {
         own.as_deref().or(definition.as_deref()).and_then(|text| text.parse::<u32>().ok())
     };
@@ -47,12 +51,13 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
     payload.pid_mode = word(document.pid_mode.as_ref().map(|mode| mode.as_str()));
     payload.ipc_mode = word(document.ipc_mode.as_ref().map(|mode| mode.as_str()));
     // An agent lets tasks of launch type FARGATE skip its queue for resources (agent-protocol G10).
-    payload.launch_type = match task.launch_type {
+    payload.launch_type = match task.origin.launch_type {
         longshore_domain::LaunchType::Fargate => "EC2".into(),
         other => other.as_str().into(),
     };
-    payload.group = task.group.to_string();
-    payload.service_name = task.service.as_ref().map(|service| service.name.to_string()).unwrap_or_default();
+    payload.group = task.origin.group.to_string();
+    payload.service_name =
+        task.origin.service.as_ref().map(|service| service.name.to_string()).unwrap_or_default();
     payload.enable_fault_injection = document.enable_fault_injection == Some(true);
     payload.volumes = document.volumes.iter().flatten().map(volume).collect();
     payload.associations = associations(state, at, task, definition);
@@ -105,7 +110,7 @@ fn network_mode(definition: &Definition) -> &'static str {
 
 /// GPUs of the task, dealt out to its containers in order.
 fn associations(state: &State, at: &ClusterKey, task: &Task, definition: &Definition) -> Vec<Association> {
-    let Some(instance) = task.instance.filter(|_| task.needs.gpus > 0) else { return Vec::new() };
+    let Some(instance) = task.instance.filter(|_| task.origin.needs.gpus > 0) else { return Vec::new() };
     let Some(cluster) = state.cluster(at) else { return Vec::new() };
     let mut ids = cluster.fleet().gpus_of(instance, task.id).into_iter();
     let mut associations = Vec::new();
@@ -211,7 +216,7 @@ fn container_payload(
         }),
         credential_specs: container.credential_specs.clone().unwrap_or_default(),
         container_arn: record
-            .map(|record| at.scope.container_arn(&at.cluster, task.id, record.id, task.arn_format))
+            .map(|record| at.scope.container_arn(&at.cluster, task.id, record.id, task.origin.arn_format))
             .unwrap_or_default(),
         docker_config: Some(DockerConfig {
             version: DOCKER_CONFIG_VERSION.into(),

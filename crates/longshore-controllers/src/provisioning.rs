@@ -29,7 +29,7 @@ pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
         }
         let Some(template) = template(tx.state(), at, &task) else { continue };
         let seed = tx.ids.seed();
-        let Some(tables) = capacity(tx.state(), at, template.launch_type) else { continue };
+        let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { continue };
         if let Ok(instance) = tables.fleet().place_one(&request(at, &template, &task), seed) {
             let mut task = Task::clone(&task);
             template.place(tx, at, &mut task, instance);
@@ -60,7 +60,7 @@ fn reason(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task) -> String {
     const GONE: &str = "ATTRIBUTE";
     let Some(template) = template(tx.state(), at, task) else { return GONE.to_owned() };
     let seed = tx.ids.seed();
-    let Some(tables) = capacity(tx.state(), at, template.launch_type) else { return GONE.to_owned() };
+    let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { return GONE.to_owned() };
     match tables.fleet().place_one(&request(at, &template, task), seed) {
         Err(refusal) => failure(&refusal),
         // It would fit this very moment, and the time is over nevertheless.
@@ -80,21 +80,9 @@ fn failure(refusal: &Refusal) -> String {
 
 /// What the task would be made from today. `None` if its definition is gone.
 fn template(state: &State, at: &ClusterKey, task: &Task) -> Option<Template> {
-    Some(Template {
-        definition: state.definition(&at.scope, &task.family, task.revision)?.clone(),
-        arn_format: task.arn_format,
-        group: task.group.clone(),
-        started_by: task.started_by.clone(),
-        service: task.service.clone(),
-        launch_type: task.launch_type,
-        capacity_provider: task.capacity_provider.clone(),
-        needs: task.needs.clone(),
-        overrides: task.overrides.clone(),
-        network: task.network.clone(),
-        enable_execute_command: task.enable_execute_command,
-        platform_version: task.platform_version.clone(),
-        tags: task.tags.clone(),
-    })
+    let origin = &task.origin;
+    let definition = state.definition(&at.scope, &origin.family, origin.revision)?.clone();
+    Some(Template { definition, origin: origin.clone() })
 }
 
 fn request(at: &ClusterKey, template: &Template, task: &Task) -> longshore_placement::Request {

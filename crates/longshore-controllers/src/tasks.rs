@@ -109,14 +109,14 @@ pub fn report(
     if known.last_status.is_stopped() {
         return Ok(());
     }
-    let definition = tx.state().definition(&at.scope, &known.family, known.revision).cloned();
+    let definition = tx.state().definition(&at.scope, &known.origin.family, known.origin.revision).cloned();
     let spec = definition.as_ref().map(|definition| &definition.spec);
     let mut task = (*known).clone();
     let now = tx.now;
     task.connectivity_at.get_or_insert(now);
     for container in &report.containers {
         if let Some(own) = task.containers.iter_mut().find(|own| own.name.as_str() == container.name) {
-            report_container(own, container, spec);
+            report_container(own, container, spec, &mut |text| tx.share_text(text));
         }
     }
     task.pull_started_at = task.pull_started_at.or(report.pull_started_at);
@@ -208,7 +208,13 @@ fn is_start_failure(reason: &str) -> bool {
     FAILURES.iter().any(|name| reason.starts_with(name))
 }
 
-fn report_container(own: &mut Container, report: &ContainerReport, spec: Option<&TaskSpec>) {
+/// `share` gives the texts that many containers have in common.
+fn report_container(
+    own: &mut Container,
+    report: &ContainerReport,
+    spec: Option<&TaskSpec>,
+    share: &mut dyn FnMut(&str) -> Arc<str>,
+) {
     if let Some(status) = report.status {
         own.last_status = own.last_status.max(status);
     }
@@ -219,27 +225,35 @@ fn report_container(own: &mut Container, report: &ContainerReport, spec: Option<
     };
     text(&report.reason, &mut own.reason);
     text(&report.runtime_id, &mut own.runtime_id);
-    text(&report.image_digest, &mut own.image_digest);
+    if let Some(digest) = report.image_digest.as_deref().filter(|text| !text.is_empty()) {
+        own.image_digest = Some(share(digest));
+    }
     // With RUNNING comes, if at all, the code of a run that a restart policy has followed up: the container has none.
     if own.last_status != ContainerStatus::Running {
         own.exit_code = report.exit_code.or(own.exit_code);
     }
     if !report.bindings.is_empty() {
-        own.bindings.clone_from(&report.bindings);
+        let shared =
+            |binding: &NetworkBinding| NetworkBinding { bind_ip: share(&binding.bind_ip), ..binding.clone() };
+        own.bindings = report.bindings.iter().map(shared).collect();
     } else if own.last_status == ContainerStatus::Running
         && own.bindings.is_empty()
         && let Some(spec) = spec
         && spec.network_mode == NetworkMode::Host
     {
-        own.bindings = host_bindings(own, spec);
+        own.bindings = host_bindings(own, spec, share);
     }
 }
 
 /// Agents report no bindings in host mode; what is shown follows from the definition (agent-protocol G8).
-fn host_bindings(container: &Container, spec: &TaskSpec) -> Vec<NetworkBinding> {
+fn host_bindings(
+    container: &Container,
+    spec: &TaskSpec,
+    share: &mut dyn FnMut(&str) -> Arc<str>,
+) -> Vec<NetworkBinding> {
     let ports = spec.container(container.name.as_str()).map(|own| own.ports.as_slice()).unwrap_or_default();
-    let binding = |port: Port, protocol| NetworkBinding {
-        bind_ip: "0.0.0.0".into(),
+    let mut binding = |port: Port, protocol| NetworkBinding {
+        bind_ip: share("0.0.0.0"),
         container_port: Some(port),
         host_port: Some(port),
         container_port_range: None,
@@ -261,7 +275,7 @@ pub fn report_health(
     if known.instance != Some(reporter) {
         return Err(UnknownTask);
     }
-    let definition = tx.state().definition(&at.scope, &known.family, known.revision).cloned();
+    let definition = tx.state().definition(&at.scope, &known.origin.family, known.origin.revision).cloned();
     let (Some(definition), false) = (definition, known.last_status.is_stopped()) else { return Ok(()) };
     let mut task = (*known).clone();
     for (name, health) in health {
@@ -326,7 +340,7 @@ mod tests {
                 image_digest: None,
                 bindings: Vec::new(),
             };
-            report_container(&mut own, &report, None);
+            report_container(&mut own, &report, None, &mut |text| text.into());
             assert_eq!(own.exit_code, shown, "{status} with {code:?}");
         }
     }

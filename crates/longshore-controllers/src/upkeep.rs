@@ -229,7 +229,7 @@ fn finish_interruptions(tx: &mut Tx<'_>, at: &ClusterKey) {
 pub fn interrupt_spot(tx: &mut Tx<'_>, at: &InstanceKey, limit: usize) {
     let spot = |(_, task): &(&ClusterKey, &Arc<Task>)| {
         task.desired_status == DesiredStatus::Running
-            && task.capacity_provider.as_deref() == Some(FARGATE_SPOT)
+            && task.origin.capacity_provider.as_deref() == Some(FARGATE_SPOT)
     };
     let interrupted: Vec<_> = tx
         .state()
@@ -296,7 +296,7 @@ fn forget_definitions(tx: &mut Tx<'_>, scope: &Scope) {
             used.extend(entry.task_sets().values().map(|set| set.task_definition.clone()));
         }
         for task in cluster.tasks().values().filter(|task| !task.last_status.is_stopped()) {
-            used.insert((task.family.clone(), task.revision));
+            used.insert((task.origin.family.clone(), task.origin.revision));
         }
     }
     for (family, revision) in doomed.difference(&used).cloned().collect::<Vec<_>>() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The resources that a task holds on its instance from placement until STOPPED (ecs-engine D2).
 ///
 /// Only fixed host ports are here: dynamic ones are chosen by the agent and reserve nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Needs {
     pub cpu: CpuUnits,
     pub memory: MemoryMib,

@@ -1,15 +1,18 @@
-//! The host's ledger: which task holds how much CPU and memory and which ports.
+//! The host's ledger: which task holds how much CPU and memory, which ports and which address.
 //!
 //! The arithmetic is that of the control plane's scheduler (agent-protocol G10): task-level numbers if
 //! given, otherwise the sum of the containers', a memory reservation before a limit. Invariant: what
-//! is held never exceeds the capacity, and no host port is held twice.
+//! is held never exceeds the capacity, and no host port and no address of the node's network is held twice. The control
+//! plane gives an address again as soon as it takes the last task that had it for lost; that one may still be stopping here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use longshore_base::{Port, Protocol, Timestamp};
 
 use crate::journal::HostPorts;
+use crate::network::pause_of;
 use crate::settings::HostCapacity;
 use crate::spec::{NetworkMode, PortMapping, TaskKey, TaskSpec};
 
@@ -23,6 +26,8 @@ pub(crate) struct Needs {
     pub cpu: u64,
     pub memory: u64,
     pub ports: BTreeSet<(Protocol, u16)>,
+    /// In awsvpc mode, where the task's network is on this node.
+    pub address: Option<Ipv4Addr>,
 }
 
 impl Needs {
@@ -46,7 +51,8 @@ impl Needs {
                 ports.extend(span(first.0, mapping.count).map(|port| (mapping.protocol, port)));
             }
         }
-        Self { cpu, memory, ports }
+        let address = spec.interface.as_ref().filter(|_| pause_of(spec).is_some()).map(|own| own.address);
+        Self { cpu, memory, ports, address }
     }
 }
 
@@ -68,6 +74,14 @@ struct Holding {
     cpu: u64,
     memory: u64,
     ports: BTreeSet<(Protocol, u16)>,
+    address: Option<Ipv4Addr>,
+}
+
+impl Holding {
+    fn of(needs: &Needs) -> Self {
+        let Needs { cpu, memory, ports, address } = needs.clone();
+        Self { cpu, memory, ports, address }
+    }
 }
 
 /// No run of this many free dynamic ports.
@@ -85,6 +99,7 @@ pub(crate) struct Ledger {
     cpu: u64,
     memory: u64,
     ports: BTreeSet<(Protocol, u16)>,
+    addresses: BTreeSet<Ipv4Addr>,
     /// Ports that the runtime said a stranger has, and until when that is believed.
     strangers: BTreeMap<(Protocol, u16), Timestamp>,
     /// Where the search for a dynamic port begins, so that a freed port rests before it is used again.
@@ -104,6 +119,7 @@ impl Ledger {
             cpu: 0,
             memory: 0,
             ports: BTreeSet::new(),
+            addresses: BTreeSet::new(),
         }
     }
 
@@ -142,13 +158,18 @@ impl Ledger {
                 lacking.push(format!("host port {port}/{} is taken", protocol.as_str()));
             }
         }
+        if let Some(address) = needs.address
+            && (self.addresses.contains(&address) || claimed.is_some_and(|c| c.address == Some(address)))
+        {
+            lacking.push(format!("address {address} is taken"));
+        }
         (!lacking.is_empty()).then(|| lacking.join(", "))
     }
 
     /// Gives the task what it needs, and chooses its dynamic ports. Only after [`Self::shortage`] said
     /// `None`. The ports are per container and mapping, in the order of `spec`.
     pub fn admit(&mut self, spec: &TaskSpec, needs: &Needs) -> Result<Vec<Vec<HostPorts>>, NoPorts> {
-        let mut holding = Holding { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone() };
+        let mut holding = Holding::of(needs);
         let mut chosen = Vec::with_capacity(spec.containers.len());
         for (index, container) in spec.containers.iter().enumerate() {
             let mut ports = Vec::with_capacity(container.ports.len());
@@ -177,7 +198,7 @@ impl Ledger {
 
     /// Takes back into the ledger what a task held before a restart.
     pub fn readmit<'a>(&mut self, key: &TaskKey, needs: &Needs, ports: impl Iterator<Item = &'a HostPorts>) {
-        let mut holding = Holding { cpu: needs.cpu, memory: needs.memory, ports: needs.ports.clone() };
+        let mut holding = Holding::of(needs);
         for chosen in ports {
             holding.ports.extend(span(chosen.host_first.0, chosen.count).map(|port| (chosen.protocol, port)));
         }
@@ -235,6 +256,7 @@ impl Ledger {
         self.cpu += holding.cpu;
         self.memory += holding.memory;
         self.ports.extend(holding.ports.iter().copied());
+        self.addresses.extend(holding.address);
         self.holdings.insert(key, holding);
     }
 
@@ -245,6 +267,9 @@ impl Ledger {
         self.memory -= holding.memory;
         for port in &holding.ports {
             self.ports.remove(port);
+        }
+        if let Some(address) = holding.address {
+            self.addresses.remove(&address);
         }
         true
     }
@@ -348,6 +373,7 @@ mod tests {
             cpu,
             memory,
             ports: port.map(|p| (Protocol::Tcp, p)).into_iter().collect(),
+            address: None,
         };
         let claim = needs(0, 1000, Some(80));
         assert_eq!(ledger.shortage(&needs(1024, 24, Some(81)), Some(&claim)), None);

@@ -1,11 +1,14 @@
 //! Where a task could go now, and which requirement rules out how many instances.
 
+use std::sync::Arc;
+
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Seed;
 use longshore_controllers::launch::{Rules, Template, capacity};
 use longshore_domain::needs::NeedsOverride;
 use longshore_domain::{LaunchType, TaskDefinitionStatus};
 use longshore_placement::{DefaultStrategy, Fleet, Reason, Refusal, Request};
+use longshore_state::record::Origin;
 use longshore_state::{ClusterKey, Definition, State};
 
 use crate::{ExplainError, Explanation, Question};
@@ -38,8 +41,10 @@ fn is_active(definition: &Definition) -> bool {
 }
 
 /// What RunTask makes of a definition if nothing else is asked for.
-fn template(definition: &std::sync::Arc<Definition>) -> Template {
-    Template {
+fn template(definition: &Arc<Definition>) -> Template {
+    let origin = Origin {
+        family: definition.record.family.clone(),
+        revision: definition.record.revision,
         needs: definition.spec.needs(&NeedsOverride::default()),
         arn_format: Default::default(),
         group: format!("family:{}", definition.record.family).into(),
@@ -52,8 +57,8 @@ fn template(definition: &std::sync::Arc<Definition>) -> Template {
         enable_execute_command: false,
         platform_version: None,
         tags: Default::default(),
-        definition: definition.clone(),
-    }
+    };
+    Template { definition: definition.clone(), origin: Arc::new(origin) }
 }
 
 /// Says where the next task would go, or why nowhere.
@@ -151,7 +156,7 @@ pub(crate) fn say_where_for(
     rules: &Rules,
 ) {
     let request = template.request(at, rules, DefaultStrategy::Service, None);
-    let tables = capacity(state, at, template.launch_type);
+    let tables = capacity(state, at, template.origin.launch_type);
     match tables {
         Some(tables) if !template.is_pooled() => say_where(out, tables.fleet(), &request),
         Some(pool) if pool.fleet().place_one(&request, Seed::new(0)).is_ok() => {

@@ -113,7 +113,7 @@ fn in_words(cause: &Waiting, now: Timestamp) -> String {
         }
         Waiting::Throttle { until, failures } => {
             format!(
-                "tasks failed to start {failures} times in a row, so the next attempt is {}",
+                "tasks failed to start, or ended at once, {failures} times in a row, so the next attempt is {}",
                 ahead(now, *until)
             )
         }

@@ -19,13 +19,13 @@ pub fn task(
     let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
     let id = identifiers::task_id(&at, &question.subject)?;
     let task = tables.task(id).ok_or_else(|| ExplainError::NoTask(id.to_string().into()))?;
-    let of = match &task.service {
+    let of = match &task.origin.service {
         Some(service) => format!(" of service {}", service.name),
         None => String::new(),
     };
     let mut out = Explanation::about(format!(
         "task {id}{of} ({}:{}): {}, wanted {}",
-        task.family, task.revision, task.last_status, task.desired_status
+        task.origin.family, task.origin.revision, task.last_status, task.desired_status
     ));
     if task.last_status.is_stopped() {
         say_stopped(&mut out, task, now);
@@ -148,7 +148,7 @@ fn advice(task: &Task) -> Vec<String> {
 }
 
 fn say_what_follows(out: &mut Explanation, task: &Task) {
-    if let Some(service) = &task.service {
+    if let Some(service) = &task.origin.service {
         out.say(format!(
             "Its service decides whether another one takes its place: longshore explain service {}",
             service.name
@@ -190,7 +190,7 @@ fn say_running(out: &mut Explanation, task: &Task, now: Timestamp) {
 fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task, now: Timestamp) {
     let since = ago(now, task.created_at);
     let Some(_) = task.instance else {
-        let provider = task.capacity_provider.as_deref().unwrap_or("its launch type");
+        let provider = task.origin.capacity_provider.as_deref().unwrap_or("its launch type");
         out.say(format!("It was made {since} and waits for capacity of {provider}."));
         return;
     };

@@ -14,6 +14,8 @@ use longshore_base::Timestamp;
 use longshore_identity::Principal;
 use tokio_tungstenite::WebSocketStream;
 
+use crate::meter::Metered;
+
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The UUID that names a request in its answer and in the log.
@@ -114,7 +116,7 @@ pub trait Api: Send + Sync {
 }
 
 /// An accepted websocket.
-pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
 /// What runs on an accepted socket until it ends. Dropped without warning when the server's grace
 /// period is over.

@@ -42,6 +42,8 @@ pub struct Limits {
     /// How many connections are open at once; more wait in the listener's backlog. Each agent
     /// holds two.
     pub connections_max: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long a connection may wait for the next complete request head. Covers idle
     /// connections and heads that trickle in: both cost the same, a slot.
     pub head_timeout: Duration,
@@ -52,6 +54,10 @@ pub struct Limits {
     /// waits for its share within its own time, and is refused with 503 after that; ordinary requests fit
     /// the free part.
     pub bodies_bytes_max: usize,
+    /// What the messages of all agents' sockets may take together, in bytes, apart from the first 16 KiB of each
+    /// socket's longest. A socket keeps its share until it ends; one that finds no room is ended when the time
+    /// of a body is over. Enough for 30,000 sockets whose frames have 32 KiB: those of an agent with ten tasks.
+    pub messages_bytes_max: usize,
     /// How long a client may go without taking a byte of what it was sent.
     pub write_timeout: Duration,
     /// How long an operation may take. Below the 42 s that agents wait (agent-protocol G3).
@@ -67,9 +73,11 @@ impl Default for Limits {
             head_bytes_max: 64 << 10,
             socket_message_bytes_max: 4 << 20,
             connections_max: 25_000,
+            handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
             bodies_bytes_max: 256 << 20,
+            messages_bytes_max: 512 << 20,
             write_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(10),

@@ -20,6 +20,7 @@ mod api;
 mod body;
 mod config;
 mod handle;
+mod meter;
 mod patience;
 mod ready;
 mod server;
@@ -27,5 +28,6 @@ mod socket;
 
 pub use api::{Api, BoxFuture, Call, Refusal, Reply, RequestId, Socket, SocketHandler, Sockets};
 pub use config::{Config, Limits, Tls, TlsError};
+pub use meter::Metered;
 pub use ready::Ready;
 pub use server::{Bound, Ended, Running, ServeError, Services, serve};

@@ -28,9 +28,6 @@ use crate::ready::Ready;
 /// the processor to the connections whose end makes room again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a TLS handshake may take.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The smallest buffer bound that hyper accepts.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 
@@ -120,6 +117,8 @@ pub(crate) struct Shared {
     pub(crate) requests_drawn: AtomicU64,
     /// One permit per KiB of [`Limits::bodies_bytes_max`].
     pub(crate) bodies: Arc<Semaphore>,
+    /// The same of [`Limits::messages_bytes_max`].
+    pub(crate) messages: Arc<Semaphore>,
 }
 
 /// One connection's place; held by its task and by the socket it may turn into.
@@ -169,9 +168,10 @@ impl Bound {
     ) -> Running {
         let Self { listener, local_addr } = self;
         let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
-        let bodies = (config.limits.bodies_bytes_max / 1024).clamp(1, Semaphore::MAX_PERMITS);
+        let kibibytes = |max: usize| Arc::new(Semaphore::new((max / 1024).clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
-            bodies: Arc::new(Semaphore::new(bodies)),
+            bodies: kibibytes(config.limits.bodies_bytes_max),
+            messages: kibibytes(config.limits.messages_bytes_max),
             services,
             limits: config.limits,
             phase: watch::Sender::new(Phase::Serving),
@@ -250,7 +250,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     let Some(tls) = tls else {
         return http(stream, shared, peer).await;
     };
-    match tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)).await {
+    match tokio::time::timeout(shared.limits.handshake_timeout, tls.accept(stream)).await {
         Ok(Ok(stream)) => http(stream, shared, peer).await,
         Ok(Err(error)) => tracing::debug!(%error, peer = %peer.ip, "TLS handshake failed"),
         Err(_elapsed) => tracing::debug!(peer = %peer.ip, "TLS handshake took too long"),

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use crate::answer::{Answer, Failure, Protocol, answer, plain};
 use crate::api::{JSON, Reply, RequestId, SocketHandler};
 use crate::handle::{authenticate, call, is_serving};
+use crate::meter::Metered;
 use crate::server::{Peer, Phase, Shared};
 
 /// The buffers of an agent's socket, each way. They grow for larger messages.
@@ -140,10 +141,11 @@ async fn run(shared: Arc<Shared>, peer: Peer, id: RequestId, on_upgrade: OnUpgra
         .write_buffer_size(SOCKET_BUFFER_BYTES)
         .max_message_size(Some(max))
         .max_frame_size(Some(max));
+    let (messages, limit) = (shared.messages.clone(), shared.limits.body_timeout);
     let work = async {
         match on_upgrade.await {
             Ok(upgraded) => {
-                let io = TokioIo::new(upgraded);
+                let io = Metered::new(TokioIo::new(upgraded), messages, limit);
                 let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
                 handler(socket).await;
             }

@@ -19,6 +19,7 @@ mod names;
 mod query;
 mod settings;
 mod signature;
+mod tokens;
 
 /// Something that strangers' bytes reach, with what is promised about it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "query", run: query::run },
     Target { name: "settings", run: settings::run },
     Target { name: "signature", run: signature::run },
+    Target { name: "tokens", run: tokens::run },
 ];
 
 /// Runs the target of this name.

@@ -412,7 +412,7 @@ impl<'m> Maker<'m> {
         let query = format!(
             "containerInstanceArn={instance}&containerInstance={instance}&seqNum=x&sendCredentials=maybe"
         );
-        let mut draft = upgrade(self.caller.address, path, query);
+        let mut draft = upgrade(self.caller.gate.address, path, query);
         match chance.below(8) {
             0 => draft.remove("sec-websocket-key"),
             1 => draft.set("sec-websocket-version", "12"),
@@ -438,7 +438,7 @@ impl<'m> Maker<'m> {
         let query = format!(
             "agentVersion=1.0.0&cluster=default&containerInstance={encoded}&containerInstanceArn={encoded}"
         );
-        let mut draft = upgrade(self.caller.address, path, query);
+        let mut draft = upgrade(self.caller.gate.address, path, query);
         draft.sign(&self.caller.credentials, SCOPE, now());
         case.bytes = draft.head();
         case.bytes.extend_from_slice(b"\r\n");
@@ -447,8 +447,27 @@ impl<'m> Maker<'m> {
     }
 }
 
+/// A message in parts, some megabytes of it, that may or may not end; or parts of none.
+fn fragments(chance: &mut Chance) -> Vec<u8> {
+    const LENGTH: u16 = 60_000;
+    let [high, low] = LENGTH.to_be_bytes();
+    let first = *chance.pick(&[0x01, 0x02, 0x00]);
+    let count = 1 + chance.below(80);
+    let mut bytes = Vec::new();
+    for n in 0..count {
+        let opcode = if n == 0 { first } else { 0x00 };
+        let end = if n + 1 == count && chance.percent(50) { 0x80 } else { 0 };
+        bytes.extend_from_slice(&[end | opcode, 0x80 | 126, high, low, 0, 0, 0, 0]);
+        bytes.resize(bytes.len() + usize::from(LENGTH), b' ');
+    }
+    bytes
+}
+
 /// One websocket frame, or something like it.
 fn frame(chance: &mut Chance) -> Vec<u8> {
+    if chance.percent(3) {
+        return fragments(chance);
+    }
     const KINDS: [&str; 8] = [
         "AckRequest",
         "NackRequest",
@@ -519,13 +538,15 @@ fn not_http(chance: &mut Chance) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::Gate;
     use longshore_base::Seed;
 
     #[test]
     fn a_number_is_a_case() {
         let model = Model::ecs().expect("the file in the repository");
         let address = "127.0.0.1:1".parse().expect("an address");
-        let caller = Caller { address, credentials: Credentials::new("AKIA", "secret") };
+        let caller =
+            Caller { gate: Gate::new(address, None), credentials: Credentials::new("AKIA", "secret") };
         let world = World {
             instances: vec!["arn:aws:ecs:us-east-1:0:container-instance/x".into()],
             ..World::default()

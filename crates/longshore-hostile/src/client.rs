@@ -1,11 +1,12 @@
 //! Bytes out, an answer in, each with a deadline; and the signing of what should look genuine.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use longshore_base::Timestamp;
 use longshore_sigv4::{Credentials, ToSign, sign};
+
+use crate::gate::{Gate, Wire};
 
 pub const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
 
@@ -58,28 +59,24 @@ pub enum Outcome {
 /// One connection, blocking.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     /// Read, but not part of an answer yet.
     rest: Vec<u8>,
 }
 
 impl Connection {
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Self { stream, rest: Vec::new() })
+    pub fn open(gate: &Gate) -> io::Result<Self> {
+        Ok(Self { wire: gate.open(ANSWER_TIMEOUT)?, rest: Vec::new() })
     }
 
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.wire.write_all(bytes)?;
+        self.wire.flush()
     }
 
     /// Says that nothing more will come.
-    pub fn half_close(&self) {
-        // An error means that the server has closed already, which reading will tell.
-        let _ = self.stream.shutdown(Shutdown::Write);
+    pub fn half_close(&mut self) {
+        self.wire.half_close();
     }
 
     pub fn answer(&mut self) -> Outcome {
@@ -87,6 +84,10 @@ impl Connection {
             match parse(&self.rest) {
                 Parsed::Whole(answer, length) => {
                     self.rest.drain(..length);
+                    if answer.status == 100 {
+                        // "Go on", which everything here does anyway. The answer is still to come.
+                        continue;
+                    }
                     return Outcome::Answer(answer);
                 }
                 Parsed::Garbage(why) => return Outcome::Garbage(why),
@@ -96,7 +97,7 @@ impl Connection {
                 Parsed::Partial => {}
             }
             let mut buffer = [0; 16 * 1024];
-            match self.stream.read(&mut buffer) {
+            match self.wire.read(&mut buffer) {
                 Ok(0) => return Outcome::Closed,
                 Ok(length) => self.rest.extend_from_slice(&buffer[..length]),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -114,8 +115,8 @@ impl Connection {
         let mut buffer = [0; 16 * 1024];
         while std::time::Instant::now() < until {
             // A zero timeout would mean none at all; the loop ends in time anyway.
-            let _ = self.stream.set_read_timeout(Some(Duration::from_millis(200)));
-            match self.stream.read(&mut buffer) {
+            let _ = self.wire.socket().set_read_timeout(Some(Duration::from_millis(200)));
+            match self.wire.read(&mut buffer) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
@@ -241,7 +242,7 @@ impl Draft {
 /// Signs genuine requests of the operator.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    pub address: SocketAddr,
+    pub gate: Gate,
     pub credentials: Credentials,
 }
 
@@ -250,7 +251,7 @@ pub const SCOPE: (&str, &str) = ("us-east-1", "ecs");
 
 impl Caller {
     pub fn authority(&self) -> String {
-        self.address.to_string()
+        self.gate.address.to_string()
     }
 
     pub fn draft(&self, operation: &str, body: impl Into<Vec<u8>>) -> Draft {
@@ -261,7 +262,7 @@ impl Caller {
 
     /// A genuine call on a connection of its own.
     pub fn call(&self, operation: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
-        let mut connection = Connection::open(self.address)?;
+        let mut connection = Connection::open(&self.gate)?;
         connection.send(&self.draft(operation, body.to_string()).bytes())?;
         match connection.answer() {
             Outcome::Answer(answer) => Ok(answer),
@@ -270,7 +271,7 @@ impl Caller {
     }
 
     pub fn get(&self, path: &str) -> anyhow::Result<String> {
-        let mut connection = Connection::open(self.address)?;
+        let mut connection = Connection::open(&self.gate)?;
         connection.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes())?;
         match connection.answer() {
             Outcome::Answer(answer) => Ok(String::from_utf8_lossy(&answer.body).into_owned()),

@@ -17,6 +17,7 @@ mod case;
 mod chance;
 mod client;
 mod dump;
+mod gate;
 mod model;
 mod run;
 mod server;
@@ -50,6 +51,9 @@ struct Args {
     /// Let the server keep its state on disk
     #[arg(long)]
     durable: bool,
+    /// Speak TLS, and break its handshakes
+    #[arg(long)]
+    tls: bool,
     /// How much the server's memory may grow
     #[arg(long, default_value_t = 256)]
     memory_mib: u64,
@@ -68,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         held: args.held,
         see_the_end: args.see_the_end,
         durable: args.durable,
+        tls: args.tls,
         memory_mib_max: args.memory_mib,
     })
 }

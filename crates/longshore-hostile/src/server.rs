@@ -1,7 +1,7 @@
 //! The server under siege: a real process, watched from outside.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 use longshore_sigv4::Credentials;
 
 use crate::client::Caller;
+use crate::gate::{Certificate, Gate};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -20,8 +21,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `binary`; with its state on disk if `durable`.
-    pub fn start(binary: &Path, durable: bool) -> anyhow::Result<Self> {
+    /// Starts `binary`; with its state on disk if `durable`, serving TLS if `tls`.
+    pub fn start(binary: &Path, durable: bool, tls: bool) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         // A port that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -41,13 +42,23 @@ impl Server {
         } else {
             command.arg("--ephemeral");
         }
+        let certificate = tls.then(Certificate::make).transpose()?;
+        if let Some(certificate) = &certificate {
+            let file = |name: &str| directory.path().join(name);
+            fs::write(file("cert.pem"), &certificate.chain)?;
+            fs::write(file("key.pem"), &certificate.key)?;
+            command.arg("--tls-cert").arg(file("cert.pem")).arg("--tls-key").arg(file("key.pem"));
+        }
         let child = command.spawn().with_context(|| {
             format!(
                 "cannot run {}: build it with `cargo build -p longshore`, or name it with --bin",
                 binary.display()
             )
         })?;
-        let caller = Caller { address, credentials: Credentials::new("unknown", "unknown") };
+        let caller = Caller {
+            gate: Gate::new(address, certificate.as_ref()),
+            credentials: Credentials::new("unknown", "unknown"),
+        };
         let mut server = Self { child, caller, directory };
         let deadline = Instant::now() + START_TIMEOUT;
         while server.caller.get("/readyz").ok().as_deref() != Some("ready\n") {
@@ -75,8 +86,8 @@ impl Server {
         Ok(Credentials::new(value(id)?, value(secret)?))
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.caller.address
+    pub fn gate(&self) -> &Gate {
+        &self.caller.gate
     }
 
     pub fn check_alive(&mut self) -> anyhow::Result<()> {
@@ -96,6 +107,11 @@ impl Server {
             Ok(number.parse()?)
         };
         Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+
+    /// How many files it has open, sockets among them.
+    pub fn files(&self) -> anyhow::Result<u64> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
     }
 
     /// One of its metrics.

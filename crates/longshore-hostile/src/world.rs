@@ -229,9 +229,9 @@ pub fn open_agent(caller: &Caller, instance: &str) -> anyhow::Result<Connection>
         docker_version: "20.10.24".into(),
         send_credentials: true,
     };
-    let mut draft = upgrade(caller.address, "/acs/ws", query.encode());
+    let mut draft = upgrade(caller.gate.address, "/acs/ws", query.encode());
     draft.sign(&caller.credentials, SCOPE, now());
-    let mut connection = Connection::open(caller.address)?;
+    let mut connection = Connection::open(&caller.gate)?;
     let mut head = draft.head();
     head.extend_from_slice(b"\r\n");
     connection.send(&head)?;

@@ -485,6 +485,8 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "hidden")];
@@ -596,5 +598,76 @@ mod tests {
         let auth = r#"{"r":{"password":"hidden"}}"#;
         let (config, _) = read(&[("ECS_ENGINE_AUTH_TYPE", "docker"), ("ECS_ENGINE_AUTH_DATA", auth)], "");
         assert!(!format!("{config:?}").contains("hidden"));
+    }
+
+    /// Values that some key gives a meaning, beside texts that no key does.
+    fn value() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "1",
+            "0",
+            "-1",
+            "true",
+            "off",
+            "1h",
+            "9999999999999999999h",
+            "1e400s",
+            "[1,70000]",
+            "[0,1]",
+            "{\"a\":1}",
+            "{\"a\":\"b\"}",
+            "[[[[",
+            "1-0",
+            "40000-40999",
+            "0-65536",
+            "://",
+            "https://",
+            "ftp://x",
+            "[::1",
+            "10.0.0.0/33",
+            "10.0.0.0/8",
+            "101",
+            "us-east-1",
+            ".fargate",
+            "4294967296",
+        ]);
+        prop_oneof![known.prop_map(str::to_owned), "\\PC{0,40}"]
+    }
+
+    fn key() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(KEYS).prop_map(|(key, _)| key.to_owned());
+        prop_oneof![8 => known, 1 => "ECS_[A-Z]{0,5}", 1 => "\\PC{0,10}"]
+    }
+
+    proptest! {
+        /// Whatever a file and an environment say, it is read or refused in words; the environment wins; the notes
+        /// stay in proportion; and no secret is in what is said of it.
+        #[test]
+        fn any_configuration_is_read_or_refused(
+            lines in prop::collection::vec((key(), value()), 0..12),
+            junk in "\\PC{0,60}",
+            variables in prop::collection::btree_map(key(), value(), 0..12),
+        ) {
+            const SECRET: &str = "correct-horse-battery";
+            let mut file: Vec<String> = lines.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            file.push(junk);
+            let own = [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", SECRET), ("ECS_ENGINE_AUTH_DATA", SECRET)];
+            let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let environment = variables.clone().into_iter().chain(own);
+            match Config::read(environment, Some(&file.join("\n"))) {
+                Ok((config, notes)) => {
+                    prop_assert!(notes.len() <= 3 * (lines.len() + variables.len() + 4), "{notes:?}");
+                    let said = format!("{config:?} {notes:?}");
+                    prop_assert!(!said.contains(SECRET));
+                    let asked = variables.get("ECS_CLUSTER").map(|name| name.trim()).filter(|name| !name.is_empty());
+                    prop_assert!(asked.is_none_or(|asked| config.cluster_name() == asked));
+                    prop_assert!((5..=20).contains(&config.metrics_interval.as_secs()));
+                    prop_assert!(config.reserved_tcp.iter().all(|port| port.0 > 0));
+                    prop_assert!(config.dynamic_ports.is_none_or(|(first, last)| first.0 > 0 && first <= last));
+                    prop_assert!(config.introspection.is_none_or(|address| address.port() > 0));
+                    prop_assert!(config.endpoint.starts_with("http") && !config.endpoint.ends_with('/'));
+                }
+                Err(refused) => prop_assert!(!refused.to_string().contains(SECRET)),
+            }
+        }
     }
 }

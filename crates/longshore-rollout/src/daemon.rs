@@ -202,7 +202,7 @@ fn start(
             draft.cut();
             return;
         } else {
-            draft.start(Start { deployment, count: 1, on: Some(id), zone: None });
+            draft.start(Start { deployment, count: 1, on: Some(id), zone: None, early: false });
         }
     }
 }

@@ -203,6 +203,12 @@ impl<'v> Draft<'v> {
         self.view.refusals.iter().find(|refusal| refusal.deployment == id && !refusal.capacity_changed)
     }
 
+    /// True if the deployment was refused and would still pause, had the cluster not changed since.
+    pub fn tries_early(&self, id: DeploymentId) -> bool {
+        let refused = self.view.refusals.iter().find(|refusal| refusal.deployment == id);
+        refused.is_some_and(|refusal| refusal.capacity_changed && self.refused_until(refusal) > self.now)
+    }
+
     /// When the pause after that refusal ends.
     pub fn refused_until(&self, refusal: &Refusal) -> Timestamp {
         refusal.at + refusal_pause(refusal.attempts, &self.view.settings)

@@ -67,6 +67,8 @@ struct Parts {
     /// Replaceable, were they not protected; and until when the first of them is.
     protected: u32,
     protected_until: Option<Timestamp>,
+    /// The older deployment of one of them.
+    protected_of: Option<DeploymentId>,
     at_once: Vec<(usize, StopReason)>,
     healthy: u32,
     kept_healthy: u32,
@@ -125,10 +127,16 @@ pub(crate) fn hold(draft: &mut Draft<'_>, crew: &Crew<'_, '_>) -> Held {
     // Everything below may stop healthy tasks, out of one budget.
     let mut budget = parts.healthy.saturating_sub(crew.bounds.min);
     let surplus = surplus(draft, crew, &parts, &mut budget);
+    let dismissed =
+        surplus.iter().filter(|&&at| crew.members[at].standing != Standing::Pending).count() as u32;
     for at in surplus {
         stop(draft, at, StopReason::Scaling(crew.id));
     }
-    let over = serving.saturating_sub(goal.max(parts.kept.len() as u32));
+    let over = if crew.failed {
+        (serving - dismissed).saturating_sub(goal)
+    } else {
+        serving.saturating_sub(goal.max(parts.kept.len() as u32))
+    };
     let mut held_back = 0;
     // Serving tasks make room for the wanted deployment only. Those of the fallback would make room for its
     // own next ones, and so on in a circle.
@@ -160,6 +168,14 @@ pub(crate) fn hold(draft: &mut Draft<'_>, crew: &Crew<'_, '_>) -> Held {
         draft.situation(Topic::Bounds, ServiceEvent::BoundsTooTight);
     } else if held_back > 0 && !changed {
         draft.wait(Waiting::MinimumHealthy { healthy: parts.healthy, min: crew.bounds.min });
+    }
+    // All that is left to do is to stop what must not be stopped.
+    if !changed
+        && parts.leaving + parts.pending + parts.settling == 0
+        && parts.kept_healthy == crew.desired
+        && let Some(of) = parts.protected_of
+    {
+        draft.situation(Topic::Protection, ServiceEvent::ProtectedFromScaleIn(of));
     }
     explain(draft, &parts);
 
@@ -204,7 +220,7 @@ fn divide(crew: &Crew<'_, '_>) -> Parts {
             }
             Standing::Pending => parts.at_once.push((at, StopReason::Scaling(crew.id))),
             Standing::Unhealthy(_) if wanted => parts.bad.push(at),
-            Standing::Unhealthy(_) if member.protected => protect(&mut parts, member),
+            Standing::Unhealthy(_) if member.protected => protect(&mut parts, member, crew),
             Standing::Unhealthy(_) => parts.bad_old.push(at),
             Standing::Settling { .. } | Standing::Healthy => {
                 parts.healthy += u32::from(member.is_healthy());
@@ -215,13 +231,13 @@ fn divide(crew: &Crew<'_, '_>) -> Parts {
                 parts.fallback_kept += u32::from(fallback && !member.on_draining());
                 if wanted && (!member.on_draining() || member.protected) {
                     if member.on_draining() {
-                        protect(&mut parts, member);
+                        protect(&mut parts, member, crew);
                     }
                     parts.kept_running += 1;
                     parts.kept_healthy += u32::from(member.is_healthy());
                     parts.kept.push(at);
                 } else if member.protected {
-                    protect(&mut parts, member);
+                    protect(&mut parts, member, crew);
                 } else {
                     parts.replaceable.push(at);
                 }
@@ -231,8 +247,10 @@ fn divide(crew: &Crew<'_, '_>) -> Parts {
     parts
 }
 
-fn protect(parts: &mut Parts, member: &Member<'_>) {
+fn protect(parts: &mut Parts, member: &Member<'_>, crew: &Crew<'_, '_>) {
     parts.protected += 1;
+    let of = member.task.deployment;
+    parts.protected_of = parts.protected_of.or((of != crew.id).then_some(of));
     let until = member.task.protected_until;
     parts.protected_until = match (parts.protected_until, until) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -308,7 +326,11 @@ fn launch(
     if count < possible {
         draft.cut();
     }
-    draft.start(Start { deployment: id, count, on: None, zone: None });
+    let early = draft.tries_early(id);
+    if early {
+        draft.lasts(Topic::Placement);
+    }
+    draft.start(Start { deployment: id, count, on: None, zone: None, early });
     *room -= count;
     wanted.starts += count;
     if refusal.is_none() {
@@ -317,9 +339,14 @@ fn launch(
 }
 
 /// The kept tasks that are too many, most dispensable first. Draws on the budget.
+///
+/// Those of a deployment that failed give way to what served before: what is on its way of them is not waited for,
+/// and its predecessor's tasks go on (ecs-services E4).
 fn surplus(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, budget: &mut u32) -> Vec<usize> {
     let goal = crew.desired + crew.extra;
-    let mut surplus = (parts.kept.len() as u32).saturating_sub(goal);
+    let kept = parts.kept.len() as u32;
+    let before = if crew.failed { parts.fallback_kept } else { 0 };
+    let mut surplus = (kept + before).saturating_sub(goal).min(kept);
     if surplus == 0 {
         return Vec::new();
     }

@@ -7,7 +7,7 @@ use longshore_base::{DeploymentId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::event::ServiceEvent;
-use crate::view::{ServiceView, Settings, StoppedBecause};
+use crate::view::{ServiceView, Settings, StoppedBecause, StoppedTask, TaskView};
 
 /// Failures to start, and the pause that they cause (ecs-services E2).
 ///
@@ -16,7 +16,7 @@ use crate::view::{ServiceView, Settings, StoppedBecause};
 pub struct Throttle {
     /// Whose failures these are: of the deployment that starts tasks. Another begins without any.
     pub deployment: Option<DeploymentId>,
-    /// Attempts in a row in which a task stopped without having been RUNNING.
+    /// Attempts in a row in which a task stopped without having been RUNNING, or a moment after.
     pub failures: u32,
     pub last_failure: Option<Timestamp>,
     /// No task is started before this.
@@ -61,16 +61,19 @@ impl Throttle {
         next.deployment = starting;
         let after_last = |at: Timestamp| next.last_failure.is_some_and(|last| at > last);
         let current = |id| starting.is_none_or(|starting| starting == id);
-        let ran_since =
-            view.tasks.iter().any(|task| current(task.deployment) && task.started_at.is_some_and(after_last))
-                || view
-                    .stopped
-                    .iter()
-                    .any(|task| current(task.deployment) && task.ever_running && after_last(task.created_at));
+        let short_life = view.settings.short_life;
+        let lives = |task: &TaskView| {
+            task.started_at.is_some_and(|start| after_last(start) && now >= start + short_life)
+        };
+        let lived = |task: &StoppedTask| {
+            task.ever_running && task.ran_for >= short_life && after_last(task.created_at)
+        };
+        let ran_since = view.tasks.iter().any(|task| current(task.deployment) && lives(task))
+            || view.stopped.iter().any(|task| current(task.deployment) && lived(task));
         if ran_since {
             next = Self { deployment: starting, ..Self::default() };
         }
-        let failed = view.stopped.iter().any(|task| {
+        let mut failed = view.stopped.iter().filter(|task| {
             let failed = match task.because {
                 StoppedBecause::FailedToStart | StoppedBecause::EssentialExited => true,
                 StoppedBecause::Unhealthy
@@ -79,14 +82,30 @@ impl Throttle {
                 | StoppedBecause::Scheduler => false,
             };
             let new_attempt = next.last_failure.is_none_or(|last| task.created_at >= last);
-            failed && current(task.deployment) && !task.ever_running && new_attempt
+            let too_short = !task.ever_running || task.ran_for < short_life;
+            failed && current(task.deployment) && too_short && new_attempt
         });
-        if failed {
-            next.failures = next.failures.saturating_add(1);
+        if let Some(first) = failed.next() {
+            let crashed = first.ever_running && failed.all(|task| task.ever_running);
+            let failures = next.failures.saturating_add(1);
+            let pause = match crashed {
+                true => crash_pause(failures, &view.settings),
+                false => throttle_pause(failures, &view.settings),
+            };
+            next.failures = failures;
             next.last_failure = Some(now);
-            next.next_attempt = Some(now + throttle_pause(next.failures, &view.settings));
+            next.next_attempt = Some(now + pause);
         }
         next
+    }
+
+    /// When the first of the tasks that run now has run for long enough that the failures are over.
+    pub(crate) fn over_at(&self, view: &ServiceView, now: Timestamp) -> Option<Timestamp> {
+        let last = self.last_failure.filter(|_| self.failures > 0)?;
+        let current = |task: &&TaskView| self.deployment.is_none_or(|starting| starting == task.deployment);
+        let starts = view.tasks.iter().filter(current).filter_map(|task| task.started_at);
+        let ends = starts.filter(|&start| start > last).map(|start| start + view.settings.short_life);
+        ends.filter(|&end| end > now).min()
     }
 
     /// The end of a pause that lasts at `now`.
@@ -97,9 +116,18 @@ impl Throttle {
 
 /// The pause after so many failed attempts in a row: 0, 10, 20, 40 … 900 s with ECS's numbers.
 pub fn throttle_pause(failures: u32, settings: &Settings) -> Duration {
+    pause(failures, settings.throttle_first, settings.throttle_max)
+}
+
+/// The same if the tasks were RUNNING for a moment: 0, 1, 2, 4 … 60 s.
+pub fn crash_pause(failures: u32, settings: &Settings) -> Duration {
+    pause(failures, settings.crash_first, settings.crash_max)
+}
+
+fn pause(failures: u32, first: Duration, max: Duration) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
-        _ => doubled(settings.throttle_first, failures - FAILURES_NOTICED).min(settings.throttle_max),
+        _ => doubled(first, failures - FAILURES_NOTICED).min(max),
     }
 }
 

@@ -58,6 +58,9 @@ pub struct Start {
     pub on: Option<InstanceId>,
     /// The only zone that may take them (zone rebalancing).
     pub zone: Option<Arc<str>>,
+    /// The pause after a refusal is not over: it is tried because the cluster has changed. Another refusal is no
+    /// further failure then, or the coming and going of others would fail the deployment.
+    pub early: bool,
 }
 
 /// A task to stop.

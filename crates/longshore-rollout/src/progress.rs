@@ -2,7 +2,7 @@
 //! (ecs-services E3, E4, E6).
 
 use longshore_base::{DeploymentId, Ids};
-use longshore_domain::status::RolloutState;
+use longshore_domain::status::{DesiredStatus, RolloutState};
 
 use crate::bounds::failure_threshold;
 use crate::draft::Draft;
@@ -36,7 +36,7 @@ pub(crate) fn begin(draft: &mut Draft<'_>, primary: &DeploymentView, desired: u3
 }
 
 /// Stage 1, until a task of the deployment was RUNNING: tasks that stop before, and refused
-/// placements, count. Stage 2: failed health checks count. A crash after RUNNING never does.
+/// placements, count, unless the room is on its way. Stage 2: failed health checks count. A crash after RUNNING never does.
 fn count_failures(draft: &mut Draft<'_>, deployment: &DeploymentView) {
     let view = draft.view;
     let id = deployment.id;
@@ -53,7 +53,9 @@ fn count_failures(draft: &mut Draft<'_>, deployment: &DeploymentView) {
     };
     let stopped = view.stopped.iter().filter(|task| task.deployment == id);
     let mut failed = stopped.filter(|task| counts(task.because, task.ever_running)).count() as u32;
-    if !running {
+    // While tasks of the service's own make room, a refusal only says that they still do.
+    let making_room = view.tasks.iter().any(|task| task.desired_status == DesiredStatus::Stopped);
+    if !running && !making_room {
         let refused = view.refusals.iter().filter(|refusal| refusal.deployment == id);
         failed = failed.saturating_add(refused.map(|refusal| refusal.uncounted).sum());
     }
@@ -164,6 +166,7 @@ pub(crate) fn conclude(
         }
     }
     let completed = draft.rollout_of(primary) == RolloutState::Completed;
+    let failed = draft.rollout_of(primary) == RolloutState::Failed;
     let mut removed = 0;
     for deployment in older() {
         let (tasks, staying) = others(deployment);
@@ -172,6 +175,11 @@ pub(crate) fn conclude(
         if tasks == 0 && !needed {
             draft.plan.removed_deployments.push(deployment.id);
             removed += 1;
+        } else if failed && is_reserve(view.last_completed, deployment) {
+            // It fills in for what failed, so its number may rise again.
+            let starts = draft.plan.starts.iter().filter(|start| start.deployment == deployment.id);
+            let starting: u32 = starts.map(|start| start.count).sum();
+            draft.set_desired_count(deployment, staying + starting);
         } else if staying < deployment.desired_count {
             draft.set_desired_count(deployment, staying);
         }

@@ -70,7 +70,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, compl
     let movable = newest_of_richest(crew, &zones).is_some();
     if held.in_place && room && open && movable && draft.left() > 0 {
         draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(zones));
-        draft.start(Start { deployment: crew.id, count: 1, on: None, zone: Some(step.to) });
+        draft.start(Start { deployment: crew.id, count: 1, on: None, zone: Some(step.to), early: false });
         draft.plan.rebalancing = Some(crew.desired);
     }
 }

@@ -38,7 +38,8 @@ pub(crate) fn plan(draft: &mut Draft<'_>, members: &[Member<'_>], primary: &Depl
     let held = hold::hold(draft, &crew);
     rebalance::plan(draft, &crew, held, primary.rollout == RolloutState::Completed);
     let others = tally(draft, members);
-    progress::conclude(draft, primary, held.in_place, desired, |deployment| {
+    let in_place = held.in_place && draft.plan.rebalancing.is_none();
+    progress::conclude(draft, primary, in_place, desired, |deployment| {
         others.get(&deployment.id).copied().unwrap_or_default()
     });
 }

@@ -103,6 +103,12 @@ pub struct Settings {
     pub throttle_first: Duration,
     /// The longest pause of the throttle.
     pub throttle_max: Duration,
+    /// A task that exits sooner than this after it became RUNNING is throttled, too.
+    pub short_life: Duration,
+    /// The first pause after such a crash, and the longest. Shorter than after tasks that do not start, because
+    /// such a task may have been of some use.
+    pub crash_first: Duration,
+    pub crash_max: Duration,
     /// The first pause after placement refused a task; later ones double up to `refusal_max`.
     /// A change of capacity ends the pause at once.
     pub refusal_first: Duration,
@@ -112,12 +118,15 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// ECS's numbers (ecs-services E2); the pauses after a refusal are Longshore's own.
+    /// ECS's numbers (ecs-services E2); the pauses after a refusal and what a short life is are Longshore's own.
     fn default() -> Self {
         Self {
             settle_time: Duration::from_secs(40),
             throttle_first: Duration::from_secs(10),
             throttle_max: Duration::from_secs(900),
+            short_life: Duration::from_secs(10),
+            crash_first: Duration::from_secs(1),
+            crash_max: Duration::from_secs(60),
             refusal_first: Duration::from_secs(5),
             refusal_max: Duration::from_secs(60),
             repeat_after: Duration::from_secs(6 * 60 * 60),
@@ -314,6 +323,8 @@ pub struct StoppedTask {
     pub created_at: Timestamp,
     /// Was RUNNING at some time.
     pub ever_running: bool,
+    /// From RUNNING to the end of its containers; zero without RUNNING.
+    pub ran_for: Duration,
     pub because: StoppedBecause,
 }
 

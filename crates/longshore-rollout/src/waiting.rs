@@ -62,7 +62,7 @@ impl fmt::Display for Waiting {
             }
             Self::Throttle { until, failures } => write!(
                 f,
-                "tasks failed to start {failures} times in a row; the next attempt is at {}",
+                "tasks failed to start, or ended at once, {failures} times in a row; the next attempt is at {}",
                 until.as_millis()
             ),
             Self::Bounds { min, max } => write!(

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::time::Duration;
+
 use expect_test::{Expect, expect};
 use longshore_base::TaskId;
 use longshore_domain::status::{HealthStatus, RolloutState, ServiceStatus, StopCode, TaskStatus};
@@ -81,15 +83,94 @@ fn steady_is_repeated_after_six_hours_only() {
 }
 
 #[test]
-fn a_killed_task_is_replaced_at_once_however_often() {
+fn a_task_that_ended_after_a_while_is_replaced_at_once_however_often() {
     let mut world = World::running(1, 100, 200);
     for _ in 0..20 {
+        world.now = world.now + world.view.settings.short_life;
         let id = staying(&world)[0];
         world.end(id, StoppedBecause::EssentialExited);
-        assert_eq!(world.round().starts.len(), 1, "crash loops after RUNNING are not throttled");
+        assert_eq!(world.round().starts.len(), 1);
         world.run_all();
     }
     assert_eq!(world.primary().failed_tasks, 0);
+}
+
+#[test]
+fn a_crash_loop_is_slowed_down_and_told() {
+    let mut world = World::running(1, 100, 200);
+    let mut pauses = Vec::new();
+    world.end(staying(&world)[0], StoppedBecause::EssentialExited);
+    world.round();
+    world.run_all();
+    for _ in 0..5 {
+        world.now = world.now + secs(1);
+        let id = staying(&world)[0];
+        world.end(id, StoppedBecause::EssentialExited);
+        let plan = world.round();
+        let open = plan.throttle.next_attempt.expect("a short life sets the next attempt");
+        pauses.push(open.since(world.now).as_secs());
+        if plan.starts.is_empty() {
+            world.now = open;
+            world.round();
+        }
+        world.run_all();
+    }
+    assert_eq!(pauses, [0, 1, 2, 4, 8]);
+    assert_eq!(world.primary().failed_tasks, 0, "the circuit breaker does not count what was RUNNING");
+    let said = world.messages.iter().filter(|text| text.contains("unable to consistently start")).count();
+    assert_eq!(said, 1, "{:?}", world.messages);
+    // Until one lives.
+    let over = world.round().next_look.expect("a look at whether it lives");
+    assert_eq!(over, world.now + world.view.settings.short_life);
+    world.now = over;
+    assert_eq!(world.round().throttle.failures, 0);
+}
+
+#[test]
+fn room_that_is_being_made_fails_no_deployment() {
+    let mut world = World::running(2, 50, 200);
+    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
+    world.capacity = 2;
+    world.update();
+    // The old tasks take their time to stop, and every new look finds the cluster full.
+    for _ in 0..2 {
+        for _ in 0..8 {
+            world.round();
+            world.now = world.now + secs(5);
+        }
+        world.finish_all();
+        world.round();
+        world.run_all();
+    }
+    world.calm();
+    assert_eq!(world.picture(), "n2");
+    assert_eq!(world.primary().rollout, RolloutState::Completed);
+    assert!(world.messages.iter().all(|text| !text.contains("rolling back")), "{:?}", world.messages);
+}
+
+#[test]
+fn the_coming_and_going_of_others_fails_no_deployment() {
+    let mut world = World::new(1, 100, 200);
+    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: false };
+    world.capacity = 0;
+    for _ in 0..100 {
+        world.round();
+        world.round();
+        world.now = world.now + Duration::from_millis(20);
+        for refusal in &mut world.view.refusals {
+            refusal.capacity_changed = true;
+        }
+    }
+    assert_eq!((world.primary().failed_tasks, world.primary().rollout), (1, RolloutState::InProgress));
+    let said = world.messages.iter().filter(|text| text.contains("was unable to place")).count();
+    assert_eq!(said, 1, "{:?}", world.messages);
+    // But its own attempts do.
+    for _ in 0..3 {
+        world.now = world.now + secs(60);
+        world.round();
+    }
+    world.round();
+    assert_eq!(world.primary().rollout, RolloutState::Failed);
 }
 
 #[test]
@@ -301,6 +382,25 @@ fn a_stopped_service_deployment_aborts_or_rolls_back() {
 }
 
 #[test]
+fn what_served_before_an_aborted_deployment_goes_on() {
+    // Before the new tasks run, and when they do but the old ones are not gone yet.
+    for running in [false, true] {
+        let mut world = World::running(2, 100, 200);
+        let before = staying(&world);
+        world.update();
+        world.round();
+        if running {
+            world.run_all();
+        }
+        world.primary_mut().stop_requested = Some(StopType::Abort);
+        world.calm();
+        assert_eq!((world.picture().as_str(), staying(&world)), ("o2", before));
+        let shown: Vec<_> = world.view.deployments.iter().map(|it| (it.role, it.desired_count)).collect();
+        assert_eq!(shown, [(DeploymentRole::Active, 2), (DeploymentRole::Primary, 2)]);
+    }
+}
+
+#[test]
 fn a_newer_deployment_supersedes() {
     let mut world = World::running(2, 100, 200);
     let first = world.update();
@@ -413,6 +513,23 @@ fn unhealthy_results_do_not_count_within_the_grace_period() {
 }
 
 #[test]
+fn a_deployment_that_waits_for_protected_tasks_says_so() {
+    let mut world = World::running(2, 100, 200);
+    let id = staying(&world)[0];
+    world.task_mut(id).protected_until = Some(world.now + secs(3600));
+    world.messages.clear();
+    world.update();
+    let blocked = world.calm();
+    assert_eq!(world.picture(), "o1n2");
+    assert!(blocked.memory.said.contains_key(&memory::Topic::Protection));
+    let said = world.messages.iter().filter(|text| text.contains("The number of protected tasks")).count();
+    assert_eq!(said, 1, "{:?}", world.messages);
+    world.task_mut(id).protected_until = None;
+    world.calm();
+    assert_eq!((world.picture().as_str(), world.primary().rollout), ("n2", RolloutState::Completed));
+}
+
+#[test]
 fn protected_tasks_are_not_scaled_in_until_protection_ends() {
     let mut world = World::running(3, 100, 200);
     let until = world.now + secs(60);
@@ -500,8 +617,10 @@ fn zones_are_evened_out_by_starting_first() {
         &world,
         expect![[r#"
             (service web) is not AZ balanced with 4 tasks in z1, 0 in z2, and 0 in z3. AZ Rebalancing in progress.
+            (service web) has started 1 tasks in z2 to AZ Rebalance: 00000000000000000000000000000006.
             (service web) has stopped 1 running tasks in z1 due to AZ rebalancing: 00000000000000000000000000000005
             (service web) is not AZ balanced with 3 tasks in z1, 1 in z2, and 0 in z3. AZ Rebalancing in progress.
+            (service web) has started 1 tasks in z3 to AZ Rebalance: 00000000000000000000000000000007.
             (service web) has stopped 1 running tasks in z1 due to AZ rebalancing: 00000000000000000000000000000004
             (service web) is AZ balanced with 2 tasks in z1, 1 tasks in z2, and 1 tasks in z3."#]],
     );

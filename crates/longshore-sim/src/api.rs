@@ -39,6 +39,9 @@ pub fn call(tx: &mut Tx<'_>, scope: &Scope, operation: &str, body: &[u8]) -> Res
     }
     match operation {
         "CreateCapacityProvider" => write!(capacity_providers::create_capacity_provider),
+        "UpdateCapacityProvider" => write!(capacity_providers::update_capacity_provider),
+        "DeleteCapacityProvider" => write!(capacity_providers::delete_capacity_provider),
+        "PutClusterCapacityProviders" => write!(clusters::put_cluster_capacity_providers),
         "CreateCluster" => write!(clusters::create_cluster),
         "RegisterTaskDefinition" => write!(task_definitions::register_task_definition),
         "RegisterContainerInstance" => write!(registration::register_container_instance),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::images::Image;
 use crate::scenario::{
-    Breaker, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, QUICK_MILLIS, ServiceSetup, Setup,
-    Step, StrategySetup, Timed,
+    Breaker, Capacity, ClusterSetup, Layout, MachineSetup, NetworkSetup, Provider, QUICK_MILLIS,
+    ServiceSetup, Setup, SpareWish, Step, StrategySetup, Timed,
 };
 
 /// How many services a script talks about.
@@ -30,9 +30,10 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
     let least = clusters.len() as u64;
     let count = if big { chance.between(6, 12) } else { chance.between(least, 5) };
     let with_providers = chance.per_mille(400);
-    let machines = (0..count)
+    let mut machines: Vec<MachineSetup> = (0..count)
         .map(|n| MachineSetup {
             cluster: (n % least) as u8,
+            pool: false,
             provider: match chance.below(5) {
                 0 | 1 if with_providers => Some(Provider::A),
                 2 | 3 if with_providers => Some(Provider::B),
@@ -41,8 +42,25 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
             cpu: *chance.pick(&[1024, 2048, 4096]),
             memory: *chance.pick(&[1024, 2048, 4096]),
             zone: (n % 3) as u8,
+            prefix: prefix(chance),
         })
         .collect();
+    let fargate = chance.per_mille(400);
+    // Now and then nobody serves it, and those who ask have to be told.
+    let pool = if fargate { *chance.pick(&[0, 1, 1, 2, 2, 3]) } else { 0 };
+    for n in 0..pool {
+        let setup = MachineSetup {
+            cluster: (n % least) as u8,
+            pool: true,
+            provider: None,
+            cpu: *chance.pick(&[1024, 2048, 4096]),
+            memory: *chance.pick(&[2048, 4096]),
+            zone: chance.below(3) as u8,
+            prefix: prefix(chance),
+        };
+        // Anywhere among the others: a setup that is made simpler loses its last machines first.
+        machines.insert(chance.below(machines.len() + 1), setup);
+    }
     let fast = chance.per_mille(400);
     let calm = chance.per_mille(300);
     // Long runs reach what happens once in minutes: manifests, and connections that grow old.
@@ -50,6 +68,7 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
     Setup {
         clusters: clusters.to_vec(),
         machines,
+        fargate,
         horizon: Duration::from_secs(if long { chance.between(1800, 7200) } else { chance.between(30, 240) }),
         controllers: controllers(chance),
         network: NetworkSetup {
@@ -64,12 +83,19 @@ pub(crate) fn setup(chance: &mut Chance) -> Setup {
     }
 }
 
+/// Most networks have room for more tasks than fit the largest machine; some have five addresses, or thirteen.
+fn prefix(chance: &mut Chance) -> u8 {
+    *chance.pick(&[26, 26, 26, 29, 28])
+}
+
 fn controllers(chance: &mut Chance) -> longshore_controllers::Settings {
     longshore_controllers::Settings {
         rollout: longshore_rollout::Settings {
             settle_time: chance.millis(0, 5000),
             throttle_first: Duration::from_secs(1),
             throttle_max: Duration::from_secs(20),
+            short_life: Duration::from_secs(1),
+            crash_max: Duration::from_secs(5),
             refusal_first: Duration::from_secs(1),
             refusal_max: Duration::from_secs(20),
             ..longshore_rollout::Settings::default()
@@ -85,23 +111,29 @@ fn controllers(chance: &mut Chance) -> longshore_controllers::Settings {
 
 pub(crate) fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
     let horizon = setup.horizon.as_millis() as u64;
+    let fargate = setup.fargate;
     let users = chance.between(4, 30);
     // Every eighth script has no faults at all: what fails there is simpler to understand.
     let faults = if chance.per_mille(125) { 0 } else { chance.between(1, 40) };
     let mut steps: Vec<(Duration, Step)> = Vec::new();
     let services = chance.between(1, SERVICES as u64) as u8;
     for n in 0..services {
-        let (at, create) = (chance.millis(0, horizon / 6), create_service(chance, n));
+        let (at, create) = (chance.millis(0, horizon / 6), create_service(chance, n, fargate));
         steps.push((at, create));
         if matches!(create, Step::CreateService { setup: ServiceSetup { external: true, .. }, .. }) {
-            steps.push((at + chance.millis(0, 3000), create_set(chance, n)));
+            steps.push((at + chance.millis(0, 3000), create_set(chance, n, fargate)));
             for _ in 0..chance.between(1, 8) {
-                steps.push((at + chance.millis(500, horizon * 4 / 5), set_step(chance, n)));
+                steps.push((at + chance.millis(500, horizon * 4 / 5), set_step(chance, n, fargate)));
             }
         }
     }
     for _ in 0..users {
-        steps.push((chance.millis(500, horizon), user_step(chance, services)));
+        steps.push((chance.millis(500, horizon), user_step(chance, services, fargate)));
+    }
+    if fargate {
+        for _ in 0..chance.between(0, 10) {
+            steps.push((chance.millis(500, horizon), fargate_step(chance, services)));
+        }
     }
     for n in 0..faults {
         // Half of them while something is under way that a user has asked for.
@@ -118,7 +150,7 @@ pub(crate) fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
 const PERCENTS: [(u32, u32); 9] =
     [(100, 200), (50, 100), (50, 200), (0, 100), (75, 150), (100, 150), (100, 100), (60, 125), (0, 200)];
 
-fn create_service(chance: &mut Chance, service: u8) -> Step {
+fn create_service(chance: &mut Chance, service: u8, fargate: bool) -> Step {
     let many = chance.per_mille(100);
     let setup = ServiceSetup {
         image: Image::draw(chance),
@@ -134,39 +166,80 @@ fn create_service(chance: &mut Chance, service: u8) -> Step {
             _ => Layout::Binpack,
         },
         external: chance.per_mille(100),
-        strategy: strategy(chance),
+        capacity: capacity(chance, fargate),
     };
     Step::CreateService { service, setup }
 }
 
-fn create_set(chance: &mut Chance, service: u8) -> Step {
+fn create_set(chance: &mut Chance, service: u8, fargate: bool) -> Step {
     Step::CreateSet {
         service,
         image: Image::draw(chance),
         percent: *chance.pick(&[0, 10, 50, 100, 100, 100]),
+        fargate: fargate && chance.per_mille(400),
     }
 }
 
-fn set_step(chance: &mut Chance, service: u8) -> Step {
+fn set_step(chance: &mut Chance, service: u8, fargate: bool) -> Step {
     let pick = chance.below(1000) as u32;
     match chance.below(8) {
-        0..=2 => create_set(chance, service),
+        0..=2 => create_set(chance, service, fargate),
         3 | 4 => Step::ScaleSet { service, pick, percent: *chance.pick(&[0, 25, 50, 100]) },
         5 => Step::PrimarySet { service, pick },
         _ => Step::DeleteSet { service, pick, force: chance.per_mille(600) },
     }
 }
 
-fn strategy(chance: &mut Chance) -> Option<StrategySetup> {
-    let drawn = StrategySetup {
+fn strategy(chance: &mut Chance) -> StrategySetup {
+    StrategySetup {
         base: chance.between(0, 4) as u32,
         weight_a: chance.between(0, 3) as u32,
         weight_b: chance.between(1, 3) as u32,
-    };
-    chance.per_mille(150).then_some(drawn)
+    }
 }
 
-fn user_step(chance: &mut Chance, services: u8) -> Step {
+fn capacity(chance: &mut Chance, fargate: bool) -> Capacity {
+    let strategy = strategy(chance);
+    let on_pool = fargate && chance.per_mille(450);
+    match (on_pool, chance.per_mille(if on_pool { 600 } else { 150 })) {
+        (false, false) => Capacity::Ec2,
+        (false, true) => Capacity::Providers(strategy),
+        (true, false) => Capacity::Fargate,
+        (true, true) => Capacity::FargateProviders(strategy),
+    }
+}
+
+/// What users and the operator do about the pool and about capacity providers.
+fn fargate_step(chance: &mut Chance, services: u8) -> Step {
+    let cluster = chance.below(4) as u8;
+    match chance.below(12) {
+        0..=3 => Step::Reclaim { machine: chance.below(16) as u8 },
+        4 => Step::Activate { machine: chance.below(16) as u8 },
+        5..=7 => Step::RunTask {
+            cluster,
+            capacity: Capacity::FargateProviders(strategy(chance)),
+            image: Image::draw(chance),
+            count: chance.between(1, 10) as u32,
+            ports: false,
+        },
+        8 => Step::Recapacity {
+            service: chance.below(services.into()) as u8,
+            capacity: capacity(chance, true),
+        },
+        9 => Step::SpareProvider {
+            cluster,
+            wish: *chance.pick(&[SpareWish::Create, SpareWish::Update, SpareWish::Delete]),
+        },
+        _ => Step::PutProviders {
+            cluster,
+            fargate: chance.per_mille(900),
+            spare: chance.per_mille(300),
+            default: chance.per_mille(300).then(|| capacity(chance, true)),
+        },
+    }
+}
+
+fn user_step(chance: &mut Chance, services: u8, fargate: bool) -> Step {
     let machine = chance.below(16) as u8;
     let pick = chance.below(1000) as u32;
     // Now and then one that is not there.
@@ -182,7 +255,7 @@ fn user_step(chance: &mut Chance, services: u8) -> Step {
         16 => Step::DeleteService { service, force: chance.per_mille(700) },
         17..=21 => Step::RunTask {
             cluster: chance.below(4) as u8,
-            strategy: strategy(chance),
+            capacity: capacity(chance, fargate),
             image: Image::draw(chance),
             count: if chance.per_mille(300) { 10 } else { chance.between(1, 4) as u32 },
             ports: chance.per_mille(100),
@@ -196,9 +269,9 @@ fn user_step(chance: &mut Chance, services: u8) -> Step {
         31 | 32 => Step::Drain { machine },
         33 | 34 => Step::Activate { machine },
         35 => Step::Deregister { machine, force: chance.per_mille(500) },
-        36 | 37 => Step::BadRequest { kind: chance.below(10) as u8 },
+        36 | 37 => Step::BadRequest { kind: chance.below(16) as u8 },
         38 => Step::Percent { service, percent: *chance.pick(&PERCENTS) },
-        _ => create_service(chance, service),
+        _ => create_service(chance, service, fargate),
     }
 }
 

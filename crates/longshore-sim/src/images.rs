@@ -39,6 +39,29 @@ pub enum Image {
     Vpc,
 }
 
+/// Each image has a task definition of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// As the image wants it.
+    Plain,
+    /// With a fixed host port.
+    Port,
+    /// In awsvpc mode and with a size, so that Fargate takes it, too.
+    Fargate,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Plain, Kind::Port, Kind::Fargate];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Kind::Plain => "",
+            Kind::Port => "-port",
+            Kind::Fargate => "-fargate",
+        }
+    }
+}
+
 /// What each container has, in MiB; so no task has less.
 pub const MEMORY_LEAST: u32 = 128;
 /// How long Phoenix runs, a little longer than [`RESTART_PERIOD`].
@@ -98,9 +121,26 @@ impl Image {
         }
     }
 
-    /// The family of its task definition; with a fixed host port it is another one.
-    pub fn family(self, ports: bool) -> String {
-        if ports { format!("{}-port", self.name()) } else { self.name().to_owned() }
+    /// The family of its task definition of a kind.
+    pub fn family(self, kind: Kind) -> String {
+        format!("{}{}", self.name(), kind.suffix())
+    }
+
+    /// CPU units and MiB of its tasks on Fargate: sizes that Fargate has (ecs-task-definitions C5).
+    pub fn size(self) -> (u32, u32) {
+        match self {
+            Image::Pair | Image::Checked => (256, 1024),
+            Image::Slow | Image::Vpc => (512, 1024),
+            Image::Web
+            | Image::Web2
+            | Image::Sick
+            | Image::Job
+            | Image::Crash
+            | Image::Missing
+            | Image::Helper
+            | Image::Phoenix
+            | Image::Dynamic => (256, 512),
+        }
     }
 
     /// A service of it can become steady.
@@ -130,8 +170,14 @@ impl Image {
 
     /// The image whose family this is.
     pub fn of_family(family: &str) -> Option<Self> {
-        let name = family.strip_suffix("-port").unwrap_or(family);
-        Self::ALL.into_iter().find(|image| image.name() == name)
+        Self::and_kind(family).map(|(image, _)| image)
+    }
+
+    /// The image whose family this is, and the kind of its definition.
+    pub fn and_kind(family: &str) -> Option<(Self, Kind)> {
+        let all = Self::ALL.into_iter().flat_map(|image| Kind::ALL.map(|kind| (image, kind)));
+        all.into_iter()
+            .find(|(image, kind)| family.strip_prefix(image.name()).is_some_and(|rest| rest == kind.suffix()))
     }
 
     /// The images of the world by reference, with their behaviour.
@@ -173,7 +219,8 @@ impl Image {
     }
 
     /// The body of RegisterTaskDefinition.
-    pub fn definition(self, ports: bool) -> Value {
+    pub fn definition(self, kind: Kind) -> Value {
+        let ports = kind == Kind::Port;
         let container = |name: &str, image: &str, essential: bool| json!({"name": name, "image": image, "essential": essential, "cpu": 128, "memory": MEMORY_LEAST});
         let mut containers = vec![container("main", self.name(), true)];
         if self.has_health_check() {
@@ -209,16 +256,25 @@ impl Image {
             | Image::Missing
             | Image::Slow => {}
         }
-        let mut definition = json!({"family": self.family(ports), "containerDefinitions": containers});
-        if self == Image::Vpc {
+        let mut definition = json!({"family": self.family(kind), "containerDefinitions": containers});
+        if self.is_awsvpc(kind) {
             definition["networkMode"] = json!("awsvpc");
+        }
+        if kind == Kind::Fargate {
+            let (cpu, memory) = self.size();
+            definition["requiresCompatibilities"] = json!(["FARGATE", "EC2"]);
+            (definition["cpu"], definition["memory"]) = (json!(cpu.to_string()), json!(memory.to_string()));
         }
         definition
     }
 
+    pub fn is_awsvpc(self, kind: Kind) -> bool {
+        self == Image::Vpc || kind == Kind::Fargate
+    }
+
     /// A request for its tasks, with the network that awsvpc mode asks for.
-    pub fn request(self, mut request: Value) -> Value {
-        if self == Image::Vpc {
+    pub fn request(self, kind: Kind, mut request: Value) -> Value {
+        if self.is_awsvpc(kind) {
             request["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
         }
         request

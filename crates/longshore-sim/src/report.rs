@@ -14,7 +14,8 @@ pub fn failure(scenario: &Scenario, violation: &Violation) -> String {
         .iter()
         .map(|own| {
             let provider = own.provider.map(|own| format!(" {}", own.name())).unwrap_or_default();
-            let place = format!("cluster {} zone {}{provider}", own.cluster, own.zone);
+            let host = if own.pool { "pool of cluster" } else { "cluster" };
+            let place = format!("{host} {} zone {}{provider} /{}", own.cluster, own.zone, own.prefix);
             format!("cpu {} memory {} {place}", own.cpu, own.memory)
         })
         .collect();

@@ -76,6 +76,8 @@ pub struct Setup {
     /// At least one.
     pub clusters: Vec<ClusterSetup>,
     pub machines: Vec<MachineSetup>,
+    /// Somebody asks for Fargate, whether a machine serves it or not.
+    pub fargate: bool,
     /// Users and faults act until then.
     pub horizon: Duration,
     pub controllers: longshore_controllers::Settings,
@@ -95,16 +97,20 @@ pub struct ClusterSetup {
 
 #[derive(Clone, Copy, Debug)]
 pub struct MachineSetup {
-    /// Its place in [`Setup::clusters`].
+    /// Its place in [`Setup::clusters`]. A machine of the pool serves that cluster's region.
     pub cluster: u8,
+    /// Of the Fargate pool, and of no cluster.
+    pub pool: bool,
     pub cpu: u32,
     pub memory: u32,
     pub zone: u8,
     /// The capacity provider that it belongs to, if any.
     pub provider: Option<Provider>,
+    /// Length of the prefix of its network for tasks in awsvpc mode: the longer, the fewer addresses there are.
+    pub prefix: u8,
 }
 
-/// The capacity providers of every cluster.
+/// The capacity providers of every cluster that have machines of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
     A,
@@ -120,12 +126,42 @@ impl Provider {
     }
 }
 
-/// A strategy over both providers; A has the base.
+/// A strategy over two providers; A has the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StrategySetup {
     pub base: u32,
     pub weight_a: u32,
     pub weight_b: u32,
+}
+
+/// What tasks are to run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capacity {
+    /// Instances of the cluster.
+    Ec2,
+    /// Instances of the cluster, by both of its providers.
+    Providers(StrategySetup),
+    /// The pool.
+    Fargate,
+    /// The pool, by its two providers; FARGATE has the base.
+    FargateProviders(StrategySetup),
+}
+
+impl Capacity {
+    pub fn is_fargate(self) -> bool {
+        match self {
+            Capacity::Ec2 | Capacity::Providers(_) => false,
+            Capacity::Fargate | Capacity::FargateProviders(_) => true,
+        }
+    }
+}
+
+/// What a user wants with the spare capacity provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpareWish {
+    Create,
+    Update,
+    Delete,
 }
 
 /// Where a service wants its tasks.
@@ -162,7 +198,7 @@ pub struct ServiceSetup {
     pub layout: Layout,
     /// The deployment controller is EXTERNAL: the script makes task sets, and only the count and the layout matter.
     pub external: bool,
-    pub strategy: Option<StrategySetup>,
+    pub capacity: Capacity,
 }
 
 /// Shares are per thousand of HTTP calls.
@@ -191,6 +227,7 @@ pub enum Step {
         service: u8,
         image: Image,
         percent: u32,
+        fargate: bool,
     },
     ScaleSet {
         service: u8,
@@ -224,6 +261,23 @@ pub enum Step {
     ForceDeployment {
         service: u8,
     },
+    /// Other capacity providers for a service.
+    Recapacity {
+        service: u8,
+        capacity: Capacity,
+    },
+    /// Which providers a cluster has, and its default strategy.
+    PutProviders {
+        cluster: u8,
+        fargate: bool,
+        spare: bool,
+        default: Option<Capacity>,
+    },
+    /// Makes, changes or deletes a provider that no machine belongs to.
+    SpareProvider {
+        cluster: u8,
+        wish: SpareWish,
+    },
     DeleteService {
         service: u8,
         force: bool,
@@ -233,7 +287,7 @@ pub enum Step {
         image: Image,
         count: u32,
         ports: bool,
-        strategy: Option<StrategySetup>,
+        capacity: Capacity,
     },
     StopTask {
         pick: u32,
@@ -265,6 +319,10 @@ pub enum Step {
         machine: u8,
     },
     Activate {
+        machine: u8,
+    },
+    /// The operator wants a machine of the pool back: it is drained, and FARGATE_SPOT tasks are interrupted.
+    Reclaim {
         machine: u8,
     },
     Deregister {
@@ -386,6 +444,10 @@ impl Step {
             | Step::Roll { .. }
             | Step::Percent { .. }
             | Step::ForceDeployment { .. }
+            | Step::Recapacity { .. }
+            | Step::PutProviders { .. }
+            | Step::SpareProvider { .. }
+            | Step::Reclaim { .. }
             | Step::DeleteService { .. }
             | Step::RunTask { .. }
             | Step::StopTask { .. }

@@ -92,7 +92,10 @@ fn few_seeds_draw_everything() {
         "PullsFail",
         "PullsHang",
         "PullsSlow",
+        "PutProviders",
         "Reboot",
+        "Recapacity",
+        "Reclaim",
         "Register",
         "Roll",
         "RunTask",
@@ -100,6 +103,7 @@ fn few_seeds_draw_everything() {
         "ScaleSet",
         "ServerCrash",
         "ServerDiskFails",
+        "SpareProvider",
         "StaleManifest",
         "StartTask",
         "StartsFail",
@@ -112,6 +116,8 @@ fn few_seeds_draw_everything() {
     assert!(setups().any(|setup| setup.clusters.len() > 1));
     assert!(setups().any(|setup| setup.machines.iter().any(|machine| machine.provider.is_some())));
     assert!(setups().any(|setup| setup.network.repeat_request > 0));
+    assert!(setups().any(|setup| setup.machines.iter().any(|machine| machine.pool)));
+    assert!(setups().any(|setup| setup.fargate && setup.machines.iter().all(|machine| !machine.pool)));
 }
 
 #[test]

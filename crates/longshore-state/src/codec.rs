@@ -100,6 +100,8 @@ fn bytes<T: Serialize>(record: &T) -> Vec<u8> {
     out.push(VERSION);
     rmp_serde::encode::write(&mut out, record)
         .expect("a record is plain data, and writing to a Vec cannot fail");
+    // The store's history keeps it for a while, and most records are half as long.
+    out.shrink_to_fit();
     out
 }
 

@@ -18,6 +18,7 @@ pub mod db;
 pub mod fleet;
 pub mod key;
 pub mod record;
+mod sharing;
 pub mod tables;
 pub mod tx;
 pub mod view;

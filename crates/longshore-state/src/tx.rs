@@ -105,6 +105,7 @@ impl<'a> Tx<'a> {
     /// Stores the instance with its version raised by one.
     pub fn put_instance(&mut self, at: &ClusterKey, mut instance: record::Instance) {
         instance.version += 1;
+        self.state.sharing.instance(&mut instance);
         self.put(Key::Instance(at.clone(), instance.id), Value::Instance(Arc::new(instance)));
     }
 
@@ -112,6 +113,16 @@ impl<'a> Tx<'a> {
     pub fn put_task(&mut self, at: &ClusterKey, mut task: record::Task) {
         task.version += 1;
         self.put(Key::Task(at.clone(), task.id), Value::Task(Arc::new(task)));
+    }
+
+    /// The origin that new tasks should have for this one: an equal one that other tasks have, if there is one.
+    pub fn share_origin(&mut self, origin: &Arc<record::Origin>) -> Arc<record::Origin> {
+        self.state.sharing.origins.share(origin.clone())
+    }
+
+    /// A text that many records have in common.
+    pub fn share_text(&mut self, text: &str) -> Arc<str> {
+        self.state.sharing.texts.text(text)
     }
 
     pub fn delete_task(&mut self, at: &ClusterKey, task: TaskId) {

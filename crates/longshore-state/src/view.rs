@@ -67,16 +67,16 @@ pub fn instance(record: &record::Instance) -> Instance {
 }
 
 pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
-    let definition = Key::TaskDefinition(scope.clone(), record.family.clone(), record.revision);
+    let definition = Key::TaskDefinition(scope.clone(), record.origin.family.clone(), record.origin.revision);
     Task {
         id: record.id,
         instance: record.instance,
         in_pool: record.is_pooled(),
-        service: record.service.as_ref().map(|own| (own.name.clone(), own.deployment)),
+        service: record.origin.service.as_ref().map(|own| (own.name.clone(), own.deployment)),
         last_status: record.last_status,
         desired_status: record.desired_status,
         version: record.version,
-        needs: record.needs.clone(),
+        needs: record.origin.needs.clone(),
         address: record.interface.as_ref().map(|own| own.address),
         created_at: record.created_at,
         started_at: record.started_at,

@@ -13,7 +13,7 @@ use longshore_store::{StoreError, Unavailable};
 /// How many bytes of recent writes are held in memory before they go to a table.
 ///
 /// Measured in docs/decisions/0002-embedded-store.md: larger is faster, and costs as much memory.
-const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Blocks of tables that are kept for reading. State is in memory, so only conditions read one key
 /// at a time, and those keys were written moments ago.

@@ -17,13 +17,14 @@ use crate::error::WatchError;
 
 /// How many revisions a [`History`] keeps at most.
 ///
-/// A watch that is served within 100 ms stays within it at 80,000 commits a second.
-pub const HISTORY_REVISIONS_MAX: usize = 8192;
+/// A watch that is served within 100 ms stays within it at 20,000 commits a second.
+pub const HISTORY_REVISIONS_MAX: usize = 2048;
 
 /// How many bytes of keys and values a [`History`] keeps at most.
 ///
-/// A burst leaves this much memory behind, so it stays small against the 30 MB of an idle control plane.
-pub const HISTORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A burst leaves this much memory behind, so it stays small against the 30 MB of an idle control plane. Any commit
+/// fits in.
+pub const HISTORY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What a commit did to one key.
 #[derive(Clone, PartialEq, Eq)]

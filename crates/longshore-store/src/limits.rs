@@ -1,7 +1,7 @@
 //! What every backend accepts at most.
 //!
-//! etcd's defaults are the contract, so that a control plane that was tested on another backend
-//! does not meet them first in production. Callers check with [`check`] (or [`Commit::check`])
+//! What etcd takes is the contract, so that a control plane that was tested on another backend
+//! does not meet its limits first in production. Callers check with [`check`] (or [`Commit::check`])
 //! before they queue a commit: a backend refuses the whole group that holds a commit beyond them.
 
 use std::collections::BTreeSet;
@@ -16,11 +16,14 @@ use crate::error::LimitExceeded;
 /// 128 conditions may stand beside 128 operations.
 pub const COMMIT_OPS_MAX: usize = 128;
 
-/// Bytes of one commit, as [`commit_bytes`] counts them: 1.5 MiB.
+/// Bytes of one commit, as [`commit_bytes`] counts them: 32 MiB.
 ///
-/// etcd's `--max-request-bytes` is 1.5 MiB and is held against the encoded request: keys, values
-/// and conditions together with their framing.
-pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024 / 2;
+/// A commit of [`COMMIT_OPS_MAX`] records has to fit whatever strangers wrote into them, or they could make one that
+/// the store refuses, which ends the process. The largest records that a transaction changes by the dozen are tasks
+/// and instances; what they take from requests is bounded to less than 256 KiB each (50 tags in letters of four bytes
+/// are 75 KiB, overrides 32 KiB). etcd's `--max-request-bytes`, by default 1.5 MiB, has to be raised to this; it is
+/// held against the encoded request: keys, values and conditions together with their framing.
+pub const COMMIT_BYTES_MAX: usize = COMMIT_OPS_MAX * 256 * 1024;
 
 /// Bytes of a key; a key has at least one.
 ///

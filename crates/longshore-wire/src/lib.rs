@@ -4,7 +4,7 @@
 //! object-safe traits between a shape and a protocol). [`json`] is the first protocol, awsJson 1.0
 //! and 1.1; Query, EC2 and RPC-CBOR will be further implementations of the same two traits.
 //! [`operation`] puts one call together: choose the operation, decode, run, encode; [`fault`] holds
-//! what a call may answer instead of its output.
+//! what a call may answer instead of its output. [`token`] is where a list goes on.
 //!
 //! Invariants: decoding never panics and uses memory in proportion to the body; a shape knows
 //! nothing of the protocol that carries it; a member that the model marks sensitive never reaches
@@ -23,6 +23,7 @@ mod pattern;
 pub mod schema;
 pub mod shape;
 mod timestamp;
+pub mod token;
 
 pub use check::{Rule, Violation, Violations};
 pub use debug::debug_structure;

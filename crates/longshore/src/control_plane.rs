@@ -50,9 +50,7 @@ const FILES_KEPT: u64 = 256;
 
 /// How many connections to accept at once: `wanted`, unless the system allows fewer open files.
 fn connections_max(wanted: usize) -> usize {
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let kept = FILES_KEPT.min(allowed / 2);
-    let room = usize::try_from(allowed - kept).unwrap_or(usize::MAX);
+    let room = room_for_connections(getrlimit(Resource::Nofile).current);
     if room < wanted {
         tracing::warn!(
             connections = room,
@@ -60,6 +58,13 @@ fn connections_max(wanted: usize) -> usize {
         );
     }
     room.min(wanted)
+}
+
+/// What the limit of open files leaves for connections; no limit leaves everything. Where it is too low for the
+/// whole reserve, half of it is kept: a server that serves few is better than one that does not start.
+fn room_for_connections(files_max: Option<u64>) -> usize {
+    let allowed = files_max.unwrap_or(u64::MAX);
+    usize::try_from(allowed - FILES_KEPT.min(allowed / 2)).unwrap_or(usize::MAX)
 }
 
 impl ControlPlane {
@@ -169,4 +174,19 @@ fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings
         (options.instance_lost_secs > 0).then(|| Duration::from_secs(options.instance_lost_secs));
     settings.stopped_task_retention = Duration::from_secs(options.stopped_retention_secs);
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_store() {
+        for (allowed, room) in
+            [(Some(1024), 768), (Some(100_000), 99_744), (Some(512), 256), (Some(300), 150), (Some(0), 0)]
+        {
+            assert_eq!(room_for_connections(allowed), room, "of {allowed:?}");
+        }
+        assert!(room_for_connections(None) > 1 << 30);
+    }
 }

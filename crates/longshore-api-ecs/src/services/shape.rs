@@ -50,7 +50,7 @@ impl Counts {
     pub(crate) fn of(cluster: &ClusterTables, entry: &ServiceEntry) -> Self {
         let mut by_deployment: BTreeMap<DeploymentId, (i32, i32)> = BTreeMap::new();
         for task in entry.active().iter().filter_map(|&id| cluster.task(id)) {
-            let Some(membership) = &task.service else { continue };
+            let Some(membership) = &task.origin.service else { continue };
             let (running, pending) = by_deployment.entry(membership.deployment).or_default();
             if task.last_status.is_running() {
                 *running += 1;

@@ -62,6 +62,6 @@ fn status(task: TaskStatus) -> &'static str {
 
 /// The first subnet that was asked for: all are the instance's network here.
 fn subnet(task: &Task) -> Option<String> {
-    let network: shapes::NetworkConfiguration = documents::recall(task.network.as_ref()?)?;
+    let network: shapes::NetworkConfiguration = documents::recall(task.origin.network.as_ref()?)?;
     network.awsvpc_configuration?.subnets?.into_iter().next()
 }

@@ -29,7 +29,8 @@ pub fn list_tasks(
         Some(filter) => page.fill(filter.tasks(cluster, after), |task| task.id.to_string()),
         None => (Vec::new(), None),
     };
-    let arns = tasks.iter().map(|task| at.scope.task_arn(&at.cluster, task.id, task.arn_format)).collect();
+    let arns =
+        tasks.iter().map(|task| at.scope.task_arn(&at.cluster, task.id, task.origin.arn_format)).collect();
     Ok(ListTasksResponse { task_arns: Some(arns), next_token })
 }
 
@@ -97,13 +98,13 @@ impl Filter {
     }
 
     fn passes(&self, task: &Record) -> bool {
-        let service = || task.service.as_ref().map(|service| &service.name);
+        let service = || task.origin.service.as_ref().map(|service| &service.name);
         task.desired_status == self.desired
             && self.instance.is_none_or(|instance| task.instance == Some(instance))
             && self.service.as_ref().is_none_or(|name| service() == Some(name))
-            && self.family.as_deref().is_none_or(|family| task.family.as_str() == family)
-            && self.launch_type.as_ref().is_none_or(|kind| task.launch_type.as_str() == kind.as_str())
-            && self.started_by.as_deref().is_none_or(|text| task.started_by.as_deref() == Some(text))
+            && self.family.as_deref().is_none_or(|family| task.origin.family.as_str() == family)
+            && self.launch_type.as_ref().is_none_or(|kind| task.origin.launch_type.as_str() == kind.as_str())
+            && self.started_by.as_deref().is_none_or(|text| task.origin.started_by.as_deref() == Some(text))
     }
 }
 

@@ -10,7 +10,7 @@ use longshore_shapes_ecs::{
     InvalidParameterException, NetworkConfiguration, PropagateTags, SettingName, Tag, TaskOverride,
     TaskVolumeConfiguration, UnsupportedFeatureException,
 };
-use longshore_state::record::Capacity;
+use longshore_state::record::{Capacity, Origin};
 use longshore_state::{ClusterKey, Definition, State};
 
 use super::overrides;
@@ -43,6 +43,7 @@ impl Asked {
         at: &ClusterKey,
         definition: Arc<Definition>,
         capacity: &Capacity,
+        platform_version: Option<Arc<str>>,
     ) -> Result<Template, E>
     where
         E: From<InvalidParameterException> + From<UnsupportedFeatureException>,
@@ -82,7 +83,9 @@ impl Asked {
         if self.enable_ecs_managed_tags == Some(true) {
             tags.insert("aws:ecs:clusterName".to_owned(), at.cluster.to_string());
         }
-        Ok(Template {
+        let origin = Origin {
+            family: definition.record.family.clone(),
+            revision: definition.record.revision,
             arn_format,
             group,
             started_by,
@@ -93,10 +96,10 @@ impl Asked {
             overrides: overrides.document,
             network,
             enable_execute_command,
-            platform_version: None,
+            platform_version,
             tags,
-            definition,
-        })
+        };
+        Ok(Template { definition, origin: Arc::new(origin) })
     }
 }
 

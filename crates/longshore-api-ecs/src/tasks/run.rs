@@ -68,8 +68,9 @@ pub fn run_task(
         enable_execute_command: input.enable_execute_command,
         volume_configurations: input.volume_configurations,
     };
-    let mut template = asked.template::<RunTaskError>(tx.state(), caller, &at, definition, &capacity)?;
-    template.platform_version = platform_version;
+    let platform_version = launch::platform_version(platform_version.as_ref());
+    let template =
+        asked.template::<RunTaskError>(tx.state(), caller, &at, definition, &capacity, platform_version)?;
 
     let placed = place(tx, caller, &at, &template, &placement, &capacity, count)?;
     if let Some((text, fingerprint)) = token
@@ -112,7 +113,7 @@ fn replay(
         return Ok(answer(tx, at, &token.tasks, failures));
     }
     let arn = |&id: &TaskId| {
-        let format = tx.state().task(&at, id).map(|task| task.arn_format).unwrap_or_default();
+        let format = tx.state().task(&at, id).map(|task| task.origin.arn_format).unwrap_or_default();
         at.scope.task_arn(&at.cluster, id, format)
     };
     let resource_ids = token.tasks.iter().map(arn).collect();
@@ -168,7 +169,7 @@ fn place(
     for _ in 0..count {
         let pool = pools.next();
         let seed = tx.ids.seed();
-        let Some(tables) = launch::capacity(tx.state(), at, template.launch_type) else {
+        let Some(tables) = launch::capacity(tx.state(), at, template.origin.launch_type) else {
             placed.failures.push(fargate_failure(texts::NO_FARGATE_AGENT));
             break;
         };
@@ -264,7 +265,10 @@ struct AskedPool {
 impl Pools {
     fn new(at: &ClusterKey, template: &Template, rules: &Rules, capacity: &Capacity) -> Self {
         let pool = |provider: Option<Arc<str>>| {
-            let template = Template { capacity_provider: provider, ..template.clone() };
+            let mut template = template.clone();
+            if provider != template.origin.capacity_provider {
+                Arc::make_mut(&mut template.origin).capacity_provider = provider;
+            }
             let request = template.request(at, rules, DefaultStrategy::Task, None);
             AskedPool { template, request }
         };

@@ -40,12 +40,12 @@ impl View {
     pub(crate) fn of(state: &State, at: &ClusterKey, cluster: &ClusterTables, task: &Arc<Task>) -> Self {
         let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
         let gpus = match task.instance {
-            Some(instance) if task.needs.gpus > 0 => cluster.fleet().gpus_of(instance, task.id),
+            Some(instance) if task.origin.needs.gpus > 0 => cluster.fleet().gpus_of(instance, task.id),
             Some(_) | None => Vec::new(),
         };
         Self {
             task: task.clone(),
-            definition: state.definition(&at.scope, &task.family, task.revision).cloned(),
+            definition: state.definition(&at.scope, &task.origin.family, task.origin.revision).cloned(),
             host: entry.map(|entry| Host { record: entry.record.clone(), connection: entry.connection }),
             gpus,
         }
@@ -54,12 +54,13 @@ impl View {
     pub(crate) fn shape(&self, at: &ClusterKey, with_tags: bool) -> shapes::Task {
         let Self { task, host, .. } = self;
         let scope = &at.scope;
-        let task_arn = scope.task_arn(&at.cluster, task.id, task.arn_format);
-        let overrides: TaskOverride = task.overrides.as_ref().and_then(documents::recall).unwrap_or_default();
+        let task_arn = scope.task_arn(&at.cluster, task.id, task.origin.arn_format);
+        let overrides: TaskOverride =
+            task.origin.overrides.as_ref().and_then(documents::recall).unwrap_or_default();
         let connectivity = self.connectivity();
         // What a Fargate task runs on is nobody's instance.
         let instance_arn = task.instance.filter(|_| !task.is_pooled()).map(|instance| {
-            let format = host.as_ref().map_or(task.arn_format, |host| host.record.arn_format);
+            let format = host.as_ref().map_or(task.origin.arn_format, |host| host.record.arn_format);
             scope.instance_arn(&at.cluster, instance, format)
         });
         let storage = task.is_pooled().then(|| self.ephemeral_storage(&overrides));
@@ -67,39 +68,39 @@ impl View {
             attachments: Some(attachment::of(&scope.region, task).into_iter().collect()),
             attributes: Some(host.iter().filter_map(architecture).collect()),
             availability_zone: text(&task.zone),
-            capacity_provider_name: text(&task.capacity_provider),
+            capacity_provider_name: text(&task.origin.capacity_provider),
             cluster_arn: Some(scope.cluster_arn(&at.cluster)),
             connectivity: connectivity.as_ref().map(|(word, _)| word.clone()),
             connectivity_at: connectivity.as_ref().map(|(_, since)| *since),
             container_instance_arn: instance_arn,
             containers: Some(self.containers(at, &task_arn, &overrides)),
-            cpu: Some(task.needs.cpu.to_string()),
+            cpu: Some(task.origin.needs.cpu.to_string()),
             created_at: Some(task.created_at),
             desired_status: Some(task.desired_status.as_str().to_owned()),
-            enable_execute_command: Some(task.enable_execute_command),
+            enable_execute_command: Some(task.origin.enable_execute_command),
             ephemeral_storage: storage.map(|gib| EphemeralStorage { size_in_gib: Some(gib) }),
             execution_stopped_at: task.execution_stopped_at,
             fargate_ephemeral_storage: storage
                 .map(|gib| TaskEphemeralStorage { size_in_gib: Some(gib), kms_key_id: None }),
-            group: Some(task.group.to_string()),
+            group: Some(task.origin.group.to_string()),
             health_status: Some(self.health(task.health)),
             inference_accelerators: None,
             last_status: Some(task.last_status.as_str().to_owned()),
-            launch_type: Some(task.launch_type.as_str().into()),
-            memory: Some(task.needs.memory.to_string()),
+            launch_type: Some(task.origin.launch_type.as_str().into()),
+            memory: Some(task.origin.needs.memory.to_string()),
             overrides: Some(self.overrides(overrides)),
             platform_family: task.is_pooled().then(|| PLATFORM_FAMILY.to_owned()),
-            platform_version: text(&task.platform_version),
+            platform_version: text(&task.origin.platform_version),
             pull_started_at: task.pull_started_at,
             pull_stopped_at: task.pull_stopped_at,
             started_at: task.started_at,
-            started_by: text(&task.started_by),
+            started_by: text(&task.origin.started_by),
             stop_code: task.stop_code.map(|code| code.as_str().into()),
             stopped_at: task.stopped_at,
             stopped_reason: text(&task.stopped_reason),
             stopping_at: task.stopping_at,
-            tags: Some(if with_tags { tags::shapes(&task.tags) } else { Vec::new() }),
-            task_definition_arn: Some(scope.task_definition_arn(&task.family, task.revision)),
+            tags: Some(if with_tags { tags::shapes(&task.origin.tags) } else { Vec::new() }),
+            task_definition_arn: Some(scope.task_definition_arn(&task.origin.family, task.origin.revision)),
             task_arn: Some(task_arn),
             version: Some(task.version.into()),
         }
@@ -171,7 +172,12 @@ impl View {
         };
         let cpu = size(own.and_then(|own| own.cpu), spec.map(|spec| spec.cpu));
         shapes::Container {
-            container_arn: Some(at.scope.container_arn(&at.cluster, task.id, container.id, task.arn_format)),
+            container_arn: Some(at.scope.container_arn(
+                &at.cluster,
+                task.id,
+                container.id,
+                task.origin.arn_format,
+            )),
             cpu: Some(cpu.unwrap_or_else(|| "0".to_owned())),
             exit_code: container.exit_code,
             gpu_ids: (!gpu_ids.is_empty()).then_some(gpu_ids),

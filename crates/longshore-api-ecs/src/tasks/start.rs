@@ -1,5 +1,7 @@
 //! StartTask.
 
+use std::sync::Arc;
+
 use longshore_controllers::launch::{Rules, Template};
 use longshore_domain::LaunchType;
 use longshore_placement::{DefaultStrategy, Request};
@@ -51,7 +53,7 @@ pub fn start_task(
     };
     // Which launch type it becomes, each instance decides.
     let capacity = Capacity::LaunchType(LaunchType::Ec2);
-    let template = asked.template::<StartTaskError>(tx.state(), caller, &at, definition, &capacity)?;
+    let template = asked.template::<StartTaskError>(tx.state(), caller, &at, definition, &capacity, None)?;
     let request = template.request(&at, &Rules::default(), DefaultStrategy::Task, None);
     let mut tasks = Vec::with_capacity(named.len());
     let mut failed = Vec::new();
@@ -95,11 +97,10 @@ fn start_on(
         };
         return Ok(Err(failure));
     }
-    let template = Template {
-        launch_type: record.launch_type,
-        capacity_provider: record.capacity_provider.clone(),
-        ..template.clone()
-    };
+    let mut template = template.clone();
+    let origin = Arc::make_mut(&mut template.origin);
+    origin.launch_type = record.launch_type;
+    origin.capacity_provider.clone_from(&record.capacity_provider);
     let task = template.task(tx, at, record.id);
     let id = task.id;
     tx.put_task(at, task);

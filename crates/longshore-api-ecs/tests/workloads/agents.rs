@@ -119,6 +119,57 @@ fn what_can_never_be_accepted_is_an_invalid_parameter() {
     }
 }
 
+/// A record that the store refuses ends the process, so reports must not make a task grow without a bound.
+#[test]
+fn of_reports_only_so_much_is_kept() {
+    let (world, _) = World::with_instances(1);
+    let task = two_containers(&world);
+    let long = "ü".repeat(450_000);
+    let empty = vec![json!({}); 10_000];
+    for name in ["app", "side"] {
+        for member in ["reason", "runtimeId", "imageDigest"] {
+            let container = json!([{"containerName": name, "status": "RUNNING", member: long}]);
+            report(&world, &task, "RUNNING", container);
+        }
+        report(&world, &task, "RUNNING", json!([{"containerName": name, "networkBindings": empty}]));
+        let binding = json!([{"bindIP": long, "containerPort": 80, "hostPort": 80}]);
+        report(&world, &task, "RUNNING", json!([{"containerName": name, "networkBindings": binding}]));
+    }
+    let stop =
+        json!({"cluster": CLUSTER, "task": task, "status": "STOPPED", "reason": long, "containers": []});
+    world.ok("SubmitTaskStateChange", stop);
+    let shown = world.describe_task(&task);
+    let characters = |value: &Value| value.as_str().map(|text| text.chars().count());
+    assert_eq!(characters(&shown["stoppedReason"]), Some(1024));
+    for container in shown["containers"].as_array().expect("a list") {
+        assert_eq!(characters(&container["reason"]), Some(1024));
+        assert_eq!(characters(&container["runtimeId"]), Some(255));
+        assert_eq!(characters(&container["imageDigest"]), Some(255));
+        assert_eq!(characters(&container["networkBindings"][0]["bindIP"]), Some(64));
+    }
+    world.check();
+}
+
+/// A hundred tasks end in one transaction, whatever their tags are; a commit that the store refuses would end the
+/// process, and the next one after its start.
+#[test]
+fn a_hundred_tasks_with_the_longest_tags_end_at_once() {
+    let world = World::new();
+    let instance = world.add_instance("a", 100_000, 100_000);
+    world.connect(instance, true);
+    world.register_plain("tagged", 1, 6);
+    let text = |first: usize, length: usize| format!("{first:02}{}", "ü".repeat(length - 2));
+    let tags: Vec<Value> = (0..50).map(|n| json!({"key": text(n, 128), "value": text(n, 256)})).collect();
+    for _ in 0..10 {
+        let run = json!({"cluster": CLUSTER, "taskDefinition": "tagged", "count": 10, "tags": tags});
+        assert_eq!(world.ok("RunTask", run)["tasks"].as_array().map(Vec::len), Some(10));
+    }
+    let gone = json!({"cluster": CLUSTER, "containerInstance": world.instance_arn(instance), "force": true});
+    world.ok("DeregisterContainerInstance", gone);
+    assert!(world.tasks().iter().all(|task| task.last_status.is_stopped()));
+    world.check();
+}
+
 #[test]
 fn what_an_agent_says_of_its_machine_is_shown() {
     let (world, instances) = World::with_instances(1);

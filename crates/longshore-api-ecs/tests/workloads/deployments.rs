@@ -135,7 +135,7 @@ fn the_circuit_breaker_rolls_back() {
     let arn = list(&world, json!({}))[0]["serviceDeploymentArn"].clone();
     for _ in 0..20 {
         world.reconcile();
-        for task in world.wanted().into_iter().filter(|task| task.revision == 2) {
+        for task in world.wanted().into_iter().filter(|task| task.origin.revision == 2) {
             let failed = json!([{"containerName": "main", "status": "STOPPED",
                 "reason": "CannotPullContainerError: no such image"}]);
             world.ok("SubmitTaskStateChange", json!({

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use longshore_base::{AccountId, InstanceId};
+use longshore_base::{AccountId, InstanceId, ServiceName};
 use longshore_controllers::{Settings, link, upkeep};
 use longshore_domain::StopCode;
 use longshore_state::{ClusterKey, InstanceKey};
@@ -251,6 +251,31 @@ fn a_service_waits_for_the_pool_and_says_so() {
     world.check();
 }
 
+/// A service of the cluster's instances was told to be about to start its tasks whenever somebody else's came and went on
+/// the pool, and nobody woke it.
+#[test]
+fn only_who_uses_the_pool_waits_for_it() {
+    let world = World::new();
+    world.register_small();
+    world.register_plain("plain", 10, 10);
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE"})));
+    let own = json!({"cluster": CLUSTER, "serviceName": "t", "taskDefinition": "plain", "desiredCount": 1});
+    world.ok("CreateService", own);
+    world.reconcile();
+    let changed = || {
+        ["s", "t"].map(|name| {
+            let key = world.at().service(&ServiceName::parse(name).expect("a name"));
+            world.db.peek(|state| state.capacity_changed_since_refusal(&key))
+        })
+    };
+    world.hinted();
+    assert_eq!(changed(), [false, false]);
+    world.add_pool_agent("a", 512, 1024);
+    assert_eq!((changed(), world.hinted()), ([true, false], vec!["s".to_owned()]));
+    world.add_instance("a", 1024, 1024);
+    assert_eq!(changed(), [true, true]);
+}
+
 #[test]
 fn accounts_share_the_room_and_nothing_else() {
     let world = World::new();
@@ -349,8 +374,8 @@ fn a_strategy_shares_tasks_out_between_both_providers() {
     world.settle();
     let of_service = |task: &longshore_state::record::Task| {
         (
-            task.service.is_some(),
-            task.capacity_provider.as_deref().unwrap_or_default().to_owned(),
+            task.origin.service.is_some(),
+            task.origin.capacity_provider.as_deref().unwrap_or_default().to_owned(),
             task.zone.clone(),
         )
     };
@@ -397,7 +422,7 @@ fn draining_an_agent_interrupts_spot_and_moves_services() {
         .wanted()
         .into_iter()
         .filter(|task| {
-            task.instance == Some(first) && task.capacity_provider.as_deref() == Some("FARGATE_SPOT")
+            task.instance == Some(first) && task.origin.capacity_provider.as_deref() == Some("FARGATE_SPOT")
         })
         .collect();
     assert!(spot_on_first.len() >= 2, "both agents have some");
@@ -417,7 +442,7 @@ fn draining_an_agent_interrupts_spot_and_moves_services() {
     // What is left there are tasks of FARGATE that no service moves.
     let left = |task: &longshore_state::record::Task| {
         task.instance == Some(first)
-            && (task.service.is_some() || task.capacity_provider.as_deref() != Some("FARGATE"))
+            && (task.origin.service.is_some() || task.origin.capacity_provider.as_deref() != Some("FARGATE"))
     };
     assert!(world.wanted().iter().all(|task| !left(task)));
     assert!(world.wanted().iter().any(|task| task.instance == Some(second)));
@@ -499,7 +524,7 @@ fn a_rolling_update_keeps_within_its_bounds() {
         (&service["runningCount"], &service["deployments"][0]["rolloutState"]),
         (&json!(4), &json!("COMPLETED"))
     );
-    assert!(world.wanted().iter().all(|task| task.revision == 2));
+    assert!(world.wanted().iter().all(|task| task.origin.revision == 2));
     world.check();
 }
 

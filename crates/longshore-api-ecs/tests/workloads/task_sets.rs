@@ -79,7 +79,7 @@ pub fn standing(set: &Value) -> String {
 }
 
 pub fn tasks_of(world: &World, id: &Value) -> usize {
-    world.wanted().iter().filter(|task| task.started_by.as_deref() == id.as_str()).count()
+    world.wanted().iter().filter(|task| task.origin.started_by.as_deref() == id.as_str()).count()
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_set_that_cannot_start_does_not_keep_another_from_being_healed() {
     for _ in 0..4 {
         world.reconcile();
         for task in world.wanted() {
-            if task.started_by.as_deref() == green.as_str() {
+            if task.origin.started_by.as_deref() == green.as_str() {
                 fail_to_start(&world, &task);
             }
         }
@@ -347,8 +347,9 @@ fn protected_tasks_hold_up_scale_in_of_their_set_only() {
     let world = world(2, 2);
     let (blue, green) = (create(&world, "blue", 100.0), create(&world, "green", 100.0));
     world.settle();
-    let of_blue =
-        |task: &std::sync::Arc<longshore_state::record::Task>| task.started_by.as_deref() == blue.as_str();
+    let of_blue = |task: &std::sync::Arc<longshore_state::record::Task>| {
+        task.origin.started_by.as_deref() == blue.as_str()
+    };
     let protected: Vec<_> =
         world.wanted().into_iter().filter(of_blue).map(|task| task.id.to_string()).collect();
     let input = json!({"cluster": CLUSTER, "tasks": protected, "protectionEnabled": true});
@@ -413,7 +414,7 @@ fn each_set_has_its_own_capacity() {
     assert_eq!(set["taskSet"]["launchType"], Value::Null);
     world.settle();
     let task = world.wanted().pop().expect("its task");
-    assert_eq!((task.instance, task.capacity_provider.as_deref()), (Some(instances[1]), Some("mine")));
+    assert_eq!((task.instance, task.origin.capacity_provider.as_deref()), (Some(instances[1]), Some("mine")));
     world.ok(
         "UpdateServicePrimaryTaskSet",
         json!({"cluster": CLUSTER, "service": "web", "primaryTaskSet": set["taskSet"]["taskSetArn"]}),

@@ -293,7 +293,7 @@ fn protection_is_for_tasks_of_services() {
         json!({"cluster": CLUSTER, "serviceName": "s", "taskDefinition": "job", "desiredCount": 2}),
     );
     world.settle();
-    let own: Vec<_> = world.wanted().into_iter().filter(|task| task.service.is_some()).collect();
+    let own: Vec<_> = world.wanted().into_iter().filter(|task| task.origin.service.is_some()).collect();
     let kept = own[0].id.to_string();
     let update = json!({"cluster": CLUSTER, "tasks": [kept, alone, "x"], "protectionEnabled": true});
     let answer = world.ok("UpdateTaskProtection", update);
@@ -306,7 +306,7 @@ fn protection_is_for_tasks_of_services() {
 
     world.ok("UpdateService", json!({"cluster": CLUSTER, "service": "s", "desiredCount": 0}));
     world.settle();
-    let left: Vec<_> = world.wanted().into_iter().filter(|task| task.service.is_some()).collect();
+    let left: Vec<_> = world.wanted().into_iter().filter(|task| task.origin.service.is_some()).collect();
     assert_eq!(left.iter().map(|task| task.id.to_string()).collect::<Vec<_>>(), std::slice::from_ref(&kept));
     let get = json!({"cluster": CLUSTER, "tasks": [kept]});
     assert_eq!(world.ok("GetTaskProtection", get.clone())["protectedTasks"][0]["protectionEnabled"], true);

@@ -396,7 +396,7 @@ impl World {
                     "containerName": container.name.as_str(), "status": "RUNNING",
                     "runtimeId": format!("{:064x}", task.id.bits()),
                     "imageDigest": "sha256:0f0f",
-                    "networkBindings": task.needs.ports.iter().map(|(port, _)| json!({
+                    "networkBindings": task.origin.needs.ports.iter().map(|(port, _)| json!({
                         "bindIP": "0.0.0.0", "containerPort": port.0, "hostPort": port.0, "protocol": "tcp",
                     })).collect::<Vec<_>>(),
                 })
@@ -442,7 +442,7 @@ impl World {
     }
 
     pub fn task_arn(&self, task: &record::Task) -> String {
-        self.caller.scope.task_arn(&self.at().cluster, task.id, task.arn_format)
+        self.caller.scope.task_arn(&self.at().cluster, task.id, task.origin.arn_format)
     }
 
     pub fn describe_service(&self, name: &str) -> Value {
@@ -478,9 +478,10 @@ impl World {
                 let id = at.instance;
                 let tasks = || state.tasks_on(&at).map(|(_, task)| task);
                 assert_eq!(tasks().count(), entry.tasks().len());
-                let cpu: u32 = tasks().map(|task| task.needs.cpu.0).sum();
-                let memory: u32 = tasks().map(|task| task.needs.memory.0).sum();
-                let mut ports: Vec<u16> = tasks().flat_map(|t| t.needs.ports.iter().map(|p| p.0.0)).collect();
+                let cpu: u32 = tasks().map(|task| task.origin.needs.cpu.0).sum();
+                let memory: u32 = tasks().map(|task| task.origin.needs.memory.0).sum();
+                let mut ports: Vec<u16> =
+                    tasks().flat_map(|t| t.origin.needs.ports.iter().map(|p| p.0.0)).collect();
                 let before = ports.len();
                 ports.sort_unstable();
                 ports.dedup();

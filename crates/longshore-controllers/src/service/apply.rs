@@ -56,13 +56,21 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
 
     let mut refused = false;
     let mut started = Vec::new();
+    let mut rebalanced = Vec::new();
     for start in &plan.starts {
-        refused |= carry_out_start(tx, key, &mut service, start, &mut started);
+        let mut tasks = Vec::new();
+        refused |= carry_out_start(tx, key, &mut service, start, &mut tasks);
+        match &start.zone {
+            Some(zone) if !tasks.is_empty() => {
+                rebalanced.push(ServiceEvent::StartedToRebalance { zone: Arc::clone(zone), tasks });
+            }
+            Some(_) | None => started.append(&mut tasks),
+        }
     }
     for stop in &plan.stops {
         carry_out_stop(tx, key, stop);
     }
-    for event in ServiceEvent::started(&started).chain(plan.events) {
+    for event in ServiceEvent::started(&started).chain(plan.events).chain(rebalanced) {
         let message = event.message(&service.name);
         tx.push_event(&key.cluster, &mut service, &message);
     }
@@ -152,7 +160,7 @@ fn carry_out_start(
     let Some(template) = template(tx.state(), &key.cluster, service, &deployment) else {
         let reason = "The task definition of the deployment does not exist any more.";
         let refused = Refused { reason: PlacementRefusal::Other(reason.into()), room_may_help: false };
-        refuse(tx, key, service, start.deployment, refused);
+        refuse(tx, key, service, start, refused);
         return true;
     };
     let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
@@ -168,7 +176,7 @@ fn carry_out_start(
                 tx.put_task(&key.cluster, task);
             }
             Err(refused) => {
-                refuse(tx, key, service, start.deployment, refused);
+                refuse(tx, key, service, start, refused);
                 return true;
             }
         }
@@ -201,20 +209,17 @@ fn place(
     }
 }
 
-fn refuse(
-    tx: &mut Tx<'_>,
-    key: &ServiceKey,
-    service: &mut Service,
-    deployment: DeploymentId,
-    refused: Refused,
-) {
+fn refuse(tx: &mut Tx<'_>, key: &ServiceKey, service: &mut Service, start: &Start, refused: Refused) {
     let at = tx.now;
+    let deployment = start.deployment;
     let Refused { reason, room_may_help } = refused;
     match service.memory.refusals.iter_mut().find(|refusal| refusal.deployment == deployment) {
         Some(refusal) => {
-            refusal.at = at;
-            refusal.attempts = refusal.attempts.saturating_add(1);
-            refusal.uncounted = refusal.uncounted.saturating_add(1);
+            if !start.early {
+                refusal.at = at;
+                refusal.attempts = refusal.attempts.saturating_add(1);
+                refusal.uncounted = refusal.uncounted.saturating_add(1);
+            }
             refusal.reason = reason;
             refusal.room_may_help = room_may_help;
         }
@@ -287,8 +292,10 @@ impl Providers {
         for task in active.filter_map(|&id| cluster?.task(id)) {
             // One that is about to end is replaced where it was.
             let ours = task.desired_status == DesiredStatus::Running
-                && task.service.as_ref().is_some_and(|service| service.deployment == deployment);
-            let at = strategy.iter().position(|item| Some(&item.provider) == task.capacity_provider.as_ref());
+                && task.origin.service.as_ref().is_some_and(|service| service.deployment == deployment);
+            let at = strategy
+                .iter()
+                .position(|item| Some(&item.provider) == task.origin.capacity_provider.as_ref());
             if let (true, Some(at)) = (ours, at) {
                 counts[at] += 1;
             }
@@ -300,7 +307,8 @@ impl Providers {
         let mut template = template.clone();
         if let Some(at) = longshore_placement::provider::next(&self.strategy, &self.counts) {
             self.counts[at] += 1;
-            template.capacity_provider = Some(Arc::clone(&self.strategy[at].provider));
+            let provider = Some(Arc::clone(&self.strategy[at].provider));
+            Arc::make_mut(&mut template.origin).capacity_provider = provider;
         }
         template
     }

@@ -10,7 +10,8 @@ use longshore_domain::tags::Tags;
 use longshore_placement::Reason;
 use longshore_rollout::{PlacementRefusal, RolloutReason, ServiceDeploymentStatus, room_may_help};
 use longshore_state::record::{
-    Capacity, Deployment, Document, Service, ServiceDeployment, ServiceMembership, ServiceRevision, TaskSet,
+    Capacity, Deployment, Document, Origin, Service, ServiceDeployment, ServiceMembership, ServiceRevision,
+    TaskSet,
 };
 use longshore_state::{ClusterKey, Key, State, Tx};
 
@@ -222,7 +223,9 @@ pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &
         tags.insert("aws:ecs:clusterName".into(), at.cluster.to_string());
         tags.insert("aws:ecs:serviceName".into(), service.name.to_string());
     }
-    Some(Template {
+    let origin = Origin {
+        family: family.clone(),
+        revision: *revision,
         needs,
         arn_format: service.arn_format,
         group: format!("service:{}", service.name).into(),
@@ -234,10 +237,10 @@ pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &
         overrides: None,
         network: deployment.network.clone(),
         enable_execute_command: service.enable_execute_command,
-        platform_version: deployment.platform_version.clone(),
+        platform_version: platform_version(deployment.platform_version.as_ref()),
         tags,
-        definition,
-    })
+    };
+    Some(Template { definition, origin: Arc::new(origin) })
 }
 
 /// Why a task was not placed.

@@ -185,12 +185,13 @@ fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
 }
 
 fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {
-    let definition = state.definition(&key.cluster.scope, &task.family, task.revision);
+    let definition = state.definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
     let has_checks = definition.is_some_and(|definition| definition.spec.has_health_checks());
     TaskView {
         id: task.id,
         // Tasks of services always carry their membership.
         deployment: task
+            .origin
             .service
             .as_ref()
             .map_or(longshore_base::DeploymentId::from_bits(0), |s| s.deployment),
@@ -204,8 +205,8 @@ fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {
         container_health: has_checks.then_some(task.health),
         target_health: None,
         protected_until: task.protected_until,
-        cpu: task.needs.cpu,
-        memory: task.needs.memory,
+        cpu: task.origin.needs.cpu,
+        memory: task.origin.needs.memory,
     }
 }
 
@@ -222,15 +223,21 @@ fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
 }
 
 fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
-    let service = task.service.as_ref()?;
+    let service = task.origin.service.as_ref()?;
     debug_assert_eq!(task.desired_status, DesiredStatus::Stopped);
     Some(StoppedTask {
         id: task.id,
         deployment: service.deployment,
         created_at: task.created_at,
         ever_running: task.started_at.is_some(),
+        ran_for: ran_for(task),
         because: StoppedBecause::of(task.stop_code?, task.unhealthy),
     })
+}
+
+fn ran_for(task: &Task) -> Duration {
+    let ended = task.execution_stopped_at.or(task.stopped_at);
+    task.started_at.zip(ended).map_or(Duration::ZERO, |(start, end)| end.since(start))
 }
 
 fn refusals(state: &State, key: &ServiceKey, service: &Service) -> Vec<Refusal> {

@@ -36,11 +36,14 @@ pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, Compile
     let required = required.chain(platform(shape));
     let constraints = shape.placement_constraints.as_deref().unwrap_or_default();
     let compatibilities = shape.compatibilities.as_deref().unwrap_or_default();
+    let mut containers = of(shape).iter().map(container).collect::<Result<Vec<_>, _>>()?;
+    // Collecting results makes room for four, and most definitions have one.
+    containers.shrink_to_fit();
     Ok(TaskSpec {
         cpu: size(shape.cpu.as_deref())?.map(CpuUnits),
         memory: size(shape.memory.as_deref())?.map(MemoryMib),
         network_mode: network_mode(shape),
-        containers: of(shape).iter().map(container).collect::<Result<_, _>>()?,
+        containers,
         required_attributes: required.collect(),
         constraints: constraints.iter().filter_map(|c| c.expression.clone()).collect(),
         compatibilities: compatibilities.iter().filter_map(|c| LaunchType::parse(c.as_str())).collect(),

@@ -224,3 +224,19 @@ fn nothing_is_held_for_containers_that_have_all_ended() {
             report STOPPED [a STOPPED exit=0, b STOPPED exit=1]"#]],
     );
 }
+
+/// The control plane gave the first task up for lost, and its address to the second, while the agent was cut off.
+#[test]
+fn an_address_is_waited_for() {
+    let mut w = world(settings(), &["a"]);
+    w.run();
+    w.local_images.insert("b".to_owned());
+    w.feed(Input::Assigned(Box::new(task("t2", &["awsvpc", "b"]))));
+    let waits = w.engine.task_view(&key("t2")).expect("known").waits_for().map(str::to_owned);
+    assert_eq!(waits.as_deref(), Some("Waiting for host resources: address 10.9.0.5 is taken"));
+    w.news();
+    w.exit("a", 0);
+    w.run();
+    w.log.retain(|line| line.starts_with("start"));
+    assert_eq!(w.news(), format!("start {PAUSE}\nstart b"));
+}

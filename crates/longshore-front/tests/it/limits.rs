@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::client::{ask, ask_once, connect, get, read_answer, signed};
-use crate::server::{PATIENCE, known, limits, start};
+use crate::server::{MUCH_BYTES, PATIENCE, known, limits, start};
 
 #[tokio::test]
 async fn bodies_have_a_limit() {
@@ -70,12 +70,29 @@ async fn clients_that_do_not_read_lose_their_place() {
     let request = signed(&known(), "Toy.Echo", &"x".repeat(900_000));
     let asking = async { while stream.write_all(request.as_bytes()).await.is_ok() {} };
     timeout(PATIENCE, asking).await.expect("the server ends the connection");
-    let gone = async {
-        while server.metrics.encode().contains("longshore_connections 1") {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, gone).await.expect("its place is free again");
+    server.counts_connections(0).await;
+}
+
+/// Otherwise one client without patience for answers makes the server keep all of them: this one asks for 128 MiB.
+#[tokio::test]
+async fn pipelined_answers_that_nobody_reads_are_not_kept() {
+    const ASKED: u64 = 2000;
+    /// Generous: what the buffers of two systems may take (some 10 MiB), and what the server may write ahead.
+    const ANSWERED_MAX: u64 = (32 << 20) / MUCH_BYTES as u64;
+    let server = start(Mode::Strict, Limits { write_timeout: Duration::from_millis(200), ..limits() }).await;
+    let mut stream = connect(server.address).await;
+    let requests = signed(&known(), "Toy.Much", "").repeat(ASKED as usize);
+    // The server may end the connection before it has taken them all.
+    let asking = stream.write_all(requests.as_bytes());
+    let _ = timeout(PATIENCE, asking).await.expect("the server takes them, or ends the connection");
+    // The system took them before the server has seen the connection.
+    server.until(|server| server.answered("Much") > 0).await;
+    server.counts_connections(0).await;
+    let answered = server.answered("Much");
+    assert!(
+        (1..=ANSWERED_MAX).contains(&answered),
+        "{answered} of {ASKED} requests were answered into memory"
+    );
 }
 
 #[tokio::test]

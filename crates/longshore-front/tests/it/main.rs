@@ -5,3 +5,4 @@ mod limits;
 mod requests;
 mod server;
 mod sockets;
+mod tls;

@@ -6,7 +6,7 @@ use longshore_identity::Mode;
 use longshore_sigv4::{Credentials, ToSign, presign};
 
 use crate::client::{ask, ask_once, connect, get, read_answer, signed};
-use crate::server::{NOW, known, limits, start, start_with};
+use crate::server::{NOW, known, limits, start};
 
 /// The status and error code of a request in `mode`.
 async fn outcome(mode: Mode, request: &str) -> (u16, String) {
@@ -148,33 +148,6 @@ async fn operators_find_what_they_expect() {
 }
 
 #[tokio::test]
-async fn tls_serves_the_same() {
-    use std::sync::Arc;
-    use tokio_rustls::TlsConnector;
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
-
-    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
-    let tls = longshore_front::Tls::from_pem(chain.as_bytes(), key.as_bytes()).expect("they match");
-    assert!(longshore_front::Tls::from_pem(b"", key.as_bytes()).is_err());
-    assert!(longshore_front::Tls::from_pem(chain.as_bytes(), b"").is_err());
-    let server = start_with(Mode::Strict, limits(), Some(tls)).await;
-
-    let mut roots = RootCertStore::empty();
-    roots.add(pair.cert.der().clone()).expect("a certificate");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions of the provider")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().expect("a name");
-    let stream = connect(server.address).await;
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
-    let answer = ask(&mut stream, &signed(&known(), "Toy.Echo", "{}")).await.expect("an answer");
-    assert_eq!(answer.status, 200);
-}
-
-#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     use tokio::io::AsyncWriteExt;
     let server = start(Mode::Strict, limits()).await;
@@ -196,4 +169,16 @@ async fn read_answer_of(stream: &mut tokio::net::TcpStream, want: &str) -> Strin
         bytes.push(stream.read_u8().await.expect("an answer"));
     }
     want.to_owned()
+}
+
+/// HTTP/2 is not served, so that its attacks (streams that are reset at once, header tables, settings) have no target.
+#[tokio::test]
+async fn http_2_is_not_spoken() {
+    let server = start(Mode::Strict, limits()).await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0";
+    let answer = ask(&mut connect(server.address).await, preface).await;
+    assert!(answer.is_none_or(|answer| answer.status == 400 || answer.status == 505));
+    let upgrade = "GET /healthz HTTP/1.1\r\nhost: h\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
+                   http2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n";
+    assert_eq!(ask_once(server.address, upgrade).await.status, 200, "the upgrade is not taken");
 }

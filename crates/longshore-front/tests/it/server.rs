@@ -41,7 +41,11 @@ pub fn known() -> Credentials {
     Credentials::new("AKIAKNOWN", "secret")
 }
 
-/// Answers `Echo` with its body and its caller, waits in `Hang` until released, panics in `Panic`.
+/// The length of what `Much` answers.
+pub const MUCH_BYTES: usize = 64 << 10;
+
+/// Answers `Echo` with its body and its caller and `Much` with a long text, waits in `Hang` until released,
+/// panics in `Panic`.
 struct Toy {
     entered: Arc<Notify>,
     release: Arc<Notify>,
@@ -64,6 +68,7 @@ impl Api for Toy {
                     let body = String::from_utf8_lossy(&body);
                     Reply::json(format!("{} {} {body}", scope.account, scope.region))
                 }
+                "Much" => Reply::json("x".repeat(MUCH_BYTES)),
                 "Hang" => {
                     self.entered.notify_one();
                     self.release.notified().await;
@@ -129,6 +134,32 @@ pub fn limits() -> Limits {
 
 pub async fn start(mode: Mode, limits: Limits) -> Server {
     start_with(mode, limits, None).await
+}
+
+impl Server {
+    /// How often an operation has succeeded.
+    pub fn answered(&self, operation: &str) -> u64 {
+        let name = format!("longshore_requests_total{{operation=\"{operation}\",code=\"OK\"}} ");
+        let text = self.metrics.encode();
+        let count = text.lines().find_map(|line| line.strip_prefix(name.as_str()));
+        count.map_or(0, |count| count.parse().expect("a count is a number"))
+    }
+
+    /// Waits until it is so.
+    pub async fn until(&self, is_so: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            while !is_so(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it becomes so in time");
+    }
+
+    /// Waits until so many connections are open.
+    pub async fn counts_connections(&self, count: usize) {
+        let line = format!("longshore_connections {count}\n");
+        self.until(|server| server.metrics.encode().contains(&line)).await;
+    }
 }
 
 pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front::Tls>) -> Server {

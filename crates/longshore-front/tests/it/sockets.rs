@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use longshore_front::{Ended, Limits};
 use longshore_identity::Mode;
 use longshore_sigv4::{Credentials, ToSign, sign};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -104,4 +105,57 @@ async fn a_socket_that_ends_frees_its_slot() {
     next(&mut socket).await.expect("a greeting");
     drop(socket);
     assert_eq!(get(server.address, "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_read_loses_its_place() {
+    let server = start(Mode::Strict, Limits { write_timeout: Duration::from_millis(200), ..limits() }).await;
+    let mut socket = open(&server, &known(), QUERY).await.expect("accepted");
+    next(&mut socket).await.expect("a greeting");
+    // Its echoes are far more than the system's buffers hold, and none of them is read.
+    let message = Message::text("x".repeat(60_000));
+    let talking = async { while socket.send(message.clone()).await.is_ok() {} };
+    timeout(PATIENCE, talking).await.expect("the server ends the socket");
+    server.counts_connections(0).await;
+}
+
+#[tokio::test]
+async fn the_messages_of_agents_share_what_they_may_take_together() {
+    let quick = Duration::from_millis(300);
+    let limits = Limits { body_timeout: quick, messages_bytes_max: 50 << 10, ..limits() };
+    let server = start(Mode::Strict, limits).await;
+    let mut usual = open(&server, &known(), QUERY).await.expect("accepted");
+    next(&mut usual).await.expect("a greeting");
+    let of = |kib: usize| Message::text("x".repeat(kib << 10));
+    for _ in 0..3 {
+        // A socket's share is free again when it ends: what fits once fits again.
+        let mut first = open(&server, &known(), QUERY).await.expect("accepted");
+        next(&mut first).await.expect("a greeting");
+        for _ in 0..3 {
+            first.send(of(60)).await.expect("open");
+            assert_eq!(next(&mut first).await.map(|text| text.len()), Some(60 << 10));
+        }
+        // The library still has the buffer for it, so there is no room for another; ordinary ones need none.
+        let mut second = open(&server, &known(), QUERY).await.expect("accepted");
+        next(&mut second).await.expect("a greeting");
+        second.send(of(60)).await.expect("the system buffers");
+        usual.send(of(10)).await.expect("open");
+        assert_eq!(next(&mut usual).await.map(|text| text.len()), Some(10 << 10));
+        assert_eq!(next(&mut second).await, None, "it finds no room");
+        drop(first);
+        server.counts_connections(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_message_that_does_not_end_ends_its_socket() {
+    let server = start(Mode::Strict, Limits { body_timeout: Duration::from_millis(200), ..limits() }).await;
+    let mut socket = open(&server, &known(), QUERY).await.expect("accepted");
+    next(&mut socket).await.expect("a greeting");
+    // A frame that claims 1 MiB, and has a tenth of it.
+    let header = [0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
+    let stream = socket.get_mut();
+    stream.write_all(&[&header[..], &[b'x'; 100_000]].concat()).await.expect("open");
+    assert_eq!(next(&mut socket).await, None);
+    server.counts_connections(0).await;
 }

@@ -1,5 +1,6 @@
 //! The control plane's end of both sockets. Written for the official agent; ours is its second client.
 
+mod name;
 mod outstanding;
 mod session;
 mod telemetry;

@@ -4,29 +4,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{TaskId, Timestamp};
 
+use super::name::{Name, Places};
 use super::session::DesiredTask;
 use crate::limits::{PAYLOADS_IN_FLIGHT_MAX, RESEND_AFTER, RESEND_AFTER_MAX};
 use crate::message::DesiredStatus;
 
-/// How far the agent is known to follow what is wanted of a task.
+/// How far the agent has been told what is wanted of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     /// To be sent as soon as there is room.
     Due,
     /// Unanswered, and to be sent again at `again_at`. Only the first sending holds one of the
     /// [`PAYLOADS_IN_FLIGHT_MAX`] places: a task that the agent never acks must not keep others out.
-    Sent {
-        again_at: Timestamp,
-        holds_place: bool,
-    },
-    Confirmed,
+    Sent { again_at: Timestamp, holds_place: bool },
 }
 
+/// What is known of a task. Nearly always only what is wanted of it, so the rest is apart.
 #[derive(Debug)]
 struct Entry {
     want: DesiredStatus,
+    /// Absent once the agent is known to follow.
+    open: Option<Box<Open>>,
+}
+
+/// What is to be told, or has been and not been answered.
+#[derive(Debug)]
+struct Open {
     progress: Progress,
     /// Position in the queue: the order of arrival, and behind the others when it is repeated.
     order: u64,
@@ -44,13 +49,14 @@ struct Entry {
 /// as often as one likes.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
-    tasks: BTreeMap<Arc<str>, Entry>,
+    tasks: BTreeMap<Name, Entry>,
+    places: Places,
     /// What is due, stops before starts (they free what the starts need), then in order of arrival.
-    due: BTreeSet<(Rank, u64, Arc<str>)>,
+    due: BTreeSet<(Rank, u64, Name)>,
     /// When to send again.
-    waiting: BTreeSet<(Timestamp, Arc<str>)>,
+    waiting: BTreeSet<(Timestamp, Name)>,
     /// Who is meant by the id of a message.
-    ids: BTreeMap<i64, Arc<str>>,
+    ids: BTreeMap<i64, Name>,
     arrivals: u64,
     /// How many tasks hold a place.
     in_flight: usize,
@@ -77,44 +83,32 @@ impl Outstanding {
     /// A task that was wanted stopped stays so: agents do not go back (agent-protocol G6).
     pub fn set(&mut self, desired: DesiredTask, needs_credentials: bool) {
         let DesiredTask { task, want, confirmed } = desired;
-        let Some(entry) = self.tasks.get_mut(&task) else {
-            self.arrivals += 1;
-            let entry = Entry {
-                want,
-                progress: Progress::Confirmed,
-                order: self.arrivals,
-                id: None,
-                sent: 0,
-                needs_credentials: needs_credentials && want == DesiredStatus::Running,
-            };
-            let is_due = !confirmed || entry.needs_credentials;
-            self.owing += usize::from(entry.needs_credentials);
-            self.tasks.insert(task.clone(), entry);
-            if is_due {
-                self.progress(&task, Progress::Due);
+        let name = self.places.name(&task);
+        let Some(known) = self.tasks.get(&name).map(|entry| entry.want) else {
+            let needs_credentials = needs_credentials && want == DesiredStatus::Running;
+            self.tasks.insert(name.clone(), Entry { want, open: None });
+            if !confirmed || needs_credentials {
+                self.open(name, needs_credentials);
             }
             return;
         };
-        match (entry.want, want) {
+        match (known, want) {
             (DesiredStatus::Running, DesiredStatus::Stopped) => {
                 // Leave the old queue under the old rank, then join the new one.
-                self.progress(&task, Progress::Confirmed);
-                let entry = self.tasks.get_mut(&task).expect("it was found above");
-                entry.want = DesiredStatus::Stopped;
-                entry.sent = 0;
-                self.owing -= usize::from(std::mem::take(&mut entry.needs_credentials));
-                if let Some(id) = entry.id.take() {
-                    self.ids.remove(&id);
+                self.confirm(&name);
+                if let Some(entry) = self.tasks.get_mut(&name) {
+                    entry.want = DesiredStatus::Stopped;
                 }
                 if !confirmed {
-                    self.progress(&task, Progress::Due);
+                    self.open(name, false);
                 }
             }
             (DesiredStatus::Stopped, DesiredStatus::Running) => {}
             (DesiredStatus::Running, DesiredStatus::Running)
             | (DesiredStatus::Stopped, DesiredStatus::Stopped) => {
-                if confirmed && !entry.needs_credentials {
-                    self.confirm(&task);
+                let owes = self.entry(&name).is_some_and(|open| open.needs_credentials);
+                if confirmed && !owes {
+                    self.confirm(&name);
                 }
             }
         }
@@ -122,28 +116,39 @@ impl Outstanding {
 
     /// Forgets a task: it has stopped, or it was never for this instance.
     pub fn remove(&mut self, task: &str) {
-        let Some((task, _)) = self.tasks.get_key_value(task) else { return };
-        let task = task.clone();
-        self.confirm(&task);
-        if let Some(entry) = self.tasks.remove(&task) {
-            self.owing -= usize::from(entry.needs_credentials);
+        if let Some(name) = self.places.known(task) {
+            self.forget(&name);
         }
+    }
+
+    fn forget(&mut self, name: &Name) {
+        self.confirm(name);
+        self.tasks.remove(name);
     }
 
     /// Forgets every task that `keep` does not name.
     pub fn retain(&mut self, keep: &BTreeSet<Arc<str>>) {
-        let gone: Vec<_> = self.tasks.keys().filter(|task| !keep.contains(*task)).cloned().collect();
-        for task in gone {
-            self.remove(&task);
+        let keep: BTreeSet<Name> = keep.iter().filter_map(|task| self.places.known(task)).collect();
+        let gone: Vec<_> = self.tasks.keys().filter(|name| !keep.contains(*name)).cloned().collect();
+        for name in gone {
+            self.forget(&name);
         }
     }
 
     pub fn want(&self, task: &str) -> Option<DesiredStatus> {
-        self.tasks.get(task).map(|entry| entry.want)
+        self.tasks.get(&self.places.known(task)?).map(|entry| entry.want)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, DesiredStatus)> {
-        self.tasks.iter().map(|(task, entry)| (task, entry.want))
+    /// The ARN of a task that is known.
+    pub fn arn(&self, task: TaskId) -> Option<String> {
+        let found = self.places.names(task).find(|name| self.tasks.contains_key(name));
+        // Names of the old format stand behind all others.
+        let old = || self.tasks.keys().rev().take_while(|name| matches!(name, Name::Text(_)));
+        found.or_else(|| old().find(|name| name.is_of(task)).cloned()).map(|name| name.to_string())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Name, DesiredStatus)> {
+        self.tasks.iter().map(|(name, entry)| (name, entry.want))
     }
 
     /// True while a new agent process lacks the credentials of some task.
@@ -153,54 +158,53 @@ impl Outstanding {
 
     /// The next task to tell the agent about, and its message id if it had one before. A start waits
     /// while too much is unanswered; a stop does not.
-    pub fn next_due(&self) -> Option<(Arc<str>, DesiredStatus, Option<i64>)> {
-        let (rank, _, task) = self.due.first()?;
+    pub fn next_due(&self) -> Option<(Name, DesiredStatus, Option<i64>)> {
+        let (rank, _, name) = self.due.first()?;
         if *rank == Rank::Start && self.in_flight >= PAYLOADS_IN_FLIGHT_MAX {
             return None;
         }
-        let entry = self.tasks.get(task).expect("what is due is known");
-        Some((task.clone(), entry.want, entry.id))
+        let entry = self.tasks.get(name).expect("what is due is known");
+        Some((name.clone(), entry.want, entry.open.as_ref().and_then(|open| open.id)))
     }
 
-    /// `task` was sent under the message id `id`.
-    pub fn sent(&mut self, now: Timestamp, task: &Arc<str>, id: i64) {
-        let Some(entry) = self.tasks.get_mut(task) else { return };
-        let doublings = entry.sent.min(16);
+    /// `name` was sent under the message id `id`.
+    pub fn sent(&mut self, now: Timestamp, name: &Name, id: i64) {
+        let Some(open) = self.entry_mut(name) else { return };
+        let doublings = open.sent.min(16);
         let wait = (RESEND_AFTER * 2_u32.pow(doublings)).min(RESEND_AFTER_MAX);
-        entry.id = Some(id);
-        entry.sent = entry.sent.saturating_add(1);
-        let holds_place = entry.sent == 1;
-        self.ids.insert(id, task.clone());
-        self.progress(task, Progress::Sent { again_at: now + wait, holds_place });
+        open.id = Some(id);
+        open.sent = open.sent.saturating_add(1);
+        let holds_place = open.sent == 1;
+        self.ids.insert(id, name.clone());
+        self.progress(name, Some(Progress::Sent { again_at: now + wait, holds_place }));
     }
 
     /// Takes a task out of the queue without an answer, for `wait`.
-    pub fn postpone(&mut self, now: Timestamp, task: &Arc<str>, wait: Duration) {
-        self.progress(task, Progress::Sent { again_at: now + wait, holds_place: false });
+    pub fn postpone(&mut self, now: Timestamp, name: &Name, wait: Duration) {
+        self.progress(name, Some(Progress::Sent { again_at: now + wait, holds_place: false }));
     }
 
     /// An ack with the message id `id` has come. Gives the task that it confirms.
     pub fn acked(&mut self, id: i64) -> Option<(Arc<str>, DesiredStatus)> {
-        let task = self.ids.get(&id)?.clone();
-        let entry = self.tasks.get_mut(&task)?;
-        self.owing -= usize::from(std::mem::take(&mut entry.needs_credentials));
-        let want = entry.want;
-        self.confirm(&task);
-        Some((task, want))
+        let name = self.ids.get(&id)?.clone();
+        let want = self.tasks.get(&name)?.want;
+        self.confirm(&name);
+        Some((name.to_string().into(), want))
     }
 
     /// Puts back into the queue what was not answered in time.
     pub fn tick(&mut self, now: Timestamp) {
-        while let Some((at, task)) = self.waiting.first() {
+        while let Some((at, name)) = self.waiting.first() {
             if *at > now {
                 break;
             }
-            let task = task.clone();
+            let name = name.clone();
             self.arrivals += 1;
-            if let Some(entry) = self.tasks.get_mut(&task) {
-                entry.order = self.arrivals;
+            let order = self.arrivals;
+            if let Some(open) = self.entry_mut(&name) {
+                open.order = order;
             }
-            self.progress(&task, Progress::Due);
+            self.progress(&name, Some(Progress::Due));
         }
     }
 
@@ -209,38 +213,62 @@ impl Outstanding {
         self.waiting.first().map(|(at, _)| *at)
     }
 
-    fn confirm(&mut self, task: &Arc<str>) {
-        self.progress(task, Progress::Confirmed);
-        if let Some(entry) = self.tasks.get_mut(task)
-            && let Some(id) = entry.id.take()
-        {
-            self.ids.remove(&id);
-        }
+    fn entry(&self, name: &Name) -> Option<&Open> {
+        self.tasks.get(name)?.open.as_deref()
     }
 
-    /// Moves a task between the queues; the only place that touches them.
-    fn progress(&mut self, task: &Arc<str>, to: Progress) {
-        let Some(entry) = self.tasks.get_mut(task) else { return };
-        match entry.progress {
+    fn entry_mut(&mut self, name: &Name) -> Option<&mut Open> {
+        self.tasks.get_mut(name)?.open.as_deref_mut()
+    }
+
+    /// The agent has to be told of a task that is known and not open.
+    fn open(&mut self, name: Name, needs_credentials: bool) {
+        let Some(entry) = self.tasks.get_mut(&name) else { return };
+        self.arrivals += 1;
+        let order = self.arrivals;
+        self.owing += usize::from(needs_credentials);
+        self.due.insert((rank(entry.want), order, name));
+        let open = Open { progress: Progress::Due, order, id: None, sent: 0, needs_credentials };
+        entry.open = Some(Box::new(open));
+    }
+
+    /// The agent is known to follow what is wanted of a task, or nothing is any more.
+    fn confirm(&mut self, name: &Name) {
+        self.progress(name, None);
+    }
+
+    /// Moves an open task between the queues, or out of them; the only place that takes it out of one.
+    fn progress(&mut self, name: &Name, to: Option<Progress>) {
+        let Some(entry) = self.tasks.get_mut(name) else { return };
+        let Some(open) = &mut entry.open else { return };
+        match open.progress {
             Progress::Due => {
-                self.due.remove(&(rank(entry.want), entry.order, task.clone()));
+                self.due.remove(&(rank(entry.want), open.order, name.clone()));
             }
             Progress::Sent { again_at, holds_place } => {
-                self.waiting.remove(&(again_at, task.clone()));
+                self.waiting.remove(&(again_at, name.clone()));
                 self.in_flight -= usize::from(holds_place);
             }
-            Progress::Confirmed => {}
         }
-        entry.progress = to;
         match to {
-            Progress::Due => {
-                self.due.insert((rank(entry.want), entry.order, task.clone()));
+            Some(Progress::Due) => {
+                self.due.insert((rank(entry.want), open.order, name.clone()));
             }
-            Progress::Sent { again_at, holds_place } => {
-                self.waiting.insert((again_at, task.clone()));
+            Some(Progress::Sent { again_at, holds_place }) => {
+                self.waiting.insert((again_at, name.clone()));
                 self.in_flight += usize::from(holds_place);
             }
-            Progress::Confirmed => {}
+            None => {}
+        }
+        match to {
+            Some(progress) => open.progress = progress,
+            None => {
+                self.owing -= usize::from(open.needs_credentials);
+                if let Some(id) = open.id {
+                    self.ids.remove(&id);
+                }
+                entry.open = None;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use longshore_base::{Seed, Timestamp};
+use longshore_base::{Seed, TaskId, Timestamp};
 
 use super::outstanding::Outstanding;
 use crate::limits::{
@@ -184,6 +184,11 @@ impl Session {
         &self.connection
     }
 
+    /// The ARN of a task that the session knows of.
+    pub fn arn(&self, task: TaskId) -> Option<Arc<str>> {
+        self.tasks.arn(task).map(Into::into)
+    }
+
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
@@ -345,10 +350,10 @@ impl Session {
         let tasks = self
             .tasks
             .iter()
-            .map(|(task, want)| TaskIdentity {
-                task_cluster_arn: cluster_of(task, &cluster_arn),
-                task_arn: task.to_string(),
-                desired_status: want,
+            .map(|(name, want)| {
+                let task_arn = name.to_string();
+                let task_cluster_arn = cluster_of(&task_arn, &cluster_arn);
+                TaskIdentity { task_cluster_arn, task_arn, desired_status: want }
             })
             .collect();
         TaskManifest {
@@ -364,7 +369,8 @@ impl Session {
 
     fn payload(&mut self, payloads: &mut dyn FnMut(&str) -> Option<TaskPayload>) -> Option<String> {
         loop {
-            let (task, want, id) = self.tasks.next_due()?;
+            let (name, want, id) = self.tasks.next_due()?;
+            let task = name.to_string();
             let payload = match want {
                 DesiredStatus::Stopped => {
                     Some(TaskPayload::stop(&task, &cluster_of(&task, &self.connection.cluster_arn)))
@@ -373,12 +379,12 @@ impl Session {
             };
             let Some(payload) = payload else {
                 // It is gone already, and the news is on its way. Should there be none, look again.
-                self.tasks.postpone(self.now, &task, RESEND_AFTER);
+                self.tasks.postpone(self.now, &name, RESEND_AFTER);
                 continue;
             };
             let number = self.number();
             let id = id.unwrap_or(number);
-            self.tasks.sent(self.now, &task, id);
+            self.tasks.sent(self.now, &name, id);
             let message = PayloadMessage {
                 message_id: id.to_string(),
                 cluster_arn: self.connection.cluster_arn.to_string(),

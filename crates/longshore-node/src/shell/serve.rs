@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -50,6 +52,13 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many clients are served at once; more wait in the kernel's queue.
 const CLIENTS_MAX: usize = 128;
 
+/// How long one connection is served. Clients open another; one that asks and never reads would keep its place for
+/// ever, and a container with as many of those would keep credentials from all others.
+const CLIENT_LIFE: Duration = Duration::from_secs(60);
+
+/// How long the answer under way may take beyond that.
+const CLIENT_GRACE: Duration = Duration::from_secs(5);
+
 /// Serves until its task is dropped. An address that cannot be had costs this server, not the agent.
 pub(super) async fn listen(
     address: SocketAddr,
@@ -83,9 +92,18 @@ pub(super) async fn listen(
             let service = service_fn(move |request| respond(request, surface, queries.clone()));
             let mut server = hyper::server::conn::http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
-            // A client that breaks off is its own business.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            within(CLIENT_LIFE, CLIENT_GRACE, std::pin::pin!(connection)).await;
         });
+    }
+}
+
+/// Serves a connection for its time, then finishes the answer under way, within `grace`.
+async fn within<C: GracefulConnection>(life: Duration, grace: Duration, mut connection: Pin<&mut C>) {
+    // A client that breaks off is its own business.
+    if tokio::time::timeout(life, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(grace, connection).await;
     }
 }
 
@@ -115,4 +133,29 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_served_for_its_time_only() {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let much = |_request| async {
+            Ok::<_, Infallible>(response(Answer { status: 200, body: "x".repeat(1 << 20) }))
+        };
+        let server = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(server), service_fn(much));
+        client.write_all(b"GET /v1/tasks HTTP/1.1\r\nhost: h\r\n\r\n").await.expect("there is room for it");
+        let brief = Duration::from_millis(50);
+        let server = pin!(server);
+        let served = within(brief, brief, server);
+        tokio::time::timeout(Duration::from_secs(20), served).await.expect("its place is free again");
+        drop(client);
+    }
 }

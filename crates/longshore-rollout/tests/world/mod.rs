@@ -179,12 +179,17 @@ impl World {
             refusal.uncounted = 0;
         }
         let mut started = Vec::new();
+        let mut rebalanced = Vec::new();
         for start in &plan.starts {
             for _ in 0..start.count {
-                match self.place(start) {
-                    Some(id) => started.push(id),
-                    None => {
-                        self.refuse(start.deployment);
+                match (self.place(start), &start.zone) {
+                    (Some(id), None) => started.push(id),
+                    (Some(id), Some(zone)) => {
+                        let zone = Arc::clone(zone);
+                        rebalanced.push(ServiceEvent::StartedToRebalance { zone, tasks: vec![id] });
+                    }
+                    (None, _) => {
+                        self.refuse(start);
                         break;
                     }
                 }
@@ -192,7 +197,7 @@ impl World {
         }
         let name = self.view.name.clone();
         self.messages.extend(ServiceEvent::started(&started).map(|event| event.message(&name)));
-        self.messages.extend(plan.events.iter().map(|event| event.message(&name)));
+        self.messages.extend(plan.events.iter().chain(&rebalanced).map(|event| event.message(&name)));
         for stop in &plan.stops {
             self.stopped_for.insert(stop.task, stop.reason.clone());
             self.task_mut(stop.task).desired_status = DesiredStatus::Stopped;
@@ -272,7 +277,15 @@ impl World {
         Some(id)
     }
 
-    fn refuse(&mut self, deployment: DeploymentId) {
+    fn refuse(&mut self, start: &Start) {
+        let deployment = start.deployment;
+        let before = self.view.refusals.iter_mut().find(|it| it.deployment == deployment);
+        if let Some(before) = before
+            && start.early
+        {
+            before.capacity_changed = false;
+            return;
+        }
         let before = self.view.refusals.iter().find(|it| it.deployment == deployment);
         let (attempts, uncounted) = before.map_or((1, 1), |it| (it.attempts + 1, it.uncounted + 1));
         self.view.refusals.retain(|it| it.deployment != deployment);
@@ -310,6 +323,7 @@ impl World {
             deployment: task.deployment,
             created_at: task.created_at,
             ever_running: task.started_at.is_some(),
+            ran_for: task.started_at.map_or(Duration::ZERO, |start| self.now.since(start)),
             because,
         });
         for refusal in &mut self.view.refusals {

@@ -14,11 +14,12 @@ use longshore_node::journal::Change;
 use longshore_runtime::RuntimeInfo;
 use longshore_runtime::port::{LabelFilter, NetworkInfo};
 use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
+use longshore_state::ClusterKey;
 
 use super::network::{Caller, PipeId};
 use super::{Event, Skew, World, watch};
 use crate::images::{self, Image};
-use crate::scenario::{ClusterSetup, MachineSetup};
+use crate::scenario::MachineSetup;
 
 /// Where the dynamic host ports begin.
 const FIRST_DYNAMIC_PORT: u32 = 40_000;
@@ -27,6 +28,8 @@ const SUPERVISOR_PAUSE: Duration = Duration::from_secs(5);
 
 pub(super) struct Machine {
     pub setup: MachineSetup,
+    /// What its agents join, by its number in the world's places.
+    pub place: usize,
     pub config: Config,
     pub docker: ScriptedRuntime,
     /// Until when its container engine does not answer.
@@ -78,7 +81,7 @@ fn info(setup: MachineSetup) -> RuntimeInfo {
     }
 }
 
-fn config(setup: MachineSetup, cluster: &ClusterSetup, name: usize) -> Config {
+fn config(setup: MachineSetup, at: &ClusterKey, name: usize) -> Config {
     let attributes = match setup.provider {
         Some(provider) => format!(r#"{{"longshore.capacity-provider": "{}"}}"#, provider.name()),
         None => "{}".to_owned(),
@@ -88,37 +91,47 @@ fn config(setup: MachineSetup, cluster: &ClusterSetup, name: usize) -> Config {
     let ports = format!("{FIRST_DYNAMIC_PORT}-{}", FIRST_DYNAMIC_PORT + ports - 1);
     let pairs = [
         ("ECS_DYNAMIC_HOST_PORT_RANGE", ports),
-        ("AWS_ACCESS_KEY_ID", cluster.account.to_owned()),
-        ("AWS_DEFAULT_REGION", cluster.region.to_owned()),
+        ("AWS_ACCESS_KEY_ID", at.scope.account.to_string()),
+        ("AWS_DEFAULT_REGION", at.scope.region.to_string()),
         ("ECS_INSTANCE_ATTRIBUTES", attributes),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
-        ("ECS_CLUSTER", cluster.name.to_owned()),
+        ("ECS_CLUSTER", at.cluster.to_string()),
         ("ECS_DATADIR", "/data".to_owned()),
         ("ECS_DISABLE_METRICS", "false".to_owned()),
         ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
         ("LONGSHORE_AGENT_NAME", format!("m{name}")),
-        ("LONGSHORE_AVAILABILITY_ZONE", format!("{}{}", cluster.region, char::from(b'a' + setup.zone))),
+        ("LONGSHORE_AVAILABILITY_ZONE", format!("{}{}", at.scope.region, char::from(b'a' + setup.zone))),
     ];
     let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
     let mut config = Config::read(pairs, None).expect("these are valid").0;
-    config.engine.task_network = network(&config);
+    config.engine.task_network = network(&config, subnet(setup));
     config
 }
 
-/// What the agent's shell would have made: a network with room for more tasks than fit the largest machine.
-fn network(config: &Config) -> Option<TaskNetwork> {
-    let subnet = Cidr::of(Ipv4Addr::new(10, 9, 0, 0), 26)?;
+/// The network of a machine for tasks in awsvpc mode. Its first address is its gateway.
+pub(super) fn subnet(setup: MachineSetup) -> Cidr {
+    Cidr::of(Ipv4Addr::new(10, 9, 0, 0), setup.prefix).expect("setups have a valid prefix")
+}
+
+/// What the agent's shell would have made.
+fn network(config: &Config, subnet: Cidr) -> Option<TaskNetwork> {
     let request = longshore_node::network::request(config, longshore_base::Seed::new(0))?;
     longshore_node::network::share(config, request, NetworkInfo { subnet, gateway: subnet.nth(1)? })
 }
 
 impl Machine {
-    fn new(setup: MachineSetup, cluster: &ClusterSetup, name: usize, seed: longshore_base::Seed) -> Self {
+    fn new(
+        setup: MachineSetup,
+        (place, at): (usize, &ClusterKey),
+        name: usize,
+        seed: longshore_base::Seed,
+    ) -> Self {
         let mut docker = ScriptedRuntime::new(seed);
         docker.world.fallback(None);
         let mut machine = Self {
             setup,
-            config: config(setup, cluster, name),
+            place,
+            config: config(setup, at, name),
             docker,
             engine_away_until: None,
             disk: BTreeMap::new(),
@@ -165,10 +178,19 @@ impl World {
     pub(super) fn add_machine(&mut self, setup: MachineSetup) {
         let index = self.machines.len();
         let seed = self.seed.of(1000 + index as u64);
-        let cluster = self.setup.clusters[usize::from(setup.cluster)];
-        self.machines.push(Machine::new(setup, &cluster, index, seed));
+        let place = self.place_of(setup);
+        self.machines.push(Machine::new(setup, (place, &self.places[place]), index, seed));
         self.note(|| format!("m{index} joins: {setup:?}"));
         self.start_agent_in(index, Duration::ZERO);
+    }
+
+    fn place_of(&self, setup: MachineSetup) -> usize {
+        let cluster = usize::from(setup.cluster);
+        if !setup.pool {
+            return cluster;
+        }
+        let pool = ClusterKey::pool(self.clusters[cluster].scope.region.clone());
+        self.places.iter().position(|place| *place == pool).expect("each region has its pool")
     }
 
     pub(super) fn machines_deadline(&self) -> Option<Timestamp> {

@@ -4,6 +4,7 @@
 //! were made. The parts are the shipped ones; this module and its children stand in for sockets, disks, the clock
 //! and chance, and nothing else.
 
+mod capacity;
 mod machine;
 mod network;
 mod rollouts;
@@ -14,7 +15,7 @@ mod settle;
 mod users;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -161,6 +162,8 @@ pub struct World {
     users: Chance,
     seeds: Chance,
     clusters: Vec<ClusterKey>,
+    /// What agents join and calls are about: the clusters, in their order, and after them the Fargate pools of their regions.
+    places: Vec<ClusterKey>,
     server: Server,
     machines: Vec<Machine>,
     calls: BTreeMap<CallId, Call>,
@@ -202,6 +205,10 @@ pub fn run(scenario: &Scenario, with_log: bool) -> Outcome {
 impl World {
     fn new(scenario: &Scenario, with_log: bool) -> Self {
         let seed = Seed::new(u128::from(scenario.seed)).of(0x5eed);
+        let clusters: Vec<ClusterKey> = scenario.setup.clusters.iter().map(cluster_key).collect();
+        let regions: BTreeSet<&Region> = clusters.iter().map(|own| &own.scope.region).collect();
+        let pools = regions.into_iter().map(|region| ClusterKey::pool(region.clone()));
+        let places = clusters.iter().cloned().chain(pools).collect();
         let mut world = Self {
             setup: scenario.setup.clone(),
             steps: scenario.steps.clone(),
@@ -213,7 +220,8 @@ impl World {
             disks: Chance::new(seed.of(2)),
             users: Chance::new(seed.of(3)),
             seeds: Chance::new(seed.of(4)),
-            clusters: scenario.setup.clusters.iter().map(cluster_key).collect(),
+            clusters,
+            places,
             server: Server::new(),
             machines: Vec::new(),
             calls: BTreeMap::new(),
@@ -257,6 +265,7 @@ impl World {
         while self.violation.is_none() {
             self.run_until(self.now + SETTLE_LOOK);
             let open = self.unsettled();
+            self.note(|| format!("unsettled: {}", open.join("; ")));
             // Twice in a row, so that a moment between two events does not pass for an end.
             quiet = if open.is_empty() { quiet + 1 } else { 0 };
             if quiet == 2 {

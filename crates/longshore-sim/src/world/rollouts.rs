@@ -16,6 +16,7 @@ use longshore_state::record::{Capacity, Service, Task, TaskSet};
 use longshore_state::{ClusterKey, Key, ServiceKey, Value, view};
 
 use super::World;
+use super::capacity::{host_of, unfair};
 use crate::images::Image;
 
 /// A task around one transaction; no `before` means that it was started there.
@@ -51,7 +52,7 @@ impl World {
         let mut own = Vec::new();
         for (of, record) in &running.records {
             let (Key::Task(cluster, _), Value::Task(after)) = (of, record) else { continue };
-            if cluster != at || after.service.as_ref().is_none_or(|own| own.name != key.service) {
+            if cluster != at || after.origin.service.as_ref().is_none_or(|own| own.name != key.service) {
                 continue;
             }
             let before: Option<&Task> = match before.get(of) {
@@ -59,7 +60,7 @@ impl World {
                 Some(_) => None,
                 None => Some(after),
             };
-            let lives = after.instance.is_some_and(|id| self.instance_lives(at, id));
+            let lives = after.instance.is_some_and(|id| self.instance_lives(&host_of(at, after), id));
             own.push(Pair { before, after, lives });
         }
         let now = self.server_now();
@@ -70,7 +71,7 @@ impl World {
             // Who deletes a set, and by force if it has tasks, means those that are protected as well.
             let goes = |pair: &&Pair<'_>| {
                 let mut sets = view::task_sets(&running.records, at, &key.service);
-                let own = pair.after.service.as_ref().map(|own| own.deployment);
+                let own = pair.after.origin.service.as_ref().map(|own| own.deployment);
                 sets.any(|set| set.status == TaskSetStatus::Draining && Some(set.id) == own)
             };
             return judge_protection(service, own.iter().filter(|pair| !goes(pair)), now);
@@ -79,6 +80,7 @@ impl World {
             SchedulingStrategy::Replica => {
                 self.judge_percent(service, &own, now)?;
                 judge_base(service, &own)?;
+                judge_capacity(service, &own)?;
                 judge_distinct(service, &own)?;
                 judge_protection(service, &own, now)
             }
@@ -105,7 +107,7 @@ impl World {
         if task.last_status != TaskStatus::Running || task.desired_status != DesiredStatus::Running {
             return false;
         }
-        if Image::of_family(task.family.as_str()).is_some_and(Image::has_health_check) {
+        if Image::of_family(task.origin.family.as_str()).is_some_and(Image::has_health_check) {
             return task.health == HealthStatus::Healthy;
         }
         let settle = self.setup.controllers.rollout.settle_time;
@@ -134,7 +136,7 @@ impl World {
             return Ok(());
         }
         let of_set = |pair: &&Pair<'_>| {
-            pair.after.service.as_ref().is_some_and(|membership| membership.deployment == set.id)
+            pair.after.origin.service.as_ref().is_some_and(|membership| membership.deployment == set.id)
         };
         let own: Vec<Pair<'_>> = own.iter().filter(of_set).copied().collect();
         let share = share_of(service, set);
@@ -174,10 +176,12 @@ impl World {
 
     /// A task has ended: remembers whether that can count against its deployment.
     pub(super) fn note_failure(&mut self, task: &Task) {
-        let Some(own) = &task.service else { return };
+        let Some(own) = &task.origin.service else { return };
         let counts = match task.stop_code {
             Some(StopCode::UserInitiated) => task.started_at.is_none(),
             Some(StopCode::ServiceSchedulerInitiated) => task.unhealthy,
+            // Whose machine was taken away did not fail (ecs-services E4).
+            Some(StopCode::SpotInterruption) => false,
             _ => true,
         };
         if counts {
@@ -226,15 +230,15 @@ fn judge_minimum(service: &Service, taken: u64, left: u64, min: u64) -> Verdict 
 /// Nobody's weight matters before the base is full (ecs-services E12).
 fn judge_base(service: &Service, own: &[Pair<'_>]) -> Verdict {
     for pair in own.iter().filter(|pair| pair.before.is_none()) {
-        let Some(deployment) = pair.after.service.as_ref().map(|own| own.deployment) else { continue };
+        let Some(deployment) = pair.after.origin.service.as_ref().map(|own| own.deployment) else { continue };
         let listed = service.deployments.iter().find(|listed| listed.id == deployment);
         let Some(Capacity::Strategy(items)) = listed.map(|listed| &listed.capacity) else { continue };
         let Some(base) = items.iter().find(|item| item.base > 0) else { continue };
-        let chosen = pair.after.capacity_provider.as_deref();
+        let chosen = pair.after.origin.capacity_provider.as_deref();
         let has = own.iter().filter(|other| {
-            other.after.service.as_ref().is_some_and(|own| own.deployment == deployment)
+            other.after.origin.service.as_ref().is_some_and(|own| own.deployment == deployment)
                 && !other.after.last_status.is_stopped()
-                && other.after.capacity_provider == Some(base.provider.clone())
+                && other.after.origin.capacity_provider == Some(base.provider.clone())
         });
         let has = has.count() as u32;
         if chosen != Some(&*base.provider) && has < base.base {
@@ -243,6 +247,39 @@ fn judge_base(service: &Service, own: &[Pair<'_>]) -> Verdict {
                 service.name, base.provider, base.base
             );
             return Err(("base", text));
+        }
+    }
+    Ok(())
+}
+
+/// Each new task runs on what its deployment asks for, and weights are honoured (ecs-services E12).
+fn judge_capacity(service: &Service, own: &[Pair<'_>]) -> Verdict {
+    for deployment in &service.deployments {
+        let of = |pair: &&Pair<'_>| {
+            pair.after.service.as_ref().is_some_and(|membership| membership.deployment == deployment.id)
+        };
+        let own: Vec<&Pair<'_>> = own.iter().filter(of).collect();
+        let new = || own.iter().filter(|pair| pair.before.is_none()).map(|pair| pair.after);
+        let asked = |task: &Task| match (&deployment.capacity, task.capacity_provider.as_ref()) {
+            (Capacity::LaunchType(launch), provider) => task.launch_type == *launch && provider.is_none(),
+            (Capacity::Strategy(items), provider) => {
+                items.iter().any(|item| Some(&item.provider) == provider)
+            }
+        };
+        if let Some(task) = new().find(|task| !asked(task)) {
+            let (launch, provider) = (task.launch_type, &task.capacity_provider);
+            let text = format!("{} starts {} as {launch} by {provider:?}", service.name, task.id);
+            return Err(("capacity", text));
+        }
+        let Capacity::Strategy(items) = &deployment.capacity else { continue };
+        // One that is about to end is replaced, and does not count.
+        let counts =
+            |task: &Task| task.desired_status == DesiredStatus::Running && !task.last_status.is_stopped();
+        let taken = own.iter().filter(|pair| pair.before.is_none_or(counts));
+        let taken: Vec<&str> = taken.filter_map(|pair| pair.after.capacity_provider.as_deref()).collect();
+        let started: Vec<&str> = new().filter_map(|task| task.capacity_provider.as_deref()).collect();
+        if let Some(text) = unfair(items, &taken, &started) {
+            return Err(("weights", format!("{} of {}: {text}", deployment.id, service.name)));
         }
     }
     Ok(())

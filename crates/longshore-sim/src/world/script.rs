@@ -9,15 +9,20 @@ use longshore_engine::spec::RuntimeId;
 use longshore_runtime::port::LabelFilter;
 use longshore_runtime::scripted::{Faults, Operation};
 use longshore_runtime::{ErrorKind, RuntimeError};
-use longshore_state::{Key, view};
+use longshore_state::record::Service;
+use longshore_state::{Key, Value as Record, view};
 use serde_json::{Value, json};
 
 use super::{Event, World};
-use crate::images::Image;
-use crate::scenario::{Breaker, Layout, Provider, ServiceSetup, Step, StrategySetup};
+use crate::images::{Image, Kind};
+use crate::scenario::{Breaker, Capacity, Layout, Provider, ServiceSetup, SpareWish, Step, StrategySetup};
 
 /// How far a step sets the server's clock at most, in milliseconds.
 const SERVER_JUMP_MAX: i32 = 2000;
+/// A capacity provider that no machine belongs to; it comes and goes.
+pub(super) const SPARE: &str = "cp-spare";
+/// The providers of the pool, which every account has.
+const FARGATE_PROVIDERS: [&str; 2] = ["FARGATE", "FARGATE_SPOT"];
 
 impl World {
     /// A machine that is there, by a number of the script; `None` if there is none.
@@ -35,13 +40,14 @@ impl World {
         self.note(|| format!("STEP {number}: {step:?}"));
         match step {
             Step::CreateService { service, setup } => self.create_service(service, &setup),
-            Step::CreateSet { service, image, percent } => {
+            Step::CreateSet { service, image, percent, fargate } => {
                 let (cluster, name) = self.named(service);
+                let (kind, launch) = if fargate { (Kind::Fargate, "FARGATE") } else { (Kind::Plain, "EC2") };
                 let request = json!({
-                    "service": name, "taskDefinition": image.family(false), "launchType": "EC2",
+                    "service": name, "taskDefinition": image.family(kind), "launchType": launch,
                     "scale": {"value": f64::from(percent), "unit": "PERCENT"}, "clientToken": self.token(),
                 });
-                self.ask(cluster, "CreateTaskSet", image.request(request));
+                self.ask(cluster, "CreateTaskSet", image.request(kind, request));
             }
             Step::ScaleSet { service, pick, percent } => {
                 let scale = json!({"value": f64::from(percent), "unit": "PERCENT"});
@@ -57,7 +63,8 @@ impl World {
                 self.update_service(service, json!({"desiredCount": desired}));
             }
             Step::Roll { service, image, desired } => {
-                let mut request = image.request(json!({"taskDefinition": image.family(false)}));
+                let kind = self.kind_for(service);
+                let mut request = image.request(kind, json!({"taskDefinition": image.family(kind)}));
                 if let Some(desired) = desired {
                     request["desiredCount"] = json!(desired);
                 }
@@ -70,20 +77,46 @@ impl World {
             Step::ForceDeployment { service } => {
                 self.update_service(service, json!({"forceNewDeployment": true}));
             }
+            Step::Recapacity { service, capacity } => self.recapacity(service, capacity),
+            Step::PutProviders { cluster, fargate, spare, default } => {
+                let names = [Provider::A.name(), Provider::B.name()].into_iter();
+                let names = names.chain(FARGATE_PROVIDERS.into_iter().filter(|_| fargate));
+                let names: Vec<&str> = names.chain(spare.then_some(SPARE)).collect();
+                let default = default.and_then(items).unwrap_or_else(|| json!([]));
+                let request = json!({"capacityProviders": names, "defaultCapacityProviderStrategy": default});
+                let cluster = usize::from(cluster) % self.clusters.len();
+                self.ask(cluster, "PutClusterCapacityProviders", request);
+            }
+            Step::SpareProvider { cluster, wish } => {
+                let cluster = usize::from(cluster) % self.clusters.len();
+                let (operation, request) = match wish {
+                    SpareWish::Create => ("CreateCapacityProvider", self.provider(cluster, SPARE)),
+                    SpareWish::Update => {
+                        let group = json!({"managedDraining": "DISABLED"});
+                        ("UpdateCapacityProvider", json!({"name": SPARE, "autoScalingGroupProvider": group}))
+                    }
+                    SpareWish::Delete => ("DeleteCapacityProvider", json!({"capacityProvider": SPARE})),
+                };
+                self.ask(cluster, operation, request);
+            }
             Step::DeleteService { service, force } => {
                 let (cluster, name) = self.named(service);
                 self.ask(cluster, "DeleteService", json!({"service": name, "force": force}));
             }
-            Step::RunTask { cluster, image, count, ports, strategy } => {
+            Step::RunTask { cluster, image, count, ports, capacity } => {
                 let token = self.token();
+                let kind = if ports { Kind::Port } else { Kind::Plain };
+                let kind = if capacity.is_fargate() { Kind::Fargate } else { kind };
                 let mut request = json!({
-                    "taskDefinition": image.family(ports), "count": count, "startedBy": token, "clientToken": token,
+                    "taskDefinition": image.family(kind), "count": count, "startedBy": token, "clientToken": token,
                 });
-                if let Some(strategy) = strategy {
-                    request["capacityProviderStrategy"] = items(strategy);
+                match items(capacity) {
+                    Some(items) => request["capacityProviderStrategy"] = items,
+                    None if capacity.is_fargate() => request["launchType"] = "FARGATE".into(),
+                    None => {}
                 }
                 let cluster = usize::from(cluster) % self.clusters.len();
-                self.ask(cluster, "RunTask", image.request(request));
+                self.ask(cluster, "RunTask", image.request(kind, request));
             }
             Step::StopTask { pick } => {
                 if let Some((cluster, task)) = self.some_task(pick) {
@@ -95,9 +128,15 @@ impl World {
                 }
             }
             Step::StartTask { machine, image } => {
-                if let Some((cluster, arn)) = self.instance_arn(machine) {
-                    let request = json!({"taskDefinition": image.family(false), "containerInstances": [arn]});
-                    self.ask(cluster, "StartTask", image.request(request));
+                if let Some((place, arn)) = self.instance_arn(machine) {
+                    // An instance of the pool is none of any cluster's, even for who knows its id.
+                    let (cluster, named) = match self.places[place].is_pool() {
+                        true => (0, arn.rsplit('/').next().unwrap_or_default().to_owned()),
+                        false => (place, arn),
+                    };
+                    let request =
+                        json!({"taskDefinition": image.family(Kind::Plain), "containerInstances": [named]});
+                    self.ask(cluster, "StartTask", image.request(Kind::Plain, request));
                 }
             }
             Step::Protect { pick, on } => {
@@ -118,7 +157,7 @@ impl World {
             }
             Step::Register { cluster, image } => {
                 let cluster = usize::from(cluster) % self.clusters.len();
-                self.ask(cluster, "RegisterTaskDefinition", image.definition(false));
+                self.ask(cluster, "RegisterTaskDefinition", image.definition(Kind::Plain));
             }
             Step::Describe { pick } => {
                 let Some((cluster, _)) = self.some_task(pick) else { return };
@@ -129,6 +168,19 @@ impl World {
                 self.ask(cluster, "DescribeTasks", json!({"tasks": tasks}));
             }
             Step::Drain { machine } => self.set_instance(machine, "DRAINING"),
+            Step::Reclaim { machine } => {
+                let of_pool = |index: &usize| {
+                    let machine = &self.machines[*index];
+                    machine.alive && machine.setup.pool && machine.instance.is_some()
+                };
+                let pool: Vec<usize> = (0..self.machines.len()).filter(of_pool).collect();
+                if !pool.is_empty() {
+                    let machine = &self.machines[pool[usize::from(machine) % pool.len()]];
+                    let request =
+                        json!({"containerInstances": [machine.instance.clone()], "status": "DRAINING"});
+                    self.ask(machine.place, "UpdateContainerInstancesState", request);
+                }
+            }
             Step::Activate { machine } => self.set_instance(machine, "ACTIVE"),
             Step::Deregister { machine, force } => {
                 if let Some((cluster, arn)) = self.instance_arn(machine) {
@@ -311,10 +363,50 @@ impl World {
         (!wanted.is_empty()).then(|| wanted[pick as usize % wanted.len()])
     }
 
-    /// What a machine of the script is as an instance, with its cluster.
+    /// What a machine of the script is as an instance, with its cluster or pool.
     fn instance_arn(&self, machine: u8) -> Option<(usize, String)> {
         let machine = &self.machines[self.machine(machine)?];
-        Some((machine.setup.cluster.into(), machine.instance.clone()?))
+        Some((machine.place, machine.instance.clone()?))
+    }
+
+    /// The id of some instance of the first cluster's pool.
+    pub(super) fn pool_instance(&self) -> Option<String> {
+        let region = &self.clusters[0].scope.region;
+        let of_pool = self
+            .machines
+            .iter()
+            .filter(|machine| machine.setup.pool && self.places[machine.place].scope.region == *region);
+        let arn = of_pool.filter_map(|machine| machine.instance.as_deref()).next()?;
+        arn.rsplit('/').next().map(str::to_owned)
+    }
+
+    fn service_record(&self, service: u8) -> Option<&Service> {
+        let (cluster, name) = self.named(service);
+        let key = Key::Service(self.clusters[cluster].clone(), ServiceName::parse(&name).ok()?);
+        match self.server.up.as_ref()?.records.get(&key)? {
+            Record::Service(service) => Some(service),
+            _ => None,
+        }
+    }
+
+    /// What a service's next definition has to be like.
+    fn kind_for(&self, service: u8) -> Kind {
+        let pooled = self.service_record(service).is_some_and(|own| own.capacity.is_fargate());
+        if pooled { Kind::Fargate } else { Kind::Plain }
+    }
+
+    /// Moves a service to other providers; what has no strategy means the launch type that it was made with.
+    fn recapacity(&mut self, service: u8, capacity: Capacity) {
+        let strategy = items(capacity).unwrap_or_else(|| json!([]));
+        let mut request = json!({"capacityProviderStrategy": strategy, "forceNewDeployment": true});
+        if capacity.is_fargate() {
+            let own = self.service_record(service).and_then(|own| own.task_definition.as_ref());
+            let image = own.and_then(|(family, _)| Image::of_family(family.as_str()));
+            let image = image.unwrap_or(Image::Web);
+            request["taskDefinition"] = image.family(Kind::Fargate).into();
+            request = image.request(Kind::Fargate, request);
+        }
+        self.update_service(service, request);
     }
 
     /// ARN of the service deployment that was begun last.
@@ -372,9 +464,12 @@ impl World {
         let (min, max) = setup.percent;
         // A daemon service may not start before it stops.
         let (min, max) = if daemon { (min.min(99), 100) } else { (min, max) };
+        let capacity = if daemon { Capacity::Ec2 } else { setup.capacity };
+        let kind = if setup.ports { Kind::Port } else { Kind::Plain };
+        let kind = if capacity.is_fargate() { Kind::Fargate } else { kind };
         let mut request = json!({
             "serviceName": name,
-            "taskDefinition": setup.image.family(setup.ports),
+            "taskDefinition": setup.image.family(kind),
             "clientToken": self.token(),
             "schedulingStrategy": if daemon { "DAEMON" } else { "REPLICA" },
             "deploymentConfiguration": {
@@ -386,8 +481,9 @@ impl World {
                 },
             },
         });
-        match setup.strategy.filter(|_| !daemon) {
-            Some(strategy) => request["capacityProviderStrategy"] = items(strategy),
+        match items(capacity) {
+            Some(items) => request["capacityProviderStrategy"] = items,
+            None if capacity.is_fargate() => request["launchType"] = "FARGATE".into(),
             None => request["launchType"] = "EC2".into(),
         }
         if !daemon {
@@ -395,6 +491,12 @@ impl World {
         }
         match setup.layout {
             Layout::Daemon => {}
+            // Nobody places on Fargate but Fargate; zones it evens out as well.
+            Layout::SpreadZones { rebalance } if capacity.is_fargate() => {
+                let wish = if rebalance && max > 100 { "ENABLED" } else { "DISABLED" };
+                request["availabilityZoneRebalancing"] = wish.into();
+            }
+            Layout::Binpack | Layout::SpreadInstances | Layout::Distinct if capacity.is_fargate() => {}
             Layout::Binpack => {
                 request["placementStrategy"] = json!([{"type": "binpack", "field": "memory"}]);
             }
@@ -412,27 +514,19 @@ impl World {
                 request["placementConstraints"] = json!([{"type": "distinctInstance"}]);
             }
         }
-        self.ask(cluster, "CreateService", setup.image.request(request));
+        self.ask(cluster, "CreateService", setup.image.request(kind, request));
     }
 
     /// What users need in each account and region before they make clusters.
     pub(super) fn prepare_account(&mut self) {
         for cluster in self.first_of_scopes() {
             for provider in [Provider::A, Provider::B] {
-                let scope = &self.clusters[cluster].scope;
-                let arn = format!(
-                    "arn:aws:autoscaling:{}:{}:autoScalingGroup:\
-                     00000000-0000-0000-0000-000000000000:autoScalingGroupName/{}",
-                    scope.region,
-                    scope.account,
-                    provider.name()
-                );
-                let request = json!({"name": provider.name(), "autoScalingGroupProvider": {"autoScalingGroupArn": arn}});
+                let request = self.provider(cluster, provider.name());
                 self.ask(cluster, "CreateCapacityProvider", request);
             }
             for image in Image::ALL {
-                for ports in [false, true] {
-                    self.ask(cluster, "RegisterTaskDefinition", image.definition(ports));
+                for kind in self.kinds() {
+                    self.ask(cluster, "RegisterTaskDefinition", image.definition(kind));
                 }
             }
         }
@@ -441,9 +535,28 @@ impl World {
     pub(super) fn prepare_clusters(&mut self) {
         for cluster in 0..self.clusters.len() {
             let name = self.clusters[cluster].cluster.as_str().to_owned();
-            let providers = [Provider::A.name(), Provider::B.name()];
+            let own = [Provider::A.name(), Provider::B.name()].into_iter();
+            let fargate = self.setup.fargate;
+            let providers: Vec<&str> = own.chain(FARGATE_PROVIDERS.into_iter().filter(|_| fargate)).collect();
             self.ask(cluster, "CreateCluster", json!({"clusterName": name, "capacityProviders": providers}));
         }
+    }
+
+    /// The kinds of definitions that this world needs.
+    fn kinds(&self) -> impl Iterator<Item = Kind> + use<> {
+        let fargate = self.setup.fargate;
+        Kind::ALL.into_iter().filter(move |kind| fargate || *kind != Kind::Fargate)
+    }
+
+    /// What makes a capacity provider.
+    fn provider(&self, cluster: usize, name: &str) -> Value {
+        let scope = &self.clusters[cluster].scope;
+        let arn = format!(
+            "arn:aws:autoscaling:{}:{}:autoScalingGroup:\
+             00000000-0000-0000-0000-000000000000:autoScalingGroupName/{name}",
+            scope.region, scope.account,
+        );
+        json!({"name": name, "autoScalingGroupProvider": {"autoScalingGroupArn": arn}})
     }
 
     /// Clusters that share account and region share their definitions: one of each.
@@ -456,7 +569,8 @@ impl World {
     pub(super) fn is_prepared(&self) -> bool {
         let records = self.server.stored.keys();
         let definitions = records.filter(|key| matches!(key, Key::TaskDefinition(..))).count();
-        self.calls.is_empty() && definitions >= 2 * Image::ALL.len() * self.first_of_scopes().len()
+        self.calls.is_empty()
+            && definitions >= self.kinds().count() * Image::ALL.len() * self.first_of_scopes().len()
     }
 
     pub(super) fn cluster_has(&self, key: &Key) -> bool {
@@ -464,11 +578,19 @@ impl World {
     }
 }
 
-fn items(strategy: StrategySetup) -> Value {
-    json!([
-        {"capacityProvider": Provider::A.name(), "base": strategy.base, "weight": strategy.weight_a},
-        {"capacityProvider": Provider::B.name(), "weight": strategy.weight_b},
-    ])
+/// The capacity provider strategy that a capacity is, if it is one.
+fn items(capacity: Capacity) -> Option<Value> {
+    let over = |[a, b]: [&str; 2], strategy: StrategySetup| {
+        json!([
+            {"capacityProvider": a, "base": strategy.base, "weight": strategy.weight_a},
+            {"capacityProvider": b, "weight": strategy.weight_b},
+        ])
+    };
+    match capacity {
+        Capacity::Ec2 | Capacity::Fargate => None,
+        Capacity::Providers(strategy) => Some(over([Provider::A.name(), Provider::B.name()], strategy)),
+        Capacity::FargateProviders(strategy) => Some(over(FARGATE_PROVIDERS, strategy)),
+    }
 }
 
 struct Timed {

@@ -276,8 +276,8 @@ impl World {
 
     pub(super) fn serve(&mut self, id: CallId, call: &Call) {
         let scope = match &call.caller {
-            Caller::User(wish) => self.clusters[wish.cluster].scope.clone(),
-            Caller::Agent { machine, .. } => self.cluster_of(*machine).scope.clone(),
+            Caller::User(wish) => self.places[wish.place].scope.clone(),
+            Caller::Agent { machine, .. } => self.host_of(*machine).scope.clone(),
         };
         let Some(running) = &mut self.server.up else {
             return self.send_answer(id, Err("connection refused".into()));

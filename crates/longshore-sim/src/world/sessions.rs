@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use longshore_base::{Seed, TaskId, Timestamp};
-use longshore_controllers::link::{self, Found, Look, Work};
+use longshore_controllers::link::{self, Found, Look};
 use longshore_link::client::Loss;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, TcsQuery};
@@ -34,7 +34,6 @@ enum Kind {
     /// `None` until the connection is noted.
     Acs {
         session: Option<Box<Session>>,
-        work: Work,
     },
     Tcs(Telemetry),
 }
@@ -57,7 +56,7 @@ impl Served {
             return None;
         }
         match &self.kind {
-            Kind::Acs { session, .. } => session.as_ref().and_then(|session| session.deadline()),
+            Kind::Acs { session } => session.as_ref().and_then(|session| session.deadline()),
             Kind::Tcs(telemetry) => telemetry.deadline(),
         }
     }
@@ -72,7 +71,7 @@ impl World {
         let Some((socket, machine)) = self.pipes.get(&pipe).map(|pipe| (pipe.socket, pipe.machine)) else {
             return;
         };
-        let scope = self.cluster_of(machine).scope.clone();
+        let scope = self.host_of(machine).scope.clone();
         let Some(running) = &self.server.up else {
             return self.send_down(pipe, SocketEvent::Refused(None));
         };
@@ -124,7 +123,7 @@ impl World {
                     return self.close(pipe, Some(CloseReason::Deregistered));
                 };
                 let Some(served) = self.served(pipe) else { return };
-                if let Kind::Acs { session, .. } = &mut served.kind {
+                if let Kind::Acs { session } = &mut served.kind {
                     *session = Some(Box::new(Session::new(now, connection)));
                 }
                 // The first list starts the conversation, whatever it says.
@@ -133,9 +132,9 @@ impl World {
             Wake::Looked(look, found) => {
                 let Some(served) = self.served(pipe) else { return };
                 served.waits = false;
-                if let Kind::Acs { session: Some(session), work } = &mut served.kind {
+                if let Kind::Acs { session: Some(session) } = &mut served.kind {
                     match found {
-                        Some(found) => work.tell(session, now, &look, found),
+                        Some(found) => link::tell(session, now, &look, found),
                         None => session.handle(now, Input::Close(CloseReason::Deregistered)),
                     }
                 }
@@ -160,7 +159,7 @@ impl World {
         let generation = running.generations;
         let seed = Seed::new(generation.into());
         let kind = match socket {
-            Socket::Commands => Kind::Acs { session: None, work: Work::default() },
+            Socket::Commands => Kind::Acs { session: None },
             Socket::Telemetry => Kind::Tcs(Telemetry::new(now, seed)),
         };
         let served = Served {
@@ -211,8 +210,8 @@ impl World {
         for pipe in due {
             if let Some(served) = self.served(pipe) {
                 match &mut served.kind {
-                    Kind::Acs { session: Some(session), .. } => session.handle(now, Input::Tick),
-                    Kind::Acs { session: None, .. } => {}
+                    Kind::Acs { session: Some(session) } => session.handle(now, Input::Tick),
+                    Kind::Acs { session: None } => {}
                     Kind::Tcs(telemetry) => telemetry.tick(now),
                 }
             }
@@ -230,8 +229,8 @@ impl World {
                 return;
             }
             let step = match &mut served.kind {
-                Kind::Acs { session: None, .. } => return,
-                Kind::Acs { session: Some(session), .. } => {
+                Kind::Acs { session: None } => return,
+                Kind::Acs { session: Some(session) } => {
                     let (state, at) = (&running.state, &served.at);
                     match session.poll(&mut |arn| link::task_payload(state, at, arn)) {
                         Some(output) => Step::Acs(output),
@@ -259,10 +258,10 @@ impl World {
                     if let Some(frame) = served.inbox.pop_front() {
                         let Some(text) = frame else { return self.close(pipe, None) };
                         match &mut served.kind {
-                            Kind::Acs { session: Some(session), .. } => {
+                            Kind::Acs { session: Some(session) } => {
                                 session.handle(now, Input::Received(&text))
                             }
-                            Kind::Acs { session: None, .. } => {}
+                            Kind::Acs { session: None } => {}
                             Kind::Tcs(telemetry) => {
                                 // Frames carry their signature, as on the wire.
                                 let signed = longshore_link::message::join_signed([("Host", "sim")], &text);
@@ -274,7 +273,7 @@ impl World {
                             let look = std::mem::take(&mut served.look);
                             return self.look_at_work(pipe, look);
                         }
-                        if let Kind::Acs { session: Some(session), .. } = &mut served.kind {
+                        if let Kind::Acs { session: Some(session) } = &mut served.kind {
                             session.handle(now, Input::Close(CloseReason::Superseded));
                         }
                     } else {
@@ -311,7 +310,7 @@ impl World {
                 let text = self.make_stale(pipe, text);
                 self.note(|| format!("server says on {}: {text}", pipe.0));
                 if let Some(machine) = self.pipes.get(&pipe).map(|pipe| pipe.machine) {
-                    self.check_isolation(usize::from(self.machines[machine].setup.cluster), &text);
+                    self.check_isolation(self.machines[machine].place, &text);
                 }
                 self.send_down(pipe, SocketEvent::Received(text));
             }

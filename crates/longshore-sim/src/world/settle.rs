@@ -66,8 +66,7 @@ impl World {
                 open.push(format!("m{index}'s agent is not connected"));
                 continue;
             };
-            let entry =
-                state.cluster(self.cluster_of(index)).and_then(|cluster| cluster.instance(instance.id));
+            let entry = state.cluster(self.host_of(index)).and_then(|cluster| cluster.instance(instance.id));
             if !entry.is_some_and(|entry| entry.connection.open) {
                 open.push(format!("the server does not know that m{index} is connected"));
             }
@@ -88,17 +87,18 @@ impl World {
     /// The instance that a machine is, as far as its agent knows.
     pub(super) fn instance_of(&self, index: usize) -> Option<&Instance> {
         let id = self.instance_id(index)?;
-        match self.server.up.as_ref()?.records.get(&Key::Instance(self.cluster_of(index).clone(), id)) {
+        match self.server.up.as_ref()?.records.get(&Key::Instance(self.host_of(index).clone(), id)) {
             Some(Value::Instance(instance)) => Some(instance),
             _ => None,
         }
     }
 
-    pub(super) fn cluster_of(&self, machine: usize) -> &ClusterKey {
-        &self.clusters[usize::from(self.machines[machine].setup.cluster)]
+    /// The cluster or the pool that a machine is of.
+    pub(super) fn host_of(&self, machine: usize) -> &ClusterKey {
+        &self.places[self.machines[machine].place]
     }
 
-    fn instance_id(&self, index: usize) -> Option<InstanceId> {
+    pub(super) fn instance_id(&self, index: usize) -> Option<InstanceId> {
         InstanceId::parse(self.machines[index].instance.as_deref()?.rsplit('/').next()?).ok()
     }
 
@@ -179,6 +179,10 @@ impl World {
             | Waiting::NoDeployment => false,
         };
         if waiting.iter().any(stuck) {
+            let placement = waiting.iter().any(|own| matches!(own, Waiting::Placement { .. }));
+            if let Some(room) = self.room_in_pool(at, service).filter(|_| placement) {
+                open.push(format!("service {name} ({family}) waits for the pool, and {room}"));
+            }
             // Whoever asks for the service's events has to find the reason there as well.
             let said = state.cluster(at).and_then(|cluster| cluster.service(name)).is_some();
             if said && service.events_total == 0 {
@@ -203,7 +207,8 @@ impl World {
         let mut found: BTreeMap<DeploymentId, u64> = shares.keys().map(|&id| (id, 0)).collect();
         for (key, record) in &running.records {
             let (Key::Task(of, _), Value::Task(task)) = (key, record) else { continue };
-            let Some(own) = task.service.as_ref().filter(|own| of == at && own.name == service.name) else {
+            let Some(own) = task.origin.service.as_ref().filter(|own| of == at && own.name == service.name)
+            else {
                 continue;
             };
             match found.get_mut(&own.deployment) {
@@ -227,7 +232,9 @@ impl World {
             if of != at {
                 continue;
             }
-            let Some(own) = task.service.as_ref().filter(|own| own.name == service.name) else { continue };
+            let Some(own) = task.origin.service.as_ref().filter(|own| own.name == service.name) else {
+                continue;
+            };
             if task.last_status.is_stopped() {
                 continue;
             }

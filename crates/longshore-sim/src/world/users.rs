@@ -5,26 +5,34 @@
 
 use std::collections::BTreeMap;
 
-use longshore_base::{Arn, Family, InstanceId, ServiceName, TaskId};
+use longshore_base::{Arn, Family, InstanceId, Scope, ServiceName, TaskId};
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
+use longshore_state::record::StrategyItem;
 use longshore_state::{ClusterKey, Key, Value as Record};
 use serde_json::Value;
 
 use super::network::{Call, CallId, Caller, Reply};
+use super::script::SPARE;
 use super::server::DISK_FAILED;
 use super::{Event, World};
 
 /// Operations whose requests have no cluster.
-const NAMES_NO_CLUSTER: [&str; 4] =
-    ["CreateCapacityProvider", "CreateCluster", "RegisterTaskDefinition", "StopServiceDeployment"];
+const NAMES_NO_CLUSTER: [&str; 6] = [
+    "CreateCapacityProvider",
+    "UpdateCapacityProvider",
+    "DeleteCapacityProvider",
+    "CreateCluster",
+    "RegisterTaskDefinition",
+    "StopServiceDeployment",
+];
 /// How often a user repeats a call that nobody answered.
 const TRIES_MAX: u32 = 8;
 
 /// A call that a user wants to succeed.
 #[derive(Clone, Debug)]
 pub(super) struct Wish {
-    /// Of the world's clusters, the one that it is about; it tells account and region, too.
-    pub cluster: usize,
+    /// Of the world's places, the one that it is about; it tells account and region, too.
+    pub place: usize,
     pub operation: &'static str,
     pub body: String,
     /// It has to fail.
@@ -60,6 +68,10 @@ pub(super) enum Fact {
     },
     Stopped(TaskId),
     Instance(InstanceId, InstanceStatus),
+    /// What a cluster's capacity providers and its default strategy are.
+    Providers(Vec<String>, Vec<StrategyItem>),
+    /// The spare provider is there, or not any more.
+    Spare(bool),
 }
 
 /// A task in an answer.
@@ -73,7 +85,7 @@ pub(super) struct Shown {
 /// A fact, and with which revision it became durable.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    cluster: usize,
+    place: usize,
     epoch: u32,
     sequence: u64,
     call: CallId,
@@ -98,11 +110,11 @@ impl World {
         format!("token-{}", self.tokens)
     }
 
-    pub(super) fn ask(&mut self, cluster: usize, operation: &'static str, mut request: Value) {
+    pub(super) fn ask(&mut self, place: usize, operation: &'static str, mut request: Value) {
         if !NAMES_NO_CLUSTER.contains(&operation) {
-            request["cluster"] = self.clusters[cluster].cluster.as_str().into();
+            request["cluster"] = self.places[place].cluster.as_str().into();
         }
-        self.wish(Wish { cluster, operation, body: request.to_string(), is_bad: false, tries: 0 });
+        self.wish(Wish { place, operation, body: request.to_string(), is_bad: false, tries: 0 });
     }
 
     pub(super) fn bad_request(&mut self, kind: u8) {
@@ -125,6 +137,30 @@ impl World {
                 let request = json!({"cluster": "main", "serviceName": "bad", "taskDefinition": "web", "desiredCount": -1});
                 ("CreateService", request)
             }
+            10 => {
+                let id =
+                    self.pool_instance().unwrap_or_else(|| "0123456789abcdef0123456789abcdef".to_owned());
+                let request =
+                    json!({"cluster": ".fargate", "containerInstances": [id], "status": "DRAINING"});
+                ("UpdateContainerInstancesState", request)
+            }
+            11 => {
+                let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+                let request = json!({"cluster": "main", "taskDefinition": "web", "launchType": "FARGATE", "networkConfiguration": network});
+                ("RunTask", request)
+            }
+            12 => {
+                let mixed = json!([{"capacityProvider": "FARGATE", "weight": 1}, {"capacityProvider": "cp-a", "weight": 1}]);
+                let request =
+                    json!({"cluster": "main", "taskDefinition": "web", "capacityProviderStrategy": mixed});
+                ("RunTask", request)
+            }
+            13 => ("RunTask", json!({"cluster": ".fargate", "taskDefinition": "web"})),
+            14 => ("DeleteCapacityProvider", json!({"capacityProvider": "FARGATE_SPOT"})),
+            15 => {
+                let request = json!({"cluster": "main", "serviceName": "bad", "taskDefinition": "web", "schedulingStrategy": "DAEMON", "launchType": "FARGATE"});
+                ("CreateService", request)
+            }
             // Somebody else's cluster and task, if there is somebody else.
             _ => {
                 let foreign = self.clusters.iter().position(|own| own.scope != self.clusters[0].scope);
@@ -144,7 +180,7 @@ impl World {
                 }
             }
         };
-        self.wish(Wish { cluster: 0, operation, body: request.to_string(), is_bad: true, tries: 0 });
+        self.wish(Wish { place: 0, operation, body: request.to_string(), is_bad: true, tries: 0 });
     }
 
     pub(super) fn wish(&mut self, wish: Wish) {
@@ -158,7 +194,7 @@ impl World {
             let text = String::from_utf8_lossy(body).into_owned();
             // Who names somebody else's things may be told those names.
             if !wish.is_bad {
-                self.check_isolation(wish.cluster, &text);
+                self.check_isolation(wish.place, &text);
             }
         }
         // The server tells that it gives up: the same as no answer at all.
@@ -177,8 +213,20 @@ impl World {
                 // can run it now.
                 let expected = wish.is_bad
                     || match wish.operation {
-                        "CreateCapacityProvider" | "CreateCluster" | "RegisterTaskDefinition" => false,
-                        "RunTask" => text.contains("No Container Instances"),
+                        // Nobody has a token for it: who repeats it may find that it was made.
+                        "CreateCapacityProvider" => {
+                            text.contains("already exists") && wish.body.contains(SPARE)
+                        }
+                        "CreateCluster" | "RegisterTaskDefinition" => false,
+                        "RunTask" => {
+                            // By a default strategy, or one over providers that the cluster has no more.
+                            text.contains("No Container Instances")
+                                || text.contains("does not support launch_type FARGATE")
+                                    && !wish.body.contains("launchType")
+                                    && !wish.body.contains("capacityProviderStrategy")
+                                || text.contains("not associated with the cluster")
+                                    && wish.body.contains("capacityProviderStrategy")
+                        }
                         _ => true,
                     };
                 if !expected {
@@ -229,6 +277,7 @@ impl World {
             }),
             "DeleteService" => name(&answer["service"]["serviceName"]).map(Fact::Deleted),
             "RunTask" => {
+                self.check_shares(&strategy(&request["capacityProviderStrategy"]), &answer);
                 let tasks = answer["tasks"]
                     .as_array()
                     .into_iter()
@@ -246,6 +295,15 @@ impl World {
                 service.map(Fact::DeploymentStopped)
             }
             "DescribeTasks" => Some(Fact::Shown(shown(&answer))),
+            "PutClusterCapacityProviders" => {
+                let names = request["capacityProviders"].as_array().into_iter().flatten();
+                let names = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                Some(Fact::Providers(names, strategy(&request["defaultCapacityProviderStrategy"])))
+            }
+            "CreateCapacityProvider" | "UpdateCapacityProvider" if request["name"] == SPARE => {
+                Some(Fact::Spare(true))
+            }
+            "DeleteCapacityProvider" => Some(Fact::Spare(false)),
             "StopTask" => id_of(&answer["task"]["taskArn"]).map(Fact::Stopped),
             "DeregisterContainerInstance" => {
                 instance_of(&answer["containerInstance"]["containerInstanceArn"])
@@ -258,16 +316,23 @@ impl World {
             }
             _ => None,
         };
-        self.remember(id, wish.cluster, fact, sequence);
+        self.remember(id, wish.place, fact, sequence);
     }
 
     /// Nothing that a caller hears names anything of another account or region.
-    pub(super) fn check_isolation(&mut self, cluster: usize, text: &str) {
-        let own = &self.clusters[cluster].scope;
-        let foreign = self.clusters.iter().filter(|other| other.scope != *own);
+    pub(super) fn check_isolation(&mut self, place: usize, text: &str) {
+        let own = &self.places[place];
+        let foreign = self.places.iter().filter(|other| match own.is_pool() {
+            // It serves every account of its region.
+            true => other.scope.region != own.scope.region,
+            false => other.scope != own.scope,
+        });
         let leaked = foreign.map(|other| format!(":{}:{}:", other.scope.region, other.scope.account));
         if let Some(leaked) = leaked.into_iter().find(|name| text.contains(name)) {
-            self.fail("isolation", format!("cluster {cluster} hears of {leaked}: {text}"));
+            self.fail(
+                "isolation",
+                format!("{}/{} hears of {leaked}: {text}", own.scope.account, own.cluster),
+            );
         }
     }
 
@@ -295,16 +360,16 @@ impl World {
         let status = answer["containerInstance"]["status"].as_str().and_then(InstanceStatus::parse);
         let fact = instance.zip(status).map(|(id, status)| Fact::Instance(id, status));
         let Caller::Agent { machine, .. } = call.caller else { return };
-        self.remember(id, self.machines[machine].setup.cluster.into(), fact, sequence);
+        self.remember(id, self.machines[machine].place, fact, sequence);
     }
 
-    fn remember(&mut self, call: CallId, cluster: usize, fact: Option<Fact>, sequence: u64) {
+    fn remember(&mut self, call: CallId, place: usize, fact: Option<Fact>, sequence: u64) {
         if let Some(Fact::Ran { started_by, tasks, .. }) = &fact {
             self.check_replay(started_by, tasks);
         }
         if let Some(fact) = fact {
             let epoch = self.server.epoch;
-            self.watch.facts.push(Known { cluster, epoch, sequence, call, acknowledged: false, fact });
+            self.watch.facts.push(Known { place, epoch, sequence, call, acknowledged: false, fact });
         }
     }
 
@@ -350,10 +415,12 @@ impl World {
         let mut problems = Vec::new();
         let mut services: BTreeMap<(usize, &ServiceName), ExpectedService> = BTreeMap::new();
         let mut instances: BTreeMap<InstanceId, (usize, InstanceStatus)> = BTreeMap::new();
+        let mut providers: BTreeMap<usize, (&Vec<String>, &Vec<StrategyItem>)> = BTreeMap::new();
+        let mut spares: BTreeMap<&Scope, bool> = BTreeMap::new();
         let mut started: BTreeMap<&str, usize> = BTreeMap::new();
         for record in running.records.values() {
             if let Record::Task(task) = record
-                && let Some(by) = &task.started_by
+                && let Some(by) = &task.origin.started_by
             {
                 *started.entry(by).or_default() += 1;
             }
@@ -363,7 +430,7 @@ impl World {
             _ => None,
         };
         for known in &self.watch.facts {
-            let (place, at) = (known.cluster, &self.clusters[known.cluster]);
+            let (place, at) = (known.place, &self.places[known.place]);
             match &known.fact {
                 Fact::Cluster => {
                     if !self.cluster_has(&Key::Cluster(at.clone())) {
@@ -416,10 +483,16 @@ impl World {
                     // Registering again does not undo what an operator has set; the answer says so.
                     instances.insert(*id, (place, *status));
                 }
+                Fact::Providers(names, default) => {
+                    providers.insert(place, (names, default));
+                }
+                Fact::Spare(is_there) => {
+                    spares.insert(&at.scope, *is_there);
+                }
             }
         }
         for ((place, name), expected) in services {
-            let at = &self.clusters[place];
+            let at = &self.places[place];
             let record = match running.records.get(&Key::Service(at.clone(), name.clone())) {
                 Some(Record::Service(record)) => record,
                 _ if expected.deleted => continue,
@@ -453,7 +526,7 @@ impl World {
             }
         }
         for (id, (place, status)) in instances {
-            let at = &self.clusters[place];
+            let at = &self.places[place];
             match running.records.get(&Key::Instance(at.clone(), id)) {
                 Some(Record::Instance(record)) if record.status == status => {}
                 Some(Record::Instance(record)) => {
@@ -463,10 +536,41 @@ impl World {
                 _ => problems.push(format!("instance {id} is gone")),
             }
         }
+        for (place, (names, default)) in providers {
+            let record = running.records.get(&Key::Cluster(self.places[place].clone()));
+            let Some(Record::Cluster(cluster)) = record else { continue };
+            let known: Vec<&str> = cluster.capacity_providers.iter().map(|name| &**name).collect();
+            if known != names.iter().map(String::as_str).collect::<Vec<_>>()
+                || cluster.default_strategy != *default
+            {
+                problems.push(format!(
+                    "cluster {} has the providers {known:?}, and {names:?} were put",
+                    cluster.name
+                ));
+            }
+        }
+        for (scope, is_there) in spares {
+            let record = running.records.get(&Key::CapacityProvider(scope.clone(), SPARE.to_owned()));
+            let active = matches!(record, Some(Record::CapacityProvider(own)) if *own.status == *"ACTIVE");
+            if active != is_there {
+                problems.push(format!("provider {SPARE} is active: {active}, and was made: {is_there}"));
+            }
+        }
         if !problems.is_empty() {
             self.fail("model", format!("{when}: {}", problems.join("; ")));
         }
     }
+}
+
+/// The items of a strategy, as a request has them.
+fn strategy(items: &Value) -> Vec<StrategyItem> {
+    let number =
+        |member: &Value| member.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or_default();
+    let item = |item: &Value| {
+        let provider = item["capacityProvider"].as_str()?.into();
+        Some(StrategyItem { provider, base: number(&item["base"]), weight: number(&item["weight"]) })
+    };
+    items.as_array().into_iter().flatten().filter_map(item).collect()
 }
 
 fn shown(answer: &Value) -> Vec<Shown> {

@@ -3,16 +3,17 @@
 //! Nothing here asks the parts what they think; it reads records and what really runs, and counts again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use longshore_base::{DeploymentId, InstanceId, Port, Protocol, TaskId, Timestamp};
 use longshore_domain::{DesiredStatus, InstanceStatus, Needs, TaskStatus};
 use longshore_engine::Action;
 use longshore_engine::input::ObservedStatus;
-use longshore_engine::spec::{ContainerKey, RuntimeId};
+use longshore_engine::spec::{ContainerKey, NetworkPlace, RuntimeId};
 use longshore_engine::view::KnownStatus;
 use longshore_runtime::port::LabelFilter;
 use longshore_state::record::Task;
-use longshore_state::{ClusterKey, Key, Value, view};
+use longshore_state::{Key, Value, view};
 
 use super::World;
 use super::server::Writer;
@@ -40,6 +41,8 @@ pub(super) struct Watch {
     needs: BTreeMap<TaskId, Needs>,
     /// Host ports that a container was made with.
     ports: BTreeMap<(usize, ContainerKey), Vec<(Port, Protocol)>>,
+    /// The address that a container, which holds its task's network, was made with.
+    pub addresses: BTreeMap<(usize, ContainerKey), Ipv4Addr>,
     /// Starts of a container by name, and when the last was seen.
     runs: BTreeMap<(usize, String), (u32, Timestamp)>,
     /// Starts for a key, whatever its containers are called.
@@ -77,6 +80,7 @@ impl World {
         if let Writer::Controller(service) = writer {
             self.watch_rollout(service, &before);
         }
+        self.watch_capacity(changes);
         let matters = |(key, _): &(Key, Option<Value>)| {
             matches!(key, Key::Task(..) | Key::Instance(..) | Key::Service(..))
         };
@@ -96,15 +100,16 @@ impl World {
     fn watch_change(&mut self, writer: &Writer, key: &Key, before: Option<&Value>, after: Option<&Value>) {
         let mut notes = Vec::new();
         match (key, before, after) {
-            (Key::Task(ClusterKey { scope, .. }, id), before, Some(Value::Task(task))) => {
+            (Key::Task(at, id), before, Some(Value::Task(task))) => {
+                let scope = &at.scope;
                 let is_new = before.is_none();
                 self.tally.tasks += u64::from(is_new);
                 if is_new {
-                    self.watch.needs.insert(*id, task.needs.clone());
-                    if !Image::of_family(task.family.as_str()).is_some_and(Image::is_good) {
+                    self.watch.needs.insert(*id, task.origin.needs.clone());
+                    if !Image::of_family(task.origin.family.as_str()).is_some_and(Image::is_good) {
                         self.watch.restless.insert(*id);
                     }
-                    if Image::of_family(task.family.as_str()).is_some_and(Image::may_restart) {
+                    if Image::of_family(task.origin.family.as_str()).is_some_and(Image::may_restart) {
                         self.watch.phoenixes.insert(*id);
                     }
                 }
@@ -121,6 +126,11 @@ impl World {
                 if task.last_status.is_stopped() && self.watch.ended.insert(*id) {
                     self.note_failure(task);
                 }
+                let known = before.and_then(|before| match before {
+                    Value::Task(before) => Some(&**before),
+                    _ => None,
+                });
+                self.watch_place(at, known, task);
                 if let (Some(Value::Task(before)), Some(running)) = (before, &self.server.up) {
                     let view = |task: &Task| view::task(task, &running.records, scope);
                     notes = longshore_survey::step::task(&view(before), &view(task));
@@ -291,10 +301,11 @@ impl World {
             Action::CreateContainer { container, spec, .. } => {
                 self.watch.names.insert((index, spec.name.clone()), container.clone());
                 let id = task_of(container);
-                let own = self.cluster_of(index).clone();
-                let stored = id.is_some_and(|id| {
-                    self.server.stored.contains_key(&Key::Task(own, id)) || self.watch.ended.contains(&id)
-                });
+                let stored =
+                    id.is_some_and(|id| self.is_at_home(index, id) || self.watch.ended.contains(&id));
+                if let NetworkPlace::Own { interface, .. } = &spec.network {
+                    self.watch.addresses.insert((index, container.clone()), interface.address);
+                }
                 let ports = spec.ports.iter().map(|port| (port.host, port.protocol)).collect();
                 self.watch.ports.insert((index, container.clone()), ports);
                 if !stored {
@@ -405,7 +416,8 @@ impl World {
         own.filter_map(|(_, key)| task_of(key)).collect()
     }
 
-    /// No container is started on a host port that another one has, or of a task that is not known here any more.
+    /// No container is started on a host port or at an address that another one has, or of a task that is not known
+    /// here any more.
     fn watch_start(&mut self, index: usize, container: &ContainerKey) {
         let machine = &self.machines[index];
         let orphan = |key: &ContainerKey| task_of(key).is_some_and(|id| machine.orphans.contains(&id));
@@ -414,7 +426,8 @@ impl World {
             return self.fail("containers", text);
         }
         let Some(wanted) = self.watch.ports.get(&(index, container.clone())) else { return };
-        if wanted.is_empty() {
+        let address = self.watch.addresses.get(&(index, container.clone()));
+        if wanted.is_empty() && address.is_none() {
             return;
         }
         for found in machine.docker.world.list(&LabelFilter::default()) {
@@ -428,6 +441,11 @@ impl World {
                 let text =
                     format!("m{index} starts {container:?} on {port:?}/{protocol:?}, which {other:?} has");
                 return self.fail("ports", text);
+            }
+            let same = address.filter(|_| self.watch.addresses.get(&(index, other.clone())) == address);
+            if let Some(address) = same {
+                let text = format!("m{index} starts {container:?} at {address}, which {other:?} has");
+                return self.fail("addresses", text);
             }
         }
     }

@@ -53,6 +53,8 @@ pub struct Guest {
 #[derive(Debug)]
 pub struct InstanceEntry {
     pub record: Arc<Instance>,
+    /// Found among its attributes once, not for every task that is placed on it.
+    zone: Option<Arc<str>>,
     pub connection: Connection,
     /// Its tasks that are not STOPPED.
     tasks: BTreeSet<TaskId>,
@@ -82,8 +84,15 @@ pub struct ServiceEntry {
     /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
     /// not counted.
     newly_stopped: Vec<TaskId>,
-    /// The cluster's capacity epoch when placement last refused a task of it. Not stored.
-    refused_at: u64,
+    /// The capacity's epoch when placement last refused a task of it. Not stored.
+    refused_at: CapacityEpoch,
+}
+
+/// How often the capacity that a service may use has changed: that of its cluster, and that of its region's pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CapacityEpoch {
+    pub cluster: u64,
+    pub pool: u64,
 }
 
 impl ServiceEntry {
@@ -154,6 +163,11 @@ impl InstanceEntry {
     pub fn pending(&self) -> usize {
         self.pending
     }
+
+    /// Its availability zone, if its agent or a user told it.
+    pub fn zone(&self) -> Option<&Arc<str>> {
+        self.zone.as_ref()
+    }
 }
 
 impl ClusterTables {
@@ -199,7 +213,7 @@ impl ClusterTables {
     }
 
     /// The capacity epoch when placement last refused a task of the service.
-    pub(super) fn refused_at(&self, service: &ServiceName) -> Option<u64> {
+    pub(super) fn refused_at(&self, service: &ServiceName) -> Option<CapacityEpoch> {
         self.services.get(service).map(|entry| entry.refused_at)
     }
 
@@ -269,7 +283,7 @@ impl ClusterTables {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, service: &ServiceName, epoch: u64) {
+    pub(super) fn note_refusal(&mut self, service: &ServiceName, epoch: CapacityEpoch) {
         if let Some(entry) = self.services.get_mut(service) {
             entry.refused_at = epoch;
         }
@@ -400,13 +414,15 @@ impl ClusterTables {
         match self.instances.get_mut(&id) {
             Some(entry) => {
                 self.fleet.upsert(fleet::instance(&record, entry.connection.open));
+                entry.zone = zone(&record).cloned();
                 Some(std::mem::replace(&mut entry.record, record))
             }
             None => {
                 self.fleet.upsert(fleet::instance(&record, false));
                 let connection = Connection { open: false, since: loaded_at.max(record.registered_at) };
-                let entry =
-                    InstanceEntry { record, connection, tasks: BTreeSet::new(), running: 0, pending: 0 };
+                let zone = zone(&record).cloned();
+                let tasks = BTreeSet::new();
+                let entry = InstanceEntry { record, zone, connection, tasks, running: 0, pending: 0 };
                 self.instances.insert(id, entry);
                 None
             }
@@ -457,7 +473,7 @@ impl ClusterTables {
         if let Some(new) = new {
             self.join_instance(id, new);
             if new.instance.is_some() && !new.last_status.is_stopped() {
-                let service = new.service.as_ref().map(|service| service.name.clone());
+                let service = new.origin.service.as_ref().map(|service| service.name.clone());
                 self.guests.insert(id, Guest { home: home.clone(), service });
             }
         }
@@ -517,7 +533,7 @@ impl ClusterTables {
         }
         // An id of the pool is not among these instances.
         self.join_instance(id, task);
-        if let Some(service) = &task.service {
+        if let Some(service) = &task.origin.service {
             let entry = self.services.entry(service.name.clone()).or_default();
             if status.is_stopped() {
                 entry.stopped.insert(id)
@@ -536,7 +552,7 @@ impl ClusterTables {
         }
         self.provisioning.remove(&(task.created_at, id));
         self.leave_instance(id, task);
-        if let Some(service) = &task.service {
+        if let Some(service) = &task.origin.service {
             self.with_service(&service.name, |entry| {
                 entry.active.remove(&id);
                 entry.stopped.remove(&id);
@@ -555,7 +571,7 @@ impl ClusterTables {
         let place = |task: Option<&Task>| {
             let task = task.filter(|t| !t.last_status.is_stopped())?;
             let interfaces = u32::from(task.interface.is_some());
-            Some((task.instance?, fleet::needs(&task.needs, interfaces)))
+            Some((task.instance?, fleet::needs(&task.origin.needs, interfaces)))
         };
         let (before, after) = (place(old), place(new));
         if before != after {
@@ -565,8 +581,8 @@ impl ClusterTables {
             if let (Some((instance, needs)), Some(task)) = (&after, new) {
                 // What the tables say is what is: an instance that registered again with less may
                 // hold more than it has. Placement is what never lets it come to that.
-                let group = home.map(|home| fleet::pooled_group(home, &task.group));
-                let group = group.as_ref().unwrap_or(&task.group);
+                let group = home.map(|home| fleet::pooled_group(home, &task.origin.group));
+                let group = group.as_ref().unwrap_or(&task.origin.group);
                 if let Err(error) = self.fleet.adopt(*instance, id, needs, group) {
                     tracing::warn!(task = %id, %error, "a task is on an instance that is not in its cluster");
                 }
@@ -589,7 +605,7 @@ impl ClusterTables {
         hints: &mut Hints,
     ) {
         let stopped = |task: Option<&Task>| task.is_none_or(|t| t.last_status.is_stopped());
-        if let Some(service) = new.or(old).and_then(|task| task.service.as_ref()) {
+        if let Some(service) = new.or(old).and_then(|task| task.origin.service.as_ref()) {
             hints.insert(Hint::Service(at.service(&service.name)));
             if !stopped(old)
                 && stopped(new)
@@ -649,7 +665,7 @@ impl ClusterTables {
     fn hint_services_on(&self, at: &ClusterKey, instance: InstanceId, hints: &mut Hints) {
         let Some(entry) = self.instances.get(&instance) else { return };
         for id in &entry.tasks {
-            let own = self.tasks.get(id).and_then(|task| Some((at, &task.service.as_ref()?.name)));
+            let own = self.tasks.get(id).and_then(|task| Some((at, &task.origin.service.as_ref()?.name)));
             let guest = || self.guests.get(id).and_then(|guest| Some((&guest.home, guest.service.as_ref()?)));
             if let Some((home, service)) = own.or_else(guest) {
                 hints.insert(Hint::Service(home.service(service)));
@@ -660,9 +676,13 @@ impl ClusterTables {
 
 /// The zone that an instance adds to those where tasks can run.
 fn active_zone(instance: &Instance) -> Option<Arc<str>> {
-    let mut attributes = instance.agent_attributes.iter().chain(&instance.user_attributes);
-    let zone = attributes.find(|attribute| *attribute.name == *ZONE_ATTRIBUTE)?;
-    zone.value.clone().filter(|_| instance.status == InstanceStatus::Active)
+    zone(instance).filter(|_| instance.status == InstanceStatus::Active).cloned()
+}
+
+/// A user's attribute wins over the agent's, as in the fleet.
+fn zone(instance: &Instance) -> Option<&Arc<str>> {
+    let mut attributes = instance.user_attributes.iter().chain(&instance.agent_attributes);
+    attributes.find(|attribute| *attribute.name == *ZONE_ATTRIBUTE)?.value.as_ref()
 }
 
 fn waits_for_capacity(service: &Service) -> bool {

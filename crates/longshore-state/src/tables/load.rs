@@ -1,6 +1,7 @@
 //! Loading: records are read from the store, decoded, and entered into the tables; with many of them, on a thread each.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -12,6 +13,7 @@ use longshore_store::{EntryRef, KeyRange, Store, StoreError};
 use super::State;
 use crate::codec::{CodecError, Value};
 use crate::key::Key;
+use crate::sharing::Sharing;
 use crate::tx::Hints;
 
 /// How much one step hands to the next at a time. A store with less is loaded on the caller's thread alone.
@@ -57,10 +59,10 @@ impl Chunk {
         self.bytes.len() >= CHUNK_BYTES
     }
 
-    fn decode(&self) -> Result<Vec<Decoded>, LoadError> {
+    fn decode(&self, sharing: &mut Sharing) -> Result<Vec<Decoded>, LoadError> {
         let mut begin = 0;
         let one = |&(key_end, end): &(usize, usize)| {
-            let entry = Decoded::of(&self.bytes[begin..key_end], &self.bytes[key_end..end]);
+            let entry = Decoded::of(&self.bytes[begin..key_end], &self.bytes[key_end..end], sharing);
             begin = end;
             entry
         };
@@ -77,11 +79,21 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn of(key: &[u8], value: &[u8]) -> Result<Self, LoadError> {
+    fn of(key: &[u8], value: &[u8], sharing: &mut Sharing) -> Result<Self, LoadError> {
         let text = String::from_utf8_lossy(key);
         let key = Key::decode(&text).ok_or_else(|| CodecError::UnknownKey(text.into_owned()))?;
-        let value = Value::decode(&key, value)?;
+        let mut value = Value::decode(&key, value)?;
         let mut compiled = None;
+        // Nobody else has a record that was just read.
+        if let Value::Task(task) = &mut value
+            && let Some(task) = Arc::get_mut(task)
+        {
+            sharing.task(task);
+        } else if let Value::Instance(instance) = &mut value
+            && let Some(instance) = Arc::get_mut(instance)
+        {
+            sharing.instance(instance);
+        }
         if let Value::TaskDefinition(record) = &value {
             compiled = Some(compile(&record.document).map_err(|source| LoadError::Definition {
                 family: record.family.clone(),
@@ -124,7 +136,9 @@ impl State {
                 (None, Some(pipeline)) => pipeline.finish(chunk),
                 (None, None) => {
                     let mut state = Self::new(now);
-                    state.enter(chunk.decode()?);
+                    let mut sharing = Sharing::default();
+                    state.enter(chunk.decode(&mut sharing)?);
+                    state.sharing = sharing;
                     Ok(state)
                 }
             }
@@ -148,7 +162,7 @@ impl State {
 /// Decoding and entering, beside the reading on the caller's thread. Order is kept: one thread each.
 struct Pipeline<'scope> {
     chunks: SyncSender<Chunk>,
-    decoding: thread::ScopedJoinHandle<'scope, Result<(), LoadError>>,
+    decoding: thread::ScopedJoinHandle<'scope, Result<Sharing, LoadError>>,
     entering: thread::ScopedJoinHandle<'scope, State>,
 }
 
@@ -176,17 +190,20 @@ impl<'scope> Pipeline<'scope> {
         // Refused only by a step that has failed, which the join below tells.
         let _ = self.chunks.send(last);
         drop(self.chunks);
-        self.decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(self.entering.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let sharing = self.decoding.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let mut state = self.entering.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        state.sharing = sharing;
+        Ok(state)
     }
 }
 
-fn decode_all(raw: &Receiver<Chunk>, decoded: &SyncSender<Vec<Decoded>>) -> Result<(), LoadError> {
+fn decode_all(raw: &Receiver<Chunk>, decoded: &SyncSender<Vec<Decoded>>) -> Result<Sharing, LoadError> {
+    let mut sharing = Sharing::default();
     while let Ok(chunk) = raw.recv() {
-        if decoded.send(chunk.decode()?).is_err() {
+        if decoded.send(chunk.decode(&mut sharing)?).is_err() {
             // The other thread panicked; its join says so.
             break;
         }
     }
-    Ok(())
+    Ok(sharing)
 }

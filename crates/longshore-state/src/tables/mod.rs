@@ -12,11 +12,13 @@ use longshore_domain::{ServiceStatus, TaskSpec};
 use crate::codec::Value;
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
 use crate::record::{AccountSetting, CapacityProvider, Document, Task, TaskDefinition};
+use crate::sharing::Sharing;
 use crate::tx::{Batch, Hint, Hints, Tx};
 
 mod cluster;
 mod load;
 
+use cluster::CapacityEpoch;
 pub use cluster::{ClusterTables, Connection, Guest, InstanceEntry, ServiceEntry};
 pub use load::LoadError;
 
@@ -34,6 +36,7 @@ pub struct State {
     loaded_at: Timestamp,
     /// The compiled form of a definition that is about to enter its table, beside its document.
     compiled: Option<(Document, TaskSpec)>,
+    pub(crate) sharing: Sharing,
 }
 
 /// One account in one region.
@@ -63,7 +66,14 @@ pub struct Definition {
 
 impl State {
     pub fn new(now: Timestamp) -> Self {
-        Self { realms: BTreeMap::new(), pools: BTreeMap::new(), sequence: 0, loaded_at: now, compiled: None }
+        Self {
+            realms: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            sequence: 0,
+            loaded_at: now,
+            compiled: None,
+            sharing: Sharing::default(),
+        }
     }
 
     /// Tasks that were STOPPED before this process began are no news.
@@ -169,14 +179,17 @@ impl State {
 
     /// True if capacity has changed since placement last refused a task of the service.
     pub fn capacity_changed_since_refusal(&self, at: &ServiceKey) -> bool {
-        let refused_at = self.cluster(&at.cluster).and_then(|tables| tables.refused_at(&at.service));
-        refused_at.is_some_and(|epoch| epoch != self.capacity_epoch(&at.cluster))
+        let Some(tables) = self.cluster(&at.cluster) else { return false };
+        let Some(refused_at) = tables.refused_at(&at.service) else { return false };
+        let now = self.capacity_epoch(&at.cluster);
+        // Exactly those that are woken when it changes.
+        refused_at.cluster != now.cluster
+            || (refused_at.pool != now.pool && tables.waits_for_pool(&at.service))
     }
 
-    /// Rises with the capacity of the cluster and with that of the pool, so that any change changes it.
-    fn capacity_epoch(&self, at: &ClusterKey) -> u64 {
+    fn capacity_epoch(&self, at: &ClusterKey) -> CapacityEpoch {
         let of = |tables: Option<&ClusterTables>| tables.map_or(0, |tables| tables.capacity_epoch);
-        of(self.cluster(at)) + of(self.pool(&at.scope.region))
+        CapacityEpoch { cluster: of(self.cluster(at)), pool: of(self.pool(&at.scope.region)) }
     }
 
     pub fn definition(&self, scope: &Scope, family: &Family, revision: u32) -> Option<&Arc<Definition>> {

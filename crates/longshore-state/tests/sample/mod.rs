@@ -162,15 +162,8 @@ fn definition() -> TaskDefinition {
 fn task() -> Task {
     Task {
         id: TaskId::from_bits(u128::MAX - 1),
-        arn_format: ArnFormat::Long,
-        family: family(),
-        revision: 12,
-        group: "service:front".into(),
-        started_by: Some("ecs-svc/1234567890123456789".into()),
-        service: Some(ServiceMembership { name: name(), deployment: DeploymentId::from_bits(1) }),
+        origin: Arc::new(origin()),
         unhealthy: true,
-        launch_type: LaunchType::Ec2,
-        capacity_provider: Some("mine".into()),
         instance: Some(InstanceId::from_bits(7)),
         zone: Some("eu-west-1a".into()),
         last_status: TaskStatus::Deactivating,
@@ -188,6 +181,31 @@ fn task() -> Task {
         stopped_reason: Some("Essential container in task exited".into()),
         health: HealthStatus::Unhealthy,
         containers: vec![container()],
+        protected_until: Some(time(14)),
+        interface: Some(Box::new(Interface {
+            attachment: "c71d58d1-3a8c-4b1e-9d8a-6f0e2b7c5a94".into(),
+            id: "eni-0123456789abcdef0".into(),
+            address: Ipv4Addr::new(10, 9, 1, 5),
+            gateway: Ipv4Addr::new(10, 9, 0, 1),
+            prefix: 16,
+        })),
+        waiting: Some(Box::new(WaitingForPlace {
+            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
+            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
+        })),
+    }
+}
+
+fn origin() -> Origin {
+    Origin {
+        arn_format: ArnFormat::Long,
+        family: family(),
+        revision: 12,
+        group: "service:front".into(),
+        started_by: Some("ecs-svc/1234567890123456789".into()),
+        service: Some(ServiceMembership { name: name(), deployment: DeploymentId::from_bits(1) }),
+        launch_type: LaunchType::Ec2,
+        capacity_provider: Some("mine".into()),
         needs: Needs {
             cpu: CpuUnits(102),
             memory: MemoryMib(50),
@@ -197,20 +215,8 @@ fn task() -> Task {
         overrides: Some("{}".into()),
         network: Some("{}".into()),
         enable_execute_command: true,
-        protected_until: Some(time(14)),
         platform_version: Some("1.4.0".into()),
         tags: tags(),
-        interface: Some(Interface {
-            attachment: "c71d58d1-3a8c-4b1e-9d8a-6f0e2b7c5a94".into(),
-            id: "eni-0123456789abcdef0".into(),
-            address: Ipv4Addr::new(10, 9, 1, 5),
-            gateway: Ipv4Addr::new(10, 9, 0, 1),
-            prefix: 16,
-        }),
-        waiting: Some(WaitingForPlace {
-            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
-            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
-        }),
     }
 }
 

@@ -8,25 +8,27 @@
 //! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
 //! load balancers, ...) are kept as the JSON of their shape, so that this file need not follow the model.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use longshore_base::{
-    ArnFormat, ClusterName, ContainerId, ContainerName, DeploymentId, Family, InstanceId, Port, Protocol,
-    ServiceDeploymentId, ServiceName, TaskId, Timestamp,
+    ArnFormat, ClusterName, ContainerName, DeploymentId, Family, InstanceId, Port, ServiceDeploymentId,
+    ServiceName, TaskId, Timestamp,
 };
 use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus,
-    LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus,
-    TaskStatus,
+    InstanceCheckKind, InstanceHealth, InstanceStatus, LaunchType, RolloutState, SchedulingStrategy,
+    ServiceStatus, TaskDefinitionStatus,
 };
 use longshore_placement::provider::is_fargate;
 use longshore_rollout::{
     EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
 };
 use serde::{Deserialize, Serialize};
+
+mod task;
+
+pub use task::{Container, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace};
 
 /// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.
 pub type Document = Arc<str>;
@@ -134,115 +136,6 @@ pub struct TaskDefinition {
     /// The normalised `TaskDefinition`, without the members above.
     pub document: Document,
     pub tags: Tags,
-}
-
-/// A task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Task {
-    pub id: TaskId,
-    pub arn_format: ArnFormat,
-    pub family: Family,
-    pub revision: u32,
-    /// `family:F`, `service:S` or the caller's own.
-    pub group: Arc<str>,
-    pub started_by: Option<Arc<str>>,
-    pub service: Option<ServiceMembership>,
-    /// The scheduler stopped it because a health check failed; the stop code alone does not tell.
-    pub unhealthy: bool,
-    pub launch_type: LaunchType,
-    pub capacity_provider: Option<Arc<str>>,
-    pub instance: Option<InstanceId>,
-    pub zone: Option<Arc<str>>,
-    pub last_status: TaskStatus,
-    pub desired_status: DesiredStatus,
-    pub version: u32,
-    pub created_at: Timestamp,
-    pub connectivity_at: Option<Timestamp>,
-    pub pull_started_at: Option<Timestamp>,
-    pub pull_stopped_at: Option<Timestamp>,
-    pub started_at: Option<Timestamp>,
-    pub stopping_at: Option<Timestamp>,
-    pub execution_stopped_at: Option<Timestamp>,
-    pub stopped_at: Option<Timestamp>,
-    pub stop_code: Option<StopCode>,
-    pub stopped_reason: Option<Arc<str>>,
-    pub health: HealthStatus,
-    pub containers: Vec<Container>,
-    pub needs: Needs,
-    /// `TaskOverride`, if the call had any.
-    pub overrides: Option<Document>,
-    /// `NetworkConfiguration`, for awsvpc.
-    pub network: Option<Document>,
-    pub enable_execute_command: bool,
-    pub protected_until: Option<Timestamp>,
-    pub platform_version: Option<Arc<str>>,
-    pub tags: Tags,
-    /// Given with the place, to a task in awsvpc mode; kept for display when the task is STOPPED.
-    #[serde(default)]
-    pub interface: Option<Interface>,
-    /// Set while the task waits in PROVISIONING for an instance of its capacity provider.
-    #[serde(default)]
-    pub waiting: Option<WaitingForPlace>,
-}
-
-/// What placement still has to be asked for, beyond what the task itself says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingForPlace {
-    pub constraints: Vec<PlacementItem>,
-    pub strategies: Vec<PlacementItem>,
-}
-
-/// The network interface of a task in awsvpc mode. Its MAC address follows from the address
-/// ([`longshore_domain::interface::mac`]), its state from the task's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interface {
-    /// The attachment's id: a UUID.
-    pub attachment: Arc<str>,
-    /// `eni-` and 17 hex digits.
-    pub id: Arc<str>,
-    /// No other task of the instance has it until this one is STOPPED.
-    pub address: Ipv4Addr,
-    /// Where the instance's network leads out, and the length of that network's prefix.
-    pub gateway: Ipv4Addr,
-    pub prefix: u8,
-}
-
-impl Task {
-    /// True if its instance is one of the region's Fargate pool, not of the task's own cluster.
-    pub fn is_pooled(&self) -> bool {
-        self.launch_type == LaunchType::Fargate
-    }
-}
-
-/// Which service a task belongs to, and by which of its deployments it was started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceMembership {
-    pub name: ServiceName,
-    pub deployment: DeploymentId,
-}
-
-/// A container of a task, as its agent reported it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Container {
-    pub id: ContainerId,
-    pub name: ContainerName,
-    pub last_status: ContainerStatus,
-    pub exit_code: Option<i32>,
-    pub reason: Option<Arc<str>>,
-    pub runtime_id: Option<Arc<str>>,
-    pub image_digest: Option<Arc<str>>,
-    pub health: HealthStatus,
-    pub bindings: Vec<NetworkBinding>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkBinding {
-    pub bind_ip: Arc<str>,
-    pub container_port: Option<Port>,
-    pub host_port: Option<Port>,
-    pub container_port_range: Option<Arc<str>>,
-    pub host_port_range: Option<Arc<str>>,
-    pub protocol: Protocol,
 }
 
 /// A service: what its user asked for, and where its deployments stand.

@@ -1,0 +1,288 @@
+//! A task: the record of which there are most.
+//!
+//! What hundreds of tasks have in common is kept once, in their [`Origin`]; what few tasks have is boxed. Neither
+//! shows in the stored form, in which a task is one flat list of members and stands for itself.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use longshore_base::{
+    ArnFormat, ContainerId, ContainerName, DeploymentId, Family, InstanceId, Port, Protocol, ServiceName,
+    TaskId, Timestamp,
+};
+use longshore_domain::tags::Tags;
+use longshore_domain::{
+    ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, StopCode, TaskStatus,
+};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::{Document, PlacementItem};
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "Stored")]
+pub struct Task {
+    pub id: TaskId,
+    /// What it was made from.
+    pub origin: Arc<Origin>,
+    /// The scheduler stopped it because a health check failed; the stop code alone does not tell.
+    pub unhealthy: bool,
+    pub instance: Option<InstanceId>,
+    pub zone: Option<Arc<str>>,
+    pub last_status: TaskStatus,
+    pub desired_status: DesiredStatus,
+    pub version: u32,
+    pub created_at: Timestamp,
+    pub connectivity_at: Option<Timestamp>,
+    pub pull_started_at: Option<Timestamp>,
+    pub pull_stopped_at: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
+    pub stopping_at: Option<Timestamp>,
+    pub execution_stopped_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+    pub stop_code: Option<StopCode>,
+    pub stopped_reason: Option<Arc<str>>,
+    pub health: HealthStatus,
+    pub containers: Vec<Container>,
+    pub protected_until: Option<Timestamp>,
+    /// Given with the place, to a task in awsvpc mode; kept for display when the task is STOPPED.
+    pub interface: Option<Box<Interface>>,
+    /// Set while the task waits in PROVISIONING for an instance of its capacity provider.
+    pub waiting: Option<Box<WaitingForPlace>>,
+}
+
+/// What a task was made from, which its life does not change. All tasks of one call, or of one deployment, have it
+/// in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    pub arn_format: ArnFormat,
+    pub family: Family,
+    pub revision: u32,
+    /// `family:F`, `service:S` or the caller's own.
+    pub group: Arc<str>,
+    pub started_by: Option<Arc<str>>,
+    pub service: Option<ServiceMembership>,
+    pub launch_type: LaunchType,
+    pub capacity_provider: Option<Arc<str>>,
+    /// With overrides applied.
+    pub needs: Needs,
+    /// `TaskOverride`, if the call had any.
+    pub overrides: Option<Document>,
+    /// `NetworkConfiguration`, for awsvpc.
+    pub network: Option<Document>,
+    pub enable_execute_command: bool,
+    pub platform_version: Option<Arc<str>>,
+    /// TagResource gives a task an origin of its own.
+    pub tags: Tags,
+}
+
+/// What placement still has to be asked for, beyond what the task itself says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingForPlace {
+    pub constraints: Vec<PlacementItem>,
+    pub strategies: Vec<PlacementItem>,
+}
+
+/// The network interface of a task in awsvpc mode. Its MAC address follows from the address
+/// ([`longshore_domain::interface::mac`]), its state from the task's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The attachment's id: a UUID.
+    pub attachment: Arc<str>,
+    /// `eni-` and 17 hex digits.
+    pub id: Arc<str>,
+    /// No other task of the instance has it until this one is STOPPED.
+    pub address: Ipv4Addr,
+    /// Where the instance's network leads out, and the length of that network's prefix.
+    pub gateway: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl Task {
+    /// True if its instance is one of the region's Fargate pool, not of the task's own cluster.
+    pub fn is_pooled(&self) -> bool {
+        self.origin.launch_type == LaunchType::Fargate
+    }
+}
+
+/// Which service a task belongs to, and by which of its deployments it was started.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServiceMembership {
+    pub name: ServiceName,
+    pub deployment: DeploymentId,
+}
+
+/// A container of a task, as its agent reported it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    pub id: ContainerId,
+    pub name: ContainerName,
+    pub last_status: ContainerStatus,
+    pub exit_code: Option<i32>,
+    pub reason: Option<Arc<str>>,
+    pub runtime_id: Option<Arc<str>>,
+    pub image_digest: Option<Arc<str>>,
+    pub health: HealthStatus,
+    pub bindings: Vec<NetworkBinding>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkBinding {
+    pub bind_ip: Arc<str>,
+    pub container_port: Option<Port>,
+    pub host_port: Option<Port>,
+    pub container_port_range: Option<Arc<str>>,
+    pub host_port_range: Option<Arc<str>>,
+    pub protocol: Protocol,
+}
+
+/// The stored layout, as it is read. [`Task::serialize`] writes the same.
+#[derive(Deserialize)]
+#[serde(rename = "Task")]
+struct Stored {
+    id: TaskId,
+    arn_format: ArnFormat,
+    family: Family,
+    revision: u32,
+    group: Arc<str>,
+    started_by: Option<Arc<str>>,
+    service: Option<ServiceMembership>,
+    unhealthy: bool,
+    launch_type: LaunchType,
+    capacity_provider: Option<Arc<str>>,
+    instance: Option<InstanceId>,
+    zone: Option<Arc<str>>,
+    last_status: TaskStatus,
+    desired_status: DesiredStatus,
+    version: u32,
+    created_at: Timestamp,
+    connectivity_at: Option<Timestamp>,
+    pull_started_at: Option<Timestamp>,
+    pull_stopped_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    stopping_at: Option<Timestamp>,
+    execution_stopped_at: Option<Timestamp>,
+    stopped_at: Option<Timestamp>,
+    stop_code: Option<StopCode>,
+    stopped_reason: Option<Arc<str>>,
+    health: HealthStatus,
+    containers: Vec<Container>,
+    needs: Needs,
+    overrides: Option<Document>,
+    network: Option<Document>,
+    enable_execute_command: bool,
+    protected_until: Option<Timestamp>,
+    platform_version: Option<Arc<str>>,
+    tags: Tags,
+    #[serde(default)]
+    interface: Option<Box<Interface>>,
+    #[serde(default)]
+    waiting: Option<Box<WaitingForPlace>>,
+}
+
+/// How many members [`Stored`] has.
+const STORED_MEMBERS: usize = 36;
+
+impl From<Stored> for Task {
+    fn from(stored: Stored) -> Self {
+        let origin = Origin {
+            arn_format: stored.arn_format,
+            family: stored.family,
+            revision: stored.revision,
+            group: stored.group,
+            started_by: stored.started_by,
+            service: stored.service,
+            launch_type: stored.launch_type,
+            capacity_provider: stored.capacity_provider,
+            needs: stored.needs,
+            overrides: stored.overrides,
+            network: stored.network,
+            enable_execute_command: stored.enable_execute_command,
+            platform_version: stored.platform_version,
+            tags: stored.tags,
+        };
+        Self {
+            id: stored.id,
+            origin: Arc::new(origin),
+            unhealthy: stored.unhealthy,
+            instance: stored.instance,
+            zone: stored.zone,
+            last_status: stored.last_status,
+            desired_status: stored.desired_status,
+            version: stored.version,
+            created_at: stored.created_at,
+            connectivity_at: stored.connectivity_at,
+            pull_started_at: stored.pull_started_at,
+            pull_stopped_at: stored.pull_stopped_at,
+            started_at: stored.started_at,
+            stopping_at: stored.stopping_at,
+            execution_stopped_at: stored.execution_stopped_at,
+            stopped_at: stored.stopped_at,
+            stop_code: stored.stop_code,
+            stopped_reason: stored.stopped_reason,
+            health: stored.health,
+            containers: stored.containers,
+            protected_until: stored.protected_until,
+            interface: stored.interface,
+            waiting: stored.waiting,
+        }
+    }
+}
+
+/// By hand, because a derived one would first have to copy the task into its stored layout.
+impl Serialize for Task {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let origin = &*self.origin;
+        let mut out = serializer.serialize_struct("Task", STORED_MEMBERS)?;
+        out.serialize_field("id", &self.id)?;
+        out.serialize_field("arn_format", &origin.arn_format)?;
+        out.serialize_field("family", &origin.family)?;
+        out.serialize_field("revision", &origin.revision)?;
+        out.serialize_field("group", &origin.group)?;
+        out.serialize_field("started_by", &origin.started_by)?;
+        out.serialize_field("service", &origin.service)?;
+        out.serialize_field("unhealthy", &self.unhealthy)?;
+        out.serialize_field("launch_type", &origin.launch_type)?;
+        out.serialize_field("capacity_provider", &origin.capacity_provider)?;
+        out.serialize_field("instance", &self.instance)?;
+        out.serialize_field("zone", &self.zone)?;
+        out.serialize_field("last_status", &self.last_status)?;
+        out.serialize_field("desired_status", &self.desired_status)?;
+        out.serialize_field("version", &self.version)?;
+        out.serialize_field("created_at", &self.created_at)?;
+        out.serialize_field("connectivity_at", &self.connectivity_at)?;
+        out.serialize_field("pull_started_at", &self.pull_started_at)?;
+        out.serialize_field("pull_stopped_at", &self.pull_stopped_at)?;
+        out.serialize_field("started_at", &self.started_at)?;
+        out.serialize_field("stopping_at", &self.stopping_at)?;
+        out.serialize_field("execution_stopped_at", &self.execution_stopped_at)?;
+        out.serialize_field("stopped_at", &self.stopped_at)?;
+        out.serialize_field("stop_code", &self.stop_code)?;
+        out.serialize_field("stopped_reason", &self.stopped_reason)?;
+        out.serialize_field("health", &self.health)?;
+        out.serialize_field("containers", &self.containers)?;
+        out.serialize_field("needs", &origin.needs)?;
+        out.serialize_field("overrides", &origin.overrides)?;
+        out.serialize_field("network", &origin.network)?;
+        out.serialize_field("enable_execute_command", &origin.enable_execute_command)?;
+        out.serialize_field("protected_until", &self.protected_until)?;
+        out.serialize_field("platform_version", &origin.platform_version)?;
+        out.serialize_field("tags", &origin.tags)?;
+        out.serialize_field("interface", &self.interface)?;
+        out.serialize_field("waiting", &self.waiting)?;
+        out.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million tasks are a quarter of a gigabyte of these; whoever adds a member should know.
+    #[test]
+    fn a_task_takes_no_more_than_it_has_to() {
+        assert!(size_of::<Task>() <= 224, "{}", size_of::<Task>());
+        assert!(size_of::<Container>() <= 128, "{}", size_of::<Container>());
+    }
+}
