@@ -25,7 +25,7 @@ fn is_fargate(provider: &str) -> bool {
 
 /// The cluster or the pool that has the instance of a task of the cluster `at`.
 pub(super) fn host_of(at: &ClusterKey, task: &Task) -> ClusterKey {
-    match task.launch_type {
+    match task.origin.launch_type {
         LaunchType::Fargate => ClusterKey::pool(at.scope.region.clone()),
         LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => at.clone(),
     }
@@ -67,10 +67,10 @@ pub(super) fn unfair(items: &[StrategyItem], taken: &[&str], started: &[&str]) -
 impl World {
     /// A task of a transaction, and what it was before.
     pub(super) fn watch_place(&mut self, at: &ClusterKey, before: Option<&Task>, task: &Task) {
-        let provider = task.capacity_provider.as_deref();
-        let pooled = task.launch_type == LaunchType::Fargate;
+        let provider = task.origin.capacity_provider.as_deref();
+        let pooled = task.origin.launch_type == LaunchType::Fargate;
         if provider.is_some_and(|provider| is_fargate(provider) != pooled) {
-            let text = format!("task {} is {} by {provider:?}", task.id, task.launch_type);
+            let text = format!("task {} is {} by {provider:?}", task.id, task.origin.launch_type);
             return self.fail("capacity", text);
         }
         if before.is_none_or(|before| before.instance.is_none())
@@ -109,7 +109,7 @@ impl World {
         id: InstanceId,
     ) -> Result<(), (&'static str, String)> {
         let host = host_of(at, task);
-        let name = format!("task {} ({}, {})", task.id, task.family, task.launch_type);
+        let name = format!("task {} ({}, {})", task.id, task.origin.family, task.origin.launch_type);
         let Some(status) = self.status_of(&host, id) else {
             return Err((
                 "isolation",
@@ -119,9 +119,12 @@ impl World {
         if host.is_pool() && status != InstanceStatus::Active {
             return Err(("capacity", format!("{name} comes to {id}, which is {status}")));
         }
-        let Some((image, kind)) = Image::and_kind(task.family.as_str()) else { return Ok(()) };
-        if kind == Kind::Fargate && (task.needs.cpu.0, task.needs.memory.0) != image.size() {
-            let text = format!("{name} holds CPU {} and memory {}", task.needs.cpu.0, task.needs.memory.0);
+        let Some((image, kind)) = Image::and_kind(task.origin.family.as_str()) else { return Ok(()) };
+        if kind == Kind::Fargate && (task.origin.needs.cpu.0, task.origin.needs.memory.0) != image.size() {
+            let text = format!(
+                "{name} holds CPU {} and memory {}",
+                task.origin.needs.cpu.0, task.origin.needs.memory.0
+            );
             return Err(("capacity", text));
         }
         let machine = (0..self.machines.len()).find(|&index| self.instance_id(index) == Some(id));
@@ -164,7 +167,7 @@ impl World {
         records.values().find_map(|record| match record {
             Value::Task(task)
                 if task.instance == Some(id)
-                    && task.capacity_provider.as_deref() == Some(SPOT)
+                    && task.origin.capacity_provider.as_deref() == Some(SPOT)
                     && task.desired_status == DesiredStatus::Running =>
             {
                 Some(task.id)
@@ -251,7 +254,7 @@ impl World {
             })
         };
         let own = live().filter(|(of, task)| {
-            *of == at && task.service.as_ref().is_some_and(|own| own.deployment == primary.id)
+            *of == at && task.origin.service.as_ref().is_some_and(|own| own.deployment == primary.id)
         });
         if own.count() as u64 >= u64::from(service.desired_count) {
             return None;
@@ -266,8 +269,8 @@ impl World {
             }
             let mut held: BTreeMap<&str, u32> = BTreeMap::new();
             for (_, task) in live().filter(|(_, task)| task.instance == Some(instance.id)) {
-                *held.entry("cpu").or_default() += task.needs.cpu.0;
-                *held.entry("memory").or_default() += task.needs.memory.0;
+                *held.entry("cpu").or_default() += task.origin.needs.cpu.0;
+                *held.entry("memory").or_default() += task.origin.needs.memory.0;
                 *held.entry("addresses").or_default() += 1;
             }
             let left = |what: &str, all: u32| all.saturating_sub(held.get(what).copied().unwrap_or_default());

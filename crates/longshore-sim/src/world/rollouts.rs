@@ -256,18 +256,24 @@ fn judge_base(service: &Service, own: &[Pair<'_>]) -> Verdict {
 fn judge_capacity(service: &Service, own: &[Pair<'_>]) -> Verdict {
     for deployment in &service.deployments {
         let of = |pair: &&Pair<'_>| {
-            pair.after.service.as_ref().is_some_and(|membership| membership.deployment == deployment.id)
+            pair.after
+                .origin
+                .service
+                .as_ref()
+                .is_some_and(|membership| membership.deployment == deployment.id)
         };
         let own: Vec<&Pair<'_>> = own.iter().filter(of).collect();
         let new = || own.iter().filter(|pair| pair.before.is_none()).map(|pair| pair.after);
-        let asked = |task: &Task| match (&deployment.capacity, task.capacity_provider.as_ref()) {
-            (Capacity::LaunchType(launch), provider) => task.launch_type == *launch && provider.is_none(),
+        let asked = |task: &Task| match (&deployment.capacity, task.origin.capacity_provider.as_ref()) {
+            (Capacity::LaunchType(launch), provider) => {
+                task.origin.launch_type == *launch && provider.is_none()
+            }
             (Capacity::Strategy(items), provider) => {
                 items.iter().any(|item| Some(&item.provider) == provider)
             }
         };
         if let Some(task) = new().find(|task| !asked(task)) {
-            let (launch, provider) = (task.launch_type, &task.capacity_provider);
+            let (launch, provider) = (task.origin.launch_type, &task.origin.capacity_provider);
             let text = format!("{} starts {} as {launch} by {provider:?}", service.name, task.id);
             return Err(("capacity", text));
         }
@@ -276,8 +282,9 @@ fn judge_capacity(service: &Service, own: &[Pair<'_>]) -> Verdict {
         let counts =
             |task: &Task| task.desired_status == DesiredStatus::Running && !task.last_status.is_stopped();
         let taken = own.iter().filter(|pair| pair.before.is_none_or(counts));
-        let taken: Vec<&str> = taken.filter_map(|pair| pair.after.capacity_provider.as_deref()).collect();
-        let started: Vec<&str> = new().filter_map(|task| task.capacity_provider.as_deref()).collect();
+        let taken: Vec<&str> =
+            taken.filter_map(|pair| pair.after.origin.capacity_provider.as_deref()).collect();
+        let started: Vec<&str> = new().filter_map(|task| task.origin.capacity_provider.as_deref()).collect();
         if let Some(text) = unfair(items, &taken, &started) {
             return Err(("weights", format!("{} of {}: {text}", deployment.id, service.name)));
         }
