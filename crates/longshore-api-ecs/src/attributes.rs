@@ -15,8 +15,9 @@ use crate::{Caller, container_instances, identifiers, input, texts};
 /// The most attributes of one call, and the most that users put on one instance.
 const ATTRIBUTES_MAX: usize = 10;
 const TEXT_CHARS_MAX: usize = 128;
-/// Attributes with such names are the agent's and the server's own.
-const RESERVED_PREFIXES: [&str; 2] = ["ecs.", "com.amazonaws.ecs."];
+/// Attributes with such names are the agent's and the server's own. `longshore.` are those that only
+/// Longshore's agent has; older records keep them among the user's.
+const RESERVED_PREFIXES: [&str; 3] = ["ecs.", "com.amazonaws.ecs.", "longshore."];
 
 pub fn put_attributes(
     tx: &mut Tx<'_>,
@@ -30,7 +31,8 @@ pub fn put_attributes(
         let Wanted { name, value, target } = wanted(attribute)?;
         let mut instance = target_instance(tx.state(), &at, &target)?;
         instance.user_attributes.retain(|own| own.name != name);
-        if instance.user_attributes.len() >= ATTRIBUTES_MAX {
+        let custom = instance.user_attributes.iter().filter(|own| !is_reserved(&own.name)).count();
+        if custom >= ATTRIBUTES_MAX {
             return Err(AttributeLimitExceededException::new(texts::ATTRIBUTE_LIMIT).into());
         }
         let attribute = record::Attribute { name, value };

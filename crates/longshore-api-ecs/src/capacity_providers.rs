@@ -192,7 +192,7 @@ fn with_defaults(
     group: AutoScalingGroupProvider,
 ) -> Result<AutoScalingGroupProvider, InvalidParameterException> {
     let arn = group.auto_scaling_group_arn.unwrap_or_default();
-    if arn.is_empty() || (Arn::looks_like_one(&arn) && arn.split(':').nth(2) != Some("autoscaling")) {
+    if !is_scaling_group(&arn) {
         return Err(InvalidParameterException::new(texts::SCALING_GROUP_ARN));
     }
     // Settings without a status mean that scaling is wanted; no settings mean that it is not.
@@ -221,6 +221,25 @@ fn with_defaults(
         managed_termination_protection: Some(protection),
         managed_draining: Some(group.managed_draining.unwrap_or(ManagedDraining::Enabled)),
     })
+}
+
+/// Whether this can be an Auto Scaling group: its ARN, or, as the model says, its name.
+fn is_scaling_group(named: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=NAME_CHARS_MAX).contains(&name.chars().count())
+            && !name.contains(':')
+            && !name.chars().any(char::is_control)
+    };
+    if !Arn::looks_like_one(named) {
+        return is_name(named);
+    }
+    let parts: Vec<&str> = named.splitn(8, ':').collect();
+    let ["arn", partition, "autoscaling", region, account, "autoScalingGroup", id, group] = parts[..] else {
+        return false;
+    };
+    let account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    let name = group.strip_prefix("autoScalingGroupName/").is_some_and(is_name);
+    account && name && ![partition, region, id].contains(&"")
 }
 
 /// The provider that a call wants to change: there, in use, and not one of AWS's own.

@@ -208,6 +208,8 @@ impl Agent {
         add(&mut own, TYPE_ATTRIBUTE, machine.instance_type.clone());
         add(&mut own, "ecs.ami-id", machine.image.clone());
         let mut user_attributes = instance.user_attributes;
+        // Where older records keep what is the agent's to say.
+        user_attributes.retain(|known| !attributes::is_reserved(&known.name));
         for sent in users {
             user_attributes.retain(|known| known.name != sent.name);
             user_attributes.push(sent);

@@ -229,3 +229,136 @@ fn the_same_fixed_port_twice_is_refused() {
     assert!(ports(serde_json::json!([port(80, 8080, "tcp"), port(81, 8080, "tcp")])).is_err());
     assert!(ports(serde_json::json!([port(80, 0, "tcp"), port(81, 0, "tcp")])).is_ok());
 }
+
+#[test]
+fn port_ranges_do_not_overlap() {
+    let one = |mode: &str, ports: serde_json::Value| {
+        register(with(serde_json::json!({"networkMode": mode}), serde_json::json!({"portMappings": ports})))
+    };
+    let range = |range: &str| serde_json::json!({"containerPortRange": range});
+    let udp = |range: &str| serde_json::json!({"containerPortRange": range, "protocol": "udp"});
+    let port = |port: u16| serde_json::json!({"containerPort": port});
+    let text = |text: &str| Err(text.to_owned());
+    for mode in ["bridge", "awsvpc"] {
+        for apart in [
+            serde_json::json!([range("80-89"), range("90-99"), port(79), port(100)]),
+            serde_json::json!([range("80-89"), udp("80-89")]),
+        ] {
+            assert!(one(mode, apart.clone()).is_ok(), "{mode}: {apart}");
+        }
+        assert_eq!(
+            one(mode, serde_json::json!([range("80-89"), range("89-99")])),
+            text("The container port range 89-99/tcp overlaps with another port mapping: port 89.")
+        );
+        for ports in [[range("80-89"), port(85)], [port(85), range("80-89")]] {
+            assert_eq!(
+                one(mode, serde_json::json!(ports)),
+                text("The container port range 80-89/tcp overlaps with another port mapping: port 85.")
+            );
+        }
+    }
+    // Containers have ports of their own, but for awsvpc.
+    let two = |mode: &str| {
+        let container = |name: &str| serde_json::json!({"name": name, "image": "i", "memory": 8, "portMappings": [range("80-89")]});
+        register(serde_json::json!({
+            "family": "f", "networkMode": mode, "containerDefinitions": [container("a"), container("b")],
+        }))
+    };
+    assert!(two("bridge").is_ok());
+    assert!(two("awsvpc").is_err());
+}
+
+#[test]
+fn fargate_bounds_the_timeouts() {
+    let task = |compatibility: &str| {
+        serde_json::json!({
+            "networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": [compatibility],
+        })
+    };
+    let fargate = || task("FARGATE");
+    for fine in [serde_json::json!({"stopTimeout": 120}), serde_json::json!({"startTimeout": 2})] {
+        assert!(register(with(fargate(), fine.clone())).is_ok(), "{fine}");
+    }
+    for (member, seconds) in
+        [("stopTimeout", 121), ("stopTimeout", 1), ("startTimeout", 121), ("startTimeout", 0)]
+    {
+        refused(
+            fargate(),
+            serde_json::json!({member: seconds}),
+            &format!(
+                "The {member} of container 'c' must be between 2 and 120 seconds with the FARGATE launch type."
+            ),
+        );
+    }
+    let answer = register(with(task("EC2"), serde_json::json!({"stopTimeout": 600}))).expect("accepted");
+    assert_eq!(answer["compatibilities"], serde_json::json!(["EC2", "MANAGED_INSTANCES"]));
+}
+
+#[test]
+fn containers_reserve_no_more_memory_than_the_task_has() {
+    let two = |first: serde_json::Value, second: serde_json::Value| {
+        let mut whole = serde_json::json!({"family": "f", "memory": "512", "containerDefinitions": [
+            {"name": "a", "image": "i"}, {"name": "b", "image": "i"}]});
+        merge(&mut whole["containerDefinitions"][0], first);
+        merge(&mut whole["containerDefinitions"][1], second);
+        register(whole).err()
+    };
+    let hard = |mib: u32| serde_json::json!({"memory": mib});
+    assert_eq!(two(hard(256), hard(256)), None);
+    assert_eq!(two(hard(512), serde_json::json!({})), None);
+    // The soft limit is what is reserved.
+    assert_eq!(two(hard(256), serde_json::json!({"memory": 512, "memoryReservation": 256})), None);
+    let text =
+        "The memory reserved for the containers adds up to 513 MiB, more than the 512 MiB of the task.";
+    assert_eq!(two(hard(256), hard(257)).as_deref(), Some(text));
+    assert_eq!(two(hard(256), serde_json::json!({"memoryReservation": 257})).as_deref(), Some(text));
+}
+
+#[test]
+fn firelens_has_one_router_and_somebody_to_work_for() {
+    let containers = |users: usize, routers: usize| {
+        let user = serde_json::json!({"logConfiguration": {"logDriver": "awsfirelens"}});
+        let router = serde_json::json!({"firelensConfiguration": {"type": "fluentbit"}});
+        let members =
+            vec![user; users].into_iter().chain(vec![router; routers]).chain([serde_json::json!({})]);
+        let named = members.enumerate().map(|(n, mut container)| {
+            merge(&mut container, serde_json::json!({"name": format!("c{n}"), "image": "i", "memory": 8}));
+            container
+        });
+        let named: Vec<_> = named.collect();
+        register(serde_json::json!({"family": "f", "containerDefinitions": named})).err()
+    };
+    assert_eq!(containers(0, 0), None);
+    assert_eq!(containers(2, 1), None);
+    assert_eq!(
+        containers(1, 0).as_deref(),
+        Some(
+            "When awsfirelens log driver is specified in log configuration, a firelens configuration object must be \
+             configured in one of the containers."
+        )
+    );
+    assert_eq!(
+        containers(0, 1).as_deref(),
+        Some(
+            "When a firelensConfiguration object is specified, at least one container has to be configured with the \
+             awsfirelens log driver."
+        )
+    );
+    assert_eq!(containers(1, 2).as_deref(), Some("At most one container can have a firelensConfiguration."));
+}
+
+#[test]
+fn variables_have_names() {
+    for bare in [serde_json::json!({"name": "", "value": "x"}), serde_json::json!({"value": "x"})] {
+        refused(
+            serde_json::json!({}),
+            serde_json::json!({"environment": [{"name": "A", "value": ""}, bare]}),
+            "The name of an environment variable should not be null or empty.",
+        );
+    }
+    refused(
+        serde_json::json!({"executionRoleArn": "r"}),
+        serde_json::json!({"secrets": [{"name": "", "valueFrom": "p"}]}),
+        "The name of a secret should not be null or empty.",
+    );
+}

@@ -12,10 +12,10 @@ use longshore_state::record::{self, PlannerMemory};
 use longshore_state::{ClusterKey, Definition, Tx};
 
 use super::configuration::Configuration;
-use super::networking::Networking;
+use super::networking::{self, Networking};
 use super::{answer, external, rules};
 use crate::launching::{self, capacity, network, placement};
-use crate::{Caller, account_settings, documents, identifiers, input, paging, tags, texts};
+use crate::{Caller, account_settings, identifiers, input, paging, tags, texts};
 
 /// The longest `clientToken`.
 const TOKEN_MAX: usize = 36;
@@ -162,7 +162,7 @@ fn new_service(
         load_balancers: None,
         service_registries: None,
         volume_configurations: None,
-        service_connect: input.service_connect_configuration.map(|connect| documents::keep(&connect)),
+        service_connect: networking::connection(input.service_connect_configuration),
         health_check_grace_secs: super::grace_period(input.health_check_grace_period_seconds)?,
         role: input.role.filter(|role| !role.is_empty()).map(Into::into),
         propagate_tags: super::propagate_tags(input.propagate_tags).unwrap_or(PropagateTags::None),
@@ -192,9 +192,7 @@ fn desired_count(
     let refuse = |text: &str| Err(InvalidParameterException::new(text));
     match (scheduling, given) {
         (SchedulingStrategy::Replica, None) => refuse(texts::DESIRED_COUNT_MISSING),
-        (SchedulingStrategy::Replica, Some(count)) => {
-            u32::try_from(count).or_else(|_| refuse(texts::DESIRED_COUNT_NEGATIVE))
-        }
+        (SchedulingStrategy::Replica, Some(count)) => super::task_count(count),
         // The instances decide how many there are.
         (SchedulingStrategy::Daemon, None) => Ok(0),
         (SchedulingStrategy::Daemon, Some(_)) => refuse(texts::DAEMON_DESIRED_COUNT),

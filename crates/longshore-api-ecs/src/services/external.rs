@@ -46,8 +46,7 @@ pub(super) fn new_service(
     if input.availability_zone_rebalancing == Some(AvailabilityZoneRebalancing::Enabled) {
         return refuse(texts::REBALANCING_EXTERNAL);
     }
-    let desired_count = u32::try_from(input.desired_count.unwrap_or(0))
-        .map_err(|_| InvalidParameterException::new(texts::DESIRED_COUNT_NEGATIVE))?;
+    let desired_count = super::task_count(input.desired_count.unwrap_or(0))?;
     let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
     let configuration = Configuration::default_of(SchedulingStrategy::Replica)
         .merge::<CreateServiceError>(input.deployment_configuration, SchedulingStrategy::Replica)?;
@@ -132,8 +131,7 @@ pub(super) fn update_service(
     }
     let mut service = record::Service::clone(before);
     if let Some(count) = input.desired_count {
-        service.desired_count = u32::try_from(count)
-            .map_err(|_| InvalidParameterException::new(texts::DESIRED_COUNT_NEGATIVE))?;
+        service.desired_count = super::task_count(count)?;
     }
     let given = placement::parse(input.placement_constraints.clone(), input.placement_strategy.clone())?;
     if input.placement_constraints.is_some() {

@@ -88,6 +88,18 @@ fn check_same_controller(
     }
 }
 
+/// The most tasks of one service: a quota of ECS (ecs-behaviour A10).
+const DESIRED_COUNT_MAX: u32 = 5_000;
+
+/// The tasks that a service is to have.
+fn task_count(given: i32) -> Result<u32, InvalidParameterException> {
+    match u32::try_from(given) {
+        Ok(count) if count <= DESIRED_COUNT_MAX => Ok(count),
+        Ok(_) => Err(InvalidParameterException::new(texts::DESIRED_COUNT_LIMIT)),
+        Err(_) => Err(InvalidParameterException::new(texts::DESIRED_COUNT_NEGATIVE)),
+    }
+}
+
 /// Seconds for which health checks do not count.
 fn grace_period(given: Option<i32>) -> Result<Option<u32>, InvalidParameterException> {
     given.map(u32::try_from).transpose().map_err(|_| InvalidParameterException::new(texts::GRACE_NEGATIVE))

@@ -8,8 +8,9 @@ use longshore_shapes_ecs::{
     InvalidParameterException, LoadBalancer, ServiceConnectConfiguration, ServiceRegistry,
     ServiceVolumeConfiguration, UnsupportedFeatureException, VpcLatticeConfiguration,
 };
+use longshore_state::record::{Document, Service};
 
-use crate::texts;
+use crate::{documents, texts};
 
 /// The most load balancers and registries of a service (ecs-behaviour A10).
 const LOAD_BALANCERS_MAX: usize = 5;
@@ -44,7 +45,7 @@ impl Networking<'_> {
         if !registries.is_empty() {
             return unsupported(texts::NO_SERVICE_DISCOVERY);
         }
-        if self.service_connect.is_some_and(|connect| connect.enabled == Some(true)) {
+        if self.service_connect.is_some_and(is_on) {
             return unsupported(texts::NO_SERVICE_CONNECT);
         }
         if self.lattice.is_some_and(|lattice| !lattice.is_empty()) {
@@ -55,6 +56,20 @@ impl Networking<'_> {
         }
         Ok(())
     }
+}
+
+/// What is kept of a Service Connect configuration: switched off is the same as absent.
+pub(super) fn connection(given: Option<ServiceConnectConfiguration>) -> Option<Document> {
+    given.filter(is_on).map(|connect| documents::keep(&connect))
+}
+
+/// Whether the service has Service Connect. Older records keep configurations that are switched off.
+pub(super) fn is_connected(service: &Service) -> bool {
+    service.service_connect.as_ref().and_then(documents::recall).is_some_and(|connect| is_on(&connect))
+}
+
+fn is_on(connect: &ServiceConnectConfiguration) -> bool {
+    connect.enabled == Some(true)
 }
 
 fn check_load_balancers(given: &[LoadBalancer], spec: &TaskSpec) -> Result<(), InvalidParameterException> {

@@ -22,19 +22,28 @@ pub(super) fn check(service: &Service, spec: &TaskSpec) -> Result<(), InvalidPar
     if service.enable_execute_command && !spec.has_task_role {
         return refuse(texts::SERVICE_EXECUTE_NEEDS_ROLE);
     }
-    if service.health_check_grace_secs.is_some_and(|secs| secs > 0) && service.load_balancers.is_none() {
-        return refuse(texts::GRACE_WITHOUT_LOAD_BALANCER);
+    match rebalancing_obstacle(service) {
+        Some(text) if service.zone_rebalancing => refuse(text),
+        Some(_) | None => Ok(()),
     }
-    if service.zone_rebalancing && !can_rebalance(service) {
-        return refuse(texts::REBALANCING);
-    }
-    Ok(())
 }
 
-/// Whether zones can be evened out for the service (ecs-services E8).
+/// Whether zones can be evened out for the service.
 pub(super) fn can_rebalance(service: &Service) -> bool {
-    service.scheduling == SchedulingStrategy::Replica
-        && service.maximum_percent > 100
-        && placement::spreads_over_zones_first(&service.placement_strategy)
-        && !placement::asks_for_a_zone(&service.placement_constraints)
+    rebalancing_obstacle(service).is_none()
+}
+
+/// The first condition of zone rebalancing that the service does not meet (ecs-services E8).
+fn rebalancing_obstacle(service: &Service) -> Option<&'static str> {
+    if service.scheduling != SchedulingStrategy::Replica {
+        Some(texts::REBALANCING_DAEMON)
+    } else if service.maximum_percent <= 100 {
+        Some(texts::REBALANCING_MAXIMUM)
+    } else if !placement::spreads_over_zones_first(&service.placement_strategy) {
+        Some(texts::REBALANCING_STRATEGY)
+    } else if placement::asks_for_a_zone(&service.placement_constraints) {
+        Some(texts::REBALANCING_CONSTRAINT)
+    } else {
+        None
+    }
 }

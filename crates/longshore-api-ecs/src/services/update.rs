@@ -10,7 +10,7 @@ use longshore_state::record::{self, Capacity};
 use longshore_state::{ClusterKey, Definition, Tx};
 
 use super::configuration::Configuration;
-use super::networking::Networking;
+use super::networking::{self, Networking};
 use super::{answer, external, rules};
 use crate::launching::{self, capacity, network, placement};
 use crate::{Caller, documents, identifiers, input, texts};
@@ -103,7 +103,9 @@ fn updated(
     if input.placement_strategy.is_some() {
         service.placement_strategy = given.strategies;
     }
-    service.network = match input.network_configuration {
+    // Without its one member it says nothing.
+    let given = input.network_configuration.filter(|given| given.awsvpc_configuration.is_some());
+    service.network = match given {
         Some(given) => {
             network::parse(Some(given), spec.network_mode, capacity::is_fargate(&service.capacity))?
         }
@@ -123,7 +125,7 @@ fn updated(
     }
     .check::<UpdateServiceError>(spec)?;
     if let Some(connect) = input.service_connect_configuration {
-        service.service_connect = Some(documents::keep(&connect));
+        service.service_connect = networking::connection(Some(connect));
     }
     Configuration::of(before)
         .merge::<UpdateServiceError>(input.deployment_configuration, service.scheduling)?
@@ -146,9 +148,7 @@ fn updated(
 
 fn desired_count(scheduling: SchedulingStrategy, count: i32) -> Result<u32, InvalidParameterException> {
     match scheduling {
-        SchedulingStrategy::Replica => {
-            u32::try_from(count).map_err(|_| InvalidParameterException::new(texts::DESIRED_COUNT_NEGATIVE))
-        }
+        SchedulingStrategy::Replica => super::task_count(count),
         SchedulingStrategy::Daemon => Err(InvalidParameterException::new(texts::DAEMON_DESIRED_COUNT)),
     }
 }
@@ -179,6 +179,7 @@ fn needs_deployment(before: &record::Service, after: &record::Service) -> bool {
         || before.capacity != after.capacity
         || before.load_balancers != after.load_balancers
         || before.service_registries != after.service_registries
-        || before.service_connect != after.service_connect
+        || networking::is_connected(before) != networking::is_connected(after)
+        || (networking::is_connected(after) && before.service_connect != after.service_connect)
         || before.volume_configurations != after.volume_configurations
 }

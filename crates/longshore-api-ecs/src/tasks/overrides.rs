@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use longshore_base::{CpuUnits, MemoryMib};
 use longshore_domain::TaskSpec;
 use longshore_domain::needs::{ContainerNeedsOverride, NeedsOverride};
-use longshore_domain::task_definition::{parse_cpu, parse_memory};
+use longshore_domain::task_definition::{
+    check_container_memory, check_environment, check_ephemeral_storage, parse_cpu, parse_memory,
+};
 use longshore_shapes_ecs::{ContainerOverride, InvalidParameterException, ResourceType, TaskOverride};
 use longshore_state::record::Document;
 
@@ -41,6 +43,9 @@ pub(super) fn parse(
     if let Some(text) = overrides.memory.as_deref().filter(|text| !text.is_empty()) {
         needs.memory = Some(MemoryMib(parse_memory(text).map_err(|error| refuse(error.to_string()))?));
     }
+    if let Some(storage) = &overrides.ephemeral_storage {
+        check_ephemeral_storage(storage).map_err(|error| refuse(error.to_string()))?;
+    }
     let mut named = BTreeSet::new();
     for container in overrides.container_overrides.iter().flatten() {
         let own = container_needs(container, spec)?;
@@ -61,14 +66,21 @@ fn container_needs(
     let name = container.name.clone().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| refuse(texts::OVERRIDE_UNNAMED.to_owned()))?;
     let own = spec.container(&name).ok_or_else(|| refuse(texts::override_unknown(&name)))?;
-    let number = |member: &str, value: Option<i32>, least: u32| match value.map(u32::try_from) {
-        None => Ok(None),
-        Some(Ok(number)) if number >= least => Ok(Some(number)),
-        Some(_) => Err(refuse(texts::override_negative(&name, member))),
+    check_environment(container.environment.as_deref().unwrap_or_default())
+        .map_err(|error| refuse(error.to_string()))?;
+    let number = |member: &str, value: Option<i32>| {
+        let number = value.map(u32::try_from).transpose();
+        number.map_err(|_| refuse(texts::override_negative(&name, member)))
     };
-    let cpu = number("cpu", container.cpu, 0)?;
-    let memory = number("memory", container.memory, 1)?;
-    let memory_reservation = number("memoryReservation", container.memory_reservation, 1)?;
+    let mib = |member: &str, value: Option<i32>| {
+        if let Some(mib) = value {
+            check_container_memory(&name, member, mib).map_err(|error| refuse(error.to_string()))?;
+        }
+        number(member, value)
+    };
+    let cpu = number("cpu", container.cpu)?;
+    let memory = mib("memory", container.memory)?;
+    let memory_reservation = mib("memoryReservation", container.memory_reservation)?;
     let (hard, soft) = (memory.or(own.memory), memory_reservation.or(own.memory_reservation));
     if let (Some(hard), Some(soft)) = (hard, soft)
         && hard < soft

@@ -15,6 +15,8 @@ pub const SERVICE_TOKEN: &str = "clientToken must have 1 to 36 printable ASCII c
 pub const DESIRED_COUNT_MISSING: &str = "Desired count should not be null or empty.";
 /// (unverified)
 pub const DESIRED_COUNT_NEGATIVE: &str = "Desired count should not be negative.";
+/// (reported)
+pub const DESIRED_COUNT_LIMIT: &str = "Desired count exceeds limit.";
 /// (unverified)
 pub const TASK_DEFINITION_MISSING: &str = "Task definition can not be blank.";
 /// (unverified)
@@ -41,17 +43,21 @@ pub const ROLLBACK_ALONE: &str =
 /// (unverified)
 pub const GRACE_NEGATIVE: &str = "healthCheckGracePeriodSeconds must be between 0 and 2147483647.";
 /// (reported)
-pub const GRACE_WITHOUT_LOAD_BALANCER: &str =
-    "Health check grace period is only valid for services configured to use load balancers";
-/// (reported)
 pub const SERVICE_EXECUTE_NEEDS_ROLE: &str = "The service couldn't be created because a valid taskRoleArn is not \
      being used. Specify a valid task role in your task definition and try again.";
 pub const NO_LAUNCH_TYPE: &str = "No launch type to fall back to for empty capacity provider strategy. Your \
      service was not created with a launch type.";
 /// (unverified)
-pub const REBALANCING: &str = "Availability Zone rebalancing needs the REPLICA scheduling strategy, a \
-     maximumPercent above 100, no Classic Load Balancer, and no placement strategy other than one that begins \
-     with a spread over attribute:ecs.availability-zone.";
+pub const REBALANCING_DAEMON: &str =
+    "Availability Zone rebalancing is not supported with the DAEMON scheduling strategy.";
+/// (unverified)
+pub const REBALANCING_MAXIMUM: &str = "Availability Zone rebalancing needs a maximumPercent above 100.";
+/// (unverified)
+pub const REBALANCING_STRATEGY: &str = "Availability Zone rebalancing needs a placement strategy that begins \
+     with a spread over attribute:ecs.availability-zone, or none.";
+/// (unverified)
+pub const REBALANCING_CONSTRAINT: &str = "Availability Zone rebalancing is not supported with a placement \
+     constraint on attribute:ecs.availability-zone. Remove the constraint, or disable the rebalancing.";
 /// (unverified)
 pub const LOAD_BALANCERS: &str = "A service can have at most 5 load balancers.";
 /// (unverified)

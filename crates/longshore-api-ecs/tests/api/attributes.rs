@@ -83,6 +83,16 @@ fn bad_requests_are_refused() {
             put(json!({"name": "ecs.os-type", "value": "moon", "targetId": arn})),
             "InvalidParameterException: The attribute name ecs.os-type is reserved.",
         ),
+        (
+            PutAttributes,
+            put(json!({"name": "longshore.task-network", "value": "10.0.0.0/8", "targetId": arn})),
+            "InvalidParameterException: The attribute name longshore.task-network is reserved.",
+        ),
+        (
+            DeleteAttributes,
+            put(json!({"name": "longshore.task-network", "targetId": arn})),
+            "InvalidParameterException: The attribute name longshore.task-network is reserved.",
+        ),
         (PutAttributes, put(json!({"name": "a"})), "InvalidParameterException: targetId can not be blank."),
         (
             PutAttributes,

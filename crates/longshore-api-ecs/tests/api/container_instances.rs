@@ -169,6 +169,47 @@ fn an_external_agent_makes_an_external_instance() {
     assert_eq!(kind, Some(longshore_domain::LaunchType::External));
 }
 
+/// What Longshore's agent says of its machine is not the user's, wherever a record keeps it.
+#[test]
+fn attributes_of_longshores_agent_are_its_own() {
+    let world = with_cluster();
+    let network = |range: &str| json!({"name": "longshore.task-network", "value": range});
+    let mut request = registration("c", "t-1");
+    request["attributes"].as_array_mut().expect("a list").push(network("172.20.0.0/28"));
+    let arn =
+        text(&world.ok(RegisterContainerInstance, request)["containerInstance"]["containerInstanceArn"]);
+    let at = key().instance(id(&arn));
+    let users = || {
+        world.db.peek(|state| {
+            let entry = state.cluster(&key()).and_then(|c| c.instance(at.instance)).expect("the instance");
+            let names = entry.record.user_attributes.iter().map(|own| own.name.to_string());
+            names.filter(|name| name.starts_with("longshore.")).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(users(), Vec::<String>::new());
+    // As older versions kept it.
+    world.act(|tx| {
+        let entry = tx.state().cluster(&key()).and_then(|c| c.instance(at.instance)).expect("the instance");
+        let mut record = longshore_state::record::Instance::clone(&entry.record);
+        let (own, rest) =
+            record.agent_attributes.into_iter().partition(|own| own.name.starts_with("longshore."));
+        (record.user_attributes, record.agent_attributes) = (own, rest);
+        tx.put_instance(&key(), record);
+    });
+    assert_eq!(users(), ["longshore.task-network"]);
+    assert_eq!(attribute(&describe(&world, &arn), "longshore.task-network"), Some(&network("172.20.0.0/28")));
+    let ten: Vec<Value> = (0..10).map(|n| json!({"name": format!("a{n}"), "targetId": arn})).collect();
+    world.ok(PutAttributes, json!({"cluster": "c", "attributes": ten}));
+    // The agent comes back with another one.
+    let mut again = registration("c", "t-2");
+    again["containerInstanceArn"] = json!(arn);
+    again["attributes"] = json!([network("172.21.0.0/28")]);
+    let back = world.ok(RegisterContainerInstance, again)["containerInstance"].clone();
+    assert_eq!(attribute(&back, "longshore.task-network"), Some(&network("172.21.0.0/28")));
+    assert!(attribute(&back, "a9").is_some());
+    assert_eq!(users(), Vec::<String>::new());
+}
+
 #[test]
 fn lists_are_filtered() {
     let world = with_cluster();

@@ -39,6 +39,11 @@ fn run_task() {
         json!({"overrides": {"containerOverrides": [own]}})
     };
     let long = "x".repeat(9000);
+    let storage = "Ephemeral storage must be between 21 and 200 GiB.";
+    let task_cpu = "Invalid 'cpu' setting for task. For more information, see the Troubleshooting section of the \
+                    Amazon ECS Developer Guide.";
+    let task_memory = "Invalid 'memory' setting for task. For more information, see the Troubleshooting section of \
+                       the Amazon ECS Developer Guide.";
     check(
         "RunTask",
         json!({"cluster": CLUSTER, "taskDefinition": "web"}),
@@ -131,10 +136,29 @@ fn run_task() {
                 "Memory must be at least memoryReservation for container tomcat.",
             ),
             (
-                over("tomcat", json!({"memory": -1})),
+                over("tomcat", json!({"memory": 5})),
                 INVALID,
-                "The override of memory for container tomcat is invalid.",
+                "Invalid setting for container 'tomcat'. The value for memory must be at least 6 MiB.",
             ),
+            (
+                over("tomcat", json!({"memoryReservation": -1})),
+                INVALID,
+                "Invalid setting for container 'tomcat'. The value for memoryReservation must be at least 6 MiB.",
+            ),
+            (
+                over("tomcat", json!({"cpu": -1})),
+                INVALID,
+                "The override of cpu for container tomcat is invalid.",
+            ),
+            (
+                over("tomcat", json!({"environment": [{"name": "", "value": "x"}]})),
+                INVALID,
+                "The name of an environment variable should not be null or empty.",
+            ),
+            (json!({"overrides": {"cpu": "-1"}}), INVALID, task_cpu),
+            (json!({"overrides": {"memory": "-1"}}), INVALID, task_memory),
+            (json!({"overrides": {"ephemeralStorage": {"sizeInGiB": 19}}}), INVALID, storage),
+            (json!({"overrides": {"ephemeralStorage": {"sizeInGiB": 201}}}), INVALID, storage),
             (
                 json!({"propagateTags": "SERVICE"}),
                 INVALID,
@@ -249,6 +273,10 @@ fn create_service() {
         members["schedulingStrategy"] = json!("DAEMON");
         members
     };
+    let rebalanced = |mut members: Value| {
+        members["availabilityZoneRebalancing"] = json!("ENABLED");
+        members
+    };
     let percents = "minimumHealthyPercent must be at least 0 and at most maximumPercent, and maximumPercent must \
                     be at least 1.";
     let valid = json!({"cluster": CLUSTER, "serviceName": "s", "taskDefinition": "web", "desiredCount": 1});
@@ -264,6 +292,12 @@ fn create_service() {
             ),
             (json!({"desiredCount": null}), INVALID, "Desired count should not be null or empty."),
             (json!({"desiredCount": -1}), INVALID, "Desired count should not be negative."),
+            (json!({"desiredCount": 5001}), INVALID, "Desired count exceeds limit."),
+            (
+                json!({"deploymentController": {"type": "EXTERNAL"}, "taskDefinition": null, "desiredCount": 5001}),
+                INVALID,
+                "Desired count exceeds limit.",
+            ),
             (json!({"taskDefinition": null}), INVALID, "Task definition can not be blank."),
             (json!({"taskDefinition": "nope"}), CLIENT, "TaskDefinition not found."),
             (
@@ -322,9 +356,9 @@ fn create_service() {
                 "Longshore does not provide Service Connect yet.",
             ),
             (
-                json!({"healthCheckGracePeriodSeconds": 10}),
+                json!({"healthCheckGracePeriodSeconds": -1}),
                 INVALID,
-                "Health check grace period is only valid for services configured to use load balancers",
+                "healthCheckGracePeriodSeconds must be between 0 and 2147483647.",
             ),
             (
                 json!({"enableExecuteCommand": true}),
@@ -333,11 +367,27 @@ fn create_service() {
              role in your task definition and try again.",
             ),
             (
-                json!({"availabilityZoneRebalancing": "ENABLED", "deploymentConfiguration": {"maximumPercent": 100}}),
+                rebalanced(json!({"deploymentConfiguration": {"maximumPercent": 100}})),
                 INVALID,
-                "Availability Zone rebalancing needs the REPLICA scheduling strategy, a maximumPercent above 100, no \
-             Classic Load Balancer, and no placement strategy other than one that begins with a spread over \
-             attribute:ecs.availability-zone.",
+                "Availability Zone rebalancing needs a maximumPercent above 100.",
+            ),
+            (
+                rebalanced(daemon(json!({"desiredCount": null}))),
+                INVALID,
+                "Availability Zone rebalancing is not supported with the DAEMON scheduling strategy.",
+            ),
+            (
+                rebalanced(json!({"placementStrategy": [{"type": "random"}]})),
+                INVALID,
+                "Availability Zone rebalancing needs a placement strategy that begins with a spread over \
+             attribute:ecs.availability-zone, or none.",
+            ),
+            (
+                rebalanced(json!({"placementConstraints": [
+                    {"type": "memberOf", "expression": "attribute:ecs.availability-zone == eu-west-1a"}]})),
+                INVALID,
+                "Availability Zone rebalancing is not supported with a placement constraint on \
+             attribute:ecs.availability-zone. Remove the constraint, or disable the rebalancing.",
             ),
             (
                 json!({"tags": [{"key": "aws:x", "value": ""}]}),
@@ -379,6 +429,13 @@ fn update_service() {
     );
     for (service, members, name, text) in [
         ("s", json!({"desiredCount": -1}), INVALID, "Desired count should not be negative."),
+        ("s", json!({"desiredCount": 5001}), INVALID, "Desired count exceeds limit."),
+        (
+            "s",
+            json!({"healthCheckGracePeriodSeconds": -1}),
+            INVALID,
+            "healthCheckGracePeriodSeconds must be between 0 and 2147483647.",
+        ),
         (
             "d",
             json!({"desiredCount": 2}),

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use expect_test::expect;
+use longshore_base::ServiceName;
+use longshore_controllers::link;
+use longshore_link::message::PublishHealth;
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};
@@ -382,6 +385,121 @@ fn what_begins_a_deployment_and_what_does_not() {
     );
     assert_eq!(service["placementStrategy"], json!([{"type": "binpack", "field": "memory"}]));
     assert_eq!(service["availabilityZoneRebalancing"], "DISABLED");
+    world.check();
+}
+
+#[test]
+fn a_member_that_says_nothing_begins_no_deployment() {
+    let (world, instances) = World::with_instances(1);
+    world.give_network(instances[0], "172.20.0.0/28", "172.20.0.1/16");
+    world.register_plain("a", 10, 10);
+    world.register(json!({
+        "family": "vpc", "networkMode": "awsvpc",
+        "containerDefinitions": [{"name": "main", "image": "busybox", "memory": 10}],
+    }));
+    let network = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+    for (family, members) in [("a", json!({})), ("vpc", json!({"networkConfiguration": network}))] {
+        let mut input = json!({
+            "cluster": CLUSTER, "serviceName": family, "taskDefinition": family, "desiredCount": 0,
+        });
+        for (member, value) in members.as_object().expect("members") {
+            input[member] = value.clone();
+        }
+        world.ok("CreateService", input);
+    }
+    let deployment = |service: &str| world.describe_service(service)["deployments"][0]["id"].clone();
+    let off = json!({"enabled": false});
+    for (service, member, value) in [
+        ("a", "serviceConnectConfiguration", off.clone()),
+        ("a", "loadBalancers", json!([])),
+        ("a", "serviceRegistries", json!([])),
+        ("a", "volumeConfigurations", json!([])),
+        ("a", "vpcLatticeConfigurations", json!([])),
+        ("a", "capacityProviderStrategy", json!([])),
+        ("a", "networkConfiguration", json!({})),
+        ("vpc", "networkConfiguration", json!({})),
+        ("vpc", "networkConfiguration", network),
+        (
+            "vpc",
+            "networkConfiguration",
+            json!({"awsvpcConfiguration": {
+                "subnets": ["subnet-1"], "securityGroups": [], "assignPublicIp": "DISABLED"}}),
+        ),
+    ] {
+        let before = deployment(service);
+        world.ok("UpdateService", json!({"cluster": CLUSTER, "service": service, member: value}));
+        assert_eq!(deployment(service), before, "{member}: {value}");
+    }
+    // As older versions kept it.
+    let at = world.at().service(&ServiceName::parse("a").expect("a name"));
+    let (kept, _) = world.db.submit(|tx| {
+        let mut record =
+            tx.service(&at).and_then(|entry| entry.record()).expect("the service").as_ref().clone();
+        record.service_connect = Some(off.to_string().into());
+        tx.put_service(&world.at(), record);
+        Ok::<_, ()>(())
+    });
+    kept.expect("nothing refuses it");
+    let before = deployment("a");
+    world
+        .ok("UpdateService", json!({"cluster": CLUSTER, "service": "a", "serviceConnectConfiguration": off}));
+    assert_eq!(deployment("a"), before);
+    world.check();
+}
+
+#[test]
+fn a_service_may_have_as_many_tasks_as_on_ecs() {
+    let world = World::new();
+    world.register_web();
+    assert_eq!(world.ok("CreateService", create(5000))["service"]["desiredCount"], 5000);
+}
+
+/// The grace period is for container health checks too, without any load balancer.
+#[test]
+fn a_failing_health_check_is_ignored_for_the_grace_period() {
+    let (world, instances) = World::with_instances(1);
+    world.give_capabilities(
+        instances[0],
+        &["com.amazonaws.ecs.capability.docker-remote-api.1.24", "ecs.capability.container-health-check"],
+    );
+    world.register(json!({
+        "family": "web",
+        "containerDefinitions": [{
+            "name": "main", "image": "busybox", "memory": 10, "healthCheck": {"command": ["CMD", "false"]},
+        }],
+    }));
+    let mut input = create(1);
+    input["healthCheckGracePeriodSeconds"] = json!(60);
+    assert_eq!(world.ok("CreateService", input)["service"]["healthCheckGracePeriodSeconds"], 60);
+    let update = json!({"cluster": CLUSTER, "service": "web", "healthCheckGracePeriodSeconds": 90});
+    assert_eq!(world.ok("UpdateService", update)["service"]["healthCheckGracePeriodSeconds"], 90);
+    world.reconcile();
+    world.play_agents();
+    let task = world.wanted().pop().expect("a task");
+    let unhealthy: PublishHealth = serde_json::from_value(json!({
+        "metadata": {},
+        "tasks": [{
+            "taskArn": world.task_arn(&task),
+            "containers": [{"containerName": "main", "healthStatus": "UNHEALTHY"}],
+        }],
+    }))
+    .expect("a message");
+    let at = world.at().instance(instances[0]);
+    let (told, _) = world.db.submit(|tx| {
+        link::health(tx, &at, &unhealthy);
+        Ok::<_, ()>(())
+    });
+    told.expect("nothing refuses it");
+    let wanted = || world.wanted().iter().map(|task| task.id).collect::<Vec<_>>();
+    world.advance(Duration::from_secs(89));
+    world.reconcile();
+    assert_eq!(world.describe_task(&world.task_arn(&task))["healthStatus"], "UNHEALTHY");
+    assert_eq!(wanted(), [task.id], "within the grace period it is left alone");
+    world.advance(Duration::from_secs(2));
+    world.settle();
+    assert!(!wanted().contains(&task.id), "after it the task is replaced");
+    let events = world.events("web").join("\n");
+    assert!(events.contains("failed container health checks."), "{events}");
     world.check();
 }
 

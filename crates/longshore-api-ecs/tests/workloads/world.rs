@@ -197,9 +197,23 @@ impl World {
                 flag("com.amazonaws.ecs.capability.docker-remote-api.1.18"),
                 flag("ecs.capability.task-eni"),
             ]);
-            record.user_attributes.retain(|own| !own.name.starts_with("longshore."));
-            record.user_attributes.push(with("longshore.task-network", range));
-            record.user_attributes.push(with("longshore.task-gateway", gateway));
+            record.agent_attributes.retain(|own| !own.name.starts_with("longshore."));
+            record.agent_attributes.push(with("longshore.task-network", range));
+            record.agent_attributes.push(with("longshore.task-gateway", gateway));
+            tx.put_instance(&at, record);
+            Ok::<_, ()>(())
+        });
+        done.expect("nothing refuses it");
+    }
+
+    /// Lets the instance take tasks that need these attributes.
+    pub fn give_capabilities(&self, instance: InstanceId, names: &[&str]) {
+        let at = self.at();
+        let (done, _) = self.db.submit(|tx| {
+            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let mut record = record::Instance::clone(&entry.expect("the instance").record);
+            let flag = |name: &&str| record::Attribute { name: (*name).into(), value: None };
+            record.agent_attributes.extend(names.iter().map(flag));
             tx.put_instance(&at, record);
             Ok::<_, ()>(())
         });

@@ -1,11 +1,16 @@
 //! Which launch types a definition's content allows (ecs-task-definitions C4, "compatibilities").
 
+use std::ops::RangeInclusive;
+
 use longshore_shapes_ecs as shapes;
 
 use super::containers::of;
 use super::fargate::check_sizes;
 use super::{Invalid, attributes, word};
 use crate::NetworkMode;
+
+/// What `startTimeout` and `stopTimeout` may be on Fargate, in seconds (ecs-task-definitions C3).
+const TIMEOUT_SECS: RangeInclusive<i32> = 2..=120;
 
 /// Fills `compatibilities`, and checks those that the caller requires.
 pub fn check_and_fill(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Result<(), Invalid> {
@@ -153,6 +158,17 @@ fn fargate_obstacle_of(container: &shapes::ContainerDefinition) -> Option<String
         && !["awslogs", "splunk", "awsfirelens"].contains(&word!(log.log_driver))
     {
         return Some(format!("Fargate does not support the log driver {}.", word!(log.log_driver)));
+    }
+    for (what, seconds) in
+        [("startTimeout", container.start_timeout), ("stopTimeout", container.stop_timeout)]
+    {
+        if seconds.is_some_and(|seconds| !TIMEOUT_SECS.contains(&seconds)) {
+            let (least, most) = TIMEOUT_SECS.into_inner();
+            return Some(format!(
+                "The {what} of container '{}' must be between {least} and {most} seconds with the FARGATE launch type.",
+                container.name.as_deref().unwrap_or_default()
+            ));
+        }
     }
     None
 }

@@ -10,6 +10,7 @@ use crate::NetworkMode;
 
 /// Below this Docker refuses a memory limit (ecs-task-definitions C3).
 const MEMORY_MIB_MIN: i32 = 6;
+const FIRELENS_DRIVER: &str = "awsfirelens";
 const IMAGE_CHARS_MAX: usize = 255;
 /// Defaults of a health check that names only its command; seconds, and a count.
 const HEALTH_INTERVAL: i32 = 30;
@@ -52,6 +53,7 @@ pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Resul
         check_sizes(container, &name, task_memory)?;
         check_health(container, &name)?;
         check_restart(container)?;
+        check_environment(container.environment.as_deref().unwrap_or_default())?;
         check_secrets(container, has_execution_role)?;
         check_logging(container)?;
         check_limits(container, &name)?;
@@ -67,6 +69,60 @@ pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Resul
     {
         return Err(Invalid::new(format!(
             "The 'cpu' setting of the containers adds up to {cpu_sum}, more than the {task_cpu} of the task."
+        )));
+    }
+    if let Some(task_memory) = task_memory {
+        let memory_sum: i64 = of(shape).iter().map(reserved_memory).sum();
+        if memory_sum > task_memory {
+            return Err(Invalid::new(format!(
+                "The memory reserved for the containers adds up to {memory_sum} MiB, more than the {task_memory} MiB of \
+                 the task."
+            )));
+        }
+    }
+    check_firelens(of(shape))
+}
+
+/// What a container takes of its task's memory, in MiB: its soft limit if it has one, else its hard limit
+/// (ecs-engine D2). Without either it takes what the others leave.
+fn reserved_memory(container: &shapes::ContainerDefinition) -> i64 {
+    i64::from(container.memory_reservation.or(container.memory).unwrap_or(0))
+}
+
+/// Whoever logs through FireLens needs its one router in the task, and the router somebody to work for
+/// (ecs-task-definitions C3). The first two texts are reported.
+fn check_firelens(containers: &[shapes::ContainerDefinition]) -> Result<(), Invalid> {
+    let routers = containers.iter().filter(|container| container.firelens_configuration.is_some()).count();
+    let used = containers.iter().any(|container| {
+        container.log_configuration.as_ref().is_some_and(|log| word!(log.log_driver) == FIRELENS_DRIVER)
+    });
+    match (used, routers) {
+        (true, 0) => Err(Invalid::new(
+            "When awsfirelens log driver is specified in log configuration, a firelens configuration object must be \
+             configured in one of the containers.",
+        )),
+        (false, 1..) => Err(Invalid::new(
+            "When a firelensConfiguration object is specified, at least one container has to be configured with the \
+             awsfirelens log driver.",
+        )),
+        (true, 2..) => Err(Invalid::new("At most one container can have a firelensConfiguration.")),
+        (false, 0) | (true, 1) => Ok(()),
+    }
+}
+
+/// Refuses variables without a name, which no process could read.
+pub fn check_environment(pairs: &[shapes::KeyValuePair]) -> Result<(), Invalid> {
+    if pairs.iter().any(|pair| text(&pair.name).is_empty()) {
+        return Err(Invalid::new("The name of an environment variable should not be null or empty."));
+    }
+    Ok(())
+}
+
+/// Refuses a memory limit that Docker would; `what` is the member, `name` the container's.
+pub fn check_container_memory(name: &str, what: &str, mib: i32) -> Result<(), Invalid> {
+    if mib < MEMORY_MIB_MIN {
+        return Err(Invalid::new(format!(
+            "Invalid setting for container '{name}'. The value for {what} must be at least {MEMORY_MIB_MIN} MiB."
         )));
     }
     Ok(())
@@ -125,8 +181,8 @@ fn check_sizes(
         return Err(invalid("The value for cpu must not be negative.".into()));
     }
     for (what, value) in [("memory", container.memory), ("memoryReservation", container.memory_reservation)] {
-        if value.is_some_and(|mib| mib < MEMORY_MIB_MIN) {
-            return Err(invalid(format!("The value for {what} must be at least {MEMORY_MIB_MIN} MiB.")));
+        if let Some(mib) = value {
+            check_container_memory(name, what, mib)?;
         }
         if let (Some(mib), Some(task)) = (value, task_memory)
             && i64::from(mib) > task
@@ -193,6 +249,9 @@ fn check_secrets(container: &shapes::ContainerDefinition, has_execution_role: bo
     let mut names: BTreeSet<&str> =
         container.environment.iter().flatten().filter_map(|pair| pair.name.as_deref()).collect();
     for secret in secrets {
+        if text(&secret.name).is_empty() {
+            return Err(Invalid::new("The name of a secret should not be null or empty."));
+        }
         if !names.insert(text(&secret.name)) {
             return Err(Invalid::new(format!(
                 "The secret name must be unique and not shared with any new or existing environment variables set on \
@@ -215,7 +274,7 @@ fn check_logging(container: &shapes::ContainerDefinition) -> Result<(), Invalid>
     let Some(log) = &container.log_configuration else { return Ok(()) };
     let driver = word!(log.log_driver);
     const DRIVERS: &[&str] =
-        &["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens"];
+        &["json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", FIRELENS_DRIVER];
     if !DRIVERS.contains(&driver) {
         return Err(Invalid::new(format!("log driver should be one of [{}]", DRIVERS.join(","))));
     }

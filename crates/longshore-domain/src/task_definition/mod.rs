@@ -18,6 +18,7 @@ use longshore_base::{Family, NameError};
 use longshore_shapes_ecs as shapes;
 
 pub use compile::{CompileError, compile, compile_shape};
+pub use containers::{check_container_memory, check_environment};
 pub use fargate::{FargateSizeError, check_sizes as check_fargate_sizes};
 pub use sizes::{parse_cpu, parse_memory};
 
@@ -170,6 +171,15 @@ fn check_constraints(shape: &shapes::TaskDefinition) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Fargate's storage of a task (ecs-task-definitions C2). The platform's own 20 GiB may be spelt out.
+pub fn check_ephemeral_storage(storage: &shapes::EphemeralStorage) -> Result<(), Invalid> {
+    if (20..=200).contains(&storage.size_in_gib.unwrap_or(0)) {
+        Ok(())
+    } else {
+        Err(Invalid::new("Ephemeral storage must be between 21 and 200 GiB."))
+    }
+}
+
 fn check_modes(shape: &shapes::TaskDefinition) -> Result<(), Invalid> {
     let one_of = |what: &str, value: Option<&str>, allowed: &[&str]| match value {
         Some(value) if !allowed.contains(&value) => {
@@ -195,10 +205,5 @@ fn check_modes(shape: &shapes::TaskDefinition) -> Result<(), Invalid> {
             )));
         }
     }
-    if let Some(gib) = shape.ephemeral_storage.as_ref().map(|storage| storage.size_in_gib.unwrap_or(0))
-        && !(20..=200).contains(&gib)
-    {
-        return Err(Invalid::new("Ephemeral storage must be between 21 and 200 GiB."));
-    }
-    Ok(())
+    shape.ephemeral_storage.as_ref().map_or(Ok(()), check_ephemeral_storage)
 }

@@ -14,6 +14,7 @@ const NAME_CHARS_MAX: usize = 64;
 
 pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Result<(), Invalid> {
     let mut taken: BTreeSet<(i32, String)> = BTreeSet::new();
+    let mut spans: Vec<Span> = Vec::new();
     for container in of_mut(shape) {
         let name = container.name.clone().unwrap_or_default();
         let mappings = container.port_mappings.get_or_insert_default();
@@ -26,11 +27,16 @@ pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Resul
         if ranges > RANGES_MAX {
             return Err(Invalid::new(format!("Container '{name}' has more than {RANGES_MAX} port ranges.")));
         }
+        // The containers of a task in awsvpc mode share their ports; elsewhere each has its own.
+        if mode != NetworkMode::Awsvpc {
+            spans.clear();
+        }
         for mapping in mappings {
             let protocol = protocol(mapping)?;
             check_name(mapping)?;
             if mapping.container_port_range.is_some() {
-                check_range(mapping, mode)?;
+                let (first, last) = check_range(mapping, mode)?;
+                add_span(&mut spans, Span { first, last, range: true, protocol })?;
                 continue;
             }
             fill_host_port(mapping, mode)?;
@@ -45,8 +51,42 @@ pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Resul
                     "Port {port}/{protocol} is mapped more than once in the task definition."
                 )));
             }
+            let port = mapping.container_port.unwrap_or(0);
+            add_span(&mut spans, Span { first: port, last: port, range: false, protocol })?;
         }
     }
+    Ok(())
+}
+
+/// Container ports of one mapping, both ends included.
+struct Span {
+    first: i32,
+    last: i32,
+    /// Given as `containerPortRange`, and not a single port.
+    range: bool,
+    protocol: String,
+}
+
+/// Refuses a range that has ports of another mapping. Two single ports may be the same one, which then is
+/// reached by two host ports.
+fn add_span(spans: &mut Vec<Span>, new: Span) -> Result<(), Invalid> {
+    let meets = |old: &Span| {
+        (old.range || new.range)
+            && old.protocol == new.protocol
+            && old.first <= new.last
+            && new.first <= old.last
+    };
+    if let Some(old) = spans.iter().find(|old| meets(old)) {
+        let (range, port) = if new.range { (&new, old) } else { (old, &new) };
+        return Err(Invalid::new(format!(
+            "The container port range {}-{}/{} overlaps with another port mapping: port {}.",
+            range.first,
+            range.last,
+            range.protocol,
+            range.first.max(port.first)
+        )));
+    }
+    spans.push(new);
     Ok(())
 }
 
@@ -67,17 +107,19 @@ fn check_name(mapping: &shapes::PortMapping) -> Result<(), Invalid> {
     Ok(())
 }
 
-fn check_range(mapping: &shapes::PortMapping, mode: NetworkMode) -> Result<(), Invalid> {
+/// The first and the last port of the range.
+fn check_range(mapping: &shapes::PortMapping, mode: NetworkMode) -> Result<(i32, i32), Invalid> {
     let text = mapping.container_port_range.as_deref().unwrap_or_default();
     let bounds = text.split_once('-').and_then(|(low, high)| Some((low.parse().ok()?, high.parse().ok()?)));
-    let valid = matches!(bounds, Some((low, high)) if 0_u16 < low && low <= high);
-    if !valid || mapping.container_port.is_some() || mapping.host_port.is_some() {
+    let bounds = bounds.filter(|&(low, high): &(u16, u16)| 0 < low && low <= high);
+    let alone = mapping.container_port.is_none() && mapping.host_port.is_none();
+    let Some((first, last)) = bounds.filter(|_| alone) else {
         return Err(Invalid::new(format!(
             "The container port range '{text}' is invalid: give it as first-last, without containerPort and hostPort."
         )));
-    }
+    };
     match mode {
-        NetworkMode::Bridge | NetworkMode::Awsvpc => Ok(()),
+        NetworkMode::Bridge | NetworkMode::Awsvpc => Ok((first.into(), last.into())),
         NetworkMode::Host | NetworkMode::None => {
             Err(Invalid::new("Container port ranges need the network mode bridge or awsvpc."))
         }

@@ -10,7 +10,8 @@
 //!   the empty value. An instance without tasks fails every operator on `task:group`; with tasks,
 //!   an operator holds if it holds for one of their groups.
 //! - A regular expression has to match the whole value. The syntax is that of the `regex-lite`
-//!   crate, which is Java's without look-around and back-references; ASCII classes only.
+//!   crate and `\Q..\E`: Java's without look-around, back-references, possessive quantifiers and
+//!   intersections of classes; ASCII classes only.
 //! - Attributes are ordered as numbers if both sides are numbers, else as text.
 
 mod eval;

@@ -1,5 +1,6 @@
 //! Text to tree, by recursive descent. Everything that can be wrong is found here.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use longshore_base::Timestamp;
@@ -17,6 +18,9 @@ const PATTERNS_BYTES_MAX: usize = 32 * 1024;
 /// The least that a pattern is charged; compilers tell no size, so it is found by doubling.
 const PATTERN_BYTES_MIN: usize = 512;
 const PATTERN_DEPTH_MAX: u32 = 32;
+/// What Java puts around text that is no pattern.
+const QUOTE: &str = r"\Q";
+const UNQUOTE: &str = r"\E";
 
 #[derive(Debug)]
 pub(crate) enum Node {
@@ -489,6 +493,7 @@ impl<'a> Parser<'a> {
 
     fn pattern(&mut self) -> Result<Regex, QueryError> {
         let (pattern, span) = self.scalar(Inside::Pattern)?;
+        let pattern = spelt_out(&pattern);
         let compile = |text: &str, most: usize| {
             RegexBuilder::new(text).size_limit(most).nest_limit(PATTERN_DEPTH_MAX).build()
         };
@@ -523,15 +528,56 @@ enum Inside {
     Pattern,
 }
 
+/// The pattern without Java's quotes: between `\Q` and `\E`, or the end, every character stands for itself.
+fn spelt_out(pattern: &str) -> Cow<'_, str> {
+    let Some(first) = quote_at(pattern) else { return Cow::Borrowed(pattern) };
+    let (mut out, mut rest) = (pattern[..first].to_owned(), &pattern[first..]);
+    while let Some(quoted) = rest.strip_prefix(QUOTE) {
+        let (literal, after) = quoted.split_once(UNQUOTE).unwrap_or((quoted, ""));
+        for c in literal.chars() {
+            if c.is_whitespace() {
+                // It may stand where `(?x)` would leave it out.
+                out.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
+            } else {
+                out.push_str(&regex_lite::escape(c.encode_utf8(&mut [0; 4])));
+            }
+        }
+        let next = quote_at(after).unwrap_or(after.len());
+        out.push_str(&after[..next]);
+        rest = &after[next..];
+    }
+    Cow::Owned(out)
+}
+
+/// Where the next quote begins: `\\Q` is a backslash and a letter.
+fn quote_at(pattern: &str) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += pattern[at..].find('\\')?;
+        if pattern[at..].starts_with(QUOTE) {
+            return Some(at);
+        }
+        // Past the backslash and what it escapes.
+        let escaped = pattern[at + 1..].chars().next()?;
+        at += 1 + escaped.len_utf8();
+    }
+}
+
 /// The length of the bare word at the start of `text`. It ends at white space, at the parenthesis
 /// or bracket that closes what it stands in, and before `&&` and `||`; a pattern may have pairs
 /// of its own.
 fn bare_len(text: &str, inside: Inside) -> usize {
     let mut open = 0_usize;
     let mut escaped = false;
+    let mut quoted = false;
     for (at, c) in text.char_indices() {
+        if quoted && !c.is_whitespace() {
+            quoted = !text[..at + c.len_utf8()].ends_with(UNQUOTE);
+            continue;
+        }
         if escaped {
             escaped = false;
+            quoted = c == 'Q';
             if !c.is_whitespace() {
                 continue;
             }

@@ -169,6 +169,26 @@ fn patterns_match_the_whole_value() {
     check("task:group =~ service:.*", true, false);
 }
 
+#[test]
+fn quoted_parts_of_patterns_stand_for_themselves() {
+    check(r"attribute:ecs.instance-type =~ \Qt2.\E.*", true, false);
+    check(r"attribute:ecs.instance-type =~ \Qt2.*\E", false, false);
+    check(r"attribute:ecs.instance-type =~ \Qt2.\Esma\Qll", true, false);
+    check(r"attribute:ecs.instance-type =~ (\Qt2.small\E|\Qg2.\E2x\Q\Elarge)", true, true);
+    check(r"attribute:ecs.instance-type =~ '[\Q.stalm\E2]+'", true, false);
+    check(r"(attribute:stack !~ \Qa)b(\E and attribute:stack == prod)", true, false);
+    let matches = |pattern: &str, value: &'static str| {
+        let sample = Sample { attributes: BTreeMap::from([("v", value)]), ..Sample::default() };
+        Expression::parse(&format!("attribute:v =~ '{pattern}'")).expect("valid").matches(&sample)
+    };
+    assert!(matches(r"(?x) \Qa b\E c", "a bc"));
+    assert!(matches(r"\Qab\E+", "abb"));
+    // An escaped backslash before a letter.
+    assert!(matches(r"a\\Qb", r"a\Qb"));
+    // As in Java, only a quote that began can end.
+    assert!(Expression::parse(r"attribute:v =~ a\E").is_err());
+}
+
 /// An operator on groups asks for one task for which it holds; negating it asks for none.
 #[test]
 fn groups_are_tested_one_by_one() {
@@ -271,6 +291,8 @@ fn fragments() -> impl Strategy<Value = String> {
         "2024-01-01",
         "a.*",
         "\\",
+        "\\Q",
+        "\\E",
         "é",
         "and",
         " or ",
@@ -302,6 +324,16 @@ proptest! {
     #[test]
     fn quoted_values_round_trip(value in "[^']{0,40}") {
         let expression = Expression::parse(&format!("attribute:v == '{value}'")).expect("valid");
+        let leaked: &'static str = Box::leak(value.into_boxed_str());
+        let sample = Sample { attributes: BTreeMap::from([("v", leaked)]), ..Sample::default() };
+        prop_assert!(expression.matches(&sample));
+    }
+
+    /// So is what a pattern quotes.
+    #[test]
+    fn quoted_patterns_round_trip(value in "[^']{0,40}") {
+        prop_assume!(!value.contains(r"\E"));
+        let expression = Expression::parse(&format!(r"attribute:v =~ '\Q{value}\E'")).expect("valid");
         let leaked: &'static str = Box::leak(value.into_boxed_str());
         let sample = Sample { attributes: BTreeMap::from([("v", leaked)]), ..Sample::default() };
         prop_assert!(expression.matches(&sample));
