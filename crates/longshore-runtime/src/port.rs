@@ -187,7 +187,6 @@ impl LabelFilter {
 
 /// Something that happened to a container without being asked for, or to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "events are few, and most are of the large kind")]
 pub enum RuntimeEvent {
     /// A container was looked at after it changed.
     Observed { container: ContainerKey, observation: Observation },

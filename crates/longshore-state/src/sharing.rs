@@ -121,7 +121,7 @@ mod tests {
             assert!(texts.known.len() <= SWEEP_LEN_MIN, "{}", texts.known.len());
         }
         for text in held {
-            assert!(Arc::ptr_eq(&text, &texts.text(&text.to_string())));
+            assert!(Arc::ptr_eq(&text, &texts.text(&String::from(&*text))));
         }
     }
 }
