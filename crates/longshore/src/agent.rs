@@ -35,7 +35,8 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     for note in notes {
         tracing::warn!("{note}");
     }
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&DockerHost::configured(&config.docker_host)?)?);
+    let runtime: Arc<dyn Runtime> =
+        Arc::new(DockerRuntime::new(&DockerHost::configured(&config.docker_host)?)?);
     let services = Services {
         runtime,
         http: client(&config.endpoint)?,
