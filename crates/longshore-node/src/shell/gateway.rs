@@ -27,17 +27,23 @@ pub(super) struct Gateway {
     pub url: String,
 }
 
-/// Who may ask. The host would answer at its gateways to neighbours in its outer networks, too.
+/// Who may ask: these networks, and the machine itself, which has many addresses; Docker's rules let its connections to a
+/// gateway come from any of them. The host would answer at its gateways to neighbours in its outer networks, too.
 #[derive(Clone, Debug)]
 pub(super) struct Peers(Vec<Cidr>);
 
 impl Peers {
     pub fn allow(&self, peer: IpAddr) -> bool {
         match peer {
-            IpAddr::V4(peer) => self.0.iter().any(|network| network.contains(peer)),
+            IpAddr::V4(peer) => self.0.iter().any(|network| network.contains(peer)) || is_own(peer),
             IpAddr::V6(_) => false,
         }
     }
+}
+
+/// Whether this machine has the address: only then it can be bound.
+fn is_own(address: Ipv4Addr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// Opens it as far as it can be had: the agent runs all the same, and its containers are told the usual address.
@@ -83,10 +89,11 @@ mod tests {
         for (peer, expected) in [
             ("172.18.0.2", true),
             ("172.17.255.254", true),
-            // The host itself, as containers in its network are.
-            ("172.18.0.1", true),
-            ("172.19.0.2", false),
-            ("192.168.1.7", false),
+            // The machine itself, and so containers in its network.
+            ("127.0.0.1", true),
+            // For documentation: nobody has these.
+            ("198.51.100.7", false),
+            ("203.0.113.7", false),
             ("::1", false),
         ] {
             assert_eq!(peers.allow(peer.parse().expect("an address")), expected, "{peer}");
