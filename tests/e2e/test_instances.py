@@ -3,6 +3,7 @@
 import json
 import unittest
 
+from harness import docker
 from harness.cases import EngineCase, attribute, resource
 from harness.http_get import get
 from harness.process import Agent, ControlPlane, free_port, port_is_free
@@ -201,6 +202,39 @@ class Up(EngineCase):
         self.assertEqual((instance["containerInstanceArn"], instance["agentConnected"]), (arn, True))
         self.assertEqual(self.task(task["taskArn"])["lastStatus"], "STOPPED")
         self.assertEqual(self.ecs.list_task_definitions()["taskDefinitionArns"], [definition])
+
+    def test_a_deregistered_instance_is_a_new_one_at_the_next_start(self):
+        plane = ControlPlane("up", self.directory / "left", options=("--cluster", self.cluster))
+        self.addCleanup(plane.stop)
+        type(self).plane = plane
+        plane.start()
+        type(self).ecs = self.client()
+        [old] = [instance["containerInstanceArn"] for instance in self.instances()]
+        definition = self.register("left", {"command": ["sleep", "600"]})
+        [task] = [task["taskArn"] for task in self.run_tasks(taskDefinition=definition)]
+        self.wait_task(task, "RUNNING")
+        self.assertNotEqual(docker.containers_of_task(task), [])
+        gone = self.ecs.deregister_container_instance(cluster=self.cluster, containerInstance=old, force=True)
+        self.assertEqual(gone["containerInstance"]["status"], "INACTIVE")
+        self.assertEqual(plane.stop(), 0, plane.log_tail())
+
+        plane.start()
+        type(self).ecs = self.client()
+        [new] = self.instances()
+        self.assertEqual((new["status"], new["agentConnected"]), ("ACTIVE", True))
+        self.assertNotEqual(new["containerInstanceArn"], old)
+        self.assertEqual(self.instance(old)["status"], "INACTIVE")
+        self.assertIn(f"{old} was deregistered; joining as a new container instance", plane.log_tail(100))
+        # The tasks of the old instance end with it, and do not become the new one's.
+        self.wait_engine(lambda: docker.containers_of_task(task), "the old instance's task")
+        self.assertEqual(self.task(task)["containerInstanceArn"], old)
+        # Only the new one is a candidate, and the old one no failure.
+        large = self.register("large", {"memory": 10_000_000})
+        answer = self.ecs.run_task(cluster=self.cluster, taskDefinition=large)
+        self.assertEqual(
+            [(entry["arn"], entry["reason"]) for entry in answer["failures"]],
+            [(new["containerInstanceArn"], "RESOURCE:MEMORY")],
+        )
 
 
 if __name__ == "__main__":

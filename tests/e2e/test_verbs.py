@@ -32,6 +32,26 @@ class Verbs(ServerCase):
         )
         self.assertIn("there is no task 0123456789abcdef0123456789abcdef", missing)
 
+    def test_errors_say_what_to_do_next(self):
+        without = {key: value for key, value in self.aws.environment.items() if not key.startswith("AWS_")}
+        nowhere = {**without, "XDG_DATA_HOME": str(self.directory / "empty")}
+        endpoint = ("--endpoint", self.plane.endpoint)
+        wrong = {**self.aws.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+        for environment, arguments, expected in (
+            (nowhere, ("status", *endpoint), "there is no access key for"),
+            (nowhere, ("status", "--data-dir", "/nonexistent"), "cannot read /nonexistent/env"),
+            (wrong, ("status",), "the access key is not one of this control plane's"),
+            (self.aws.environment, ("endpoints", "web", "--cluster", "none"), "`longshore status` lists them"),
+            (self.aws.environment, ("explain", "service", "web", "--cluster", "none"), "Cluster not found; name one"),
+            (self.aws.environment, ("--log", "foo", "status"), 'unknown log level "foo"'),
+        ):
+            with self.subTest(arguments=arguments):
+                done = subprocess.run(
+                    [BINARY, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False
+                )
+                self.assertEqual(done.returncode, 1, done.stdout)
+                self.assertIn(expected, done.stderr)
+
     def test_simulate_runs_tasks_on_scripted_instances_and_cleans_up(self):
         endpoint = self.plane.endpoint
         said = self.verb("simulate", "--instances", "5", "--tasks", "40", "--against", endpoint)

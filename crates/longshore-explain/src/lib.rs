@@ -61,14 +61,19 @@ impl Explanation {
     }
 }
 
+/// A sentence of the API, to be gone on with.
+fn clause(sentence: &impl std::fmt::Display) -> String {
+    sentence.to_string().trim_end_matches('.').to_owned()
+}
+
 /// Why nothing can be explained.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
-    #[error("{0}; name one with --cluster, `longshore status` lists them")]
+    #[error("{}; name one with --cluster, `longshore status` lists them", clause(.0))]
     Cluster(#[from] NoCluster),
-    #[error("{0}; tasks are named by their id or ARN")]
+    #[error("{}; tasks are named by their id or ARN", clause(.0))]
     Named(#[from] NoMember),
-    #[error("{0}; `aws ecs list-task-definitions` lists them")]
+    #[error("{}; `aws ecs list-task-definitions` lists them", clause(.0))]
     Definition(#[from] NoDefinition),
     #[error("there is no task {0} in this cluster; STOPPED tasks are forgotten after a while")]
     NoTask(Arc<str>),

@@ -13,9 +13,10 @@ use longshore_state::{ClusterKey, Definition, State};
 
 use crate::{ExplainError, Explanation, Question};
 
-/// Whether a task of this definition would find a place in the cluster now, as RunTask with launch type EC2 asks for one.
+/// Whether a task of this definition would find a place now, as RunTask asks for one with each launch type that the
+/// definition requires, or else with EC2.
 pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result<Explanation, ExplainError> {
-    let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
+    let (at, _) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
     let named = identifiers::definition_name(&caller.scope, &question.subject)?;
     let family = state.realm(&caller.scope).and_then(|realm| realm.family(named.family.as_str()));
     let latest = |table: &longshore_state::FamilyTable| {
@@ -31,9 +32,34 @@ pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result
     if !is_active(definition) {
         out.say(format!("It is {}: no new task can be started of it.", record.status));
     }
-    let request = template(definition).request(&at, &Rules::default(), DefaultStrategy::Task, None);
-    say_where(&mut out, tables.fleet(), &request);
+    let launch_types = launch_types(definition);
+    for &launch_type in &launch_types {
+        let said = out.points.len();
+        let template = template(definition, launch_type);
+        say_where_for(&mut out, state, &at, &template, &Rules::default(), DefaultStrategy::Task);
+        if launch_types.len() > 1 {
+            let point = &mut out.points[said];
+            point.text = format!("Launch type {launch_type}: {}", point.text);
+        }
+    }
     Ok(out)
+}
+
+/// The launch types that tasks of this definition are meant for. What it merely allows is not judged.
+fn launch_types(definition: &Definition) -> Vec<LaunchType> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Required {
+        #[serde(default)]
+        requires_compatibilities: Vec<String>,
+    }
+    let required: Option<Required> = serde_json::from_str(&definition.record.document).ok();
+    let words = required.map(|required| required.requires_compatibilities).unwrap_or_default();
+    let named = [LaunchType::Ec2, LaunchType::External, LaunchType::Fargate]
+        .into_iter()
+        .filter(|own| words.iter().any(|word| word == own.as_str()));
+    let named: Vec<LaunchType> = named.collect();
+    if named.is_empty() { vec![LaunchType::Ec2] } else { named }
 }
 
 fn is_active(definition: &Definition) -> bool {
@@ -41,7 +67,7 @@ fn is_active(definition: &Definition) -> bool {
 }
 
 /// What RunTask makes of a definition if nothing else is asked for.
-fn template(definition: &Arc<Definition>) -> Template {
+fn template(definition: &Arc<Definition>, launch_type: LaunchType) -> Template {
     let origin = Origin {
         family: definition.record.family.clone(),
         revision: definition.record.revision,
@@ -50,7 +76,7 @@ fn template(definition: &Arc<Definition>) -> Template {
         group: format!("family:{}", definition.record.family).into(),
         started_by: None,
         service: None,
-        launch_type: LaunchType::Ec2,
+        launch_type,
         capacity_provider: None,
         overrides: None,
         network: None,
@@ -62,13 +88,13 @@ fn template(definition: &Arc<Definition>) -> Template {
 }
 
 /// Says where the next task would go, or why nowhere.
-pub(crate) fn say_where(out: &mut Explanation, fleet: &Fleet, request: &Request) {
+fn say_where(out: &mut Explanation, fleet: &Fleet, request: &Request) {
     match fleet.place_one(request, Seed::new(0)) {
         Ok(instance) => {
             let eligible = fleet.eligible(request).len();
             out.say(format!(
                 "A task would be placed now, for instance on {instance}: {eligible} of {} instances meet its constraints and attributes.",
-                fleet.len()
+                fleet.open_len()
             ));
         }
         Err(refusal) => say_refusal(out, fleet, request, &refusal),
@@ -89,8 +115,12 @@ fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal:
     }
     for ruled in &refusal.ruled_out {
         let what = requirement(&ruled.reason, request);
-        let reason = ruled.reason.as_failure().trim_end_matches('.');
-        details.push(format!("{} {what} ({reason}; one is {})", ruled.instances, ruled.example));
+        let reason = match &ruled.reason {
+            // The API names no reason for what is no candidate.
+            Reason::NotActive => String::new(),
+            reason => format!("{}; ", reason.as_failure().trim_end_matches('.')),
+        };
+        details.push(format!("{} {what} ({reason}one is {})", ruled.instances, ruled.example));
         if ruled.reason == Reason::Attribute {
             details.extend(missing_attributes(fleet, request, refusal));
         }
@@ -101,7 +131,7 @@ fn requirement(reason: &Reason, request: &Request) -> String {
     let spec = request.spec();
     match reason {
         Reason::Missing => "are not there any more".to_owned(),
-        Reason::NotActive => "are DRAINING or being deregistered".to_owned(),
+        Reason::NotActive => "are DRAINING".to_owned(),
         Reason::Agent => "have an agent that is not connected".to_owned(),
         Reason::Cpu => format!("have less than {} CPU units left", spec.needs.cpu),
         Reason::Memory => format!("have less than {} MiB of memory left", spec.needs.memory),
@@ -147,15 +177,16 @@ fn missing_attributes(fleet: &Fleet, request: &Request, refusal: &Refusal) -> Ve
     counted.collect()
 }
 
-/// The same for a task of `template`. Of the Fargate pool, which serves every account, only that it has room or not.
+/// Says where the next task of `template` would go, or why nowhere. Of the Fargate pool, which serves every account, only that it has room or not.
 pub(crate) fn say_where_for(
     out: &mut Explanation,
     state: &State,
     at: &ClusterKey,
     template: &Template,
     rules: &Rules,
+    default: DefaultStrategy,
 ) {
-    let request = template.request(at, rules, DefaultStrategy::Service, None);
+    let request = template.request(at, rules, default, None);
     let tables = capacity(state, at, template.origin.launch_type);
     match tables {
         Some(tables) if !template.is_pooled() => say_where(out, tables.fleet(), &request),

@@ -8,6 +8,7 @@ use longshore_controllers::Settings;
 use longshore_controllers::launch::Rules;
 use longshore_controllers::service::deployment::{Recipe, template};
 use longshore_domain::ServiceStatus;
+use longshore_placement::DefaultStrategy;
 use longshore_rollout::Waiting;
 use longshore_state::record::{Deployment, Service, Task, TaskSet};
 use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
@@ -145,7 +146,7 @@ fn in_words(cause: &Waiting, now: Timestamp) -> String {
 fn say_placement(out: &mut Explanation, state: &State, key: &ServiceKey, service: &Service, recipe: &Recipe) {
     let Some(template) = template(state, &key.cluster, service, recipe) else { return };
     let Ok(rules) = Rules::parse(&service.placement_constraints, &service.placement_strategy) else { return };
-    placement::say_where_for(out, state, &key.cluster, &template, &rules);
+    placement::say_where_for(out, state, &key.cluster, &template, &rules, DefaultStrategy::Service);
 }
 
 /// The tasks that stopped last, which is where the reason of a failing deployment stands.

@@ -114,7 +114,11 @@ fn advice(task: &Task) -> Vec<String> {
             "SIGKILL: it did not end within its stopTimeout after SIGTERM. Let the program react to SIGTERM, or raise stopTimeout.",
         );
     }
-    if says("CannotPull") || says("CannotInspectContainerError") {
+    if says("CannotPull") && says("timed out") {
+        add(
+            "The image could not be had in time: check that the container engine of that instance answers (`docker ps` there), and that the registry does.",
+        );
+    } else if says("CannotPull") || says("CannotInspectContainerError") {
         add(
             "The image could not be had: check its name and tag, that the registry answers from that instance, and ECS_IMAGE_PULL_BEHAVIOR for images that are only local.",
         );

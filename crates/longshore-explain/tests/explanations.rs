@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use longshore_api_ecs::Caller;
-use longshore_base::{AccountId, Region, Scope};
+use longshore_base::{AccountId, InstanceId, Region, Scope};
 use longshore_controllers::Settings;
 use longshore_explain::{ExplainError, Explanation, Question};
+use longshore_state::ClusterKey;
 use serde_json::json;
 
 use world::{ACCOUNT, CLUSTER, REGION, World};
@@ -146,6 +147,125 @@ fn a_definition_tells_which_requirement_rules_out_how_many() {
     );
 }
 
+/// A pool agent with this many CPU units.
+fn add_pool_agent(world: &World, cpu: u32) {
+    let amount = |name: &str, value: u32| json!({"name": name, "type": "INTEGER", "integerValue": value});
+    let answer = world.ok_as(
+        &world.operator(),
+        "RegisterContainerInstance",
+        json!({
+            "cluster": ".fargate",
+            "attributes": [
+                {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"},
+                {"name": "com.amazonaws.ecs.capability.task-cpu-mem-limit"},
+                {"name": "ecs.capability.task-cpu-mem-limit"},
+                {"name": "ecs.capability.task-eni"},
+                {"name": "ecs.cpu-architecture", "value": "x86_64"},
+                {"name": "longshore.task-network", "value": "172.20.0.0/28"},
+            ],
+            "totalResources": [amount("CPU", cpu), amount("MEMORY", 8192)],
+        }),
+    );
+    let arn = answer["containerInstance"]["containerInstanceArn"].as_str().expect("an ARN");
+    let id = InstanceId::parse(arn.rsplit('/').next().unwrap_or_default()).expect("an id");
+    let at = ClusterKey::pool(world.at().scope.region).instance(id);
+    let (done, _) = world.db.submit(|tx| {
+        tx.set_connected(&at, true);
+        Ok::<_, ()>(())
+    });
+    done.expect("nothing refuses it");
+}
+
+#[test]
+fn a_definition_is_judged_for_the_launch_types_that_it_requires() {
+    let (world, _) = World::with_instances(1);
+    let register = |family: &str, required: &[&str]| {
+        world.register(json!({
+            "family": family, "requiresCompatibilities": required, "networkMode": "awsvpc", "cpu": "256",
+            "memory": "512", "containerDefinitions": [{"name": "main", "image": "busybox"}],
+        }));
+    };
+    register("far", &["FARGATE"]);
+    register("both", &["EC2", "FARGATE"]);
+    // No agent at all, one that is too small, one that has room.
+    for cpu in [0, 128] {
+        if cpu > 0 {
+            add_pool_agent(&world, cpu);
+        }
+        check(
+            definition(&world, "far"),
+            &expect![[r#"
+                task definition far:1 in cluster deep-dive-cluster
+                  No agent that serves Fargate in this region has room for a task: start one with `longshore agent --pool`."#]],
+        );
+    }
+    add_pool_agent(&world, 1024);
+    check(
+        definition(&world, "far"),
+        &expect![[r#"
+            task definition far:1 in cluster deep-dive-cluster
+              A task would be placed on the Fargate pool now."#]],
+    );
+    check(
+        definition(&world, "both"),
+        &expect![[r#"
+            task definition both:1 in cluster deep-dive-cluster
+              Launch type EC2: No task can be placed now. Of 1 instances, this rules out, each counted at the first requirement that it fails:
+                1 lack an attribute that the task requires (ATTRIBUTE; one is ID)
+                  1 of these: com.amazonaws.ecs.capability.docker-remote-api.1.18
+                  1 of these: ecs.capability.task-eni
+                  1 of these: longshore.task-network
+              Launch type FARGATE: A task would be placed on the Fargate pool now."#]],
+    );
+}
+
+#[test]
+fn instances_that_drain_are_counted_and_those_that_left_are_not() {
+    let (world, instances) = World::with_instances(3);
+    world.register_plain("large", 1, 60_000);
+    world.ok(
+        "UpdateContainerInstancesState",
+        json!({"cluster": CLUSTER, "containerInstances": [instances[0].to_string()], "status": "DRAINING"}),
+    );
+    world.ok(
+        "DeregisterContainerInstance",
+        json!({"cluster": CLUSTER, "containerInstance": instances[1].to_string()}),
+    );
+    check(
+        definition(&world, "large"),
+        &expect![[r#"
+            task definition large:1 in cluster deep-dive-cluster
+              No task can be placed now. Of 2 instances, this rules out, each counted at the first requirement that it fails:
+                1 are DRAINING (one is ID)
+                1 have less than 60000 MiB of memory left (RESOURCE:MEMORY; one is ID)"#]],
+    );
+    let answer = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "large"}));
+    let failures = answer["failures"].as_array().expect("a list");
+    let reasons: Vec<_> = failures.iter().map(|failure| failure["reason"].as_str()).collect();
+    assert_eq!(reasons, [Some("RESOURCE:MEMORY")], "only ACTIVE instances are candidates");
+}
+
+#[test]
+fn an_image_that_needs_too_long_may_be_the_engines_fault() {
+    let (world, _) = World::with_instances(1);
+    world.register_plain("batch", 128, 128);
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "batch"}));
+    let started = world.tasks().pop().expect("a task");
+    world.ok(
+        "SubmitTaskStateChange",
+        json!({
+            "cluster": CLUSTER, "task": world.task_arn(&started), "status": "STOPPED", "reason": "",
+            "containers": [{
+                "containerName": "main", "status": "STOPPED",
+                "reason": "CannotPullImageManifestError: Could not resolve manifest; timed out after 60 s",
+            }],
+        }),
+    );
+    let said = task(&world, &started.id.to_string()).expect("it is there");
+    let advice = &said.points.last().expect("advice").text;
+    assert!(advice.contains("container engine") && advice.contains("registry"), "{advice}");
+}
+
 #[test]
 fn what_is_not_there_says_what_to_do() {
     let world = World::new();
@@ -163,8 +283,5 @@ fn what_is_not_there_says_what_to_do() {
     );
     let elsewhere = Question { cluster: Some("other".into()), subject: "web".into() };
     let said = world.db.peek(|state| longshore_explain::definition(state, &caller(), &elsewhere));
-    check(
-        said,
-        &expect!["error: Cluster not found.; name one with --cluster, `longshore status` lists them"],
-    );
+    check(said, &expect!["error: Cluster not found; name one with --cluster, `longshore status` lists them"]);
 }

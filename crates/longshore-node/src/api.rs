@@ -275,6 +275,29 @@ impl ApiError {
         }
     }
 
+    /// The instance that registers again is INACTIVE: somebody has deregistered it.
+    pub fn is_deregistered(&self) -> bool {
+        self.code() == "ClientException" && self.message().contains("container instance was inactive")
+    }
+
+    /// The cluster is missing, or deleted.
+    pub fn is_without_cluster(&self) -> bool {
+        let message = self.message();
+        message.contains("Cluster not found.") || message.contains("cluster was inactive")
+    }
+
+    /// The access key, or what was signed with it, is not accepted.
+    pub fn is_about_keys(&self) -> bool {
+        matches!(
+            self.code(),
+            "InvalidSignatureException"
+                | "UnrecognizedClientException"
+                | "InvalidClientTokenId"
+                | "MissingAuthenticationToken"
+                | "IncompleteSignature"
+        )
+    }
+
     /// What a failed registration means.
     pub fn on_registration(&self, cluster_is_configured: bool) -> RegistrationFailure {
         if !cluster_is_configured && self.message().contains("Cluster not found.") {

@@ -238,6 +238,12 @@ pub struct Config {
     pub task_subnet: Option<Cidr>,
     /// Our own, set by whoever runs several agents in one process: they share a network.
     pub shared_network: Option<SharedNetwork>,
+    /// Our own, set by the same: serve task metadata at the gateway of the agent's network too, on this port or else
+    /// any, and tell containers that address.
+    pub gateway_port: Option<u16>,
+    /// Our own, set by the same: an instance that was deregistered meanwhile joins again as a new one, instead of
+    /// ending the agent.
+    pub joins_anew: bool,
     pub health_checks: bool,
     pub metrics: bool,
     pub metrics_interval: Duration,
@@ -333,6 +339,8 @@ impl Config {
             task_eni: reader.flag("ECS_ENABLE_TASK_ENI", pool),
             task_subnet: reader.parsed("LONGSHORE_TASK_NETWORK", None, |text| text.parse().ok().map(Some)),
             shared_network: None,
+            gateway_port: None,
+            joins_anew: false,
             health_checks: !reader.flag("ECS_DISABLE_DOCKER_HEALTH_CHECK", false),
             metrics: !reader.flag("ECS_DISABLE_METRICS", false),
             metrics_interval: reader.metrics_interval(),

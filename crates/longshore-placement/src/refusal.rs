@@ -15,7 +15,7 @@ pub const SAMPLE_MAX: usize = 100;
 pub enum Reason {
     /// No such instance.
     Missing,
-    /// Its status is not ACTIVE.
+    /// Its status is not ACTIVE. Counted of DRAINING ones; a failure only where an instance was named (ecs-engine D5).
     NotActive,
     /// Its agent is not connected.
     Agent,
@@ -89,19 +89,19 @@ pub struct Ruled {
 
 /// Why a task fits nowhere. An outcome, not an error: RunTask reports it beside its successes.
 ///
-/// Every instance of the cluster is counted exactly once: under the first step that it fails, or
-/// as being outside the pool that was asked.
+/// Every instance of the cluster that is ACTIVE or DRAINING is counted exactly once: under the first step that it
+/// fails, or as being outside the pool that was asked. One that was deregistered is nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The pool that was asked.
     pub pool: Pool,
-    /// Instances in the cluster.
+    /// Instances in the cluster, ACTIVE or DRAINING.
     pub instances: u32,
     /// Of these, how many belong to another launch type or capacity provider.
     pub outside: u32,
     /// In the order of the steps; each reason at most once, each with at least one instance.
     pub ruled_out: Vec<Ruled>,
-    /// One entry per considered instance, at most [`SAMPLE_MAX`], in order of registration.
+    /// One entry per candidate, which are the ACTIVE ones (ecs-engine D4), at most [`SAMPLE_MAX`], in order of registration.
     pub sample: Vec<(InstanceId, Reason)>,
 }
 
@@ -111,7 +111,7 @@ impl Refusal {
         self.ruled_out.is_empty()
     }
 
-    /// True if the pool's instances, if any, are all DRAINING or closed.
+    /// True if the pool's instances, if any, are all DRAINING.
     pub fn none_active(&self) -> bool {
         self.ruled_out.iter().all(|ruled| ruled.reason == Reason::NotActive)
     }
@@ -128,7 +128,7 @@ impl Refusal {
 
     /// The `failures` of RunTask: an instance and its reason each (ecs-behaviour A6).
     ///
-    /// Bounded by [`SAMPLE_MAX`]. Empty when there was no instance to consider, which RunTask
+    /// Bounded by [`SAMPLE_MAX`]. Empty when there was no ACTIVE instance to consider, which RunTask
     /// answers with an error of its own.
     pub fn failures(&self) -> impl Iterator<Item = (InstanceId, &Reason)> {
         self.sample.iter().map(|(instance, reason)| (*instance, reason))

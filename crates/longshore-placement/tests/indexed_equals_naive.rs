@@ -60,6 +60,10 @@ impl Node {
         self.tasks.iter().filter(|task| task.counts && task.group == group).count()
     }
 
+    fn is_open(&self) -> bool {
+        self.instance.status != Status::Closed
+    }
+
     fn in_pool(&self, pool: &Pool) -> bool {
         match pool {
             Pool::Launch(launch) => self.instance.launch == *launch,
@@ -185,7 +189,7 @@ impl Model {
     fn check_refusal(&self, spec: &RequestSpec, refusal: &Refusal) {
         let mut counts: BTreeMap<Reason, u32> = BTreeMap::new();
         let mut considered = BTreeMap::new();
-        for node in self.nodes.values().filter(|node| node.in_pool(&spec.pool)) {
+        for node in self.nodes.values().filter(|node| node.is_open() && node.in_pool(&spec.pool)) {
             let reason = node.first_failure(spec).expect("the model has no candidate either");
             *counts.entry(reason.clone()).or_default() += 1;
             considered.insert(node.instance.id, reason);
@@ -193,7 +197,8 @@ impl Model {
         let got: BTreeMap<Reason, u32> =
             refusal.ruled_out.iter().map(|ruled| (ruled.reason.clone(), ruled.instances)).collect();
         assert_eq!(got, counts, "reasons");
-        assert_eq!(refusal.instances as usize, self.nodes.len(), "instances");
+        let open = self.nodes.values().filter(|node| node.is_open()).count();
+        assert_eq!(refusal.instances as usize, open, "instances");
         let sum = refusal.outside + refusal.ruled_out.iter().map(|ruled| ruled.instances).sum::<u32>();
         assert_eq!(sum, refusal.instances, "every instance is counted once");
         for ruled in &refusal.ruled_out {
@@ -201,8 +206,10 @@ impl Model {
         }
         for (instance, reason) in refusal.failures() {
             assert_eq!(considered.get(&instance), Some(reason), "sample");
+            assert_ne!(*reason, Reason::NotActive, "no candidate");
         }
-        assert_eq!(refusal.failures().count(), considered.len().min(longshore_placement::SAMPLE_MAX));
+        let candidates = considered.values().filter(|reason| **reason != Reason::NotActive).count();
+        assert_eq!(refusal.failures().count(), candidates.min(longshore_placement::SAMPLE_MAX));
         assert!(!refusal.summary().is_empty());
     }
 }
@@ -244,7 +251,11 @@ impl Draw {
         Instance {
             id,
             ec2_instance_id: format!("i-{id}").into(),
-            status: if self.chance(90) { Status::Active } else { Status::Draining },
+            status: if self.chance(90) {
+                Status::Active
+            } else {
+                self.pick(&[Status::Draining, Status::Closed])
+            },
             connected: self.chance(90),
             launch: if self.chance(85) { Launch::Ec2 } else { Launch::External },
             capacity_provider: self.chance(20).then(|| self.pick(&["p", "q"]).into()),
@@ -399,7 +410,7 @@ impl Pair {
             self.fleet.set_connected(id, connected);
             self.node(id).instance.connected = connected;
         } else {
-            let status = draw.pick(&[Status::Active, Status::Active, Status::Draining]);
+            let status = draw.pick(&[Status::Active, Status::Active, Status::Draining, Status::Closed]);
             self.fleet.set_status(id, status);
             self.node(id).instance.status = status;
         }

@@ -288,6 +288,10 @@ impl Runtime for DockerRuntime {
         Box::pin(networks::create(&self.engine.docker, &self.engine.networks, request))
     }
 
+    fn network_inspect<'a>(&'a self, name: &'a str) -> Answer<'a, NetworkInfo> {
+        Box::pin(networks::inspect(&self.engine.docker, name))
+    }
+
     fn network_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         Box::pin(networks::remove(&self.engine.docker, name))
     }

@@ -89,7 +89,7 @@ async fn make_with(
     docker.create_network(wanted).await.map(drop).map_err(|error| refine(Call::Network, error))
 }
 
-async fn inspect(docker: &Docker, name: &str) -> Result<NetworkInfo, RuntimeError> {
+pub(crate) async fn inspect(docker: &Docker, name: &str) -> Result<NetworkInfo, RuntimeError> {
     let found = docker
         .inspect_network(name, None::<InspectNetworkOptions>)
         .await

@@ -98,6 +98,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// for: `Conflict` otherwise. Without a subnet the runtime chooses one.
     fn network_create<'a>(&'a self, request: &'a NetworkRequest) -> Answer<'a, NetworkInfo>;
 
+    /// A network that exists already, such as the engine's own `bridge`.
+    fn network_inspect<'a>(&'a self, name: &'a str) -> Answer<'a, NetworkInfo>;
+
     /// `Conflict` while a container is in it.
     fn network_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
 

@@ -47,6 +47,8 @@ pub enum LogError {
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
+    #[error("unknown log level {0:?}: use off, error, warn, info, debug or trace")]
+    Level(String),
     #[error("a log was already set up in this process")]
     Again,
 }
@@ -54,6 +56,7 @@ pub enum LogError {
 /// Sends the program's log to stderr. `filter` is a level or `target=level` pairs, as in
 /// `LONGSHORE_LOG=longshore_front=debug,info`. Once per process.
 pub fn init_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
+    check_levels(filter)?;
     let filter = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
@@ -63,6 +66,16 @@ pub fn init_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
     };
     set.map_err(|_| LogError::Again)
+}
+
+/// A word alone would be taken for a target, of which everything is logged and of all others nothing.
+fn check_levels(filter: &str) -> Result<(), LogError> {
+    let is_pair = |part: &&str| part.contains(['=', '[', '{', ']', '}', '"']);
+    let mut words = filter.split(',').map(str::trim).filter(|part| !part.is_empty() && !is_pair(part));
+    match words.find(|word| word.parse::<tracing_subscriber::filter::LevelFilter>().is_err()) {
+        Some(word) => Err(LogError::Level(word.to_owned())),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +94,16 @@ mod tests {
     fn a_bad_filter_says_what_a_good_one_is() {
         let error = init_log(LogFormat::Text, "longshore=loud").expect_err("no such level");
         assert!(error.to_string().contains("longshore=debug"), "{error}");
+    }
+
+    #[test]
+    fn a_word_alone_is_a_level() {
+        for filter in ["warn", "INFO", "longshore_front=debug,info", "longshore[{task=a}]=trace", ""] {
+            assert!(check_levels(filter).is_ok(), "{filter}");
+        }
+        for filter in ["foo", "warn,loud"] {
+            let error = check_levels(filter).expect_err("no level");
+            assert!(error.to_string().contains("use off, error, warn"), "{error}");
+        }
     }
 }

@@ -32,7 +32,16 @@ impl Client {
     pub fn find(options: &ClientOptions) -> anyhow::Result<Self> {
         let (endpoint, data_dir) = (options.endpoint.as_deref(), options.data_dir.as_deref());
         let dir = data_dir.map_or_else(default_data_dir, Path::to_path_buf);
-        let file = std::fs::read_to_string(dir.join("env")).unwrap_or_default();
+        let file = std::fs::read_to_string(dir.join("env"));
+        let file = match data_dir {
+            Some(dir) => file.with_context(|| {
+                format!(
+                    "cannot read {}, which `longshore up` and `longshore server` write once they are ready; check --data-dir",
+                    dir.join("env").display()
+                )
+            })?,
+            None => file.unwrap_or_default(),
+        };
         let from_file = |name: &str| {
             let prefix = format!("export {name}='");
             file.lines().find_map(|line| line.strip_prefix(&prefix)?.strip_suffix('\'').map(str::to_owned))
@@ -54,8 +63,14 @@ impl Client {
         if !endpoint.starts_with("http://") {
             bail!("this verb speaks plain HTTP only; {endpoint} needs TLS. Use `aws ecs` for it");
         }
-        let id = find("AWS_ACCESS_KEY_ID").context(hint)?;
-        let secret = find("AWS_SECRET_ACCESS_KEY").context(hint)?;
+        let no_key = || {
+            format!(
+                "there is no access key for {endpoint} in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: source the env file in \
+                 the data directory of its control plane, or name that directory with --data-dir"
+            )
+        };
+        let id = find("AWS_ACCESS_KEY_ID").with_context(no_key)?;
+        let secret = find("AWS_SECRET_ACCESS_KEY").with_context(no_key)?;
         let mut credentials = Credentials::new(id, secret);
         credentials.session_token =
             std::env::var("AWS_SESSION_TOKEN").ok().filter(|t| !t.is_empty()).map(Secret::new);
@@ -116,8 +131,57 @@ impl Client {
             let error = PROTOCOL
                 .decode_error(&body)
                 .with_context(|| format!("{operation} was refused with HTTP {status}"))?;
-            bail!("{operation} was refused: {} {}", error.code, error.message);
+            bail!("{operation} was refused: {}", with_advice(&error.code, &error.message));
         }
         Ok(body)
+    }
+}
+
+/// An error of the API, and what a person at a shell can do about it.
+fn with_advice(code: &str, message: &str) -> String {
+    let advice = match code {
+        "ClusterNotFoundException" => "name a cluster with --cluster; `longshore status` lists them",
+        "ServiceNotFoundException" | "ServiceNotActiveException" => "`longshore status` lists the services",
+        "InvalidSignatureException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "IncompleteSignature" => {
+            "the access key is not one of this control plane's: source the env file in its data directory, or name \
+             that directory with --data-dir"
+        }
+        _ => return format!("{code}: {message}"),
+    };
+    format!("{code}: {}; {advice}", message.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_to_do_next() {
+        let check = |code, message, expected: &str| assert_eq!(with_advice(code, message), expected);
+        check(
+            "ClusterNotFoundException",
+            "Cluster not found.",
+            "ClusterNotFoundException: Cluster not found; name a cluster with --cluster; `longshore status` lists them",
+        );
+        check("ServerException", "Out of order.", "ServerException: Out of order.");
+        let key = with_advice("InvalidSignatureException", "It does not match.");
+        assert!(key.contains("--data-dir"), "{key}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let said = |endpoint: Option<&str>, data_dir: Option<&str>| {
+            let options = ClientOptions {
+                endpoint: endpoint.map(str::to_owned),
+                data_dir: data_dir.map(std::path::PathBuf::from),
+            };
+            Client::find(&options).err().expect("nothing is there").to_string()
+        };
+        let missing = said(None, Some("/nonexistent"));
+        assert!(missing.starts_with("cannot read /nonexistent/env,"), "{missing}");
     }
 }

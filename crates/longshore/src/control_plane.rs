@@ -48,14 +48,15 @@ pub struct ControlPlane {
 /// open its next file ends the process, so strangers must not be able to take them all.
 const FILES_KEPT: u64 = 256;
 
-/// How many connections to accept at once: `wanted`, unless the system allows fewer open files.
-fn connections_max(wanted: usize) -> usize {
+/// How many connections to accept at once: `wanted`, unless the system allows fewer open files. That is worth a warning
+/// if `crowd` may come.
+fn connections_max(wanted: usize, crowd: usize) -> usize {
     let room = room_for_connections(getrlimit(Resource::Nofile).current);
-    if room < wanted {
-        tracing::warn!(
-            connections = room,
-            "the limit of open files allows {room} connections instead of {wanted}; raise it with `ulimit -n`"
-        );
+    let text = "the limit of open files allows fewer connections than usual; raise it with `ulimit -n`";
+    if room < wanted.min(crowd) {
+        tracing::warn!(connections = room, usual = wanted, "{text}");
+    } else if room < wanted {
+        tracing::info!(connections = room, usual = wanted, "{text}");
     }
     room.min(wanted)
 }
@@ -69,12 +70,20 @@ fn room_for_connections(files_max: Option<u64>) -> usize {
 
 impl ControlPlane {
     /// Opens the store, loads the state and starts to serve. Ready means that requests are answered.
-    pub async fn start(options: &ControlPlaneOptions, settle_default: Duration) -> anyhow::Result<Self> {
+    /// `crowd` is how many connections may come.
+    pub async fn start(
+        options: &ControlPlaneOptions,
+        settle_default: Duration,
+        crowd: usize,
+    ) -> anyhow::Result<Self> {
         let data_dir = match (&options.data_dir, options.ephemeral) {
             (_, true) => None,
             (Some(dir), false) => Some(dir.clone()),
             (None, false) => Some(default_data_dir()),
         };
+        // What is printed, and the names made from it, are to mean the same in other directories.
+        let data_dir =
+            data_dir.map(std::path::absolute).transpose().context("there is no such --data-dir")?;
         if let Some(dir) = &data_dir {
             let hint =
                 || format!("cannot use {} as data directory; choose another with --data-dir", dir.display());
@@ -127,7 +136,7 @@ impl ControlPlane {
         let (shutdown, mut ended) = watch::channel(false);
         let mut config = Config::new(options.listen, SystemSeeds.draw());
         config.tls = tls;
-        config.limits.connections_max = connections_max(config.limits.connections_max);
+        config.limits.connections_max = connections_max(config.limits.connections_max, crowd);
         let front = bound.serve(config, services, async move {
             // An error means that the control plane was dropped, which ends it as well.
             let _ = ended.wait_for(|ended| *ended).await;

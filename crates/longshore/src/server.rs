@@ -12,7 +12,7 @@ const SETTLE: Duration = Duration::from_secs(40);
 
 pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
     let step = Step::begin("starting the control plane");
-    let control_plane = ControlPlane::start(&options.control_plane, SETTLE).await?;
+    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, usize::MAX).await?;
     step.done(format!("the control plane serves {}", control_plane.endpoint));
     let requested = shutdown::requested()?;
     if let Some(dir) = &control_plane.data_dir {

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
 use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::DockerRuntime;
 use longshore_state::db::SeedSource;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::args::UpOptions;
 use crate::clock::{SystemClock, SystemSeeds};
@@ -35,10 +35,15 @@ const FIRST_ADDRESS: u8 = 11;
 const MIB: u64 = 1024 * 1024;
 const UNITS_PER_CORE: u32 = 1024;
 
-struct Instance {
-    status: watch::Receiver<Status>,
-    task: JoinHandle<anyhow::Result<()>>,
-}
+/// On a laptop there are hardly more clients. Room for fewer connections is worth a warning.
+const CROWD: usize = 1_000;
+
+/// Where an agent serves task metadata, at the gateway of its network: this port, or as many further as it has
+/// agents before it. The agent's own are just below (agent-protocol G2).
+const FIRST_GATEWAY_PORT: u16 = 51680;
+
+/// The agents that run. Each gives its name when it ends, and why if nobody asked it to.
+type Agents = JoinSet<(String, anyhow::Result<()>)>;
 
 pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let step = Step::begin("looking for the container engine");
@@ -53,7 +58,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     ));
 
     let step = Step::begin("starting the control plane");
-    let control_plane = ControlPlane::start(&options.control_plane, SETTLE).await?;
+    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD).await?;
     step.done(format!("control plane: {}", control_plane.endpoint));
 
     control_plane.ensure_cluster(&options.cluster, &options.control_plane.region).await?;
@@ -62,7 +67,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let ephemeral = if control_plane.data_dir.is_none() { Some(temporary_dir()?) } else { None };
     let base = control_plane.data_dir.clone().or_else(|| ephemeral.clone()).unwrap_or_default();
     let http = crate::agent::client(&control_plane.endpoint)?;
-    let mut instances = Vec::new();
+    let (mut agents, mut statuses) = (Agents::new(), Vec::new());
     let places = (0..options.instances).map(Place::Instance).chain((0..options.fargate).map(Place::Pool));
     let mut network = None;
     for (index, place) in (0u32..).zip(places) {
@@ -73,15 +78,25 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
             agents: u32::from(options.instances) + u32::from(options.fargate),
         });
         network = longshore_node::network::request(&config, Seed::new(0)).map(|request| request.name);
-        instances.push(start(config, runtime.clone(), http.clone(), stopping.clone()));
+        config.gateway_port = FIRST_GATEWAY_PORT.checked_add(u16::try_from(index).unwrap_or(u16::MAX));
+        config.joins_anew = true;
+        let (told, status) = watch::channel(Status::default());
+        statuses.push((place, status));
+        start(&mut agents, config, runtime.clone(), http.clone(), stopping.clone(), told);
     }
-    join(&mut instances, control_plane.hub.connected()).await?;
+    let joined = join(&mut agents, statuses, control_plane.hub.connected()).await?;
+    let joined_instances = joined.iter().filter(|place| matches!(place, Place::Instance(_))).count();
     step.done(format!(
-        "container instances: {} in {} zones, and {} for Fargate, connected",
-        options.instances,
-        zones(&options),
-        options.fargate
+        "container instances: {joined_instances} in {} zones, and {} for Fargate, connected",
+        usize::from(zones(&options)).min(joined_instances),
+        joined.len() - joined_instances
     ));
+    if options.zones > options.instances {
+        eprintln!(
+            "note: --zones {} needs as many instances: each is in one zone. Add --instances {0}",
+            options.zones
+        );
+    }
 
     let requested = shutdown::requested()?;
     if let Some(dir) = &control_plane.data_dir {
@@ -97,15 +112,23 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         announce(&options, &control_plane, None);
     }
 
-    tokio::select! {
-        () = requested => {}
-        error = control_plane.failed() => return Err(error),
+    tokio::pin!(requested);
+    loop {
+        tokio::select! {
+            () = &mut requested => break,
+            error = control_plane.failed() => return Err(error),
+            Some(ended) = agents.join_next() => {
+                if let Err(error) = end_of(ended) {
+                    eprintln!("error: {error:#}. The rest goes on without it; `longshore up` starts it again");
+                }
+            }
+        }
     }
     let step = Step::begin("stopping");
     stop.send_replace(true);
-    for instance in instances {
-        if let Ok(Err(error)) = instance.task.await {
-            eprintln!("error: an agent ended badly: {error:#}");
+    while let Some(ended) = agents.join_next().await {
+        if let Err(error) = end_of(ended) {
+            eprintln!("error: {error:#}");
         }
     }
     control_plane.stop().await;
@@ -255,51 +278,63 @@ fn port_is_free(port: u16) -> bool {
 }
 
 fn start(
+    agents: &mut Agents,
     config: Config,
     runtime: Arc<dyn Runtime>,
     http: HttpClient,
     mut stopping: watch::Receiver<bool>,
-) -> Instance {
+    told: watch::Sender<Status>,
+) {
     let services = Services { runtime, http, clock: Arc::new(SystemClock), seed: SystemSeeds.draw() };
-    let (told, status) = watch::channel(Status::default());
-    let task = tokio::spawn(async move {
+    agents.spawn(async move {
         let name = config.name.clone();
         let ended = longshore_node::run(config, services, told, async move {
             let _ = stopping.wait_for(|stopping| *stopping).await;
-        })
-        .await
-        .with_context(|| format!("{name} cannot run"))?;
-        match ended {
-            longshore_node::ExitReason::Stopped => Ok(()),
-            longshore_node::ExitReason::Failed(text) | longshore_node::ExitReason::Terminal(text) => {
-                bail!("{name}: {text}")
+        });
+        let ended = match ended.await {
+            Ok(longshore_node::ExitReason::Stopped) => Ok(()),
+            Ok(longshore_node::ExitReason::Failed(text) | longshore_node::ExitReason::Terminal(text)) => {
+                Err(anyhow!("{text}"))
             }
-        }
+            Err(error) => Err(anyhow::Error::new(error)),
+        };
+        (name, ended)
     });
-    Instance { status, task }
 }
 
-/// Waits until every instance is connected, so that ready means that a task can run.
-async fn join(instances: &mut [Instance], mut connected: watch::Receiver<usize>) -> anyhow::Result<()> {
-    let count = instances.len();
+/// Why an agent ended, by its name.
+fn end_of(ended: Result<(String, anyhow::Result<()>), JoinError>) -> anyhow::Result<()> {
+    let (name, ended) = ended?;
+    ended.with_context(|| format!("{name} has ended"))
+}
+
+/// Waits until every agent is connected or has ended, so that ready means that a task can run. Gives those that are
+/// connected.
+///
+/// # Errors
+/// If no container instance is among them, or one needs too long.
+async fn join(
+    agents: &mut Agents,
+    statuses: Vec<(Place, watch::Receiver<Status>)>,
+    mut connected: watch::Receiver<usize>,
+) -> anyhow::Result<Vec<Place>> {
     let all = async {
-        for instance in instances {
-            tokio::select! {
-                connected = instance.status.wait_for(|status| status.connected) => {
-                    if connected.is_err() {
-                        (&mut instance.task).await??;
-                        bail!("an agent ended before it was connected");
-                    }
-                }
-                ended = &mut instance.task => {
-                    ended??;
-                    bail!("an agent ended before it was connected");
-                }
+        let mut joined = Vec::new();
+        for (place, mut status) in statuses {
+            // It is an agent that has ended whose status nobody tells any more.
+            if status.wait_for(|status| status.connected).await.is_ok() {
+                joined.push(place);
             }
         }
+        if !joined.iter().any(|place| matches!(place, Place::Instance(_))) {
+            while let Some(ended) = agents.join_next().await {
+                end_of(ended)?;
+            }
+            bail!("the agents ended before they were connected");
+        }
         // The agents' view is a moment ahead of the control plane's.
-        connected.wait_for(|now| *now >= count).await.context("the control plane has ended")?;
-        Ok(())
+        connected.wait_for(|now| *now >= joined.len()).await.context("the control plane has ended")?;
+        Ok(joined)
     };
     match tokio::time::timeout(JOIN_PATIENCE, all).await {
         Ok(result) => result,
@@ -319,13 +354,17 @@ fn temporary_dir() -> anyhow::Result<PathBuf> {
 /// Endpoint and credentials go to stdout: they are what was asked for. The secret is only in the file,
 /// unless there is none.
 fn announce(options: &UpOptions, control_plane: &ControlPlane, env: Option<&Path>) {
+    let cluster = match options.cluster.as_str() {
+        "default" => String::new(),
+        cluster => format!(" --cluster {cluster}"),
+    };
     println!("endpoint: {}", control_plane.endpoint);
     println!("region:   {}", options.control_plane.region);
     match env {
         Some(path) => {
             println!("env:      {}", path.display());
             eprintln!(
-                "\nready. In another shell:\n  source {}\n  aws ecs list-container-instances",
+                "\nready. In another shell:\n  source {}\n  aws ecs list-container-instances{cluster}",
                 path.display()
             );
         }
@@ -333,7 +372,7 @@ fn announce(options: &UpOptions, control_plane: &ControlPlane, env: Option<&Path
             println!("access key id:     {}", control_plane.operator.access_key_id);
             println!("secret access key: {}", control_plane.operator.secret.reveal());
             eprintln!(
-                "\nready. In another shell:\n  aws --endpoint-url {} ecs list-container-instances",
+                "\nready. In another shell:\n  aws --endpoint-url {} ecs list-container-instances{cluster}",
                 control_plane.endpoint
             );
         }

@@ -120,6 +120,12 @@ def endpoints_of(container_id):
     return [(network["IPAddress"], network["MacAddress"]) for network in networks.values()]
 
 
+def environment_of(container_id):
+    """The variables that a container was made with."""
+    pairs = _call("GET", f"/containers/{container_id}/json")["Config"]["Env"]
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
 def remove_networks(directory):
     """Removes the networks that agents with data below `directory` made; nothing is in them any more."""
     query = urllib.parse.urlencode({"filters": json.dumps({"label": [LABEL_OWNER]})})

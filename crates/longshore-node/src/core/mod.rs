@@ -7,6 +7,7 @@
 //! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports, the answer
 //! to a manifest.
 
+mod advice;
 mod assignments;
 mod credentials;
 mod gate;
@@ -161,6 +162,10 @@ pub enum Effect {
 pub enum LogLine {
     #[error("registered as {instance_arn}")]
     Registered { instance_arn: String },
+    #[error(
+        "{instance_arn} was deregistered; joining as a new container instance, and stopping the old one's tasks"
+    )]
+    JoinsAnew { instance_arn: String },
     #[error("{operation} failed, trying again: {error}")]
     CallFailed { operation: &'static str, error: ApiError },
     #[error("the report {status} of {task} was refused for good: {error}")]
@@ -214,7 +219,9 @@ impl ExitReason {
 /// The saved state does not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    #[error("the data directory belongs to cluster {saved}, and {configured} is configured")]
+    #[error(
+        "the data directory belongs to cluster {saved}, and {configured} is configured: name {saved}, or another data directory"
+    )]
     OtherCluster { saved: String, configured: String },
     #[error("the saved record {key} cannot be read")]
     Record { key: String, source: serde_json::Error },

@@ -149,19 +149,34 @@ impl AgentCore {
     }
 
     fn registration_failed(&mut self, error: ApiError) {
+        if self.config.joins_anew && error.is_deregistered() && self.instance_arn.is_some() {
+            return self.join_anew();
+        }
         match error.on_registration(self.config.cluster.is_some()) {
             RegistrationFailure::CreateCluster => {
                 let cluster_name = self.config.cluster_name().to_owned();
                 self.call(ApiCall::CreateCluster(NewCluster { cluster_name }), Pending::CreateCluster);
             }
             RegistrationFailure::Terminal => {
-                self.exit(ExitReason::Terminal(format!("registration failed: {error}")));
+                self.exit(ExitReason::Terminal(self.with_advice(&error)));
             }
             RegistrationFailure::Restart => {
-                self.exit(ExitReason::Failed(format!("registration failed: {error}")));
+                self.exit(ExitReason::Failed(self.with_advice(&error)));
             }
             RegistrationFailure::Retry => self.register_later(error),
         }
+    }
+
+    /// Forgets which instance this was, and nothing else: the tasks in the journal are unknown to the new one, whose
+    /// first manifest ends them. Manifests are numbered anew as well.
+    fn join_anew(&mut self) {
+        if let Some(instance_arn) = self.instance_arn.take() {
+            self.log(LogLine::JoinsAnew { instance_arn });
+        }
+        self.manifest_number = 0;
+        let forget = |key: &str| Change { key: key.to_owned(), text: None };
+        self.write(vec![forget(saved::INSTANCE_ARN), forget(saved::MANIFEST)]);
+        self.phase.step = Step::Register(self.now);
     }
 
     /// A server that cannot be reached is waited for without end and asked often; one that answers with trouble, for

@@ -65,6 +65,8 @@ struct Rig {
     exit: Option<ExitReason>,
     /// Overrides the answer to calls of an operation.
     answers: BTreeMap<&'static str, Result<String, ApiError>>,
+    /// The instances that agents know of themselves are deregistered.
+    refuses_known: bool,
 }
 
 impl Rig {
@@ -100,6 +102,7 @@ impl Rig {
             calls: Vec::new(),
             exit: None,
             answers: BTreeMap::new(),
+            refuses_known: false,
         }
     }
 
@@ -321,6 +324,11 @@ impl Rig {
             return answer.clone().map(String::into_bytes);
         }
         let answer = match request {
+            ApiCall::RegisterContainerInstance(known)
+                if self.refuses_known && known.container_instance_arn.is_some() =>
+            {
+                return Err(deregistered());
+            }
             ApiCall::RegisterContainerInstance(registration) => serde_json::json!({"containerInstance": {
                 "containerInstanceArn": INSTANCE, "attributes": registration.attributes}}),
             ApiCall::DiscoverPollEndpoint(_) => {
@@ -651,6 +659,68 @@ fn registration_may_end_the_agent() {
     rig.answers.insert("RegisterContainerInstance", Ok(answer.to_string()));
     rig.run(SECOND);
     assert_eq!(rig.exit.as_ref().map(ExitReason::code), Some(5), "attributes did not come back");
+}
+
+fn deregistered() -> ApiError {
+    ApiError::Service {
+        status: 400,
+        code: "ClientException".into(),
+        message: "The referenced container instance was inactive.".into(),
+    }
+}
+
+#[test]
+fn a_deregistered_instance_joins_as_a_new_one_where_that_is_wanted() {
+    const OLD: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/c/0";
+    let mut rig = Rig::connected();
+    rig.place("left", Rig::payload("left", "bb"));
+    rig.run(5 * SECOND);
+    assert_eq!(rig.heard("left").last(), Some(&"RUNNING"));
+    // Deregistered by force: nobody wants the task any more. Manifests of the new instance begin with low numbers.
+    rig.desired.clear();
+    rig.disk.insert(saved::INSTANCE_ARN.to_owned(), OLD.to_owned());
+    rig.disk.insert(saved::MANIFEST.to_owned(), i64::MAX.to_string());
+    rig.crash();
+    rig.core.config.joins_anew = true;
+    rig.refuses_known = true;
+    rig.begin();
+    assert_eq!(rig.exit, None);
+    assert_eq!(rig.core.instance_arn(), Some(INSTANCE));
+    assert_eq!(rig.disk[saved::INSTANCE_ARN], INSTANCE);
+    rig.run(60 * SECOND);
+    assert_eq!(rig.heard("left").last(), Some(&"STOPPED"), "unknown to the new instance");
+
+    rig.disk.insert(saved::INSTANCE_ARN.to_owned(), OLD.to_owned());
+    rig.crash();
+    rig.core.config.joins_anew = false;
+    rig.begin();
+    assert_eq!(rig.exit.as_ref().map(ExitReason::code), Some(5), "an agent of its own ends");
+}
+
+#[test]
+fn a_failed_registration_says_what_to_do() {
+    let said = |pairs: &[(&str, &str)], error: &ApiError| {
+        let mut rig = Rig::with(pairs);
+        rig.core.agent_id = "ID".to_owned();
+        rig.answers.insert("RegisterContainerInstance", Err(error.clone()));
+        rig.run(SECOND);
+        rig.exit.map(|reason| reason.to_string()).unwrap_or_default()
+    };
+    assert_eq!(
+        said(&[("ECS_DATADIR", "/var/lib/agent")], &deregistered()),
+        "registration failed: ClientException (HTTP 400): The referenced container instance was inactive. \
+         Somebody has deregistered this container instance. To join as a new one, move /var/lib/agent away; \
+         `docker ps --all --filter label=longshore.agent=ID` shows what is left of its tasks."
+    );
+    let error = |code: &str, message: &str| ApiError::Service {
+        status: 400,
+        code: code.to_owned(),
+        message: message.to_owned(),
+    };
+    let cluster = said(&[], &error("ClientException", "Cluster not found."));
+    assert!(cluster.contains("aws ecs create-cluster --cluster-name c"), "{cluster}");
+    let key = said(&[], &error("InvalidSignatureException", "It does not match."));
+    assert!(key.contains("AWS_SECRET_ACCESS_KEY"), "{key}");
 }
 
 #[test]

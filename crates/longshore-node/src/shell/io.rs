@@ -45,8 +45,22 @@ impl Origin {
         // The host alone. The official agent takes `host:port` for the name, so that verification works for it on
         // port 443 only (agent-protocol G2).
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-        let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream).await?;
-        Ok(Box::new(stream))
+        let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(|error| self.of_handshake(error))?))
+    }
+
+    /// A server without TLS answers with what is no TLS at all.
+    fn of_handshake(&self, error: io::Error) -> io::Error {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        match cause {
+            Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+                io::Error::other(format!(
+                    "the server speaks plain HTTP; write http:// in front: ECS_BACKEND_HOST=http://{}:{}",
+                    self.host, self.port
+                ))
+            }
+            _ => error,
+        }
     }
 }
 
@@ -95,5 +109,29 @@ mod tests {
         assert_eq!(of("https://ecs.example"), Some((true, "ecs.example".into(), 443)));
         assert_eq!(of("http://[::1]:80"), Some((false, "::1".into(), 80)));
         assert_eq!(of("ftp://x"), None);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_told_apart() {
+        use tokio::io::AsyncWriteExt;
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("it listens");
+            // Closed by the client, who has seen enough.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        });
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the usual versions")
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let origin = Origin { is_tls: true, host: "127.0.0.1".into(), port };
+        let error = origin.connect(Some(&Arc::new(config))).await.err().expect("no TLS");
+        assert!(error.to_string().ends_with(&format!("ECS_BACKEND_HOST=http://127.0.0.1:{port}")), "{error}");
+        server.abort();
     }
 }

@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod disk;
+mod gateway;
 mod http;
 mod io;
 mod logins;
@@ -33,6 +34,7 @@ use crate::config::Config;
 use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, LogLine, RestoreError, Socket};
 use crate::journal::{Journal, JournalError};
 
+use gateway::Gateway;
 pub use http::HttpClient;
 pub use io::{TlsError, tls_config};
 use logins::NodeLogins;
@@ -92,6 +94,10 @@ pub async fn run(
         network = network::prepare(&config, &services.runtime, services.seed.of(u64::MAX)) => network,
         () = &mut shutdown => return Ok(ExitReason::Stopped),
     };
+    let gateway = gateway::open(&config, &services.runtime).await;
+    if let Some(gateway) = &gateway {
+        config.engine.metadata_endpoint.clone_from(&gateway.url);
+    }
     // Others share it, or the next process wants it.
     let is_kept = config.shared_network.is_some() || config.data_dir.is_some();
     let to_forget = config.engine.task_network.as_ref().filter(|_| !is_kept).map(|own| own.name.clone());
@@ -111,7 +117,7 @@ pub async fn run(
     let now = services.clock.now();
     let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
     drop(saved);
-    let reason = Shell::new(core, services, journal, status).run(shutdown).await;
+    let reason = Shell::new(core, services, journal, status).run(gateway, shutdown).await;
     if let Some(name) = to_forget {
         network::forget(&runtime, &name).await;
     }
@@ -185,7 +191,11 @@ impl Shell {
         }
     }
 
-    async fn run(mut self, mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>) -> ExitReason {
+    async fn run(
+        mut self,
+        gateway: Option<Gateway>,
+        mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+    ) -> ExitReason {
         self.watch_runtime();
         let (queries, mut asked) = mpsc::channel::<Query>(64);
         let listen = [self.core.config().introspection, self.core.config().metadata];
@@ -195,6 +205,10 @@ impl Shell {
             if let Some(address) = address {
                 self.tasks.spawn(serve::listen(address, surface, queries.clone(), self.name.clone()));
             }
+        }
+        if let Some(Gateway { listener, peers, url: _ }) = gateway {
+            let (surface, name) = (serve::Surface::Tasks, self.name.clone());
+            self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
         let mut stopping = false;
         loop {
@@ -368,6 +382,7 @@ impl Shell {
             )
             | LogLine::Declined(_)
             | LogLine::CallFailed { .. }
+            | LogLine::JoinsAnew { .. }
             | LogLine::Lost { .. }
             | LogLine::ReportRefused { .. }
             | LogLine::BadAnswer { .. }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::gateway::Peers;
 use crate::core::AgentCore;
 use crate::surface::{self, Answer};
 
@@ -66,11 +67,23 @@ pub(super) async fn listen(
     queries: mpsc::Sender<Query>,
     agent: String,
 ) {
-    let listener = match TcpListener::bind(address).await {
-        Ok(listener) => listener,
-        Err(error) => return warn!(%agent, %address, %error, "cannot listen; {surface:?} is off"),
-    };
-    info!(%agent, %address, "{surface:?} is served");
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            info!(%agent, %address, "{surface:?} is served");
+            accept(listener, None, surface, queries, agent).await;
+        }
+        Err(error) => warn!(%agent, %address, %error, "cannot listen; {surface:?} is off"),
+    }
+}
+
+/// Serves whom `peers` allows, or everybody, until its task is dropped.
+pub(super) async fn accept(
+    listener: TcpListener,
+    peers: Option<Peers>,
+    surface: Surface,
+    queries: mpsc::Sender<Query>,
+    agent: String,
+) {
     let mut clients = JoinSet::new();
     loop {
         while clients.len() >= CLIENTS_MAX || clients.try_join_next().is_some() {
@@ -79,6 +92,7 @@ pub(super) async fn listen(
             }
         }
         let stream = match listener.accept().await {
+            Ok((_, peer)) if peers.as_ref().is_some_and(|peers| !peers.allow(peer.ip())) => continue,
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of file descriptors, most likely: let some go.

@@ -213,6 +213,11 @@ impl Fleet {
         self.by_id.is_empty()
     }
 
+    /// How many of them take tasks, or will again: those that are ACTIVE or DRAINING.
+    pub fn open_len(&self) -> usize {
+        self.len() - self.closed().len() as usize
+    }
+
     pub fn contains(&self, id: InstanceId) -> bool {
         self.by_id.contains_key(&id)
     }

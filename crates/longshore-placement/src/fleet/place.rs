@@ -7,6 +7,7 @@ use super::{Fleet, OccupyError};
 use crate::ZONE_ATTRIBUTE;
 use crate::bits::Bits;
 use crate::constraint::Constraint;
+use crate::needs::Status;
 use crate::query::Subject as _;
 use crate::refusal::{Reason, Refusal, Ruled, SAMPLE_MAX};
 use crate::request::{Request, RequestSpec, Step};
@@ -168,6 +169,19 @@ impl Fleet {
         self.id_of(slot)
     }
 
+    /// The instances that no count knows: neither ACTIVE nor DRAINING.
+    pub(super) fn closed(&self) -> Bits {
+        let mut closed = self.live.clone();
+        closed.subtract(&self.active);
+        let draining: Vec<u32> = closed.iter().filter(|&slot| self.is_draining(slot)).collect();
+        draining.into_iter().for_each(|slot| closed.remove(slot));
+        closed
+    }
+
+    fn is_draining(&self, slot: u32) -> bool {
+        self.slots[slot as usize].instance.as_deref().is_some_and(|own| own.status == Status::Draining)
+    }
+
     fn id_of(&self, slot: u32) -> Option<InstanceId> {
         self.slots[slot as usize].instance.as_deref().map(|instance| instance.id)
     }
@@ -181,10 +195,14 @@ impl Fleet {
     /// Goes through the steps again, this time counting whom each rules out.
     fn refuse(&self, views: &mut Views, request: &Request) -> Refusal {
         let spec = request.spec();
-        let considered = self.pools.bits(&spec.pool);
+        let mut considered = self.pools.bits(&spec.pool);
+        let closed = self.closed();
+        considered.subtract(&closed);
+        let instances = self.live.len() - closed.len();
         let mut tally = Tally {
             fleet: self,
-            outside: self.live.len() - considered.len(),
+            instances,
+            outside: instances - considered.len(),
             left: considered,
             ruled_out: Vec::new(),
             sample: Vec::new(),
@@ -242,6 +260,7 @@ fn short_of(error: &OccupyError) -> Reason {
 /// Counts, step by step, the instances that fail it first.
 struct Tally<'a> {
     fleet: &'a Fleet,
+    instances: u32,
     outside: u32,
     left: Bits,
     ruled_out: Vec<Ruled>,
@@ -260,7 +279,10 @@ impl Tally<'_> {
         failing.subtract(passing);
         let Some(example) = failing.first().and_then(|slot| self.fleet.id_of(slot)) else { return };
         self.left.subtract(&failing);
-        self.sample.extend(failing.iter().take(SAMPLE_MAX).map(|slot| (slot, reason.clone())));
+        // What is not ACTIVE is no candidate, so that it fails nothing.
+        if reason != Reason::NotActive {
+            self.sample.extend(failing.iter().take(SAMPLE_MAX).map(|slot| (slot, reason.clone())));
+        }
         let instances = failing.len();
         // The same expression may be asked for twice, by the definition and by the call; the
         // second time nobody is left to fail it.
@@ -273,7 +295,7 @@ impl Tally<'_> {
         let id = |(slot, reason): (u32, Reason)| self.fleet.id_of(slot).map(|id| (id, reason));
         Refusal {
             pool: spec.pool.clone(),
-            instances: self.fleet.live.len(),
+            instances: self.instances,
             outside: self.outside,
             ruled_out: self.ruled_out,
             sample: self.sample.into_iter().filter_map(id).collect(),

@@ -227,15 +227,28 @@ fn a_refusal_counts_and_explains() {
     fleet.upsert(Instance { connected: false, ..instance(4, "a", 2048, 4096) });
     fleet.upsert(Instance { status: Status::Draining, ..instance(5, "a", 2048, 4096) });
     fleet.upsert(Instance { launch: Launch::External, ..instance(6, "a", 2048, 4096) });
+    // Deregistered: still known, and nobody's candidate.
+    fleet.upsert(Instance { status: Status::Closed, ..instance(7, "a", 2048, 4096) });
+    assert_eq!((fleet.len(), fleet.open_len()), (7, 6));
     let refusal = fleet.place_one(&request, Seed::new(0)).expect_err("none fits");
     assert_eq!((refusal.instances, refusal.outside), (6, 1));
     assert_eq!(refusal.summary(), "1 x INACTIVE, 1 x AGENT, 2 x RESOURCE:CPU, 1 x RESOURCE:MEMORY");
     let failures: Vec<_> = refusal.failures().map(|(id, reason)| (id.bits(), reason.as_failure())).collect();
     assert_eq!(
         failures,
-        [(1, "RESOURCE:CPU"), (2, "RESOURCE:CPU"), (0xabc, "RESOURCE:MEMORY"), (4, "AGENT"), (5, "INACTIVE")]
+        [(1, "RESOURCE:CPU"), (2, "RESOURCE:CPU"), (0xabc, "RESOURCE:MEMORY"), (4, "AGENT")],
+        "a DRAINING instance is counted, but is no candidate"
     );
     assert_eq!(refusal.closest(), Some((InstanceId::from_bits(0xabc), &Reason::Memory)));
+}
+
+#[test]
+fn only_deregistered_instances_are_none() {
+    let mut fleet = Fleet::new();
+    fleet.upsert(Instance { status: Status::Closed, ..instance(1, "a", 2048, 4096) });
+    let refusal = fleet.place_one(&Request::new(spec(1, 1)), Seed::new(0)).expect_err("it is gone");
+    assert!(refusal.no_instances() && refusal.none_active());
+    assert_eq!((refusal.instances, refusal.outside, refusal.failures().count()), (0, 0, 0));
 }
 
 #[test]

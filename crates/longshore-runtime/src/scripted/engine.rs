@@ -285,6 +285,11 @@ impl Runtime for ScriptedEngine {
         self.run(Operation::Network, None, move |world, _| world.network_create(&request))
     }
 
+    fn network_inspect<'a>(&'a self, name: &'a str) -> Answer<'a, NetworkInfo> {
+        let name = name.to_owned();
+        self.run(Operation::Network, None, move |world, _| world.network_inspect(&name))
+    }
+
     fn network_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()> {
         let name = name.to_owned();
         self.run(Operation::Network, None, move |world, _| world.network_remove(&name))

@@ -41,6 +41,10 @@ impl World {
         Ok(info)
     }
 
+    pub fn network_inspect(&self, name: &str) -> Result<NetworkInfo, RuntimeError> {
+        self.networks.get(name).copied().ok_or_else(|| no_such_network(name))
+    }
+
     pub fn network_remove(&mut self, name: &str) -> Result<(), RuntimeError> {
         let is_in = |container: &Container| match &container.place {
             NetworkPlace::Own { network, .. } => {
