@@ -1,5 +1,6 @@
 """Task metadata v4 as containers of `up` ask for it (agent-protocol G17)."""
 
+import json
 import unittest
 import urllib.parse
 
@@ -9,11 +10,15 @@ from harness.http_get import get
 from test_awsvpc import NETWORK
 
 # Ends with 0 if the answer is about the task itself.
-ASK = (
-    'url=${ECS_CONTAINER_METADATA_URI_V4#http://} && at=${url%%/*} && '
-    # BusyBox's wget, linked statically, does not work everywhere.
-    'printf "GET /${url#*/}/task HTTP/1.0\\r\\n\\r\\n" | nc -w 10 ${at%:*} ${at#*:} | grep -q "\\"Family\\":\\"$FAMILY\\""'
-)
+ASK = """
+url=${ECS_CONTAINER_METADATA_URI_V4#http://}
+at=${url%%/*}
+# BusyBox's wget, linked statically, does not work everywhere; its nc may end with its input.
+answer=$( (printf "GET /${url#*/}/task HTTP/1.0\\r\\n\\r\\n"; sleep 1) | nc -w 10 "${at%:*}" "${at#*:}" )
+case $answer in *'"Family":"'$FAMILY'"'*) exit 0 ;; esac
+echo "$answer"
+exit 1
+"""
 
 
 class Metadata(UpCase):
@@ -52,13 +57,16 @@ class Metadata(UpCase):
             self.check_asked(task)
 
     def test_a_container_is_known_by_its_id_only(self):
-        definition = self.register_asking("sleeps", "bridge", script="trap exit TERM; sleep 600 & wait")
+        definition = self.register_asking("sleeps", "host", script="trap exit TERM; sleep 600 & wait")
         [task] = self.run_tasks(taskDefinition=definition)
         self.wait_task(task["taskArn"], "RUNNING")
         environment = docker.environment_of(docker.container_of_task(task["taskArn"]))
         url = urllib.parse.urlsplit(environment["ECS_CONTAINER_METADATA_URI_V4"])
         at = (url.hostname, url.port)
-        self.assertEqual(get(at, url.path)[0], 200)
+        status, text = get(at, url.path)
+        self.assertEqual(status, 200)
+        # An empty text would be taken for an address.
+        self.assertEqual(json.loads(text)["Networks"], [{"NetworkMode": "host", "IPv4Addresses": []}])
         self.assertEqual(get(at, "/v4/not-an-id")[0], 404)
 
 
