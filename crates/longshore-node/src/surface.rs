@@ -434,12 +434,12 @@ fn ports(container: ContainerView<'_>, host_ip: Option<&'static str>) -> Vec<Por
 }
 
 /// In host and none mode there is one network without an address. The official agent shows an empty text there
-/// (agent-protocol G12), which programs that take the first address for one stumble over.
+/// (agent-protocol G12).
 fn networks(container: ContainerView<'_>) -> Vec<NetworkInfo<'_>> {
     match container.task().spec().network_mode {
         mode @ (NetworkMode::Host | NetworkMode::None) => vec![NetworkInfo {
             network_mode: mode.as_str(),
-            ipv4_addresses: Vec::new(),
+            ipv4_addresses: vec!["".into()],
             ipv6_addresses: Vec::new(),
             interface: None,
         }],

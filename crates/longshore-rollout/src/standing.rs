@@ -1,9 +1,12 @@
 //! How each task stands: whether it counts, and as what.
 
+use std::time::Duration;
+
 use longshore_base::Timestamp;
 use longshore_domain::status::{DesiredStatus, HealthStatus, TaskStatus};
 
 use crate::draft::Looks;
+use crate::memory::FAILURES_NOTICED;
 use crate::view::{Host, ServiceView, TaskView};
 
 /// What a task that is not STOPPED counts as (ecs-services E2).
@@ -71,6 +74,15 @@ pub(crate) fn muster<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Look
     members
 }
 
+/// Tasks of a deployment that keeps ending soon after RUNNING serve nobody in between, so that no other is stopped
+/// for them: they have to live for longer first.
+fn settle_time(task: &TaskView, view: &ServiceView) -> Duration {
+    let settings = &view.settings;
+    let fails =
+        view.throttle.failures >= FAILURES_NOTICED && view.throttle.deployment == Some(task.deployment);
+    if fails { settings.settle_time.max(settings.short_life) } else { settings.settle_time }
+}
+
 fn standing(task: &TaskView, view: &ServiceView, now: Timestamp, looks: &mut Looks) -> Standing {
     if task.desired_status == DesiredStatus::Stopped || task.last_status > TaskStatus::Running {
         return Standing::Leaving;
@@ -102,7 +114,7 @@ fn standing(task: &TaskView, view: &ServiceView, now: Timestamp, looks: &mut Loo
         let all_healthy = checks.iter().flatten().all(|&health| health == HealthStatus::Healthy);
         return if all_healthy { Standing::Healthy } else { Standing::Settling { until: None } };
     }
-    let settled_at = started_at + view.settings.settle_time;
+    let settled_at = started_at + settle_time(task, view);
     if now >= settled_at {
         return Standing::Healthy;
     }

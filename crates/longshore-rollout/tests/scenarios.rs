@@ -126,6 +126,29 @@ fn a_crash_loop_is_slowed_down_and_told() {
     assert_eq!(world.round().throttle.failures, 0);
 }
 
+/// Found by the simulation (seeds 4325, 5732 and 6556): each crash was healthy for a moment, and cost a task that served.
+#[test]
+fn a_crash_loop_does_not_wear_out_what_served_before() {
+    let mut world = World::running(6, 50, 100);
+    world.view.settings.settle_time = secs(1);
+    let new = world.update();
+    let mut stops = Vec::new();
+    for lives in [0, 0].into_iter().chain([2; 18]) {
+        for _ in 0..3 {
+            stops.push(world.round().stops.len());
+            world.finish_all();
+        }
+        world.run_all();
+        world.now = world.now + secs(lives);
+        stops.push(world.round().stops.len());
+        for id in world.ids(|task| task.deployment == new) {
+            world.end(id, StoppedBecause::EssentialExited);
+        }
+    }
+    assert_eq!(stops.split_off(40), vec![0; 40], "{stops:?}");
+    assert_eq!(world.healthy(), 3);
+}
+
 #[test]
 fn room_that_is_being_made_fails_no_deployment() {
     let mut world = World::running(2, 50, 200);

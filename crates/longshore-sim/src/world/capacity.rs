@@ -243,7 +243,9 @@ impl World {
     pub(super) fn room_in_pool(&self, at: &ClusterKey, service: &Service) -> Option<String> {
         let primary = service.deployments.iter().find(|own| own.primary)?;
         let (image, kind) = Image::and_kind(primary.task_definition.0.as_str())?;
-        if !primary.capacity.is_fargate() || kind != Kind::Fargate {
+        // A constraint may rule out every machine that has room.
+        let constrained = !service.placement_constraints.is_empty();
+        if !primary.capacity.is_fargate() || kind != Kind::Fargate || constrained {
             return None;
         }
         let records = &self.server.up.as_ref()?.records;
