@@ -134,6 +134,7 @@ fn a_crash_loop_does_not_wear_out_what_served_before() {
     let new = world.update();
     let mut stops = Vec::new();
     for lives in [0, 0].into_iter().chain([2; 18]) {
+        world.now = world.now + world.view.settings.crash_max;
         for _ in 0..3 {
             stops.push(world.round().stops.len());
             world.finish_all();
