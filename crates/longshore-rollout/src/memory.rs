@@ -77,6 +77,7 @@ impl Throttle {
             let failed = match task.because {
                 StoppedBecause::FailedToStart | StoppedBecause::EssentialExited => true,
                 StoppedBecause::Unhealthy
+                | StoppedBecause::Killed
                 | StoppedBecause::User
                 | StoppedBecause::InstanceLost
                 | StoppedBecause::Scheduler => false,

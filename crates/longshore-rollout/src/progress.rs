@@ -46,9 +46,10 @@ fn count_failures(draft: &mut Draft<'_>, deployment: &DeploymentView) {
         || view.stopped.iter().any(|task| runs(task.ever_running, task.deployment));
     let counts = |because, ever_running: bool| match because {
         StoppedBecause::Unhealthy => running,
-        StoppedBecause::FailedToStart | StoppedBecause::EssentialExited | StoppedBecause::User => {
-            !running && !ever_running
-        }
+        StoppedBecause::FailedToStart
+        | StoppedBecause::EssentialExited
+        | StoppedBecause::Killed
+        | StoppedBecause::User => !running && !ever_running,
         StoppedBecause::InstanceLost | StoppedBecause::Scheduler => false,
     };
     let stopped = view.stopped.iter().filter(|task| task.deployment == id);

@@ -336,6 +336,8 @@ pub enum StoppedBecause {
     /// The scheduler stopped it for a failed health check.
     Unhealthy,
     EssentialExited,
+    /// A container was killed by a signal from outside, and not for its memory: by a person, or with the machine.
+    Killed,
     /// StopTask.
     User,
     /// Its machine is gone.

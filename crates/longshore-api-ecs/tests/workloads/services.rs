@@ -207,7 +207,7 @@ fn w13_an_update_replaces_a_crashing_revision() {
         world.play_agents();
         world.advance(Duration::from_secs(1));
         for task in world.wanted() {
-            world.report_stopped(&task, 137);
+            world.report_stopped(&task, 1);
         }
     }
     let service = world.describe_service("loop");
@@ -607,4 +607,24 @@ fn a_zone_that_comes_or_goes_wakes_services_that_balance() {
     set("DRAINING");
     world.settle();
     assert_eq!(set("ACTIVE"), ["balanced"]);
+}
+
+#[test]
+fn what_is_killed_from_outside_is_replaced_at_once_again_and_again() {
+    let (world, _) = World::with_instances(1);
+    world.register_plain("victim", 100, 50);
+    world.ok(
+        "CreateService",
+        json!({"cluster": CLUSTER, "serviceName": "victim", "taskDefinition": "victim", "desiredCount": 1}),
+    );
+    for round in 0..8 {
+        world.reconcile();
+        assert_eq!(world.wanted().len(), 1, "in round {round}");
+        world.play_agents();
+        world.advance(Duration::from_secs(1));
+        for task in world.wanted() {
+            world.report_stopped(&task, 137);
+        }
+    }
+    assert!(!world.events("victim").iter().any(|text| text.contains("unable to consistently start")));
 }

@@ -225,13 +225,25 @@ fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
 fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
     let service = task.origin.service.as_ref()?;
     debug_assert_eq!(task.desired_status, DesiredStatus::Stopped);
+    let because = match StoppedBecause::of(task.stop_code?, task.unhealthy) {
+        StoppedBecause::EssentialExited if was_killed(task) => StoppedBecause::Killed,
+        because => because,
+    };
     Some(StoppedTask {
         id: task.id,
         deployment: service.deployment,
         created_at: task.created_at,
         ever_running: task.started_at.is_some(),
         ran_for: ran_for(task),
-        because: StoppedBecause::of(task.stop_code?, task.unhealthy),
+        because,
+    })
+}
+
+/// True if a container ended by SIGKILL or SIGTERM, and not for want of memory.
+fn was_killed(task: &Task) -> bool {
+    task.containers.iter().any(|own| {
+        let starved = own.reason.as_ref().is_some_and(|reason| reason.starts_with("OutOfMemoryError"));
+        matches!(own.exit_code, Some(137 | 143)) && !starved
     })
 }
 
