@@ -139,8 +139,10 @@ pub(crate) fn hold(draft: &mut Draft<'_>, crew: &Crew<'_, '_>) -> Held {
     };
     let mut held_back = 0;
     // Serving tasks make room for the wanted deployment only. Those of the fallback would make room for its
-    // own next ones, and so on in a circle.
-    let order = replacement_order(draft, crew, &parts, over.max(make_room.min(own)) as usize);
+    // own next ones, and so on in a circle; so they would for the wanted one, if more of them went than
+    // the fallback holds on to.
+    let room = make_room.min(own).min(yielding(crew, &parts));
+    let order = replacement_order(draft, crew, &parts, over.max(room) as usize);
     for at in order {
         let member = &crew.members[at];
         if member.is_healthy() {
@@ -383,6 +385,13 @@ fn surplus(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, budget: &m
         chosen.extend(picked);
     }
     chosen
+}
+
+/// How many of the replaceable tasks may make room.
+fn yielding(crew: &Crew<'_, '_>, parts: &Parts) -> u32 {
+    let Some(fallback) = crew.fallback else { return u32::MAX };
+    let others = parts.replaceable.iter().filter(|&&at| crew.members[at].task.deployment != fallback.id);
+    others.count() as u32 + parts.fallback_kept.saturating_sub(fallback.up_to)
 }
 
 /// The replaceable tasks in the order in which they go, at most `count`: first those that are not

@@ -150,6 +150,32 @@ fn a_crash_loop_does_not_wear_out_what_served_before() {
     assert_eq!(world.healthy(), 3);
 }
 
+/// Found by the simulation (seed 6556): what had just been started to fill in made room for the next try, and so on.
+#[test]
+fn what_fills_in_does_not_make_room_for_the_next_try() {
+    let mut world = World::running(2, 75, 150);
+    world.view.settings.settle_time = secs(40);
+    world.view.settings.crash_max = secs(5);
+    let new = world.update();
+    let mut stops = Vec::new();
+    for _ in 0..40 {
+        stops.push(world.round().stops.len());
+        world.finish_all();
+        world.run_all();
+        world.now = world.now + secs(1);
+        for id in world.ids(|task| task.deployment == new) {
+            world.end(id, StoppedBecause::EssentialExited);
+        }
+        // Now and then one that served ends, too.
+        if stops.len() % 10 == 0 {
+            let id = world.ids(|task| task.deployment != new)[0];
+            world.end(id, StoppedBecause::EssentialExited);
+        }
+        world.now = world.now + secs(4);
+    }
+    assert_eq!(stops, vec![0; 40]);
+}
+
 #[test]
 fn room_that_is_being_made_fails_no_deployment() {
     let mut world = World::running(2, 50, 200);
