@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use longshore_base::{InstanceId, TaskId};
 use longshore_domain::status::ClusterStatus;
-use longshore_domain::{DesiredStatus, InstanceStatus, LaunchType, ServiceStatus, StopCode};
+use longshore_domain::{DesiredStatus, InstanceStatus, LaunchType, RolloutState, ServiceStatus, StopCode};
 use longshore_state::record::{Capacity, Service, StrategyItem, Task};
 use longshore_state::{ClusterKey, Key, Value};
 use serde_json::Value as Json;
@@ -243,9 +243,11 @@ impl World {
     pub(super) fn room_in_pool(&self, at: &ClusterKey, service: &Service) -> Option<String> {
         let primary = service.deployments.iter().find(|own| own.primary)?;
         let (image, kind) = Image::and_kind(primary.task_definition.0.as_str())?;
-        // A constraint may rule out every machine that has room.
+        // A constraint may rule out every machine that has room; and of a FAILED one it is the predecessor that starts
+        // tasks, which may be larger.
         let constrained = !service.placement_constraints.is_empty();
-        if !primary.capacity.is_fargate() || kind != Kind::Fargate || constrained {
+        let failed = primary.rollout_state == RolloutState::Failed;
+        if !primary.capacity.is_fargate() || kind != Kind::Fargate || constrained || failed {
             return None;
         }
         let records = &self.server.up.as_ref()?.records;
