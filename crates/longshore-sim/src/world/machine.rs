@@ -376,8 +376,12 @@ impl World {
             self.send_up(pipe, None);
         }
         match reason {
-            // The step that asked for it also starts it again.
-            ExitReason::Stopped => {}
+            // The step that asked for it also starts it again, perhaps at a time when it was still writing its journal.
+            ExitReason::Stopped => {
+                if let Some(at) = self.machines[index].starts_at {
+                    self.push(at.max(self.now), Event::AgentUp { machine: index });
+                }
+            }
             ExitReason::Failed(_) => self.start_agent_in(index, SUPERVISOR_PAUSE),
             ExitReason::Terminal(_) => self.machines[index].given_up = Some(reason),
         }
