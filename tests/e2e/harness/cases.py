@@ -192,7 +192,8 @@ class Case(unittest.TestCase):
     def stop_task_quietly(self, arn):
         with contextlib.suppress(botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
             self.ecs.stop_task(cluster=self.cluster, task=arn)
-            eventually(lambda: self.task(arn)["lastStatus"] == "STOPPED", what=f"end of {arn}")
+            # A clean-up judges nobody's speed.
+            eventually(lambda: self.task(arn)["lastStatus"] == "STOPPED", timeout_secs=60, what=f"end of {arn}")
 
     # ---- services
 
