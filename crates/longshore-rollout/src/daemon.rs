@@ -185,14 +185,10 @@ fn start(
     }
     // Placement refused although the instance had room by all that was known: not again before the pause is over, or
     // plan and refusal would follow each other without end.
-    if let Some(refusal) = draft.refusal(deployment) {
-        let (reason, next_attempt) = (refusal.reason.clone(), draft.refused_until(refusal));
-        draft.situation(Topic::Placement, ServiceEvent::CannotPlace(reason.clone()));
-        draft.wait(Waiting::Placement { deployment, reason, next_attempt });
-        if next_attempt > draft.now {
-            draft.looks.at(next_attempt);
-            return;
-        }
+    if let Some(refusal) = draft.refusal(deployment)
+        && draft.pauses(refusal)
+    {
+        return;
     }
     for (&id, instance) in free {
         if let Some(reason) = &instance.refusal {

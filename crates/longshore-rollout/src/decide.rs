@@ -24,10 +24,7 @@ pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, se
                 RolloutState::Failed => draft.reserve(primary).unwrap_or(primary).id,
                 RolloutState::InProgress | RolloutState::Completed => primary.id,
             });
-            draft.throttle = view.throttle.observe(view, starting, now);
-            if let Some(over) = draft.throttle.over_at(view, now) {
-                draft.looks.at(over);
-            }
+            draft.observe(&view.throttle, starting);
             match (&view.scheduling, primary) {
                 (Scheduling::TaskSets { sets }, _) => task_set::plan(&mut draft, &members, sets),
                 (Scheduling::Replica, Some(primary)) => replica::plan(&mut draft, &members, primary),

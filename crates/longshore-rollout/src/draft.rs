@@ -203,6 +203,27 @@ impl<'v> Draft<'v> {
         self.view.refusals.iter().find(|refusal| refusal.deployment == id && !refusal.capacity_changed)
     }
 
+    /// Takes in what a throttle has to notice, and looks again when its failures may be over.
+    pub fn observe(&mut self, before: &Throttle, starting: Option<DeploymentId>) {
+        self.throttle = before.observe(self.view, starting, self.now);
+        if let Some(over) = self.throttle.over_at(self.view, self.now) {
+            self.looks.at(over);
+        }
+    }
+
+    /// Says that placement refuses a task. True if it is not to be asked again yet.
+    pub fn pauses(&mut self, refusal: &Refusal) -> bool {
+        let (deployment, reason) = (refusal.deployment, refusal.reason.clone());
+        let next_attempt = self.refused_until(refusal);
+        self.situation(Topic::Placement, ServiceEvent::CannotPlace(reason.clone()));
+        self.wait(Waiting::Placement { deployment, reason, next_attempt });
+        let pauses = next_attempt > self.now;
+        if pauses {
+            self.looks.at(next_attempt);
+        }
+        pauses
+    }
+
     /// True if the deployment was refused and would still pause, had the cluster not changed since.
     pub fn tries_early(&self, id: DeploymentId) -> bool {
         let refused = self.view.refusals.iter().find(|refusal| refusal.deployment == id);

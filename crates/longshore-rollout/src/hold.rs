@@ -312,14 +312,10 @@ fn launch(
     }
     let refusal = draft.refusal(id);
     if let Some(refusal) = refusal {
-        let next_attempt = draft.refused_until(refusal);
-        draft.situation(Topic::Placement, ServiceEvent::CannotPlace(refusal.reason.clone()));
-        draft.wait(Waiting::Placement { deployment: id, reason: refusal.reason.clone(), next_attempt });
         if refusal.room_may_help {
             wanted.unplaced += missing;
         }
-        if next_attempt > draft.now {
-            draft.looks.at(next_attempt);
+        if draft.pauses(refusal) {
             return;
         }
     }

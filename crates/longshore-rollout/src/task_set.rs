@@ -47,10 +47,7 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
     if desired != set.computed_desired_count {
         draft.deployment_event(ServiceEvent::ComputedCountUpdated { set: set.id, count: desired });
     }
-    draft.throttle = set.throttle.observe(view, Some(set.id), draft.now);
-    if let Some(over) = draft.throttle.over_at(view, draft.now) {
-        draft.looks.at(over);
-    }
+    draft.observe(&set.throttle, Some(set.id));
     let crew = Crew {
         id: set.id,
         fallback: None,
