@@ -383,11 +383,12 @@ fn surplus(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts, budget: &m
     chosen
 }
 
-/// How many of the replaceable tasks may make room.
+/// How many of the replaceable tasks may make room. The fallback holds on to a number that healthy tasks of the wanted
+/// deployment are part of.
 fn yielding(crew: &Crew<'_, '_>, parts: &Parts) -> u32 {
     let Some(fallback) = crew.fallback else { return u32::MAX };
     let others = parts.replaceable.iter().filter(|&&at| crew.members[at].task.deployment != fallback.id);
-    others.count() as u32 + parts.fallback_kept.saturating_sub(fallback.up_to)
+    others.count() as u32 + (parts.fallback_kept + parts.kept_healthy).saturating_sub(fallback.up_to)
 }
 
 /// The replaceable tasks in the order in which they go, at most `count`: first those that are not
