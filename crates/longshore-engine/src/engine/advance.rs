@@ -134,7 +134,7 @@ fn next_wake(task: &Task, now: Timestamp) -> Option<Timestamp> {
             SecretsState::Asked(op) => Some(op.backstop),
             SecretsState::NotNeeded | SecretsState::Resolved(_) => None,
         };
-        let gate = gate::gate_opens_by(task, index);
+        let gate = gate::wait_ends_by(task, index);
         [c.op.map(|op| op.backstop), c.retry_at, c.look_at, secrets, gate]
     });
     containers

@@ -114,12 +114,14 @@ fn wait_ends_at(task: &Task, dependency: usize) -> Option<Timestamp> {
     Some(container.first_started_at.or(container.started_at)? + timeout)
 }
 
-/// When waiting for a dependency ends by time, if it may.
-pub(super) fn gate_opens_by(task: &Task, index: usize) -> Option<Timestamp> {
+/// When waiting for a dependency ends by time, if it may. Of those that are met, the time no longer counts.
+pub(super) fn wait_ends_by(task: &Task, index: usize) -> Option<Timestamp> {
     if task.is_stopping() || task.containers[index].phase >= KnownStatus::Created {
         return None;
     }
-    task.graph.edges_of(index).iter().filter_map(|edge| wait_ends_at(task, edge.on)).min()
+    let edges = task.graph.edges_of(index).iter();
+    let unmet = edges.filter(|edge| verdict(edge.condition, &task.containers[edge.on]) == Verdict::NotYet);
+    unmet.filter_map(|edge| wait_ends_at(task, edge.on)).min()
 }
 
 /// `name(image) (KNOWN->DESIRED)`, with the exit code if it ended: as the agent's reasons have it.

@@ -227,6 +227,20 @@ fn no_time_runs_before_the_dependency_has_started() {
     }
 }
 
+/// The time of a dependency that was met in time does not hide the time of another one.
+#[test]
+fn each_dependency_has_its_own_time() {
+    let mut w = world(&[
+        "app dep=dep:HEALTHY dep=other:COMPLETE",
+        "dep health startTimeout=10",
+        "other optional startTimeout=12",
+    ]);
+    w.run();
+    happens(&mut w, "dep", "healthy");
+    w.pass(seconds(12));
+    assert_eq!(fate(&w), "[other(other) (RUNNING->RUNNING)] ... has timed out.");
+}
+
 /// Who depends on one that never starts never starts either, in whatever order the definition names them.
 #[test]
 fn a_failure_goes_down_the_line() {
