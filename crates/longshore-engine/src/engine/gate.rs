@@ -56,7 +56,7 @@ fn gate_of<'a>(task: &Task, index: usize, edges: impl Iterator<Item = &'a Edge>,
                 "CannotStartContainerError: dependency graph: failed to resolve container ordering dependency [{who}] for target [{whom}] {cause}"
             ));
         }
-        if may_time_out && wait_ends_at(task, edge.on).is_some_and(|at| at <= now) {
+        if may_time_out && wait_ends_at(task, edge).is_some_and(|at| at <= now) {
             return Gate::Never(format!(
                 "CannotStartContainerError: dependency graph: container ordering dependency [{who}] for target [{whom}] has timed out."
             ));
@@ -106,12 +106,18 @@ pub(super) fn is_awaited(task: &Task, index: usize) -> bool {
     })
 }
 
-/// `startTimeout` counts from the dependency's own start: its first, however often its restart policy starts it again.
-fn wait_ends_at(task: &Task, dependency: usize) -> Option<Timestamp> {
-    let timeout = task.spec.containers[dependency].start_timeout?;
-    let container = &task.containers[dependency];
-    (container.phase == KnownStatus::Running).then_some(())?;
-    Some(container.first_started_at.or(container.started_at)? + timeout)
+/// `startTimeout` counts from the dependency's own start: its first, however often its restart policy starts it again. Whether it has
+/// started at all is not a matter of time.
+fn wait_ends_at(task: &Task, edge: &Edge) -> Option<Timestamp> {
+    let timeout = task.spec.containers[edge.on].start_timeout?;
+    let container = &task.containers[edge.on];
+    match edge.condition {
+        Condition::Start => None,
+        Condition::Complete | Condition::Success | Condition::Healthy => {
+            (container.phase == KnownStatus::Running).then_some(())?;
+            Some(container.first_started_at.or(container.started_at)? + timeout)
+        }
+    }
 }
 
 /// When waiting for a dependency ends by time, if it may. Of those that are met, the time no longer counts.
@@ -121,7 +127,7 @@ pub(super) fn wait_ends_by(task: &Task, index: usize) -> Option<Timestamp> {
     }
     let edges = task.graph.edges_of(index).iter();
     let unmet = edges.filter(|edge| verdict(edge.condition, &task.containers[edge.on]) == Verdict::NotYet);
-    unmet.filter_map(|edge| wait_ends_at(task, edge.on)).min()
+    unmet.filter_map(|edge| wait_ends_at(task, edge)).min()
 }
 
 /// `name(image) (KNOWN->DESIRED)`, with the exit code if it ended: as the agent's reasons have it.

@@ -308,9 +308,12 @@ fn hold_back(w: &mut World, operation: &str, cause: impl FnOnce(&mut World)) -> 
 /// Between two runs of its restart policy a dependency neither runs nor is healthy, whatever the run before was.
 #[test]
 fn nothing_starts_while_its_dependency_is_between_two_runs() {
-    for condition in ["START", "HEALTHY"] {
+    for (condition, dep) in [
+        ("START", "dep optional health restart=60 startTimeout=10"),
+        ("HEALTHY", "dep optional health restart=60"),
+    ] {
         let line = format!("app dep=dep:{condition} dep=gate:SUCCESS");
-        let mut w = world(&[&line, "dep optional health restart=60", "gate optional"]);
+        let mut w = world(&[&line, dep, "gate optional"]);
         w.run();
         happens(&mut w, "dep", "healthy");
         w.pass(seconds(60));

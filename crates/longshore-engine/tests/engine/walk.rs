@@ -41,7 +41,8 @@ enum State {
         latest: u64,
         healthy: bool,
     },
-    Ended(i32),
+    /// Without a code if it vanished.
+    Ended(Option<i32>),
     /// Never started, because of a dependency or of itself.
     Dead,
 }
@@ -50,6 +51,7 @@ enum State {
 enum Event {
     Health(usize, &'static str),
     Exit(usize, i32),
+    Vanish(usize),
     Pass(u64),
     Crash,
 }
@@ -78,7 +80,7 @@ impl Model {
             match (condition, dependency.state) {
                 (_, State::Dead) => return Answer::Never,
                 (On::Start, State::Runs { .. } | State::Ended(_)) | (On::Complete, State::Ended(_)) => {}
-                (On::Success, State::Ended(0)) => {}
+                (On::Success, State::Ended(Some(0))) => {}
                 (On::Healthy, State::Runs { healthy: true, .. }) => {}
                 (On::Success | On::Healthy, State::Ended(_)) => return Answer::Never,
                 (_, State::Runs { first, .. }) if late(first) => return Answer::Never,
@@ -133,10 +135,14 @@ impl Model {
                     let again = own.restarts && code != IGNORED && now - latest >= RESTART;
                     own.state = match again {
                         true => State::Runs { first, latest: now, healthy: false },
-                        false => State::Ended(code),
+                        false => State::Ended(Some(code)),
                     };
                     self.over |= !again && own.essential;
                 }
+            }
+            Event::Vanish(n) => {
+                self.all[n].state = State::Ended(None);
+                self.over |= self.all[n].essential;
             }
             // Second by second: what is late is so at its time, and not when somebody looks.
             Event::Pass(seconds) => {
@@ -205,6 +211,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (0_usize..4, word).prop_map(|(n, word)| Event::Health(n, word)),
         2 => (0_usize..4, code).prop_map(|(n, code)| Event::Exit(n, code)),
+        1 => (0_usize..4).prop_map(Event::Vanish),
         2 => (1_u64..12).prop_map(Event::Pass),
         1 => (55_u64..70).prop_map(Event::Pass),
         1 => Just(Event::Crash),
@@ -232,7 +239,7 @@ fn check(w: &World, model: &Model, story: &str) {
             State::Runs { .. } => seen.status() == KnownStatus::Running,
             State::Ended(code) => {
                 seen.status() == KnownStatus::Stopped
-                    && seen.exit_code() == Some(code)
+                    && seen.exit_code() == code
                     && seen.started_at().is_some()
             }
             State::Dead => seen.status() == KnownStatus::Stopped && seen.started_at().is_none(),
@@ -281,9 +288,10 @@ fn walk(mut all: Vec<Own>, turn: usize, events: &[Event]) {
         }
         let runs = |n: usize| matches!(model.all.get(n).map(|own| own.state), Some(State::Runs { .. }));
         match event {
-            Event::Health(n, _) | Event::Exit(n, _) if !runs(*n) => continue,
+            Event::Health(n, _) | Event::Exit(n, _) | Event::Vanish(n) if !runs(*n) => continue,
             Event::Health(n, word) => happens(&mut w, &format!("c{n}"), word),
             Event::Exit(n, code) => happens(&mut w, &format!("c{n}"), &format!("exit={code}")),
+            Event::Vanish(n) => happens(&mut w, &format!("c{n}"), "vanish"),
             Event::Pass(seconds) => happens(&mut w, "", &seconds.to_string()),
             Event::Crash => happens(&mut w, "", "crash"),
         }
