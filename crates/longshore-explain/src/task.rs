@@ -99,13 +99,15 @@ fn advice(task: &Task) -> Vec<String> {
     let all: Vec<&str> = reasons.chain(task.stopped_reason.as_deref()).collect();
     let says = |word: &str| all.iter().any(|reason| reason.contains(word));
     let exited = |code: i32| task.containers.iter().any(|container| container.exit_code == Some(code));
+    // Where one ended otherwise, the others were stopped for it.
+    let all_killed = || task.containers.iter().all(|own| matches!(own.exit_code, None | Some(137 | 143)));
     let mut advice = Vec::new();
     let mut add = |text: &str| advice.push(text.to_owned());
     if says("OutOfMemory") {
         add(
             "A container reached its memory limit and was killed: register a revision with more `memory` and update the service to it.",
         );
-    } else if exited(137) && task.stop_code == Some(StopCode::EssentialContainerExited) {
+    } else if exited(137) && task.stop_code == Some(StopCode::EssentialContainerExited) && all_killed() {
         add(
             "SIGKILL without an order to stop comes from outside: a person, the kernel's out-of-memory killer, or the engine.",
         );

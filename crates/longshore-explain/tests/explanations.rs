@@ -89,6 +89,50 @@ fn a_stopped_task_tells_how_it_ended() {
     );
 }
 
+/// Who crashed is not who was killed for it, and a task whose containers did not all start never was RUNNING.
+#[test]
+fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
+    let (world, _) = World::with_instances(1);
+    world.register(json!({
+        "family": "pair",
+        "containerDefinitions": [
+            {"name": "app", "image": "app", "memory": 10},
+            {"name": "side", "image": "side", "memory": 10},
+        ],
+    }));
+    let end = |side: serde_json::Value| {
+        world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "pair"}));
+        let wanted = world.wanted().pop().expect("a task");
+        world.ok(
+            "SubmitTaskStateChange",
+            json!({
+                "cluster": CLUSTER, "task": world.task_arn(&wanted), "status": "STOPPED",
+                "containers": [
+                    {"containerName": "app", "status": "STOPPED", "runtimeId": "aa", "exitCode": 1}, side,
+                ],
+            }),
+        );
+        task(&world, &wanted.id.to_string())
+    };
+    check(
+        end(json!({"containerName": "side", "status": "STOPPED", "runtimeId": "bb", "exitCode": 137})),
+        &expect![[r#"
+            task ID (pair:1): STOPPED, wanted STOPPED
+              It stopped 0 ms ago: Essential container in task exited (EssentialContainerExited)
+                container app: exit code 1
+                container side: exit code 137 (SIGKILL)
+              SIGKILL: it did not end within its stopTimeout after SIGTERM. Let the program react to SIGTERM, or raise stopTimeout."#]],
+    );
+    check(
+        end(json!({"containerName": "side", "status": "STOPPED"})),
+        &expect![[r#"
+            task ID (pair:1): STOPPED, wanted STOPPED
+              It stopped 0 ms ago, without ever having been RUNNING: Essential container in task exited (EssentialContainerExited)
+                container app: exit code 1
+                container side: no exit code, it never ran or its end was not seen"#]],
+    );
+}
+
 #[test]
 fn a_service_without_room_tells_what_rules_out_whom() {
     let (world, instances) = World::with_instances(3);

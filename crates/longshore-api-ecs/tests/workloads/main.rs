@@ -3,6 +3,7 @@
 mod agents;
 mod awsvpc;
 mod deployments;
+mod ends;
 mod external;
 mod fargate;
 mod provisioning;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use longshore_base::TaskId;
 use longshore_domain::status::DeploymentController;
-use longshore_domain::{DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus};
+use longshore_domain::{
+    DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus, TaskSpec,
+};
 use longshore_placement::{DefaultStrategy, ZONE_ATTRIBUTE};
 use longshore_rollout::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, Refusal, Scheduling,
@@ -19,6 +21,7 @@ use super::deployment::{Recipe, placement_refusal, template};
 use super::task_set;
 use crate::Settings;
 use crate::launch::{Rules, capacity};
+use crate::tasks::is_essential;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
 /// service is gone or INACTIVE.
@@ -59,7 +62,7 @@ pub fn gather(
         deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
         last_completed: service.memory.last_completed,
         tasks: active.map(|task| task_view(state, key, task)).collect(),
-        stopped: stopped.iter().filter_map(|&id| stopped_task(cluster.task(id)?)).collect(),
+        stopped: stopped.iter().filter_map(|&id| stopped_task(state, key, cluster.task(id)?)).collect(),
         refusals: refusals(state, key, service),
         throttle: service.memory.throttle.clone(),
         memory: service.memory.said.clone(),
@@ -222,29 +225,42 @@ fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
     }
 }
 
-fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
+fn stopped_task(state: &State, key: &ServiceKey, task: &Arc<Task>) -> Option<StoppedTask> {
     let service = task.origin.service.as_ref()?;
     debug_assert_eq!(task.desired_status, DesiredStatus::Stopped);
+    let definition = state.definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
+    let ever_running = task.started_at.is_some();
     let because = match StoppedBecause::of(task.stop_code?, task.unhealthy) {
-        StoppedBecause::EssentialExited if was_killed(task) => StoppedBecause::Killed,
+        StoppedBecause::EssentialExited if was_killed(task, definition.map(|own| &own.spec)) => {
+            StoppedBecause::Killed
+        }
+        // It ended while other containers had yet to start.
+        StoppedBecause::EssentialExited if !ever_running => StoppedBecause::FailedToStart,
         because => because,
     };
     Some(StoppedTask {
         id: task.id,
         deployment: service.deployment,
         created_at: task.created_at,
-        ever_running: task.started_at.is_some(),
+        ever_running,
         ran_for: ran_for(task),
         because,
     })
 }
 
-/// True if a container ended by SIGKILL or SIGTERM, and not for want of memory.
-fn was_killed(task: &Task) -> bool {
-    task.containers.iter().any(|own| {
+/// True if SIGKILL or SIGTERM, and not for want of memory, ended every essential container that ended. Where one ended otherwise,
+/// the agent stopped the others for it.
+fn was_killed(task: &Task, spec: Option<&TaskSpec>) -> bool {
+    let mut killed = false;
+    for own in task.containers.iter().filter(|own| is_essential(own, spec)) {
         let starved = own.reason.as_ref().is_some_and(|reason| reason.starts_with("OutOfMemoryError"));
-        matches!(own.exit_code, Some(137 | 143)) && !starved
-    })
+        match own.exit_code {
+            Some(137 | 143) if !starved => killed = true,
+            Some(_) => return false,
+            None => {}
+        }
+    }
+    killed
 }
 
 fn ran_for(task: &Task) -> Duration {

@@ -123,6 +123,9 @@ fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bo
         return false;
     }
     container.start_asked = true;
+    if !first {
+        container.first_started_at = container.first_started_at.or(container.started_at);
+    }
     container.started_at = Some(seen.started_at.unwrap_or(now));
     container.restart_count += u32::from(!first);
     container.restarting = false;

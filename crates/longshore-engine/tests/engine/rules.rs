@@ -152,7 +152,7 @@ fn a_dependency_that_fails_ends_the_task_with_its_words() {
             w.run();
             w.news();
             w.pass(seconds(9));
-            assert_eq!(w.log, Vec::<String>::new());
+            assert_eq!(w.news(), "inspect slow", "looked at, because another one waits for it");
             w.pass(seconds(1));
         },
         expect![[r#"
