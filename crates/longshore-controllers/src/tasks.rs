@@ -162,8 +162,10 @@ fn stopped(task: &mut Task, spec: Option<&TaskSpec>, reason: Option<&str>, now: 
         let (code, text) = if ran {
             (StopCode::EssentialContainerExited, reason.unwrap_or(ESSENTIAL_EXITED).into())
         } else {
-            let failed =
-                task.containers.iter().find_map(|c| c.reason.clone().filter(|r| is_start_failure(r)));
+            let text_of = |fits: fn(&str) -> bool| {
+                task.containers.iter().find_map(|c| c.reason.clone().filter(|reason| fits(reason)))
+            };
+            let failed = text_of(is_start_failure).or_else(|| text_of(is_manifest_failure));
             let text = reason.map(Arc::from).or(failed).unwrap_or_else(|| FAILED_TO_START.into());
             (StopCode::TaskFailedToStart, text)
         };
@@ -208,6 +210,12 @@ fn is_start_failure(reason: &str) -> bool {
     FAILURES.iter().any(|name| reason.starts_with(name))
 }
 
+/// This one sticks to containers that run well with a local image (agent-protocol G8), so that it explains the end of
+/// one only where nothing ran.
+fn is_manifest_failure(reason: &str) -> bool {
+    reason.starts_with("CannotPullImageManifestError")
+}
+
 /// `share` gives the texts that many containers have in common.
 fn report_container(
     own: &mut Container,
@@ -216,6 +224,10 @@ fn report_container(
     share: &mut dyn FnMut(&str) -> Arc<str>,
 ) {
     if let Some(status) = report.status {
+        if status > own.last_status && report.reason.as_deref().unwrap_or_default().is_empty() {
+            // It told why it had to wait, and does not any more.
+            own.reason = None;
+        }
         own.last_status = own.last_status.max(status);
     }
     let text = |new: &Option<String>, old: &mut Option<Arc<str>>| {
@@ -313,9 +325,24 @@ mod tests {
 
     use super::*;
 
+    /// A reason to wait is over with the wait; one that is repeated stays, as the official agent's do.
     #[test]
-    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
-        let mut own = Container {
+    fn a_container_forgets_why_it_had_to_wait() {
+        let mut own = container();
+        let mut report = |status, reason: &str| {
+            let report = ContainerReport { reason: Some(reason.into()), ..report_of(status) };
+            report_container(&mut own, &report, None, &mut |text| text.into());
+            own.reason.as_deref().map(str::to_owned)
+        };
+        assert_eq!(report(ContainerStatus::Pending, "away").as_deref(), Some("away"));
+        assert_eq!(report(ContainerStatus::Pending, "").as_deref(), Some("away"));
+        assert_eq!(report(ContainerStatus::Running, "").as_deref(), None);
+        assert_eq!(report(ContainerStatus::Stopped, "OutOfMemoryError").as_deref(), Some("OutOfMemoryError"));
+        assert_eq!(report(ContainerStatus::Stopped, "").as_deref(), Some("OutOfMemoryError"));
+    }
+
+    fn container() -> Container {
+        Container {
             id: ContainerId::from_bits(1),
             name: ContainerName::parse("main").expect("a name"),
             last_status: ContainerStatus::Pending,
@@ -325,21 +352,30 @@ mod tests {
             image_digest: None,
             health: HealthStatus::Unknown,
             bindings: Vec::new(),
-        };
+        }
+    }
+
+    fn report_of(status: ContainerStatus) -> ContainerReport {
+        ContainerReport {
+            name: "main".into(),
+            status: Some(status),
+            exit_code: None,
+            reason: None,
+            runtime_id: None,
+            image_digest: None,
+            bindings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
+        let mut own = container();
         for (status, code, shown) in [
             (ContainerStatus::Running, Some(3), None),
             (ContainerStatus::Stopped, Some(143), Some(143)),
             (ContainerStatus::Stopped, None, Some(143)),
         ] {
-            let report = ContainerReport {
-                name: "main".into(),
-                status: Some(status),
-                exit_code: code,
-                reason: None,
-                runtime_id: None,
-                image_digest: None,
-                bindings: Vec::new(),
-            };
+            let report = ContainerReport { exit_code: code, ..report_of(status) };
             report_container(&mut own, &report, None, &mut |text| text.into());
             assert_eq!(own.exit_code, shown, "{status} with {code:?}");
         }
