@@ -2,9 +2,11 @@
 
 mod agents;
 mod awsvpc;
+mod clients;
 mod deployments;
 mod external;
 mod fargate;
+mod missing;
 mod provisioning;
 mod random;
 mod refusals;
