@@ -9,6 +9,9 @@ use crate::interface::NETWORK_ATTRIBUTE;
 
 const DOCKER: &str = "com.amazonaws.ecs.capability.";
 const ECS: &str = "ecs.capability.";
+/// There is no CloudWatch Logs, so that the engine's own driver of that name has nowhere to write to.
+const AWSLOGS_REMEDY: &str = "Start the instance's agent with LONGSHORE_AWSLOGS_DRIVER=json-file, which keeps the \
+                              lines there, or register the task definition with another logDriver.";
 
 /// Attributes that a task requires and an instance lacks, as sentences: what it is, and what helps.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +39,9 @@ impl fmt::Display for Missing<'_> {
 fn describe(required: &RequiredAttribute) -> (String, String) {
     let name = &*required.name;
     if let Some(driver) = name.strip_prefix("com.amazonaws.ecs.capability.logging-driver.") {
+        if driver == "awslogs" {
+            return ("the log driver awslogs".to_owned(), AWSLOGS_REMEDY.to_owned());
+        }
         return (
             format!("the log driver {driver}"),
             format!(
@@ -66,10 +72,7 @@ fn describe(required: &RequiredAttribute) -> (String, String) {
             "signing in to Amazon ECR",
             "Register the task definition with an image of a registry that the instances can pull from without ECR.",
         ),
-        "execution-role-awslogs" => (
-            "the log driver awslogs with an executionRoleArn",
-            "Start the instance's agent with ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true, or, outside of Fargate, leave executionRoleArn out.",
-        ),
+        "execution-role-awslogs" => ("the log driver awslogs with an executionRoleArn", AWSLOGS_REMEDY),
         "task-iam-role" | "task-iam-role-network-host" => {
             ("task roles (taskRoleArn)", "Register the task definition without taskRoleArn.")
         }
@@ -152,8 +155,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_its_remedy() {
         assert_eq!(
-            missing(&[("com.amazonaws.ecs.capability.logging-driver.awslogs", None)]),
-            "the log driver awslogs (attribute com.amazonaws.ecs.capability.logging-driver.awslogs). Add awslogs to \
+            missing(&[("com.amazonaws.ecs.capability.logging-driver.syslog", None)]),
+            "the log driver syslog (attribute com.amazonaws.ecs.capability.logging-driver.syslog). Add syslog to \
              ECS_AVAILABLE_LOGGING_DRIVERS of the instance's agent, or register the task definition with another \
              logDriver."
         );
@@ -170,5 +173,10 @@ mod tests {
     fn what_stands_for_the_same_has_one_remedy() {
         let both = missing(&[("ecs.capability.task-eni", None), (NETWORK_ATTRIBUTE, None)]);
         assert_eq!(both.matches("ECS_ENABLE_TASK_ENI=true").count(), 1, "{both}");
+        let both = missing(&[
+            ("com.amazonaws.ecs.capability.logging-driver.awslogs", None),
+            ("ecs.capability.execution-role-awslogs", None),
+        ]);
+        assert_eq!(both.matches("LONGSHORE_AWSLOGS_DRIVER").count(), 1, "{both}");
     }
 }

@@ -255,8 +255,8 @@ fn what_is_missing_is_said_wherever_there_is_room() {
     check(
         definition(&world, "far"),
         &expect![[r#"
-        task definition far:1 in cluster deep-dive-cluster
-          No agent that serves Fargate in this region offers version 1.19 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.19), the log driver awslogs (attribute com.amazonaws.ecs.capability.logging-driver.awslogs), the log driver awslogs with an executionRoleArn (attribute ecs.capability.execution-role-awslogs). Bring the instance's container engine up to date. Add awslogs to ECS_AVAILABLE_LOGGING_DRIVERS of the instance's agent, or register the task definition with another logDriver. Start the instance's agent with ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true, or, outside of Fargate, leave executionRoleArn out."#]],
+            task definition far:1 in cluster deep-dive-cluster
+              No agent that serves Fargate in this region offers version 1.19 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.19), the log driver awslogs (attribute com.amazonaws.ecs.capability.logging-driver.awslogs), the log driver awslogs with an executionRoleArn (attribute ecs.capability.execution-role-awslogs). Bring the instance's container engine up to date. Start the instance's agent with LONGSHORE_AWSLOGS_DRIVER=json-file, which keeps the lines there, or register the task definition with another logDriver."#]],
     );
 }
 

@@ -256,7 +256,7 @@ fn what_no_agent_of_the_pool_can_ever_take_is_said() {
     assert_eq!(logs["reason"], "ATTRIBUTE");
     assert!(detail.starts_with("No agent that serves Fargate in this region offers"), "{detail}");
     assert!(
-        detail.contains("the log driver awslogs") && detail.contains("ECS_AVAILABLE_LOGGING_DRIVERS"),
+        detail.contains("the log driver awslogs") && detail.contains("LONGSHORE_AWSLOGS_DRIVER"),
         "{detail}"
     );
     let large = "No agent that serves Fargate in this region is large enough for a task of 1024 CPU units and 2048 MiB: \

@@ -28,8 +28,8 @@ fn an_attribute_that_no_instance_has_is_named_with_its_remedy() {
     world.give_capabilities(ids[0], &[API]);
     world.register(with_logs());
     let detail = format!(
-        "The instance does not offer the log driver awslogs (attribute {AWSLOGS}). Add awslogs to \
-         ECS_AVAILABLE_LOGGING_DRIVERS of the instance's agent, or register the task definition with another logDriver."
+        "The instance does not offer the log driver awslogs (attribute {AWSLOGS}). Start the \
+         instance's agent with LONGSHORE_AWSLOGS_DRIVER=json-file, which keeps the lines there, or register the task definition with another logDriver."
     );
     let failure = json!([{"arn": world.instance_arn(ids[0]), "reason": "ATTRIBUTE", "detail": detail}]);
     assert_eq!(world.ok("RunTask", run("logs"))["failures"], failure);
@@ -48,8 +48,8 @@ fn an_attribute_that_no_instance_has_is_named_with_its_remedy() {
         format!(
             "(service web) was unable to place a task because no container instance met all of its requirements. The \
              closest matching (container-instance ID) is missing an attribute required by your task: the log driver \
-             awslogs (attribute {AWSLOGS}). Add awslogs to ECS_AVAILABLE_LOGGING_DRIVERS of the instance's agent, or \
-             register the task definition with another logDriver. For more information, see the Troubleshooting \
+             awslogs (attribute {AWSLOGS}). Start the instance's agent with LONGSHORE_AWSLOGS_DRIVER=json-file, which \
+             keeps the lines there, or register the task definition with another logDriver. For more information, see the Troubleshooting \
              section of the Amazon ECS Developer Guide."
         )
     );
