@@ -10,6 +10,8 @@ pub struct Service {
     pub target_prefix: String,
     pub signing_name: String,
     pub api_version: String,
+    /// In requests, an optional text that is empty stands for no value. A patch says so of a service.
+    pub empty_text_is_absent: bool,
     pub operations: Vec<Operation>,
     pub shapes: BTreeMap<String, Shape>,
 }
@@ -59,6 +61,8 @@ pub struct Member {
     pub required: bool,
     pub sensitive: bool,
     pub idempotency_token: bool,
+    /// An exception from [`Service::empty_text_is_absent`], from a patch.
+    pub empty_is_a_value: bool,
     pub deprecated: bool,
 }
 
@@ -106,6 +110,7 @@ impl Service {
             target_prefix: metadata("targetPrefix")?,
             signing_name: metadata("signingName").or_else(|_| metadata("endpointPrefix"))?,
             api_version: metadata("apiVersion")?,
+            empty_text_is_absent: flag(&model["metadata"], "emptyTextIsAbsent"),
             operations,
             shapes,
         };
@@ -133,6 +138,18 @@ impl Service {
 
     pub fn shape(&self, name: &str) -> &Shape {
         self.shapes.get(name).expect("references were checked when the model was read")
+    }
+
+    /// Every shape that a request can contain.
+    pub fn shapes_of_requests(&self) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&str> = self.operations.iter().map(|operation| operation.input.as_str()).collect();
+        while let Some(name) = open.pop() {
+            if seen.insert(name) {
+                open.extend(self.shape(name).references());
+            }
+        }
+        seen
     }
 
     /// Whether a value of shape `from` may contain, without a list or map between, a value of `to`.
@@ -225,6 +242,7 @@ impl Member {
             required,
             sensitive: flag(value, "sensitive"),
             idempotency_token: flag(value, "idempotencyToken"),
+            empty_is_a_value: flag(value, "emptyIsAValue"),
             deprecated: flag(value, "deprecated"),
         })
     }

@@ -91,7 +91,7 @@ where
     E: From<ClientException> + From<InvalidParameterException>,
 {
     if named.is_empty() {
-        return Err(ClientException::new(texts::TASKS_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::TASKS_EMPTY).into());
     }
     if named.len() > max {
         return Err(InvalidParameterException::new(texts::too_many("tasks", max)).into());

@@ -1,16 +1,21 @@
 //! New tasks: what placement is asked, and the record that follows.
 
+use std::fmt;
 use std::sync::Arc;
 
-use longshore_base::InstanceId;
+use longshore_base::{CpuUnits, InstanceId, MemoryMib};
+use longshore_domain::capability::Missing;
 use longshore_domain::interface::NETWORK_ATTRIBUTE;
+use longshore_domain::task_definition::NotBuilt;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, LaunchType, NetworkMode, TaskStatus};
 use longshore_placement::{
-    Constraint, ConstraintError, DefaultStrategy, Pool, Request, RequestSpec, RequiredAttribute, Strategy,
-    StrategyError,
+    Constraint, ConstraintError, DefaultStrategy, Pool, Reason, Request, RequestSpec, RequiredAttribute,
+    Strategy, StrategyError,
 };
+use longshore_shapes_ecs as shapes;
 use longshore_state::record::{self, Origin, PlacementItem, WaitingForPlace};
 use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
+use longshore_wire::json;
 
 use crate::interface;
 
@@ -43,6 +48,84 @@ pub fn capacity<'s>(state: &'s State, at: &ClusterKey, launch_type: LaunchType) 
     match launch_type {
         LaunchType::Fargate => state.pool(&at.scope.region),
         LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => state.cluster(at),
+    }
+}
+
+/// What there is to say of `reason` beside its word in a `failures` entry, to whoever can change it.
+pub fn detail(reason: &Reason) -> Option<String> {
+    match reason {
+        Reason::Attribute(lacking) => Some(format!("The instance does not offer {}", Missing(lacking))),
+        Reason::MemberOf(expression) => Some(format!("expression: {expression}")),
+        Reason::Missing
+        | Reason::NotActive
+        | Reason::Agent
+        | Reason::Cpu
+        | Reason::Memory
+        | Reason::Ports
+        | Reason::Gpu
+        | Reason::Interface
+        | Reason::Location
+        | Reason::DistinctInstance => None,
+    }
+}
+
+/// Why the Fargate pool of a region takes no task just now, for whoever can change it. The pool serves every account,
+/// so that no agent of it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolRefusal {
+    /// There is none.
+    NoAgent,
+    /// No agent offers all that the task requires. The one that lacks the least lacks these.
+    Lacking(Vec<RequiredAttribute>),
+    /// Not even an agent without any task would have room for it.
+    TooLarge { cpu: CpuUnits, memory: MemoryMib },
+    /// There is no room just now.
+    NoRoom,
+}
+
+impl PoolRefusal {
+    /// For a request that `pool`, if there is one, has no place for.
+    pub fn of(pool: Option<&ClusterTables>, request: &Request) -> Self {
+        let Some(fleet) = pool.map(ClusterTables::fleet) else { return Self::NoAgent };
+        match fleet.least_lacking(request) {
+            None => Self::NoAgent,
+            Some(lacking) if !lacking.is_empty() => Self::Lacking(lacking),
+            Some(_) if !fleet.is_any_large_enough(request) => {
+                let needs = &request.spec().needs;
+                Self::TooLarge { cpu: needs.cpu, memory: needs.memory }
+            }
+            Some(_) => Self::NoRoom,
+        }
+    }
+
+    /// True if what is missing is capacity, of which there may be more at another time.
+    pub fn is_capacity(&self) -> bool {
+        match self {
+            Self::NoAgent | Self::TooLarge { .. } | Self::NoRoom => true,
+            Self::Lacking(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for PoolRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAgent => f.write_str(
+                "No agent serves Fargate in this region: start one with `longshore agent --pool`.",
+            ),
+            Self::Lacking(lacking) => {
+                write!(f, "No agent that serves Fargate in this region offers {}", Missing(lacking))
+            }
+            Self::TooLarge { cpu, memory } => write!(
+                f,
+                "No agent that serves Fargate in this region is large enough for a task of {cpu} CPU units and {memory} \
+                 MiB: start `longshore agent --pool` on a larger machine."
+            ),
+            Self::NoRoom => f.write_str(
+                "No agent that serves Fargate in this region has room for the task: start another with \
+                 `longshore agent --pool`.",
+            ),
+        }
     }
 }
 
@@ -120,6 +203,17 @@ impl Template {
             } else {
                 self.origin.group.clone()
             },
+        })
+    }
+
+    /// What the tasks ask for and cannot be given, wherever they are placed: none of them may start.
+    pub fn not_built(&self) -> Option<&'static NotBuilt> {
+        let own = self.definition.spec.not_built.first().copied();
+        own.or_else(|| {
+            // Written by this program, from a shape.
+            let overrides: shapes::TaskOverride =
+                json::from_slice(self.origin.overrides.as_deref()?.as_bytes()).ok()?;
+            NotBuilt::of_overrides(&overrides).next()
         })
     }
 

@@ -11,7 +11,7 @@ use longshore_placement::{DefaultStrategy, Refusal};
 use longshore_state::record::Task;
 use longshore_state::{ClusterKey, State, Tx};
 
-use crate::launch::{Rules, Template, capacity};
+use crate::launch::{Rules, Template, capacity, detail};
 use crate::{Settings, tasks};
 
 /// The most tasks of a cluster that wait (ecs-behaviour, Part X).
@@ -28,6 +28,10 @@ pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
             return true;
         }
         let Some(template) = template(tx.state(), at, &task) else { continue };
+        // One that an earlier version accepted: it ends with this as its reason.
+        if template.not_built().is_some() {
+            continue;
+        }
         let seed = tx.ids.seed();
         let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { continue };
         if let Ok(instance) = tables.fleet().place_one(&request(at, &template, &task), seed) {
@@ -62,6 +66,9 @@ fn waiting(state: &State, at: &ClusterKey) -> Vec<Arc<Task>> {
 fn reason(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task) -> String {
     const GONE: &str = "ATTRIBUTE";
     let Some(template) = template(tx.state(), at, task) else { return GONE.to_owned() };
+    if let Some(not_built) = template.not_built() {
+        return not_built.to_string();
+    }
     let seed = tx.ids.seed();
     let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { return GONE.to_owned() };
     match tables.fleet().place_one(&request(at, &template, task), seed) {
@@ -76,7 +83,10 @@ fn failure(refusal: &Refusal) -> String {
         return "EMPTY CAPACITY PROVIDER".to_owned();
     }
     match refusal.closest() {
-        Some((_, reason)) if !refusal.none_active() => reason.as_failure().to_owned(),
+        Some((_, reason)) if !refusal.none_active() => match detail(reason) {
+            Some(detail) => format!("{} {detail}", reason.as_failure()),
+            None => reason.as_failure().to_owned(),
+        },
         Some(_) | None => "NO ACTIVE INSTANCES".to_owned(),
     }
 }

@@ -260,6 +260,10 @@ fn report_container(
     share: &mut dyn FnMut(&str) -> Arc<str>,
 ) {
     if let Some(status) = report.status {
+        if status > own.last_status && report.reason.as_deref().unwrap_or_default().is_empty() {
+            // It told why it had to wait, and does not any more.
+            own.reason = None;
+        }
         own.last_status = own.last_status.max(status);
     }
     let text = |new: &Option<String>, old: &mut Option<Arc<str>>| {
@@ -357,9 +361,24 @@ mod tests {
 
     use super::*;
 
+    /// A reason to wait is over with the wait; one that is repeated stays, as the official agent's do.
     #[test]
-    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
-        let mut own = Container {
+    fn a_container_forgets_why_it_had_to_wait() {
+        let mut own = container();
+        let mut report = |status, reason: &str| {
+            let report = ContainerReport { reason: Some(reason.into()), ..report_of(status) };
+            report_container(&mut own, &report, None, &mut |text| text.into());
+            own.reason.as_deref().map(str::to_owned)
+        };
+        assert_eq!(report(ContainerStatus::Pending, "away").as_deref(), Some("away"));
+        assert_eq!(report(ContainerStatus::Pending, "").as_deref(), Some("away"));
+        assert_eq!(report(ContainerStatus::Running, "").as_deref(), None);
+        assert_eq!(report(ContainerStatus::Stopped, "OutOfMemoryError").as_deref(), Some("OutOfMemoryError"));
+        assert_eq!(report(ContainerStatus::Stopped, "").as_deref(), Some("OutOfMemoryError"));
+    }
+
+    fn container() -> Container {
+        Container {
             id: ContainerId::from_bits(1),
             name: ContainerName::parse("main").expect("a name"),
             last_status: ContainerStatus::Pending,
@@ -369,21 +388,30 @@ mod tests {
             image_digest: None,
             health: HealthStatus::Unknown,
             bindings: Vec::new(),
-        };
+        }
+    }
+
+    fn report_of(status: ContainerStatus) -> ContainerReport {
+        ContainerReport {
+            name: "main".into(),
+            status: Some(status),
+            exit_code: None,
+            reason: None,
+            runtime_id: None,
+            image_digest: None,
+            bindings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
+        let mut own = container();
         for (status, code, shown) in [
             (ContainerStatus::Running, Some(3), None),
             (ContainerStatus::Stopped, Some(143), Some(143)),
             (ContainerStatus::Stopped, None, Some(143)),
         ] {
-            let report = ContainerReport {
-                name: "main".into(),
-                status: Some(status),
-                exit_code: code,
-                reason: None,
-                runtime_id: None,
-                image_digest: None,
-                bindings: Vec::new(),
-            };
+            let report = ContainerReport { exit_code: code, ..report_of(status) };
             report_container(&mut own, &report, None, &mut |text| text.into());
             assert_eq!(own.exit_code, shown, "{status} with {code:?}");
         }

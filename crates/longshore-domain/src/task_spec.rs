@@ -6,6 +6,7 @@
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol};
 
 use crate::needs::{Needs, NeedsOverride};
+use crate::task_definition::NotBuilt;
 
 /// `networkMode`. A definition without one behaves like `bridge` on Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct TaskSpec {
     /// Launch types that the definition's content allows.
     pub compatibilities: Vec<crate::LaunchType>,
     pub has_task_role: bool,
+    /// What its tasks would have to be given and cannot be.
+    pub not_built: Vec<&'static NotBuilt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -219,7 +219,9 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     };
     let details = out.say(format!("It was placed {since} and is not RUNNING yet: {waits}."));
     for container in &task.containers {
-        details.push(format!("container {}: {}", container.name, container.last_status));
+        // Such as a registry that does not answer, while the agent tries again.
+        let why = container.reason.as_deref().map_or_else(String::new, |reason| format!("; {reason}"));
+        details.push(format!("container {}: {}{why}", container.name, container.last_status));
     }
 }
 

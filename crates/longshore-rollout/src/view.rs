@@ -413,7 +413,7 @@ pub const fn room_may_help(reason: &Reason) -> bool {
         Reason::Missing
         | Reason::NotActive
         | Reason::Agent
-        | Reason::Attribute
+        | Reason::Attribute(_)
         | Reason::Location
         | Reason::MemberOf(_) => false,
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::TaskId;
-use longshore_controllers::launch::{self, Rules, Template};
+use longshore_controllers::launch::{self, PoolRefusal, Rules, Template};
 use longshore_controllers::provisioning::WAITING_MAX;
 use longshore_placement::{DefaultStrategy, Pool, Refusal, Request, provider};
 use longshore_shapes_ecs::*;
@@ -164,13 +164,17 @@ fn place(
     capacity: &Capacity,
     count: i32,
 ) -> Result<Placed, RunTaskError> {
-    let mut pools = Pools::new(at, template, &placement.rules, capacity);
     let mut placed = Placed::default();
+    if let Some(not_built) = template.not_built() {
+        placed.failures.push(failures::not_built(not_built));
+        return Ok(placed);
+    }
+    let mut pools = Pools::new(at, template, &placement.rules, capacity);
     for _ in 0..count {
         let pool = pools.next();
         let seed = tx.ids.seed();
         let Some(tables) = launch::capacity(tx.state(), at, template.origin.launch_type) else {
-            placed.failures.push(fargate_failure(texts::NO_FARGATE_AGENT));
+            placed.failures.push(fargate_failure(&PoolRefusal::NoAgent));
             break;
         };
         match tables.fleet().place_one(&pool.request, seed) {
@@ -179,10 +183,8 @@ fn place(
                 placed.tasks.push(task.id);
                 tx.put_task(at, task);
             }
-            Err(refusal) if template.is_pooled() => {
-                let nobody = refusal.none_active();
-                let detail = if nobody { texts::NO_FARGATE_AGENT } else { texts::NO_FARGATE_ROOM };
-                placed.failures.push(fargate_failure(detail));
+            Err(_) if template.is_pooled() => {
+                placed.failures.push(fargate_failure(&PoolRefusal::of(Some(tables), &pool.request)));
                 break;
             }
             Err(refusal) if will_scale(tx, caller, at, &refusal) => {
@@ -232,19 +234,16 @@ fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> 
         Failure {
             arn: Some(at.scope.instance_arn(&at.cluster, instance, format)),
             reason: Some(reason.as_failure().to_owned()),
-            detail: reason.detail(),
+            detail: launch::detail(reason),
         }
     };
     refusal.failures().map(failure).collect()
 }
 
 /// The pool's instances are nobody's, so that no ARN is named.
-fn fargate_failure(detail: &str) -> Failure {
-    Failure {
-        arn: None,
-        reason: Some(texts::NO_FARGATE_CAPACITY.to_owned()),
-        detail: Some(detail.to_owned()),
-    }
+fn fargate_failure(refusal: &PoolRefusal) -> Failure {
+    let reason = if refusal.is_capacity() { texts::NO_FARGATE_CAPACITY } else { failures::ATTRIBUTE };
+    Failure { arn: None, reason: Some(reason.to_owned()), detail: Some(refusal.to_string()) }
 }
 
 /// Where the tasks of a call may go: one pool, or one per capacity provider, in their turn.

@@ -260,7 +260,7 @@ fn states_are_changed_one_by_one() {
         (json!({"cluster": "c", "containerInstances": [active], "status": "INACTIVE"}), status),
         (
             json!({"cluster": "c", "containerInstances": [], "status": "ACTIVE"}),
-            "ClientException: Container Instances cannot be empty.",
+            "InvalidParameterException: Container Instances cannot be empty.",
         ),
         (
             json!({"cluster": "c", "containerInstances": many, "status": "ACTIVE"}),
@@ -359,7 +359,7 @@ fn bad_requests_are_refused() {
         (
             DescribeContainerInstances,
             json!({"cluster": "c", "containerInstances": []}),
-            "ClientException: Container Instances cannot be empty.",
+            "InvalidParameterException: Container Instances cannot be empty.",
         ),
         (
             DescribeContainerInstances,

@@ -231,6 +231,48 @@ fn without_room_the_answer_says_so() {
     world.check();
 }
 
+/// Room that is there is not said to be missing, nor one more agent said to help.
+#[test]
+fn what_no_agent_of_the_pool_can_ever_take_is_said() {
+    let world = World::new();
+    world.add_pool_agent("a", 512, 1024);
+    let define = |family: &str, cpu: &str, memory: &str, container: Value| {
+        let container = with(json!({"name": "main", "image": "busybox"}), container);
+        world.register(json!({
+            "family": family, "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": cpu,
+            "memory": memory, "executionRoleArn": "r", "containerDefinitions": [container],
+        }));
+    };
+    let options = json!({"awslogs-group": "/x", "awslogs-region": "r", "awslogs-stream-prefix": "x"});
+    define("logs", "256", "512", json!({"logConfiguration": {"logDriver": "awslogs", "options": options}}));
+    define("large", "1024", "2048", json!({}));
+    let failure = |family: &str| {
+        let answer = world.ok("RunTask", with(run(1), json!({"taskDefinition": family})));
+        assert_eq!(answer["tasks"], json!([]));
+        answer["failures"][0].clone()
+    };
+    let logs = failure("logs");
+    let detail = logs["detail"].as_str().expect("a detail");
+    assert_eq!(logs["reason"], "ATTRIBUTE");
+    assert!(detail.starts_with("No agent that serves Fargate in this region offers"), "{detail}");
+    assert!(
+        detail.contains("the log driver awslogs") && detail.contains("LONGSHORE_AWSLOGS_DRIVER"),
+        "{detail}"
+    );
+    let large = "No agent that serves Fargate in this region is large enough for a task of 1024 CPU units and 2048 MiB: \
+                 start `longshore agent --pool` on a larger machine.";
+    assert_eq!(failure("large"), json!({"reason": FULL, "detail": large}));
+    // Full or not.
+    world.register_small();
+    assert_eq!(world.ok("RunTask", run(2))["failures"], json!([]));
+    assert_eq!(failure("logs"), logs);
+
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE", "taskDefinition": "logs"})));
+    world.reconcile();
+    assert_eq!(world.events("s"), [format!("(service s) was unable to place a task. Reason: {detail}")]);
+    world.check();
+}
+
 #[test]
 fn a_service_waits_for_the_pool_and_says_so() {
     let (world, _) = World::with_instances(1);

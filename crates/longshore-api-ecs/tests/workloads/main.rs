@@ -2,10 +2,12 @@
 
 mod agents;
 mod awsvpc;
+mod clients;
 mod deployments;
 mod ends;
 mod external;
 mod fargate;
+mod missing;
 mod provisioning;
 mod random;
 mod refusals;

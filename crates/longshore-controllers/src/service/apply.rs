@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use longshore_base::{DeploymentId, TaskId};
+use longshore_base::{DeploymentId, Seed, TaskId};
 use longshore_domain::{DesiredStatus, LaunchType, ServiceStatus, TaskStatus};
 use longshore_placement::{DefaultStrategy, Launch, Pool, Request};
 use longshore_rollout::{
     DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange,
-    ServiceDeploymentStatus, ServiceEvent, Start, Stop,
+    ServiceDeploymentStatus, ServiceEvent, Start, Stop, room_may_help,
 };
 use longshore_state::record::{Capacity, Deployment, RefusalMemory, Service};
 use longshore_state::{ServiceEntry, ServiceKey, Tx};
 
 use super::deployment::{Recipe, Refused, placement_refusal, roll_back, template};
 use super::task_set;
-use crate::launch::{Rules, Template, capacity};
+use crate::launch::{PoolRefusal, Rules, Template, capacity};
 use crate::{tasks, upkeep};
 
 /// What a service on Fargate is told while the pool has no room (ecs-services E2).
@@ -168,6 +168,11 @@ fn carry_out_start(
         refuse(tx, key, service, start, refused);
         return true;
     };
+    if let Some(not_built) = template.not_built() {
+        let reason = PlacementRefusal::Other(not_built.to_string().into());
+        refuse(tx, key, service, start, Refused { reason, room_may_help: false });
+        return true;
+    }
     let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
     let mut providers = Providers::new(tx, key, &deployment.capacity, start.deployment);
     let zones = start.zone.clone().map(|zone| vec![zone]);
@@ -200,11 +205,11 @@ fn place(
     request: &Request,
 ) -> Result<longshore_base::InstanceId, Refused> {
     let seed = tx.ids.seed();
-    let pooled = request.spec().pool == Pool::Launch(Launch::Fargate);
-    let reason = |reason| if pooled { PlacementRefusal::Other(NO_FARGATE_CAPACITY.into()) } else { reason };
-    let nowhere = || Refused { reason: reason(PlacementRefusal::NoInstances), room_may_help: false };
-    let launch_type = if pooled { LaunchType::Fargate } else { LaunchType::Ec2 };
-    let capacity = capacity(tx.state(), &key.cluster, launch_type).ok_or_else(nowhere)?;
+    if request.spec().pool == Pool::Launch(Launch::Fargate) {
+        return place_in_pool(tx, key, request, seed);
+    }
+    let nowhere = || Refused { reason: PlacementRefusal::NoInstances, room_may_help: false };
+    let capacity = capacity(tx.state(), &key.cluster, LaunchType::Ec2).ok_or_else(nowhere)?;
     match start.on {
         Some(instance) => match capacity.fleet().check_all(instance, request) {
             Ok(()) => Ok(instance),
@@ -212,9 +217,32 @@ fn place(
         },
         None => capacity.fleet().place_one(request, seed).map_err(|refusal| {
             let noted = longshore_rollout::Refusal::note(start.deployment, tx.now, &refusal, None);
-            Refused { reason: reason(noted.reason), room_may_help: noted.room_may_help }
+            // Nobody makes room on instances that lack something else.
+            let room_may_help = noted.room_may_help && !capacity.fleet().eligible(request).is_empty();
+            Refused { reason: noted.reason, room_may_help }
         }),
     }
+}
+
+/// Fargate: ECS's words while there is no room, and what is missing where room would not help.
+fn place_in_pool(
+    tx: &Tx<'_>,
+    key: &ServiceKey,
+    request: &Request,
+    seed: Seed,
+) -> Result<longshore_base::InstanceId, Refused> {
+    let pool = capacity(tx.state(), &key.cluster, LaunchType::Fargate);
+    let placed = pool.map(|pool| pool.fleet().place_one(request, seed));
+    let refusal = match placed {
+        Some(Ok(instance)) => return Ok(instance),
+        Some(Err(refusal)) => Some(refusal),
+        None => None,
+    };
+    let why = PoolRefusal::of(pool, request);
+    let text = if why.is_capacity() { NO_FARGATE_CAPACITY.to_owned() } else { why.to_string() };
+    let room_may_help = why == PoolRefusal::NoRoom
+        && refusal.is_some_and(|refusal| refusal.ruled_out.iter().any(|ruled| room_may_help(&ruled.reason)));
+    Err(Refused { reason: PlacementRefusal::Other(text.into()), room_may_help })
 }
 
 fn refuse(tx: &mut Tx<'_>, key: &ServiceKey, service: &mut Service, start: &Start, refused: Refused) {

@@ -5,7 +5,7 @@ use longshore_shapes_ecs as shapes;
 use longshore_wire::json;
 
 use super::containers::of;
-use super::{text, word};
+use super::{NotBuilt, text, word};
 use crate::task_spec::{ContainerSpec, NetworkMode, PortMapping, RequiredAttribute, TaskSpec};
 use crate::{LaunchType, task_definition::Invalid};
 
@@ -48,6 +48,7 @@ pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, Compile
         constraints: constraints.iter().filter_map(|c| c.expression.clone()).collect(),
         compatibilities: compatibilities.iter().filter_map(|c| LaunchType::parse(c.as_str())).collect(),
         has_task_role: shape.task_role_arn.is_some(),
+        not_built: NotBuilt::of_definition(shape).collect(),
     })
 }
 

@@ -194,8 +194,8 @@ fn check_sizes(
         (None, None) if task_memory.is_none() => {
             Err(invalid("At least one of 'memory' or 'memoryReservation' must be specified.".into()))
         }
-        (Some(hard), Some(soft)) if soft >= hard => {
-            Err(invalid("The value for memory must be greater than memoryReservation.".into()))
+        (Some(hard), Some(soft)) if soft > hard => {
+            Err(invalid("The value for memory must not be smaller than memoryReservation.".into()))
         }
         _ => Ok(()),
     }
