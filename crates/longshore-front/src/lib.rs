@@ -20,11 +20,14 @@ mod api;
 mod body;
 mod config;
 mod handle;
+mod handshake;
+mod hello;
 mod meter;
 mod patience;
 mod ready;
 mod server;
 mod socket;
+mod transcript;
 
 pub use api::{Api, BoxFuture, Call, Refusal, Reply, RequestId, Socket, SocketHandler, Sockets};
 pub use config::{Config, Limits, Tls, TlsError};

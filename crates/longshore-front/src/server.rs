@@ -16,11 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use crate::api::{Api, Sockets};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Tls};
 use crate::handle::handle;
+use crate::handshake;
 use crate::patience::Patience;
 use crate::ready::Ready;
 
@@ -119,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) bodies: Arc<Semaphore>,
     /// The same of [`Limits::messages_bytes_max`].
     pub(crate) messages: Arc<Semaphore>,
+    pub(crate) failed_handshakes: handshake::Failures,
 }
 
 /// One connection's place; held by its task and by the socket it may turn into.
@@ -167,7 +168,6 @@ impl Bound {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Running {
         let Self { listener, local_addr } = self;
-        let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
         let kibibytes = |max: usize| Arc::new(Semaphore::new((max / 1024).clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
             bodies: kibibytes(config.limits.bodies_bytes_max),
@@ -177,8 +177,9 @@ impl Bound {
             phase: watch::Sender::new(Phase::Serving),
             request_ids: config.request_ids,
             requests_drawn: AtomicU64::new(0),
+            failed_handshakes: handshake::Failures::new(),
         });
-        let task = tokio::spawn(run(listener, tls, shared, shutdown));
+        let task = tokio::spawn(run(listener, config.tls, shared, shutdown));
         Running { local_addr, task }
     }
 }
@@ -196,7 +197,7 @@ pub async fn serve(
 
 async fn run(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     shared: Arc<Shared>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Ended {
@@ -241,7 +242,7 @@ async fn run(
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, peer: Peer) {
+async fn connection(stream: TcpStream, tls: Option<Tls>, shared: Arc<Shared>, peer: Peer) {
     // Answers are small and written at once; waiting to fill a segment only adds latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
@@ -250,10 +251,9 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     let Some(tls) = tls else {
         return http(stream, shared, peer).await;
     };
-    match tokio::time::timeout(shared.limits.handshake_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => http(stream, shared, peer).await,
-        Ok(Err(error)) => tracing::debug!(%error, peer = %peer.ip, "TLS handshake failed"),
-        Err(_elapsed) => tracing::debug!(peer = %peer.ip, "TLS handshake took too long"),
+    match handshake::accept(&tls, stream, shared.limits.handshake_timeout).await {
+        Ok(stream) => http(stream, shared, peer).await,
+        Err(failed) => shared.failed_handshakes.note(peer.ip, &failed),
     }
 }
 

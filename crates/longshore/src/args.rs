@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use longshore_telemetry::LogFormat;
 
+use crate::advertise::Url;
+
 /// The port of every API.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
 
@@ -65,8 +67,11 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1")]
     pub region: String,
     /// The URL at which agents and clients reach this server, if it is not the listening address
-    #[arg(long, env = "LONGSHORE_ADVERTISE")]
-    pub advertise: Option<String>,
+    #[arg(long, env = "LONGSHORE_ADVERTISE", value_name = "URL", value_parser = Url::parse)]
+    pub advertise: Option<Url>,
+    /// The URL at which agents open their sockets, if it is another than that of the API
+    #[arg(long, env = "LONGSHORE_ADVERTISE_SOCKETS", value_name = "URL", value_parser = Url::parse)]
+    pub advertise_sockets: Option<Url>,
     /// PEM certificate chain; without one, TLS off loopback uses a self-signed certificate
     #[arg(long, env = "LONGSHORE_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -24,6 +24,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::advertise::{Scheme, Url};
 use crate::args::{AuthMode, ControlPlaneOptions, default_data_dir};
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::{keys, tls};
@@ -91,11 +92,10 @@ impl ControlPlane {
         }
         // The port first: whoever is second on it should not touch the data.
         let bound = Bound::new(options.listen).await?;
-        let tls = tls::choose(options, data_dir.as_deref())?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let endpoint =
-            options.advertise.clone().unwrap_or_else(|| format!("{scheme}://{}", bound.local_addr()));
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let tls = tls::choose(options, bound.local_addr(), data_dir.as_deref())?;
+        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
+        let sockets = options.advertise_sockets.as_ref().unwrap_or(&url);
 
         let store: Arc<dyn Store> = match &data_dir {
             Some(dir) => Arc::new(EmbeddedStore::open(&dir.join("state"))?),
@@ -120,7 +120,7 @@ impl ControlPlane {
         let ecs = Ecs::new(
             db.clone(),
             longshore_api_ecs::Settings {
-                endpoint: endpoint.as_str().into(),
+                socket_endpoint: sockets.to_string().into(),
                 allow_short_arns: options.allow_short_arns,
             },
         );
@@ -142,7 +142,17 @@ impl ControlPlane {
             let _ = ended.wait_for(|ended| *ended).await;
         });
         ready.set(true);
-        Ok(Self { db, hub, endpoint, operator, ready, data_dir, front, controllers, shutdown })
+        Ok(Self {
+            db,
+            hub,
+            endpoint: url.to_string(),
+            operator,
+            ready,
+            data_dir,
+            front,
+            controllers,
+            shutdown,
+        })
     }
 
     /// Makes the operator's cluster `name` if there is none.
