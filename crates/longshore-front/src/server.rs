@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_base::Clock;
 use longshore_identity::Identity;
-use longshore_telemetry::{InFlight, Metrics};
+use longshore_telemetry::{Damper, InFlight, Metrics};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,6 +27,11 @@ use crate::ready::Ready;
 /// How long to wait after `accept` failed (no file descriptors, mostly), so that the loop leaves
 /// the processor to the connections whose end makes room again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many refusals of a peer's sockets are told, within which time, and of how many peers.
+const REFUSALS_TOLD: u32 = 3;
+const REFUSALS_PERIOD: Duration = Duration::from_secs(600);
+const REFUSED_PEERS_MAX: usize = 1024;
 
 /// The smallest buffer bound that hyper accepts.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
@@ -120,6 +125,8 @@ pub(crate) struct Shared {
     /// The same of [`Limits::messages_bytes_max`].
     pub(crate) messages: Arc<Semaphore>,
     pub(crate) failed_handshakes: handshake::Failures,
+    /// Agents whose signature is refused come again on their own.
+    pub(crate) refused_sockets: Damper<IpAddr>,
 }
 
 /// One connection's place; held by its task and by the socket it may turn into.
@@ -178,6 +185,7 @@ impl Bound {
             request_ids: config.request_ids,
             requests_drawn: AtomicU64::new(0),
             failed_handshakes: handshake::Failures::new(),
+            refused_sockets: Damper::new(1, REFUSALS_TOLD, REFUSALS_PERIOD, REFUSED_PEERS_MAX),
         });
         let task = tokio::spawn(run(listener, config.tls, shared, shutdown));
         Running { local_addr, task }
