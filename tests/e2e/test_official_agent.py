@@ -48,7 +48,8 @@ class OfficialAgent(Case):
 
             def __init__(self, *arguments):
                 super().__init__(*arguments)
-                self.arguments = [part.replace("127.0.0.1:", "0.0.0.0:") for part in self.arguments]
+                at = self.arguments.index("--listen") + 1
+                self.arguments[at] = self.arguments[at].replace("127.0.0.1", "0.0.0.0")
 
         cls.plane = EverywherePlane(verb, cls.directory / "data", port, options)
         cls.addClassCleanup(cls.plane.stop)

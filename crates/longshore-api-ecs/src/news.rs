@@ -80,8 +80,9 @@ impl News {
             }
             Err(error) => {
                 let Some(kept_back) = self.refused.event(Instant::now(), key) else { return };
-                let (account, code, message) = (caller.scope.account, error.code(), error.message());
-                tracing::info!(%account, ?cluster, agent_version, code, message, kept_back, "a container instance was refused");
+                let (account, code, reason) = (caller.scope.account, error.code(), error.message());
+                let text = "a container instance was refused";
+                tracing::info!(%account, ?cluster, agent_version, code, reason, kept_back, "{text}");
             }
         }
     }
