@@ -76,7 +76,7 @@ pub(crate) async fn open<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<Open
 
 /// Gives the extension with the server's name another number if the name is no host name. `message` is a whole
 /// ClientHello or anything else. Says whether it did.
-fn hide_improper_name(message: &mut [u8]) -> bool {
+pub(crate) fn hide_improper_name(message: &mut [u8]) -> bool {
     let length = message.len();
     let is_whole = message.first_chunk().is_some_and(|&[kind, high, middle, low]| {
         let said = u32::from_be_bytes([0, high, middle, low]);
@@ -210,11 +210,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Opened<S> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A ClientHello with these extensions.
-    fn hello(extensions: &[([u8; 2], &[u8])]) -> Vec<u8> {
+    pub(crate) fn hello(extensions: &[([u8; 2], &[u8])]) -> Vec<u8> {
         let mut list = Vec::new();
         for (number, content) in extensions {
             list.extend_from_slice(number);
@@ -230,7 +232,7 @@ mod tests {
         [&[CLIENT_HELLO], &length[1..], &body].concat()
     }
 
-    fn names(names: &[&str]) -> Vec<u8> {
+    pub(crate) fn names(names: &[&str]) -> Vec<u8> {
         let mut list = Vec::new();
         for name in names {
             list.push(0);
@@ -299,5 +301,32 @@ mod tests {
         }
         assert!(!hide_improper_name(&mut [&whole[..], b"x"].concat()));
         assert_eq!(hidden_name(&[&[2], &whole[1..]].concat()), None);
+    }
+
+    proptest! {
+        /// Whatever bytes stand where: either nothing is changed, or what was can be undone.
+        #[test]
+        fn hiding_can_be_undone(
+            name in "[a-c:.]{0,6}",
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            length in any::<prop::sample::Index>(),
+            is_cut: bool,
+        ) {
+            let mut said = hello(&[([0, 10], &[0, 2, 0, 29]), (SERVER_NAME, &names(&[&name])), ([0, 43], b"x")]);
+            for (at, byte) in changes {
+                let at = at.index(said.len());
+                said[at] = byte;
+            }
+            if is_cut {
+                said.truncate(length.index(said.len()));
+            }
+            let mut heard = said.clone();
+            if hide_improper_name(&mut heard) {
+                let at = hidden_name(&heard).expect("it was hidden");
+                prop_assert_eq!(hidden_name(&said), None, "no two messages become the same");
+                heard[at..at + 2].copy_from_slice(&SERVER_NAME);
+            }
+            prop_assert_eq!(heard, said);
+        }
     }
 }

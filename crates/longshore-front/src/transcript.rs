@@ -101,3 +101,35 @@ impl Context for TruthfulContext {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hello::tests::{hello, names};
+
+    #[test]
+    fn the_hash_is_that_of_what_was_said() {
+        let said = hello(&[(hello::SERVER_NAME, &names(&["localhost:8743"])), ([0, 43], b"x")]);
+        let mut heard = said.clone();
+        assert!(hello::hide_improper_name(&mut heard));
+        let hash = |suite: SupportedCipherSuite| match suite {
+            SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider,
+            SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
+        };
+        let (ordinary, truthful) = (ring::default_provider(), provider());
+        assert_eq!(ordinary.cipher_suites.len(), truthful.cipher_suites.len());
+        for (&ordinary, &truthful) in ordinary.cipher_suites.iter().zip(&truthful.cipher_suites) {
+            let (ordinary, truthful) = (hash(ordinary), hash(truthful));
+            let mut transcript = truthful.start();
+            transcript.update(&heard);
+            transcript.update(b"more");
+            let mut other = transcript.fork();
+            other.update(&heard);
+            let wanted = [&said[..], b"more", &said].concat();
+            assert_eq!(transcript.finish().as_ref(), ordinary.hash(&wanted[..said.len() + 4]).as_ref());
+            assert_eq!(other.fork_finish().as_ref(), ordinary.hash(&wanted).as_ref());
+            assert_eq!(truthful.hash(&heard).as_ref(), ordinary.hash(&said).as_ref());
+            assert_eq!(truthful.hash(b"").as_ref(), ordinary.hash(b"").as_ref());
+        }
+    }
+}
