@@ -111,7 +111,7 @@ pub trait Api: Send + Sync {
     fn target_prefix(&self) -> &str;
 
     /// Answers one operation. The name is untrusted: an unknown one gets
-    /// `UnknownOperationException`. For a form, `body` is the form as sent.
+    /// `UnknownOperationException`.
     fn call<'a>(&'a self, call: Call, operation: &'a str, body: Bytes) -> BoxFuture<'a, Reply>;
 }
 

@@ -14,6 +14,8 @@ use rustls::server::NoServerSessionStorage;
 
 use crate::transcript;
 
+use crate::site::Site;
+
 /// Where and how to serve.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -21,13 +23,15 @@ pub struct Config {
     /// TLS instead of plain HTTP.
     pub tls: Option<Tls>,
     pub limits: Limits,
+    /// Its names, and whose web pages may call it.
+    pub site: Site,
     /// Feeds the request ids. Ids are public: give it a seed of its own.
     pub request_ids: Seed,
 }
 
 impl Config {
     pub fn new(listen: SocketAddr, request_ids: Seed) -> Self {
-        Self { listen, tls: None, limits: Limits::default(), request_ids }
+        Self { listen, tls: None, limits: Limits::default(), site: Site::default(), request_ids }
     }
 }
 

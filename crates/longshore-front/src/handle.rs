@@ -21,7 +21,8 @@ use crate::answer::{Answer, Failure, Protocol, answer, plain};
 use crate::api::{Api, Call, Reply, RequestId};
 use crate::body::{self, Received};
 use crate::server::{Peer, Phase, Shared};
-use crate::socket;
+use crate::site::Foreign;
+use crate::{cors, socket};
 
 /// The label of requests that name no operation of ours, so that clients cannot invent labels.
 const UNKNOWN_OPERATION: &str = "unknown";
@@ -50,6 +51,10 @@ pub(crate) async fn handle(
     let is_probe = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path();
     let serves_socket = |path| shared.services.sockets.as_ref().is_some_and(|sockets| sockets.serves(path));
+    let mode = shared.services.identity.mode();
+    if let Err(foreign) = shared.site.check_host(mode, request.uri(), request.headers()) {
+        return Ok(refuse_foreign(&shared, &peer, &id, request, &foreign).await);
+    }
     Ok(match path {
         "/" => api(&shared, &peer, id, request).await,
         "/healthz" if is_probe => plain(StatusCode::OK, "ok\n", &id),
@@ -112,32 +117,49 @@ pub(crate) fn call(
 
 async fn api(shared: &Arc<Shared>, peer: &Peer, id: RequestId, request: Request<Incoming>) -> Answer {
     let _in_flight = shared.services.metrics.request_begins();
+    let page = match shared.site.check_origin(shared.scheme, request.headers()) {
+        Ok(page) => page.cloned(),
+        Err(foreign) => return refuse_foreign(shared, peer, &id, request, &foreign).await,
+    };
     let (parts, incoming) = request.into_parts();
+    if let Some(origin) = &page
+        && let Some(answer) = cors::preflight(origin, &parts, &id)
+    {
+        return answer;
+    }
     let protocol = protocol_of(&parts);
+    let mut response = ask(shared, peer, id, &parts, incoming, protocol).await;
+    if let Some(origin) = &page {
+        cors::admit(origin, response.headers_mut());
+    }
+    response
+}
+
+/// Reads, authenticates, routes and runs a request that may be answered.
+async fn ask(
+    shared: &Arc<Shared>,
+    peer: &Peer,
+    id: RequestId,
+    parts: &Parts,
+    incoming: Incoming,
+    protocol: Protocol,
+) -> Answer {
     let Received { bytes: body, share: _share } = match body::read(shared, &parts.headers, incoming).await {
         Ok(received) => received,
         Err(failure) => {
-            // The rest of the body is not read, so this connection cannot carry another request.
-            shared.services.metrics.request_ends(
-                UNKNOWN_OPERATION,
-                RequestEnd::Error(failure.code),
-                std::time::Duration::ZERO,
-            );
             tracing::debug!(request_id = %id, code = failure.code, "body refused");
-            let mut response = answer(failure.into_reply(protocol, &id), &id);
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return response;
+            return refuse_unread(shared, &id, failure, protocol);
         }
     };
     let began = Instant::now();
     let now = shared.services.clock.now();
-    let named = match authenticate(shared, &parts, &body, now, protocol) {
-        Ok(who) => route(shared, &parts, &body, protocol, &who).map(|(api, name)| (who, api, name)),
+    let named = match authenticate(shared, parts, &body, now, protocol) {
+        Ok(who) => route(shared, parts, protocol, &who).map(|(api, name)| (who, api, name)),
         Err(failure) => Err(failure),
     };
     let (operation, reply) = match named {
         Ok((who, api, operation)) => {
-            let call = call(shared, peer, &id, &parts, now, who);
+            let call = call(shared, peer, &id, parts, now, who);
             let reply = run(shared, &**api, call, &operation, body, protocol, &id).await;
             (operation, reply)
         }
@@ -147,49 +169,70 @@ async fn api(shared: &Arc<Shared>, peer: &Peer, id: RequestId, request: Request<
     answer(reply, &id)
 }
 
-/// The Query protocol sends forms, or everything in the URL; all else is JSON.
+/// Refuses what a page may have sent. The body is read within its limits and forgotten: a client that is refused by
+/// mistake should get to see the answer, rather than the end of a connection that has more to give.
+pub(crate) async fn refuse_foreign(
+    shared: &Shared,
+    peer: &Peer,
+    id: &RequestId,
+    request: Request<Incoming>,
+    foreign: &Foreign,
+) -> Answer {
+    tracing::debug!(request_id = %id, peer = %peer.ip, %foreign, "foreign request refused");
+    let (parts, incoming) = request.into_parts();
+    let status = match foreign {
+        Foreign::Host(_) | Foreign::Origin => StatusCode::FORBIDDEN,
+        Foreign::UnreadableHost => StatusCode::BAD_REQUEST,
+    };
+    let failure = Failure::new(status, "AccessDeniedException", foreign.to_string());
+    match body::read(shared, &parts.headers, incoming).await {
+        Ok(_unused) => refuse(shared, id, failure, protocol_of(&parts)),
+        Err(unread) => refuse_unread(shared, id, unread, protocol_of(&parts)),
+    }
+}
+
+/// Counts and answers a request that named no operation yet.
+fn refuse(shared: &Shared, id: &RequestId, failure: Failure, protocol: Protocol) -> Answer {
+    let end = RequestEnd::Error(failure.code);
+    shared.services.metrics.request_ends(UNKNOWN_OPERATION, end, std::time::Duration::ZERO);
+    answer(failure.into_reply(protocol, id), id)
+}
+
+/// The same where the rest of the body is not read, so that the connection cannot carry another request.
+fn refuse_unread(shared: &Shared, id: &RequestId, failure: Failure, protocol: Protocol) -> Answer {
+    let mut response = refuse(shared, id, failure, protocol);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// How errors are written: the Query protocol sends forms, or everything in the URL; all else is JSON.
 fn protocol_of(parts: &Parts) -> Protocol {
-    if parts.headers.contains_key(TARGET) {
+    let headers = &parts.headers;
+    if headers.contains_key(TARGET) {
         return Protocol::Json;
     }
     let form = b"application/x-www-form-urlencoded";
-    let is_form = parts
-        .headers
+    let is_form = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.as_bytes().get(..form.len()))
         .is_some_and(|start| start.eq_ignore_ascii_case(form));
     if is_form || parts.method == Method::GET { Protocol::Query } else { Protocol::Json }
 }
 
-/// The service and the operation that a request names.
+/// The service and the operation that a request names, by `X-Amz-Target` alone: a header that is signed and that no
+/// page of another origin can send without asking first. A form or a URL, which every page can send, names none.
 fn route<'s>(
     shared: &'s Shared,
     parts: &Parts,
-    body: &[u8],
     protocol: Protocol,
     who: &Principal,
 ) -> Result<(&'s Arc<dyn Api>, String), Failure> {
     let unknown = || {
         Failure::new(StatusCode::NOT_FOUND, "UnknownOperationException", "The operation is not known here.")
     };
-    let mut apis = shared.services.apis.iter();
-    let (api, operation) = match parts.headers.get(TARGET) {
-        Some(target) => {
-            let target = target.to_str().map_err(|_| unknown())?;
-            let (prefix, operation) = target.rsplit_once('.').ok_or_else(unknown)?;
-            let api = apis.find(|api| api.target_prefix() == prefix).ok_or_else(unknown)?;
-            (api, operation.to_owned())
-        }
-        None => {
-            let api = apis.find(|api| api.signing_name() == &*who.service).ok_or_else(unknown)?;
-            let in_query = parts.uri.query().and_then(|query| action(query.as_bytes()));
-            let operation = match protocol {
-                Protocol::Query => action(body).or(in_query),
-                Protocol::Json => None,
-            };
-            (api, operation.ok_or_else(unknown)?)
-        }
-    };
+    let target = parts.headers.get(TARGET).ok_or_else(unknown)?.to_str().map_err(|_| unknown())?;
+    let (prefix, operation) = target.rsplit_once('.').ok_or_else(unknown)?;
+    let api = shared.services.apis.iter().find(|api| api.target_prefix() == prefix).ok_or_else(unknown)?;
     if api.signing_name() != &*who.service {
         let code = match protocol {
             Protocol::Json => "InvalidSignatureException",
@@ -198,14 +241,7 @@ fn route<'s>(
         let message = format!("Credential should be scoped to correct service: '{}'.", api.signing_name());
         return Err(Failure::new(StatusCode::FORBIDDEN, code, message));
     }
-    Ok((api, operation))
-}
-
-/// The `Action` of a form or a query.
-fn action(form: &[u8]) -> Option<String> {
-    let value = form.split(|&b| b == b'&').find_map(|pair| pair.strip_prefix(b"Action="))?;
-    let value = std::str::from_utf8(value).ok()?;
-    longshore_sigv4::decode_component(value).map(|name| name.into_owned())
+    Ok((api, operation.to_owned()))
 }
 
 /// Runs the operation within its deadline, with panics caught.

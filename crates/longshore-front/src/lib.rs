@@ -1,11 +1,12 @@
 //! The HTTP edge: one port, every API.
 //!
 //! Start at [`serve`]; [`Api`] and [`Sockets`] are what it serves. A request goes through
-//! `handle`: limits and a request id, then the signature ([`longshore_identity`]), then the
-//! service that its `X-Amz-Target` or `Action` names, with a deadline and with panics caught.
+//! `handle`: limits and a request id, whether a web page may have sent it ([`Site`]), then the signature
+//! ([`longshore_identity`]), then the service that its `X-Amz-Target` names, with a deadline and with panics caught.
 //!
 //! Invariants:
 //! - No handler sees a request whose signature was not accepted, nor a body above the limit.
+//! - No web page of another origin commands the server, in any mode ([decision 25](../../../docs/decisions/0025-foreign-pages.md)).
 //! - Whatever a client does, it holds one connection slot, bounded buffers and bounded time.
 //! - Every answer carries `x-amzn-RequestId`, but for those that the HTTP parser itself gives
 //!   (400, 408, 431), where there is no request yet.
@@ -19,6 +20,7 @@ mod answer;
 mod api;
 mod body;
 mod config;
+mod cors;
 mod handle;
 mod handshake;
 mod hello;
@@ -26,6 +28,7 @@ mod meter;
 mod patience;
 mod ready;
 mod server;
+mod site;
 mod socket;
 mod transcript;
 
@@ -34,3 +37,4 @@ pub use config::{Config, Limits, Tls, TlsError};
 pub use meter::Metered;
 pub use ready::Ready;
 pub use server::{Bound, Ended, Running, ServeError, Services, serve};
+pub use site::{Origin, Site};

@@ -23,6 +23,7 @@ use crate::handle::handle;
 use crate::handshake;
 use crate::patience::Patience;
 use crate::ready::Ready;
+use crate::site::Site;
 
 /// How long to wait after `accept` failed (no file descriptors, mostly), so that the loop leaves
 /// the processor to the connections whose end makes room again.
@@ -117,6 +118,9 @@ pub(crate) enum Phase {
 pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) limits: Limits,
+    pub(crate) site: Site,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) request_ids: longshore_base::Seed,
     pub(crate) requests_drawn: AtomicU64,
@@ -175,12 +179,15 @@ impl Bound {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Running {
         let Self { listener, local_addr } = self;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
         let kibibytes = |max: usize| Arc::new(Semaphore::new((max / 1024).clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
             bodies: kibibytes(config.limits.bodies_bytes_max),
             messages: kibibytes(config.limits.messages_bytes_max),
             services,
             limits: config.limits,
+            site: config.site,
+            scheme,
             phase: watch::Sender::new(Phase::Serving),
             request_ids: config.request_ids,
             requests_drawn: AtomicU64::new(0),

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::answer::{Answer, Failure, Protocol, answer, plain};
 use crate::api::{JSON, Reply, RequestId, SocketHandler};
-use crate::handle::{authenticate, call, is_serving};
+use crate::handle::{authenticate, call, is_serving, refuse_foreign};
 use crate::meter::Metered;
 use crate::server::{Peer, Phase, Shared};
 
@@ -32,6 +32,10 @@ pub(crate) async fn upgrade(
     id: RequestId,
     mut request: Request<Incoming>,
 ) -> Answer {
+    // Pages may open sockets to anywhere, and tell whose they are.
+    if let Err(foreign) = shared.site.check_origin(shared.scheme, request.headers()) {
+        return refuse_foreign(shared, &peer, &id, request, &foreign).await;
+    }
     let refuse = |failure: Failure| answer(failure.into_reply(Protocol::Json, &id), &id);
     let accept = match accept_key(request.method(), request.headers()) {
         Ok(accept) => accept,

@@ -32,6 +32,7 @@ pub enum Class {
     Target,
     MethodAndPath,
     Query,
+    Page,
     Headers,
     NotHttp,
     Pipeline,
@@ -40,7 +41,7 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 19] = [
+    pub const ALL: [Class; 20] = [
         Class::Valid,
         Class::Types,
         Class::Sizes,
@@ -55,6 +56,7 @@ impl Class {
         Class::Target,
         Class::MethodAndPath,
         Class::Query,
+        Class::Page,
         Class::Headers,
         Class::NotHttp,
         Class::Pipeline,
@@ -78,6 +80,7 @@ impl Class {
             Class::Target => "bad targets",
             Class::MethodAndPath => "methods and paths",
             Class::Query => "query protocol",
+            Class::Page => "web pages of other origins",
             Class::Headers => "headers",
             Class::NotHttp => "not HTTP",
             Class::Pipeline => "pipelines",
@@ -94,6 +97,7 @@ impl Class {
             Class::Nesting
             | Class::Target
             | Class::Query
+            | Class::Page
             | Class::Headers
             | Class::NotHttp
             | Class::Upgrade => 4,
@@ -217,6 +221,20 @@ impl<'m> Maker<'m> {
             }
             Class::MethodAndPath => self.method_and_path(case, &value, chance),
             Class::Query => self.query(case, chance),
+            Class::Page => {
+                let authority = self.caller.authority();
+                let mut draft = self.genuine(operation, value.to_string());
+                // What a browser adds to a page's request. The signature is right all the same.
+                match chance.below(6) {
+                    0 => draft.set("origin", "http://other.example"),
+                    1 => draft.set("origin", "null"),
+                    2 => draft.set("origin", format!("http://x.{authority}")),
+                    3 => draft.set("origin", format!("http://{authority}0")),
+                    4 => draft.set("sec-fetch-site", "cross-site"),
+                    _ => draft.set("sec-fetch-site", "same-site"),
+                }
+                (case.bytes, case.expect) = (draft.bytes(), Expect::Refusal);
+            }
             Class::Headers => self.headers(case, &value, chance),
             Class::NotHttp => {
                 (case.bytes, case.half_close, case.expect) = (not_http(chance), true, Expect::Anything);
@@ -373,8 +391,6 @@ impl<'m> Maker<'m> {
             draft.headers.retain(|(name, _)| name == "host");
         } else {
             draft.sign(&self.caller.credentials, SCOPE, now());
-            // A form that happens to be the JSON of nothing is an honest request.
-            case.expect = Expect::OfOperation;
         }
         case.bytes = draft.bytes();
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use longshore_front::Origin;
 use longshore_telemetry::LogFormat;
 
 use crate::advertise::Url;
@@ -72,6 +73,12 @@ pub struct ControlPlaneOptions {
     /// The URL at which agents open their sockets, if it is another than that of the API
     #[arg(long, env = "LONGSHORE_ADVERTISE_SOCKETS", value_name = "URL", value_parser = Url::parse)]
     pub advertise_sockets: Option<Url>,
+    /// Answer to this host name in open mode too (*.NAME: all names below it; *: every name, which lets web pages in)
+    #[arg(long, env = "LONGSHORE_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
+    /// Let the web pages of this origin call the APIs, for front ends under development
+    #[arg(long, env = "LONGSHORE_CORS_ORIGIN", value_name = "URL", value_delimiter = ',', value_parser = origin)]
+    pub cors_origin: Vec<Origin>,
     /// PEM certificate chain; without one, TLS off loopback uses a self-signed certificate
     #[arg(long, env = "LONGSHORE_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -225,6 +232,10 @@ pub struct SimulateOptions {
     /// Seconds to go on once all tasks are RUNNING
     #[arg(long, env = "LONGSHORE_SIMULATE_HOLD_SECS", default_value_t = 0)]
     pub hold_secs: u64,
+}
+
+fn origin(url: &str) -> Result<Origin, String> {
+    Origin::of_url(url).ok_or_else(|| "write it as http://HOST:PORT or https://HOST".to_owned())
 }
 
 /// Where state is kept when nobody says: below the user's data directory.

@@ -11,7 +11,7 @@ use longshore_base::{AccountId, Clock, Region, Scope};
 use longshore_controllers::hub::{AgentSockets, Hub};
 use longshore_controllers::{Settings, driver};
 use longshore_explain::Explainer;
-use longshore_front::{Bound, Config, Ready, Running, Services};
+use longshore_front::{Bound, Config, Ready, Running, Services, Site};
 use longshore_identity::{Identity, Mode};
 use longshore_shapes_ecs::CreateClusterRequest;
 use longshore_sigv4::Credentials;
@@ -136,6 +136,7 @@ impl ControlPlane {
         let (shutdown, mut ended) = watch::channel(false);
         let mut config = Config::new(options.listen, SystemSeeds.draw());
         config.tls = tls;
+        config.site = site(options, &url);
         config.limits.connections_max = connections_max(config.limits.connections_max, crowd);
         let front = bound.serve(config, services, async move {
             // An error means that the control plane was dropped, which ends it as well.
@@ -193,6 +194,14 @@ fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings
         (options.instance_lost_secs > 0).then(|| Duration::from_secs(options.instance_lost_secs));
     settings.stopped_task_retention = Duration::from_secs(options.stopped_retention_secs);
     settings
+}
+
+/// The names of this server, and whose web pages may call it.
+fn site(options: &ControlPlaneOptions, url: &Url) -> Site {
+    let site = Site::advertised(&url.to_string());
+    let site = options.advertise_sockets.iter().fold(site, |site, sockets| site.allow_host(sockets.host()));
+    let site = options.allow_host.iter().fold(site, |site, host| site.allow_host(host));
+    options.cors_origin.iter().cloned().fold(site, Site::allow_origin)
 }
 
 #[cfg(test)]

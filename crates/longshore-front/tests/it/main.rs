@@ -2,6 +2,7 @@
 
 mod client;
 mod limits;
+mod pages;
 mod requests;
 mod server;
 mod sockets;

@@ -9,8 +9,8 @@ use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use longshore_base::{AccountId, Clock, Seed, Timestamp};
 use longshore_front::{
-    Api, BoxFuture, Call, Config, Limits, Ready, Refusal, Reply, Running, Services, SocketHandler, Sockets,
-    serve,
+    Api, BoxFuture, Call, Config, Limits, Origin, Ready, Refusal, Reply, Running, Services, Site,
+    SocketHandler, Sockets, serve,
 };
 use longshore_identity::{AccessKey, Identity, Keyring, Mode, PrincipalKind};
 use longshore_sigv4::Credentials;
@@ -22,6 +22,9 @@ pub const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
 
 /// How long a test waits for anything before it gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The origin whose pages are admitted.
+pub const FRONT_END: &str = "http://localhost:5173";
 
 pub struct ManualClock(AtomicI64);
 
@@ -188,6 +191,7 @@ pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front:
     let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), Seed::new(1));
     config.limits = limits;
     config.tls = tls;
+    config.site = Site::default().allow_origin(Origin::of_url(FRONT_END).expect("a URL"));
     let (shutdown, signal) = oneshot::channel();
     let signal = async {
         let _ = signal.await;
