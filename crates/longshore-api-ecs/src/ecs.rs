@@ -6,6 +6,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{Db, State, Stopped, Tx};
 use longshore_wire::Fault;
 
+use crate::news::{Joining, News};
 use crate::{
     Caller, Settings, account_settings, agent, attributes, capacity_providers, clusters, container_instances,
     discovery, protection, registration, service_deployments, services, tags, task_definitions, task_sets,
@@ -16,11 +17,12 @@ use crate::{
 pub struct Ecs {
     db: Arc<Db>,
     settings: Settings,
+    news: News,
 }
 
 impl Ecs {
     pub fn new(db: Arc<Db>, settings: Settings) -> Self {
-        Self { db, settings }
+        Self { db, settings, news: News::new() }
     }
 
     /// Runs a command; answers when what it did is durable.
@@ -114,13 +116,31 @@ impl AmazonEcs for Ecs {
             = task_definitions::list_task_definition_families;
     }
 
+    async fn register_container_instance(
+        &self,
+        caller: &Caller,
+        input: RegisterContainerInstanceRequest,
+    ) -> Result<RegisterContainerInstanceResponse, RegisterContainerInstanceError> {
+        let joining = Joining::of(&input);
+        let result = self.write(|tx| registration::register_container_instance(tx, caller, input)).await;
+        self.news.registered(caller, joining, &result);
+        result
+    }
+
+    async fn deregister_container_instance(
+        &self,
+        caller: &Caller,
+        input: DeregisterContainerInstanceRequest,
+    ) -> Result<DeregisterContainerInstanceResponse, DeregisterContainerInstanceError> {
+        let result =
+            self.write(|tx| container_instances::deregister_container_instance(tx, caller, input)).await;
+        if let Ok(answer) = &result {
+            self.news.deregistered(caller, answer);
+        }
+        result
+    }
+
     operations! {
-        write register_container_instance(RegisterContainerInstanceRequest)
-            -> RegisterContainerInstanceResponse, RegisterContainerInstanceError
-            = registration::register_container_instance;
-        write deregister_container_instance(DeregisterContainerInstanceRequest)
-            -> DeregisterContainerInstanceResponse, DeregisterContainerInstanceError
-            = container_instances::deregister_container_instance;
         read describe_container_instances(DescribeContainerInstancesRequest)
             -> DescribeContainerInstancesResponse, DescribeContainerInstancesError
             = container_instances::describe_container_instances;
@@ -175,7 +195,12 @@ impl AmazonEcs for Ecs {
         _caller: &Caller,
         input: DiscoverPollEndpointRequest,
     ) -> Result<DiscoverPollEndpointResponse, DiscoverPollEndpointError> {
-        discovery::discover_poll_endpoint(&self.settings, input)
+        let instance = input.container_instance.clone();
+        let result = discovery::discover_poll_endpoint(&self.settings, input);
+        if let Ok(answer) = &result {
+            self.news.discovered(instance.as_deref(), answer);
+        }
+        result
     }
 
     operations! {

@@ -20,6 +20,10 @@ use crate::{payload, tasks};
 /// An agent repeats its health three times a minute. What only confirms it is written down this often.
 const HEALTH_CONFIRMED_EVERY: Duration = Duration::from_secs(300);
 
+/// What is kept of an agent's version, and of its engine's. Official ones have less than thirty characters; what a
+/// request's head can hold is too much for a record that is written at every connect.
+const VERSION_CHARACTERS_MAX: usize = 128;
+
 /// The instance that an upgrade request names, if the caller may speak for it.
 pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<InstanceKey, Refusal> {
     let arn = Arn::parse(instance_arn).map_err(|_| Refusal::BadRequest)?;
@@ -63,7 +67,10 @@ fn served(at: InstanceKey, entry: &InstanceEntry) -> Result<InstanceKey, Refusal
 pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed) -> Option<Connection> {
     let entry = tx.state().cluster(&at.cluster)?.instance(at.instance)?;
     let mut record = (*entry.record).clone();
-    let given = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    let given = |text: &str| {
+        let kept: String = text.chars().take(VERSION_CHARACTERS_MAX).collect();
+        (!kept.is_empty()).then(|| Arc::<str>::from(kept))
+    };
     record.agent_version = given(&query.agent_version).or(record.agent_version);
     record.agent_hash = given(&query.agent_hash).or(record.agent_hash);
     record.docker_version = given(&query.docker_version).or(record.docker_version);

@@ -7,6 +7,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use longshore_front::Origin;
 use longshore_telemetry::LogFormat;
 
+use crate::advertise::Url;
+
 /// The port of every API.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
 
@@ -66,8 +68,11 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1")]
     pub region: String,
     /// The URL at which agents and clients reach this server, if it is not the listening address
-    #[arg(long, env = "LONGSHORE_ADVERTISE")]
-    pub advertise: Option<String>,
+    #[arg(long, env = "LONGSHORE_ADVERTISE", value_name = "URL", value_parser = Url::parse)]
+    pub advertise: Option<Url>,
+    /// The URL at which agents open their sockets, if it is another than that of the API
+    #[arg(long, env = "LONGSHORE_ADVERTISE_SOCKETS", value_name = "URL", value_parser = Url::parse)]
+    pub advertise_sockets: Option<Url>,
     /// Answer to this host name in open mode too (*.NAME: all names below it; *: every name, which lets web pages in)
     #[arg(long, env = "LONGSHORE_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<String>,

@@ -24,6 +24,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::advertise::{Scheme, Url};
 use crate::args::{AuthMode, ControlPlaneOptions, default_data_dir};
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::{keys, tls};
@@ -91,11 +92,10 @@ impl ControlPlane {
         }
         // The port first: whoever is second on it should not touch the data.
         let bound = Bound::new(options.listen).await?;
-        let tls = tls::choose(options, data_dir.as_deref())?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let endpoint =
-            options.advertise.clone().unwrap_or_else(|| format!("{scheme}://{}", bound.local_addr()));
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let tls = tls::choose(options, bound.local_addr(), data_dir.as_deref())?;
+        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
+        let sockets = options.advertise_sockets.as_ref().unwrap_or(&url);
 
         let store: Arc<dyn Store> = match &data_dir {
             Some(dir) => Arc::new(EmbeddedStore::open(&dir.join("state"))?),
@@ -120,7 +120,7 @@ impl ControlPlane {
         let ecs = Ecs::new(
             db.clone(),
             longshore_api_ecs::Settings {
-                endpoint: endpoint.as_str().into(),
+                socket_endpoint: sockets.to_string().into(),
                 allow_short_arns: options.allow_short_arns,
             },
         );
@@ -136,14 +136,24 @@ impl ControlPlane {
         let (shutdown, mut ended) = watch::channel(false);
         let mut config = Config::new(options.listen, SystemSeeds.draw());
         config.tls = tls;
-        config.site = site(options, &endpoint);
+        config.site = site(options, &url);
         config.limits.connections_max = connections_max(config.limits.connections_max, crowd);
         let front = bound.serve(config, services, async move {
             // An error means that the control plane was dropped, which ends it as well.
             let _ = ended.wait_for(|ended| *ended).await;
         });
         ready.set(true);
-        Ok(Self { db, hub, endpoint, operator, ready, data_dir, front, controllers, shutdown })
+        Ok(Self {
+            db,
+            hub,
+            endpoint: url.to_string(),
+            operator,
+            ready,
+            data_dir,
+            front,
+            controllers,
+            shutdown,
+        })
     }
 
     /// Makes the operator's cluster `name` if there is none.
@@ -187,8 +197,9 @@ fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings
 }
 
 /// The names of this server, and whose web pages may call it.
-fn site(options: &ControlPlaneOptions, endpoint: &str) -> Site {
-    let site = Site::advertised(endpoint);
+fn site(options: &ControlPlaneOptions, url: &Url) -> Site {
+    let site = Site::advertised(&url.to_string());
+    let site = options.advertise_sockets.iter().fold(site, |site, sockets| site.allow_host(sockets.host()));
     let site = options.allow_host.iter().fold(site, |site, host| site.allow_host(host));
     options.cors_origin.iter().cloned().fold(site, Site::allow_origin)
 }

@@ -6,6 +6,7 @@
 //!
 //! Data goes to stdout, everything else to stderr; an error ends with what to do next.
 
+mod advertise;
 mod agent;
 mod args;
 mod check;

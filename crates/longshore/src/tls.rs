@@ -1,18 +1,28 @@
 //! The certificate of a server that listens beyond loopback.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use anyhow::Context;
 use longshore_front::Tls;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 use crate::args::ControlPlaneOptions;
 use crate::keys;
 
+/// The port that URLs with `https` need not name.
+const HTTPS_PORT: u16 = 443;
+
 /// Plain HTTP on loopback, TLS everywhere else (design, section 2), unless the operator says that
 /// the network is trusted.
-pub fn choose(options: &ControlPlaneOptions, data_dir: Option<&Path>) -> anyhow::Result<Option<Tls>> {
+pub fn choose(
+    options: &ControlPlaneOptions,
+    listen: SocketAddr,
+    data_dir: Option<&Path>,
+) -> anyhow::Result<Option<Tls>> {
     if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
         let chain =
             fs::read(cert).with_context(|| format!("cannot read {}; check --tls-cert", cert.display()))?;
@@ -23,35 +33,37 @@ pub fn choose(options: &ControlPlaneOptions, data_dir: Option<&Path>) -> anyhow:
     if options.listen.ip().is_loopback() || options.plain_http {
         return Ok(None);
     }
-    let (chain, key) = self_signed(&names(options), data_dir)?;
+    let (chain, key) = self_signed(&names(options, listen), data_dir)?;
     Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes())?))
 }
 
 /// Under which names clients may reach this server: where it listens, what it advertises, and, if it listens
 /// everywhere, what this machine is called and the address that its default route uses.
-fn names(options: &ControlPlaneOptions) -> Vec<String> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    names.extend(options.advertise.as_deref().and_then(host_of));
-    if options.listen.ip().is_unspecified() {
+///
+/// Each with its port too: the official agent takes `host:port` for the server's name when it opens its sockets, and
+/// accepts a certificate that names exactly that (agent-protocol G2).
+fn names(options: &ControlPlaneOptions, listen: SocketAddr) -> Vec<String> {
+    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    if listen.ip().is_unspecified() {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        names.extend(Some(host.trim().to_owned()).filter(|host| !host.is_empty()));
-        names.extend(outward_address(options.listen).map(|ip| ip.to_string()));
+        hosts.extend(Some(host.trim().to_owned()).filter(|host| !host.is_empty()));
+        hosts.extend(outward_address(listen).map(|ip| ip.to_string()));
     } else {
-        names.push(options.listen.ip().to_string());
+        hosts.push(listen.ip().to_string());
     }
-    names.dedup();
+    let mut names = Vec::new();
+    for host in hosts {
+        let authority = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        names.push(host);
+        names.extend((listen.port() != HTTPS_PORT).then(|| format!("{authority}:{}", listen.port())));
+    }
+    for url in [&options.advertise, &options.advertise_sockets].into_iter().flatten() {
+        names.push(url.host().to_owned());
+        names.extend(url.host_and_port());
+    }
+    let mut known = BTreeSet::new();
+    names.retain(|name| known.insert(name.clone()));
     names
-}
-
-/// The host of `https://HOST:PORT/...`.
-fn host_of(url: &str) -> Option<String> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    };
-    (!host.is_empty()).then(|| host.to_owned())
 }
 
 /// The address that packets to elsewhere leave from. Connecting a UDP socket sends nothing.
@@ -71,7 +83,14 @@ fn self_signed(names: &[String], data_dir: Option<&Path>) -> anyhow::Result<(Str
         && cert.exists()
         && key.exists()
     {
-        return Ok((fs::read_to_string(cert)?, fs::read_to_string(key)?));
+        let (chain, key) = (fs::read_to_string(cert)?, fs::read_to_string(key)?);
+        let missing: Vec<_> = names.iter().filter(|name| !is_named(&chain, name)).collect();
+        if !missing.is_empty() {
+            let text = "the self-signed certificate was made for other names than this server has now; if clients \
+                        refuse it, remove it and its key, start again, and give the new one to them";
+            tracing::warn!(certificate = %cert.display(), ?missing, "{text}");
+        }
+        return Ok((chain, key));
     }
     let made = rcgen::generate_simple_self_signed(names.to_vec()).context("failed to make a certificate")?;
     let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -87,20 +106,60 @@ fn self_signed(names: &[String], data_dir: Option<&Path>) -> anyhow::Result<(Str
     Ok((chain, key))
 }
 
+/// Whether a certificate of ours holds a name. They are short and stand there as they are, so looking for the bytes will
+/// do where the answer is worth a warning and nothing else.
+fn is_named(chain: &str, name: &str) -> bool {
+    let bytes = match name.parse() {
+        Ok(IpAddr::V4(ip)) => ip.octets().to_vec(),
+        Ok(IpAddr::V6(ip)) => ip.octets().to_vec(),
+        Err(_) => name.as_bytes().to_vec(),
+    };
+    // As it stands in the certificate: its length, then itself.
+    let wanted = [&[u8::try_from(bytes.len()).unwrap_or(u8::MAX)][..], &bytes].concat();
+    let certificate = CertificateDer::from_pem_slice(chain.as_bytes());
+    certificate.is_ok_and(|der| der.windows(wanted.len()).any(|window| window == wanted))
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Args, Command};
+
+    fn options(flags: &[&str]) -> ControlPlaneOptions {
+        let args = ["longshore", "server"].into_iter().chain(flags.iter().copied());
+        match Args::try_parse_from(args).expect("these are flags").command {
+            Command::Server(options) => options.control_plane,
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
-    fn hosts_of_urls() {
-        for (url, host) in [
-            ("https://ecs.example:8722", Some("ecs.example")),
-            ("https://ecs.example/path", Some("ecs.example")),
-            ("10.0.0.1:8722", Some("10.0.0.1")),
-            ("https://[2001:db8::1]:8722/", Some("2001:db8::1")),
-            ("https://", None),
-        ] {
-            assert_eq!(host_of(url).as_deref(), host, "{url}");
+    fn names_are_hosts_and_hosts_with_their_ports() {
+        let named = |listen: &str, flags: &[&str]| names(&options(flags), listen.parse().expect(listen));
+        let own =
+            ["localhost", "localhost:8722", "127.0.0.1", "127.0.0.1:8722", "192.0.2.2", "192.0.2.2:8722"];
+        assert_eq!(named("192.0.2.2:8722", &[]), own);
+        assert_eq!(named("192.0.2.2:443", &[]), ["localhost", "127.0.0.1", "192.0.2.2"]);
+        let flags = ["--advertise", "https://a.example", "--advertise-sockets", "https://b.example:9000"];
+        assert_eq!(
+            named("[2001:db8::1]:443", &flags),
+            ["localhost", "127.0.0.1", "2001:db8::1", "a.example", "b.example", "b.example:9000"]
+        );
+        assert!(named("[2001:db8::1]:1", &[]).contains(&"[2001:db8::1]:1".to_owned()));
+    }
+
+    #[test]
+    fn a_certificate_holds_its_names() {
+        let names =
+            ["localhost", "localhost:8722", "192.0.2.2", "192.0.2.2:8722", "2001:db8::1", "[2001:db8::1]:1"];
+        let (chain, _key) = self_signed(&names.map(str::to_owned), None).expect("these can be names");
+        for name in names {
+            assert!(is_named(&chain, name), "{name}");
+        }
+        for name in ["localhost:8723", "ocalhost", "192.0.2.3", "2001:db8::2", "example"] {
+            assert!(!is_named(&chain, name), "{name}");
         }
     }
 }
