@@ -1,5 +1,6 @@
 //! The ECS API as a person's script would use it: one call, one JSON answer.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -81,6 +82,36 @@ impl Api {
                 }
                 _ => tokio::time::sleep(LOOK_EVERY).await,
             }
+        }
+    }
+
+    /// The ARNs of the tasks of a service that should run, a hundred at most.
+    pub async fn service_tasks(&mut self, name: &str) -> anyhow::Result<BTreeSet<String>> {
+        let answer = self.call("ListTasks", &json!({"serviceName": name})).await?;
+        let arns = answer["taskArns"].as_array().context("ListTasks answers with ARNs")?;
+        Ok(arns.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    /// Looks until a task of the service is RUNNING that is none of `before`.
+    pub async fn wait_for_another(
+        &mut self,
+        name: &str,
+        before: &BTreeSet<String>,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let tasks = self.service_tasks(name).await?;
+            let new: Vec<_> = tasks.difference(before).collect();
+            if !new.is_empty() {
+                let answer = self.call("DescribeTasks", &json!({"tasks": new})).await?;
+                let mut tasks = answer["tasks"].as_array().into_iter().flatten();
+                if tasks.any(|task| task["lastStatus"] == "RUNNING") {
+                    return Ok(());
+                }
+            }
+            anyhow::ensure!(begun.elapsed() < limit, "no other task of {name} runs after {limit:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
