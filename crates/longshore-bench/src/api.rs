@@ -16,6 +16,13 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// How often a whole service is looked at, here and in Swarm: more often would slow down what is measured, since
+/// a list of fifty tasks costs an engine, and Swarm more than a little.
+pub const LOOK_AT_SERVICE_EVERY: Duration = Duration::from_millis(20);
+
+/// The same for one task in place of another.
+pub const LOOK_FOR_ANOTHER_EVERY: Duration = Duration::from_millis(5);
+
 /// One connection to the API.
 pub struct Api {
     caller: Caller,
@@ -111,7 +118,7 @@ impl Api {
                 }
             }
             anyhow::ensure!(begun.elapsed() < limit, "no other task of {name} runs after {limit:?}");
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_FOR_ANOTHER_EVERY).await;
         }
     }
 
@@ -124,6 +131,7 @@ impl Api {
     pub async fn wait_for_service(
         &mut self,
         name: &str,
+        every: Duration,
         limit: Duration,
         reached: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
@@ -141,7 +149,7 @@ impl Api {
                     service["events"][0]["message"]
                 );
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(every).await;
         }
     }
 }

@@ -6,15 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::api::{LOOK_AT_SERVICE_EVERY, LOOK_FOR_ANOTHER_EVERY};
 use crate::docker::{Docker, IMAGE, MEMORY_MIB, NEXT_IMAGE, encode};
 use crate::rows::Seen;
 
 const SERVICE: &str = "longshore-bench";
 const LABEL: &str = "com.docker.swarm.service.name=longshore-bench";
 const LIMIT: Duration = Duration::from_secs(180);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A list of tasks costs Swarm more than Longshore an answer; more often would slow down what is measured.
-const LOOK_EVERY_REPLACED: Duration = Duration::from_millis(5);
 
 /// Measurements of a machine like ours (measurements.md), where Swarm cannot run.
 pub const PUBLISHED_PER_TASK_MS: f64 = 323.0;
@@ -82,7 +80,7 @@ impl Swarm {
         let another = async {
             while self.running_tasks().await?.is_subset(&before) {
                 anyhow::ensure!(begun.elapsed() < LIMIT, "the container was not replaced within {LIMIT:?}");
-                tokio::time::sleep(LOOK_EVERY_REPLACED).await;
+                tokio::time::sleep(LOOK_FOR_ANOTHER_EVERY).await;
             }
             Ok(begun.elapsed())
         };
@@ -117,7 +115,7 @@ impl Swarm {
             if begun.elapsed() > LIMIT {
                 bail!("not all replicas of the swarm service run after {LIMIT:?}");
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_AT_SERVICE_EVERY).await;
         }
     }
 
@@ -127,7 +125,7 @@ impl Swarm {
         let _ = self.docker.call("DELETE", &format!("/services/{SERVICE}"), None).await;
         let begun = Instant::now();
         while !self.docker.running(LABEL).await?.is_empty() && begun.elapsed() < LIMIT {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_AT_SERVICE_EVERY).await;
         }
         self.docker.call("POST", "/swarm/leave?force=1", None).await.map(|_| ())
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::containers::{FAMILY_LABEL, SERVICE_FAMILY, STUCK, finish, up};
 use super::{Bench, RowId, Seen, push};
-use crate::api::Api;
+use crate::api::{Api, LOOK_AT_SERVICE_EVERY};
 use crate::docker::{Docker, IMAGE, MEMORY_MIB, NEXT_IMAGE};
 use crate::process::Process;
 use crate::samples::Samples;
@@ -131,7 +131,7 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
         "deploymentConfiguration": {"minimumHealthyPercent": healthy_percent(replicas), "maximumPercent": 100},
     });
     api.call("CreateService", &body).await?;
-    api.wait_for_service(SERVICE, LIMIT, |service| service["runningCount"] == replicas).await?;
+    api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == replicas).await?;
     times.create = Some(Seen { told: begun.elapsed(), engine: docker.last_start(&label, at).await? });
     if wanted.contains(&RowId::Replace) {
         for _ in 0..bench.pick(7, 3) {
@@ -145,19 +145,19 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
             let (killed, told) = tokio::join!(docker.kill(&victim), another);
             killed?;
             times.replaced(Seen { told: told?, engine: docker.last_start(&label, at).await? });
-            api.wait_for_service(SERVICE, LIMIT, |service| service["runningCount"] == replicas).await?;
+            api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == replicas).await?;
         }
     }
     if wanted.contains(&RowId::Rolling) {
         api.register(SERVICE_FAMILY, NEXT_IMAGE, 0, MEMORY_MIB).await?;
         let begun = Instant::now();
         api.call("UpdateService", &json!({"service": SERVICE, "taskDefinition": SERVICE_FAMILY})).await?;
-        api.wait_for_service(SERVICE, LIMIT, |service| all_run_the_next(service, replicas)).await?;
+        api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| all_run_the_next(service, replicas)).await?;
         times.update = Some(begun.elapsed());
     }
     let body = json!({"service": SERVICE, "force": true});
     api.call("DeleteService", &body).await?;
-    api.wait_for_service(SERVICE, LIMIT, |service| service["runningCount"] == 0).await?;
+    api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == 0).await?;
     times.say("longshore");
     Ok((up, times))
 }

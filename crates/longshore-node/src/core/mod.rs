@@ -396,6 +396,12 @@ impl AgentCore {
         &self.credentials
     }
 
+    /// True if more than an ack waits for this [`Effect::Write`]: it should be written at once. Of others, the next one that
+    /// is pressing is better waited for than a sync of the disk of their own.
+    pub fn is_pressing(&self, write: u64) -> bool {
+        self.gate.is_pressing(write)
+    }
+
     /// True while commands can arrive.
     pub fn is_connected(&self) -> bool {
         self.commands.as_ref().is_some_and(client::Session::is_open)
