@@ -127,8 +127,7 @@ fn blobs_of(archive: &Bytes) -> anyhow::Result<Vec<(String, &'static str, Bytes)
         file_of(archive, name).with_context(|| format!("the archive has no {name}"))
     };
     let entry = |media_type, bytes: &Bytes| {
-        let described =
-            json!({"mediaType": media_type, "size": bytes.len(), "digest": digest_of(bytes)});
+        let described = json!({"mediaType": media_type, "size": bytes.len(), "digest": digest_of(bytes)});
         (described, (digest_of(bytes), media_type, bytes.clone()))
     };
     let (config, config_blob) = entry(CONFIG_TYPE, &named(&index[0]["Config"])?);

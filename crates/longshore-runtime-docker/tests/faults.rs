@@ -423,7 +423,8 @@ fn engine_with_image(digest: &'static str) -> (FakeDocker, Arc<Asked>) {
     let docker = FakeDocker::start(move |request| {
         if request.contains("/distribution/") {
             counted.digests.fetch_add(1, Ordering::Relaxed);
-            let answer = json!({"Descriptor": {"digest": "sha256:new", "mediaType": "m", "size": 1}, "Platforms": []});
+            let answer =
+                json!({"Descriptor": {"digest": "sha256:new", "mediaType": "m", "size": 1}, "Platforms": []});
             Reply::Late(LIMIT, answer)
         } else if request.contains("/images/create") {
             counted.pulls.fetch_add(1, Ordering::Relaxed);

@@ -92,12 +92,11 @@ where
         let mut asked = self.asked.lock();
         // Bounded by the containers that start within that time: what is older goes with the next question.
         asked.retain(|asked| asked.is_of_use(now, self.join));
-        let under_way = asked.iter().filter(|asked| asked.question == question).find_map(|asked| {
-            match &asked.state {
+        let under_way =
+            asked.iter().filter(|asked| asked.question == question).find_map(|asked| match &asked.state {
                 State::UnderWay(answer) => answer.upgrade(),
                 State::Given(_) => None,
-            }
-        });
+            });
         if let Some(answer) = under_way {
             return answer;
         }

@@ -134,7 +134,12 @@ pub async fn start_rate_registry(bench: &Bench) -> anyhow::Result<(Measured, Str
     registry.end().await?;
     let (measured, note) = measured?;
     let starts = CLIENTS * starts_each(bench) * rounds(bench);
-    Ok((measured, format!("{note} ECS_IMAGE_PULL_BEHAVIOR=default; for {starts} starts the registry, on loopback, was asked for the manifest {asked} times.")))
+    Ok((
+        measured,
+        format!(
+            "{note} ECS_IMAGE_PULL_BEHAVIOR=default; for {starts} starts the registry, on loopback, was asked for the manifest {asked} times."
+        ),
+    ))
 }
 
 fn starts_each(bench: &Bench) -> usize {

@@ -82,7 +82,11 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
         let bounds = Bounds::FasterAtLeast { must: 2.4, reach: 4.4 };
         let note = format!("{replicas} replicas of {MEMORY_MIB} MiB on the default bridge, one instance. ");
         let ways: [(_, fn(Seen) -> Duration, _); 2] = [
-            (TOLD, |seen| seen.told, "From the call until DescribeServices counts all as running, or Swarm's own list of tasks does."),
+            (
+                TOLD,
+                |seen| seen.told,
+                "From the call until DescribeServices counts all as running, or Swarm's own list of tasks does.",
+            ),
             (ENGINE, |seen| seen.engine, "The same services: until the engine's last `start` event."),
         ];
         for (way, of, how) in ways {
@@ -95,8 +99,16 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
         let bounds = Bounds::RatioAtMost { must: 0.6, reach: 0.35 };
         let kills = ours.replace_told.len();
         let ways: [(_, fn(&Times) -> &Samples, _); 2] = [
-            (TOLD, |times| &times.replace_told, "until another task is RUNNING in DescribeTasks, or `running` in Swarm's own list"),
-            (ENGINE, |times| &times.replace_engine, "the same kills: until the engine's `start` event of another container"),
+            (
+                TOLD,
+                |times| &times.replace_told,
+                "until another task is RUNNING in DescribeTasks, or `running` in Swarm's own list",
+            ),
+            (
+                ENGINE,
+                |times| &times.replace_engine,
+                "until the engine's `start` event of another container, the same kills",
+            ),
         ];
         for (way, of, how) in ways {
             let median = |samples: &Samples| (samples.len() > 0).then(|| samples.median_ms());
@@ -131,7 +143,10 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
         "deploymentConfiguration": {"minimumHealthyPercent": healthy_percent(replicas), "maximumPercent": 100},
     });
     api.call("CreateService", &body).await?;
-    api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == replicas).await?;
+    api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| {
+        service["runningCount"] == replicas
+    })
+    .await?;
     times.create = Some(Seen { told: begun.elapsed(), engine: docker.last_start(&label, at).await? });
     if wanted.contains(&RowId::Replace) {
         for _ in 0..bench.pick(7, 3) {
@@ -145,19 +160,26 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
             let (killed, told) = tokio::join!(docker.kill(&victim), another);
             killed?;
             times.replaced(Seen { told: told?, engine: docker.last_start(&label, at).await? });
-            api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == replicas).await?;
+            api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| {
+                service["runningCount"] == replicas
+            })
+            .await?;
         }
     }
     if wanted.contains(&RowId::Rolling) {
         api.register(SERVICE_FAMILY, NEXT_IMAGE, 0, MEMORY_MIB).await?;
         let begun = Instant::now();
         api.call("UpdateService", &json!({"service": SERVICE, "taskDefinition": SERVICE_FAMILY})).await?;
-        api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| all_run_the_next(service, replicas)).await?;
+        api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| {
+            all_run_the_next(service, replicas)
+        })
+        .await?;
         times.update = Some(begun.elapsed());
     }
     let body = json!({"service": SERVICE, "force": true});
     api.call("DeleteService", &body).await?;
-    api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == 0).await?;
+    api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| service["runningCount"] == 0)
+        .await?;
     times.say("longshore");
     Ok((up, times))
 }

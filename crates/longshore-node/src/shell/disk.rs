@@ -74,9 +74,7 @@ async fn run(
         let Write { mut number, changes, mut pressing } = first;
         let mut batches = vec![changes];
         let company_until = tokio::time::Instant::now() + COMPANY_MAX;
-        while !pressing
-            && let Ok(Some(next)) = tokio::time::timeout_at(company_until, writes.recv()).await
-        {
+        while !pressing && let Ok(Some(next)) = tokio::time::timeout_at(company_until, writes.recv()).await {
             (number, pressing) = (next.number, next.pressing);
             batches.push(next.changes);
         }
@@ -166,8 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_pressing_shares_the_next_sync_and_does_not_wait_for_ever() {
-        let directory =
-            std::env::temp_dir().join(format!("longshore-disk-{}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("longshore-disk-{}", std::process::id()));
         let (journal, _) = Journal::open(&directory).expect("a new journal");
         let (inputs, mut received) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
