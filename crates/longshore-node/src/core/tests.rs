@@ -531,7 +531,7 @@ fn a_write_that_only_an_ack_waits_for_is_not_pressing() {
     assert_eq!(rig.pressing, [false], "the image is looked for meanwhile");
     rig.syncs = true;
     rig.sync();
-    rig.run(2 * SECOND);
+    rig.run(10 * SECOND);
     assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
     assert!(rig.pressing.iter().filter(|pressing| **pressing).count() >= 2, "the creation and the start");
 }
