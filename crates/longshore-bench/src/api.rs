@@ -20,6 +20,9 @@ pub fn now() -> Timestamp {
 /// a list of fifty tasks costs an engine, and Swarm more than a little.
 pub const LOOK_AT_SERVICE_EVERY: Duration = Duration::from_millis(20);
 
+/// The same for a task that one of many clients waits for.
+pub const LOOK_IN_A_CROWD_EVERY: Duration = Duration::from_millis(20);
+
 /// The same for one task in place of another.
 pub const LOOK_FOR_ANOTHER_EVERY: Duration = Duration::from_millis(5);
 
@@ -27,11 +30,17 @@ pub const LOOK_FOR_ANOTHER_EVERY: Duration = Duration::from_millis(5);
 pub struct Api {
     caller: Caller,
     connection: Option<Connection>,
+    look_every: Duration,
 }
 
 impl Api {
     pub fn new(caller: &Caller) -> Self {
-        Self { caller: caller.clone(), connection: None }
+        Self { caller: caller.clone(), connection: None, look_every: LOOK_EVERY }
+    }
+
+    /// The same, but a task that is waited for is looked at in these intervals.
+    pub fn looking_every(self, look_every: Duration) -> Self {
+        Self { look_every, ..self }
     }
 
     pub async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
@@ -87,7 +96,7 @@ impl Api {
                 _ if begun.elapsed() > limit => {
                     bail!("{arn} is {} after {limit:?}, not {status}", task["lastStatus"])
                 }
-                _ => tokio::time::sleep(LOOK_EVERY).await,
+                _ => tokio::time::sleep(self.look_every).await,
             }
         }
     }

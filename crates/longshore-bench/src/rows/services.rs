@@ -81,40 +81,44 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     if wanted.contains(&RowId::ServiceCreate) {
         let bounds = Bounds::FasterAtLeast { must: 2.4, reach: 4.4 };
         let note = format!("{replicas} replicas of {MEMORY_MIB} MiB on the default bridge, one instance. ");
-        let ways: [(_, fn(Seen) -> Duration, _); 2] = [
+        let told = |seen: Seen| seen.told;
+        let engine = |seen: Seen| seen.engine;
+        let ways = [
             (
                 TOLD,
-                |seen| seen.told,
+                [ours.create, theirs.create].map(|seen| seen.map(told)),
                 "From the call until DescribeServices counts all as running, or Swarm's own list of tasks does.",
             ),
-            (ENGINE, |seen| seen.engine, "The same services: until the engine's last `start` event."),
+            (
+                ENGINE,
+                [ours.create, theirs.create].map(|seen| seen.map(engine)),
+                "The same services: until the engine's last `start` event.",
+            ),
         ];
-        for (way, of, how) in ways {
-            let (own, peer) = (seconds(ours.create.map(of)), seconds(theirs.create.map(of)));
+        for (way, [own, peer], how) in ways {
             let note = format!("{note}{how}");
-            push(rows, &format!("{create}, {way}"), row(own, peer, "s", bounds, note));
+            push(rows, &format!("{create}, {way}"), row(seconds(own), seconds(peer), "s", bounds, note));
         }
     }
     if wanted.contains(&RowId::Replace) {
         let bounds = Bounds::RatioAtMost { must: 0.6, reach: 0.35 };
         let kills = ours.replace_told.len();
-        let ways: [(_, fn(&Times) -> &Samples, _); 2] = [
+        let ways = [
             (
                 TOLD,
-                |times| &times.replace_told,
+                [&ours.replace_told, &theirs.replace_told],
                 "until another task is RUNNING in DescribeTasks, or `running` in Swarm's own list",
             ),
             (
                 ENGINE,
-                |times| &times.replace_engine,
+                [&ours.replace_engine, &theirs.replace_engine],
                 "until the engine's `start` event of another container, the same kills",
             ),
         ];
-        for (way, of, how) in ways {
-            let median = |samples: &Samples| (samples.len() > 0).then(|| samples.median_ms());
+        for (way, samples, how) in ways {
+            let [own, peer] = samples.map(|samples| (samples.len() > 0).then(|| samples.median_ms()));
             let note = format!("From the kill {how}; {kills} kills, beside {} others.", replicas - 1);
-            let what = format!("killed container replaced, {way}");
-            push(rows, &what, row(median(of(&ours)), median(of(&theirs)), "ms", bounds, note));
+            push(rows, &format!("killed container replaced, {way}"), row(own, peer, "ms", bounds, note));
         }
     }
     if wanted.contains(&RowId::Rolling) {
