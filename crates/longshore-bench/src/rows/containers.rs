@@ -200,7 +200,7 @@ async fn start_rate_of(bench: &Bench, up: &Process, image: &str) -> anyhow::Resu
 }
 
 async fn our_starts(up: &Process, count: usize) -> anyhow::Result<Vec<String>> {
-    // Eight clients that ask as often as one may would take as much of the processor as the engine, which all wait for.
+    // Eight clients that ask every 2 ms double the processor time that a start takes beside the engine's.
     let mut api = Api::new(&up.caller).looking_every(LOOK_IN_A_CROWD_EVERY);
     let mut all = Vec::new();
     for _ in 0..count {
