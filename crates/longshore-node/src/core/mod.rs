@@ -4,7 +4,8 @@
 //! [`AgentCore::deadline`] says when to call `handle(now, Tick)` at the latest. The shell, or a simulation, does the
 //! rest. A crash is nothing but dropping the core; [`AgentCore::new`] with what the journal held is the restart.
 //!
-//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports, the answer
+//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports (but that a container
+//! runs, which the next process sees for itself), the answer
 //! to a manifest.
 
 mod advice;
