@@ -325,7 +325,7 @@ impl AgentCore {
                 desired_status: DesiredStatus::Stopped,
             })
             .collect();
-        self.gate.push(Gated::Manifest { manifest, candidates });
+        self.gate.push(Gated::Manifest { manifest, candidates }, true);
     }
 
     /// Takes the next step of TCS; true if there was one.

@@ -4,7 +4,8 @@
 //! [`AgentCore::deadline`] says when to call `handle(now, Tick)` at the latest. The shell, or a simulation, does the
 //! rest. A crash is nothing but dropping the core; [`AgentCore::new`] with what the journal held is the restart.
 //!
-//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports, the answer
+//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports (but that a container
+//! runs, which the next process sees for itself), the answer
 //! to a manifest.
 
 mod advice;
@@ -394,6 +395,12 @@ impl AgentCore {
 
     pub fn credentials(&self) -> &CredentialStore {
         &self.credentials
+    }
+
+    /// True if more than an ack waits for this [`Effect::Write`]: it should be written at once. Of others, the next one that
+    /// is pressing is better waited for than a sync of the disk of their own.
+    pub fn is_pressing(&self, write: u64) -> bool {
+        self.gate.is_pressing(write)
     }
 
     /// True while commands can arrive.

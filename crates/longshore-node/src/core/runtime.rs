@@ -34,7 +34,9 @@ impl AgentCore {
             _ => false,
         };
         if action.needs_durable() && !is_about_nothing {
-            self.gate.push(Gated::Action(Box::new(action)));
+            // The control plane repeats a payload whose ack is late, but only after many seconds.
+            let pressing = !matches!(action, Action::AckReady(_));
+            self.gate.push(Gated::Action(Box::new(action)), pressing);
         } else {
             self.act(action);
         }

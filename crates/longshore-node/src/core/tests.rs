@@ -46,6 +46,8 @@ struct Rig {
     /// Durable, and written but not yet durable.
     disk: BTreeMap<String, String>,
     written: Vec<(u64, Vec<Change>)>,
+    /// Whether each write so far was pressing.
+    pressing: Vec<bool>,
     /// Writes become durable at once; otherwise only by [`Rig::sync`].
     syncs: bool,
     /// No connection can be made, and no call gets an answer.
@@ -87,6 +89,7 @@ impl Rig {
             runtime,
             disk: saved,
             written: Vec::new(),
+            pressing: Vec::new(),
             syncs: true,
             cut_off: false,
             session: None,
@@ -305,7 +308,10 @@ impl Rig {
             Effect::Runtime(action) => {
                 self.runtime.perform(self.now, *action).expect("it is for the runtime");
             }
-            Effect::Write { number, changes } => self.written.push((number, changes)),
+            Effect::Write { number, changes } => {
+                self.pressing.push(self.core.is_pressing(number));
+                self.written.push((number, changes));
+            }
             Effect::CheckRuntime => self.core.handle(self.now, Input::RuntimeChecked { is_well: true }),
             Effect::Sample(containers) => {
                 let samples = containers
@@ -486,6 +492,48 @@ fn nothing_is_acknowledged_or_started_before_it_is_durable() {
     rig.run(2 * SECOND);
     assert_eq!((rig.acked.len(), rig.starts()), (before + 1, 1));
     assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+}
+
+#[test]
+fn that_a_container_runs_is_told_without_waiting_for_the_disk() {
+    let mut rig = Rig::connected();
+    rig.place("a", Rig::payload("a", "bb"));
+    while rig.starts() == 0 {
+        rig.run(Duration::from_millis(1));
+    }
+    rig.syncs = false;
+    rig.run(2 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    // What is told before it is written is true after a crash, too.
+    rig.crash();
+    rig.syncs = true;
+    rig.begin();
+    rig.run(60 * SECOND);
+    assert_eq!(rig.starts(), 1);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    // That it has ended waits.
+    rig.syncs = false;
+    rig.stop("a");
+    rig.run(60 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    rig.syncs = true;
+    rig.sync();
+    rig.run(2 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"STOPPED"));
+}
+
+#[test]
+fn a_write_that_only_an_ack_waits_for_is_not_pressing() {
+    let mut rig = Rig::connected();
+    rig.pressing.clear();
+    rig.syncs = false;
+    rig.place("a", Rig::payload("a", "bb"));
+    assert_eq!(rig.pressing, [false], "the image is looked for meanwhile");
+    rig.syncs = true;
+    rig.sync();
+    rig.run(10 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    assert!(rig.pressing.iter().filter(|pressing| **pressing).count() >= 2, "the creation and the start");
 }
 
 #[test]

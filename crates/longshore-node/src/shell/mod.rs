@@ -278,7 +278,7 @@ impl Shell {
                 }
                 Effect::Runtime(action) => self.act(*action),
                 Effect::Write { number, changes } => match &self.disk {
-                    Some(disk) => disk.write(number, changes),
+                    Some(disk) => disk.write(number, changes, self.core.is_pressing(number)),
                     // Without a data directory nothing is promised beyond this process.
                     None => self.input(Input::Durable(number)),
                 },
