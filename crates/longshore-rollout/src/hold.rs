@@ -19,9 +19,8 @@ use crate::bounds::Bounds;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::memory::Topic;
-use crate::outcome::{Start, StopReason};
+use crate::outcome::StopReason;
 use crate::standing::{FailedCheck, Member, Standing};
-use crate::view::StoppedBecause;
 use crate::waiting::Waiting;
 
 /// What is held, and how.
@@ -277,37 +276,21 @@ fn start(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, parts: &Parts) -> Wanted {
     if crew.failed {
         draft.wait(Waiting::DeploymentFailed { deployment: crew.id });
     } else if missing > 0 {
-        launch(draft, crew.id, missing, &mut room, true, &mut wanted);
+        launch(draft, crew.id, missing, &mut room, &mut wanted);
     }
     wanted.own = wanted.unplaced;
     if let Some(fallback) = crew.fallback {
         let there = parts.fallback_kept + parts.kept_running;
         let missing = fallback.up_to.saturating_sub(there);
-        // Its own failures are only counted once it is the one that starts tasks; until then one
-        // that failed waits for the next occasion, so that it cannot fail in a circle.
-        let just_failed = draft.view.stopped.iter().any(|task| {
-            task.deployment == fallback.id
-                && !task.ever_running
-                && task.because == StoppedBecause::FailedToStart
-        });
-        if missing > 0 && (crew.failed || !just_failed) {
-            launch(draft, fallback.id, missing, &mut room, crew.failed, &mut wanted);
+        if missing > 0 {
+            launch(draft, fallback.id, missing, &mut room, &mut wanted);
         }
     }
     wanted
 }
 
-fn launch(
-    draft: &mut Draft<'_>,
-    id: DeploymentId,
-    missing: u32,
-    room: &mut u32,
-    throttled: bool,
-    wanted: &mut Wanted,
-) {
-    if let Some(until) = draft.throttle.closed_until(draft.now).filter(|_| throttled) {
-        draft.looks.at(until);
-        draft.wait(Waiting::Throttle { until, failures: draft.throttle.failures });
+fn launch(draft: &mut Draft<'_>, id: DeploymentId, missing: u32, room: &mut u32, wanted: &mut Wanted) {
+    if draft.is_throttled(id) {
         return;
     }
     let refusal = draft.refusal(id);
@@ -324,11 +307,7 @@ fn launch(
     if count < possible {
         draft.cut();
     }
-    let early = draft.tries_early(id);
-    if early {
-        draft.lasts(Topic::Placement);
-    }
-    draft.start(Start { deployment: id, count, on: None, zone: None, early });
+    draft.start(id, count, None, None);
     *room -= count;
     wanted.starts += count;
     if refusal.is_none() {

@@ -14,7 +14,7 @@ use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::hold::{Crew, Held};
 use crate::memory::Topic;
-use crate::outcome::{Start, StopReason};
+use crate::outcome::StopReason;
 use crate::standing::Member;
 
 /// How many tasks beyond the desired count are wanted now.
@@ -70,7 +70,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, compl
     let movable = newest_of_richest(crew, &zones).is_some();
     if held.in_place && room && open && movable && draft.left() > 0 {
         draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(zones));
-        draft.start(Start { deployment: crew.id, count: 1, on: None, zone: Some(step.to), early: false });
+        draft.start(crew.id, 1, None, Some(step.to));
         draft.plan.rebalancing = Some(crew.desired);
     }
 }

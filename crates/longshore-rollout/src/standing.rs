@@ -78,8 +78,9 @@ pub(crate) fn muster<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Look
 /// for them: they have to live for longer first.
 fn settle_time(task: &TaskView, view: &ServiceView) -> Duration {
     let settings = &view.settings;
-    let fails =
-        view.throttle.failures >= FAILURES_NOTICED && view.throttle.deployment == Some(task.deployment);
+    let fails = [&view.throttle, &view.fallback_throttle]
+        .into_iter()
+        .any(|it| it.failures >= FAILURES_NOTICED && it.deployment == Some(task.deployment));
     if fails { settings.settle_time.max(settings.short_life) } else { settings.settle_time }
 }
 

@@ -47,7 +47,7 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
     if desired != set.computed_desired_count {
         draft.deployment_event(ServiceEvent::ComputedCountUpdated { set: set.id, count: desired });
     }
-    draft.observe(&set.throttle, Some(set.id));
+    draft.throttle = draft.observe(&set.throttle, Some(set.id));
     let crew = Crew {
         id: set.id,
         fallback: None,

@@ -31,6 +31,7 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
         refusal.uncounted = 0;
     }
     service.memory.throttle = plan.throttle;
+    service.memory.fallback_throttle = plan.fallback_throttle;
     service.memory.said = plan.memory;
     service.memory.rebalancing = plan.rebalancing;
     if plan.last_completed.is_some() {

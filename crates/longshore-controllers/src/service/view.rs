@@ -62,6 +62,7 @@ pub fn gather(
         stopped: stopped.iter().filter_map(|&id| stopped_task(cluster.task(id)?)).collect(),
         refusals: refusals(state, key, service),
         throttle: service.memory.throttle.clone(),
+        fallback_throttle: service.memory.fallback_throttle.clone(),
         memory: service.memory.said.clone(),
     })
 }
