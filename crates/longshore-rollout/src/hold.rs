@@ -141,7 +141,15 @@ pub(crate) fn hold(draft: &mut Draft<'_>, crew: &Crew<'_, '_>) -> Held {
     // own next ones, and so on in a circle; so they would for the wanted one, if more of them went than
     // the fallback holds on to.
     let room = make_room.min(own).min(yielding(crew, &parts));
-    let order = replacement_order(draft, crew, &parts, over.max(room) as usize);
+    // A task on a DRAINING instance waits for its replacement. Where none is on its way, because it has no place, or is
+    // not to be started, the minimum alone keeps the task.
+    let drained = if starts + parts.pending + parts.settling == 0 {
+        let draining = parts.replaceable.iter().filter(|&&at| crew.members[at].on_draining());
+        draining.count() as u32
+    } else {
+        0
+    };
+    let order = replacement_order(draft, crew, &parts, over.max(room).max(drained) as usize);
     for at in order {
         let member = &crew.members[at];
         if member.is_healthy() {
