@@ -13,10 +13,10 @@ use crate::{ServiceEvent, daemon, replica, standing, task_set};
 
 pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, seed: Seed) -> Plan {
     let mut draft = Draft::new(view, fleet, now, seed);
-    let members = standing::muster(view, now, &mut draft.looks);
+    let members = standing::members(view, now, &mut draft.looks);
     match view.status {
         ServiceStatus::Inactive => {}
-        ServiceStatus::Draining => dissolve(&mut draft),
+        ServiceStatus::Draining => delete(&mut draft),
         ServiceStatus::Active => {
             let primary = primary(view);
             let reserve = primary.and_then(|primary| draft.reserve(primary)).map(|reserve| reserve.id);
@@ -55,10 +55,10 @@ pub(crate) fn notice_throttle(draft: &mut Draft<'_>) {
 
 /// The end of a deleted service: everything stops, without regard to bounds or protection, and
 /// when nothing is left but tasks that are on their way out it becomes INACTIVE (ecs-services E10).
-fn dissolve(draft: &mut Draft<'_>) {
+fn delete(draft: &mut Draft<'_>) {
     let view = draft.view;
     let mut left = 0;
-    let members = standing::muster(view, draft.now, &mut crate::draft::Looks::default());
+    let members = standing::members(view, draft.now, &mut crate::draft::Looks::default());
     for member in &members {
         if member.task.desired_status == DesiredStatus::Running {
             draft.stop(member, StopReason::Scaling(member.task.deployment));

@@ -61,7 +61,7 @@ impl<'v> Member<'v> {
 }
 
 /// Sorts the tasks of a service; STOPPED ones are left out.
-pub(crate) fn muster<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Looks) -> Vec<Member<'v>> {
+pub(crate) fn members<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Looks) -> Vec<Member<'v>> {
     let mut members = Vec::with_capacity(view.tasks.len());
     for task in &view.tasks {
         if task.last_status.is_stopped() {

@@ -276,7 +276,7 @@ fn zones_are_evened_out_by_starting_first() {
     world.instances[1].draining = false;
     world.instances[2].draining = false;
     world.messages.clear();
-    world.view.zones = world.instances.iter().map(|it| it.zone.clone()).collect();
+    world.list_zones();
     world.view.zone_rebalancing = true;
     for _ in 0..40 {
         let plan = world.round();

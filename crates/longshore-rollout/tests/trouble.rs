@@ -332,6 +332,25 @@ fn the_first_deployment_has_nothing_to_roll_back_to() {
     assert_eq!(plan.waiting_for, [Waiting::DeploymentFailed { deployment: deployment_id(1) }]);
 }
 
+/// ecs-services E3 and E4: a FAILED deployment starts no tasks, and another desired count begins no new deployment.
+#[test]
+fn a_higher_count_revives_no_failed_deployment() {
+    let mut world = World::new(1, 100, 200);
+    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
+    world.fail_starts(6);
+    world.desire(3);
+    let plan = world.calm();
+    assert_eq!((world.picture().as_str(), world.primary().rollout), ("none", RolloutState::Failed));
+    let [Waiting::DeploymentFailed { deployment }] = plan.waiting_for[..] else {
+        panic!("{:?}", plan.waiting_for)
+    };
+    assert_eq!(deployment, deployment_id(1));
+    assert!(plan.waiting_for[0].to_string().contains("--force-new-deployment"), "{:?}", plan.waiting_for);
+    world.update();
+    world.calm();
+    assert_eq!((world.picture().as_str(), world.primary().rollout), ("n3", RolloutState::Completed));
+}
+
 #[test]
 fn failed_health_checks_trip_the_breaker_in_stage_two() {
     let mut world = World::running(1, 100, 200);

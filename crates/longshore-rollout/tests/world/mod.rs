@@ -405,12 +405,21 @@ impl World {
     pub fn drain(&mut self, n: usize, draining: bool) {
         self.instances[n].draining = draining;
         let id = self.instances[n].id;
+        if self.view.zone_rebalancing {
+            self.list_zones();
+        }
         for task in self.view.tasks.iter_mut().filter(|task| task.instance == Some(id)) {
             task.host = if draining { Host::Draining } else { Host::Up };
         }
         for refusal in &mut self.view.refusals {
             refusal.capacity_changed = true;
         }
+    }
+
+    /// Shows the zones that take tasks, as they are now.
+    pub fn list_zones(&mut self) {
+        let active = self.instances.iter().filter(|it| !it.draining);
+        self.view.zones = active.map(|it| Arc::clone(&it.zone)).collect();
     }
 
     /// Everything that can start or stop does, and time passes, until nothing changes any more.
