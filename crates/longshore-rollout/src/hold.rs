@@ -13,9 +13,9 @@
 //!
 //! # A worked example
 //!
-//! A service of four tasks with 75 % and 125 %, so that `min` is 3 and `max` is 5, is updated. `o` is a healthy task of
-//! the old deployment, `n` one of the new, `(n)` one that does not count as healthy yet. A row is one call of [`hold`]; in between what was told to
-//! stop does, and what was started runs and becomes healthy.
+//! A service of four tasks with minimumHealthyPercent 75 and maximumPercent 125, so that `min` is 3 and `max` is 5, is
+//! updated. `o` is a healthy task of the old deployment, `n` one of the new, `(n)` one that does not count as healthy
+//! yet. A row is one call of [`hold`]; in between what was told to stop does, and what was started runs.
 //!
 //! | tasks | missing | started: `max` - all | unplaced | over the goal | budget: healthy - `min` | stopped |
 //! |---|---|---|---|---|---|---|
@@ -27,7 +27,8 @@
 //! | onnnn | 0 | 0 | 0 | 1 | 5 - 3 = 2 | 1, since one is over the goal |
 //!
 //! So a task that serves goes for one of two reasons: others serve in its place (*over*), or a new one needs its room
-//! (*unplaced*), whichever asks for more stops. Had placement refused the start in the first row although `max` allows it, it would be unplaced as well.
+//! (*unplaced*), whichever asks for more stops. A task that `max` allows and placement refuses is unplaced as well. The
+//! third reason is a DRAINING instance that no replacement is on its way for.
 
 use longshore_base::{DeploymentId, Timestamp};
 use longshore_placement::removal::{self, Removable};
@@ -349,8 +350,8 @@ impl<'r, 'd, 'v> Round<'r, 'd, 'v> {
     /// How many replaceable tasks go to make room.
     ///
     /// They make room for tasks of the wanted deployment only: a task of the fallback that goes for the next one of the
-    /// fallback would be replaced for ever. For the same reason the fallback keeps as many as it would start again at once: it is
-    /// filled up to a number, which healthy tasks of the wanted deployment are part of.
+    /// fallback would be replaced for ever. For the same reason the fallback keeps as many as it would start again at
+    /// once: it is filled up to a number, which healthy tasks of the wanted deployment are part of.
     fn room_to_make(&self) -> u32 {
         let room = self.make_room.min(self.unplaced_own);
         let Some(fallback) = self.wanted.fallback else { return room };
