@@ -145,6 +145,11 @@ pub enum RulesError {
 }
 
 impl Rules {
+    /// Those of a service, as its record has them.
+    pub fn of(service: &record::Service) -> Result<Self, RulesError> {
+        Self::parse(&service.placement_constraints, &service.placement_strategy)
+    }
+
     /// Reads what was given with a call or a service.
     pub fn parse(constraints: &[PlacementItem], strategies: &[PlacementItem]) -> Result<Self, RulesError> {
         let pairs = |items: &[PlacementItem]| {
@@ -172,10 +177,6 @@ impl Template {
         zones: Option<Vec<Arc<str>>>,
     ) -> Request {
         let spec = &self.definition.spec;
-        let own = spec.constraints.iter().filter_map(|expression| {
-            // Checked when the definition was registered.
-            Constraint::parse("memberOf", Some(expression)).ok()
-        });
         let required = spec.required_attributes.iter().map(|attribute| RequiredAttribute {
             name: attribute.name.as_str().into(),
             value: attribute.value.as_deref().map(Into::into),
@@ -195,7 +196,7 @@ impl Template {
             },
             required: required.chain(execute).chain(network).collect(),
             zones,
-            constraints: own.chain(rules.constraints.iter().cloned()).collect(),
+            constraints: spec.constraints.iter().chain(&rules.constraints).cloned().collect(),
             strategies: rules.strategies.clone(),
             default,
             group: if self.is_pooled() {

@@ -52,7 +52,10 @@ pub struct ServiceView {
     pub stopped: Vec<StoppedTask>,
     /// The outcome of the last placement attempts that failed, at most one per deployment.
     pub refusals: Vec<Refusal>,
+    /// After failures of the deployment that starts tasks.
     pub throttle: Throttle,
+    /// After failures of the deployment that fills in for it ([`reserve`](crate::reserve)), whose failures are its own.
+    pub fallback_throttle: Throttle,
     pub memory: EventMemory,
 }
 

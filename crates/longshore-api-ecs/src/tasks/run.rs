@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use longshore_base::TaskId;
-use longshore_controllers::launch::{self, PoolRefusal, Rules, Template};
+use longshore_controllers::launch::{self, PoolRefusal, Template};
+use longshore_controllers::pools::Pools;
 use longshore_controllers::provisioning::WAITING_MAX;
-use longshore_placement::{DefaultStrategy, Pool, Refusal, Request, provider};
+use longshore_placement::{DefaultStrategy, Pool, Refusal};
 use longshore_shapes_ecs::*;
-use longshore_state::record::{Capacity, StrategyItem, Token};
+use longshore_state::record::{Capacity, Token};
 use longshore_state::{ClusterKey, Key, Tx, Value};
 
 use super::answer::StartedTasks;
@@ -169,9 +170,10 @@ fn place(
         placed.failures.push(failures::not_built(not_built));
         return Ok(placed);
     }
-    let mut pools = Pools::new(at, template, &placement.rules, capacity);
+    let request = |of: &Template| of.request(at, &placement.rules, DefaultStrategy::Task, None);
+    let mut pools = Pools::new(template, capacity, |_| 0, request);
     for _ in 0..count {
-        let pool = pools.next();
+        let pool = pools.take_turn();
         let seed = tx.ids.seed();
         let Some(tables) = launch::capacity(tx.state(), at, template.origin.launch_type) else {
             placed.failures.push(fargate_failure(&PoolRefusal::NoAgent));
@@ -244,59 +246,4 @@ fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> 
 fn fargate_failure(refusal: &PoolRefusal) -> Failure {
     let reason = if refusal.is_capacity() { texts::NO_FARGATE_CAPACITY } else { failures::ATTRIBUTE };
     Failure { arn: None, reason: Some(reason.to_owned()), detail: Some(refusal.to_string()) }
-}
-
-/// Where the tasks of a call may go: one pool, or one per capacity provider, in their turn.
-struct Pools {
-    strategy: Vec<provider::Item>,
-    /// Tasks of this call, per item of the strategy.
-    counts: Vec<u32>,
-    /// At least one.
-    pools: Vec<AskedPool>,
-}
-
-struct AskedPool {
-    template: Template,
-    /// Made once per call: placement recognises a request that it has seen before.
-    request: Request,
-}
-
-impl Pools {
-    fn new(at: &ClusterKey, template: &Template, rules: &Rules, capacity: &Capacity) -> Self {
-        let pool = |provider: Option<Arc<str>>| {
-            let mut template = template.clone();
-            if provider != template.origin.capacity_provider {
-                Arc::make_mut(&mut template.origin).capacity_provider = provider;
-            }
-            let request = template.request(at, rules, DefaultStrategy::Task, None);
-            AskedPool { template, request }
-        };
-        match capacity {
-            Capacity::LaunchType(_) => {
-                Self { strategy: Vec::new(), counts: Vec::new(), pools: vec![pool(None)] }
-            }
-            Capacity::Strategy(items) => {
-                let of = |item: &StrategyItem| pool(Some(item.provider.clone()));
-                let item = |item: &StrategyItem| provider::Item {
-                    provider: item.provider.clone(),
-                    base: item.base,
-                    weight: item.weight,
-                };
-                Self {
-                    strategy: items.iter().map(item).collect(),
-                    counts: vec![0; items.len()],
-                    pools: items.iter().map(of).collect(),
-                }
-            }
-        }
-    }
-
-    /// The pool whose turn it is.
-    fn next(&mut self) -> &AskedPool {
-        let turn = provider::next(&self.strategy, &self.counts).unwrap_or(0);
-        if let Some(count) = self.counts.get_mut(turn) {
-            *count += 1;
-        }
-        &self.pools[turn]
-    }
 }

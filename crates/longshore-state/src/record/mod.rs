@@ -279,6 +279,9 @@ pub struct PlannerMemory {
     pub last_completed: Option<LastCompleted>,
     /// See [`longshore_rollout::Plan::rebalancing`].
     pub rebalancing: Option<u32>,
+    /// Of the deployment that fills in for the one that starts tasks.
+    #[serde(default)]
+    pub fallback_throttle: Throttle,
 }
 
 /// When and why placement last refused a task of a deployment.
