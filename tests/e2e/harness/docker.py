@@ -120,6 +120,11 @@ def endpoints_of(container_id):
     return [(network["IPAddress"], network["MacAddress"]) for network in networks.values()]
 
 
+def log_config_of(container_id):
+    """The log driver of a container and its options; it may have ended."""
+    return _call("GET", f"/containers/{container_id}/json")["HostConfig"]["LogConfig"]
+
+
 def environment_of(container_id):
     """The variables that a container was made with."""
     pairs = _call("GET", f"/containers/{container_id}/json")["Config"]["Env"]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use longshore_engine::spec::RuntimeId;
 use longshore_runtime::{Runtime, limits};
+use tokio::sync::Semaphore;
 
 use super::http::HttpClient;
 use super::signer::Signer;
@@ -15,16 +16,25 @@ use crate::surface::{self, Answer, Lookup, Sampled};
 /// How long a container waits for the control plane at most. Its client has a limit of its own, which is seldom longer.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many containers are read at once. A reading is a second of the engine's work, and any container may ask for those of
+/// its whole task, as often as it likes.
+const READINGS_MAX: usize = 32;
+
 /// Whom to ask. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Sources {
-    pub runtime: Arc<dyn Runtime>,
-    pub http: HttpClient,
-    pub signer: Arc<Signer>,
-    pub endpoint: String,
+    runtime: Arc<dyn Runtime>,
+    http: HttpClient,
+    signer: Arc<Signer>,
+    endpoint: String,
+    readings: Arc<Semaphore>,
 }
 
 impl Sources {
+    pub fn new(runtime: Arc<dyn Runtime>, http: HttpClient, signer: Arc<Signer>, endpoint: String) -> Self {
+        Self { runtime, http, signer, endpoint, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
+    }
+
     pub async fn find(&self, lookup: Lookup) -> Answer {
         match lookup {
             Lookup::Stats { containers, of_task } => {
@@ -69,6 +79,7 @@ impl Sources {
     }
 
     async fn read(&self, id: &RuntimeId) -> Option<[String; 2]> {
+        let _turn = self.readings.acquire().await.ok()?;
         tokio::time::timeout(limits::STATS, self.runtime.container_readings(id)).await.ok()?.ok()
     }
 }

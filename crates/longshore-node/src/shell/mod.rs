@@ -211,12 +211,12 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
-        let sources = Sources {
-            runtime: self.services.runtime.clone(),
-            http: self.services.http.clone(),
-            signer: self.signer.clone(),
-            endpoint: self.core.config().endpoint.clone(),
-        };
+        let sources = Sources::new(
+            self.services.runtime.clone(),
+            self.services.http.clone(),
+            self.signer.clone(),
+            self.core.config().endpoint.clone(),
+        );
         let mut stopping = false;
         loop {
             if let Some(reason) = self.carry_out() {
