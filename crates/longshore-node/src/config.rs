@@ -9,10 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::awslogs::StandIn;
 use longshore_base::{Cidr, FARGATE_POOL, Port, Region};
 use longshore_engine::settings::{Settings, parse_go_duration};
 use longshore_sigv4::{Credentials, Secret};
+
+use crate::awslogs::StandIn;
 
 /// Where the file is when nobody says otherwise.
 pub const FILE_DEFAULT: &str = "/etc/ecs/ecs.config";
