@@ -1,10 +1,11 @@
 //! What a task as a whole is held to (agent-protocol G11, Task cgroup).
 
 use longshore_base::MemoryMib;
+use longshore_engine::input::ObservedStatus;
 use longshore_engine::settings::{PullBehavior, TaskCgroups};
 use longshore_engine::{Input, Settings};
 
-use crate::world::{World, task};
+use crate::world::{World, look, task};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -45,6 +46,21 @@ fn a_cgroup_holds_the_containers_together() {
         let parent = Some("/ecs/t1".to_owned());
         assert_eq!(limits(&mut world, &["own", "free"]), [(Some(16 * MIB), parent.clone()), (None, parent)]);
     }
+}
+
+/// Docker says of all containers in a cgroup that memory ran out there.
+#[test]
+fn memory_is_the_reason_of_those_that_were_killed() {
+    let ended = |code: i32| {
+        let mut world = started(TaskCgroups::V1, &["free"]);
+        world.news();
+        let (id, fake) = world.fake_mut("free");
+        fake.status = ObservedStatus::Exited { exit_code: code, oom_killed: true, error: None };
+        let (container, observation) = (fake.key.clone(), look(id.as_str(), fake));
+        world.feed(Input::ContainerObserved { container, observation });
+        world.news().contains("OutOfMemoryError")
+    };
+    assert_eq!([0, 143, 137, 1].map(ended), [false, false, true, true]);
 }
 
 #[test]
