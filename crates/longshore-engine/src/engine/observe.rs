@@ -28,7 +28,7 @@ pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &m
         ObservedStatus::Created => note_facts(&mut task.containers[index], seen),
         ObservedStatus::Running => running(task, index, seen, cx),
         ObservedStatus::Exited { exit_code, oom_killed, error } => {
-            let reason = match (oom_killed && !is_own_end(*exit_code), error) {
+            let reason = match (*oom_killed && !is_own_end(*exit_code), error) {
                 (true, _) => "OutOfMemoryError: Container killed due to memory usage".to_owned(),
                 (false, Some(text)) if !text.is_empty() => format!("DockerStateError: {text}"),
                 (false, _) => String::new(),
