@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use longshore_domain::NetworkMode;
+use longshore_domain::{LaunchType, NetworkMode};
 use longshore_link::message::{
     AsmAuthData, Association, AssociationContent, ContainerPayload, DependsOn, DockerConfig, DockerVolume,
     EfsAuthorization, EfsVolume, EnvironmentFile, FirelensConfiguration, HostVolume, MountPoint, PortMapping,
@@ -22,6 +22,7 @@ use crate::interface;
 
 /// The engine API version that the texts of `dockerConfig` are written for.
 const DOCKER_CONFIG_VERSION: &str = "1.18";
+const EXECUTION_ENVIRONMENT: &str = "AWS_EXECUTION_ENV";
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const MIB: i64 = 1024 * 1024;
 
@@ -48,12 +49,12 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
     payload.cpu = sized(&overrides.cpu, &document.cpu).map(|units| f64::from(units) / 1024.0);
     payload.memory = sized(&overrides.memory, &document.memory).map(i64::from);
     payload.network_mode = network_mode(definition).to_owned();
-    payload.elastic_network_interfaces = interface::payload(at, task).into_iter().collect();
+    payload.elastic_network_interfaces = interface::payload(state, at, task).into_iter().collect();
     payload.pid_mode = word(document.pid_mode.as_ref().map(|mode| mode.as_str()));
     payload.ipc_mode = word(document.ipc_mode.as_ref().map(|mode| mode.as_str()));
     // An agent lets tasks of launch type FARGATE skip its queue for resources (agent-protocol G10).
     payload.launch_type = match task.origin.launch_type {
-        longshore_domain::LaunchType::Fargate => "EC2".into(),
+        LaunchType::Fargate => "EC2".into(),
         other => other.as_str().into(),
     };
     payload.group = task.origin.group.to_string();
@@ -144,7 +145,11 @@ fn container_payload(
     };
     let hard = override_of(|own| own.memory, container.memory);
     let soft = override_of(|own| own.memory_reservation, container.memory_reservation);
-    let mut environment: BTreeMap<String, String> = BTreeMap::new();
+    // Agents do not set it: the service tells each container by it where it runs. What the definition says wins.
+    let mut environment = BTreeMap::from([(
+        EXECUTION_ENVIRONMENT.to_owned(),
+        execution_environment(task.origin.launch_type).to_owned(),
+    )]);
     let pairs = container.environment.iter().flatten();
     for pair in pairs.chain(own.and_then(|own| own.environment.as_ref()).into_iter().flatten()) {
         environment.insert(pair.name.clone().unwrap_or_default(), pair.value.clone().unwrap_or_default());
@@ -229,6 +234,17 @@ fn container_payload(
         }),
         name,
         ..ContainerPayload::default()
+    }
+}
+
+/// What frameworks and agents of others tell Fargate from EC2 by.
+fn execution_environment(launch_type: LaunchType) -> &'static str {
+    match launch_type {
+        LaunchType::Ec2 => "AWS_ECS_EC2",
+        LaunchType::Fargate => "AWS_ECS_FARGATE",
+        // Made after the other two: there is no published word on these.
+        LaunchType::External => "AWS_ECS_EXTERNAL",
+        LaunchType::ManagedInstances => "AWS_ECS_MANAGED_INSTANCES",
     }
 }
 

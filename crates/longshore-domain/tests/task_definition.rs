@@ -179,6 +179,39 @@ fn what_ecs_refuses_is_refused_in_its_words() {
         serde_json::json!({"logConfiguration": {"logDriver": "awslogs"}}),
         "Log driver awslogs requires options: awslogs-region, awslogs-group",
     );
+    let logging = |driver: &str, more: serde_json::Value| {
+        let mut options = serde_json::json!({"awslogs-region": "r", "awslogs-group": "g"});
+        let all = options.as_object_mut().expect("an object");
+        all.extend(more.as_object().expect("an object").clone());
+        serde_json::json!({"logConfiguration": {"logDriver": driver, "options": options}})
+    };
+    refused(
+        none(),
+        logging("awslogs", serde_json::json!({"awslogs-endpoint": "http://x", "awslogs-stream": "s"})),
+        "Log driver awslogs disallows options: awslogs-stream, awslogs-endpoint",
+    );
+    refused(
+        none(),
+        logging(
+            "awslogs",
+            serde_json::json!({"awslogs-datetime-format": "%Y", "awslogs-multiline-pattern": "^x"}),
+        ),
+        "Log driver awslogs does not allow the options awslogs-datetime-format and awslogs-multiline-pattern together. \
+         Keep one of them.",
+    );
+    refused(
+        none(),
+        logging("json-file", serde_json::json!({"mode": "lazy"})),
+        "The log option mode must be blocking or non-blocking, and it is 'lazy'.",
+    );
+    refused(
+        serde_json::json!({
+            "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+            "executionRoleArn": "arn:aws:iam::123456789012:role/x",
+        }),
+        logging("awslogs", serde_json::json!({})),
+        "Log driver awslogs requires options: awslogs-stream-prefix",
+    );
     refused(
         none(),
         serde_json::json!({"secrets": [{"name": "S", "valueFrom": "p"}]}),

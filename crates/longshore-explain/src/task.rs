@@ -9,6 +9,10 @@ use longshore_state::{ClusterKey, State};
 use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question};
 
+const AWSLOGS_CAPABILITY: &str = "com.amazonaws.ecs.capability.logging-driver.awslogs";
+/// The attribute by which an agent tells what stands in for `awslogs` (decision 28).
+const AWSLOGS_STAND_IN: &str = "longshore.awslogs-driver";
+
 /// Explains a task that the cluster still knows.
 pub fn task(
     state: &State,
@@ -40,6 +44,7 @@ pub fn task(
     if !task.last_status.is_stopped() {
         say_instance(&mut out, state, &at, task);
     }
+    say_logs(&mut out, state, &at, task);
     Ok(out)
 }
 
@@ -232,6 +237,23 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     // Which machine of the pool it is concerns its operator, not the task's user.
     let host = if task.is_pooled() { "the Fargate pool".to_owned() } else { format!("instance {instance}") };
     out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
+}
+
+/// Where the lines of containers with `awslogs` are, if not in CloudWatch Logs.
+fn say_logs(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) {
+    let definition = state.definition(&at.scope, &task.origin.family, task.origin.revision);
+    let needs = definition.iter().flat_map(|definition| &definition.spec.required_attributes);
+    if !needs.into_iter().any(|needed| needed.name == AWSLOGS_CAPABILITY) {
+        return;
+    }
+    let host = task.instance.zip(state.host(at, task));
+    let driver = host.and_then(|(id, host)| host.fleet().attribute(id, AWSLOGS_STAND_IN));
+    let Some(driver) = driver else { return };
+    let details = out.say(format!(
+        "Its log driver awslogs writes to no CloudWatch Logs: the container engine on its machine keeps the lines ({driver})."
+    ));
+    let ids = task.containers.iter().filter_map(|own| Some((&own.name, own.runtime_id.as_ref()?)));
+    details.extend(ids.map(|(name, id)| format!("container {name}: docker logs {id}")));
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {

@@ -134,6 +134,37 @@ fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
 }
 
 #[test]
+fn a_task_with_awslogs_tells_where_its_lines_are() {
+    let (world, instances) = World::with_instances(1);
+    let capability = "com.amazonaws.ecs.capability.";
+    let needed =
+        ["logging-driver.awslogs", "docker-remote-api.1.19"].map(|name| format!("{capability}{name}"));
+    world.give_capabilities(instances[0], &[&needed[0], &needed[1]]);
+    world.register(json!({"family": "logs", "containerDefinitions": [{
+        "name": "main", "image": "busybox", "memory": 16, "logConfiguration": {
+            "logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-region": "r"},
+        },
+    }]}));
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "logs"}));
+    let started = world.tasks().pop().expect("a task");
+    world.report_running(&started);
+    let says = |world: &World| {
+        let points = task(world, &started.id.to_string()).expect("it is known").points;
+        points.into_iter().map(|point| point.text).filter(|text| text.contains("awslogs")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        says(&world),
+        Vec::<String>::new(),
+        "its engine writes to CloudWatch Logs, for all that is known"
+    );
+    world.give_attribute(instances[0], "longshore.awslogs-driver", "json-file");
+    let said = "Its log driver awslogs writes to no CloudWatch Logs: the container engine on its machine keeps the lines (json-file).";
+    assert_eq!(says(&world), [said]);
+    world.report_stopped(&started, 1);
+    assert_eq!(says(&world), [said], "now it matters most");
+}
+
+#[test]
 fn a_service_without_room_tells_what_rules_out_whom() {
     let (world, instances) = World::with_instances(3);
     world.register_plain("web", 512, 600);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
+use longshore_node::awslogs::StandIn;
 use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::DockerRuntime;
@@ -226,6 +227,8 @@ fn agent_config(
         // Images are made on this machine or pulled by hand as often as not.
         ("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached".to_owned()),
         ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
+        // Most published definitions name awslogs, and here is no CloudWatch Logs that could refuse them.
+        ("LONGSHORE_AWSLOGS_DRIVER", StandIn::JsonFile.as_str().to_owned()),
     ]);
     // Only one agent on a machine can have the ports at which people and containers look for it.
     for (key, port) in [("LONGSHORE_INTROSPECTION_PORT", "51678"), ("LONGSHORE_METADATA_PORT", "51679")] {
@@ -254,10 +257,12 @@ fn agent_config(
         "DOCKER_HOST",
         "ECS_CONTAINER_STOP_TIMEOUT",
         "ECS_DYNAMIC_HOST_PORT_RANGE",
+        "ECS_ENABLE_TASK_CPU_MEM_LIMIT",
         "ECS_ENABLE_TASK_ENI",
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
         "ECS_IMAGE_PULL_BEHAVIOR",
         "ECS_INSTANCE_ATTRIBUTES",
+        "LONGSHORE_AWSLOGS_DRIVER",
         "LONGSHORE_TASK_NETWORK",
     ];
     for key in own {

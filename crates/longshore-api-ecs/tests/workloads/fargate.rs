@@ -211,6 +211,35 @@ fn its_agent_gets_it_with_its_own_cluster() {
     // Agents let those of launch type FARGATE skip their queue for resources (agent-protocol G10).
     assert_eq!(payload.launch_type, "EC2");
     assert_eq!((payload.cpu, payload.memory), (Some(0.25), Some(512)));
+    // Its containers, and the frameworks in them, are told all the same.
+    assert_eq!(payload.containers[0].environment.0["AWS_EXECUTION_ENV"], "AWS_ECS_FARGATE");
+}
+
+/// Official agents that serve the pool name it as their cluster when a container asks for protection (agent-protocol G18).
+#[test]
+fn its_agent_protects_the_tasks_that_it_has() {
+    let world = World::new();
+    world.add_pool_agent("a", 1024, 2048);
+    world.register_small();
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE"})));
+    world.settle();
+    let [task] = &world.wanted()[..] else { panic!("one task") };
+    let arn = world.task_arn(task);
+    let ask = |extra: Value| with(json!({"cluster": ".fargate", "tasks": [arn]}), extra);
+    let protect = ask(json!({"protectionEnabled": true}));
+    let answer = world.ok_as(&world.operator(), "UpdateTaskProtection", protect.clone());
+    assert_eq!((&answer["protectedTasks"][0]["taskArn"], &answer["failures"]), (&json!(arn), &json!([])));
+    let own = world.ok("GetTaskProtection", json!({"cluster": CLUSTER, "tasks": [arn]}));
+    assert_eq!(own["protectedTasks"][0]["protectionEnabled"], true, "its owner sees it");
+    let seen = world.ok_as(&world.operator(), "GetTaskProtection", ask(json!({})));
+    assert_eq!(seen["protectedTasks"], own["protectedTasks"]);
+    let other = arn.replace("123456789012", "999999999999");
+    let wrong = json!({"cluster": ".fargate", "tasks": [other], "protectionEnabled": true});
+    let answer = world.ok_as(&world.operator(), "UpdateTaskProtection", wrong);
+    assert_eq!(answer["failures"], json!([{"arn": other, "reason": "MISSING"}]));
+    // To everybody else there is no such cluster.
+    world.check_refused("UpdateTaskProtection", protect, "ClusterNotFoundException", "Cluster not found.");
+    world.check();
 }
 
 #[test]

@@ -220,6 +220,19 @@ impl World {
         done.expect("nothing refuses it");
     }
 
+    /// Lets the instance's agent say something more.
+    pub fn give_attribute(&self, instance: InstanceId, name: &str, value: &str) {
+        let at = self.at();
+        let (done, _) = self.db.submit(|tx| {
+            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let mut record = record::Instance::clone(&entry.expect("the instance").record);
+            record.agent_attributes.push(record::Attribute { name: name.into(), value: Some(value.into()) });
+            tx.put_instance(&at, record);
+            Ok::<_, ()>(())
+        });
+        done.expect("nothing refuses it");
+    }
+
     /// Gives the instance to a capacity provider of the cluster.
     pub fn provide(&self, instance: InstanceId, provider: &str) {
         let at = self.at();

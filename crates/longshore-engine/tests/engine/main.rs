@@ -2,6 +2,7 @@
 
 mod chaos;
 mod dependencies;
+mod limits;
 mod network;
 mod rules;
 mod walk;

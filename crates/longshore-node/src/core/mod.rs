@@ -23,7 +23,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use longshore_base::{CpuUnits, Ids, MemoryMib, Port, Seed, Timestamp};
+use longshore_base::{ContainerName, CpuUnits, Ids, MemoryMib, Port, Seed, Timestamp};
 use longshore_engine::journal::JournalRecord;
 use longshore_engine::spec::{ContainerKey, RuntimeId, TaskKey};
 use longshore_engine::{Action, HostCapacity, TaskEngine};
@@ -191,6 +191,11 @@ pub enum LogLine {
     Housekeeping(longshore_engine::note::Note),
     #[error("task {0} is declined: the agent's data directory is full")]
     Declined(TaskKey),
+    #[error(
+        "{container} of {task} has the log driver awslogs: the engine keeps its lines ({driver}, shown by `docker logs`), and CloudWatch \
+         Logs gets none. This is said once; LONGSHORE_AWSLOGS_DRIVER=off turns it off"
+    )]
+    AwslogsKept { task: TaskKey, container: ContainerName, driver: &'static str },
     #[error("attachments are not supported; message {0} has no effect")]
     AttachmentIgnored(String),
 }
@@ -271,6 +276,8 @@ pub struct AgentCore {
     manifest_number: i64,
     /// New tasks are declined, because they could not be remembered.
     journal_short: bool,
+    /// The log has said that `awslogs` is something else here.
+    awslogs_told: bool,
     publisher: Option<Publisher>,
     runtime_status: RuntimeStatus,
     health: HealthTold,
@@ -353,6 +360,7 @@ impl AgentCore {
             next_connection: 0,
             manifest_number: text(saved::MANIFEST).and_then(|text| text.parse().ok()).unwrap_or(0),
             journal_short: false,
+            awslogs_told: false,
             publisher: None,
             runtime_status: RuntimeStatus::new(now),
             health: HealthTold::default(),

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 
 use super::io::{Origin, Stream};
 use super::signer::Signer;
-use crate::api::{ApiCall, ApiError, TARGET_PREFIX};
+use crate::api::{ApiError, TARGET_PREFIX};
 
 /// How long a call may take (agent-protocol G3: about 42 s).
 const CALL_TIMEOUT: Duration = Duration::from_secs(40);
@@ -53,14 +53,15 @@ impl HttpClient {
         &self,
         endpoint: &str,
         signer: &Signer,
-        call: &ApiCall,
+        operation: &str,
+        body: String,
     ) -> Result<Vec<u8>, ApiError> {
         let transport = |error: &dyn std::fmt::Display| ApiError::Transport(error.to_string());
         let uri: Uri = endpoint.parse().map_err(|error| transport(&error))?;
         let origin = Origin::of(&uri).ok_or_else(|| transport(&"the endpoint is no http address"))?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let target = format!("{TARGET_PREFIX}.{}", call.operation());
-        let body = Bytes::from(call.body());
+        let target = format!("{TARGET_PREFIX}.{operation}");
+        let body = Bytes::from(body);
         let headers = [
             ("host", host),
             ("content-type", "application/x-amz-json-1.1"),

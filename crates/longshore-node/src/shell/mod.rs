@@ -9,6 +9,7 @@ mod gateway;
 mod http;
 mod io;
 mod logins;
+mod lookup;
 mod network;
 mod serve;
 mod signer;
@@ -24,7 +25,6 @@ use futures_util::StreamExt;
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_engine::Action;
 use longshore_engine::note::Note;
-use longshore_engine::settings::TaskCgroups;
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -38,6 +38,7 @@ use gateway::Gateway;
 pub use http::HttpClient;
 pub use io::{TlsError, tls_config};
 use logins::NodeLogins;
+use lookup::Sources;
 use serve::Query;
 use signer::Signer;
 use socket::Outgoing;
@@ -96,7 +97,7 @@ pub async fn run(
     };
     let gateway = gateway::open(&config, &services.runtime).await;
     if let Some(gateway) = &gateway {
-        config.engine.metadata_endpoint.clone_from(&gateway.url);
+        config.engine.metadata_endpoint = Some(gateway.url.clone());
     }
     // Others share it, or the next process wants it.
     let is_kept = config.shared_network.is_some() || config.data_dir.is_some();
@@ -210,6 +211,12 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
+        let sources = Sources::new(
+            self.services.runtime.clone(),
+            self.services.http.clone(),
+            self.signer.clone(),
+            self.core.config().endpoint.clone(),
+        );
         let mut stopping = false;
         loop {
             if let Some(reason) = self.carry_out() {
@@ -222,7 +229,7 @@ impl Shell {
                     self.input(Input::Stop);
                 }
                 Some(input) = self.received.recv() => self.input(input),
-                Some(query) = asked.recv() => query.answer(&self.core),
+                Some(query) = asked.recv() => query.answer(&self.core, &sources, &mut self.tasks),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended && error.is_panic() {
                         error!(agent = %self.name, %error, "a task of the agent panicked");
@@ -315,7 +322,7 @@ impl Shell {
         let (http, signer, inputs) = (self.services.http.clone(), self.signer.clone(), self.inputs.clone());
         let endpoint = self.core.config().endpoint.clone();
         self.tasks.spawn(async move {
-            let result = http.call(&endpoint, &signer, &request).await;
+            let result = http.call(&endpoint, &signer, request.operation(), request.body()).await;
             let _ = inputs.send(Input::Answered { call, result }).await;
         });
     }
@@ -334,7 +341,7 @@ impl Shell {
         let (executor, inputs) = (self.executor.clone(), self.inputs.clone());
         let cgroups = cgroup::Cgroups {
             root: self.core.config().cgroup_path.clone(),
-            are_on: self.core.config().engine.task_cgroups != TaskCgroups::Off,
+            version: self.core.config().engine.task_cgroups,
         };
         self.tasks.spawn(async move {
             let input = match executor.perform(action).await {
@@ -380,6 +387,7 @@ impl Shell {
             LogLine::Housekeeping(
                 Note::DiskShort { .. } | Note::NothingToClean { .. } | Note::NoSpace | Note::ImageKept { .. },
             )
+            | LogLine::AwslogsKept { .. }
             | LogLine::Declined(_)
             | LogLine::CallFailed { .. }
             | LogLine::JoinsAnew { .. }
