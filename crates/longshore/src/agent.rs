@@ -1,7 +1,7 @@
 //! `longshore agent`: a container instance on this machine.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::args::AgentOptions;
 use crate::clock::{SystemClock, SystemSeeds};
+use crate::out::tell;
 use crate::progress::Step;
 use crate::shutdown;
 
@@ -39,7 +40,7 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
         Arc::new(DockerRuntime::new(&DockerHost::configured(&config.docker_host)?)?);
     let services = Services {
         runtime,
-        http: client(&config.endpoint)?,
+        http: client(&config.endpoint, None)?,
         clock: Arc::new(SystemClock),
         seed: SystemSeeds.draw(),
     };
@@ -60,22 +61,29 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     let ended = longshore_node::run(config, services, status, shutdown::requested()?).await?;
     told.abort();
     match &ended {
-        ExitReason::Stopped => eprintln!("stopped; containers go on running"),
-        ExitReason::Failed(text) | ExitReason::Terminal(text) => eprintln!("error: {text}"),
+        ExitReason::Stopped => tell!("stopped; containers go on running"),
+        ExitReason::Failed(text) | ExitReason::Terminal(text) => tell!("error: {text}"),
     }
     Ok(ExitCode::from(ended.code()))
 }
 
-/// A client for the control plane. With `https`, certificates are checked against `SSL_CERT_FILE` or
-/// the system's authorities.
-pub fn client(endpoint: &str) -> anyhow::Result<HttpClient> {
+/// A client for the control plane. With `https`, certificates are checked against the system's authorities, and
+/// `own` if it is one.
+pub fn client(endpoint: &str, own: Option<&Path>) -> anyhow::Result<HttpClient> {
     let tls = if endpoint.starts_with("https:") {
-        let path =
-            std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(AUTHORITIES), PathBuf::from);
+        let trusted: Vec<PathBuf> = match own {
+            Some(own) => vec![own.to_path_buf()],
+            None => vec![authorities()],
+        };
         let hint = "set SSL_CERT_FILE to the certificate that the control plane uses";
-        Some(longshore_node::tls_config(&path).context(hint)?)
+        Some(longshore_node::tls_config(&trusted).context(hint)?)
     } else {
         None
     };
     Ok(HttpClient::new(tls))
+}
+
+/// The file with the system's authorities, or what `SSL_CERT_FILE` names instead.
+pub fn authorities() -> PathBuf {
+    std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(AUTHORITIES), PathBuf::from)
 }

@@ -1,13 +1,13 @@
 //! `longshore endpoints`: where the tasks of a service answer, for scripts and proxies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::time::Duration;
 
 use longshore_shapes_ecs::{self as shapes, ops};
 
 use crate::args::EndpointsOptions;
 use crate::client::Client;
+use crate::out::{Reader, print};
 
 /// How often a watcher looks. The API has no way to be told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -18,20 +18,21 @@ const LOCAL: &str = "127.0.0.1";
 
 pub async fn run(options: EndpointsOptions) -> anyhow::Result<()> {
     let client = Client::find(&options.client)?;
-    let mut out = std::io::stdout().lock();
+    let mut ports = Ports::default();
     if !options.watch {
-        for endpoint in look(&client, &options, &mut Ports::default()).await? {
-            writeln!(out, "{endpoint}")?;
-        }
+        let endpoints = look(&client, &options, &mut ports).await?;
+        let lines: String = endpoints.iter().map(|endpoint| format!("{endpoint}\n")).collect();
+        print(&lines)?;
         return Ok(());
     }
-    let (mut last, mut ports) = (None, Ports::default());
+    let mut last = None;
     loop {
         let now = look(&client, &options, &mut ports).await?;
         if last.as_ref() != Some(&now) {
             let line: Vec<&str> = now.iter().map(String::as_str).collect();
-            writeln!(out, "{}", line.join(" "))?;
-            out.flush()?;
+            if print(&format!("{}\n", line.join(" ")))? == Reader::Gone {
+                return Ok(());
+            }
             last = Some(now);
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use longshore_front::Tls;
 
 use crate::args::ControlPlaneOptions;
 use crate::keys;
+use crate::out::tell;
+
+/// The certificate that a server makes for itself, in its data directory.
+pub const CERTIFICATE: &str = "tls-cert.pem";
 
 /// Plain HTTP on loopback, TLS everywhere else (design, section 2), unless the operator says that
 /// the network is trusted.
@@ -25,6 +29,12 @@ pub fn choose(options: &ControlPlaneOptions, data_dir: Option<&Path>) -> anyhow:
     }
     let (chain, key) = self_signed(&names(options), data_dir)?;
     Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes())?))
+}
+
+/// The file of the certificate that the server makes for itself and keeps, if it is the one that it uses.
+pub fn own_certificate(options: &ControlPlaneOptions, data_dir: Option<&Path>) -> Option<PathBuf> {
+    let is_own = options.tls_cert.is_none() && !options.listen.ip().is_loopback() && !options.plain_http;
+    data_dir.filter(|_| is_own).map(|dir| dir.join(CERTIFICATE))
 }
 
 /// Under which names clients may reach this server: where it listens, what it advertises, and, if it listens
@@ -66,7 +76,7 @@ fn outward_address(listen: SocketAddr) -> Option<IpAddr> {
 
 /// A certificate of our own, kept over restarts so that clients can trust it once.
 fn self_signed(names: &[String], data_dir: Option<&Path>) -> anyhow::Result<(String, String)> {
-    let files = data_dir.map(|dir| (dir.join("tls-cert.pem"), dir.join("tls-key.pem")));
+    let files = data_dir.map(|dir| (dir.join(CERTIFICATE), dir.join("tls-key.pem")));
     if let Some((cert, key)) = &files
         && cert.exists()
         && key.exists()
@@ -78,9 +88,9 @@ fn self_signed(names: &[String], data_dir: Option<&Path>) -> anyhow::Result<(Str
     if let Some((cert_file, key_file)) = &files {
         fs::write(cert_file, &chain)?;
         keys::write_private(key_file, key.as_bytes())?;
-        eprintln!(
-            "made a self-signed certificate: {}\n  clients trust it with AWS_CA_BUNDLE={}",
-            cert_file.display(),
+        tell!(
+            "made a self-signed certificate: {}\n  clients elsewhere trust a copy of it with AWS_CA_BUNDLE, agents with \
+             SSL_CERT_FILE",
             cert_file.display()
         );
     }

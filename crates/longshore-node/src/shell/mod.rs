@@ -36,7 +36,8 @@ use crate::journal::{Journal, JournalError};
 
 use gateway::Gateway;
 pub use http::HttpClient;
-pub use io::{TlsError, tls_config};
+pub use http::SendError;
+pub use io::{ConnectError, TlsError, tls_config};
 use logins::NodeLogins;
 use serve::Query;
 use signer::Signer;
