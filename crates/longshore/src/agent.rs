@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use longshore_base::FARGATE_POOL;
@@ -17,27 +18,47 @@ use crate::args::AgentOptions;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::out::tell;
 use crate::progress::Step;
-use crate::shutdown;
+use crate::{engine, shutdown};
 
 /// Where Debian keeps the certificates of the authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// How long the engine may take before a person is told that it does not answer.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
+
 pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     let file = match std::fs::read_to_string(&options.config) {
         Ok(text) => Some(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        // Everything may be in the environment; but a file that somebody has named is meant.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && options.config == Path::new(longshore_node::config::FILE_DEFAULT) =>
+        {
+            None
+        }
         Err(error) => {
             return Err(error)
                 .with_context(|| format!("cannot read {}; check --config", options.config.display()));
         }
     };
     let pool = options.pool.then(|| ("LONGSHORE_POOL".to_owned(), "true".to_owned()));
-    let (config, notes) = Config::read(std::env::vars().chain(pool), file.as_deref())?;
+    let (config, notes) = Config::read(std::env::vars().chain(pool), file.as_deref())
+        .with_context(|| format!("check {} and the environment", options.config.display()))?;
     for note in notes {
         tracing::warn!("{note}");
     }
-    let runtime: Arc<dyn Runtime> =
-        Arc::new(DockerRuntime::new(&DockerHost::configured(&config.docker_host)?)?);
+    if config.data_dir.is_none() {
+        tell!(
+            "note: ECS_DATADIR is not set, so this agent remembers nothing, and its next start is a new container instance. \
+             Set it to a directory, such as /var/lib/longshore-agent"
+        );
+    }
+    let host = DockerHost::configured(&config.docker_host)?;
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&host)?);
+    // An agent may be up before its engine, and waits for it.
+    if !matches!(tokio::time::timeout(ENGINE_PATIENCE, runtime.ping()).await, Ok(Ok(()))) {
+        tell!("waiting for the container engine: {}", engine::advice(&host));
+    }
     let services = Services {
         runtime,
         http: client(&config.endpoint, None)?,

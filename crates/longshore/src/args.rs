@@ -126,7 +126,7 @@ pub struct UpOptions {
     pub cluster: String,
     /// Where the published ports of tasks are opened, 0.0.0.0 for everybody [default: 127.0.0.1, or with several
     /// instances 127.0.0.11, 127.0.0.12, ...]
-    #[arg(long, env = "LONGSHORE_BIND_TASKS", value_name = "ADDR")]
+    #[arg(long, env = "LONGSHORE_BIND_TASKS", value_name = "ADDR", value_parser = values::address)]
     pub bind_tasks: Option<IpAddr>,
 }
 

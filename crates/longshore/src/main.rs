@@ -14,6 +14,7 @@ mod client;
 mod clock;
 mod control_plane;
 mod endpoints;
+mod engine;
 mod explain;
 mod keys;
 mod leftovers;

@@ -102,7 +102,7 @@ async fn cluster(client: &Client, name: &str, screen: &mut String) -> anyhow::Re
         })
         .await?;
     let Some(cluster) = described.clusters.into_iter().flatten().next() else {
-        anyhow::bail!("there is no cluster {name}");
+        anyhow::bail!("there is no cluster {name}; without --cluster all are listed");
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let count = |count: Option<i32>| count.unwrap_or(0);

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
 use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
-use longshore_runtime_docker::DockerRuntime;
+use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -21,7 +21,7 @@ use crate::clock::{SystemClock, SystemSeeds};
 use crate::control_plane::ControlPlane;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
-use crate::{keys, leftovers, shutdown, tls};
+use crate::{engine, keys, leftovers, shutdown, tls};
 
 /// On a laptop a deployment should be quick: a task without health checks counts as healthy after this
 /// (design, section 4).
@@ -63,8 +63,9 @@ type Agents = JoinSet<(String, anyhow::Result<()>)>;
 pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     refuse_contradictions(&options)?;
     let step = Step::begin("looking for the container engine");
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::from_env()?);
-    let info = engine_info(&runtime).await?;
+    let host = DockerHost::from_env()?;
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&host)?);
+    let info = engine_info(&host, &runtime).await?;
     step.done(format!(
         "container engine: {} {} ({} cores, {} MiB)",
         info.name,
@@ -261,16 +262,16 @@ impl fmt::Display for Bind {
     }
 }
 
-async fn engine_info(runtime: &Arc<dyn Runtime>) -> anyhow::Result<RuntimeInfo> {
-    let hint = "start Docker (sudo systemctl start docker, or dockerd), or set DOCKER_HOST to its socket";
+async fn engine_info(host: &DockerHost, runtime: &Arc<dyn Runtime>) -> anyhow::Result<RuntimeInfo> {
     match tokio::time::timeout(ENGINE_PATIENCE, runtime.info()).await {
         Ok(Ok(info)) => Ok(info),
-        Ok(Err(error)) => {
-            Err(anyhow::Error::new(error).context(format!("no container engine answers: {hint}")))
-        }
-        Err(_) => {
-            bail!("the container engine does not answer within {} s: {hint}", ENGINE_PATIENCE.as_secs())
-        }
+        Ok(Err(error)) => Err(anyhow::Error::new(error)
+            .context(format!("no container engine answers: {}", engine::advice(host)))),
+        Err(_) => bail!(
+            "the container engine does not answer within {} s: {}",
+            ENGINE_PATIENCE.as_secs(),
+            engine::advice(host)
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the values of flags are read. What cannot be used is refused here, before anything has started, with what to
 //! write instead.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use http::Uri;
 use longshore_base::Region;
@@ -25,6 +25,12 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     // `localhost` is both; clients that know only one of them know this one.
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
     first.copied().ok_or_else(|| format!("no address is known for {host:?}; {form}"))
+}
+
+/// An address of this machine.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "write an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them".into())
 }
 
 /// `http://HOST:PORT` or `https://HOST:PORT`; given without a slash at its end.
