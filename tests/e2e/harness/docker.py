@@ -152,6 +152,15 @@ def remove_clusters(prefix):
                 raise
 
 
+def remove_agent(agent):
+    """Removes every container that the agent with this id made."""
+    for container in _call("GET", "/containers/json?" + urllib.parse.urlencode(
+        {"all": "true", "filters": json.dumps({"label": [f"{LABEL_OURS}={agent}"]})}
+    )):
+        with contextlib.suppress(NotThere):
+            _call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
+
+
 def all_of_cluster(cluster):
     """Every container of a cluster as the engine lists it, running or not."""
     return _listed([f"{LABEL_CLUSTER}={cluster}"], False)
