@@ -26,9 +26,9 @@ TIMES = {"second", "seconds", "minute", "minutes", "less", "than", "about"}
 PATIENCE_SECS = 90
 
 
-def tour():
-    """Commands of the tour, each with the lines that it prints."""
-    text = README.read_text().split("## A tour in five minutes")[1].split("\n## ")[0]
+def commands(heading):
+    """Commands below a heading, each with the lines that it prints."""
+    text = README.read_text().split(f"{heading}\n")[1].split("\n## ")[0]
     found = []
     for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         for line in block.splitlines():
@@ -60,8 +60,8 @@ class Tour(EngineCase):
 
     def setUp(self):
         super().setUp()
-        self.home = self.directory / "home"
-        binaries = self.directory / "bin"
+        self.home = self.directory / self._testMethodName / "home"
+        binaries = self.home / "bin"
         binaries.mkdir(parents=True)
         (binaries / "longshore").symlink_to(BINARY)
         clean = Process([], self.directory / "none").environment
@@ -76,7 +76,6 @@ class Tour(EngineCase):
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_PAGER": "",
         }
-        self.home.mkdir()
         self.data = self.home / ".local/share/longshore"
         self.sourced = []
         self.up = None
@@ -86,8 +85,14 @@ class Tour(EngineCase):
         self.addCleanup(self.remove_containers)
         self.addCleanup(self.end_up)
 
-    def test_its_commands_run_as_printed(self):
-        for command, printed in tour():
+    def test_the_tour_runs_as_printed(self):
+        self.go("## A tour in five minutes")
+
+    def test_the_first_screen_runs_as_printed(self):
+        self.go("# Longshore")
+
+    def go(self, heading):
+        for command, printed in commands(heading):
             self.say(f"$ {command}")
             with self.subTest(command=command):
                 if command.startswith("longshore up"):
@@ -132,7 +137,7 @@ class Tour(EngineCase):
         (self.data / "env").unlink(missing_ok=True)
         self.ups += 1
         log = self.directory / f"up-{self.ups}.log"
-        self.up = Process(command.split()[1:], log, self.environment).start()
+        self.up = Process(command.removesuffix("&").split()[1:], log, self.environment).start()
 
         def ready():
             self.up.must_run()
@@ -174,7 +179,7 @@ class Documents(unittest.TestCase):
             document = ROOT / name
             text = document.read_text()
             links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
-            paths = re.findall(r"(?:file://|\./|\b)((?:examples|scripts|docs|support|tests)/[\w./-]*\w)", text)
+            paths = re.findall(r"(?:file://|\./|\b)((?:examples|scripts|docs|support)/[\w./-]*\w)", text)
             for path in [document.parent / link for link in links] + [ROOT / path for path in paths]:
                 with self.subTest(document=name, path=str(path)):
                     self.assertTrue(path.exists(), path)
