@@ -105,4 +105,6 @@ class Tls(Case):
                 )
                 self.addCleanup(agent.stop)
                 agent.start()
+                self.assertEqual(agent.child.poll(), None, agent.log_tail())
+                eventually(lambda: "ECS_DATADIR is not set" in agent.log_tail(), what="a word about its state")
                 eventually(lambda: expected in agent.log_tail(), what=f"{expected!r} in {agent.log_path}")

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser as Switch;
 use clap::parser::ValueSource;
 use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use longshore_telemetry::LogFormat;
@@ -57,7 +56,7 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Keep the state in memory only, and forget it at the end
-    #[arg(long, env = "LONGSHORE_EPHEMERAL", value_parser = Switch::new())]
+    #[arg(long, env = "LONGSHORE_EPHEMERAL", value_parser = values::switch)]
     pub ephemeral: bool,
     /// Which access keys are served [default: open on loopback, strict elsewhere]
     #[arg(long, env = "LONGSHORE_AUTH")]
@@ -78,7 +77,7 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Serve plain HTTP off loopback too, for networks that are trusted or encrypted already
-    #[arg(long, env = "LONGSHORE_PLAIN_HTTP", value_parser = Switch::new())]
+    #[arg(long, env = "LONGSHORE_PLAIN_HTTP", value_parser = values::switch)]
     pub plain_http: bool,
     /// Seconds that a task without health checks must run to count as healthy
     #[arg(long, env = "LONGSHORE_SETTLE_SECS", value_parser = values::seconds)]
@@ -90,7 +89,7 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_STOPPED_RETENTION_SECS", default_value_t = 3600)]
     pub stopped_retention_secs: u64,
     /// Let clients switch back to the short ARNs of before 2018
-    #[arg(long, env = "LONGSHORE_ALLOW_SHORT_ARNS", value_parser = Switch::new())]
+    #[arg(long, env = "LONGSHORE_ALLOW_SHORT_ARNS", value_parser = values::switch)]
     pub allow_short_arns: bool,
 }
 
@@ -136,7 +135,7 @@ pub struct AgentOptions {
     #[arg(long, env = "LONGSHORE_ECS_CONFIG", default_value = longshore_node::config::FILE_DEFAULT)]
     pub config: PathBuf,
     /// Serve Fargate tasks of every account and cluster instead of joining a cluster
-    #[arg(long, env = "LONGSHORE_POOL", value_parser = Switch::new())]
+    #[arg(long, env = "LONGSHORE_POOL", value_parser = values::switch)]
     pub pool: bool,
 }
 
@@ -170,7 +169,7 @@ pub struct EndpointsOptions {
     #[arg(long, env = "LONGSHORE_CONTAINER")]
     pub container: Option<String>,
     /// Go on, and print a line with all of them whenever they change
-    #[arg(long, env = "LONGSHORE_WATCH", value_parser = Switch::new())]
+    #[arg(long, env = "LONGSHORE_WATCH", value_parser = values::switch)]
     pub watch: bool,
 }
 

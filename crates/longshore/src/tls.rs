@@ -22,13 +22,17 @@ pub fn choose(options: &ControlPlaneOptions, data_dir: Option<&Path>) -> anyhow:
             fs::read(cert).with_context(|| format!("cannot read {}; check --tls-cert", cert.display()))?;
         let key_pem =
             fs::read(key).with_context(|| format!("cannot read {}; check --tls-key", key.display()))?;
-        return Ok(Some(Tls::from_pem(&chain, &key_pem)?));
+        let used = || {
+            format!("cannot use {} with {}; check --tls-cert and --tls-key", cert.display(), key.display())
+        };
+        return Ok(Some(Tls::from_pem(&chain, &key_pem).with_context(used)?));
     }
     if options.listen.ip().is_loopback() || options.plain_http {
         return Ok(None);
     }
     let (chain, key) = self_signed(&names(options), data_dir)?;
-    Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes())?))
+    let hint = "remove tls-cert.pem and tls-key.pem in the data directory to have them made anew";
+    Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes()).context(hint)?))
 }
 
 /// The file of the certificate that the server makes for itself and keeps, if it is the one that it uses.

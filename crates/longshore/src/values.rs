@@ -33,6 +33,15 @@ pub fn address(text: &str) -> Result<IpAddr, String> {
         .map_err(|_| "write an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them".into())
 }
 
+/// What a flag without a value says in the environment.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("write true or false".into()),
+    }
+}
+
 /// `http://HOST:PORT` or `https://HOST:PORT`; given without a slash at its end.
 pub fn url(text: &str) -> Result<String, String> {
     let form = "write http://HOST:PORT or https://HOST:PORT";

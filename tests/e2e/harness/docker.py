@@ -158,13 +158,17 @@ def remove_clusters(prefix):
                 raise
 
 
+def of_agent(agent):
+    """Every container that the agent with this id made, running or not."""
+    query = {"all": "true", "filters": json.dumps({"label": [f"{LABEL_OURS}={agent}"]})}
+    return [container["Id"] for container in _call("GET", "/containers/json?" + urllib.parse.urlencode(query))]
+
+
 def remove_agent(agent):
     """Removes every container that the agent with this id made."""
-    for container in _call("GET", "/containers/json?" + urllib.parse.urlencode(
-        {"all": "true", "filters": json.dumps({"label": [f"{LABEL_OURS}={agent}"]})}
-    )):
+    for container in of_agent(agent):
         with contextlib.suppress(NotThere):
-            _call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
+            _call("DELETE", f"/containers/{container}?force=true&v=true")
 
 
 def all_of_cluster(cluster):

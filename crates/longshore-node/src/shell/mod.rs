@@ -70,7 +70,7 @@ pub struct Status {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    #[error("cannot open the agent's journal")]
+    #[error("cannot open the agent's journal; check ECS_DATADIR")]
     Journal(#[source] JournalError),
     #[error("cannot use the saved state")]
     Restore(#[source] RestoreError),
