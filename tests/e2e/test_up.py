@@ -99,6 +99,17 @@ class Up(EngineCase):
                 self.assertEqual(plane.wait_end(), 0, plane.log_tail())
                 self.assertEqual(self.networks_below("joining"), [])
 
+    def test_one_that_cannot_say_where_it_is_leaves_nothing(self):
+        plane = self.up("unsaid", "--fargate", "0")
+        with open("/dev/full", "w") as full:
+            child = subprocess.Popen(
+                plane.arguments, env=plane.environment, stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        _, said = child.communicate(timeout=120)
+        self.assertEqual(child.returncode, 1, said)
+        self.assertIn("No space left on device", said)
+        self.assertEqual(self.networks_below("unsaid"), [])
+
     def test_instances_of_an_earlier_up_are_told_with_what_removes_them(self):
         plane = self.started("earlier", "--instances", "2", "--fargate", "2")
         self.assertNotIn("note:", plane.log_tail())

@@ -131,20 +131,10 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
 
     tell!("{}", Bind::of(&options));
-    if let Some(dir) = &control_plane.data_dir {
-        let env = dir.join("env");
-        keys::write_env(
-            &env,
-            &control_plane.endpoint,
-            &options.control_plane.region,
-            &control_plane.operator,
-            own.as_deref(),
-        )?;
-        announce(&options, &control_plane, Some(&env))?;
-    } else {
-        announce(&options, &control_plane, None)?;
+    if let Err(error) = tell_where(&options, &control_plane, own.as_deref()).await {
+        wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
+        return Err(error);
     }
-    leftovers::tell_of(&control_plane.db, &options).await?;
 
     loop {
         tokio::select! {
@@ -454,6 +444,21 @@ fn temporary_dir() -> anyhow::Result<PathBuf> {
     let dir = std::env::temp_dir().join(format!("longshore-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot use {}", dir.display()))?;
     Ok(dir)
+}
+
+/// Writes the `env` file and says what a person can do next.
+async fn tell_where(
+    options: &UpOptions,
+    control_plane: &ControlPlane,
+    certificate: Option<&Path>,
+) -> anyhow::Result<()> {
+    let env = control_plane.data_dir.as_ref().map(|dir| dir.join("env"));
+    if let Some(env) = &env {
+        let (endpoint, region) = (&control_plane.endpoint, &options.control_plane.region);
+        keys::write_env(env, endpoint, region, &control_plane.operator, certificate)?;
+    }
+    announce(options, control_plane, env.as_deref())?;
+    leftovers::tell_of(&control_plane.db, options).await
 }
 
 /// Endpoint and credentials go to stdout: they are what was asked for. The secret is only in the file,
