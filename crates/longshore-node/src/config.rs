@@ -161,11 +161,14 @@ pub enum Note {
 /// What the agent cannot run without.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed to talk to the control plane")]
+    #[error(
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed to talk to the control plane; the file `env` in its data \
+         directory has a pair"
+    )]
     NoCredentials,
-    #[error("AWS_DEFAULT_REGION is not the name of a region")]
+    #[error("AWS_DEFAULT_REGION is not the name of a region, such as us-east-1")]
     Region,
-    #[error("ECS_BACKEND_HOST is not an address of a server")]
+    #[error("ECS_BACKEND_HOST is not an address of a server; write http://HOST:PORT or https://HOST:PORT")]
     Endpoint,
     #[error("an agent joins a cluster or the Fargate pool: remove ECS_CLUSTER, or LONGSHORE_POOL and --pool")]
     ClusterAndPool,

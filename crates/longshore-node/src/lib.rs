@@ -28,4 +28,6 @@ pub mod surface;
 
 pub use config::{Config, ConfigError, SharedNetwork};
 pub use core::ExitReason;
-pub use shell::{AgentError, HttpClient, Services, Status, TlsError, run, tls_config};
+pub use shell::{
+    AgentError, ConnectError, HttpClient, SendError, Services, Status, TlsError, run, tls_config,
+};

@@ -5,6 +5,7 @@
 //! the parts do is decided in the crates below.
 //!
 //! Data goes to stdout, everything else to stderr; an error ends with what to do next.
+#![deny(clippy::print_stdout, clippy::print_stderr)] // they panic where they cannot print; `out` does not
 
 mod advertise;
 mod agent;
@@ -14,8 +15,11 @@ mod client;
 mod clock;
 mod control_plane;
 mod endpoints;
+mod engine;
 mod explain;
 mod keys;
+mod leftovers;
+mod out;
 mod progress;
 mod server;
 mod shutdown;
@@ -23,16 +27,21 @@ mod simulate;
 mod status;
 mod tls;
 mod up;
+mod values;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::Parser;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::args::{Args, Command};
+use crate::out::tell;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::read() {
+        Ok(args) => args,
+        Err(error) => return answer(&error),
+    };
     if let Err(error) = longshore_telemetry::init_log(args.log_format, &args.log) {
         return complain(&error.into());
     }
@@ -75,11 +84,20 @@ fn raise_open_files() {
     }
 }
 
+/// Prints what clap has to say: what is wrong with the command line, or what was asked for with `--help`.
+fn answer(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Ok(()) => u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(cause) => complain(&anyhow::Error::new(cause).context("cannot print the answer")),
+    }
+}
+
 /// Prints the error with its causes. The hint, if there is one, is the last context.
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error}");
+    tell!("error: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        tell!("  because: {cause}");
     }
     ExitCode::FAILURE
 }

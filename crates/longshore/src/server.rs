@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::args::ServerOptions;
 use crate::control_plane::ControlPlane;
+use crate::out::{print, shown, tell};
 use crate::progress::Step;
-use crate::{keys, shutdown};
+use crate::{keys, shutdown, tls};
 
 /// How long ECS lets a task without health checks settle (ecs-services E2).
 const SETTLE: Duration = Duration::from_secs(40);
@@ -22,11 +23,11 @@ pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
             &control_plane.endpoint,
             &options.control_plane.region,
             &control_plane.operator,
+            tls::own_certificate(&options.control_plane, Some(dir)).as_deref(),
         )?;
-        eprintln!("  endpoint and credentials for your shell: source {}", env.display());
+        tell!("  endpoint and credentials for your shell: source {}", shown(&env));
     } else {
-        println!("access key id:     {}", control_plane.operator.access_key_id);
-        println!("secret access key: {}", control_plane.operator.secret.reveal());
+        print(&keys::for_people(&control_plane.operator))?;
     }
     tokio::select! {
         () = requested => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use longshore_front::Tls;
@@ -12,6 +12,10 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::args::ControlPlaneOptions;
 use crate::keys;
+use crate::out::tell;
+
+/// The certificate that a server makes for itself, in its data directory.
+pub const CERTIFICATE: &str = "tls-cert.pem";
 
 /// The port that URLs with `https` need not name.
 const HTTPS_PORT: u16 = 443;
@@ -28,13 +32,23 @@ pub fn choose(
             fs::read(cert).with_context(|| format!("cannot read {}; check --tls-cert", cert.display()))?;
         let key_pem =
             fs::read(key).with_context(|| format!("cannot read {}; check --tls-key", key.display()))?;
-        return Ok(Some(Tls::from_pem(&chain, &key_pem)?));
+        let used = || {
+            format!("cannot use {} with {}; check --tls-cert and --tls-key", cert.display(), key.display())
+        };
+        return Ok(Some(Tls::from_pem(&chain, &key_pem).with_context(used)?));
     }
     if options.listen.ip().is_loopback() || options.plain_http {
         return Ok(None);
     }
     let (chain, key) = self_signed(&names(options, listen), data_dir)?;
-    Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes())?))
+    let hint = "remove tls-cert.pem and tls-key.pem in the data directory to have them made anew";
+    Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes()).context(hint)?))
+}
+
+/// The file of the certificate that the server makes for itself and keeps, if it is the one that it uses.
+pub fn own_certificate(options: &ControlPlaneOptions, data_dir: Option<&Path>) -> Option<PathBuf> {
+    let is_own = options.tls_cert.is_none() && !options.listen.ip().is_loopback() && !options.plain_http;
+    data_dir.filter(|_| is_own).map(|dir| dir.join(CERTIFICATE))
 }
 
 /// Under which names clients may reach this server: where it listens, what it advertises, and, if it listens
@@ -78,7 +92,7 @@ fn outward_address(listen: SocketAddr) -> Option<IpAddr> {
 
 /// A certificate of our own, kept over restarts so that clients can trust it once.
 fn self_signed(names: &[String], data_dir: Option<&Path>) -> anyhow::Result<(String, String)> {
-    let files = data_dir.map(|dir| (dir.join("tls-cert.pem"), dir.join("tls-key.pem")));
+    let files = data_dir.map(|dir| (dir.join(CERTIFICATE), dir.join("tls-key.pem")));
     if let Some((cert, key)) = &files
         && cert.exists()
         && key.exists()
@@ -97,9 +111,9 @@ fn self_signed(names: &[String], data_dir: Option<&Path>) -> anyhow::Result<(Str
     if let Some((cert_file, key_file)) = &files {
         fs::write(cert_file, &chain)?;
         keys::write_private(key_file, key.as_bytes())?;
-        eprintln!(
-            "made a self-signed certificate: {}\n  clients trust it with AWS_CA_BUNDLE={}",
-            cert_file.display(),
+        tell!(
+            "made a self-signed certificate: {}\n  clients elsewhere trust a copy of it with AWS_CA_BUNDLE, agents with \
+             SSL_CERT_FILE",
             cert_file.display()
         );
     }

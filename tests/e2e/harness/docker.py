@@ -140,6 +140,12 @@ def remove_networks(directory):
             _call("DELETE", f"/networks/{network['Id']}")
 
 
+def networks(filters):
+    """The gateways of each network that the filters let through, as JSON of the engine's API."""
+    found = _call("GET", "/networks?" + urllib.parse.urlencode({"filters": filters}))
+    return [[config.get("Gateway") for config in network["IPAM"]["Config"]] for network in found]
+
+
 def kill(container_id):
     """SIGKILL, as `docker kill` does."""
     _call("POST", f"/containers/{container_id}/kill")
@@ -170,6 +176,19 @@ def _remove_cgroups(tasks):
             # Only an empty one can be removed, so one in use stays.
             with contextlib.suppress(OSError):
                 directory.rmdir()
+
+
+def of_agent(agent):
+    """Every container that the agent with this id made, running or not."""
+    query = {"all": "true", "filters": json.dumps({"label": [f"{LABEL_OURS}={agent}"]})}
+    return [container["Id"] for container in _call("GET", "/containers/json?" + urllib.parse.urlencode(query))]
+
+
+def remove_agent(agent):
+    """Removes every container that the agent with this id made."""
+    for container in of_agent(agent):
+        with contextlib.suppress(NotThere):
+            _call("DELETE", f"/containers/{container}?force=true&v=true")
 
 
 def all_of_cluster(cluster):

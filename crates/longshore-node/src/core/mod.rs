@@ -432,7 +432,7 @@ impl AgentCore {
             Input::Durable(number) => self.gate.durable(number),
             Input::JournalFailed(error) => self.exit(ExitReason::Failed(error)),
             Input::JournalShort(is_short) => self.journal_short = is_short,
-            Input::RuntimeChecked { is_well } => self.runtime_status.checked(self.now, is_well),
+            Input::RuntimeChecked { is_well } => self.runtime_checked(is_well),
             Input::Sampled(samples) => {
                 for (container, sample) in samples {
                     self.metrics.add(container, sample);

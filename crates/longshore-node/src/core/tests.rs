@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use longshore_engine::input::HealthStatus;
 use longshore_link::message::{
-    ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, RoleCredentials, TaskPayload,
+    ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, InstanceStatusValue,
+    RoleCredentials, TaskPayload,
 };
 use longshore_link::server;
 use longshore_runtime::scripted::{ImageScript, ScriptedRuntime};
@@ -63,6 +64,8 @@ struct Rig {
     heard: Heard,
     acked: BTreeSet<String>,
     published: Vec<FromTelemetry>,
+    /// What a look at the container runtime finds.
+    is_runtime_well: bool,
     calls: Vec<String>,
     exit: Option<ExitReason>,
     /// Overrides the answer to calls of an operation.
@@ -102,6 +105,7 @@ impl Rig {
             heard: Heard::new(),
             acked: BTreeSet::new(),
             published: Vec::new(),
+            is_runtime_well: true,
             calls: Vec::new(),
             exit: None,
             answers: BTreeMap::new(),
@@ -312,7 +316,10 @@ impl Rig {
                 self.pressing.push(self.core.is_pressing(number));
                 self.written.push((number, changes));
             }
-            Effect::CheckRuntime => self.core.handle(self.now, Input::RuntimeChecked { is_well: true }),
+            Effect::CheckRuntime => {
+                let is_well = self.is_runtime_well;
+                self.core.handle(self.now, Input::RuntimeChecked { is_well });
+            }
             Effect::Sample(containers) => {
                 let samples = containers
                     .into_iter()
@@ -650,6 +657,22 @@ fn a_changed_health_is_told_at_once() {
     {
         let late = times(status).expect("it was published");
         assert!(late < 0.5, "{status:?} was told {late} s late");
+    }
+}
+
+#[test]
+fn a_runtime_that_goes_away_is_told_within_a_round() {
+    let mut rig = Rig::connected();
+    rig.run(30 * SECOND);
+    for (is_well, wanted) in [(false, InstanceStatusValue::Impaired), (true, InstanceStatusValue::Ok)] {
+        rig.published.clear();
+        rig.is_runtime_well = is_well;
+        rig.run(20 * SECOND);
+        let last = rig.published.iter().rev().find_map(|message| match message {
+            FromTelemetry::InstanceStatus(status) => Some(status.statuses[0].status),
+            _ => None,
+        });
+        assert_eq!(last, Some(wanted));
     }
 }
 

@@ -36,7 +36,8 @@ use crate::journal::{Journal, JournalError};
 
 use gateway::Gateway;
 pub use http::HttpClient;
-pub use io::{TlsError, tls_config};
+pub use http::SendError;
+pub use io::{ConnectError, TlsError, tls_config};
 use logins::NodeLogins;
 use lookup::Sources;
 use serve::Query;
@@ -70,7 +71,7 @@ pub struct Status {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    #[error("cannot open the agent's journal")]
+    #[error("cannot open the agent's journal; check ECS_DATADIR")]
     Journal(#[source] JournalError),
     #[error("cannot use the saved state")]
     Restore(#[source] RestoreError),
