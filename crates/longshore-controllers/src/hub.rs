@@ -2,15 +2,19 @@
 //!
 //! A connection is woken with the tasks whose work changed, looks at what is wanted of them now, waits until that is
 //! durable, and lets the session find the difference to what it has sent already. Now and then it looks at all.
+//!
+//! A connection's end, be it a panic, takes back what it noted ([`Presence`]): nobody stays connected by mistake.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use longshore_base::{Seed, TaskId, Timestamp};
 use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
+use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
 use longshore_state::{Db, Hint, InstanceKey};
@@ -30,6 +34,9 @@ pub const TCS_PATH: &str = "/tcs/ws";
 /// missing, it costs this much time.
 const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(300);
 
+/// How long a connection may take to say that the server goes away. One whose agent does not read is dropped.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// Longest sleep of a connection that waits for nothing; its session's deadlines are sooner.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -40,6 +47,10 @@ pub struct Hub {
     generations: AtomicU64,
     /// How many instances are known to the state as connected.
     connected: watch::Sender<usize>,
+    /// How many sockets are open, of both kinds.
+    sockets: watch::Sender<usize>,
+    /// The server goes away.
+    closing: watch::Sender<bool>,
     metrics: Metrics,
 }
 
@@ -74,6 +85,8 @@ impl Hub {
             open: parking_lot::Mutex::default(),
             generations: AtomicU64::new(1),
             connected: watch::Sender::new(0),
+            sockets: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
             metrics,
         });
         let waker = Arc::downgrade(&hub);
@@ -96,6 +109,27 @@ impl Hub {
         self.connected.subscribe()
     }
 
+    /// How many sockets are open, of both kinds.
+    pub fn open_sockets(&self) -> watch::Receiver<usize> {
+        self.sockets.subscribe()
+    }
+
+    /// Closes all sockets and takes no more. The agents come back after a pause, to whoever serves then.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Resolves when the server goes away.
+    async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender is in `self`, so that this ends with true only.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
     /// Enters a connection as the newest of its instance; an older one finds out and closes.
     fn enter(&self, at: &InstanceKey) -> (u64, Arc<Door>) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
@@ -116,19 +150,22 @@ impl Hub {
     }
 
     async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
+        let _open = Counted::one(&self.sockets);
         let (generation, door) = self.enter(&at);
+        let mut presence = Presence { hub: &self, at: &at, generation, counted: None };
         let seed = Seed::new(generation.into());
         let opened = self.db.write(|tx| Ok::<_, ()>(link::connected(tx, &at, &query, seed))).await;
-        if let Ok(Ok(Some(connection))) = opened {
-            tracing::info!(instance = %at.instance, agent = %query.agent_version, "agent connected");
-            let session = Session::new(self.now(), connection);
-            let _counted = self.metrics.agent_connects();
-            self.connected.send_modify(|count| *count += 1);
-            self.converse(&at, generation, &door, session, socket).await;
-            self.connected.send_modify(|count| *count -= 1);
-            tracing::info!(instance = %at.instance, "agent disconnected");
+        let Ok(Ok(Some(connection))) = opened else { return };
+        tracing::info!(instance = %at.instance, agent = %query.agent_version, "agent connected");
+        let session = Session::new(self.now(), connection);
+        let _counted = self.metrics.agent_connects();
+        presence.counted = Some(Counted::one(&self.connected));
+        let (mut sink, stream) = socket.split();
+        tokio::select! {
+            () = self.converse(&at, generation, &door, session, &mut sink, stream) => {}
+            () = self.closed() => take_leave(&mut sink).await,
         }
-        self.leave(&at, generation);
+        tracing::info!(instance = %at.instance, "agent disconnected");
     }
 
     /// The connection is over. Unless a newer one has entered, the agent is gone.
@@ -154,9 +191,9 @@ impl Hub {
         generation: u64,
         door: &Door,
         mut session: Session,
-        socket: Socket,
+        sink: &mut SplitSink<Socket, Message>,
+        mut stream: SplitStream<Socket>,
     ) {
-        let (mut sink, mut stream) = socket.split();
         let mut look = Some(Look::All);
         let mut look_at_all_at = self.now();
         loop {
@@ -239,7 +276,21 @@ impl Hub {
     }
 
     async fn serve_tcs(self: Arc<Self>, at: InstanceKey, socket: Socket) {
-        let (mut sink, mut stream) = socket.split();
+        let _open = Counted::one(&self.sockets);
+        let (mut sink, stream) = socket.split();
+        tokio::select! {
+            () = self.listen(&at, &mut sink, stream) => {}
+            () = self.closed() => take_leave(&mut sink).await,
+        }
+    }
+
+    /// Takes telemetry in until either side ends it.
+    async fn listen(
+        &self,
+        at: &InstanceKey,
+        sink: &mut SplitSink<Socket, Message>,
+        mut stream: SplitStream<Socket>,
+    ) {
         let seed = Seed::new(self.generations.fetch_add(1, Ordering::Relaxed).into());
         let mut session = Telemetry::new(self.now(), seed);
         loop {
@@ -251,15 +302,15 @@ impl Hub {
                         }
                     }
                     TelemetryOutput::Observed(Observation::Health(published)) => {
-                        let taken = self
-                            .db
-                            .write(|tx| {
-                                link::health(tx, &at, &published);
+                        // Our agents tell of no more at a time; a message of others may be longer than a commit.
+                        for tasks in published.tasks.chunks(TELEMETRY_TASKS_MAX) {
+                            let taken = self.db.write(|tx| {
+                                link::health(tx, at, tasks);
                                 Ok::<_, ()>(())
-                            })
-                            .await;
-                        if taken.is_err() {
-                            return;
+                            });
+                            if taken.await.is_err() {
+                                return;
+                            }
                         }
                     }
                     TelemetryOutput::Observed(Observation::InstanceStatus(published)) => {
@@ -267,7 +318,7 @@ impl Hub {
                         let taken = self
                             .db
                             .write(|tx| {
-                                link::instance_health(tx, &at, &published, now);
+                                link::instance_health(tx, at, &published, now);
                                 Ok::<_, ()>(())
                             })
                             .await;
@@ -304,6 +355,44 @@ impl Hub {
     }
 }
 
+/// One more, for as long as this lives.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn one(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A connection's place in the hub. Dropping it is how the connection leaves, also when its task panics or is dropped.
+struct Presence<'a> {
+    hub: &'a Hub,
+    at: &'a InstanceKey,
+    generation: u64,
+    /// Among [`Hub::connected`], once it is.
+    counted: Option<Counted<'a>>,
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.counted = None;
+        self.hub.leave(self.at, self.generation);
+    }
+}
+
+/// Tells the agent that the server goes away. It backs off, and comes back.
+async fn take_leave(sink: &mut SplitSink<Socket, Message>) {
+    let told = sink.send(Message::Close(Some(close_frame(CloseReason::Draining))));
+    let _ = tokio::time::timeout(FAREWELL, told).await;
+}
+
 fn close_frame(reason: CloseReason) -> CloseFrame {
     CloseFrame { code: CloseCode::from(reason.code()), reason: Utf8Bytes::from_static(reason.text()) }
 }
@@ -330,6 +419,9 @@ impl Sockets for AgentSockets {
         let hub = self.0.clone();
         let acs = path == ACS_PATH;
         Box::pin(async move {
+            if hub.is_closing() {
+                return Err(refusal(LinkRefusal::NotServing));
+            }
             let acs_query = AcsQuery::from_pairs(query.clone());
             let arn = if acs {
                 acs_query.container_instance_arn.clone()

@@ -75,6 +75,8 @@ impl ServeError {
 pub struct Running {
     local_addr: SocketAddr,
     task: JoinHandle<Ended>,
+    /// Its sender is the task's.
+    alive: watch::Receiver<()>,
 }
 
 /// How a server ended.
@@ -90,6 +92,12 @@ impl Running {
     /// The address it listens on, with the port that the system chose if 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Resolves when it accepts connections no more: when it has shut down, or has panicked.
+    pub async fn closed(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
     }
 
     /// Waits until the server has shut down.
@@ -178,8 +186,12 @@ impl Bound {
             request_ids: config.request_ids,
             requests_drawn: AtomicU64::new(0),
         });
-        let task = tokio::spawn(run(listener, tls, shared, shutdown));
-        Running { local_addr, task }
+        let (living, alive) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let _living = living;
+            run(listener, tls, shared, shutdown).await
+        });
+        Running { local_addr, task, alive }
     }
 }
 

@@ -5,6 +5,7 @@ mod awsvpc;
 mod deployments;
 mod external;
 mod fargate;
+mod gpus;
 mod provisioning;
 mod random;
 mod refusals;

@@ -85,7 +85,7 @@ fn strategy() -> Vec<StrategyItem> {
 
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Vec<(Key, Value)> {
-    let task = Task { interface: None, waiting: None, ..task() };
+    let task = Task { interface: None, waiting: None, gpus: None, ..task() };
     let instance = Instance { health: Vec::new(), ..instance() };
     vec![
         (Key::Task(at(), task.id), Value::Task(Arc::new(task))),
@@ -193,6 +193,7 @@ fn task() -> Task {
             constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
             strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
         })),
+        gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
     }
 }
 
