@@ -82,17 +82,20 @@ impl Controllers {
     }
 }
 
-/// Has `/readyz` tell how each part is.
+/// Has `/readyz` tell how each part is. Anybody may ask, so what a panic said is left to the log.
 fn watch_parts(ready: &Ready, db: &Arc<Db>, controllers: &Controllers, pulse: Pulse, hub: &Arc<Hub>) {
     let db = db.clone();
     ready.watch("store", move || {
-        db.goes_on().map_err(|stopped| stopped.to_string())?;
+        db.goes_on().map_err(|stopped| match stopped {
+            Stopped::Panicked(_) => "a transaction panicked".to_owned(),
+            Stopped::Store(_) | Stopped::NotApplied(_) | Stopped::NoCommitter => stopped.to_string(),
+        })?;
         within(db.writing_for(), STORE_PATIENCE).map_err(|secs| format!("has been writing for {secs} s"))
     });
     let ended = controllers.ended.clone();
     ready.watch("controllers", move || {
-        if let Some(why) = &*ended.borrow() {
-            return Err(why.to_string());
+        if ended.borrow().is_some() {
+            return Err("have ended".to_owned());
         }
         within(Some(pulse.silent_for()), CONTROLLERS_PATIENCE)
             .map_err(|secs| format!("have done nothing for {secs} s"))
