@@ -63,6 +63,7 @@ class PanicWorld(crash_server.World):
 
     def __init__(self, place, seed):
         self.kinds = random.Random(f"{seed}/kinds")
+        self.turn = []
         self.counts = dict.fromkeys((*FATAL, *ANYWHERE), 0)
         self.went_on = 0
         super().__init__(place, seed)
@@ -73,12 +74,15 @@ class PanicWorld(crash_server.World):
     def server(self, plane):
         plane.arguments[0] = str(BINARY.parent / "examples" / "panicky")
         self.plane = plane
-        self.choose(FATAL + ANYWHERE)
+        self.choose()
         return plane
 
-    def choose(self, kinds):
-        """What the next process will do."""
-        self.kind = self.kinds.choice(kinds)
+    def choose(self):
+        """What the next process will do. All kinds have their turn before one comes again."""
+        if not self.turn:
+            self.turn = [*FATAL, *ANYWHERE]
+            self.kinds.shuffle(self.turn)
+        self.kind = self.turn.pop()
         self.plane.environment["PANICKY"] = self.kind
 
     def kill(self):
@@ -133,7 +137,7 @@ class PanicWorld(crash_server.World):
             self.findings.add(f"{self.kind}: goes on, and /readyz says {ready(self.plane.endpoint)}, but: {error}")
 
     def restart(self):
-        self.choose(FATAL + ANYWHERE)
+        self.choose()
         self.plane.start()
         self.ecs = crash_server.client(self.plane)
         clusters = self.ecs.get_paginator("list_clusters").paginate()
