@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_shapes_ecs::*;
-use longshore_state::{Db, State, Stopped, Tx};
+use longshore_state::{Db, Refused, State, Tx};
 use longshore_wire::Fault;
 
 use crate::news::{Joining, News};
@@ -30,17 +30,26 @@ impl Ecs {
         &self,
         command: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.db.write(command).await.unwrap_or_else(|stopped| Err(refused(stopped)))
+        self.db.write(command).await.unwrap_or_else(|why| Err(refused(why)))
     }
 
     /// Runs a query; answers when what it saw is durable.
     async fn read<T, E: From<Fault>>(&self, query: impl FnOnce(&State) -> Result<T, E>) -> Result<T, E> {
-        self.db.read(query).await.unwrap_or_else(|stopped| Err(refused(stopped)))
+        self.db.read(query).await.unwrap_or_else(|stopped| Err(refused(stopped.into())))
     }
 }
 
-fn refused<E: From<Fault>>(stopped: Stopped) -> E {
-    Fault::hidden(stopped).into()
+fn refused<E: From<Fault>>(why: Refused) -> E {
+    match why {
+        Refused::Stopped(_) => Fault::hidden(why),
+        Refused::TooLarge(exceeded) => {
+            tracing::error!(%exceeded, "a request changes more than a commit takes");
+            Fault::told(
+                "The request changes more than fits into one transaction. Split it into smaller ones.",
+            )
+        }
+    }
+    .into()
 }
 
 /// Writes the method of a command or of a query as what it is: a call of the function.

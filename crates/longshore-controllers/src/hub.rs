@@ -2,6 +2,8 @@
 //!
 //! A connection is woken with the tasks whose work changed, looks at what is wanted of them now, waits until that is
 //! durable, and lets the session find the difference to what it has sent already. Now and then it looks at all.
+//!
+//! A connection's end, be it a panic, takes back what it noted ([`Presence`]): nobody stays connected by mistake.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use longshore_base::{Seed, TaskId, Timestamp};
 use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
+use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
 use longshore_state::{Db, Hint, InstanceKey};
@@ -31,6 +35,9 @@ pub const TCS_PATH: &str = "/tcs/ws";
 /// missing, it costs this much time.
 const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(300);
 
+/// How long a connection may take to say that the server goes away. One whose agent does not read is dropped.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// Longest sleep of a connection that waits for nothing; its session's deadlines are sooner.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -38,6 +45,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const CLOSED: &str = "the agent closed it";
 const CUT: &str = "the connection broke";
 const STORE_STOPPED: &str = "the store takes no more";
+const SERVER_ENDS: &str = "the server ends";
 const NO_TEXT: &str = "the agent sent what is no text";
 
 /// How many connections of an agent the log tells, within which time, and of how many agents. A connection lasts for half
@@ -56,6 +64,10 @@ pub struct Hub {
     generations: AtomicU64,
     /// How many instances are known to the state as connected.
     connected: watch::Sender<usize>,
+    /// How many sockets are open, of both kinds.
+    sockets: watch::Sender<usize>,
+    /// The server goes away.
+    closing: watch::Sender<bool>,
     metrics: Metrics,
     /// Which sockets the operator hears of, and which refusals: agents come again on their own, some without a pause.
     told: Damper<(InstanceKey, Channel)>,
@@ -100,6 +112,8 @@ impl Hub {
             open: parking_lot::Mutex::default(),
             generations: AtomicU64::new(1),
             connected: watch::Sender::new(0),
+            sockets: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
             metrics,
             told: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
             refused: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
@@ -124,6 +138,27 @@ impl Hub {
         self.connected.subscribe()
     }
 
+    /// How many sockets are open, of both kinds.
+    pub fn open_sockets(&self) -> watch::Receiver<usize> {
+        self.sockets.subscribe()
+    }
+
+    /// Closes all sockets and takes no more. The agents come back after a pause, to whoever serves then.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Resolves when the server goes away.
+    async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender is in `self`, so that this ends with true only.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
     /// Enters a connection as the newest of its instance; an older one finds out and closes.
     fn enter(&self, at: &InstanceKey) -> (u64, Arc<Door>) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
@@ -144,21 +179,27 @@ impl Hub {
     }
 
     async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
+        let _open = Counted::one(&self.sockets);
         let (generation, door) = self.enter(&at);
+        let mut presence = Presence { hub: &self, at: &at, generation, counted: None };
         let seed = Seed::new(generation.into());
         let opened = self.db.write(|tx| Ok::<_, ()>(link::connected(tx, &at, &query, seed))).await;
-        if let Ok(Ok(Some(connection))) = opened {
-            let told = self.tell(&at, Channel::Commands, &query.agent_version);
-            let session = Session::new(self.now(), connection);
-            let _counted = self.metrics.agent_connects();
-            self.connected.send_modify(|count| *count += 1);
-            let reason = self.converse(&at, generation, &door, session, socket).await;
-            self.connected.send_modify(|count| *count -= 1);
-            if told {
-                tracing::info!(instance = %at.instance, channel = ?Channel::Commands, reason, "agent disconnected");
+        let Ok(Ok(Some(connection))) = opened else { return };
+        let told = self.tell(&at, Channel::Commands, &query.agent_version);
+        let session = Session::new(self.now(), connection);
+        let _counted = self.metrics.agent_connects();
+        presence.counted = Some(Counted::one(&self.connected));
+        let (mut sink, stream) = socket.split();
+        let reason = tokio::select! {
+            reason = self.converse(&at, generation, &door, session, &mut sink, stream) => reason,
+            () = self.closed() => {
+                take_leave(&mut sink).await;
+                SERVER_ENDS
             }
+        };
+        if told {
+            tracing::info!(instance = %at.instance, channel = ?Channel::Commands, reason, "agent disconnected");
         }
-        self.leave(&at, generation);
     }
 
     /// Tells the operator of a new connection, unless there are many. Says whether its end is to be told too.
@@ -192,9 +233,9 @@ impl Hub {
         generation: u64,
         door: &Door,
         mut session: Session,
-        socket: Socket,
+        sink: &mut SplitSink<Socket, Message>,
+        mut stream: SplitStream<Socket>,
     ) -> &'static str {
-        let (mut sink, mut stream) = socket.split();
         let mut look = Some(Look::All);
         let mut look_at_all_at = self.now();
         loop {
@@ -278,16 +319,28 @@ impl Hub {
     }
 
     async fn serve_tcs(self: Arc<Self>, at: InstanceKey, query: TcsQuery, socket: Socket) {
+        let _open = Counted::one(&self.sockets);
         let told = self.tell(&at, Channel::Telemetry, &query.agent_version);
-        let reason = self.listen(&at, socket).await;
+        let (mut sink, stream) = socket.split();
+        let reason = tokio::select! {
+            reason = self.listen(&at, &mut sink, stream) => reason,
+            () = self.closed() => {
+                take_leave(&mut sink).await;
+                SERVER_ENDS
+            }
+        };
         if told {
             tracing::info!(instance = %at.instance, channel = ?Channel::Telemetry, reason, "agent disconnected");
         }
     }
 
     /// Takes in what an agent observes until either side ends it. Gives the reason in words for the operator.
-    async fn listen(&self, at: &InstanceKey, socket: Socket) -> &'static str {
-        let (mut sink, mut stream) = socket.split();
+    async fn listen(
+        &self,
+        at: &InstanceKey,
+        sink: &mut SplitSink<Socket, Message>,
+        mut stream: SplitStream<Socket>,
+    ) -> &'static str {
         let seed = Seed::new(self.generations.fetch_add(1, Ordering::Relaxed).into());
         let mut session = Telemetry::new(self.now(), seed);
         loop {
@@ -299,15 +352,15 @@ impl Hub {
                         }
                     }
                     TelemetryOutput::Observed(Observation::Health(published)) => {
-                        let taken = self
-                            .db
-                            .write(|tx| {
-                                link::health(tx, at, &published);
+                        // Our agents tell of no more at a time; a message of others may be longer than a commit.
+                        for tasks in published.tasks.chunks(TELEMETRY_TASKS_MAX) {
+                            let taken = self.db.write(|tx| {
+                                link::health(tx, at, tasks);
                                 Ok::<_, ()>(())
-                            })
-                            .await;
-                        if taken.is_err() {
-                            return STORE_STOPPED;
+                            });
+                            if taken.await.is_err() {
+                                return STORE_STOPPED;
+                            }
                         }
                     }
                     TelemetryOutput::Observed(Observation::InstanceStatus(published)) => {
@@ -353,6 +406,44 @@ impl Hub {
     }
 }
 
+/// One more, for as long as this lives.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn one(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A connection's place in the hub. Dropping it is how the connection leaves, also when its task panics or is dropped.
+struct Presence<'a> {
+    hub: &'a Hub,
+    at: &'a InstanceKey,
+    generation: u64,
+    /// Among [`Hub::connected`], once it is.
+    counted: Option<Counted<'a>>,
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.counted = None;
+        self.hub.leave(self.at, self.generation);
+    }
+}
+
+/// Tells the agent that the server goes away. It backs off, and comes back.
+async fn take_leave(sink: &mut SplitSink<Socket, Message>) {
+    let told = sink.send(Message::Close(Some(close_frame(CloseReason::Draining))));
+    let _ = tokio::time::timeout(FAREWELL, told).await;
+}
+
 fn close_frame(reason: CloseReason) -> CloseFrame {
     CloseFrame { code: CloseCode::from(reason.code()), reason: Utf8Bytes::from_static(reason.text()) }
 }
@@ -379,6 +470,9 @@ impl Sockets for AgentSockets {
         let hub = self.0.clone();
         let acs = path == ACS_PATH;
         Box::pin(async move {
+            if hub.is_closing() {
+                return Err(refusal(LinkRefusal::NotServing));
+            }
             let acs_query = AcsQuery::from_pairs(query.clone());
             let tcs_query = TcsQuery::from_pairs(query);
             let (arn, channel) = if acs {

@@ -13,8 +13,8 @@ use longshore_placement::{
     Strategy, StrategyError,
 };
 use longshore_shapes_ecs as shapes;
-use longshore_state::record::{self, Origin, PlacementItem, WaitingForPlace};
-use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
+use longshore_state::record::{self, Gpus, Origin, PlacementItem, WaitingForPlace};
+use longshore_state::{ClusterKey, ClusterTables, Definition, InstanceKey, State, Tx, fleet};
 use longshore_wire::json;
 
 use crate::interface;
@@ -32,6 +32,15 @@ const PLATFORM_LATEST: &str = "1.4.0";
 /// The platform version of a task or deployment for which a call asked for `requested`.
 pub fn platform_version(requested: Option<&Arc<str>>) -> Option<Arc<str>> {
     requested.map(|version| if **version == *"LATEST" { PLATFORM_LATEST.into() } else { version.clone() })
+}
+
+/// GPUs for a task that is about to get its place: the first that no other task of the instance has.
+fn gpus(tx: &Tx<'_>, host: &InstanceKey, count: u32) -> Option<Box<Gpus>> {
+    if count == 0 {
+        return None;
+    }
+    let left = tx.state().cluster(&host.cluster)?.fleet().remaining(host.instance)?;
+    Some(Box::new(Gpus(left.gpus.into_iter().take(count as usize).collect())))
 }
 
 /// The cluster or pool on whose instances tasks of this launch type run, for a task of the cluster `at`.
@@ -257,6 +266,7 @@ impl Template {
         let host = host(at, self.origin.launch_type).instance(instance);
         task.interface =
             if self.has_interface() { interface::allocate(tx, &host).map(Box::new) } else { None };
+        task.gpus = gpus(tx, &host, self.origin.needs.gpus);
         task.instance = Some(instance);
         task.zone = zone;
         task.waiting = None;
@@ -305,6 +315,7 @@ impl Template {
             protected_until: None,
             interface: None,
             waiting: None,
+            gpus: None,
         }
     }
 }

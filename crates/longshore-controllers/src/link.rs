@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId, Timestamp};
 use longshore_domain::{DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus};
 use longshore_link::message::{
-    DesiredStatus as Want, InstanceStatusValue, PublishHealth, PublishInstanceStatus, TaskPayload,
+    DesiredStatus as Want, InstanceStatusValue, PublishInstanceStatus, TaskHealth, TaskPayload,
 };
 use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
@@ -196,9 +196,9 @@ pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPa
     payload::payload(state, home, task)
 }
 
-/// Takes in what telemetry says of health. Tasks that are not on the instance are skipped.
-pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishHealth) {
-    for task in &published.tasks {
+/// Takes in what telemetry says of the health of tasks. Those that are not on the instance are skipped.
+pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, tasks: &[TaskHealth]) {
+    for task in tasks {
         let id = task.task_arn.rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
         let Some(id) = id else { continue };
         let containers: Vec<(String, HealthStatus)> = task

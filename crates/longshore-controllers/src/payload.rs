@@ -63,7 +63,7 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
     payload.enable_fault_injection = document.enable_fault_injection == Some(true);
     payload.volumes = document.volumes.iter().flatten().map(volume).collect();
     payload.proxy_configuration = document.proxy_configuration.as_ref().map(proxy);
-    payload.associations = associations(state, at, task, definition);
+    payload.associations = associations(task, definition);
     payload.containers = document
         .container_definitions
         .iter()
@@ -112,10 +112,8 @@ fn network_mode(definition: &Definition) -> &'static str {
 }
 
 /// GPUs of the task, dealt out to its containers in order.
-fn associations(state: &State, at: &ClusterKey, task: &Task, definition: &Definition) -> Vec<Association> {
-    let Some(instance) = task.instance.filter(|_| task.origin.needs.gpus > 0) else { return Vec::new() };
-    let Some(cluster) = state.cluster(at) else { return Vec::new() };
-    let mut ids = cluster.fleet().gpus_of(instance, task.id).into_iter();
+fn associations(task: &Task, definition: &Definition) -> Vec<Association> {
+    let mut ids = task.gpus().iter();
     let mut associations = Vec::new();
     for container in &definition.spec.containers {
         for id in ids.by_ref().take(container.gpus as usize) {

@@ -244,10 +244,13 @@ fn add_pool_agent(world: &World, cpu: u32) {
     let arn = answer["containerInstance"]["containerInstanceArn"].as_str().expect("an ARN");
     let id = InstanceId::parse(arn.rsplit('/').next().unwrap_or_default()).expect("an id");
     let at = ClusterKey::pool(world.at().scope.region).instance(id);
-    let (done, _) = world.db.submit(|tx| {
-        tx.set_connected(&at, true);
-        Ok::<_, ()>(())
-    });
+    let (done, _) = world
+        .db
+        .submit(|tx| {
+            tx.set_connected(&at, true);
+            Ok::<_, ()>(())
+        })
+        .expect("the database is well");
     done.expect("nothing refuses it");
 }
 

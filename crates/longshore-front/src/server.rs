@@ -81,6 +81,8 @@ impl ServeError {
 pub struct Running {
     local_addr: SocketAddr,
     task: JoinHandle<Ended>,
+    /// Its sender is the task's.
+    alive: watch::Receiver<()>,
 }
 
 /// How a server ended.
@@ -96,6 +98,12 @@ impl Running {
     /// The address it listens on, with the port that the system chose if 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Resolves when it accepts connections no more: when it has shut down, or has panicked.
+    pub async fn closed(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
     }
 
     /// Waits until the server has shut down.
@@ -194,8 +202,12 @@ impl Bound {
             failed_handshakes: handshake::Failures::new(),
             refused_sockets: Damper::new(1, REFUSALS_TOLD, REFUSALS_PERIOD, REFUSED_PEERS_MAX),
         });
-        let task = tokio::spawn(run(listener, config.tls, shared, shutdown));
-        Running { local_addr, task }
+        let (living, alive) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let _living = living;
+            run(listener, config.tls, shared, shutdown).await
+        });
+        Running { local_addr, task, alive }
     }
 }
 

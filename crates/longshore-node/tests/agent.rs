@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::backtrace::Backtrace;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longshore_base::{Clock, Seed};
+use longshore_base::{Clock, Seed, Timestamp};
 use longshore_engine::spec::ContainerSpec;
 use longshore_link::message::{ContainerPayload, DockerConfig, RoleCredentials, TaskPayload};
 use longshore_link::upgrade::Refusal;
@@ -60,6 +62,16 @@ fn scripted() -> ScriptedEngine {
 }
 
 fn start(plane: &ControlPlane, engine: &ScriptedEngine, seed: u128, extra: &[(&str, &str)]) -> Running {
+    start_at(plane, engine, seed, extra, Arc::new(SystemClock))
+}
+
+fn start_at(
+    plane: &ControlPlane,
+    engine: &ScriptedEngine,
+    seed: u128,
+    extra: &[(&str, &str)],
+    clock: Arc<dyn Clock>,
+) -> Running {
     let endpoint = plane.endpoint();
     let mut pairs = vec![
         ("ECS_CLUSTER", "c"),
@@ -76,7 +88,7 @@ fn start(plane: &ControlPlane, engine: &ScriptedEngine, seed: u128, extra: &[(&s
     let services = Services {
         runtime: Arc::new(engine.clone()),
         http: HttpClient::default(),
-        clock: Arc::new(SystemClock),
+        clock,
         seed: Seed::new(seed),
     };
     let (sender, status) = watch::channel(Status::default());
@@ -123,6 +135,35 @@ async fn reported(plane: &ControlPlane, name: &str, status: &str) {
             known.reports.get(&task)?.iter().any(|report| report["status"] == status).then_some(())
         })
         .await;
+}
+
+/// A clock that panics once when it is asked for the time of a signature, which is in a task beside the loop.
+struct Trap(AtomicBool);
+
+impl Clock for Trap {
+    fn now(&self) -> Timestamp {
+        let is_set = self.0.load(Ordering::SeqCst);
+        if is_set && Backtrace::force_capture().to_string().contains("shell/signer.rs") {
+            self.0.store(false, Ordering::SeqCst);
+            panic!("on purpose");
+        }
+        SystemClock.now()
+    }
+}
+
+/// It would wait for the answer of the call for ever.
+#[tokio::test]
+async fn a_panic_in_a_task_beside_the_loop_ends_the_agent() {
+    let (plane, engine) = (ControlPlane::start().await, scripted());
+    let trap = Arc::new(Trap(AtomicBool::new(false)));
+    let mut agent = start_at(&plane, &engine, 1, &[], trap.clone());
+    agent.connected().await;
+    trap.0.store(true, Ordering::SeqCst);
+    plane.want(payload("a"));
+    let ended = tokio::time::timeout(Duration::from_secs(30), agent.task).await;
+    let reason = ended.expect("it ends").expect("the loop does not panic").expect("it could start");
+    assert_eq!(reason, ExitReason::Failed("a task of the agent panicked".to_owned()));
+    assert_ne!(reason.code(), 0, "its supervisor starts it again");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::args::UpOptions;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::control_plane::ControlPlane;
+use crate::machine::Machine;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
 use crate::{engine, keys, leftovers, shutdown, tls};
@@ -78,7 +79,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     ));
 
     let step = Step::begin("starting the control plane");
-    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD).await?;
+    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD, Machine::this()).await?;
     step.done(format!("control plane: {}", control_plane.endpoint));
 
     control_plane.ensure_cluster(&options.cluster, &options.control_plane.region).await?;
@@ -111,6 +112,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let joined = tokio::select! {
         joined = join(&mut agents, statuses, control_plane.hub.connected()) => joined.map(Some),
         () = &mut requested => Ok(None),
+        error = control_plane.failed() => Err(error),
     };
     let joined = match joined {
         Ok(Some(joined)) => joined,
@@ -145,7 +147,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
             error = control_plane.failed() => return Err(error),
             Some(ended) = agents.join_next() => {
                 if let Err(error) = end_of(ended) {
-                    tell!("error: {error:#}. The rest goes on without it; `longshore up` starts it again");
+                    tell!("error: {error:#}. The rest goes on without it; the next `longshore up` starts it again");
                 }
             }
         }
@@ -382,24 +384,78 @@ fn start(
     config: Config,
     runtime: Arc<dyn Runtime>,
     http: HttpClient,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
     told: watch::Sender<Status>,
 ) {
-    let services = Services { runtime, http, clock: Arc::new(SystemClock), seed: SystemSeeds.draw() };
     agents.spawn(async move {
         let name = config.name.clone();
-        let ended = longshore_node::run(config, services, told, async move {
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        });
-        let ended = match ended.await {
-            Ok(longshore_node::ExitReason::Stopped) => Ok(()),
-            Ok(longshore_node::ExitReason::Failed(text) | longshore_node::ExitReason::Terminal(text)) => {
-                Err(anyhow!("{text}"))
-            }
-            Err(error) => Err(anyhow::Error::new(error)),
-        };
-        (name, ended)
+        (name, supervise(config, runtime, http, stopping, told).await)
     });
+}
+
+/// Runs an agent, and starts it again as a supervisor would if it fails or panics, unless it never came as far as to
+/// register: then somebody has to change something first.
+async fn supervise(
+    config: Config,
+    runtime: Arc<dyn Runtime>,
+    http: HttpClient,
+    mut stopping: watch::Receiver<bool>,
+    told: watch::Sender<Status>,
+) -> anyhow::Result<()> {
+    let mut pauses = Pauses::default();
+    loop {
+        told.send_replace(Status::default());
+        let services = Services {
+            runtime: runtime.clone(),
+            http: http.clone(),
+            clock: Arc::new(SystemClock),
+            seed: SystemSeeds.draw(),
+        };
+        let mut stop = stopping.clone();
+        // A task of its own, so that a panic ends it alone.
+        let run = tokio::spawn(longshore_node::run(config.clone(), services, told.clone(), async move {
+            let _ = stop.wait_for(|stopping| *stopping).await;
+        }));
+        let failure = match run.await {
+            Ok(Ok(longshore_node::ExitReason::Stopped)) => return Ok(()),
+            Ok(Ok(longshore_node::ExitReason::Terminal(text))) => return Err(anyhow!("{text}")),
+            Ok(Ok(longshore_node::ExitReason::Failed(text))) => anyhow!("{text}"),
+            Ok(Err(error)) => anyhow::Error::new(error),
+            Err(error) => anyhow::Error::new(error),
+        };
+        let has_registered = told.borrow().instance_arn.is_some();
+        let Some(pause) = pauses.next(has_registered).filter(|_| !*stopping.borrow()) else {
+            return Err(failure);
+        };
+        let (name, secs) = (&config.name, pause.as_secs());
+        tell!("error: {name} has ended: {failure:#}. It is started again in {secs} s");
+        let _ = tokio::time::timeout(pause, stopping.wait_for(|stopping| *stopping)).await;
+        if *stopping.borrow() {
+            return Ok(());
+        }
+    }
+}
+
+/// When an agent that has ended is started again.
+#[derive(Default)]
+struct Pauses {
+    last: Option<Duration>,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_secs(1);
+    const MAX: Duration = Duration::from_secs(60);
+
+    /// The time until the next start; `None`: not at all. Each start that comes as far as to register begins anew.
+    fn next(&mut self, has_registered: bool) -> Option<Duration> {
+        let next = match self.last {
+            _ if has_registered => Self::FIRST,
+            Some(last) => (last * 2).min(Self::MAX),
+            None => return None,
+        };
+        self.last = Some(next);
+        Some(next)
+    }
 }
 
 /// Why an agent ended, by its name.
@@ -500,6 +556,17 @@ mod tests {
 
     use super::*;
     use crate::args::{Args, Command};
+
+    #[test]
+    fn an_agent_that_never_joined_is_not_started_again() {
+        let mut pauses = Pauses::default();
+        assert_eq!(pauses.next(false), None);
+        let mut secs = |joined| pauses.next(joined).map(|pause| pause.as_secs());
+        let told = [true, false, false, true, false].map(&mut secs);
+        assert_eq!(told, [1, 2, 4, 1, 2].map(Some));
+        let later: Vec<_> = (0..10).map(|_| secs(false)).collect();
+        assert_eq!(later.last(), Some(&Some(60)));
+    }
 
     #[test]
     fn the_machine_is_shared_out_once() {

@@ -39,7 +39,7 @@ pub fn describe_tasks(
             }
         };
         match task {
-            Some(task) if seen.insert(task.id) => views.push(View::of(state, &at, cluster, task)),
+            Some(task) if seen.insert(task.id) => views.push(View::of(state, &at, task)),
             Some(_) => {}
             None => failed.push(failures::missing(identifiers::would_be_arn(&at, "task", named))),
         }

@@ -130,7 +130,7 @@ fn answer(tx: &Tx<'_>, at: ClusterKey, tasks: &[TaskId], failures: Vec<Failure>)
     if let Some(cluster) = tx.state().cluster(&at) {
         for &id in tasks {
             match cluster.task(id) {
-                Some(task) => views.push(View::of(tx.state(), &at, cluster, task)),
+                Some(task) => views.push(View::of(tx.state(), &at, task)),
                 None => forgotten.push(forgotten_task(&at, id)),
             }
         }

@@ -64,7 +64,7 @@ pub fn start_task(
         }
     }
     let cluster = tx.state().cluster(&at).expect("the cluster was looked up in this transaction");
-    let view = |id| Some(View::of(tx.state(), &at, cluster, cluster.task(id)?));
+    let view = |id| Some(View::of(tx.state(), &at, cluster.task(id)?));
     let views = tasks.into_iter().filter_map(view).collect();
     Ok(StartedTasks { at, views, forgotten: Vec::new(), failures: failed })
 }

@@ -49,10 +49,13 @@ impl World {
 
     fn connect_pool_agent(&self, id: InstanceId, connected: bool) {
         let at = self.pool_key(id);
-        let (done, _) = self.db.submit(|tx| {
-            tx.set_connected(&at, connected);
-            Ok::<_, ()>(())
-        });
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                tx.set_connected(&at, connected);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         done.expect("nothing refuses it");
     }
 
@@ -64,7 +67,10 @@ impl World {
     }
 
     fn sweep(&self) {
-        let (more, _) = self.db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())));
+        let (more, _) = self
+            .db
+            .submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())))
+            .expect("the database is well");
         assert_eq!(more, Ok(false));
     }
 

@@ -7,6 +7,7 @@ mod deployments;
 mod ends;
 mod external;
 mod fargate;
+mod gpus;
 mod missing;
 mod provisioning;
 mod random;

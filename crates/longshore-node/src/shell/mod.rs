@@ -370,6 +370,8 @@ impl Shell {
                     return;
                 }
             }
+            // Without events the agent would run on and see nothing; the loop ends with this task's panic.
+            panic!("the container runtime's events have ended, which they never do");
         });
     }
 

@@ -122,6 +122,35 @@ fn nothing_is_promised_twice() {
     assert_eq!(fleet.occupy(id, task(2), &needs(24, 100), "g"), Ok(()), "equal fits");
 }
 
+/// What a task was given does not depend on the order in which tasks are entered.
+#[test]
+fn an_adopted_task_keeps_its_gpus() {
+    let with = |gpus: &[&str]| {
+        let mut instance = instance(1, "a", 1024, 1000);
+        instance.gpus = gpus.iter().map(|&gpu| gpu.into()).collect();
+        instance
+    };
+    let mut fleet = Fleet::new();
+    fleet.upsert(with(&["gpu-a", "gpu-b", "gpu-c"]));
+    let id = InstanceId::from_bits(1);
+    let one = Needs { gpus: 1, ..needs(1, 1) };
+    fleet.adopt(id, task(1), &one, "g", &["gpu-b".into()]).expect("is there");
+    fleet.adopt(id, task(2), &one, "g", &["gpu-a".into()]).expect("is there");
+    assert_eq!(fleet.gpus_of(id, task(1)), ["gpu-b".into()]);
+    assert_eq!(fleet.remaining(id).expect("is there").gpus, ["gpu-c".into()]);
+    fleet.occupy(id, task(3), &one, "g").expect("one is left");
+    assert_eq!(fleet.gpus_of(id, task(3)), ["gpu-c".into()]);
+    // It registers again, with the list in another order and one less.
+    fleet.upsert(with(&["gpu-c", "gpu-b"]));
+    for (n, gpu) in [(1, "gpu-b"), (2, "gpu-a"), (3, "gpu-c")] {
+        fleet.set_gpus(id, task(n), &[gpu.into()]);
+    }
+    assert_eq!(fleet.gpus_of(id, task(1)), ["gpu-b".into()]);
+    assert_eq!(fleet.gpus_of(id, task(2)), []);
+    fleet.vacate(id, task(3));
+    assert_eq!(fleet.remaining(id).expect("is there").gpus, ["gpu-c".into()]);
+}
+
 /// An instance that comes back smaller keeps its tasks, and a restart can tell so again.
 #[test]
 fn a_smaller_instance_is_full_rather_than_negative() {
@@ -133,7 +162,7 @@ fn a_smaller_instance_is_full_rather_than_negative() {
     let remaining = fleet.remaining(id).expect("is there");
     assert_eq!((remaining.cpu.0, remaining.memory.0), (0, 0));
     assert!(fleet.occupy(id, task(2), &needs(1, 1), "g").is_err());
-    fleet.adopt(id, task(2), &needs(1, 1), "g").expect("exists already");
+    fleet.adopt(id, task(2), &needs(1, 1), "g", &[]).expect("exists already");
     fleet.vacate(id, task(1));
     assert_eq!(fleet.remaining(id).expect("is there").cpu, CpuUnits(511));
 }

@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
 
 mod task;
 
-pub use task::{Container, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace};
+pub use task::{
+    Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
+};
 
 /// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.
 pub type Document = Arc<str>;

@@ -85,7 +85,7 @@ fn strategy() -> Vec<StrategyItem> {
 
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Vec<(Key, Value)> {
-    let task = Task { interface: None, waiting: None, ..task() };
+    let task = Task { interface: None, waiting: None, gpus: None, ..task() };
     let instance = Instance { health: Vec::new(), ..instance() };
     let memory = PlannerMemory { fallback_throttle: Throttle::default(), ..memory() };
     let service = Service { memory, ..service() };
@@ -196,6 +196,7 @@ fn task() -> Task {
             constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
             strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
         })),
+        gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
     }
 }
 
