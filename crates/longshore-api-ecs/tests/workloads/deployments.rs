@@ -214,7 +214,7 @@ fn rules_that_cannot_be_read_start_and_stop_nothing() {
         world.settle();
         assert_eq!(world.wanted().len(), 1);
         let key = world.at().service(&longshore_base::ServiceName::parse("web").expect("a valid name"));
-        let (done, _) = world.db.submit(|tx| {
+        let submitted = world.db.submit(|tx| {
             let service = tx.service(&key).and_then(|entry| entry.record()).expect("the service");
             let mut service = record::Service::clone(service);
             service.placement_constraints[0].value = Some("a b c".into());
@@ -222,6 +222,7 @@ fn rules_that_cannot_be_read_start_and_stop_nothing() {
             tx.put_service(&key.cluster, service);
             Ok::<_, ()>(())
         });
+        let (done, _) = submitted.expect("the database is well");
         done.expect("nothing refuses it");
         world.settle();
         assert_eq!(world.wanted().len(), 1, "{strategy}");
