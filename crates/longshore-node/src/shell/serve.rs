@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -148,6 +149,9 @@ async fn respond(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let refused = |status| Ok(response(Answer { status, body: String::new() }));
     let (head, body) = request.into_parts();
+    if may_be_a_pages(&head.headers) {
+        return refused(403);
+    }
     let body = match tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await
     {
         Ok(Ok(body)) => body.to_bytes().to_vec(),
@@ -170,6 +174,24 @@ async fn respond(
     Ok(response(answer.unwrap_or(Answer { status: 503, body: String::new() })))
 }
 
+/// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and a
+/// page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
+/// `localhost`, or for a name that is nobody's in the public DNS.
+fn may_be_a_pages(headers: &HeaderMap) -> bool {
+    let is_near = |site: &HeaderValue| site == "none" || site == "same-origin";
+    let is_ours = |host: &HeaderValue| {
+        let authority = Authority::try_from(host.as_bytes()).ok();
+        authority.is_some_and(|authority| {
+            let host = authority.host();
+            let v6 = host.trim_matches(['[', ']']);
+            !host.contains('.') || host.ends_with(".internal") || v6.parse::<IpAddr>().is_ok()
+        })
+    };
+    headers.contains_key(header::ORIGIN)
+        || !headers.get_all("sec-fetch-site").iter().all(is_near)
+        || !headers.get_all(header::HOST).iter().all(is_ours)
+}
+
 fn response(answer: Answer) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
@@ -186,6 +208,27 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    #[test]
+    fn pages_are_told_from_containers() {
+        let check = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| {
+                (header::HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            may_be_a_pages(&headers.collect())
+        };
+        for own in ["169.254.170.2", "127.0.0.1:51678", "[::1]:51678", "localhost:51678", "host.docker.internal:51679"] {
+            assert!(!check(&[("host", own)]), "{own}");
+            assert!(check(&[("host", own), ("origin", "http://other.example")]), "{own}");
+            assert!(check(&[("host", own), ("origin", "null")]), "{own}");
+        }
+        assert!(!check(&[]));
+        assert!(!check(&[("host", "localhost"), ("sec-fetch-site", "none")]));
+        assert!(check(&[("host", "localhost"), ("sec-fetch-site", "cross-site")]));
+        assert!(check(&[("host", "localhost"), ("sec-fetch-site", "same-site")]));
+        assert!(check(&[("host", "other.example:51678")]));
+        assert!(check(&[("host", "127.0.0.1.other.example")]));
+    }
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_served_for_its_time_only() {
