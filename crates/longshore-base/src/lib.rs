@@ -8,6 +8,7 @@
 
 pub mod arn;
 pub mod cidr;
+pub mod host;
 pub mod ids;
 pub mod names;
 pub mod scope;
