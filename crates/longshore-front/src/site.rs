@@ -156,9 +156,9 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, Foreign> {
     let mut presented = headers.get_all(HOST).iter();
     let Some(value) = presented.next() else { return Ok(None) };
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| Foreign::UnreadableHost)?;
-    let port = authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
-    let has_port = port.is_none_or(|port| port.is_empty() || authority.port_u16().is_some());
-    let is_plain = has_port && !authority.as_str().contains('@') && presented.next().is_none();
+    let rest = authority.as_str().strip_prefix(authority.host());
+    let is_port = |rest: &str| rest == ":" || (rest.starts_with(':') && authority.port_u16().is_some());
+    let is_plain = rest.is_some_and(|rest| rest.is_empty() || is_port(rest)) && presented.next().is_none();
     if is_plain { Ok(Some(authority)) } else { Err(Foreign::UnreadableHost) }
 }
 
