@@ -48,7 +48,7 @@ impl Url {
 
     /// Reads a flag.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{why}; give a URL such as https://ecs.example.com:8722");
+        let wrong = |why: &str| format!("{why}; write http://HOST:PORT or https://HOST:PORT");
         let (scheme, rest) = match text.split_once("://") {
             Some(("http", rest)) => (Scheme::Http, rest),
             Some(("https", rest)) => (Scheme::Https, rest),
