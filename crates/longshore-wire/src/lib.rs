@@ -17,13 +17,16 @@ mod debug;
 pub mod document;
 mod enums;
 pub mod fault;
+pub mod form;
 pub mod json;
 pub mod operation;
 mod pattern;
+pub mod query;
 pub mod schema;
 pub mod shape;
 mod timestamp;
 pub mod token;
+pub mod xml;
 
 pub use check::{Rule, Violation, Violations};
 pub use debug::debug_structure;

@@ -15,7 +15,7 @@ static COLOR: TypeSchema = TypeSchema::new("Color", Kind::Enum(Color::VALUES));
 static COUNT: TypeSchema = TypeSchema::new("Count", Kind::Integer).min(0).max(10);
 static BOATS: TypeSchema = TypeSchema::list("Boats", &BOAT_TYPE).max(2);
 static BOAT_TYPE: TypeSchema = TypeSchema::new("Boat", Kind::Structure(&BOAT));
-static LABELS: TypeSchema = TypeSchema::new("Labels", Kind::Map { key: &STRING, value: &NAME });
+static LABELS: TypeSchema = TypeSchema::map("Labels", &STRING, &NAME);
 static BOAT: StructSchema = StructSchema::new(
     "Boat",
     &[
