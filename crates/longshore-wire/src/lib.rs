@@ -12,6 +12,7 @@
 //!
 //! What it does not know: any particular service, HTTP, signatures, or what a value means.
 
+pub mod cbor;
 pub mod check;
 mod debug;
 pub mod document;

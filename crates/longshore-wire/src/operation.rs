@@ -14,6 +14,12 @@ pub trait OperationShape: Send + Sync + 'static {
     const READONLY: bool;
     /// The model promises that repeating it changes nothing more.
     const IDEMPOTENT: bool;
+    /// The HTTP method, the path with its labels, and the status of an answer; of use in the REST protocols.
+    const METHOD: &'static str = "POST";
+    const URI: &'static str = "/";
+    const STATUS: u16 = 200;
+    /// The element that the members of a Query answer stand in.
+    const RESULT_WRAPPER: Option<&'static str> = None;
     type Input: Structure + Default + Send;
     type Output: Structure + Default + Send;
     type Error: ModeledError + Send + 'static;

@@ -1,19 +1,31 @@
 //! Operations: their names, types and errors, the trait that a service implements, the dispatcher.
 
 use super::{Api, Files, names};
-use crate::service::Service;
+use crate::service::{Operation, Service};
 
 /// Errors that tell an unwritten operation, the best first. None of them is the server's fault, because
 /// clients would try again; an operation without any of them has only that.
 const NOT_BUILT: [&str; 4] =
     ["UnsupportedFeatureException", "ClientException", "InvalidParameterException", "ServerException"];
 
+const FROM_TARGET: &str = "
+            /// The operation that an `X-Amz-Target` names, if it is one of this service.
+            pub fn from_target(target: &str) -> Option<Self> {
+                match longshore_wire::operation::split_target(target)? {
+                    (TARGET_PREFIX, name) => Self::from_name(name),
+                    _ => None,
+                }
+            }
+";
+
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
     files.insert("operation.rs".into(), operation_enum(service));
     files.insert("ops.rs".into(), markers(api, service));
     files.insert("operation_errors.rs".into(), errors(service));
-    files.insert("service.rs".into(), service_trait(api, service));
-    files.insert("dispatch.rs".into(), dispatch(api, service));
+    if let Some(name) = &api.service_trait {
+        files.insert("service.rs".into(), service_trait(api, name, service));
+        files.insert("dispatch.rs".into(), dispatch(name, service));
+    }
     Ok(())
 }
 
@@ -21,7 +33,7 @@ fn operation_enum(service: &Service) -> String {
     let variants = |map: &dyn Fn(&str) -> String| -> String {
         service.operations.iter().map(|operation| map(&operation.name)).collect()
     };
-    let facts = |pick: &dyn Fn(&crate::service::Operation) -> bool| -> String {
+    let facts = |pick: &dyn Fn(&Operation) -> bool| -> String {
         let names: Vec<String> = service
             .operations
             .iter()
@@ -33,13 +45,15 @@ fn operation_enum(service: &Service) -> String {
     format!(
         "//! The operations by name.
 
-        /// What stands before the operation's name in `X-Amz-Target`.
-        pub const TARGET_PREFIX: &str = {target:?};
+        {target}
         /// The service's name in a signature's credential scope.
         pub const SIGNING_NAME: &str = {signing:?};
         pub const API_VERSION: &str = {version:?};
+        {namespace}
+        /// Operations of the service that have no shapes here, sorted.
+        pub const OTHER_OPERATIONS: &[&str] = &{others:?};
 
-        /// Every operation of the model.
+        /// Every operation that has shapes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Operation {{ {plain} }}
 
@@ -54,14 +68,7 @@ fn operation_enum(service: &Service) -> String {
                 match name {{ {from_name} _ => None }}
             }}
 
-            /// The operation that an `X-Amz-Target` names, if it is one of this service.
-            pub fn from_target(target: &str) -> Option<Self> {{
-                match longshore_wire::operation::split_target(target)? {{
-                    (TARGET_PREFIX, name) => Self::from_name(name),
-                    _ => None,
-                }}
-            }}
-
+            {from_target}
             /// The model promises that it changes nothing.
             pub const fn is_readonly(self) -> bool {{
                 {readonly}
@@ -74,7 +81,19 @@ fn operation_enum(service: &Service) -> String {
             }}
         }}
         ",
-        target = service.target_prefix,
+        target = match &service.target_prefix {
+            Some(prefix) => format!(
+                "/// What stands before the operation's name in `X-Amz-Target`.
+                pub const TARGET_PREFIX: &str = {prefix:?};"
+            ),
+            None => String::new(),
+        },
+        namespace = match &service.xml_namespace {
+            Some(uri) => format!("/// The name space of XML answers.\npub const XML_NAMESPACE: &str = {uri:?};"),
+            None => String::new(),
+        },
+        others = service.other_operations,
+        from_target = if service.target_prefix.is_some() { FROM_TARGET } else { "" },
         signing = service.signing_name,
         version = service.api_version,
         plain = variants(&|name| format!("{name},")),
@@ -92,32 +111,51 @@ fn markers(api: &Api, service: &Service) -> String {
     for operation in &service.operations {
         let name = &operation.name;
         text.push_str(&format!(
-            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\ntype Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
+            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\n{}type Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
             api.reference.replace("{}", name),
             operation.readonly,
             operation.idempotent,
-            operation.input,
-            operation.output,
+            http(operation),
+            names::shape(&operation.input),
+            names::shape(&operation.output),
         ));
+    }
+    text
+}
+
+/// What the model says of HTTP, where it is not what every operation has.
+fn http(operation: &Operation) -> String {
+    let mut text = String::new();
+    if operation.method != "POST" {
+        text.push_str(&format!("const METHOD: &'static str = {:?};\n", operation.method));
+    }
+    if operation.uri != "/" {
+        text.push_str(&format!("const URI: &'static str = {:?};\n", operation.uri));
+    }
+    if let Some(status) = operation.status.filter(|status| *status != 200) {
+        text.push_str(&format!("const STATUS: u16 = {status};\n"));
+    }
+    if let Some(wrapper) = &operation.result_wrapper {
+        text.push_str(&format!("const RESULT_WRAPPER: Option<&'static str> = Some({wrapper:?});\n"));
     }
     text
 }
 
 fn errors(service: &Service) -> String {
     let mut text = String::from(
-        "//! What each operation may answer other than its output.\n\nuse longshore_wire::operation_error;\n\nuse crate::generated::errors::*;\n\n",
+        "//! What each operation may answer other than its output.\n\nuse longshore_wire::operation_error;\n\nuse crate::generated::*;\n\n",
     );
     for operation in &service.operations {
         text.push_str(&format!("operation_error! {{\n    pub enum {}Error {{\n", operation.name));
         for error in &operation.errors {
-            text.push_str(&format!("        {error},\n"));
+            text.push_str(&format!("        {},\n", names::shape(error)));
         }
         text.push_str("    }\n}\n\n");
     }
     text
 }
 
-fn service_trait(api: &Api, service: &Service) -> String {
+fn service_trait(api: &Api, service_trait: &str, service: &Service) -> String {
     let mut text = format!(
         "//! The service as a trait.
 
@@ -133,7 +171,6 @@ fn service_trait(api: &Api, service: &Service) -> String {
             type Call: Send + Sync;
         ",
         title = api.title,
-        service_trait = api.service_trait,
     );
     for operation in &service.operations {
         let name = &operation.name;
@@ -148,15 +185,15 @@ fn service_trait(api: &Api, service: &Service) -> String {
         text.push_str(&format!(
             "\nfn {}(&self, _call: &Self::Call, _input: {}) -> impl Future<Output = Result<{}, {name}Error>> + Send {{\nready(Err({answer}))\n}}\n",
             names::field(name),
-            operation.input,
-            operation.output,
+            names::shape(&operation.input),
+            names::shape(&operation.output),
         ));
     }
     text.push_str("}\n");
     text
 }
 
-fn dispatch(api: &Api, service: &Service) -> String {
+fn dispatch(service_trait: &str, service: &Service) -> String {
     let mut text = format!(
         "//! From an operation's name and bytes to bytes.
 
@@ -174,8 +211,7 @@ fn dispatch(api: &Api, service: &Service) -> String {
             body: &[u8],
         ) -> Reply {{
             match operation {{
-        ",
-        service_trait = api.service_trait,
+        "
     );
     for operation in &service.operations {
         let name = &operation.name;

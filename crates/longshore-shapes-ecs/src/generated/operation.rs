@@ -8,7 +8,10 @@ pub const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
 pub const SIGNING_NAME: &str = "ecs";
 pub const API_VERSION: &str = "2014-11-13";
 
-/// Every operation of the model.
+/// Operations of the service that have no shapes here, sorted.
+pub const OTHER_OPERATIONS: &[&str] = &[];
+
+/// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     ContinueServiceDeployment,
