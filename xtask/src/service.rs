@@ -15,6 +15,8 @@ pub struct Service {
     pub protocols: Vec<String>,
     /// The name space of XML answers.
     pub xml_namespace: Option<String>,
+    pub is_query_compatible: bool,
+    json_version: Option<String>,
     pub operations: Vec<Operation>,
     /// Names of the operations that get no shapes.
     pub other_operations: Vec<String>,
@@ -160,6 +162,8 @@ impl Service {
             api_version: metadata("apiVersion")?,
             protocols,
             xml_namespace: namespace,
+            is_query_compatible: model["metadata"]["awsQueryCompatible"].is_object(),
+            json_version: metadata("jsonVersion").ok(),
             operations,
             other_operations: strings(&model["otherOperations"]),
             shapes,
@@ -184,6 +188,22 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// A protocol that the model names, as an expression.
+    pub fn protocol(&self, name: &str) -> anyhow::Result<String> {
+        let variant = match (name, self.json_version.as_deref()) {
+            ("json", Some("1.1")) => "AwsJson11",
+            // A model that prefers another protocol does not say which JSON it has; it is the newer ones' 1.0.
+            ("json", _) => "AwsJson10",
+            ("query", _) => "Query",
+            ("ec2", _) => "Ec2Query",
+            ("smithy-rpc-v2-cbor", _) => "RpcV2Cbor",
+            ("rest-json", _) => "RestJson1",
+            ("rest-xml", _) => "RestXml",
+            (other, _) => bail!("unknown protocol {other}"),
+        };
+        Ok(format!("Protocol::{variant}"))
     }
 
     pub fn shape(&self, name: &str) -> &Shape {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_wire::operation::{run, split_target, unknown_operation};
 use longshore_wire::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use longshore_wire::{
-    Fault, ModeledError as _, OperationShape, Protocol, Violations, error_shape, impl_structure,
+    Fault, ModeledError as _, OperationShape, Protocol, ServiceSchema, Violations, error_shape, impl_structure,
     operation_error, string_enum,
 };
 
@@ -79,7 +79,18 @@ operation_error! {
 
 struct Sail;
 
+static HARBOUR: ServiceSchema = ServiceSchema {
+    signing_name: "harbour",
+    api_version: "2026-11-30",
+    target_prefix: Some("Harbour"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[],
+};
+
 impl OperationShape for Sail {
+    const SERVICE: &'static ServiceSchema = &HARBOUR;
     const NAME: &'static str = "Sail";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -145,9 +156,9 @@ fn violations_say_what_and_where() {
 fn errors_carry_type_status_and_members() {
     let error =
         SailError::from(SunkException { place: Some("here".into()), ..SunkException::new("glub \"glub\"") });
-    let reply = Protocol::AwsJson11.error_reply(&error);
+    let reply = Protocol::AwsJson11.error(&error, Some(&HARBOUR), "");
     assert_eq!((reply.status, reply.content_type), (418, "application/x-amz-json-1.1"));
-    assert_eq!(reply.body, br#"{"__type":"Sunk","message":"glub \"glub\"","place":"here"}"#);
+    assert_eq!(reply.body, br#"{"__type":"SunkException","message":"glub \"glub\"","place":"here"}"#);
     assert_eq!(error.to_string(), "glub \"glub\"");
 }
 
@@ -168,7 +179,7 @@ fn clients_read_errors_back() {
 #[test]
 fn a_fault_keeps_its_cause_from_the_caller() {
     let cause = std::io::Error::other("disk on fire");
-    let reply = Protocol::AwsJson10.error_reply(&SailError::from(Fault::hidden(cause)));
+    let reply = Protocol::AwsJson10.error(&SailError::from(Fault::hidden(cause)), Some(&HARBOUR), "");
     assert_eq!((reply.status, reply.content_type), (500, "application/x-amz-json-1.0"));
     assert!(!String::from_utf8_lossy(&reply.body).contains("fire"));
     let error = reply.error.expect("a failure");
@@ -184,7 +195,7 @@ fn targets() {
     for bad in ["", "Sail", ".Sail", "Harbour."] {
         assert_eq!(split_target(bad), None, "{bad}");
     }
-    let reply = Protocol::AwsJson11.error_reply(&unknown_operation("Harbour.S\nink"));
+    let reply = Protocol::AwsJson11.error(&unknown_operation("Harbour.S\nink"), Some(&HARBOUR), "");
     assert_eq!(reply.status, 404);
     assert_eq!(
         reply.body,

@@ -19,7 +19,7 @@ const FROM_TARGET: &str = "
 ";
 
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
-    files.insert("operation.rs".into(), operation_enum(service));
+    files.insert("operation.rs".into(), operation_enum(service)?);
     files.insert("ops.rs".into(), markers(api, service));
     files.insert("operation_errors.rs".into(), errors(service));
     if let Some(name) = &api.service_trait {
@@ -29,7 +29,9 @@ pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Resu
     Ok(())
 }
 
-fn operation_enum(service: &Service) -> String {
+fn operation_enum(service: &Service) -> anyhow::Result<String> {
+    let protocols: Vec<String> =
+        service.protocols.iter().map(|name| service.protocol(name)).collect::<Result<_, _>>()?;
     let variants = |map: &dyn Fn(&str) -> String| -> String {
         service.operations.iter().map(|operation| map(&operation.name)).collect()
     };
@@ -42,16 +44,25 @@ fn operation_enum(service: &Service) -> String {
             .collect();
         if names.is_empty() { "false".to_owned() } else { format!("matches!(self, {})", names.join(" | ")) }
     };
-    format!(
+    Ok(format!(
         "//! The operations by name.
+
+        use longshore_wire::{{Protocol, ServiceSchema}};
 
         {target}
         /// The service's name in a signature's credential scope.
         pub const SIGNING_NAME: &str = {signing:?};
         pub const API_VERSION: &str = {version:?};
-        {namespace}
-        /// Operations of the service that have no shapes here, sorted.
-        pub const OTHER_OPERATIONS: &[&str] = &{others:?};
+        /// What its operations have in common.
+        pub static SERVICE: ServiceSchema = ServiceSchema {{
+            signing_name: SIGNING_NAME,
+            api_version: API_VERSION,
+            target_prefix: {prefix:?},
+            xml_namespace: {uri:?},
+            protocols: &[{protocols}],
+            is_query_compatible: {compatible},
+            other_operations: &{others:?},
+        }};
 
         /// Every operation that has shapes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,10 +99,10 @@ fn operation_enum(service: &Service) -> String {
             ),
             None => String::new(),
         },
-        namespace = match &service.xml_namespace {
-            Some(uri) => format!("/// The name space of XML answers.\npub const XML_NAMESPACE: &str = {uri:?};"),
-            None => String::new(),
-        },
+        prefix = service.target_prefix,
+        uri = service.xml_namespace,
+        protocols = protocols.join(", "),
+        compatible = service.is_query_compatible,
         others = service.other_operations,
         from_target = if service.target_prefix.is_some() { FROM_TARGET } else { "" },
         signing = service.signing_name,
@@ -101,17 +112,17 @@ fn operation_enum(service: &Service) -> String {
         to_name = variants(&|name| format!("Self::{name} => {name:?},")),
         from_name = variants(&|name| format!("{name:?} => Some(Self::{name}),")),
         readonly = facts(&|operation| operation.readonly),
-    )
+    ))
 }
 
 fn markers(api: &Api, service: &Service) -> String {
     let mut text = String::from(
-        "//! One type per operation, which ties its name, input, output and error together.\n\nuse longshore_wire::OperationShape;\n\nuse crate::generated as shapes;\n\n",
+        "//! One type per operation, which ties its name, input, output and error together.\n\nuse longshore_wire::{OperationShape, ServiceSchema};\n\nuse crate::generated as shapes;\n\n",
     );
     for operation in &service.operations {
         let name = &operation.name;
         text.push_str(&format!(
-            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\n{}type Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
+            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst SERVICE: &'static ServiceSchema = &shapes::SERVICE;\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\n{}type Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
             api.reference.replace("{}", name),
             operation.readonly,
             operation.idempotent,
@@ -120,7 +131,23 @@ fn markers(api: &Api, service: &Service) -> String {
             names::shape(&operation.output),
         ));
     }
+    text.push_str(&each_operation(service));
     text
+}
+
+/// A macro that hands the names of all operations to another: the one list that tables of operations are made from.
+fn each_operation(service: &Service) -> String {
+    let names: Vec<&str> = service.operations.iter().map(|operation| operation.name.as_str()).collect();
+    format!(
+        "/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+        #[macro_export]
+        macro_rules! each_operation {{
+            ($with:ident $($given:tt)*) => {{
+                $with! {{ $($given)* {} }}
+            }};
+        }}\n",
+        names.join(" ")
+    )
 }
 
 /// What the model says of HTTP, where it is not what every operation has.

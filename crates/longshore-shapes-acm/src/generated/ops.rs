@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AddTagsToCertificate;
 
 impl OperationShape for AddTagsToCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AddTagsToCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for AddTagsToCertificate {
 pub struct DeleteCertificate;
 
 impl OperationShape for DeleteCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for DeleteCertificate {
 pub struct DescribeCertificate;
 
 impl OperationShape for DescribeCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for DescribeCertificate {
 pub struct GetCertificate;
 
 impl OperationShape for GetCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for GetCertificate {
 pub struct ImportCertificate;
 
 impl OperationShape for ImportCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ImportCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for ImportCertificate {
 pub struct ListCertificates;
 
 impl OperationShape for ListCertificates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListCertificates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for ListCertificates {
 pub struct ListTagsForCertificate;
 
 impl OperationShape for ListTagsForCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for ListTagsForCertificate {
 pub struct RemoveTagsFromCertificate;
 
 impl OperationShape for RemoveTagsFromCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveTagsFromCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for RemoveTagsFromCertificate {
 pub struct RequestCertificate;
 
 impl OperationShape for RequestCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RequestCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -122,3 +131,11 @@ impl OperationShape for RequestCertificate {
     type Output = shapes::RequestCertificateResponse;
     type Error = shapes::RequestCertificateError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AddTagsToCertificate DeleteCertificate DescribeCertificate GetCertificate ImportCertificate ListCertificates ListTagsForCertificate RemoveTagsFromCertificate RequestCertificate }
+            };
+        }

@@ -2,29 +2,37 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "autoscaling";
 pub const API_VERSION: &str = "2011-01-01";
-/// The name space of XML answers.
-pub const XML_NAMESPACE: &str = "http://autoscaling.amazonaws.com/doc/2011-01-01/";
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "AttachLoadBalancers",
-    "AttachTrafficSources",
-    "DeleteNotificationConfiguration",
-    "DeleteWarmPool",
-    "DescribeAdjustmentTypes",
-    "DescribeAutoScalingNotificationTypes",
-    "DetachLoadBalancers",
-    "DetachTrafficSources",
-    "DisableMetricsCollection",
-    "EnableMetricsCollection",
-    "GetPredictiveScalingForecast",
-    "LaunchInstances",
-    "PutNotificationConfiguration",
-    "PutWarmPool",
-    "RollbackInstanceRefresh",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: None,
+    xml_namespace: Some("http://autoscaling.amazonaws.com/doc/2011-01-01/"),
+    protocols: &[Protocol::Query],
+    is_query_compatible: false,
+    other_operations: &[
+        "AttachLoadBalancers",
+        "AttachTrafficSources",
+        "DeleteNotificationConfiguration",
+        "DeleteWarmPool",
+        "DescribeAdjustmentTypes",
+        "DescribeAutoScalingNotificationTypes",
+        "DetachLoadBalancers",
+        "DetachTrafficSources",
+        "DisableMetricsCollection",
+        "EnableMetricsCollection",
+        "GetPredictiveScalingForecast",
+        "LaunchInstances",
+        "PutNotificationConfiguration",
+        "PutWarmPool",
+        "RollbackInstanceRefresh",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AttachInstances;
 
 impl OperationShape for AttachInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AttachInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for AttachInstances {
 pub struct AttachLoadBalancerTargetGroups;
 
 impl OperationShape for AttachLoadBalancerTargetGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AttachLoadBalancerTargetGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -38,6 +40,7 @@ impl OperationShape for AttachLoadBalancerTargetGroups {
 pub struct BatchDeleteScheduledAction;
 
 impl OperationShape for BatchDeleteScheduledAction {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchDeleteScheduledAction";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -52,6 +55,7 @@ impl OperationShape for BatchDeleteScheduledAction {
 pub struct BatchPutScheduledUpdateGroupAction;
 
 impl OperationShape for BatchPutScheduledUpdateGroupAction {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchPutScheduledUpdateGroupAction";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -66,6 +70,7 @@ impl OperationShape for BatchPutScheduledUpdateGroupAction {
 pub struct CancelInstanceRefresh;
 
 impl OperationShape for CancelInstanceRefresh {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CancelInstanceRefresh";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -80,6 +85,7 @@ impl OperationShape for CancelInstanceRefresh {
 pub struct CompleteLifecycleAction;
 
 impl OperationShape for CompleteLifecycleAction {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CompleteLifecycleAction";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -94,6 +100,7 @@ impl OperationShape for CompleteLifecycleAction {
 pub struct CreateAutoScalingGroup;
 
 impl OperationShape for CreateAutoScalingGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateAutoScalingGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -107,6 +114,7 @@ impl OperationShape for CreateAutoScalingGroup {
 pub struct CreateLaunchConfiguration;
 
 impl OperationShape for CreateLaunchConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLaunchConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -120,6 +128,7 @@ impl OperationShape for CreateLaunchConfiguration {
 pub struct CreateOrUpdateTags;
 
 impl OperationShape for CreateOrUpdateTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateOrUpdateTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -133,6 +142,7 @@ impl OperationShape for CreateOrUpdateTags {
 pub struct DeleteAutoScalingGroup;
 
 impl OperationShape for DeleteAutoScalingGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAutoScalingGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -146,6 +156,7 @@ impl OperationShape for DeleteAutoScalingGroup {
 pub struct DeleteLaunchConfiguration;
 
 impl OperationShape for DeleteLaunchConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLaunchConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -159,6 +170,7 @@ impl OperationShape for DeleteLaunchConfiguration {
 pub struct DeleteLifecycleHook;
 
 impl OperationShape for DeleteLifecycleHook {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLifecycleHook";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -173,6 +185,7 @@ impl OperationShape for DeleteLifecycleHook {
 pub struct DeletePolicy;
 
 impl OperationShape for DeletePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeletePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -186,6 +199,7 @@ impl OperationShape for DeletePolicy {
 pub struct DeleteScheduledAction;
 
 impl OperationShape for DeleteScheduledAction {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteScheduledAction";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -199,6 +213,7 @@ impl OperationShape for DeleteScheduledAction {
 pub struct DeleteTags;
 
 impl OperationShape for DeleteTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -212,6 +227,7 @@ impl OperationShape for DeleteTags {
 pub struct DescribeAccountLimits;
 
 impl OperationShape for DescribeAccountLimits {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAccountLimits";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -226,6 +242,7 @@ impl OperationShape for DescribeAccountLimits {
 pub struct DescribeAutoScalingGroups;
 
 impl OperationShape for DescribeAutoScalingGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAutoScalingGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -240,6 +257,7 @@ impl OperationShape for DescribeAutoScalingGroups {
 pub struct DescribeAutoScalingInstances;
 
 impl OperationShape for DescribeAutoScalingInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAutoScalingInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -254,6 +272,7 @@ impl OperationShape for DescribeAutoScalingInstances {
 pub struct DescribeInstanceRefreshes;
 
 impl OperationShape for DescribeInstanceRefreshes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInstanceRefreshes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -268,6 +287,7 @@ impl OperationShape for DescribeInstanceRefreshes {
 pub struct DescribeLaunchConfigurations;
 
 impl OperationShape for DescribeLaunchConfigurations {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLaunchConfigurations";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -282,6 +302,7 @@ impl OperationShape for DescribeLaunchConfigurations {
 pub struct DescribeLifecycleHookTypes;
 
 impl OperationShape for DescribeLifecycleHookTypes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLifecycleHookTypes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -296,6 +317,7 @@ impl OperationShape for DescribeLifecycleHookTypes {
 pub struct DescribeLifecycleHooks;
 
 impl OperationShape for DescribeLifecycleHooks {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLifecycleHooks";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +332,7 @@ impl OperationShape for DescribeLifecycleHooks {
 pub struct DescribeLoadBalancerTargetGroups;
 
 impl OperationShape for DescribeLoadBalancerTargetGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLoadBalancerTargetGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -324,6 +347,7 @@ impl OperationShape for DescribeLoadBalancerTargetGroups {
 pub struct DescribeLoadBalancers;
 
 impl OperationShape for DescribeLoadBalancers {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLoadBalancers";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -338,6 +362,7 @@ impl OperationShape for DescribeLoadBalancers {
 pub struct DescribeMetricCollectionTypes;
 
 impl OperationShape for DescribeMetricCollectionTypes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeMetricCollectionTypes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -352,6 +377,7 @@ impl OperationShape for DescribeMetricCollectionTypes {
 pub struct DescribeNotificationConfigurations;
 
 impl OperationShape for DescribeNotificationConfigurations {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeNotificationConfigurations";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -366,6 +392,7 @@ impl OperationShape for DescribeNotificationConfigurations {
 pub struct DescribePolicies;
 
 impl OperationShape for DescribePolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribePolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -380,6 +407,7 @@ impl OperationShape for DescribePolicies {
 pub struct DescribeScalingActivities;
 
 impl OperationShape for DescribeScalingActivities {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeScalingActivities";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -394,6 +422,7 @@ impl OperationShape for DescribeScalingActivities {
 pub struct DescribeScalingProcessTypes;
 
 impl OperationShape for DescribeScalingProcessTypes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeScalingProcessTypes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -408,6 +437,7 @@ impl OperationShape for DescribeScalingProcessTypes {
 pub struct DescribeScheduledActions;
 
 impl OperationShape for DescribeScheduledActions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeScheduledActions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -422,6 +452,7 @@ impl OperationShape for DescribeScheduledActions {
 pub struct DescribeTags;
 
 impl OperationShape for DescribeTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -436,6 +467,7 @@ impl OperationShape for DescribeTags {
 pub struct DescribeTerminationPolicyTypes;
 
 impl OperationShape for DescribeTerminationPolicyTypes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTerminationPolicyTypes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -450,6 +482,7 @@ impl OperationShape for DescribeTerminationPolicyTypes {
 pub struct DescribeTrafficSources;
 
 impl OperationShape for DescribeTrafficSources {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTrafficSources";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -464,6 +497,7 @@ impl OperationShape for DescribeTrafficSources {
 pub struct DescribeWarmPool;
 
 impl OperationShape for DescribeWarmPool {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeWarmPool";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -478,6 +512,7 @@ impl OperationShape for DescribeWarmPool {
 pub struct DetachInstances;
 
 impl OperationShape for DetachInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DetachInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -492,6 +527,7 @@ impl OperationShape for DetachInstances {
 pub struct DetachLoadBalancerTargetGroups;
 
 impl OperationShape for DetachLoadBalancerTargetGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DetachLoadBalancerTargetGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -506,6 +542,7 @@ impl OperationShape for DetachLoadBalancerTargetGroups {
 pub struct EnterStandby;
 
 impl OperationShape for EnterStandby {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "EnterStandby";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -520,6 +557,7 @@ impl OperationShape for EnterStandby {
 pub struct ExecutePolicy;
 
 impl OperationShape for ExecutePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ExecutePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -533,6 +571,7 @@ impl OperationShape for ExecutePolicy {
 pub struct ExitStandby;
 
 impl OperationShape for ExitStandby {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ExitStandby";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -547,6 +586,7 @@ impl OperationShape for ExitStandby {
 pub struct PutLifecycleHook;
 
 impl OperationShape for PutLifecycleHook {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutLifecycleHook";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -561,6 +601,7 @@ impl OperationShape for PutLifecycleHook {
 pub struct PutScalingPolicy;
 
 impl OperationShape for PutScalingPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutScalingPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -575,6 +616,7 @@ impl OperationShape for PutScalingPolicy {
 pub struct PutScheduledUpdateGroupAction;
 
 impl OperationShape for PutScheduledUpdateGroupAction {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutScheduledUpdateGroupAction";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -588,6 +630,7 @@ impl OperationShape for PutScheduledUpdateGroupAction {
 pub struct RecordLifecycleActionHeartbeat;
 
 impl OperationShape for RecordLifecycleActionHeartbeat {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RecordLifecycleActionHeartbeat";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -602,6 +645,7 @@ impl OperationShape for RecordLifecycleActionHeartbeat {
 pub struct ResumeProcesses;
 
 impl OperationShape for ResumeProcesses {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ResumeProcesses";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -615,6 +659,7 @@ impl OperationShape for ResumeProcesses {
 pub struct SetDesiredCapacity;
 
 impl OperationShape for SetDesiredCapacity {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetDesiredCapacity";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -628,6 +673,7 @@ impl OperationShape for SetDesiredCapacity {
 pub struct SetInstanceHealth;
 
 impl OperationShape for SetInstanceHealth {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetInstanceHealth";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -641,6 +687,7 @@ impl OperationShape for SetInstanceHealth {
 pub struct SetInstanceProtection;
 
 impl OperationShape for SetInstanceProtection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetInstanceProtection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -655,6 +702,7 @@ impl OperationShape for SetInstanceProtection {
 pub struct StartInstanceRefresh;
 
 impl OperationShape for StartInstanceRefresh {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartInstanceRefresh";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -669,6 +717,7 @@ impl OperationShape for StartInstanceRefresh {
 pub struct SuspendProcesses;
 
 impl OperationShape for SuspendProcesses {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SuspendProcesses";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -682,6 +731,7 @@ impl OperationShape for SuspendProcesses {
 pub struct TerminateInstanceInAutoScalingGroup;
 
 impl OperationShape for TerminateInstanceInAutoScalingGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TerminateInstanceInAutoScalingGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -696,6 +746,7 @@ impl OperationShape for TerminateInstanceInAutoScalingGroup {
 pub struct UpdateAutoScalingGroup;
 
 impl OperationShape for UpdateAutoScalingGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateAutoScalingGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -703,3 +754,11 @@ impl OperationShape for UpdateAutoScalingGroup {
     type Output = shapes::UpdateAutoScalingGroupOutput;
     type Error = shapes::UpdateAutoScalingGroupError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AttachInstances AttachLoadBalancerTargetGroups BatchDeleteScheduledAction BatchPutScheduledUpdateGroupAction CancelInstanceRefresh CompleteLifecycleAction CreateAutoScalingGroup CreateLaunchConfiguration CreateOrUpdateTags DeleteAutoScalingGroup DeleteLaunchConfiguration DeleteLifecycleHook DeletePolicy DeleteScheduledAction DeleteTags DescribeAccountLimits DescribeAutoScalingGroups DescribeAutoScalingInstances DescribeInstanceRefreshes DescribeLaunchConfigurations DescribeLifecycleHookTypes DescribeLifecycleHooks DescribeLoadBalancerTargetGroups DescribeLoadBalancers DescribeMetricCollectionTypes DescribeNotificationConfigurations DescribePolicies DescribeScalingActivities DescribeScalingProcessTypes DescribeScheduledActions DescribeTags DescribeTerminationPolicyTypes DescribeTrafficSources DescribeWarmPool DetachInstances DetachLoadBalancerTargetGroups EnterStandby ExecutePolicy ExitStandby PutLifecycleHook PutScalingPolicy PutScheduledUpdateGroupAction RecordLifecycleActionHeartbeat ResumeProcesses SetDesiredCapacity SetInstanceHealth SetInstanceProtection StartInstanceRefresh SuspendProcesses TerminateInstanceInAutoScalingGroup UpdateAutoScalingGroup }
+            };
+        }

@@ -2,42 +2,50 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "GraniteServiceVersion20100801";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "monitoring";
 pub const API_VERSION: &str = "2010-08-01";
-/// The name space of XML answers.
-pub const XML_NAMESPACE: &str = "http://monitoring.amazonaws.com/doc/2010-08-01/";
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "DeleteAlarmMuteRule",
-    "DeleteAnomalyDetector",
-    "DeleteInsightRules",
-    "DeleteMetricStream",
-    "DescribeAlarmContributors",
-    "DescribeAnomalyDetectors",
-    "DescribeInsightRules",
-    "DisableInsightRules",
-    "EnableInsightRules",
-    "GetAlarmMuteRule",
-    "GetInsightRuleReport",
-    "GetMetricStream",
-    "GetMetricWidgetImage",
-    "GetOTelEnrichment",
-    "ListAlarmMuteRules",
-    "ListManagedInsightRules",
-    "ListMetricStreams",
-    "PutAlarmMuteRule",
-    "PutAnomalyDetector",
-    "PutInsightRule",
-    "PutManagedInsightRules",
-    "PutMetricStream",
-    "StartMetricStreams",
-    "StartOTelEnrichment",
-    "StopMetricStreams",
-    "StopOTelEnrichment",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("GraniteServiceVersion20100801"),
+    xml_namespace: Some("http://monitoring.amazonaws.com/doc/2010-08-01/"),
+    protocols: &[Protocol::RpcV2Cbor, Protocol::AwsJson10, Protocol::Query],
+    is_query_compatible: true,
+    other_operations: &[
+        "DeleteAlarmMuteRule",
+        "DeleteAnomalyDetector",
+        "DeleteInsightRules",
+        "DeleteMetricStream",
+        "DescribeAlarmContributors",
+        "DescribeAnomalyDetectors",
+        "DescribeInsightRules",
+        "DisableInsightRules",
+        "EnableInsightRules",
+        "GetAlarmMuteRule",
+        "GetInsightRuleReport",
+        "GetMetricStream",
+        "GetMetricWidgetImage",
+        "GetOTelEnrichment",
+        "ListAlarmMuteRules",
+        "ListManagedInsightRules",
+        "ListMetricStreams",
+        "PutAlarmMuteRule",
+        "PutAnomalyDetector",
+        "PutInsightRule",
+        "PutManagedInsightRules",
+        "PutMetricStream",
+        "StartMetricStreams",
+        "StartOTelEnrichment",
+        "StopMetricStreams",
+        "StopOTelEnrichment",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

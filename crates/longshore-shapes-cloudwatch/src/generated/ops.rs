@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct DeleteAlarms;
 
 impl OperationShape for DeleteAlarms {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAlarms";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for DeleteAlarms {
 pub struct DeleteDashboards;
 
 impl OperationShape for DeleteDashboards {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteDashboards";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -38,6 +40,7 @@ impl OperationShape for DeleteDashboards {
 pub struct DescribeAlarmHistory;
 
 impl OperationShape for DescribeAlarmHistory {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAlarmHistory";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -52,6 +55,7 @@ impl OperationShape for DescribeAlarmHistory {
 pub struct DescribeAlarms;
 
 impl OperationShape for DescribeAlarms {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAlarms";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -66,6 +70,7 @@ impl OperationShape for DescribeAlarms {
 pub struct DescribeAlarmsForMetric;
 
 impl OperationShape for DescribeAlarmsForMetric {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAlarmsForMetric";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -80,6 +85,7 @@ impl OperationShape for DescribeAlarmsForMetric {
 pub struct DisableAlarmActions;
 
 impl OperationShape for DisableAlarmActions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisableAlarmActions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -93,6 +99,7 @@ impl OperationShape for DisableAlarmActions {
 pub struct EnableAlarmActions;
 
 impl OperationShape for EnableAlarmActions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "EnableAlarmActions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -106,6 +113,7 @@ impl OperationShape for EnableAlarmActions {
 pub struct GetDashboard;
 
 impl OperationShape for GetDashboard {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetDashboard";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -120,6 +128,7 @@ impl OperationShape for GetDashboard {
 pub struct GetMetricData;
 
 impl OperationShape for GetMetricData {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetMetricData";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -134,6 +143,7 @@ impl OperationShape for GetMetricData {
 pub struct GetMetricStatistics;
 
 impl OperationShape for GetMetricStatistics {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetMetricStatistics";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -148,6 +158,7 @@ impl OperationShape for GetMetricStatistics {
 pub struct ListDashboards;
 
 impl OperationShape for ListDashboards {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDashboards";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -162,6 +173,7 @@ impl OperationShape for ListDashboards {
 pub struct ListMetrics;
 
 impl OperationShape for ListMetrics {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListMetrics";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -176,6 +188,7 @@ impl OperationShape for ListMetrics {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -190,6 +203,7 @@ impl OperationShape for ListTagsForResource {
 pub struct PutCompositeAlarm;
 
 impl OperationShape for PutCompositeAlarm {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutCompositeAlarm";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -203,6 +217,7 @@ impl OperationShape for PutCompositeAlarm {
 pub struct PutDashboard;
 
 impl OperationShape for PutDashboard {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutDashboard";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -217,6 +232,7 @@ impl OperationShape for PutDashboard {
 pub struct PutMetricAlarm;
 
 impl OperationShape for PutMetricAlarm {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutMetricAlarm";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -230,6 +246,7 @@ impl OperationShape for PutMetricAlarm {
 pub struct PutMetricData;
 
 impl OperationShape for PutMetricData {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutMetricData";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -243,6 +260,7 @@ impl OperationShape for PutMetricData {
 pub struct SetAlarmState;
 
 impl OperationShape for SetAlarmState {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetAlarmState";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -256,6 +274,7 @@ impl OperationShape for SetAlarmState {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -270,6 +289,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -278,3 +298,11 @@ impl OperationShape for UntagResource {
     type Output = shapes::UntagResourceOutput;
     type Error = shapes::UntagResourceError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* DeleteAlarms DeleteDashboards DescribeAlarmHistory DescribeAlarms DescribeAlarmsForMetric DisableAlarmActions EnableAlarmActions GetDashboard GetMetricData GetMetricStatistics ListDashboards ListMetrics ListTagsForResource PutCompositeAlarm PutDashboard PutMetricAlarm PutMetricData SetAlarmState TagResource UntagResource }
+            };
+        }

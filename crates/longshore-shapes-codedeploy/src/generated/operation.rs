@@ -2,35 +2,44 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "CodeDeploy_20141006";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "codedeploy";
 pub const API_VERSION: &str = "2014-10-06";
-
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "AddTagsToOnPremisesInstances",
-    "BatchGetApplicationRevisions",
-    "BatchGetApplications",
-    "BatchGetDeploymentGroups",
-    "BatchGetDeploymentInstances",
-    "BatchGetOnPremisesInstances",
-    "DeleteGitHubAccountToken",
-    "DeleteResourcesByExternalId",
-    "DeregisterOnPremisesInstance",
-    "GetApplicationRevision",
-    "GetDeploymentInstance",
-    "GetOnPremisesInstance",
-    "ListApplicationRevisions",
-    "ListDeploymentInstances",
-    "ListGitHubAccountTokenNames",
-    "ListOnPremisesInstances",
-    "RegisterApplicationRevision",
-    "RegisterOnPremisesInstance",
-    "RemoveTagsFromOnPremisesInstances",
-    "SkipWaitTimeForInstanceTermination",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("CodeDeploy_20141006"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[
+        "AddTagsToOnPremisesInstances",
+        "BatchGetApplicationRevisions",
+        "BatchGetApplications",
+        "BatchGetDeploymentGroups",
+        "BatchGetDeploymentInstances",
+        "BatchGetOnPremisesInstances",
+        "DeleteGitHubAccountToken",
+        "DeleteResourcesByExternalId",
+        "DeregisterOnPremisesInstance",
+        "GetApplicationRevision",
+        "GetDeploymentInstance",
+        "GetOnPremisesInstance",
+        "ListApplicationRevisions",
+        "ListDeploymentInstances",
+        "ListGitHubAccountTokenNames",
+        "ListOnPremisesInstances",
+        "RegisterApplicationRevision",
+        "RegisterOnPremisesInstance",
+        "RemoveTagsFromOnPremisesInstances",
+        "SkipWaitTimeForInstanceTermination",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct BatchGetDeploymentTargets;
 
 impl OperationShape for BatchGetDeploymentTargets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchGetDeploymentTargets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for BatchGetDeploymentTargets {
 pub struct BatchGetDeployments;
 
 impl OperationShape for BatchGetDeployments {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchGetDeployments";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for BatchGetDeployments {
 pub struct ContinueDeployment;
 
 impl OperationShape for ContinueDeployment {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ContinueDeployment";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for ContinueDeployment {
 pub struct CreateApplication;
 
 impl OperationShape for CreateApplication {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateApplication";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for CreateApplication {
 pub struct CreateDeployment;
 
 impl OperationShape for CreateDeployment {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateDeployment";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for CreateDeployment {
 pub struct CreateDeploymentConfig;
 
 impl OperationShape for CreateDeploymentConfig {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateDeploymentConfig";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for CreateDeploymentConfig {
 pub struct CreateDeploymentGroup;
 
 impl OperationShape for CreateDeploymentGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateDeploymentGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for CreateDeploymentGroup {
 pub struct DeleteApplication;
 
 impl OperationShape for DeleteApplication {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteApplication";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for DeleteApplication {
 pub struct DeleteDeploymentConfig;
 
 impl OperationShape for DeleteDeploymentConfig {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteDeploymentConfig";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for DeleteDeploymentConfig {
 pub struct DeleteDeploymentGroup;
 
 impl OperationShape for DeleteDeploymentGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteDeploymentGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for DeleteDeploymentGroup {
 pub struct GetApplication;
 
 impl OperationShape for GetApplication {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetApplication";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for GetApplication {
 pub struct GetDeployment;
 
 impl OperationShape for GetDeployment {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetDeployment";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for GetDeployment {
 pub struct GetDeploymentConfig;
 
 impl OperationShape for GetDeploymentConfig {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetDeploymentConfig";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for GetDeploymentConfig {
 pub struct GetDeploymentGroup;
 
 impl OperationShape for GetDeploymentGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetDeploymentGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for GetDeploymentGroup {
 pub struct GetDeploymentTarget;
 
 impl OperationShape for GetDeploymentTarget {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetDeploymentTarget";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for GetDeploymentTarget {
 pub struct ListApplications;
 
 impl OperationShape for ListApplications {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListApplications";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for ListApplications {
 pub struct ListDeploymentConfigs;
 
 impl OperationShape for ListDeploymentConfigs {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDeploymentConfigs";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for ListDeploymentConfigs {
 pub struct ListDeploymentGroups;
 
 impl OperationShape for ListDeploymentGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDeploymentGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for ListDeploymentGroups {
 pub struct ListDeploymentTargets;
 
 impl OperationShape for ListDeploymentTargets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDeploymentTargets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for ListDeploymentTargets {
 pub struct ListDeployments;
 
 impl OperationShape for ListDeployments {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDeployments";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for ListDeployments {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for ListTagsForResource {
 pub struct PutLifecycleEventHookExecutionStatus;
 
 impl OperationShape for PutLifecycleEventHookExecutionStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutLifecycleEventHookExecutionStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for PutLifecycleEventHookExecutionStatus {
 pub struct StopDeployment;
 
 impl OperationShape for StopDeployment {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StopDeployment";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for StopDeployment {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateApplication;
 
 impl OperationShape for UpdateApplication {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateApplication";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for UpdateApplication {
 pub struct UpdateDeploymentGroup;
 
 impl OperationShape for UpdateDeploymentGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateDeploymentGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -356,3 +383,11 @@ impl OperationShape for UpdateDeploymentGroup {
     type Output = shapes::UpdateDeploymentGroupOutput;
     type Error = shapes::UpdateDeploymentGroupError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* BatchGetDeploymentTargets BatchGetDeployments ContinueDeployment CreateApplication CreateDeployment CreateDeploymentConfig CreateDeploymentGroup DeleteApplication DeleteDeploymentConfig DeleteDeploymentGroup GetApplication GetDeployment GetDeploymentConfig GetDeploymentGroup GetDeploymentTarget ListApplications ListDeploymentConfigs ListDeploymentGroups ListDeploymentTargets ListDeployments ListTagsForResource PutLifecycleEventHookExecutionStatus StopDeployment TagResource UntagResource UpdateApplication UpdateDeploymentGroup }
+            };
+        }

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct CreateHttpNamespace;
 
 impl OperationShape for CreateHttpNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateHttpNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for CreateHttpNamespace {
 pub struct CreatePrivateDnsNamespace;
 
 impl OperationShape for CreatePrivateDnsNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreatePrivateDnsNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for CreatePrivateDnsNamespace {
 pub struct CreatePublicDnsNamespace;
 
 impl OperationShape for CreatePublicDnsNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreatePublicDnsNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for CreatePublicDnsNamespace {
 pub struct CreateService;
 
 impl OperationShape for CreateService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for CreateService {
 pub struct DeleteNamespace;
 
 impl OperationShape for DeleteNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for DeleteNamespace {
 pub struct DeleteService;
 
 impl OperationShape for DeleteService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for DeleteService {
 pub struct DeleteServiceAttributes;
 
 impl OperationShape for DeleteServiceAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteServiceAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for DeleteServiceAttributes {
 pub struct DeregisterInstance;
 
 impl OperationShape for DeregisterInstance {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeregisterInstance";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for DeregisterInstance {
 pub struct DiscoverInstances;
 
 impl OperationShape for DiscoverInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DiscoverInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for DiscoverInstances {
 pub struct DiscoverInstancesRevision;
 
 impl OperationShape for DiscoverInstancesRevision {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DiscoverInstancesRevision";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for DiscoverInstancesRevision {
 pub struct GetInstance;
 
 impl OperationShape for GetInstance {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetInstance";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for GetInstance {
 pub struct GetInstancesHealthStatus;
 
 impl OperationShape for GetInstancesHealthStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetInstancesHealthStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for GetInstancesHealthStatus {
 pub struct GetNamespace;
 
 impl OperationShape for GetNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for GetNamespace {
 pub struct GetOperation;
 
 impl OperationShape for GetOperation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetOperation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for GetOperation {
 pub struct GetService;
 
 impl OperationShape for GetService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for GetService {
 pub struct GetServiceAttributes;
 
 impl OperationShape for GetServiceAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetServiceAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for GetServiceAttributes {
 pub struct ListInstances;
 
 impl OperationShape for ListInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for ListInstances {
 pub struct ListNamespaces;
 
 impl OperationShape for ListNamespaces {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListNamespaces";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for ListNamespaces {
 pub struct ListOperations;
 
 impl OperationShape for ListOperations {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListOperations";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for ListOperations {
 pub struct ListServices;
 
 impl OperationShape for ListServices {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListServices";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for ListServices {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for ListTagsForResource {
 pub struct RegisterInstance;
 
 impl OperationShape for RegisterInstance {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RegisterInstance";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for RegisterInstance {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateHttpNamespace;
 
 impl OperationShape for UpdateHttpNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateHttpNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for UpdateHttpNamespace {
 pub struct UpdateInstanceCustomHealthStatus;
 
 impl OperationShape for UpdateInstanceCustomHealthStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateInstanceCustomHealthStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for UpdateInstanceCustomHealthStatus {
 pub struct UpdatePrivateDnsNamespace;
 
 impl OperationShape for UpdatePrivateDnsNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdatePrivateDnsNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -362,6 +389,7 @@ impl OperationShape for UpdatePrivateDnsNamespace {
 pub struct UpdatePublicDnsNamespace;
 
 impl OperationShape for UpdatePublicDnsNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdatePublicDnsNamespace";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -375,6 +403,7 @@ impl OperationShape for UpdatePublicDnsNamespace {
 pub struct UpdateService;
 
 impl OperationShape for UpdateService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -388,6 +417,7 @@ impl OperationShape for UpdateService {
 pub struct UpdateServiceAttributes;
 
 impl OperationShape for UpdateServiceAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateServiceAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -395,3 +425,11 @@ impl OperationShape for UpdateServiceAttributes {
     type Output = shapes::UpdateServiceAttributesResponse;
     type Error = shapes::UpdateServiceAttributesError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* CreateHttpNamespace CreatePrivateDnsNamespace CreatePublicDnsNamespace CreateService DeleteNamespace DeleteService DeleteServiceAttributes DeregisterInstance DiscoverInstances DiscoverInstancesRevision GetInstance GetInstancesHealthStatus GetNamespace GetOperation GetService GetServiceAttributes ListInstances ListNamespaces ListOperations ListServices ListTagsForResource RegisterInstance TagResource UntagResource UpdateHttpNamespace UpdateInstanceCustomHealthStatus UpdatePrivateDnsNamespace UpdatePublicDnsNamespace UpdateService UpdateServiceAttributes }
+            };
+        }

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AssociateIamInstanceProfile;
 
 impl OperationShape for AssociateIamInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AssociateIamInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for AssociateIamInstanceProfile {
 pub struct AssociateRouteTable;
 
 impl OperationShape for AssociateRouteTable {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AssociateRouteTable";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for AssociateRouteTable {
 pub struct AttachInternetGateway;
 
 impl OperationShape for AttachInternetGateway {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AttachInternetGateway";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for AttachInternetGateway {
 pub struct AuthorizeSecurityGroupEgress;
 
 impl OperationShape for AuthorizeSecurityGroupEgress {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AuthorizeSecurityGroupEgress";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for AuthorizeSecurityGroupEgress {
 pub struct AuthorizeSecurityGroupIngress;
 
 impl OperationShape for AuthorizeSecurityGroupIngress {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AuthorizeSecurityGroupIngress";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for AuthorizeSecurityGroupIngress {
 pub struct CreateInternetGateway;
 
 impl OperationShape for CreateInternetGateway {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateInternetGateway";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for CreateInternetGateway {
 pub struct CreateKeyPair;
 
 impl OperationShape for CreateKeyPair {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateKeyPair";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for CreateKeyPair {
 pub struct CreateLaunchTemplate;
 
 impl OperationShape for CreateLaunchTemplate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLaunchTemplate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for CreateLaunchTemplate {
 pub struct CreateLaunchTemplateVersion;
 
 impl OperationShape for CreateLaunchTemplateVersion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLaunchTemplateVersion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for CreateLaunchTemplateVersion {
 pub struct CreateRoute;
 
 impl OperationShape for CreateRoute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRoute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for CreateRoute {
 pub struct CreateRouteTable;
 
 impl OperationShape for CreateRouteTable {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRouteTable";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for CreateRouteTable {
 pub struct CreateSecurityGroup;
 
 impl OperationShape for CreateSecurityGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateSecurityGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for CreateSecurityGroup {
 pub struct CreateSubnet;
 
 impl OperationShape for CreateSubnet {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateSubnet";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for CreateSubnet {
 pub struct CreateTags;
 
 impl OperationShape for CreateTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for CreateTags {
 pub struct CreateVpc;
 
 impl OperationShape for CreateVpc {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateVpc";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for CreateVpc {
 pub struct DeleteInternetGateway;
 
 impl OperationShape for DeleteInternetGateway {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteInternetGateway";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for DeleteInternetGateway {
 pub struct DeleteKeyPair;
 
 impl OperationShape for DeleteKeyPair {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteKeyPair";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for DeleteKeyPair {
 pub struct DeleteLaunchTemplate;
 
 impl OperationShape for DeleteLaunchTemplate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLaunchTemplate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for DeleteLaunchTemplate {
 pub struct DeleteLaunchTemplateVersions;
 
 impl OperationShape for DeleteLaunchTemplateVersions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLaunchTemplateVersions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for DeleteLaunchTemplateVersions {
 pub struct DeleteRoute;
 
 impl OperationShape for DeleteRoute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRoute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for DeleteRoute {
 pub struct DeleteRouteTable;
 
 impl OperationShape for DeleteRouteTable {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRouteTable";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for DeleteRouteTable {
 pub struct DeleteSecurityGroup;
 
 impl OperationShape for DeleteSecurityGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteSecurityGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for DeleteSecurityGroup {
 pub struct DeleteSubnet;
 
 impl OperationShape for DeleteSubnet {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteSubnet";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for DeleteSubnet {
 pub struct DeleteTags;
 
 impl OperationShape for DeleteTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for DeleteTags {
 pub struct DeleteVpc;
 
 impl OperationShape for DeleteVpc {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteVpc";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for DeleteVpc {
 pub struct DescribeAccountAttributes;
 
 impl OperationShape for DescribeAccountAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAccountAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for DescribeAccountAttributes {
 pub struct DescribeAvailabilityZones;
 
 impl OperationShape for DescribeAvailabilityZones {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAvailabilityZones";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -362,6 +389,7 @@ impl OperationShape for DescribeAvailabilityZones {
 pub struct DescribeIamInstanceProfileAssociations;
 
 impl OperationShape for DescribeIamInstanceProfileAssociations {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeIamInstanceProfileAssociations";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -375,6 +403,7 @@ impl OperationShape for DescribeIamInstanceProfileAssociations {
 pub struct DescribeImages;
 
 impl OperationShape for DescribeImages {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeImages";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -388,6 +417,7 @@ impl OperationShape for DescribeImages {
 pub struct DescribeInstanceAttribute;
 
 impl OperationShape for DescribeInstanceAttribute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInstanceAttribute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -401,6 +431,7 @@ impl OperationShape for DescribeInstanceAttribute {
 pub struct DescribeInstanceStatus;
 
 impl OperationShape for DescribeInstanceStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInstanceStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -414,6 +445,7 @@ impl OperationShape for DescribeInstanceStatus {
 pub struct DescribeInstanceTypes;
 
 impl OperationShape for DescribeInstanceTypes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInstanceTypes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -427,6 +459,7 @@ impl OperationShape for DescribeInstanceTypes {
 pub struct DescribeInstances;
 
 impl OperationShape for DescribeInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -440,6 +473,7 @@ impl OperationShape for DescribeInstances {
 pub struct DescribeInternetGateways;
 
 impl OperationShape for DescribeInternetGateways {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInternetGateways";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -453,6 +487,7 @@ impl OperationShape for DescribeInternetGateways {
 pub struct DescribeKeyPairs;
 
 impl OperationShape for DescribeKeyPairs {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeKeyPairs";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -466,6 +501,7 @@ impl OperationShape for DescribeKeyPairs {
 pub struct DescribeLaunchTemplateVersions;
 
 impl OperationShape for DescribeLaunchTemplateVersions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLaunchTemplateVersions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -479,6 +515,7 @@ impl OperationShape for DescribeLaunchTemplateVersions {
 pub struct DescribeLaunchTemplates;
 
 impl OperationShape for DescribeLaunchTemplates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLaunchTemplates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -492,6 +529,7 @@ impl OperationShape for DescribeLaunchTemplates {
 pub struct DescribeNetworkAcls;
 
 impl OperationShape for DescribeNetworkAcls {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeNetworkAcls";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -505,6 +543,7 @@ impl OperationShape for DescribeNetworkAcls {
 pub struct DescribeNetworkInterfaces;
 
 impl OperationShape for DescribeNetworkInterfaces {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeNetworkInterfaces";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -518,6 +557,7 @@ impl OperationShape for DescribeNetworkInterfaces {
 pub struct DescribeRegions;
 
 impl OperationShape for DescribeRegions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRegions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -531,6 +571,7 @@ impl OperationShape for DescribeRegions {
 pub struct DescribeRouteTables;
 
 impl OperationShape for DescribeRouteTables {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRouteTables";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -544,6 +585,7 @@ impl OperationShape for DescribeRouteTables {
 pub struct DescribeSecurityGroupRules;
 
 impl OperationShape for DescribeSecurityGroupRules {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeSecurityGroupRules";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -557,6 +599,7 @@ impl OperationShape for DescribeSecurityGroupRules {
 pub struct DescribeSecurityGroups;
 
 impl OperationShape for DescribeSecurityGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeSecurityGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -570,6 +613,7 @@ impl OperationShape for DescribeSecurityGroups {
 pub struct DescribeSubnets;
 
 impl OperationShape for DescribeSubnets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeSubnets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -583,6 +627,7 @@ impl OperationShape for DescribeSubnets {
 pub struct DescribeTags;
 
 impl OperationShape for DescribeTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -596,6 +641,7 @@ impl OperationShape for DescribeTags {
 pub struct DescribeVolumes;
 
 impl OperationShape for DescribeVolumes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeVolumes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -609,6 +655,7 @@ impl OperationShape for DescribeVolumes {
 pub struct DescribeVpcAttribute;
 
 impl OperationShape for DescribeVpcAttribute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeVpcAttribute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -622,6 +669,7 @@ impl OperationShape for DescribeVpcAttribute {
 pub struct DescribeVpcs;
 
 impl OperationShape for DescribeVpcs {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeVpcs";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -635,6 +683,7 @@ impl OperationShape for DescribeVpcs {
 pub struct DetachInternetGateway;
 
 impl OperationShape for DetachInternetGateway {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DetachInternetGateway";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -648,6 +697,7 @@ impl OperationShape for DetachInternetGateway {
 pub struct DisassociateIamInstanceProfile;
 
 impl OperationShape for DisassociateIamInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisassociateIamInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -661,6 +711,7 @@ impl OperationShape for DisassociateIamInstanceProfile {
 pub struct DisassociateRouteTable;
 
 impl OperationShape for DisassociateRouteTable {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisassociateRouteTable";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -674,6 +725,7 @@ impl OperationShape for DisassociateRouteTable {
 pub struct ImportKeyPair;
 
 impl OperationShape for ImportKeyPair {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ImportKeyPair";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -687,6 +739,7 @@ impl OperationShape for ImportKeyPair {
 pub struct ModifyInstanceAttribute;
 
 impl OperationShape for ModifyInstanceAttribute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyInstanceAttribute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -700,6 +753,7 @@ impl OperationShape for ModifyInstanceAttribute {
 pub struct ModifyInstanceMetadataOptions;
 
 impl OperationShape for ModifyInstanceMetadataOptions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyInstanceMetadataOptions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -713,6 +767,7 @@ impl OperationShape for ModifyInstanceMetadataOptions {
 pub struct ModifyLaunchTemplate;
 
 impl OperationShape for ModifyLaunchTemplate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyLaunchTemplate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -726,6 +781,7 @@ impl OperationShape for ModifyLaunchTemplate {
 pub struct ModifySecurityGroupRules;
 
 impl OperationShape for ModifySecurityGroupRules {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifySecurityGroupRules";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -739,6 +795,7 @@ impl OperationShape for ModifySecurityGroupRules {
 pub struct ModifySubnetAttribute;
 
 impl OperationShape for ModifySubnetAttribute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifySubnetAttribute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -752,6 +809,7 @@ impl OperationShape for ModifySubnetAttribute {
 pub struct ModifyVpcAttribute;
 
 impl OperationShape for ModifyVpcAttribute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyVpcAttribute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -765,6 +823,7 @@ impl OperationShape for ModifyVpcAttribute {
 pub struct RebootInstances;
 
 impl OperationShape for RebootInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RebootInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -778,6 +837,7 @@ impl OperationShape for RebootInstances {
 pub struct ReplaceRoute;
 
 impl OperationShape for ReplaceRoute {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ReplaceRoute";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -791,6 +851,7 @@ impl OperationShape for ReplaceRoute {
 pub struct ReplaceRouteTableAssociation;
 
 impl OperationShape for ReplaceRouteTableAssociation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ReplaceRouteTableAssociation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -804,6 +865,7 @@ impl OperationShape for ReplaceRouteTableAssociation {
 pub struct RevokeSecurityGroupEgress;
 
 impl OperationShape for RevokeSecurityGroupEgress {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RevokeSecurityGroupEgress";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -817,6 +879,7 @@ impl OperationShape for RevokeSecurityGroupEgress {
 pub struct RevokeSecurityGroupIngress;
 
 impl OperationShape for RevokeSecurityGroupIngress {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RevokeSecurityGroupIngress";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -830,6 +893,7 @@ impl OperationShape for RevokeSecurityGroupIngress {
 pub struct RunInstances;
 
 impl OperationShape for RunInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RunInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -843,6 +907,7 @@ impl OperationShape for RunInstances {
 pub struct StartInstances;
 
 impl OperationShape for StartInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -856,6 +921,7 @@ impl OperationShape for StartInstances {
 pub struct StopInstances;
 
 impl OperationShape for StopInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StopInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -869,6 +935,7 @@ impl OperationShape for StopInstances {
 pub struct TerminateInstances;
 
 impl OperationShape for TerminateInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TerminateInstances";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -876,3 +943,11 @@ impl OperationShape for TerminateInstances {
     type Output = shapes::TerminateInstancesResult;
     type Error = shapes::TerminateInstancesError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AssociateIamInstanceProfile AssociateRouteTable AttachInternetGateway AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateInternetGateway CreateKeyPair CreateLaunchTemplate CreateLaunchTemplateVersion CreateRoute CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc DeleteInternetGateway DeleteKeyPair DeleteLaunchTemplate DeleteLaunchTemplateVersions DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVpc DescribeAccountAttributes DescribeAvailabilityZones DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceAttribute DescribeInstanceStatus DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkAcls DescribeNetworkInterfaces DescribeRegions DescribeRouteTables DescribeSecurityGroupRules DescribeSecurityGroups DescribeSubnets DescribeTags DescribeVolumes DescribeVpcAttribute DescribeVpcs DetachInternetGateway DisassociateIamInstanceProfile DisassociateRouteTable ImportKeyPair ModifyInstanceAttribute ModifyInstanceMetadataOptions ModifyLaunchTemplate ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute RebootInstances ReplaceRoute ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances StopInstances TerminateInstances }
+            };
+        }

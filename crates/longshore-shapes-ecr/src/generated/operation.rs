@@ -2,23 +2,32 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "AmazonEC2ContainerRegistry_V20150921";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "ecr";
 pub const API_VERSION: &str = "2015-09-21";
-
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "DeleteSigningConfiguration",
-    "DeregisterPullTimeUpdateExclusion",
-    "DescribeImageSigningStatus",
-    "GetSigningConfiguration",
-    "ListPullTimeUpdateExclusions",
-    "PutSigningConfiguration",
-    "RegisterPullTimeUpdateExclusion",
-    "UpdateImageStorageClass",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("AmazonEC2ContainerRegistry_V20150921"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[
+        "DeleteSigningConfiguration",
+        "DeregisterPullTimeUpdateExclusion",
+        "DescribeImageSigningStatus",
+        "GetSigningConfiguration",
+        "ListPullTimeUpdateExclusions",
+        "PutSigningConfiguration",
+        "RegisterPullTimeUpdateExclusion",
+        "UpdateImageStorageClass",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct BatchCheckLayerAvailability;
 
 impl OperationShape for BatchCheckLayerAvailability {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchCheckLayerAvailability";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for BatchCheckLayerAvailability {
 pub struct BatchDeleteImage;
 
 impl OperationShape for BatchDeleteImage {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchDeleteImage";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for BatchDeleteImage {
 pub struct BatchGetImage;
 
 impl OperationShape for BatchGetImage {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchGetImage";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for BatchGetImage {
 pub struct BatchGetRepositoryScanningConfiguration;
 
 impl OperationShape for BatchGetRepositoryScanningConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchGetRepositoryScanningConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for BatchGetRepositoryScanningConfiguration {
 pub struct CompleteLayerUpload;
 
 impl OperationShape for CompleteLayerUpload {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CompleteLayerUpload";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for CompleteLayerUpload {
 pub struct CreatePullThroughCacheRule;
 
 impl OperationShape for CreatePullThroughCacheRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreatePullThroughCacheRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for CreatePullThroughCacheRule {
 pub struct CreateRepository;
 
 impl OperationShape for CreateRepository {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRepository";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for CreateRepository {
 pub struct CreateRepositoryCreationTemplate;
 
 impl OperationShape for CreateRepositoryCreationTemplate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRepositoryCreationTemplate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for CreateRepositoryCreationTemplate {
 pub struct DeleteLifecyclePolicy;
 
 impl OperationShape for DeleteLifecyclePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLifecyclePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for DeleteLifecyclePolicy {
 pub struct DeletePullThroughCacheRule;
 
 impl OperationShape for DeletePullThroughCacheRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeletePullThroughCacheRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for DeletePullThroughCacheRule {
 pub struct DeleteRegistryPolicy;
 
 impl OperationShape for DeleteRegistryPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRegistryPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for DeleteRegistryPolicy {
 pub struct DeleteRepository;
 
 impl OperationShape for DeleteRepository {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRepository";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for DeleteRepository {
 pub struct DeleteRepositoryCreationTemplate;
 
 impl OperationShape for DeleteRepositoryCreationTemplate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRepositoryCreationTemplate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for DeleteRepositoryCreationTemplate {
 pub struct DeleteRepositoryPolicy;
 
 impl OperationShape for DeleteRepositoryPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRepositoryPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for DeleteRepositoryPolicy {
 pub struct DescribeImageReplicationStatus;
 
 impl OperationShape for DescribeImageReplicationStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeImageReplicationStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for DescribeImageReplicationStatus {
 pub struct DescribeImageScanFindings;
 
 impl OperationShape for DescribeImageScanFindings {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeImageScanFindings";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for DescribeImageScanFindings {
 pub struct DescribeImages;
 
 impl OperationShape for DescribeImages {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeImages";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for DescribeImages {
 pub struct DescribePullThroughCacheRules;
 
 impl OperationShape for DescribePullThroughCacheRules {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribePullThroughCacheRules";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for DescribePullThroughCacheRules {
 pub struct DescribeRegistry;
 
 impl OperationShape for DescribeRegistry {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRegistry";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for DescribeRegistry {
 pub struct DescribeRepositories;
 
 impl OperationShape for DescribeRepositories {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRepositories";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for DescribeRepositories {
 pub struct DescribeRepositoryCreationTemplates;
 
 impl OperationShape for DescribeRepositoryCreationTemplates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRepositoryCreationTemplates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for DescribeRepositoryCreationTemplates {
 pub struct GetAccountSetting;
 
 impl OperationShape for GetAccountSetting {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAccountSetting";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for GetAccountSetting {
 pub struct GetAuthorizationToken;
 
 impl OperationShape for GetAuthorizationToken {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAuthorizationToken";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for GetAuthorizationToken {
 pub struct GetDownloadUrlForLayer;
 
 impl OperationShape for GetDownloadUrlForLayer {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetDownloadUrlForLayer";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for GetDownloadUrlForLayer {
 pub struct GetLifecyclePolicy;
 
 impl OperationShape for GetLifecyclePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetLifecyclePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for GetLifecyclePolicy {
 pub struct GetLifecyclePolicyPreview;
 
 impl OperationShape for GetLifecyclePolicyPreview {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetLifecyclePolicyPreview";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for GetLifecyclePolicyPreview {
 pub struct GetRegistryPolicy;
 
 impl OperationShape for GetRegistryPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRegistryPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -362,6 +389,7 @@ impl OperationShape for GetRegistryPolicy {
 pub struct GetRegistryScanningConfiguration;
 
 impl OperationShape for GetRegistryScanningConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRegistryScanningConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -375,6 +403,7 @@ impl OperationShape for GetRegistryScanningConfiguration {
 pub struct GetRepositoryPolicy;
 
 impl OperationShape for GetRepositoryPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRepositoryPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -388,6 +417,7 @@ impl OperationShape for GetRepositoryPolicy {
 pub struct InitiateLayerUpload;
 
 impl OperationShape for InitiateLayerUpload {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "InitiateLayerUpload";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -401,6 +431,7 @@ impl OperationShape for InitiateLayerUpload {
 pub struct ListImageReferrers;
 
 impl OperationShape for ListImageReferrers {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListImageReferrers";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -414,6 +445,7 @@ impl OperationShape for ListImageReferrers {
 pub struct ListImages;
 
 impl OperationShape for ListImages {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListImages";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -427,6 +459,7 @@ impl OperationShape for ListImages {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -440,6 +473,7 @@ impl OperationShape for ListTagsForResource {
 pub struct PutAccountSetting;
 
 impl OperationShape for PutAccountSetting {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutAccountSetting";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -453,6 +487,7 @@ impl OperationShape for PutAccountSetting {
 pub struct PutImage;
 
 impl OperationShape for PutImage {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutImage";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -466,6 +501,7 @@ impl OperationShape for PutImage {
 pub struct PutImageScanningConfiguration;
 
 impl OperationShape for PutImageScanningConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutImageScanningConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -479,6 +515,7 @@ impl OperationShape for PutImageScanningConfiguration {
 pub struct PutImageTagMutability;
 
 impl OperationShape for PutImageTagMutability {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutImageTagMutability";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -492,6 +529,7 @@ impl OperationShape for PutImageTagMutability {
 pub struct PutLifecyclePolicy;
 
 impl OperationShape for PutLifecyclePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutLifecyclePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -505,6 +543,7 @@ impl OperationShape for PutLifecyclePolicy {
 pub struct PutRegistryPolicy;
 
 impl OperationShape for PutRegistryPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRegistryPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -518,6 +557,7 @@ impl OperationShape for PutRegistryPolicy {
 pub struct PutRegistryScanningConfiguration;
 
 impl OperationShape for PutRegistryScanningConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRegistryScanningConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -531,6 +571,7 @@ impl OperationShape for PutRegistryScanningConfiguration {
 pub struct PutReplicationConfiguration;
 
 impl OperationShape for PutReplicationConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutReplicationConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -544,6 +585,7 @@ impl OperationShape for PutReplicationConfiguration {
 pub struct SetRepositoryPolicy;
 
 impl OperationShape for SetRepositoryPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetRepositoryPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -557,6 +599,7 @@ impl OperationShape for SetRepositoryPolicy {
 pub struct StartImageScan;
 
 impl OperationShape for StartImageScan {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartImageScan";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -570,6 +613,7 @@ impl OperationShape for StartImageScan {
 pub struct StartLifecyclePolicyPreview;
 
 impl OperationShape for StartLifecyclePolicyPreview {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartLifecyclePolicyPreview";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -583,6 +627,7 @@ impl OperationShape for StartLifecyclePolicyPreview {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -596,6 +641,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -609,6 +655,7 @@ impl OperationShape for UntagResource {
 pub struct UpdatePullThroughCacheRule;
 
 impl OperationShape for UpdatePullThroughCacheRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdatePullThroughCacheRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -622,6 +669,7 @@ impl OperationShape for UpdatePullThroughCacheRule {
 pub struct UpdateRepositoryCreationTemplate;
 
 impl OperationShape for UpdateRepositoryCreationTemplate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateRepositoryCreationTemplate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -635,6 +683,7 @@ impl OperationShape for UpdateRepositoryCreationTemplate {
 pub struct UploadLayerPart;
 
 impl OperationShape for UploadLayerPart {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UploadLayerPart";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -648,6 +697,7 @@ impl OperationShape for UploadLayerPart {
 pub struct ValidatePullThroughCacheRule;
 
 impl OperationShape for ValidatePullThroughCacheRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ValidatePullThroughCacheRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -655,3 +705,11 @@ impl OperationShape for ValidatePullThroughCacheRule {
     type Output = shapes::ValidatePullThroughCacheRuleResponse;
     type Error = shapes::ValidatePullThroughCacheRuleError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* BatchCheckLayerAvailability BatchDeleteImage BatchGetImage BatchGetRepositoryScanningConfiguration CompleteLayerUpload CreatePullThroughCacheRule CreateRepository CreateRepositoryCreationTemplate DeleteLifecyclePolicy DeletePullThroughCacheRule DeleteRegistryPolicy DeleteRepository DeleteRepositoryCreationTemplate DeleteRepositoryPolicy DescribeImageReplicationStatus DescribeImageScanFindings DescribeImages DescribePullThroughCacheRules DescribeRegistry DescribeRepositories DescribeRepositoryCreationTemplates GetAccountSetting GetAuthorizationToken GetDownloadUrlForLayer GetLifecyclePolicy GetLifecyclePolicyPreview GetRegistryPolicy GetRegistryScanningConfiguration GetRepositoryPolicy InitiateLayerUpload ListImageReferrers ListImages ListTagsForResource PutAccountSetting PutImage PutImageScanningConfiguration PutImageTagMutability PutLifecyclePolicy PutRegistryPolicy PutRegistryScanningConfiguration PutReplicationConfiguration SetRepositoryPolicy StartImageScan StartLifecyclePolicyPreview TagResource UntagResource UpdatePullThroughCacheRule UpdateRepositoryCreationTemplate UploadLayerPart ValidatePullThroughCacheRule }
+            };
+        }

@@ -2,27 +2,36 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "SpencerFrontendService";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "ecr-public";
 pub const API_VERSION: &str = "2020-10-30";
-
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "BatchCheckLayerAvailability",
-    "BatchDeleteImage",
-    "CompleteLayerUpload",
-    "DeleteRepositoryPolicy",
-    "DescribeRegistries",
-    "GetRegistryCatalogData",
-    "GetRepositoryPolicy",
-    "InitiateLayerUpload",
-    "PutImage",
-    "PutRegistryCatalogData",
-    "SetRepositoryPolicy",
-    "UploadLayerPart",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("SpencerFrontendService"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[
+        "BatchCheckLayerAvailability",
+        "BatchDeleteImage",
+        "CompleteLayerUpload",
+        "DeleteRepositoryPolicy",
+        "DescribeRegistries",
+        "GetRegistryCatalogData",
+        "GetRepositoryPolicy",
+        "InitiateLayerUpload",
+        "PutImage",
+        "PutRegistryCatalogData",
+        "SetRepositoryPolicy",
+        "UploadLayerPart",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct CreateRepository;
 
 impl OperationShape for CreateRepository {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRepository";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for CreateRepository {
 pub struct DeleteRepository;
 
 impl OperationShape for DeleteRepository {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRepository";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for DeleteRepository {
 pub struct DescribeImageTags;
 
 impl OperationShape for DescribeImageTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeImageTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for DescribeImageTags {
 pub struct DescribeImages;
 
 impl OperationShape for DescribeImages {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeImages";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for DescribeImages {
 pub struct DescribeRepositories;
 
 impl OperationShape for DescribeRepositories {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRepositories";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for DescribeRepositories {
 pub struct GetAuthorizationToken;
 
 impl OperationShape for GetAuthorizationToken {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAuthorizationToken";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for GetAuthorizationToken {
 pub struct GetRepositoryCatalogData;
 
 impl OperationShape for GetRepositoryCatalogData {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRepositoryCatalogData";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for GetRepositoryCatalogData {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for ListTagsForResource {
 pub struct PutRepositoryCatalogData;
 
 impl OperationShape for PutRepositoryCatalogData {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRepositoryCatalogData";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for PutRepositoryCatalogData {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -148,3 +159,11 @@ impl OperationShape for UntagResource {
     type Output = shapes::UntagResourceResponse;
     type Error = shapes::UntagResourceError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* CreateRepository DeleteRepository DescribeImageTags DescribeImages DescribeRepositories GetAuthorizationToken GetRepositoryCatalogData ListTagsForResource PutRepositoryCatalogData TagResource UntagResource }
+            };
+        }

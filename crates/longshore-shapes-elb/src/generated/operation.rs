@@ -2,38 +2,46 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "elasticloadbalancing";
 pub const API_VERSION: &str = "2012-06-01";
-/// The name space of XML answers.
-pub const XML_NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2012-06-01/";
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "AddTags",
-    "ApplySecurityGroupsToLoadBalancer",
-    "AttachLoadBalancerToSubnets",
-    "ConfigureHealthCheck",
-    "CreateAppCookieStickinessPolicy",
-    "CreateLBCookieStickinessPolicy",
-    "CreateLoadBalancer",
-    "CreateLoadBalancerListeners",
-    "CreateLoadBalancerPolicy",
-    "DeleteLoadBalancer",
-    "DeleteLoadBalancerListeners",
-    "DeleteLoadBalancerPolicy",
-    "DeregisterInstancesFromLoadBalancer",
-    "DescribeLoadBalancerPolicies",
-    "DescribeLoadBalancerPolicyTypes",
-    "DetachLoadBalancerFromSubnets",
-    "DisableAvailabilityZonesForLoadBalancer",
-    "EnableAvailabilityZonesForLoadBalancer",
-    "ModifyLoadBalancerAttributes",
-    "RegisterInstancesWithLoadBalancer",
-    "RemoveTags",
-    "SetLoadBalancerListenerSSLCertificate",
-    "SetLoadBalancerPoliciesForBackendServer",
-    "SetLoadBalancerPoliciesOfListener",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: None,
+    xml_namespace: Some("http://elasticloadbalancing.amazonaws.com/doc/2012-06-01/"),
+    protocols: &[Protocol::Query],
+    is_query_compatible: false,
+    other_operations: &[
+        "AddTags",
+        "ApplySecurityGroupsToLoadBalancer",
+        "AttachLoadBalancerToSubnets",
+        "ConfigureHealthCheck",
+        "CreateAppCookieStickinessPolicy",
+        "CreateLBCookieStickinessPolicy",
+        "CreateLoadBalancer",
+        "CreateLoadBalancerListeners",
+        "CreateLoadBalancerPolicy",
+        "DeleteLoadBalancer",
+        "DeleteLoadBalancerListeners",
+        "DeleteLoadBalancerPolicy",
+        "DeregisterInstancesFromLoadBalancer",
+        "DescribeLoadBalancerPolicies",
+        "DescribeLoadBalancerPolicyTypes",
+        "DetachLoadBalancerFromSubnets",
+        "DisableAvailabilityZonesForLoadBalancer",
+        "EnableAvailabilityZonesForLoadBalancer",
+        "ModifyLoadBalancerAttributes",
+        "RegisterInstancesWithLoadBalancer",
+        "RemoveTags",
+        "SetLoadBalancerListenerSSLCertificate",
+        "SetLoadBalancerPoliciesForBackendServer",
+        "SetLoadBalancerPoliciesOfListener",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

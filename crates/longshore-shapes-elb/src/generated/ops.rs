@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct DescribeAccountLimits;
 
 impl OperationShape for DescribeAccountLimits {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAccountLimits";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -25,6 +26,7 @@ impl OperationShape for DescribeAccountLimits {
 pub struct DescribeInstanceHealth;
 
 impl OperationShape for DescribeInstanceHealth {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeInstanceHealth";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -39,6 +41,7 @@ impl OperationShape for DescribeInstanceHealth {
 pub struct DescribeLoadBalancerAttributes;
 
 impl OperationShape for DescribeLoadBalancerAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLoadBalancerAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -53,6 +56,7 @@ impl OperationShape for DescribeLoadBalancerAttributes {
 pub struct DescribeLoadBalancers;
 
 impl OperationShape for DescribeLoadBalancers {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLoadBalancers";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -67,6 +71,7 @@ impl OperationShape for DescribeLoadBalancers {
 pub struct DescribeTags;
 
 impl OperationShape for DescribeTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -75,3 +80,11 @@ impl OperationShape for DescribeTags {
     type Output = shapes::DescribeTagsOutput;
     type Error = shapes::DescribeTagsError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* DescribeAccountLimits DescribeInstanceHealth DescribeLoadBalancerAttributes DescribeLoadBalancers DescribeTags }
+            };
+        }

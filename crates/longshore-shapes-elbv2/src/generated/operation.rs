@@ -2,27 +2,35 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "elasticloadbalancing";
 pub const API_VERSION: &str = "2015-12-01";
-/// The name space of XML answers.
-pub const XML_NAMESPACE: &str = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/";
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "AddTrustStoreRevocations",
-    "CreateTrustStore",
-    "DeleteSharedTrustStoreAssociation",
-    "DeleteTrustStore",
-    "DescribeTrustStoreAssociations",
-    "DescribeTrustStoreRevocations",
-    "DescribeTrustStores",
-    "GetResourcePolicy",
-    "GetTrustStoreCaCertificatesBundle",
-    "GetTrustStoreRevocationContent",
-    "ModifyIpPools",
-    "ModifyTrustStore",
-    "RemoveTrustStoreRevocations",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: None,
+    xml_namespace: Some("http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"),
+    protocols: &[Protocol::Query],
+    is_query_compatible: false,
+    other_operations: &[
+        "AddTrustStoreRevocations",
+        "CreateTrustStore",
+        "DeleteSharedTrustStoreAssociation",
+        "DeleteTrustStore",
+        "DescribeTrustStoreAssociations",
+        "DescribeTrustStoreRevocations",
+        "DescribeTrustStores",
+        "GetResourcePolicy",
+        "GetTrustStoreCaCertificatesBundle",
+        "GetTrustStoreRevocationContent",
+        "ModifyIpPools",
+        "ModifyTrustStore",
+        "RemoveTrustStoreRevocations",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AddListenerCertificates;
 
 impl OperationShape for AddListenerCertificates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AddListenerCertificates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -25,6 +26,7 @@ impl OperationShape for AddListenerCertificates {
 pub struct AddTags;
 
 impl OperationShape for AddTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AddTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -39,6 +41,7 @@ impl OperationShape for AddTags {
 pub struct CreateListener;
 
 impl OperationShape for CreateListener {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateListener";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -53,6 +56,7 @@ impl OperationShape for CreateListener {
 pub struct CreateLoadBalancer;
 
 impl OperationShape for CreateLoadBalancer {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLoadBalancer";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -67,6 +71,7 @@ impl OperationShape for CreateLoadBalancer {
 pub struct CreateRule;
 
 impl OperationShape for CreateRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -81,6 +86,7 @@ impl OperationShape for CreateRule {
 pub struct CreateTargetGroup;
 
 impl OperationShape for CreateTargetGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateTargetGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -95,6 +101,7 @@ impl OperationShape for CreateTargetGroup {
 pub struct DeleteListener;
 
 impl OperationShape for DeleteListener {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteListener";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -109,6 +116,7 @@ impl OperationShape for DeleteListener {
 pub struct DeleteLoadBalancer;
 
 impl OperationShape for DeleteLoadBalancer {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLoadBalancer";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -123,6 +131,7 @@ impl OperationShape for DeleteLoadBalancer {
 pub struct DeleteRule;
 
 impl OperationShape for DeleteRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -137,6 +146,7 @@ impl OperationShape for DeleteRule {
 pub struct DeleteTargetGroup;
 
 impl OperationShape for DeleteTargetGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteTargetGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -151,6 +161,7 @@ impl OperationShape for DeleteTargetGroup {
 pub struct DeregisterTargets;
 
 impl OperationShape for DeregisterTargets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeregisterTargets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -165,6 +176,7 @@ impl OperationShape for DeregisterTargets {
 pub struct DescribeAccountLimits;
 
 impl OperationShape for DescribeAccountLimits {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeAccountLimits";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -179,6 +191,7 @@ impl OperationShape for DescribeAccountLimits {
 pub struct DescribeCapacityReservation;
 
 impl OperationShape for DescribeCapacityReservation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeCapacityReservation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +206,7 @@ impl OperationShape for DescribeCapacityReservation {
 pub struct DescribeListenerAttributes;
 
 impl OperationShape for DescribeListenerAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeListenerAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -207,6 +221,7 @@ impl OperationShape for DescribeListenerAttributes {
 pub struct DescribeListenerCertificates;
 
 impl OperationShape for DescribeListenerCertificates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeListenerCertificates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -221,6 +236,7 @@ impl OperationShape for DescribeListenerCertificates {
 pub struct DescribeListeners;
 
 impl OperationShape for DescribeListeners {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeListeners";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -235,6 +251,7 @@ impl OperationShape for DescribeListeners {
 pub struct DescribeLoadBalancerAttributes;
 
 impl OperationShape for DescribeLoadBalancerAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLoadBalancerAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -249,6 +266,7 @@ impl OperationShape for DescribeLoadBalancerAttributes {
 pub struct DescribeLoadBalancers;
 
 impl OperationShape for DescribeLoadBalancers {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLoadBalancers";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -263,6 +281,7 @@ impl OperationShape for DescribeLoadBalancers {
 pub struct DescribeRules;
 
 impl OperationShape for DescribeRules {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRules";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -277,6 +296,7 @@ impl OperationShape for DescribeRules {
 pub struct DescribeSSLPolicies;
 
 impl OperationShape for DescribeSSLPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeSSLPolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -291,6 +311,7 @@ impl OperationShape for DescribeSSLPolicies {
 pub struct DescribeTags;
 
 impl OperationShape for DescribeTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -305,6 +326,7 @@ impl OperationShape for DescribeTags {
 pub struct DescribeTargetGroupAttributes;
 
 impl OperationShape for DescribeTargetGroupAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTargetGroupAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -319,6 +341,7 @@ impl OperationShape for DescribeTargetGroupAttributes {
 pub struct DescribeTargetGroups;
 
 impl OperationShape for DescribeTargetGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTargetGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -333,6 +356,7 @@ impl OperationShape for DescribeTargetGroups {
 pub struct DescribeTargetHealth;
 
 impl OperationShape for DescribeTargetHealth {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTargetHealth";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -347,6 +371,7 @@ impl OperationShape for DescribeTargetHealth {
 pub struct ModifyCapacityReservation;
 
 impl OperationShape for ModifyCapacityReservation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyCapacityReservation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -361,6 +386,7 @@ impl OperationShape for ModifyCapacityReservation {
 pub struct ModifyListener;
 
 impl OperationShape for ModifyListener {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyListener";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -375,6 +401,7 @@ impl OperationShape for ModifyListener {
 pub struct ModifyListenerAttributes;
 
 impl OperationShape for ModifyListenerAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyListenerAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -389,6 +416,7 @@ impl OperationShape for ModifyListenerAttributes {
 pub struct ModifyLoadBalancerAttributes;
 
 impl OperationShape for ModifyLoadBalancerAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyLoadBalancerAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -403,6 +431,7 @@ impl OperationShape for ModifyLoadBalancerAttributes {
 pub struct ModifyRule;
 
 impl OperationShape for ModifyRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -417,6 +446,7 @@ impl OperationShape for ModifyRule {
 pub struct ModifyTargetGroup;
 
 impl OperationShape for ModifyTargetGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyTargetGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -431,6 +461,7 @@ impl OperationShape for ModifyTargetGroup {
 pub struct ModifyTargetGroupAttributes;
 
 impl OperationShape for ModifyTargetGroupAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ModifyTargetGroupAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -445,6 +476,7 @@ impl OperationShape for ModifyTargetGroupAttributes {
 pub struct RegisterTargets;
 
 impl OperationShape for RegisterTargets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RegisterTargets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -459,6 +491,7 @@ impl OperationShape for RegisterTargets {
 pub struct RemoveListenerCertificates;
 
 impl OperationShape for RemoveListenerCertificates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveListenerCertificates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -473,6 +506,7 @@ impl OperationShape for RemoveListenerCertificates {
 pub struct RemoveTags;
 
 impl OperationShape for RemoveTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -487,6 +521,7 @@ impl OperationShape for RemoveTags {
 pub struct SetIpAddressType;
 
 impl OperationShape for SetIpAddressType {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetIpAddressType";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -501,6 +536,7 @@ impl OperationShape for SetIpAddressType {
 pub struct SetRulePriorities;
 
 impl OperationShape for SetRulePriorities {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetRulePriorities";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -515,6 +551,7 @@ impl OperationShape for SetRulePriorities {
 pub struct SetSecurityGroups;
 
 impl OperationShape for SetSecurityGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetSecurityGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -529,6 +566,7 @@ impl OperationShape for SetSecurityGroups {
 pub struct SetSubnets;
 
 impl OperationShape for SetSubnets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetSubnets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -537,3 +575,11 @@ impl OperationShape for SetSubnets {
     type Output = shapes::SetSubnetsOutput;
     type Error = shapes::SetSubnetsError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AddListenerCertificates AddTags CreateListener CreateLoadBalancer CreateRule CreateTargetGroup DeleteListener DeleteLoadBalancer DeleteRule DeleteTargetGroup DeregisterTargets DescribeAccountLimits DescribeCapacityReservation DescribeListenerAttributes DescribeListenerCertificates DescribeListeners DescribeLoadBalancerAttributes DescribeLoadBalancers DescribeRules DescribeSSLPolicies DescribeTags DescribeTargetGroupAttributes DescribeTargetGroups DescribeTargetHealth ModifyCapacityReservation ModifyListener ModifyListenerAttributes ModifyLoadBalancerAttributes ModifyRule ModifyTargetGroup ModifyTargetGroupAttributes RegisterTargets RemoveListenerCertificates RemoveTags SetIpAddressType SetRulePriorities SetSecurityGroups SetSubnets }
+            };
+        }

@@ -2,42 +2,51 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "AWSEvents";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "events";
 pub const API_VERSION: &str = "2015-10-07";
-
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "ActivateEventSource",
-    "CancelReplay",
-    "CreateArchive",
-    "CreateEndpoint",
-    "CreatePartnerEventSource",
-    "DeactivateEventSource",
-    "DeauthorizeConnection",
-    "DeleteArchive",
-    "DeleteEndpoint",
-    "DeletePartnerEventSource",
-    "DescribeArchive",
-    "DescribeEndpoint",
-    "DescribeEventSource",
-    "DescribePartnerEventSource",
-    "DescribeReplay",
-    "ListArchives",
-    "ListEndpoints",
-    "ListEventSources",
-    "ListPartnerEventSourceAccounts",
-    "ListPartnerEventSources",
-    "ListReplays",
-    "PutPartnerEvents",
-    "PutPermission",
-    "RemovePermission",
-    "StartReplay",
-    "UpdateArchive",
-    "UpdateEndpoint",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("AWSEvents"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[
+        "ActivateEventSource",
+        "CancelReplay",
+        "CreateArchive",
+        "CreateEndpoint",
+        "CreatePartnerEventSource",
+        "DeactivateEventSource",
+        "DeauthorizeConnection",
+        "DeleteArchive",
+        "DeleteEndpoint",
+        "DeletePartnerEventSource",
+        "DescribeArchive",
+        "DescribeEndpoint",
+        "DescribeEventSource",
+        "DescribePartnerEventSource",
+        "DescribeReplay",
+        "ListArchives",
+        "ListEndpoints",
+        "ListEventSources",
+        "ListPartnerEventSourceAccounts",
+        "ListPartnerEventSources",
+        "ListReplays",
+        "PutPartnerEvents",
+        "PutPermission",
+        "RemovePermission",
+        "StartReplay",
+        "UpdateArchive",
+        "UpdateEndpoint",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

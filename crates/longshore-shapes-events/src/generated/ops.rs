@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct CreateApiDestination;
 
 impl OperationShape for CreateApiDestination {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateApiDestination";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for CreateApiDestination {
 pub struct CreateConnection;
 
 impl OperationShape for CreateConnection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateConnection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for CreateConnection {
 pub struct CreateEventBus;
 
 impl OperationShape for CreateEventBus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateEventBus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for CreateEventBus {
 pub struct DeleteApiDestination;
 
 impl OperationShape for DeleteApiDestination {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteApiDestination";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for DeleteApiDestination {
 pub struct DeleteConnection;
 
 impl OperationShape for DeleteConnection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteConnection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for DeleteConnection {
 pub struct DeleteEventBus;
 
 impl OperationShape for DeleteEventBus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteEventBus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for DeleteEventBus {
 pub struct DeleteRule;
 
 impl OperationShape for DeleteRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for DeleteRule {
 pub struct DescribeApiDestination;
 
 impl OperationShape for DescribeApiDestination {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeApiDestination";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for DescribeApiDestination {
 pub struct DescribeConnection;
 
 impl OperationShape for DescribeConnection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeConnection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for DescribeConnection {
 pub struct DescribeEventBus;
 
 impl OperationShape for DescribeEventBus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeEventBus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for DescribeEventBus {
 pub struct DescribeRule;
 
 impl OperationShape for DescribeRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for DescribeRule {
 pub struct DisableRule;
 
 impl OperationShape for DisableRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisableRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for DisableRule {
 pub struct EnableRule;
 
 impl OperationShape for EnableRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "EnableRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for EnableRule {
 pub struct ListApiDestinations;
 
 impl OperationShape for ListApiDestinations {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListApiDestinations";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for ListApiDestinations {
 pub struct ListConnections;
 
 impl OperationShape for ListConnections {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListConnections";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for ListConnections {
 pub struct ListEventBuses;
 
 impl OperationShape for ListEventBuses {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListEventBuses";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for ListEventBuses {
 pub struct ListRuleNamesByTarget;
 
 impl OperationShape for ListRuleNamesByTarget {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListRuleNamesByTarget";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for ListRuleNamesByTarget {
 pub struct ListRules;
 
 impl OperationShape for ListRules {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListRules";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for ListRules {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for ListTagsForResource {
 pub struct ListTargetsByRule;
 
 impl OperationShape for ListTargetsByRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTargetsByRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for ListTargetsByRule {
 pub struct PutEvents;
 
 impl OperationShape for PutEvents {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutEvents";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for PutEvents {
 pub struct PutRule;
 
 impl OperationShape for PutRule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for PutRule {
 pub struct PutTargets;
 
 impl OperationShape for PutTargets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutTargets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for PutTargets {
 pub struct RemoveTargets;
 
 impl OperationShape for RemoveTargets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveTargets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for RemoveTargets {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for TagResource {
 pub struct TestEventPattern;
 
 impl OperationShape for TestEventPattern {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TestEventPattern";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for TestEventPattern {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -362,6 +389,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateApiDestination;
 
 impl OperationShape for UpdateApiDestination {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateApiDestination";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -375,6 +403,7 @@ impl OperationShape for UpdateApiDestination {
 pub struct UpdateConnection;
 
 impl OperationShape for UpdateConnection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateConnection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -388,6 +417,7 @@ impl OperationShape for UpdateConnection {
 pub struct UpdateEventBus;
 
 impl OperationShape for UpdateEventBus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateEventBus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -395,3 +425,11 @@ impl OperationShape for UpdateEventBus {
     type Output = shapes::UpdateEventBusResponse;
     type Error = shapes::UpdateEventBusError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* CreateApiDestination CreateConnection CreateEventBus DeleteApiDestination DeleteConnection DeleteEventBus DeleteRule DescribeApiDestination DescribeConnection DescribeEventBus DescribeRule DisableRule EnableRule ListApiDestinations ListConnections ListEventBuses ListRuleNamesByTarget ListRules ListTagsForResource ListTargetsByRule PutEvents PutRule PutTargets RemoveTargets TagResource TestEventPattern UntagResource UpdateApiDestination UpdateConnection UpdateEventBus }
+            };
+        }

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AddClientIDToOpenIDConnectProvider;
 
 impl OperationShape for AddClientIDToOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AddClientIDToOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for AddClientIDToOpenIDConnectProvider {
 pub struct AddRoleToInstanceProfile;
 
 impl OperationShape for AddRoleToInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AddRoleToInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for AddRoleToInstanceProfile {
 pub struct AddUserToGroup;
 
 impl OperationShape for AddUserToGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AddUserToGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for AddUserToGroup {
 pub struct AttachGroupPolicy;
 
 impl OperationShape for AttachGroupPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AttachGroupPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for AttachGroupPolicy {
 pub struct AttachRolePolicy;
 
 impl OperationShape for AttachRolePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AttachRolePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for AttachRolePolicy {
 pub struct AttachUserPolicy;
 
 impl OperationShape for AttachUserPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AttachUserPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for AttachUserPolicy {
 pub struct CreateAccessKey;
 
 impl OperationShape for CreateAccessKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateAccessKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -103,6 +110,7 @@ impl OperationShape for CreateAccessKey {
 pub struct CreateAccountAlias;
 
 impl OperationShape for CreateAccountAlias {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateAccountAlias";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -116,6 +124,7 @@ impl OperationShape for CreateAccountAlias {
 pub struct CreateGroup;
 
 impl OperationShape for CreateGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -130,6 +139,7 @@ impl OperationShape for CreateGroup {
 pub struct CreateInstanceProfile;
 
 impl OperationShape for CreateInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -144,6 +154,7 @@ impl OperationShape for CreateInstanceProfile {
 pub struct CreateLoginProfile;
 
 impl OperationShape for CreateLoginProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLoginProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -158,6 +169,7 @@ impl OperationShape for CreateLoginProfile {
 pub struct CreateOpenIDConnectProvider;
 
 impl OperationShape for CreateOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -172,6 +184,7 @@ impl OperationShape for CreateOpenIDConnectProvider {
 pub struct CreatePolicy;
 
 impl OperationShape for CreatePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreatePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -186,6 +199,7 @@ impl OperationShape for CreatePolicy {
 pub struct CreatePolicyVersion;
 
 impl OperationShape for CreatePolicyVersion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreatePolicyVersion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -200,6 +214,7 @@ impl OperationShape for CreatePolicyVersion {
 pub struct CreateRole;
 
 impl OperationShape for CreateRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -214,6 +229,7 @@ impl OperationShape for CreateRole {
 pub struct CreateServiceLinkedRole;
 
 impl OperationShape for CreateServiceLinkedRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateServiceLinkedRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -228,6 +244,7 @@ impl OperationShape for CreateServiceLinkedRole {
 pub struct CreateUser;
 
 impl OperationShape for CreateUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -242,6 +259,7 @@ impl OperationShape for CreateUser {
 pub struct DeleteAccessKey;
 
 impl OperationShape for DeleteAccessKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAccessKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -255,6 +273,7 @@ impl OperationShape for DeleteAccessKey {
 pub struct DeleteAccountAlias;
 
 impl OperationShape for DeleteAccountAlias {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAccountAlias";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -268,6 +287,7 @@ impl OperationShape for DeleteAccountAlias {
 pub struct DeleteAccountPasswordPolicy;
 
 impl OperationShape for DeleteAccountPasswordPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAccountPasswordPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -281,6 +301,7 @@ impl OperationShape for DeleteAccountPasswordPolicy {
 pub struct DeleteGroup;
 
 impl OperationShape for DeleteGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -294,6 +315,7 @@ impl OperationShape for DeleteGroup {
 pub struct DeleteGroupPolicy;
 
 impl OperationShape for DeleteGroupPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteGroupPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -307,6 +329,7 @@ impl OperationShape for DeleteGroupPolicy {
 pub struct DeleteInstanceProfile;
 
 impl OperationShape for DeleteInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -320,6 +343,7 @@ impl OperationShape for DeleteInstanceProfile {
 pub struct DeleteLoginProfile;
 
 impl OperationShape for DeleteLoginProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLoginProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -333,6 +357,7 @@ impl OperationShape for DeleteLoginProfile {
 pub struct DeleteOpenIDConnectProvider;
 
 impl OperationShape for DeleteOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -346,6 +371,7 @@ impl OperationShape for DeleteOpenIDConnectProvider {
 pub struct DeletePolicy;
 
 impl OperationShape for DeletePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeletePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -359,6 +385,7 @@ impl OperationShape for DeletePolicy {
 pub struct DeletePolicyVersion;
 
 impl OperationShape for DeletePolicyVersion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeletePolicyVersion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -372,6 +399,7 @@ impl OperationShape for DeletePolicyVersion {
 pub struct DeleteRole;
 
 impl OperationShape for DeleteRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -385,6 +413,7 @@ impl OperationShape for DeleteRole {
 pub struct DeleteRolePermissionsBoundary;
 
 impl OperationShape for DeleteRolePermissionsBoundary {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRolePermissionsBoundary";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -398,6 +427,7 @@ impl OperationShape for DeleteRolePermissionsBoundary {
 pub struct DeleteRolePolicy;
 
 impl OperationShape for DeleteRolePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRolePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -411,6 +441,7 @@ impl OperationShape for DeleteRolePolicy {
 pub struct DeleteServerCertificate;
 
 impl OperationShape for DeleteServerCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteServerCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -424,6 +455,7 @@ impl OperationShape for DeleteServerCertificate {
 pub struct DeleteServiceLinkedRole;
 
 impl OperationShape for DeleteServiceLinkedRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteServiceLinkedRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -438,6 +470,7 @@ impl OperationShape for DeleteServiceLinkedRole {
 pub struct DeleteUser;
 
 impl OperationShape for DeleteUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -451,6 +484,7 @@ impl OperationShape for DeleteUser {
 pub struct DeleteUserPermissionsBoundary;
 
 impl OperationShape for DeleteUserPermissionsBoundary {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteUserPermissionsBoundary";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -464,6 +498,7 @@ impl OperationShape for DeleteUserPermissionsBoundary {
 pub struct DeleteUserPolicy;
 
 impl OperationShape for DeleteUserPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteUserPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -477,6 +512,7 @@ impl OperationShape for DeleteUserPolicy {
 pub struct DetachGroupPolicy;
 
 impl OperationShape for DetachGroupPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DetachGroupPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -490,6 +526,7 @@ impl OperationShape for DetachGroupPolicy {
 pub struct DetachRolePolicy;
 
 impl OperationShape for DetachRolePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DetachRolePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -503,6 +540,7 @@ impl OperationShape for DetachRolePolicy {
 pub struct DetachUserPolicy;
 
 impl OperationShape for DetachUserPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DetachUserPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -516,6 +554,7 @@ impl OperationShape for DetachUserPolicy {
 pub struct GetAccessKeyLastUsed;
 
 impl OperationShape for GetAccessKeyLastUsed {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAccessKeyLastUsed";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -530,6 +569,7 @@ impl OperationShape for GetAccessKeyLastUsed {
 pub struct GetAccountAuthorizationDetails;
 
 impl OperationShape for GetAccountAuthorizationDetails {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAccountAuthorizationDetails";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -544,6 +584,7 @@ impl OperationShape for GetAccountAuthorizationDetails {
 pub struct GetAccountPasswordPolicy;
 
 impl OperationShape for GetAccountPasswordPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAccountPasswordPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -558,6 +599,7 @@ impl OperationShape for GetAccountPasswordPolicy {
 pub struct GetAccountSummary;
 
 impl OperationShape for GetAccountSummary {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAccountSummary";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -572,6 +614,7 @@ impl OperationShape for GetAccountSummary {
 pub struct GetContextKeysForCustomPolicy;
 
 impl OperationShape for GetContextKeysForCustomPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetContextKeysForCustomPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -586,6 +629,7 @@ impl OperationShape for GetContextKeysForCustomPolicy {
 pub struct GetContextKeysForPrincipalPolicy;
 
 impl OperationShape for GetContextKeysForPrincipalPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetContextKeysForPrincipalPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -600,6 +644,7 @@ impl OperationShape for GetContextKeysForPrincipalPolicy {
 pub struct GetGroup;
 
 impl OperationShape for GetGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -614,6 +659,7 @@ impl OperationShape for GetGroup {
 pub struct GetGroupPolicy;
 
 impl OperationShape for GetGroupPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetGroupPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -628,6 +674,7 @@ impl OperationShape for GetGroupPolicy {
 pub struct GetInstanceProfile;
 
 impl OperationShape for GetInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -642,6 +689,7 @@ impl OperationShape for GetInstanceProfile {
 pub struct GetLoginProfile;
 
 impl OperationShape for GetLoginProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetLoginProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -656,6 +704,7 @@ impl OperationShape for GetLoginProfile {
 pub struct GetOpenIDConnectProvider;
 
 impl OperationShape for GetOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -670,6 +719,7 @@ impl OperationShape for GetOpenIDConnectProvider {
 pub struct GetPolicy;
 
 impl OperationShape for GetPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -684,6 +734,7 @@ impl OperationShape for GetPolicy {
 pub struct GetPolicyVersion;
 
 impl OperationShape for GetPolicyVersion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetPolicyVersion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -698,6 +749,7 @@ impl OperationShape for GetPolicyVersion {
 pub struct GetRole;
 
 impl OperationShape for GetRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -712,6 +764,7 @@ impl OperationShape for GetRole {
 pub struct GetRolePolicy;
 
 impl OperationShape for GetRolePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRolePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -726,6 +779,7 @@ impl OperationShape for GetRolePolicy {
 pub struct GetServerCertificate;
 
 impl OperationShape for GetServerCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetServerCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -740,6 +794,7 @@ impl OperationShape for GetServerCertificate {
 pub struct GetServiceLinkedRoleDeletionStatus;
 
 impl OperationShape for GetServiceLinkedRoleDeletionStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetServiceLinkedRoleDeletionStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -754,6 +809,7 @@ impl OperationShape for GetServiceLinkedRoleDeletionStatus {
 pub struct GetUser;
 
 impl OperationShape for GetUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -768,6 +824,7 @@ impl OperationShape for GetUser {
 pub struct GetUserPolicy;
 
 impl OperationShape for GetUserPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetUserPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -782,6 +839,7 @@ impl OperationShape for GetUserPolicy {
 pub struct ListAccessKeys;
 
 impl OperationShape for ListAccessKeys {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAccessKeys";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -796,6 +854,7 @@ impl OperationShape for ListAccessKeys {
 pub struct ListAccountAliases;
 
 impl OperationShape for ListAccountAliases {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAccountAliases";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -810,6 +869,7 @@ impl OperationShape for ListAccountAliases {
 pub struct ListAttachedGroupPolicies;
 
 impl OperationShape for ListAttachedGroupPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAttachedGroupPolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -824,6 +884,7 @@ impl OperationShape for ListAttachedGroupPolicies {
 pub struct ListAttachedRolePolicies;
 
 impl OperationShape for ListAttachedRolePolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAttachedRolePolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -838,6 +899,7 @@ impl OperationShape for ListAttachedRolePolicies {
 pub struct ListAttachedUserPolicies;
 
 impl OperationShape for ListAttachedUserPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAttachedUserPolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -852,6 +914,7 @@ impl OperationShape for ListAttachedUserPolicies {
 pub struct ListEntitiesForPolicy;
 
 impl OperationShape for ListEntitiesForPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListEntitiesForPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -866,6 +929,7 @@ impl OperationShape for ListEntitiesForPolicy {
 pub struct ListGroupPolicies;
 
 impl OperationShape for ListGroupPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListGroupPolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -880,6 +944,7 @@ impl OperationShape for ListGroupPolicies {
 pub struct ListGroups;
 
 impl OperationShape for ListGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -894,6 +959,7 @@ impl OperationShape for ListGroups {
 pub struct ListGroupsForUser;
 
 impl OperationShape for ListGroupsForUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListGroupsForUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -908,6 +974,7 @@ impl OperationShape for ListGroupsForUser {
 pub struct ListInstanceProfileTags;
 
 impl OperationShape for ListInstanceProfileTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListInstanceProfileTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -922,6 +989,7 @@ impl OperationShape for ListInstanceProfileTags {
 pub struct ListInstanceProfiles;
 
 impl OperationShape for ListInstanceProfiles {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListInstanceProfiles";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -936,6 +1004,7 @@ impl OperationShape for ListInstanceProfiles {
 pub struct ListInstanceProfilesForRole;
 
 impl OperationShape for ListInstanceProfilesForRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListInstanceProfilesForRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -950,6 +1019,7 @@ impl OperationShape for ListInstanceProfilesForRole {
 pub struct ListMFADevices;
 
 impl OperationShape for ListMFADevices {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListMFADevices";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -964,6 +1034,7 @@ impl OperationShape for ListMFADevices {
 pub struct ListOpenIDConnectProviderTags;
 
 impl OperationShape for ListOpenIDConnectProviderTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListOpenIDConnectProviderTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -978,6 +1049,7 @@ impl OperationShape for ListOpenIDConnectProviderTags {
 pub struct ListOpenIDConnectProviders;
 
 impl OperationShape for ListOpenIDConnectProviders {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListOpenIDConnectProviders";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -992,6 +1064,7 @@ impl OperationShape for ListOpenIDConnectProviders {
 pub struct ListPolicies;
 
 impl OperationShape for ListPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListPolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1006,6 +1079,7 @@ impl OperationShape for ListPolicies {
 pub struct ListPolicyTags;
 
 impl OperationShape for ListPolicyTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListPolicyTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1020,6 +1094,7 @@ impl OperationShape for ListPolicyTags {
 pub struct ListPolicyVersions;
 
 impl OperationShape for ListPolicyVersions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListPolicyVersions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1034,6 +1109,7 @@ impl OperationShape for ListPolicyVersions {
 pub struct ListRolePolicies;
 
 impl OperationShape for ListRolePolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListRolePolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1048,6 +1124,7 @@ impl OperationShape for ListRolePolicies {
 pub struct ListRoleTags;
 
 impl OperationShape for ListRoleTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListRoleTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1062,6 +1139,7 @@ impl OperationShape for ListRoleTags {
 pub struct ListRoles;
 
 impl OperationShape for ListRoles {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListRoles";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1076,6 +1154,7 @@ impl OperationShape for ListRoles {
 pub struct ListServerCertificates;
 
 impl OperationShape for ListServerCertificates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListServerCertificates";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1090,6 +1169,7 @@ impl OperationShape for ListServerCertificates {
 pub struct ListUserPolicies;
 
 impl OperationShape for ListUserPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListUserPolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1104,6 +1184,7 @@ impl OperationShape for ListUserPolicies {
 pub struct ListUserTags;
 
 impl OperationShape for ListUserTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListUserTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1118,6 +1199,7 @@ impl OperationShape for ListUserTags {
 pub struct ListUsers;
 
 impl OperationShape for ListUsers {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListUsers";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1132,6 +1214,7 @@ impl OperationShape for ListUsers {
 pub struct PutGroupPolicy;
 
 impl OperationShape for PutGroupPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutGroupPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1145,6 +1228,7 @@ impl OperationShape for PutGroupPolicy {
 pub struct PutRolePermissionsBoundary;
 
 impl OperationShape for PutRolePermissionsBoundary {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRolePermissionsBoundary";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1158,6 +1242,7 @@ impl OperationShape for PutRolePermissionsBoundary {
 pub struct PutRolePolicy;
 
 impl OperationShape for PutRolePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRolePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1171,6 +1256,7 @@ impl OperationShape for PutRolePolicy {
 pub struct PutUserPermissionsBoundary;
 
 impl OperationShape for PutUserPermissionsBoundary {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutUserPermissionsBoundary";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1184,6 +1270,7 @@ impl OperationShape for PutUserPermissionsBoundary {
 pub struct PutUserPolicy;
 
 impl OperationShape for PutUserPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutUserPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1197,6 +1284,7 @@ impl OperationShape for PutUserPolicy {
 pub struct RemoveClientIDFromOpenIDConnectProvider;
 
 impl OperationShape for RemoveClientIDFromOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveClientIDFromOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1210,6 +1298,7 @@ impl OperationShape for RemoveClientIDFromOpenIDConnectProvider {
 pub struct RemoveRoleFromInstanceProfile;
 
 impl OperationShape for RemoveRoleFromInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveRoleFromInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1223,6 +1312,7 @@ impl OperationShape for RemoveRoleFromInstanceProfile {
 pub struct RemoveUserFromGroup;
 
 impl OperationShape for RemoveUserFromGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveUserFromGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1236,6 +1326,7 @@ impl OperationShape for RemoveUserFromGroup {
 pub struct SetDefaultPolicyVersion;
 
 impl OperationShape for SetDefaultPolicyVersion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SetDefaultPolicyVersion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1249,6 +1340,7 @@ impl OperationShape for SetDefaultPolicyVersion {
 pub struct SimulateCustomPolicy;
 
 impl OperationShape for SimulateCustomPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SimulateCustomPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1263,6 +1355,7 @@ impl OperationShape for SimulateCustomPolicy {
 pub struct SimulatePrincipalPolicy;
 
 impl OperationShape for SimulatePrincipalPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SimulatePrincipalPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1277,6 +1370,7 @@ impl OperationShape for SimulatePrincipalPolicy {
 pub struct TagInstanceProfile;
 
 impl OperationShape for TagInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1290,6 +1384,7 @@ impl OperationShape for TagInstanceProfile {
 pub struct TagOpenIDConnectProvider;
 
 impl OperationShape for TagOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1303,6 +1398,7 @@ impl OperationShape for TagOpenIDConnectProvider {
 pub struct TagPolicy;
 
 impl OperationShape for TagPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1316,6 +1412,7 @@ impl OperationShape for TagPolicy {
 pub struct TagRole;
 
 impl OperationShape for TagRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1329,6 +1426,7 @@ impl OperationShape for TagRole {
 pub struct TagUser;
 
 impl OperationShape for TagUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1342,6 +1440,7 @@ impl OperationShape for TagUser {
 pub struct UntagInstanceProfile;
 
 impl OperationShape for UntagInstanceProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagInstanceProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1355,6 +1454,7 @@ impl OperationShape for UntagInstanceProfile {
 pub struct UntagOpenIDConnectProvider;
 
 impl OperationShape for UntagOpenIDConnectProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagOpenIDConnectProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1368,6 +1468,7 @@ impl OperationShape for UntagOpenIDConnectProvider {
 pub struct UntagPolicy;
 
 impl OperationShape for UntagPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1381,6 +1482,7 @@ impl OperationShape for UntagPolicy {
 pub struct UntagRole;
 
 impl OperationShape for UntagRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1394,6 +1496,7 @@ impl OperationShape for UntagRole {
 pub struct UntagUser;
 
 impl OperationShape for UntagUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1407,6 +1510,7 @@ impl OperationShape for UntagUser {
 pub struct UpdateAccessKey;
 
 impl OperationShape for UpdateAccessKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateAccessKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1420,6 +1524,7 @@ impl OperationShape for UpdateAccessKey {
 pub struct UpdateAccountPasswordPolicy;
 
 impl OperationShape for UpdateAccountPasswordPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateAccountPasswordPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1433,6 +1538,7 @@ impl OperationShape for UpdateAccountPasswordPolicy {
 pub struct UpdateAssumeRolePolicy;
 
 impl OperationShape for UpdateAssumeRolePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateAssumeRolePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1446,6 +1552,7 @@ impl OperationShape for UpdateAssumeRolePolicy {
 pub struct UpdateGroup;
 
 impl OperationShape for UpdateGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1459,6 +1566,7 @@ impl OperationShape for UpdateGroup {
 pub struct UpdateLoginProfile;
 
 impl OperationShape for UpdateLoginProfile {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateLoginProfile";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1472,6 +1580,7 @@ impl OperationShape for UpdateLoginProfile {
 pub struct UpdateOpenIDConnectProviderThumbprint;
 
 impl OperationShape for UpdateOpenIDConnectProviderThumbprint {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateOpenIDConnectProviderThumbprint";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1485,6 +1594,7 @@ impl OperationShape for UpdateOpenIDConnectProviderThumbprint {
 pub struct UpdateRole;
 
 impl OperationShape for UpdateRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1499,6 +1609,7 @@ impl OperationShape for UpdateRole {
 pub struct UpdateRoleDescription;
 
 impl OperationShape for UpdateRoleDescription {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateRoleDescription";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1513,6 +1624,7 @@ impl OperationShape for UpdateRoleDescription {
 pub struct UpdateUser;
 
 impl OperationShape for UpdateUser {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateUser";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1526,6 +1638,7 @@ impl OperationShape for UpdateUser {
 pub struct UploadServerCertificate;
 
 impl OperationShape for UploadServerCertificate {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UploadServerCertificate";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1534,3 +1647,11 @@ impl OperationShape for UploadServerCertificate {
     type Output = shapes::UploadServerCertificateResponse;
     type Error = shapes::UploadServerCertificateError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AddClientIDToOpenIDConnectProvider AddRoleToInstanceProfile AddUserToGroup AttachGroupPolicy AttachRolePolicy AttachUserPolicy CreateAccessKey CreateAccountAlias CreateGroup CreateInstanceProfile CreateLoginProfile CreateOpenIDConnectProvider CreatePolicy CreatePolicyVersion CreateRole CreateServiceLinkedRole CreateUser DeleteAccessKey DeleteAccountAlias DeleteAccountPasswordPolicy DeleteGroup DeleteGroupPolicy DeleteInstanceProfile DeleteLoginProfile DeleteOpenIDConnectProvider DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServerCertificate DeleteServiceLinkedRole DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy DetachGroupPolicy DetachRolePolicy DetachUserPolicy GetAccessKeyLastUsed GetAccountAuthorizationDetails GetAccountPasswordPolicy GetAccountSummary GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetGroup GetGroupPolicy GetInstanceProfile GetLoginProfile GetOpenIDConnectProvider GetPolicy GetPolicyVersion GetRole GetRolePolicy GetServerCertificate GetServiceLinkedRoleDeletionStatus GetUser GetUserPolicy ListAccessKeys ListAccountAliases ListAttachedGroupPolicies ListAttachedRolePolicies ListAttachedUserPolicies ListEntitiesForPolicy ListGroupPolicies ListGroups ListGroupsForUser ListInstanceProfileTags ListInstanceProfiles ListInstanceProfilesForRole ListMFADevices ListOpenIDConnectProviderTags ListOpenIDConnectProviders ListPolicies ListPolicyTags ListPolicyVersions ListRolePolicies ListRoleTags ListRoles ListServerCertificates ListUserPolicies ListUserTags ListUsers PutGroupPolicy PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile RemoveUserFromGroup SetDefaultPolicyVersion SimulateCustomPolicy SimulatePrincipalPolicy TagInstanceProfile TagOpenIDConnectProvider TagPolicy TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider UntagPolicy UntagRole UntagUser UpdateAccessKey UpdateAccountPasswordPolicy UpdateAssumeRolePolicy UpdateGroup UpdateLoginProfile UpdateOpenIDConnectProviderThumbprint UpdateRole UpdateRoleDescription UpdateUser UploadServerCertificate }
+            };
+        }

@@ -2,44 +2,53 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "TrentService";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "kms";
 pub const API_VERSION: &str = "2014-11-01";
-
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "ConnectCustomKeyStore",
-    "CreateCustomKeyStore",
-    "CreateGrant",
-    "DeleteCustomKeyStore",
-    "DeleteImportedKeyMaterial",
-    "DeriveSharedSecret",
-    "DescribeCustomKeyStores",
-    "DisconnectCustomKeyStore",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-    "GenerateMac",
-    "GetKeyLastUsage",
-    "GetParametersForImport",
-    "GetPublicKey",
-    "ImportKeyMaterial",
-    "ListGrants",
-    "ListKeyPolicies",
-    "ListKeyRotations",
-    "ListRetirableGrants",
-    "ReplicateKey",
-    "RetireGrant",
-    "RevokeGrant",
-    "RotateKeyOnDemand",
-    "Sign",
-    "UpdateCustomKeyStore",
-    "UpdateKeyDescription",
-    "UpdatePrimaryRegion",
-    "Verify",
-    "VerifyMac",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("TrentService"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[
+        "ConnectCustomKeyStore",
+        "CreateCustomKeyStore",
+        "CreateGrant",
+        "DeleteCustomKeyStore",
+        "DeleteImportedKeyMaterial",
+        "DeriveSharedSecret",
+        "DescribeCustomKeyStores",
+        "DisconnectCustomKeyStore",
+        "GenerateDataKeyPair",
+        "GenerateDataKeyPairWithoutPlaintext",
+        "GenerateMac",
+        "GetKeyLastUsage",
+        "GetParametersForImport",
+        "GetPublicKey",
+        "ImportKeyMaterial",
+        "ListGrants",
+        "ListKeyPolicies",
+        "ListKeyRotations",
+        "ListRetirableGrants",
+        "ReplicateKey",
+        "RetireGrant",
+        "RevokeGrant",
+        "RotateKeyOnDemand",
+        "Sign",
+        "UpdateCustomKeyStore",
+        "UpdateKeyDescription",
+        "UpdatePrimaryRegion",
+        "Verify",
+        "VerifyMac",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct CancelKeyDeletion;
 
 impl OperationShape for CancelKeyDeletion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CancelKeyDeletion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for CancelKeyDeletion {
 pub struct CreateAlias;
 
 impl OperationShape for CreateAlias {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateAlias";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for CreateAlias {
 pub struct CreateKey;
 
 impl OperationShape for CreateKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for CreateKey {
 pub struct Decrypt;
 
 impl OperationShape for Decrypt {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "Decrypt";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for Decrypt {
 pub struct DeleteAlias;
 
 impl OperationShape for DeleteAlias {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAlias";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for DeleteAlias {
 pub struct DescribeKey;
 
 impl OperationShape for DescribeKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for DescribeKey {
 pub struct DisableKey;
 
 impl OperationShape for DisableKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisableKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for DisableKey {
 pub struct DisableKeyRotation;
 
 impl OperationShape for DisableKeyRotation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisableKeyRotation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for DisableKeyRotation {
 pub struct EnableKey;
 
 impl OperationShape for EnableKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "EnableKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for EnableKey {
 pub struct EnableKeyRotation;
 
 impl OperationShape for EnableKeyRotation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "EnableKeyRotation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for EnableKeyRotation {
 pub struct Encrypt;
 
 impl OperationShape for Encrypt {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "Encrypt";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for Encrypt {
 pub struct GenerateDataKey;
 
 impl OperationShape for GenerateDataKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GenerateDataKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for GenerateDataKey {
 pub struct GenerateDataKeyWithoutPlaintext;
 
 impl OperationShape for GenerateDataKeyWithoutPlaintext {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GenerateDataKeyWithoutPlaintext";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for GenerateDataKeyWithoutPlaintext {
 pub struct GenerateRandom;
 
 impl OperationShape for GenerateRandom {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GenerateRandom";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for GenerateRandom {
 pub struct GetKeyPolicy;
 
 impl OperationShape for GetKeyPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetKeyPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for GetKeyPolicy {
 pub struct GetKeyRotationStatus;
 
 impl OperationShape for GetKeyRotationStatus {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetKeyRotationStatus";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for GetKeyRotationStatus {
 pub struct ListAliases;
 
 impl OperationShape for ListAliases {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAliases";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for ListAliases {
 pub struct ListKeys;
 
 impl OperationShape for ListKeys {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListKeys";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for ListKeys {
 pub struct ListResourceTags;
 
 impl OperationShape for ListResourceTags {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListResourceTags";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for ListResourceTags {
 pub struct PutKeyPolicy;
 
 impl OperationShape for PutKeyPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutKeyPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for PutKeyPolicy {
 pub struct ReEncrypt;
 
 impl OperationShape for ReEncrypt {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ReEncrypt";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for ReEncrypt {
 pub struct ScheduleKeyDeletion;
 
 impl OperationShape for ScheduleKeyDeletion {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ScheduleKeyDeletion";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for ScheduleKeyDeletion {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateAlias;
 
 impl OperationShape for UpdateAlias {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateAlias";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -330,3 +355,11 @@ impl OperationShape for UpdateAlias {
     type Output = shapes::UpdateAliasOutput;
     type Error = shapes::UpdateAliasError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* CancelKeyDeletion CreateAlias CreateKey Decrypt DeleteAlias DescribeKey DisableKey DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext GenerateRandom GetKeyPolicy GetKeyRotationStatus ListAliases ListKeys ListResourceTags PutKeyPolicy ReEncrypt ScheduleKeyDeletion TagResource UntagResource UpdateAlias }
+            };
+        }

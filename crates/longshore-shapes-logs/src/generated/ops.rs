@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AssociateKmsKey;
 
 impl OperationShape for AssociateKmsKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AssociateKmsKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for AssociateKmsKey {
 pub struct CreateLogGroup;
 
 impl OperationShape for CreateLogGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLogGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for CreateLogGroup {
 pub struct CreateLogStream;
 
 impl OperationShape for CreateLogStream {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateLogStream";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for CreateLogStream {
 pub struct DeleteLogGroup;
 
 impl OperationShape for DeleteLogGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLogGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for DeleteLogGroup {
 pub struct DeleteLogStream;
 
 impl OperationShape for DeleteLogStream {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteLogStream";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for DeleteLogStream {
 pub struct DeleteMetricFilter;
 
 impl OperationShape for DeleteMetricFilter {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteMetricFilter";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for DeleteMetricFilter {
 pub struct DeleteResourcePolicy;
 
 impl OperationShape for DeleteResourcePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteResourcePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for DeleteResourcePolicy {
 pub struct DeleteRetentionPolicy;
 
 impl OperationShape for DeleteRetentionPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteRetentionPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for DeleteRetentionPolicy {
 pub struct DeleteSubscriptionFilter;
 
 impl OperationShape for DeleteSubscriptionFilter {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteSubscriptionFilter";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for DeleteSubscriptionFilter {
 pub struct DescribeLogGroups;
 
 impl OperationShape for DescribeLogGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLogGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for DescribeLogGroups {
 pub struct DescribeLogStreams;
 
 impl OperationShape for DescribeLogStreams {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeLogStreams";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for DescribeLogStreams {
 pub struct DescribeMetricFilters;
 
 impl OperationShape for DescribeMetricFilters {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeMetricFilters";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for DescribeMetricFilters {
 pub struct DescribeQueries;
 
 impl OperationShape for DescribeQueries {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeQueries";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for DescribeQueries {
 pub struct DescribeResourcePolicies;
 
 impl OperationShape for DescribeResourcePolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeResourcePolicies";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for DescribeResourcePolicies {
 pub struct DescribeSubscriptionFilters;
 
 impl OperationShape for DescribeSubscriptionFilters {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeSubscriptionFilters";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for DescribeSubscriptionFilters {
 pub struct DisassociateKmsKey;
 
 impl OperationShape for DisassociateKmsKey {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DisassociateKmsKey";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for DisassociateKmsKey {
 pub struct FilterLogEvents;
 
 impl OperationShape for FilterLogEvents {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "FilterLogEvents";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for FilterLogEvents {
 pub struct GetLogEvents;
 
 impl OperationShape for GetLogEvents {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetLogEvents";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for GetLogEvents {
 pub struct GetQueryResults;
 
 impl OperationShape for GetQueryResults {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetQueryResults";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for GetQueryResults {
 pub struct ListLogGroups;
 
 impl OperationShape for ListLogGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListLogGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for ListLogGroups {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for ListTagsForResource {
 pub struct ListTagsLogGroup;
 
 impl OperationShape for ListTagsLogGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsLogGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for ListTagsLogGroup {
 pub struct PutLogEvents;
 
 impl OperationShape for PutLogEvents {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutLogEvents";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for PutLogEvents {
 pub struct PutLogGroupDeletionProtection;
 
 impl OperationShape for PutLogGroupDeletionProtection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutLogGroupDeletionProtection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for PutLogGroupDeletionProtection {
 pub struct PutMetricFilter;
 
 impl OperationShape for PutMetricFilter {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutMetricFilter";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for PutMetricFilter {
 pub struct PutResourcePolicy;
 
 impl OperationShape for PutResourcePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutResourcePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for PutResourcePolicy {
 pub struct PutRetentionPolicy;
 
 impl OperationShape for PutRetentionPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutRetentionPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -362,6 +389,7 @@ impl OperationShape for PutRetentionPolicy {
 pub struct PutSubscriptionFilter;
 
 impl OperationShape for PutSubscriptionFilter {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutSubscriptionFilter";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -375,6 +403,7 @@ impl OperationShape for PutSubscriptionFilter {
 pub struct StartLiveTail;
 
 impl OperationShape for StartLiveTail {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartLiveTail";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -388,6 +417,7 @@ impl OperationShape for StartLiveTail {
 pub struct StartQuery;
 
 impl OperationShape for StartQuery {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartQuery";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -401,6 +431,7 @@ impl OperationShape for StartQuery {
 pub struct StopQuery;
 
 impl OperationShape for StopQuery {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StopQuery";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -414,6 +445,7 @@ impl OperationShape for StopQuery {
 pub struct TagLogGroup;
 
 impl OperationShape for TagLogGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagLogGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -427,6 +459,7 @@ impl OperationShape for TagLogGroup {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -440,6 +473,7 @@ impl OperationShape for TagResource {
 pub struct TestMetricFilter;
 
 impl OperationShape for TestMetricFilter {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TestMetricFilter";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -453,6 +487,7 @@ impl OperationShape for TestMetricFilter {
 pub struct UntagLogGroup;
 
 impl OperationShape for UntagLogGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagLogGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -466,6 +501,7 @@ impl OperationShape for UntagLogGroup {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -473,3 +509,11 @@ impl OperationShape for UntagResource {
     type Output = shapes::UntagResourceOutput;
     type Error = shapes::UntagResourceError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AssociateKmsKey CreateLogGroup CreateLogStream DeleteLogGroup DeleteLogStream DeleteMetricFilter DeleteResourcePolicy DeleteRetentionPolicy DeleteSubscriptionFilter DescribeLogGroups DescribeLogStreams DescribeMetricFilters DescribeQueries DescribeResourcePolicies DescribeSubscriptionFilters DisassociateKmsKey FilterLogEvents GetLogEvents GetQueryResults ListLogGroups ListTagsForResource ListTagsLogGroup PutLogEvents PutLogGroupDeletionProtection PutMetricFilter PutResourcePolicy PutRetentionPolicy PutSubscriptionFilter StartLiveTail StartQuery StopQuery TagLogGroup TagResource TestMetricFilter UntagLogGroup UntagResource }
+            };
+        }

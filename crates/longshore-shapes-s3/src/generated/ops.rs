@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AbortMultipartUpload;
 
 impl OperationShape for AbortMultipartUpload {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AbortMultipartUpload";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -27,6 +28,7 @@ impl OperationShape for AbortMultipartUpload {
 pub struct CompleteMultipartUpload;
 
 impl OperationShape for CompleteMultipartUpload {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CompleteMultipartUpload";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -41,6 +43,7 @@ impl OperationShape for CompleteMultipartUpload {
 pub struct CopyObject;
 
 impl OperationShape for CopyObject {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CopyObject";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -56,6 +59,7 @@ impl OperationShape for CopyObject {
 pub struct CreateBucket;
 
 impl OperationShape for CreateBucket {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateBucket";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -71,6 +75,7 @@ impl OperationShape for CreateBucket {
 pub struct CreateMultipartUpload;
 
 impl OperationShape for CreateMultipartUpload {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateMultipartUpload";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -85,6 +90,7 @@ impl OperationShape for CreateMultipartUpload {
 pub struct DeleteBucket;
 
 impl OperationShape for DeleteBucket {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteBucket";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -101,6 +107,7 @@ impl OperationShape for DeleteBucket {
 pub struct DeleteBucketEncryption;
 
 impl OperationShape for DeleteBucketEncryption {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteBucketEncryption";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -117,6 +124,7 @@ impl OperationShape for DeleteBucketEncryption {
 pub struct DeleteBucketLifecycle;
 
 impl OperationShape for DeleteBucketLifecycle {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteBucketLifecycle";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -133,6 +141,7 @@ impl OperationShape for DeleteBucketLifecycle {
 pub struct DeleteBucketOwnershipControls;
 
 impl OperationShape for DeleteBucketOwnershipControls {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteBucketOwnershipControls";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -149,6 +158,7 @@ impl OperationShape for DeleteBucketOwnershipControls {
 pub struct DeleteBucketPolicy;
 
 impl OperationShape for DeleteBucketPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteBucketPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -165,6 +175,7 @@ impl OperationShape for DeleteBucketPolicy {
 pub struct DeleteBucketTagging;
 
 impl OperationShape for DeleteBucketTagging {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteBucketTagging";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -181,6 +192,7 @@ impl OperationShape for DeleteBucketTagging {
 pub struct DeleteObject;
 
 impl OperationShape for DeleteObject {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteObject";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -197,6 +209,7 @@ impl OperationShape for DeleteObject {
 pub struct DeleteObjectTagging;
 
 impl OperationShape for DeleteObjectTagging {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteObjectTagging";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -213,6 +226,7 @@ impl OperationShape for DeleteObjectTagging {
 pub struct DeleteObjects;
 
 impl OperationShape for DeleteObjects {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteObjects";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -227,6 +241,7 @@ impl OperationShape for DeleteObjects {
 pub struct DeletePublicAccessBlock;
 
 impl OperationShape for DeletePublicAccessBlock {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeletePublicAccessBlock";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -243,6 +258,7 @@ impl OperationShape for DeletePublicAccessBlock {
 pub struct GetBucketAcl;
 
 impl OperationShape for GetBucketAcl {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketAcl";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +274,7 @@ impl OperationShape for GetBucketAcl {
 pub struct GetBucketEncryption;
 
 impl OperationShape for GetBucketEncryption {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketEncryption";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -273,6 +290,7 @@ impl OperationShape for GetBucketEncryption {
 pub struct GetBucketLifecycleConfiguration;
 
 impl OperationShape for GetBucketLifecycleConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketLifecycleConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -288,6 +306,7 @@ impl OperationShape for GetBucketLifecycleConfiguration {
 pub struct GetBucketLocation;
 
 impl OperationShape for GetBucketLocation {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketLocation";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -303,6 +322,7 @@ impl OperationShape for GetBucketLocation {
 pub struct GetBucketOwnershipControls;
 
 impl OperationShape for GetBucketOwnershipControls {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketOwnershipControls";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -318,6 +338,7 @@ impl OperationShape for GetBucketOwnershipControls {
 pub struct GetBucketPolicy;
 
 impl OperationShape for GetBucketPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -333,6 +354,7 @@ impl OperationShape for GetBucketPolicy {
 pub struct GetBucketTagging;
 
 impl OperationShape for GetBucketTagging {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketTagging";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -348,6 +370,7 @@ impl OperationShape for GetBucketTagging {
 pub struct GetBucketVersioning;
 
 impl OperationShape for GetBucketVersioning {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetBucketVersioning";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -363,6 +386,7 @@ impl OperationShape for GetBucketVersioning {
 pub struct GetObject;
 
 impl OperationShape for GetObject {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetObject";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -378,6 +402,7 @@ impl OperationShape for GetObject {
 pub struct GetObjectAttributes;
 
 impl OperationShape for GetObjectAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetObjectAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -393,6 +418,7 @@ impl OperationShape for GetObjectAttributes {
 pub struct GetObjectTagging;
 
 impl OperationShape for GetObjectTagging {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetObjectTagging";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -408,6 +434,7 @@ impl OperationShape for GetObjectTagging {
 pub struct GetPublicAccessBlock;
 
 impl OperationShape for GetPublicAccessBlock {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetPublicAccessBlock";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -423,6 +450,7 @@ impl OperationShape for GetPublicAccessBlock {
 pub struct HeadBucket;
 
 impl OperationShape for HeadBucket {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "HeadBucket";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -438,6 +466,7 @@ impl OperationShape for HeadBucket {
 pub struct HeadObject;
 
 impl OperationShape for HeadObject {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "HeadObject";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -453,6 +482,7 @@ impl OperationShape for HeadObject {
 pub struct ListBuckets;
 
 impl OperationShape for ListBuckets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListBuckets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -467,6 +497,7 @@ impl OperationShape for ListBuckets {
 pub struct ListMultipartUploads;
 
 impl OperationShape for ListMultipartUploads {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListMultipartUploads";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -482,6 +513,7 @@ impl OperationShape for ListMultipartUploads {
 pub struct ListObjectVersions;
 
 impl OperationShape for ListObjectVersions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListObjectVersions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -497,6 +529,7 @@ impl OperationShape for ListObjectVersions {
 pub struct ListObjects;
 
 impl OperationShape for ListObjects {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListObjects";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -512,6 +545,7 @@ impl OperationShape for ListObjects {
 pub struct ListObjectsV2;
 
 impl OperationShape for ListObjectsV2 {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListObjectsV2";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -527,6 +561,7 @@ impl OperationShape for ListObjectsV2 {
 pub struct ListParts;
 
 impl OperationShape for ListParts {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListParts";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -542,6 +577,7 @@ impl OperationShape for ListParts {
 pub struct PutBucketEncryption;
 
 impl OperationShape for PutBucketEncryption {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutBucketEncryption";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -557,6 +593,7 @@ impl OperationShape for PutBucketEncryption {
 pub struct PutBucketLifecycleConfiguration;
 
 impl OperationShape for PutBucketLifecycleConfiguration {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutBucketLifecycleConfiguration";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -572,6 +609,7 @@ impl OperationShape for PutBucketLifecycleConfiguration {
 pub struct PutBucketOwnershipControls;
 
 impl OperationShape for PutBucketOwnershipControls {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutBucketOwnershipControls";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -587,6 +625,7 @@ impl OperationShape for PutBucketOwnershipControls {
 pub struct PutBucketPolicy;
 
 impl OperationShape for PutBucketPolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutBucketPolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -602,6 +641,7 @@ impl OperationShape for PutBucketPolicy {
 pub struct PutBucketTagging;
 
 impl OperationShape for PutBucketTagging {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutBucketTagging";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -617,6 +657,7 @@ impl OperationShape for PutBucketTagging {
 pub struct PutObject;
 
 impl OperationShape for PutObject {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutObject";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -632,6 +673,7 @@ impl OperationShape for PutObject {
 pub struct PutObjectTagging;
 
 impl OperationShape for PutObjectTagging {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutObjectTagging";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -647,6 +689,7 @@ impl OperationShape for PutObjectTagging {
 pub struct PutPublicAccessBlock;
 
 impl OperationShape for PutPublicAccessBlock {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutPublicAccessBlock";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -662,6 +705,7 @@ impl OperationShape for PutPublicAccessBlock {
 pub struct UploadPart;
 
 impl OperationShape for UploadPart {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UploadPart";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -677,6 +721,7 @@ impl OperationShape for UploadPart {
 pub struct UploadPartCopy;
 
 impl OperationShape for UploadPartCopy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UploadPartCopy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -686,3 +731,11 @@ impl OperationShape for UploadPartCopy {
     type Output = shapes::UploadPartCopyOutput;
     type Error = shapes::UploadPartCopyError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AbortMultipartUpload CompleteMultipartUpload CopyObject CreateBucket CreateMultipartUpload DeleteBucket DeleteBucketEncryption DeleteBucketLifecycle DeleteBucketOwnershipControls DeleteBucketPolicy DeleteBucketTagging DeleteObject DeleteObjectTagging DeleteObjects DeletePublicAccessBlock GetBucketAcl GetBucketEncryption GetBucketLifecycleConfiguration GetBucketLocation GetBucketOwnershipControls GetBucketPolicy GetBucketTagging GetBucketVersioning GetObject GetObjectAttributes GetObjectTagging GetPublicAccessBlock HeadBucket HeadObject ListBuckets ListMultipartUploads ListObjectVersions ListObjects ListObjectsV2 ListParts PutBucketEncryption PutBucketLifecycleConfiguration PutBucketOwnershipControls PutBucketPolicy PutBucketTagging PutObject PutObjectTagging PutPublicAccessBlock UploadPart UploadPartCopy }
+            };
+        }

@@ -2,12 +2,21 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "scheduler";
 pub const API_VERSION: &str = "2021-06-30";
-
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: None,
+    xml_namespace: None,
+    protocols: &[Protocol::RestJson1],
+    is_query_compatible: false,
+    other_operations: &[],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct CreateSchedule;
 
 impl OperationShape for CreateSchedule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateSchedule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -25,6 +26,7 @@ impl OperationShape for CreateSchedule {
 pub struct CreateScheduleGroup;
 
 impl OperationShape for CreateScheduleGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateScheduleGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -39,6 +41,7 @@ impl OperationShape for CreateScheduleGroup {
 pub struct DeleteSchedule;
 
 impl OperationShape for DeleteSchedule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteSchedule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -54,6 +57,7 @@ impl OperationShape for DeleteSchedule {
 pub struct DeleteScheduleGroup;
 
 impl OperationShape for DeleteScheduleGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteScheduleGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -69,6 +73,7 @@ impl OperationShape for DeleteScheduleGroup {
 pub struct GetSchedule;
 
 impl OperationShape for GetSchedule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetSchedule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -84,6 +89,7 @@ impl OperationShape for GetSchedule {
 pub struct GetScheduleGroup;
 
 impl OperationShape for GetScheduleGroup {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetScheduleGroup";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -99,6 +105,7 @@ impl OperationShape for GetScheduleGroup {
 pub struct ListScheduleGroups;
 
 impl OperationShape for ListScheduleGroups {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListScheduleGroups";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -114,6 +121,7 @@ impl OperationShape for ListScheduleGroups {
 pub struct ListSchedules;
 
 impl OperationShape for ListSchedules {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListSchedules";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -129,6 +137,7 @@ impl OperationShape for ListSchedules {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -144,6 +153,7 @@ impl OperationShape for ListTagsForResource {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -158,6 +168,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -173,6 +184,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateSchedule;
 
 impl OperationShape for UpdateSchedule {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateSchedule";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -182,3 +194,11 @@ impl OperationShape for UpdateSchedule {
     type Output = shapes::UpdateScheduleOutput;
     type Error = shapes::UpdateScheduleError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* CreateSchedule CreateScheduleGroup DeleteSchedule DeleteScheduleGroup GetSchedule GetScheduleGroup ListScheduleGroups ListSchedules ListTagsForResource TagResource UntagResource UpdateSchedule }
+            };
+        }

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct BatchGetSecretValue;
 
 impl OperationShape for BatchGetSecretValue {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "BatchGetSecretValue";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for BatchGetSecretValue {
 pub struct CancelRotateSecret;
 
 impl OperationShape for CancelRotateSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CancelRotateSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -37,6 +39,7 @@ impl OperationShape for CancelRotateSecret {
 pub struct CreateSecret;
 
 impl OperationShape for CreateSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for CreateSecret {
 pub struct DeleteResourcePolicy;
 
 impl OperationShape for DeleteResourcePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteResourcePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for DeleteResourcePolicy {
 pub struct DeleteSecret;
 
 impl OperationShape for DeleteSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for DeleteSecret {
 pub struct DescribeSecret;
 
 impl OperationShape for DescribeSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for DescribeSecret {
 pub struct GetRandomPassword;
 
 impl OperationShape for GetRandomPassword {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetRandomPassword";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for GetRandomPassword {
 pub struct GetResourcePolicy;
 
 impl OperationShape for GetResourcePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetResourcePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for GetResourcePolicy {
 pub struct GetSecretValue;
 
 impl OperationShape for GetSecretValue {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetSecretValue";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for GetSecretValue {
 pub struct ListSecretVersionIds;
 
 impl OperationShape for ListSecretVersionIds {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListSecretVersionIds";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -141,6 +151,7 @@ impl OperationShape for ListSecretVersionIds {
 pub struct ListSecrets;
 
 impl OperationShape for ListSecrets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListSecrets";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -154,6 +165,7 @@ impl OperationShape for ListSecrets {
 pub struct PutResourcePolicy;
 
 impl OperationShape for PutResourcePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutResourcePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -167,6 +179,7 @@ impl OperationShape for PutResourcePolicy {
 pub struct PutSecretValue;
 
 impl OperationShape for PutSecretValue {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutSecretValue";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for PutSecretValue {
 pub struct RemoveRegionsFromReplication;
 
 impl OperationShape for RemoveRegionsFromReplication {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RemoveRegionsFromReplication";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for RemoveRegionsFromReplication {
 pub struct ReplicateSecretToRegions;
 
 impl OperationShape for ReplicateSecretToRegions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ReplicateSecretToRegions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -206,6 +221,7 @@ impl OperationShape for ReplicateSecretToRegions {
 pub struct RestoreSecret;
 
 impl OperationShape for RestoreSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RestoreSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for RestoreSecret {
 pub struct RotateSecret;
 
 impl OperationShape for RotateSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RotateSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -232,6 +249,7 @@ impl OperationShape for RotateSecret {
 pub struct StopReplicationToReplica;
 
 impl OperationShape for StopReplicationToReplica {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StopReplicationToReplica";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for StopReplicationToReplica {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateSecret;
 
 impl OperationShape for UpdateSecret {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateSecret";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for UpdateSecret {
 pub struct UpdateSecretVersionStage;
 
 impl OperationShape for UpdateSecretVersionStage {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateSecretVersionStage";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for UpdateSecretVersionStage {
 pub struct ValidateResourcePolicy;
 
 impl OperationShape for ValidateResourcePolicy {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ValidateResourcePolicy";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -304,3 +327,11 @@ impl OperationShape for ValidateResourcePolicy {
     type Output = shapes::ValidateResourcePolicyResponse;
     type Error = shapes::ValidateResourcePolicyError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* BatchGetSecretValue CancelRotateSecret CreateSecret DeleteResourcePolicy DeleteSecret DescribeSecret GetRandomPassword GetResourcePolicy GetSecretValue ListSecretVersionIds ListSecrets PutResourcePolicy PutSecretValue RemoveRegionsFromReplication ReplicateSecretToRegions RestoreSecret RotateSecret StopReplicationToReplica TagResource UntagResource UpdateSecret UpdateSecretVersionStage ValidateResourcePolicy }
+            };
+        }

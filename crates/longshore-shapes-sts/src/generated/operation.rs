@@ -2,19 +2,27 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "sts";
 pub const API_VERSION: &str = "2011-06-15";
-/// The name space of XML answers.
-pub const XML_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
-/// Operations of the service that have no shapes here, sorted.
-pub const OTHER_OPERATIONS: &[&str] = &[
-    "AssumeRoleWithSAML",
-    "AssumeRoot",
-    "DecodeAuthorizationMessage",
-    "GetDelegatedAccessToken",
-    "GetWebIdentityToken",
-];
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: None,
+    xml_namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/"),
+    protocols: &[Protocol::Query],
+    is_query_compatible: false,
+    other_operations: &[
+        "AssumeRoleWithSAML",
+        "AssumeRoot",
+        "DecodeAuthorizationMessage",
+        "GetDelegatedAccessToken",
+        "GetWebIdentityToken",
+    ],
+};
 
 /// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

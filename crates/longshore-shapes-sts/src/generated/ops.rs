@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct AssumeRole;
 
 impl OperationShape for AssumeRole {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AssumeRole";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -25,6 +26,7 @@ impl OperationShape for AssumeRole {
 pub struct AssumeRoleWithWebIdentity;
 
 impl OperationShape for AssumeRoleWithWebIdentity {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "AssumeRoleWithWebIdentity";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -39,6 +41,7 @@ impl OperationShape for AssumeRoleWithWebIdentity {
 pub struct GetAccessKeyInfo;
 
 impl OperationShape for GetAccessKeyInfo {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetAccessKeyInfo";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -53,6 +56,7 @@ impl OperationShape for GetAccessKeyInfo {
 pub struct GetCallerIdentity;
 
 impl OperationShape for GetCallerIdentity {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetCallerIdentity";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -67,6 +71,7 @@ impl OperationShape for GetCallerIdentity {
 pub struct GetFederationToken;
 
 impl OperationShape for GetFederationToken {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetFederationToken";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -81,6 +86,7 @@ impl OperationShape for GetFederationToken {
 pub struct GetSessionToken;
 
 impl OperationShape for GetSessionToken {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetSessionToken";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,3 +95,11 @@ impl OperationShape for GetSessionToken {
     type Output = shapes::GetSessionTokenResponse;
     type Error = shapes::GetSessionTokenError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* AssumeRole AssumeRoleWithWebIdentity GetAccessKeyInfo GetCallerIdentity GetFederationToken GetSessionToken }
+            };
+        }

@@ -13,9 +13,16 @@ pub struct CborWriter {
     out: Vec<u8>,
     /// The open structures: where the head of each stands, and how many members have followed.
     open: Vec<(usize, u64)>,
+    /// Goes into the outermost map as `__type`.
+    error_code: Option<&'static str>,
 }
 
 impl CborWriter {
+    /// A writer for an error, which adds the `__type` by which clients know it.
+    pub fn for_error(code: &'static str) -> Self {
+        Self { error_code: Some(code), ..Self::default() }
+    }
+
     pub fn into_bytes(self) -> Vec<u8> {
         self.out
     }
@@ -51,6 +58,11 @@ impl ShapeWriter for CborWriter {
     fn begin_structure(&mut self, _schema: &'static StructSchema) {
         self.open.push((self.out.len(), 0));
         self.out.push(MAP << 5);
+        if let Some(code) = self.error_code.take() {
+            self.open.iter_mut().for_each(|(_, members)| *members += 1);
+            self.text("__type");
+            self.text(code);
+        }
     }
 
     fn member(&mut self, member: &'static MemberSchema) {

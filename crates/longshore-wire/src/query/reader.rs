@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use base64::Engine as _;
 use longshore_base::Timestamp;
 
 use super::Dialect;
@@ -11,7 +10,7 @@ use crate::document::Document;
 use crate::form::Form;
 use crate::schema::{Collection, Entries, Kind, MemberSchema, StructSchema, TypeSchema};
 use crate::shape::{DecodeError, DecodeReason, EachElement, EachEntry, EachMember, ShapeReader};
-use crate::timestamp::parse_timestamp;
+use crate::text;
 
 /// What the elements of all lists and maps may occupy, per byte of the form and besides. As in JSON.
 const MEMORY_PER_BYTE: usize = 16;
@@ -88,10 +87,6 @@ impl<'f> QueryReader<'f> {
     fn scalar(&self, expected: &'static str) -> Result<&'f str, DecodeError> {
         let found = || if self.below.is_empty() { "nothing" } else { "a structure" };
         self.value.ok_or_else(|| DecodeError::wrong_type(found(), expected))
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, expected: &'static str) -> Result<T, DecodeError> {
-        self.scalar(expected)?.trim().parse().map_err(|_| DecodeError::wrong_type("text", expected))
     }
 
     /// Where the numbers of a list or map are: here, or below a name of their own.
@@ -203,38 +198,31 @@ impl ShapeReader for QueryReader<'_> {
     }
 
     fn integer(&mut self) -> Result<i32, DecodeError> {
-        self.parsed("Integer")
+        text::parsed(self.scalar("Integer")?, "Integer")
     }
 
     fn long(&mut self) -> Result<i64, DecodeError> {
-        self.parsed("Long")
+        text::parsed(self.scalar("Long")?, "Long")
     }
 
     fn float(&mut self) -> Result<f32, DecodeError> {
-        self.parsed("Float")
+        text::parsed(self.scalar("Float")?, "Float")
     }
 
     fn double(&mut self) -> Result<f64, DecodeError> {
-        self.parsed("Double")
+        text::parsed(self.scalar("Double")?, "Double")
     }
 
     fn boolean(&mut self) -> Result<bool, DecodeError> {
-        match self.scalar("Boolean")? {
-            text if text.eq_ignore_ascii_case("true") => Ok(true),
-            text if text.eq_ignore_ascii_case("false") => Ok(false),
-            _ => Err(DecodeError::wrong_type("text", "Boolean")),
-        }
+        text::boolean(self.scalar("Boolean")?)
     }
 
     fn blob(&mut self) -> Result<Vec<u8>, DecodeError> {
-        base64::engine::general_purpose::STANDARD
-            .decode(self.scalar("Blob")?.trim().as_bytes())
-            .map_err(|_| DecodeError::new(DecodeReason::Malformed("base64")))
+        text::blob(self.scalar("Blob")?)
     }
 
     fn timestamp(&mut self) -> Result<Timestamp, DecodeError> {
-        parse_timestamp(self.scalar("Timestamp")?.trim())
-            .ok_or_else(|| DecodeError::new(DecodeReason::Malformed("Timestamp")))
+        text::timestamp(self.scalar("Timestamp")?)
     }
 
     fn document(&mut self) -> Result<Document, DecodeError> {

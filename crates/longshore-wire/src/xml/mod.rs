@@ -1,10 +1,22 @@
-//! XML: the answers of the Query protocols and of EC2.
+//! XML: the answers of the Query protocols, and both ways of REST-XML.
 
+mod reader;
 mod writer;
 
+pub use reader::{Element, XmlReader};
 pub use writer::{Style, XmlWriter};
 
 use std::borrow::Cow;
+
+use crate::schema::{Collection, Kind, MemberSchema};
+
+/// What a member's element is called. A flattened list is called as its elements are.
+fn element_name(member: &'static MemberSchema) -> &'static str {
+    match &member.target.kind {
+        Kind::List(Collection { element_name: Some(name), flattened: true, .. }) => name,
+        _ => member.xml_name.unwrap_or(member.name),
+    }
+}
 
 /// Text as the inside of an element or attribute. What XML 1.0 cannot carry at all becomes U+FFFD.
 pub fn escape(text: &str) -> Cow<'_, str> {

@@ -3,11 +3,11 @@
 use base64::Engine as _;
 use longshore_base::Timestamp;
 
-use super::escape;
+use super::{element_name, escape};
 use crate::document::Document;
 use crate::schema::{Collection, Entries, Kind, MemberSchema, StructSchema, TimestampFormat, TypeSchema};
 use crate::shape::ShapeWriter;
-use crate::timestamp::{iso8601, rfc822};
+use crate::text;
 
 /// How a protocol spells what models leave open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,28 +132,10 @@ impl XmlWriter {
         self.end(names);
     }
 
-    fn number(&mut self, value: f64, text: String) {
-        let text = match value {
-            _ if value.is_nan() => "NaN".to_owned(),
-            f64::INFINITY => "Infinity".to_owned(),
-            f64::NEG_INFINITY => "-Infinity".to_owned(),
-            _ => text,
-        };
-        self.scalar(&text);
-    }
-
     fn finish(&mut self) {
         self.frames.pop();
         let names = self.closing.pop().unwrap_or(NO_TAGS);
         self.end(names);
-    }
-}
-
-fn element_name(member: &'static MemberSchema) -> &'static str {
-    // A flattened list is called as its elements are.
-    match &member.target.kind {
-        Kind::List(Collection { element_name: Some(name), flattened: true, .. }) => name,
-        _ => member.xml_name.unwrap_or(member.name),
     }
 }
 
@@ -242,11 +224,11 @@ impl ShapeWriter for XmlWriter {
     }
 
     fn float(&mut self, value: f32) {
-        self.number(f64::from(value), value.to_string());
+        self.scalar(&text::real(f64::from(value), value.to_string()));
     }
 
     fn double(&mut self, value: f64) {
-        self.number(value, value.to_string());
+        self.scalar(&text::real(value, value.to_string()));
     }
 
     fn boolean(&mut self, value: bool) {
@@ -264,16 +246,7 @@ impl ShapeWriter for XmlWriter {
             Some(Frame::Map { entries, .. }) => Some(entries.value),
             None => None,
         };
-        let format = match schema.map(|schema| &schema.kind) {
-            Some(Kind::Timestamp(format)) => *format,
-            _ => TimestampFormat::Default,
-        };
-        let text = match format {
-            TimestampFormat::Default | TimestampFormat::Iso8601 => iso8601(value),
-            TimestampFormat::Rfc822 => rfc822(value),
-            TimestampFormat::EpochSeconds => value.as_seconds_f64().to_string(),
-        };
-        self.scalar(&text);
+        self.scalar(&text::time(value, schema, TimestampFormat::Iso8601));
     }
 
     fn document(&mut self, value: &Document) {
