@@ -382,10 +382,14 @@ class Refusals(ServerCase):
     def test_empty_lists_of_ids(self):
         self.ecs.create_cluster(clusterName=self.cluster)
         self.assert_refused(
-            "ClientException", "Tasks cannot be empty.", self.ecs.describe_tasks, cluster=self.cluster, tasks=[]
+            "InvalidParameterException",
+            "Tasks cannot be empty.",
+            self.ecs.describe_tasks,
+            cluster=self.cluster,
+            tasks=[],
         )
         self.assert_refused(
-            "ClientException",
+            "InvalidParameterException",
             "Container Instances cannot be empty.",
             self.ecs.describe_container_instances,
             cluster=self.cluster,

@@ -390,6 +390,38 @@ class Tasks(UpCase):
         self.assertEqual(by_name(task)["prepare"]["exitCode"], 0)
         self.assertEqual(by_name(task)["serve"]["lastStatus"], "RUNNING")
 
+    def test_a_dependency_that_is_unhealthy_for_a_while_is_waited_for(self):
+        """UNHEALTHY is no end (decision 29): the first check fails, and one is enough, before the web server listens."""
+        slow = {**checked_container(), "name": "slow", "environment": [{"name": "START_DELAY_MS", "value": "8000"}]}
+        definition = self.register(
+            "waits", slow, {"name": "app", "dependsOn": [{"containerName": "slow", "condition": "HEALTHY"}]}
+        )
+        [task] = self.run_tasks(taskDefinition=definition)
+        task = self.wait_task(task["taskArn"], "RUNNING", timeout_secs=40)
+        self.assertEqual(by_name(task)["app"]["lastStatus"], "RUNNING")
+        self.assertGreater((task["startedAt"] - task["createdAt"]).total_seconds(), 8)
+
+    def test_a_dependency_that_is_never_healthy_is_a_failed_start(self):
+        """Neither `startedAt` nor EssentialContainerExited, although one essential container ran meanwhile (decision 29)."""
+        slow = {**checked_container(), "name": "slow", "command": ["sleep", "300"], "startTimeout": 5}
+        definition = self.register(
+            "never", slow, {"name": "app", "dependsOn": [{"containerName": "slow", "condition": "HEALTHY"}]}
+        )
+        [task] = self.run_tasks(taskDefinition=definition)
+        task = self.wait_task(task["taskArn"], "STOPPED")
+        self.assertNotIn("startedAt", task)
+        self.assertEqual(task["stopCode"], "TaskFailedToStart")
+        self.assertIn("has timed out", task["stoppedReason"])
+        self.assertEqual(by_name(task)["app"]["exitCode"], 143)
+        # Stopped while it waits, it has not run either.
+        [task] = self.run_tasks(taskDefinition=definition)
+        arn = task["taskArn"]
+        eventually(lambda: docker.containers_of_task(arn), what="the first container")
+        self.ecs.stop_task(cluster=self.cluster, task=arn, reason="enough")
+        task = self.wait_task(arn, "STOPPED")
+        self.assertNotIn("startedAt", task)
+        self.assertEqual(task["stopCode"], "UserInitiated")
+
     def test_health_of_a_container_is_reported(self):
         definition = self.register("checked", checked_container())
         [task] = self.run_tasks(taskDefinition=definition)

@@ -3,7 +3,8 @@
 import subprocess
 
 from harness.cases import ServerCase
-from harness.process import BINARY
+from harness.process import BINARY, Process
+from harness.wait import eventually
 
 
 class Verbs(ServerCase):
@@ -51,6 +52,69 @@ class Verbs(ServerCase):
                 )
                 self.assertEqual(done.returncode, 1, done.stdout)
                 self.assertIn(expected, done.stderr)
+
+    def test_what_a_newcomer_gets_wrong_says_what_to_write(self):
+        key = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        new = ("server", "--data-dir", str(self.directory / "new"))
+        junk = self.directory / "junk"
+        junk.write_text("junk\n")
+        certificate = ("--tls-cert", str(junk), "--tls-key", str(junk), "--listen", "127.0.0.1:0")
+        for arguments, variables, code, expected in (
+            (("up", "--listen", "localhost"), {}, 2, "write ADDRESS:PORT"),
+            (("up", "--listen", ":8722"), {}, 2, "write ADDRESS:PORT"),
+            (("up", "--bind-tasks", "everybody"), {}, 2, "0.0.0.0 for all of them"),
+            (("up", "--bind-tasks", "0.0.0.0", "--instances", "2"), {}, 1, "--bind-tasks needs --instances 1"),
+            ((*new, "--advertise", "ecs.example:8722"), {}, 2, "write http://HOST:PORT"),
+            ((*new, "--region", "US East"), {}, 2, "such as us-east-1"),
+            ((*new, "--settle-secs", "nan"), {}, 2, "a number of seconds"),
+            ((*new, "--settle-secs=-1"), {}, 2, "a number of seconds"),
+            ((*new, *certificate), {}, 1, "check --tls-cert and --tls-key"),
+            (new, {"LONGSHORE_EPHEMERAL": "maybe"}, 2, "write true or false"),
+            (("agent", "--config", "/nonexistent"), key, 1, "cannot read /nonexistent; check --config"),
+            (("agent", "--config", "/dev/null"), {}, 1, "the file `env` in its data directory has a pair"),
+            (("agent", "--config", "/dev/null"), {**key, "ECS_BACKEND_HOST": "::"}, 1, "write http://HOST:PORT"),
+            (("agent", "--config", "/dev/null"), {**key, "AWS_REGION": "US East"}, 1, "such as us-east-1"),
+            (("up",), {"DOCKER_HOST": "unix:///nonexistent/socket"}, 1, "there is no /nonexistent/socket: install"),
+            (("up",), {"DOCKER_HOST": "tcp://127.0.0.1:1"}, 1, "unset DOCKER_HOST"),
+            (("status", "--endpoint", "here"), key, 1, "write http://HOST:PORT"),
+        ):
+            with self.subTest(arguments=arguments, variables=variables):
+                clean = {name: value for name, value in self.aws.environment.items() if not name.startswith("AWS_")}
+                done = subprocess.run(
+                    [BINARY, *arguments], capture_output=True, text=True, timeout=60, env={**clean, **variables}
+                )
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(expected, done.stderr)
+        self.assertFalse((self.directory / "new" / "state").exists())
+
+    def test_variables_take_the_place_of_flags(self):
+        for value, is_kept in (("1", False), ("true", False), ("off", True), ("0", True), ("", True)):
+            with self.subTest(value=value):
+                data = self.directory / f"variables-{value}"
+                variables = {
+                    "LONGSHORE_LISTEN": "localhost:0",
+                    "LONGSHORE_DATA_DIR": str(data),
+                    "LONGSHORE_EPHEMERAL": value,
+                    # Set to nothing, as a unit file or a compose file does for what it has no value for.
+                    "LONGSHORE_AUTH": "",
+                    "LONGSHORE_SETTLE_SECS": "",
+                    "LONGSHORE_LOG": "",
+                }
+                log = self.directory / f"variables-{value}.log"
+                server = Process(["server"], log, variables).start()
+                self.addCleanup(server.stop)
+                eventually(lambda: "the control plane serves http://127.0.0.1:" in log.read_text(), what="a server")
+                server.stop()
+                self.assertEqual(data.exists(), is_kept)
+
+    def test_endpoints_know_the_containers_of_a_service(self):
+        self.ecs.create_cluster(clusterName=self.cluster)
+        definition = self.register("pair", {"name": "main", "memory": 64}, {"name": "side", "memory": 64})
+        self.create_service("pair", definition, 1)
+        cluster = ("--cluster", self.cluster)
+        self.assertEqual(self.verb("endpoints", "pair", "--container", "side", *cluster), "")
+        said = self.verb("endpoints", "pair", "--container", "nope", *cluster, code=1)
+        self.assertIn("has no container nope; name one of its own: main, side", said)
 
     def test_simulate_runs_tasks_on_scripted_instances_and_cleans_up(self):
         endpoint = self.plane.endpoint

@@ -98,7 +98,7 @@ class Ledger:
             )[0]  # fmt: skip
             try:
                 operation()
-            except NoAnswer:
+            except self.world.in_doubt:
                 return
             except Exception as error:  # noqa: BLE001  a refusal is a finding, whatever it is
                 self.failed = f"{self.name}: {operation.__name__}: {error!r}"
@@ -409,7 +409,7 @@ class Reader:
             try:
                 answer = self.ecs.list_task_definitions(sort="DESC", maxResults=100, status="ACTIVE")
                 self.shown.update(answer["taskDefinitionArns"])
-            except NoAnswer:
+            except self.world.in_doubt:
                 return
             except botocore.exceptions.ClientError as error:
                 self.failed = f"reader: {error!r}"
@@ -421,6 +421,9 @@ class Reader:
 
 
 class World:
+    # What leaves open whether a request took effect.
+    in_doubt = NoAnswer
+
     def __init__(self, place, seed):
         self.place = place
         self.name = place.name
@@ -430,7 +433,7 @@ class World:
         self.in_doubt_there = self.repeated = self.kills = self.tasks = 0
         self.crowd_process = None
         settings = ("--settle-secs", "1", "--instance-lost-secs", "0")
-        self.plane = place.started(ControlPlane("server", place.directory / "data", free_port(), settings))
+        self.plane = place.started(self.server(ControlPlane("server", place.directory / "data", free_port(), settings)))
         self.ecs = client(self.plane)
         for name in (self.cluster, self.crowd, self.idle):
             self.ecs.create_cluster(clusterName=name)
@@ -449,6 +452,10 @@ class World:
         self.wait_connected(self.cluster, len(self.agents))
         self.instance = self.ecs.list_container_instances(cluster=self.cluster)["containerInstanceArns"][0]
         self.start_lasting()
+
+    def server(self, plane):
+        """The program under test."""
+        return plane
 
     def cluster_arn(self, name):
         return self.plane_cluster_arn.rsplit("/", 1)[0] + "/" + name
@@ -556,7 +563,7 @@ class World:
                 self.ecs.stop_task(cluster=self.cluster, task=self.rng.choice(sorted(alive)))
             elif len(alive) < 4:
                 self.ecs.run_task(cluster=self.cluster, taskDefinition=self.definitions[1])
-        except NoAnswer:
+        except self.in_doubt:
             pass
 
     def kill(self):
@@ -603,6 +610,10 @@ class World:
         given = [arn for ledger in self.ledgers for arns in ledger.runs.values() for arn in arns]
         self.findings.expect(len(given) == len(set(given)), "a task's ARN was given twice")
 
+    def numbers(self):
+        """What else to tell at the end."""
+        return {}
+
     def compare_engine(self, tasks):
         """No orphan, nothing missing, nothing twice."""
         # The engine's list may lag behind the ends that it has told already.
@@ -628,11 +639,11 @@ class World:
         self.tasks = len(tasks)
 
 
-def main():
-    chosen = options(__doc__.splitlines()[0], 100)
+def main(name="server", make_world=World, description=__doc__):
+    chosen = options(description.splitlines()[0], 100)
     begun = time.monotonic()
-    with Workplace("server", chosen.keep) as place:
-        world = World(place, chosen.seed)
+    with Workplace(name, chosen.keep) as place:
+        world = make_world(place, chosen.seed)
         for number in range(chosen.rounds):
             world.round(number, number == chosen.rounds - 1)
             if sys.stdout.isatty() or number % 10 == 9:
@@ -650,8 +661,9 @@ def main():
         "in-doubt-and-there": world.in_doubt_there,
         "repeated-RunTask": world.repeated,
         "lasting-containers": len(world.starts),
+        **world.numbers(),
     }
-    return conclude("crash_server", world.findings, chosen.seed, begun, numbers)
+    return conclude(f"crash_{name}", world.findings, chosen.seed, begun, numbers)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ pub struct Service {
     pub xml_namespace: Option<String>,
     pub is_query_compatible: bool,
     json_version: Option<String>,
+    /// In requests, an optional text that is empty stands for no value. A patch says so of a service.
+    pub empty_text_is_absent: bool,
     pub operations: Vec<Operation>,
     /// Names of the operations that get no shapes.
     pub other_operations: Vec<String>,
@@ -93,6 +95,8 @@ pub struct Member {
     pub required: bool,
     pub sensitive: bool,
     pub idempotency_token: bool,
+    /// An exception from [`Service::empty_text_is_absent`], from a patch.
+    pub empty_is_a_value: bool,
     pub deprecated: bool,
 }
 
@@ -164,6 +168,7 @@ impl Service {
             xml_namespace: namespace,
             is_query_compatible: model["metadata"]["awsQueryCompatible"].is_object(),
             json_version: metadata("jsonVersion").ok(),
+            empty_text_is_absent: flag(&model["metadata"], "emptyTextIsAbsent"),
             operations,
             other_operations: strings(&model["otherOperations"]),
             shapes,
@@ -208,6 +213,18 @@ impl Service {
 
     pub fn shape(&self, name: &str) -> &Shape {
         self.shapes.get(name).expect("references were checked when the model was read")
+    }
+
+    /// Every shape that a request can contain.
+    pub fn shapes_of_requests(&self) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&str> = self.operations.iter().map(|operation| operation.input.as_str()).collect();
+        while let Some(name) = open.pop() {
+            if seen.insert(name) {
+                open.extend(self.shape(name).references());
+            }
+        }
+        seen
     }
 
     /// Whether a value of shape `from` may contain, without a list or map between, a value of `to`.
@@ -331,6 +348,7 @@ fn add_messages(shapes: &mut BTreeMap<String, Shape>) {
                 sensitive: false,
                 idempotency_token: false,
                 deprecated: false,
+                empty_is_a_value: false,
             };
             members.insert("message".to_owned(), member);
         }
@@ -363,6 +381,7 @@ impl Member {
             required,
             sensitive: flag(value, "sensitive"),
             idempotency_token: flag(value, "idempotencyToken"),
+            empty_is_a_value: flag(value, "emptyIsAValue"),
             deprecated: flag(value, "deprecated"),
         })
     }

@@ -11,7 +11,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::record::NetworkBinding as Binding;
 use longshore_state::{ClusterKey, State, Tx};
 
-use crate::{Caller, identifiers, texts};
+use crate::{Caller, identifiers, input, texts};
 
 /// What is kept of a report's reasons, ids and digests, in characters: as much as official agents send
 /// (agent-protocol G8, "Limits applied by the agent"). The rest is cut off, because an agent whose report is refused
@@ -78,6 +78,7 @@ pub fn submit_attachment_state_changes(
     caller: &Caller,
     input: SubmitAttachmentStateChangesRequest,
 ) -> Result<SubmitAttachmentStateChangesResponse, SubmitAttachmentStateChangesError> {
+    input::check(&input)?;
     cluster(tx, caller, input.cluster.as_deref())?;
     if input.attachments.is_some_and(|attachments| !attachments.is_empty()) {
         return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());

@@ -47,7 +47,7 @@ pub fn describe_container_instances(
 ) -> Result<Described, DescribeContainerInstancesError> {
     let named = input.container_instances.as_deref().unwrap_or_default();
     if named.is_empty() {
-        return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::INSTANCES_EMPTY).into());
     }
     if named.len() > DESCRIBE_MAX {
         return Err(
@@ -142,7 +142,7 @@ pub fn update_container_instances_state(
     };
     let named = input.container_instances.unwrap_or_default();
     if named.is_empty() {
-        return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::INSTANCES_EMPTY).into());
     }
     if named.len() > UPDATE_MAX {
         return Err(InvalidParameterException::new(texts::too_many("containerInstances", UPDATE_MAX)).into());

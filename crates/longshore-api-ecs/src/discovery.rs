@@ -8,13 +8,13 @@ use crate::Settings;
 const COMMAND_PATH: &str = "acs";
 const TELEMETRY_PATH: &str = "tcs";
 
-/// Both sockets are on the common port. Agents keep the answer for twelve hours, so it must not depend on
+/// Both sockets are at one address, the API's unless the operator says otherwise. Agents keep the answer for twelve hours, so it must not depend on
 /// the call.
 pub fn discover_poll_endpoint(
     settings: &Settings,
     _input: DiscoverPollEndpointRequest,
 ) -> Result<DiscoverPollEndpointResponse, DiscoverPollEndpointError> {
-    let at = |path: &str| Some(format!("{}/{path}", settings.endpoint.trim_end_matches('/')));
+    let at = |path: &str| Some(format!("{}/{path}", settings.socket_endpoint));
     Ok(DiscoverPollEndpointResponse {
         endpoint: at(COMMAND_PATH),
         telemetry_endpoint: at(TELEMETRY_PATH),

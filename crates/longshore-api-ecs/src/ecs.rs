@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use longshore_shapes_ecs::*;
-use longshore_state::{Db, State, Stopped, Tx};
+use longshore_state::{Db, Refused, State, Tx};
 use longshore_wire::Fault;
 
+use crate::news::{Joining, News};
 use crate::{
     Caller, Settings, account_settings, agent, attributes, capacity_providers, clusters, container_instances,
     discovery, protection, registration, service_deployments, services, tags, task_definitions, task_sets,
@@ -16,11 +17,12 @@ use crate::{
 pub struct Ecs {
     db: Arc<Db>,
     settings: Settings,
+    news: News,
 }
 
 impl Ecs {
     pub fn new(db: Arc<Db>, settings: Settings) -> Self {
-        Self { db, settings }
+        Self { db, settings, news: News::new() }
     }
 
     /// Runs a command; answers when what it did is durable.
@@ -28,17 +30,26 @@ impl Ecs {
         &self,
         command: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.db.write(command).await.unwrap_or_else(|stopped| Err(refused(stopped)))
+        self.db.write(command).await.unwrap_or_else(|why| Err(refused(why)))
     }
 
     /// Runs a query; answers when what it saw is durable.
     async fn read<T, E: From<Fault>>(&self, query: impl FnOnce(&State) -> Result<T, E>) -> Result<T, E> {
-        self.db.read(query).await.unwrap_or_else(|stopped| Err(refused(stopped)))
+        self.db.read(query).await.unwrap_or_else(|stopped| Err(refused(stopped.into())))
     }
 }
 
-fn refused<E: From<Fault>>(stopped: Stopped) -> E {
-    Fault::hidden(stopped).into()
+fn refused<E: From<Fault>>(why: Refused) -> E {
+    match why {
+        Refused::Stopped(_) => Fault::hidden(why),
+        Refused::TooLarge(exceeded) => {
+            tracing::error!(%exceeded, "a request changes more than a commit takes");
+            Fault::told(
+                "The request changes more than fits into one transaction. Split it into smaller ones.",
+            )
+        }
+    }
+    .into()
 }
 
 /// Writes the method of a command or of a query as what it is: a call of the function.
@@ -114,13 +125,31 @@ impl AmazonEcs for Ecs {
             = task_definitions::list_task_definition_families;
     }
 
+    async fn register_container_instance(
+        &self,
+        caller: &Caller,
+        input: RegisterContainerInstanceRequest,
+    ) -> Result<RegisterContainerInstanceResponse, RegisterContainerInstanceError> {
+        let joining = Joining::of(&input);
+        let result = self.write(|tx| registration::register_container_instance(tx, caller, input)).await;
+        self.news.registered(caller, joining, &result);
+        result
+    }
+
+    async fn deregister_container_instance(
+        &self,
+        caller: &Caller,
+        input: DeregisterContainerInstanceRequest,
+    ) -> Result<DeregisterContainerInstanceResponse, DeregisterContainerInstanceError> {
+        let result =
+            self.write(|tx| container_instances::deregister_container_instance(tx, caller, input)).await;
+        if let Ok(answer) = &result {
+            self.news.deregistered(caller, answer);
+        }
+        result
+    }
+
     operations! {
-        write register_container_instance(RegisterContainerInstanceRequest)
-            -> RegisterContainerInstanceResponse, RegisterContainerInstanceError
-            = registration::register_container_instance;
-        write deregister_container_instance(DeregisterContainerInstanceRequest)
-            -> DeregisterContainerInstanceResponse, DeregisterContainerInstanceError
-            = container_instances::deregister_container_instance;
         read describe_container_instances(DescribeContainerInstancesRequest)
             -> DescribeContainerInstancesResponse, DescribeContainerInstancesError
             = container_instances::describe_container_instances;
@@ -175,7 +204,12 @@ impl AmazonEcs for Ecs {
         _caller: &Caller,
         input: DiscoverPollEndpointRequest,
     ) -> Result<DiscoverPollEndpointResponse, DiscoverPollEndpointError> {
-        discovery::discover_poll_endpoint(&self.settings, input)
+        let instance = input.container_instance.clone();
+        let result = discovery::discover_poll_endpoint(&self.settings, input);
+        if let Ok(answer) = &result {
+            self.news.discovered(instance.as_deref(), answer);
+        }
+        result
     }
 
     operations! {

@@ -31,6 +31,7 @@ pub mod failures;
 pub mod identifiers;
 pub mod input;
 mod launching;
+mod news;
 pub mod paging;
 pub mod protection;
 pub mod registration;

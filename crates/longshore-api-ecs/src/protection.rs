@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{TaskId, Timestamp};
 use longshore_domain::DesiredStatus;
 use longshore_rollout::Topic;
 use longshore_shapes_ecs::*;
 use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, Tx};
+use longshore_state::{ClusterKey, ClusterTables, State, Tx};
 
 use crate::identifiers::{self, NoMember};
 use crate::{Caller, failures, input, texts};
@@ -31,13 +31,13 @@ pub fn get_task_protection(
     input: GetTaskProtectionRequest,
 ) -> Result<GetTaskProtectionResponse, GetTaskProtectionError> {
     input::check(&input)?;
-    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let (host, _) = identifiers::host(tx.state(), caller, input.cluster.as_deref())?;
     let named = input.tasks.unwrap_or_default();
     check_count::<GetTaskProtectionError>(&named, GET_MAX)?;
     let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
     for named in &named {
-        match service_task(&at, cluster, named)? {
-            Ok(task) => protected_tasks.push(shape(&at, task, tx.now)),
+        match service_task(tx.state(), &host, named)? {
+            Ok((at, task)) => protected_tasks.push(shape(&at, task, tx.now)),
             Err(failure) => failed.push(failure),
         }
     }
@@ -51,7 +51,7 @@ pub fn update_task_protection(
     input: UpdateTaskProtectionRequest,
 ) -> Result<UpdateTaskProtectionResponse, UpdateTaskProtectionError> {
     input::check(&input)?;
-    let (at, _) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+    let (host, _) = identifiers::host(tx.state(), caller, input.cluster.as_deref())?;
     let named = input.tasks.unwrap_or_default();
     check_count::<UpdateTaskProtectionError>(&named, UPDATE_MAX)?;
     let minutes = match input.expires_in_minutes.unwrap_or(MINUTES_DEFAULT) {
@@ -64,15 +64,14 @@ pub fn update_task_protection(
         .map(|_| tx.now + Duration::from_secs(60 * u64::from(minutes)));
     let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
     for named in &named {
-        let cluster = tx.state().cluster(&at).expect("the cluster was looked up in this transaction");
-        let task = match service_task(&at, cluster, named)? {
-            Ok(task) => task,
+        let (at, task) = match service_task(tx.state(), &host, named)? {
+            Ok(found) => found,
             Err(failure) => {
                 failed.push(failure);
                 continue;
             }
         };
-        if until.is_some() && blocked(cluster, task) {
+        if until.is_some() && tx.state().cluster(&at).is_some_and(|cluster| blocked(cluster, task)) {
             failed.push(failures::failure(arn(&at, task), DEPLOYMENT_BLOCKED));
             continue;
         }
@@ -91,7 +90,7 @@ where
     E: From<ClientException> + From<InvalidParameterException>,
 {
     if named.is_empty() {
-        return Err(ClientException::new(texts::TASKS_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::TASKS_EMPTY).into());
     }
     if named.len() > max {
         return Err(InvalidParameterException::new(texts::too_many("tasks", max)).into());
@@ -99,26 +98,36 @@ where
     Ok(())
 }
 
-/// The task that is named, if it can be protected.
-fn service_task<'c>(
-    at: &ClusterKey,
-    cluster: &'c ClusterTables,
+/// The task that is named, if it can be protected, with its own cluster.
+fn service_task<'s>(
+    state: &'s State,
+    host: &ClusterKey,
     named: &str,
-) -> Result<Result<&'c record::Task, Failure>, InvalidParameterException> {
-    let found = match identifiers::task_id(at, named) {
-        Ok(id) => cluster.task(id),
+) -> Result<Result<(ClusterKey, &'s record::Task), Failure>, InvalidParameterException> {
+    let missing = || Ok(Err(failures::missing(identifiers::would_be_arn(host, "task", named))));
+    let Some(at) = home(state, host, named) else { return missing() };
+    let found = match identifiers::task_id(&at, named) {
+        Ok(id) => state.cluster(&at).and_then(|cluster| cluster.task(id)),
         Err(NoMember::NotFound) => None,
         Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
             return Err(InvalidParameterException::new(error.to_string()));
         }
     };
-    Ok(match found {
-        None => Err(failures::missing(identifiers::would_be_arn(at, "task", named))),
-        Some(task) if task.origin.service.is_none() || task.desired_status == DesiredStatus::Stopped => {
-            Err(failures::failure(arn(at, task), TASK_NOT_VALID))
-        }
-        Some(task) => Ok(&**task),
-    })
+    let Some(task) = found else { return missing() };
+    if task.origin.service.is_none() || task.desired_status == DesiredStatus::Stopped {
+        return Ok(Err(failures::failure(arn(&at, task), TASK_NOT_VALID)));
+    }
+    Ok(Ok((at, task)))
+}
+
+/// The cluster in which the task would be. A pool's agents ask for the pool's guests, on behalf of their containers
+/// (agent-protocol G18); `None` if it has no such guest.
+fn home(state: &State, host: &ClusterKey, named: &str) -> Option<ClusterKey> {
+    if !host.is_pool() {
+        return Some(host.clone());
+    }
+    let id = named.rsplit('/').next().and_then(|id| TaskId::parse(id).ok())?;
+    state.home(host, id).cloned()
 }
 
 /// True if the planner says of the task's service that protected tasks hold up its deployment.

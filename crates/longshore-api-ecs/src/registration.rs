@@ -20,6 +20,7 @@ use crate::{Caller, account_settings, attributes, container_instances, identifie
 /// Says that the agent runs outside of AWS: its instance takes tasks of launch type EXTERNAL.
 const EXTERNAL_ATTRIBUTE: &str = "ecs.capability.external";
 const TYPE_ATTRIBUTE: &str = "ecs.instance-type";
+const IMAGE_ATTRIBUTE: &str = "ecs.ami-id";
 /// Longshore's own: an agent names the capacity provider that its machine belongs to, as there is no
 /// Auto Scaling group that could tell.
 const PROVIDER_ATTRIBUTE: &str = "longshore.capacity-provider";
@@ -154,7 +155,7 @@ impl Agent {
             status: InstanceStatus::Active,
             registered_at: tx.now,
             deregistered_at: None,
-            ec2_instance_id: machine_id(id),
+            ec2_instance_id: machine_id(id, false),
             capacity_provider: None,
             launch_type: if at.is_pool() { LaunchType::Fargate } else { LaunchType::Ec2 },
             cpu: 0,
@@ -203,10 +204,20 @@ impl Agent {
         let Self { resources, gpus, attributes, machine, versions } = self;
         let (mut own, users): (Vec<_>, Vec<_>) =
             attributes.into_iter().partition(|sent| attributes::is_reserved(&sent.name));
-        let zone = machine.zone.clone().unwrap_or_else(|| format!("{region}a").into());
+        let id = instance.id;
+        // Official agents send the identity document once only, not when they come back (agent-protocol G3).
+        let had_document =
+            ![false, true].iter().any(|&external| *instance.ec2_instance_id == *machine_id(id, external));
+        let before = |name: &str| {
+            let known =
+                instance.agent_attributes.iter().find(|known| had_document && *known.name == *name)?;
+            known.value.clone()
+        };
+        let zone =
+            machine.zone.or_else(|| before(ZONE_ATTRIBUTE)).unwrap_or_else(|| format!("{region}a").into());
         add(&mut own, ZONE_ATTRIBUTE, Some(zone));
-        add(&mut own, TYPE_ATTRIBUTE, machine.instance_type.clone());
-        add(&mut own, "ecs.ami-id", machine.image.clone());
+        add(&mut own, TYPE_ATTRIBUTE, machine.instance_type.or_else(|| before(TYPE_ATTRIBUTE)));
+        add(&mut own, IMAGE_ATTRIBUTE, machine.image.or_else(|| before(IMAGE_ATTRIBUTE)));
         let mut user_attributes = instance.user_attributes;
         // Where older records keep what is the agent's to say.
         user_attributes.retain(|known| !attributes::is_reserved(&known.name));
@@ -215,8 +226,13 @@ impl Agent {
             user_attributes.push(sent);
         }
         let version = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Into::into);
+        let ec2_instance_id = match machine.id {
+            Some(told) => told,
+            None if had_document => instance.ec2_instance_id,
+            None => machine_id(id, external),
+        };
         record::Instance {
-            ec2_instance_id: machine.id.clone().unwrap_or(instance.ec2_instance_id),
+            ec2_instance_id,
             capacity_provider: provider.or(instance.capacity_provider),
             launch_type: match instance.launch_type {
                 LaunchType::Fargate => LaunchType::Fargate,
@@ -245,11 +261,12 @@ fn add(attributes: &mut Vec<record::Attribute>, name: &str, value: Option<Arc<st
     }
 }
 
-/// A stand-in for the id of the EC2 machine, where nothing tells it: as long as the instance stays
-/// the same, so does this.
-fn machine_id(id: InstanceId) -> Arc<str> {
+/// A stand-in for the id of the EC2 machine, or of the managed one that every external machine is (ecs-surfaces F2),
+/// where nothing tells it: as long as the instance stays the same, so does this.
+fn machine_id(id: InstanceId, external: bool) -> Arc<str> {
+    let kind = if external { "mi" } else { "i" };
     // Seventeen hex digits are 68 bits.
-    format!("i-{:017x}", id.bits() >> 60).into()
+    format!("{kind}-{:017x}", id.bits() >> 60).into()
 }
 
 /// `totalResources`, read.

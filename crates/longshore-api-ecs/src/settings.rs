@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The URL of this server as agents reach it, without a slash at its end.
-    pub endpoint: Arc<str>,
+    /// The URL at which agents open their sockets, without a slash at its end. With TLS it has no port if that is 443,
+    /// because official agents take the whole of `host:port` for the server's name (agent-protocol G2).
+    pub socket_endpoint: Arc<str>,
     /// Whether the account settings may ask for ARNs of the old format. ECS has refused it since
     /// 2021; old clients and examples need it (ecs-behaviour A9).
     pub allow_short_arns: bool,
@@ -13,6 +14,6 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { endpoint: "http://127.0.0.1:8722".into(), allow_short_arns: false }
+        Self { socket_endpoint: "http://127.0.0.1:8722".into(), allow_short_arns: false }
     }
 }

@@ -1,5 +1,6 @@
 //! The ECS API as a person's script would use it: one call, one JSON answer.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
@@ -15,15 +16,31 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// How often a whole service is looked at, here and in Swarm: more often would slow down what is measured, since
+/// a list of fifty tasks costs an engine, and Swarm more than a little.
+pub const LOOK_AT_SERVICE_EVERY: Duration = Duration::from_millis(20);
+
+/// The same for a task that one of many clients waits for.
+pub const LOOK_IN_A_CROWD_EVERY: Duration = Duration::from_millis(20);
+
+/// The same for one task in place of another.
+pub const LOOK_FOR_ANOTHER_EVERY: Duration = Duration::from_millis(5);
+
 /// One connection to the API.
 pub struct Api {
     caller: Caller,
     connection: Option<Connection>,
+    look_every: Duration,
 }
 
 impl Api {
     pub fn new(caller: &Caller) -> Self {
-        Self { caller: caller.clone(), connection: None }
+        Self { caller: caller.clone(), connection: None, look_every: LOOK_EVERY }
+    }
+
+    /// The same, but a task that is waited for is looked at in these intervals.
+    pub fn looking_every(self, look_every: Duration) -> Self {
+        Self { look_every, ..self }
     }
 
     pub async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
@@ -79,8 +96,38 @@ impl Api {
                 _ if begun.elapsed() > limit => {
                     bail!("{arn} is {} after {limit:?}, not {status}", task["lastStatus"])
                 }
-                _ => tokio::time::sleep(LOOK_EVERY).await,
+                _ => tokio::time::sleep(self.look_every).await,
             }
+        }
+    }
+
+    /// The ARNs of the tasks of a service that should run, a hundred at most.
+    pub async fn service_tasks(&mut self, name: &str) -> anyhow::Result<BTreeSet<String>> {
+        let answer = self.call("ListTasks", &json!({"serviceName": name})).await?;
+        let arns = answer["taskArns"].as_array().context("ListTasks answers with ARNs")?;
+        Ok(arns.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    /// Looks until a task of the service is RUNNING that is none of `before`.
+    pub async fn wait_for_another(
+        &mut self,
+        name: &str,
+        before: &BTreeSet<String>,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let tasks = self.service_tasks(name).await?;
+            let new: Vec<_> = tasks.difference(before).collect();
+            if !new.is_empty() {
+                let answer = self.call("DescribeTasks", &json!({"tasks": new})).await?;
+                let mut tasks = answer["tasks"].as_array().into_iter().flatten();
+                if tasks.any(|task| task["lastStatus"] == "RUNNING") {
+                    return Ok(());
+                }
+            }
+            anyhow::ensure!(begun.elapsed() < limit, "no other task of {name} runs after {limit:?}");
+            tokio::time::sleep(LOOK_FOR_ANOTHER_EVERY).await;
         }
     }
 
@@ -93,6 +140,7 @@ impl Api {
     pub async fn wait_for_service(
         &mut self,
         name: &str,
+        every: Duration,
         limit: Duration,
         reached: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
@@ -110,7 +158,7 @@ impl Api {
                     service["events"][0]["message"]
                 );
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(every).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -150,32 +150,47 @@ impl Docker {
         Ok(list.iter().filter_map(|container| container["Id"].as_str()).map(str::to_owned).collect())
     }
 
-    /// Kills one of the running containers with this label; how long until another one runs in its place.
-    pub async fn kill_and_wait(&mut self, label: &str, limit: Duration) -> anyhow::Result<Duration> {
-        let before = self.running(label).await?;
-        let victim = before.first().with_context(|| format!("no container with {label} runs"))?;
-        let begun = Instant::now();
-        self.kill(victim).await?;
-        while self.running(label).await?.is_subset(&before) {
-            anyhow::ensure!(begun.elapsed() < limit, "the container was not replaced within {limit:?}");
-            tokio::time::sleep(crate::api::LOOK_EVERY).await;
-        }
-        Ok(begun.elapsed())
+    /// One of the running containers with this label.
+    pub async fn any_running(&mut self, label: &str) -> anyhow::Result<String> {
+        let running = self.running(label).await?;
+        running.into_iter().next().with_context(|| format!("no container with {label} runs"))
     }
 
     /// When the engine said that a container has ended, in nanoseconds since the epoch.
     pub async fn died_at(&mut self, id: &str) -> anyhow::Result<i128> {
-        let filters = encode(&json!({"container": [id], "event": ["die"]}).to_string());
+        let times = self.events(&json!({"container": [id], "event": ["die"]})).await?;
+        times.first().copied().context("the engine has no such event")
+    }
+
+    /// How long after `since` the engine said for the last time that a container with this label has started. It
+    /// remembers its last 256 events.
+    pub async fn last_start(&mut self, label: &str, since: SystemTime) -> anyhow::Result<Duration> {
+        let times = self.events(&json!({"label": [label], "event": ["start"]})).await?;
+        let last = times.into_iter().max().context("the engine has started none")?;
+        let since = i128::try_from(since.duration_since(UNIX_EPOCH)?.as_nanos())?;
+        let after = u64::try_from(last - since).context("the engine has started none since then")?;
+        Ok(Duration::from_nanos(after))
+    }
+
+    /// The times of the engine's own events of the last minutes, in nanoseconds since the epoch, in order.
+    async fn events(&mut self, filters: &Value) -> anyhow::Result<Vec<i128>> {
         let until = crate::api::now().as_millis() / 1000 + 1;
+        let filters = encode(&filters.to_string());
         let path = format!("/events?since={}&until={until}&filters={filters}", until - 600);
-        let (status, body) = self.exchange("GET", &path, None).await?;
-        anyhow::ensure!(status == 200, "GET /events: HTTP {status}");
-        let first = serde_json::Deserializer::from_slice(&body).into_iter::<Value>().next();
-        let event = first.context("the engine has no such event")??;
-        event["timeNano"].as_i64().map(i128::from).context("an event has a time")
+        let body = self.bytes(&path).await?;
+        let events = serde_json::Deserializer::from_slice(&body).into_iter::<Value>();
+        let time = |event: Value| event["timeNano"].as_i64().map(i128::from).context("an event has a time");
+        events.map(|event| time(event?)).collect()
+    }
+
+    /// The body of an answer that is no JSON.
+    pub async fn bytes(&mut self, path: &str) -> anyhow::Result<bytes::Bytes> {
+        let (status, body) = self.exchange("GET", path, None).await?;
+        anyhow::ensure!(status == 200, "GET {path}: HTTP {status}");
+        Ok(body.into())
     }
 }
 
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     longshore_sigv4::encode_component(text)
 }

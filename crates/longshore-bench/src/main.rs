@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench [--quick] [ROW...]`, or `cargo run --release -p longshore-bench`. Start at [`rows`]: each row of
 //! the table is one function there. [`process`] starts the real binary, [`api`] and [`load`] are its clients, [`docker`] and
-//! [`swarm`] the peers, [`limits`] what this machine allows at all; [`table`] judges and prints.
+//! [`swarm`] the peers, [`registry`] what they pull from, [`limits`] what this machine allows at all; [`table`] judges and prints.
 //!
 //! The table goes to stdout (and as JSON to `--json FILE`), everything else to stderr. Nothing here fails because
 //! a number is bad: the ratio counts, and people judge it (docs/benchmarks.md).
@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod machine;
 mod process;
+mod registry;
 mod rows;
 mod samples;
 mod swarm;

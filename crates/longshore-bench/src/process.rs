@@ -35,6 +35,19 @@ impl Process {
         listen: &str,
         args: &[&str],
     ) -> anyhow::Result<Self> {
+        // Images are present and no registry is asked, neither here nor at the peers.
+        Self::start_pulling(binary, verb, data_dir, listen, args, "prefer-cached").await
+    }
+
+    /// The same with agents that get images in this way (ECS_IMAGE_PULL_BEHAVIOR).
+    pub async fn start_pulling(
+        binary: &Path,
+        verb: &str,
+        data_dir: &Path,
+        listen: &str,
+        args: &[&str],
+        pull_behavior: &str,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let env = data_dir.join("env");
         if env.exists() {
@@ -48,8 +61,7 @@ impl Process {
             .arg(data_dir)
             .args(["--listen", listen])
             .args(args)
-            // Images are present and no registry is asked, neither here nor at the peers.
-            .env("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached")
+            .env("ECS_IMAGE_PULL_BEHAVIOR", pull_behavior)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

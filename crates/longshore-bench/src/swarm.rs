@@ -1,16 +1,18 @@
 //! Docker Swarm on one node: the peer of services.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::docker::{Docker, IMAGE, MEMORY_MIB, NEXT_IMAGE};
+use crate::api::{LOOK_AT_SERVICE_EVERY, LOOK_FOR_ANOTHER_EVERY};
+use crate::docker::{Docker, IMAGE, MEMORY_MIB, NEXT_IMAGE, encode};
+use crate::rows::Seen;
 
 const SERVICE: &str = "longshore-bench";
 const LABEL: &str = "com.docker.swarm.service.name=longshore-bench";
 const LIMIT: Duration = Duration::from_secs(180);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Measurements of a machine like ours (measurements.md), where Swarm cannot run.
 pub const PUBLISHED_PER_TASK_MS: f64 = 323.0;
@@ -50,11 +52,12 @@ impl Swarm {
     }
 
     /// From the call until all replicas run.
-    pub async fn create(&mut self) -> anyhow::Result<Duration> {
-        let begun = Instant::now();
+    pub async fn create(&mut self) -> anyhow::Result<Seen> {
+        let (begun, at) = (Instant::now(), SystemTime::now());
         let spec = self.spec(IMAGE);
         self.docker.call("POST", "/services/create", Some(&spec)).await?;
-        self.wait(IMAGE, begun).await
+        let told = self.wait(IMAGE, begun).await?;
+        Ok(Seen { told, engine: self.docker.last_start(LABEL, at).await? })
     }
 
     /// From the call until all replicas run the next image.
@@ -68,17 +71,42 @@ impl Swarm {
         self.wait(NEXT_IMAGE, begun).await
     }
 
-    pub async fn kill_one(&mut self) -> anyhow::Result<Duration> {
-        self.docker.kill_and_wait(LABEL, LIMIT).await
+    /// Kills one container; until another task runs in its place.
+    pub async fn kill_one(&mut self) -> anyhow::Result<Seen> {
+        let before = self.running_tasks().await?;
+        let mut killer = Docker::connect().await?;
+        let victim = killer.any_running(LABEL).await?;
+        let (begun, at) = (Instant::now(), SystemTime::now());
+        let another = async {
+            while self.running_tasks().await?.is_subset(&before) {
+                anyhow::ensure!(begun.elapsed() < LIMIT, "the container was not replaced within {LIMIT:?}");
+                tokio::time::sleep(LOOK_FOR_ANOTHER_EVERY).await;
+            }
+            Ok(begun.elapsed())
+        };
+        let (killed, told) = tokio::join!(killer.kill(&victim), another);
+        killed?;
+        Ok(Seen { told: told?, engine: self.docker.last_start(LABEL, at).await? })
+    }
+
+    /// Ids of the tasks that run, by Swarm's own word.
+    async fn running_tasks(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let tasks = self.tasks().await?;
+        let running = tasks.iter().filter(|task| task["Status"]["State"] == "running");
+        Ok(running.filter_map(|task| task["ID"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// The tasks that should run.
+    async fn tasks(&mut self) -> anyhow::Result<Vec<Value>> {
+        let filters = json!({"service": [SERVICE], "desired-state": ["running"]}).to_string();
+        let list = self.docker.call("GET", &format!("/tasks?filters={}", encode(&filters)), None).await?;
+        list.as_array().cloned().context("a list of tasks")
     }
 
     async fn wait(&mut self, image: &str, begun: Instant) -> anyhow::Result<Duration> {
-        let filters = longshore_sigv4::encode_component(
-            &json!({"service": [SERVICE], "desired-state": ["running"]}).to_string(),
-        );
         loop {
-            let tasks = self.docker.call("GET", &format!("/tasks?filters={filters}"), None).await?;
-            let running = tasks.as_array().into_iter().flatten().filter(|task| {
+            let tasks = self.tasks().await?;
+            let running = tasks.iter().filter(|task| {
                 task["Status"]["State"] == "running" && task["Spec"]["ContainerSpec"]["Image"] == image
             });
             if running.count() == self.replicas as usize {
@@ -87,7 +115,7 @@ impl Swarm {
             if begun.elapsed() > LIMIT {
                 bail!("not all replicas of the swarm service run after {LIMIT:?}");
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_AT_SERVICE_EVERY).await;
         }
     }
 
@@ -97,7 +125,7 @@ impl Swarm {
         let _ = self.docker.call("DELETE", &format!("/services/{SERVICE}"), None).await;
         let begun = Instant::now();
         while !self.docker.running(LABEL).await?.is_empty() && begun.elapsed() < LIMIT {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(LOOK_AT_SERVICE_EVERY).await;
         }
         self.docker.call("POST", "/swarm/leave?force=1", None).await.map(|_| ())
     }

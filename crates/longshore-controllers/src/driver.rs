@@ -1,13 +1,16 @@
 //! The shell of the controllers: waits for hints and for times, and looks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longshore_base::Timestamp;
 use longshore_domain::{InstanceStatus, ServiceStatus, TaskStatus};
-use longshore_state::{Db, Hint, ServiceKey, Stopped};
+use longshore_state::{Db, Hint, Refused, ServiceKey, Stopped, Tx};
 use longshore_telemetry::Metrics;
+use parking_lot::Mutex;
 
 use crate::Settings;
 use crate::{provisioning, service, upkeep};
@@ -15,6 +18,31 @@ use crate::{provisioning, service, upkeep};
 /// How many looks may be under way to the disk before the driver waits for them. It bounds the
 /// committer's queue, and lets requests in between.
 const LOOKS_IN_FLIGHT_MAX: usize = 64;
+
+/// When to look again at what one transaction could not hold. That is a defect, which time hardly mends; but it must
+/// not keep the other keys waiting.
+const TOO_LARGE_RETRY: Duration = Duration::from_secs(60);
+
+/// When the driver did something last. It looks at the time at least every [`upkeep::SWEEP_EVERY`], so that silence
+/// is a sign that it hangs.
+#[derive(Clone, Debug)]
+pub struct Pulse(Arc<Mutex<Instant>>);
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Pulse {
+    fn beat(&self) {
+        *self.0.lock() = Instant::now();
+    }
+
+    pub fn silent_for(&self) -> Duration {
+        self.0.lock().elapsed()
+    }
+}
 
 /// Keys with the time of their next look. Pure, so that a simulation can use it as well.
 #[derive(Debug, Default)]
@@ -52,11 +80,49 @@ impl Agenda {
     }
 }
 
-/// Runs until the store refuses a write, and keeps `metrics` up to date. Drop the future to stop it.
-pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
+/// Runs until the database stops, and keeps `metrics` and `pulse` up to date. Drop the future to stop it.
+pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics, pulse: Pulse) -> Stopped {
+    match drive(&Driver { db, settings, metrics, pulse }).await {
+        Ok(never) => match never {},
+        Err(stopped) => stopped,
+    }
+}
+
+struct Driver {
+    db: Arc<Db>,
+    settings: Settings,
+    metrics: Metrics,
+    pulse: Pulse,
+}
+
+impl Driver {
+    /// Runs one look; `None` if it was too large for a transaction. Gives the sequence to wait for, too.
+    fn look<T>(
+        &self,
+        what: &dyn fmt::Debug,
+        f: impl FnOnce(&mut Tx<'_>) -> T,
+    ) -> Result<(Option<T>, u64), Stopped> {
+        self.pulse.beat();
+        match self.db.submit(|tx| Ok::<_, Infallible>(f(tx))) {
+            Ok((Ok(seen), sequence)) => Ok((Some(seen), sequence)),
+            Ok((Err(never), _)) => match never {},
+            Err(Refused::TooLarge(exceeded)) => {
+                tracing::error!(?what, %exceeded, "a look changes more than a commit takes; it was undone");
+                Ok((None, 0))
+            }
+            Err(Refused::Stopped(stopped)) => Err(stopped),
+        }
+    }
+}
+
+async fn drive(driver: &Driver) -> Result<Infallible, Stopped> {
+    let Driver { db, settings, metrics, pulse } = driver;
     let mut agenda = Agenda::default();
     let mut sweep_at = db.clock().now();
+    // Counted over all batches: a batch of few keys need not wait for the disk, and many of them must not pile up.
+    let mut in_flight = 0;
     loop {
+        pulse.beat();
         let now = db.clock().now();
         let wake_at = agenda.next().map_or(sweep_at, |next| next.min(sweep_at));
         let mut provisioning = Vec::new();
@@ -78,36 +144,32 @@ pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics) -> Stopped {
         // Who waits longest is first: tasks of calls before those that services would start now.
         for cluster in provisioning {
             loop {
-                let (more, sequence) = db.submit(|tx| Ok::<_, ()>(provisioning::place(tx, &cluster)));
-                if more != Ok(true) {
+                let (more, sequence) = driver.look(&cluster, |tx| provisioning::place(tx, &cluster))?;
+                if more != Some(true) {
                     break;
                 }
-                if let Err(stopped) = db.wait_durable(sequence).await {
-                    return stopped;
-                }
+                db.wait_durable(sequence).await?;
             }
         }
         metrics.set_reconcile_queue(keys.len());
-        for (count, key) in keys.into_iter().enumerate() {
-            let (looked, sequence) = db.submit(|tx| Ok::<_, ()>(service::reconcile(tx, &key, &settings)));
-            let next = looked.unwrap_or_default();
+        for key in keys {
+            let (looked, sequence) = driver.look(&key, |tx| service::reconcile(tx, &key, settings))?;
+            let next = looked.unwrap_or_else(|| Some(db.clock().now() + TOO_LARGE_RETRY));
             metrics.reconciled("service", if next.is_some() { "waiting" } else { "done" });
             agenda.set(&key, next);
-            if count % LOOKS_IN_FLIGHT_MAX == 0
-                && let Err(stopped) = db.wait_durable(sequence).await
-            {
-                return stopped;
+            in_flight += 1;
+            if in_flight == LOOKS_IN_FLIGHT_MAX {
+                db.wait_durable(sequence).await?;
+                in_flight = 0;
             }
         }
         if sweep_at <= db.clock().now() {
-            let (more, sequence) = db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &settings)));
-            let pause = if more == Ok(true) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
+            let (more, sequence) = driver.look(&"upkeep", |tx| upkeep::sweep(tx, settings))?;
+            let pause = if more == Some(true) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
             metrics.reconciled("upkeep", if pause.is_zero() { "waiting" } else { "done" });
-            count(&db, &metrics);
+            count(db, metrics);
             sweep_at = db.clock().now() + pause;
-            if let Err(stopped) = db.wait_durable(sequence).await {
-                return stopped;
-            }
+            db.wait_durable(sequence).await?;
         }
     }
 }

@@ -2,19 +2,24 @@
 //!
 //! A connection is woken with the tasks whose work changed, looks at what is wanted of them now, waits until that is
 //! durable, and lets the session find the difference to what it has sent already. Now and then it looks at all.
+//!
+//! A connection's end, be it a panic, takes back what it noted ([`Presence`]): nobody stays connected by mistake.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use longshore_base::{Seed, TaskId, Timestamp};
 use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
+use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
 use longshore_state::{Db, Hint, InstanceKey};
-use longshore_telemetry::Metrics;
+use longshore_telemetry::{Damper, Metrics};
 use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -30,8 +35,27 @@ pub const TCS_PATH: &str = "/tcs/ws";
 /// missing, it costs this much time.
 const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(300);
 
+/// How long a connection may take to say that the server goes away. One whose agent does not read is dropped.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// Longest sleep of a connection that waits for nothing; its session's deadlines are sooner.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Why a connection has ended that this server did not close.
+const CLOSED: &str = "the agent closed it";
+const CUT: &str = "the connection broke";
+const STORE_STOPPED: &str = "the store takes no more";
+const SERVER_ENDS: &str = "the server ends";
+const NO_TEXT: &str = "the agent sent what is no text";
+
+/// How many connections of an agent the log tells, within which time, and of how many agents. A connection lasts for half
+/// an hour.
+const CONNECTIONS_TOLD: u32 = 5;
+const TOLD_EVERY: Duration = Duration::from_secs(600);
+const TOLD_KEYS_MAX: usize = 20_000;
+
+/// What is repeated of an ARN that nobody knows.
+const UNKNOWN_ARN_CHARACTERS_MAX: usize = 300;
 
 /// All open command channels.
 pub struct Hub {
@@ -40,7 +64,21 @@ pub struct Hub {
     generations: AtomicU64,
     /// How many instances are known to the state as connected.
     connected: watch::Sender<usize>,
+    /// How many sockets are open, of both kinds.
+    sockets: watch::Sender<usize>,
+    /// The server goes away.
+    closing: watch::Sender<bool>,
     metrics: Metrics,
+    /// Which sockets the operator hears of, and which refusals: agents come again on their own, some without a pause.
+    told: Damper<(InstanceKey, Channel)>,
+    refused: Damper<IpAddr>,
+}
+
+/// An agent's two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Channel {
+    Commands,
+    Telemetry,
 }
 
 /// The newest connection of an instance.
@@ -74,7 +112,11 @@ impl Hub {
             open: parking_lot::Mutex::default(),
             generations: AtomicU64::new(1),
             connected: watch::Sender::new(0),
+            sockets: watch::Sender::new(0),
+            closing: watch::Sender::new(false),
             metrics,
+            told: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
+            refused: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
         });
         let waker = Arc::downgrade(&hub);
         db.on_instance_hint(move |hint| {
@@ -94,6 +136,27 @@ impl Hub {
     /// How many instances tasks can be placed on as far as their connection is concerned.
     pub fn connected(&self) -> watch::Receiver<usize> {
         self.connected.subscribe()
+    }
+
+    /// How many sockets are open, of both kinds.
+    pub fn open_sockets(&self) -> watch::Receiver<usize> {
+        self.sockets.subscribe()
+    }
+
+    /// Closes all sockets and takes no more. The agents come back after a pause, to whoever serves then.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Resolves when the server goes away.
+    async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender is in `self`, so that this ends with true only.
+        let _ = closing.wait_for(|closing| *closing).await;
     }
 
     /// Enters a connection as the newest of its instance; an older one finds out and closes.
@@ -116,19 +179,35 @@ impl Hub {
     }
 
     async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
+        let _open = Counted::one(&self.sockets);
         let (generation, door) = self.enter(&at);
+        let mut presence = Presence { hub: &self, at: &at, generation, counted: None };
         let seed = Seed::new(generation.into());
         let opened = self.db.write(|tx| Ok::<_, ()>(link::connected(tx, &at, &query, seed))).await;
-        if let Ok(Ok(Some(connection))) = opened {
-            tracing::info!(instance = %at.instance, agent = %query.agent_version, "agent connected");
-            let session = Session::new(self.now(), connection);
-            let _counted = self.metrics.agent_connects();
-            self.connected.send_modify(|count| *count += 1);
-            self.converse(&at, generation, &door, session, socket).await;
-            self.connected.send_modify(|count| *count -= 1);
-            tracing::info!(instance = %at.instance, "agent disconnected");
+        let Ok(Ok(Some(connection))) = opened else { return };
+        let told = self.tell(&at, Channel::Commands, &query.agent_version);
+        let session = Session::new(self.now(), connection);
+        let _counted = self.metrics.agent_connects();
+        presence.counted = Some(Counted::one(&self.connected));
+        let (mut sink, stream) = socket.split();
+        let reason = tokio::select! {
+            reason = self.converse(&at, generation, &door, session, &mut sink, stream) => reason,
+            () = self.closed() => {
+                take_leave(&mut sink).await;
+                SERVER_ENDS
+            }
+        };
+        if told {
+            tracing::info!(instance = %at.instance, channel = ?Channel::Commands, reason, "agent disconnected");
         }
-        self.leave(&at, generation);
+    }
+
+    /// Tells the operator of a new connection, unless there are many. Says whether its end is to be told too.
+    fn tell(&self, at: &InstanceKey, channel: Channel, agent_version: &str) -> bool {
+        let Some(kept_back) = self.told.event(Instant::now(), (at.clone(), channel)) else { return false };
+        let (cluster, instance) = (&at.cluster.cluster, at.instance);
+        tracing::info!(%cluster, %instance, ?channel, agent = ?agent_version, kept_back, "agent connected");
+        true
     }
 
     /// The connection is over. Unless a newer one has entered, the agent is gone.
@@ -147,16 +226,16 @@ impl Hub {
         });
     }
 
-    /// Runs the session until either side ends it.
+    /// Runs the session until either side ends it. Gives the reason in words for the operator.
     async fn converse(
         &self,
         at: &InstanceKey,
         generation: u64,
         door: &Door,
         mut session: Session,
-        socket: Socket,
-    ) {
-        let (mut sink, mut stream) = socket.split();
+        sink: &mut SplitSink<Socket, Message>,
+        mut stream: SplitStream<Socket>,
+    ) -> &'static str {
         let mut look = Some(Look::All);
         let mut look_at_all_at = self.now();
         loop {
@@ -176,12 +255,12 @@ impl Hub {
                     Output::Send(text) => {
                         sent = true;
                         if sink.feed(Message::Text(text.into())).await.is_err() {
-                            return;
+                            return CUT;
                         }
                     }
                     Output::Close(reason) => {
                         let _ = sink.send(Message::Close(Some(close_frame(reason)))).await;
-                        return;
+                        return reason.text();
                     }
                     Output::CredentialsSettled => {
                         let settled = self
@@ -192,7 +271,7 @@ impl Hub {
                             })
                             .await;
                         if settled.is_err() {
-                            return;
+                            return STORE_STOPPED;
                         }
                     }
                     Output::Strays(tasks) => {
@@ -205,14 +284,15 @@ impl Hub {
                 }
             }
             if sent && sink.flush().await.is_err() {
-                return;
+                return CUT;
             }
             let now = self.now();
             let pause = session.deadline().map_or(IDLE_MAX, |deadline| deadline.since(now).min(IDLE_MAX));
             tokio::select! {
                 message = stream.next() => match message {
                     Some(Ok(Message::Text(text))) => session.handle(self.now(), Input::Received(&text)),
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(Message::Close(_))) => return CLOSED,
+                    Some(Err(_)) | None => return CUT,
                     // Pings are answered by the library.
                     Some(Ok(_)) => {}
                 },
@@ -238,8 +318,29 @@ impl Hub {
         self.db.read(|state| link::look(state, at, look)).await.ok().flatten()
     }
 
-    async fn serve_tcs(self: Arc<Self>, at: InstanceKey, socket: Socket) {
-        let (mut sink, mut stream) = socket.split();
+    async fn serve_tcs(self: Arc<Self>, at: InstanceKey, query: TcsQuery, socket: Socket) {
+        let _open = Counted::one(&self.sockets);
+        let told = self.tell(&at, Channel::Telemetry, &query.agent_version);
+        let (mut sink, stream) = socket.split();
+        let reason = tokio::select! {
+            reason = self.listen(&at, &mut sink, stream) => reason,
+            () = self.closed() => {
+                take_leave(&mut sink).await;
+                SERVER_ENDS
+            }
+        };
+        if told {
+            tracing::info!(instance = %at.instance, channel = ?Channel::Telemetry, reason, "agent disconnected");
+        }
+    }
+
+    /// Takes in what an agent observes until either side ends it. Gives the reason in words for the operator.
+    async fn listen(
+        &self,
+        at: &InstanceKey,
+        sink: &mut SplitSink<Socket, Message>,
+        mut stream: SplitStream<Socket>,
+    ) -> &'static str {
         let seed = Seed::new(self.generations.fetch_add(1, Ordering::Relaxed).into());
         let mut session = Telemetry::new(self.now(), seed);
         loop {
@@ -247,19 +348,19 @@ impl Hub {
                 match output {
                     TelemetryOutput::Send(text) => {
                         if sink.send(Message::Text(text.into())).await.is_err() {
-                            return;
+                            return CUT;
                         }
                     }
                     TelemetryOutput::Observed(Observation::Health(published)) => {
-                        let taken = self
-                            .db
-                            .write(|tx| {
-                                link::health(tx, &at, &published);
+                        // Our agents tell of no more at a time; a message of others may be longer than a commit.
+                        for tasks in published.tasks.chunks(TELEMETRY_TASKS_MAX) {
+                            let taken = self.db.write(|tx| {
+                                link::health(tx, at, tasks);
                                 Ok::<_, ()>(())
-                            })
-                            .await;
-                        if taken.is_err() {
-                            return;
+                            });
+                            if taken.await.is_err() {
+                                return STORE_STOPPED;
+                            }
                         }
                     }
                     TelemetryOutput::Observed(Observation::InstanceStatus(published)) => {
@@ -267,12 +368,12 @@ impl Hub {
                         let taken = self
                             .db
                             .write(|tx| {
-                                link::instance_health(tx, &at, &published, now);
+                                link::instance_health(tx, at, &published, now);
                                 Ok::<_, ()>(())
                             })
                             .await;
                         if taken.is_err() {
-                            return;
+                            return STORE_STOPPED;
                         }
                     }
                     // Nothing shows these yet (support/ecs.toml).
@@ -282,7 +383,7 @@ impl Hub {
                     }
                     TelemetryOutput::Close(reason) => {
                         let _ = sink.send(Message::Close(Some(close_frame(reason)))).await;
-                        return;
+                        return reason.text();
                     }
                 }
             }
@@ -293,15 +394,54 @@ impl Hub {
                     Some(Ok(Message::Text(text))) => session.received(self.now(), &text),
                     Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
                         Ok(text) => session.received(self.now(), text),
-                        Err(_) => return,
+                        Err(_) => return NO_TEXT,
                     },
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(Message::Close(_))) => return CLOSED,
+                    Some(Err(_)) | None => return CUT,
                     Some(Ok(_)) => {}
                 },
                 () = tokio::time::sleep(pause) => session.tick(self.now()),
             }
         }
     }
+}
+
+/// One more, for as long as this lives.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn one(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// A connection's place in the hub. Dropping it is how the connection leaves, also when its task panics or is dropped.
+struct Presence<'a> {
+    hub: &'a Hub,
+    at: &'a InstanceKey,
+    generation: u64,
+    /// Among [`Hub::connected`], once it is.
+    counted: Option<Counted<'a>>,
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.counted = None;
+        self.hub.leave(self.at, self.generation);
+    }
+}
+
+/// Tells the agent that the server goes away. It backs off, and comes back.
+async fn take_leave(sink: &mut SplitSink<Socket, Message>) {
+    let told = sink.send(Message::Close(Some(close_frame(CloseReason::Draining))));
+    let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
 fn close_frame(reason: CloseReason) -> CloseFrame {
@@ -330,22 +470,32 @@ impl Sockets for AgentSockets {
         let hub = self.0.clone();
         let acs = path == ACS_PATH;
         Box::pin(async move {
+            if hub.is_closing() {
+                return Err(refusal(LinkRefusal::NotServing));
+            }
             let acs_query = AcsQuery::from_pairs(query.clone());
-            let arn = if acs {
-                acs_query.container_instance_arn.clone()
+            let tcs_query = TcsQuery::from_pairs(query);
+            let (arn, channel) = if acs {
+                (&acs_query.container_instance_arn, Channel::Commands)
             } else {
-                TcsQuery::from_pairs(query).container_instance_arn
+                (&tcs_query.container_instance_arn, Channel::Telemetry)
             };
-            let identified = hub.db.read(|state| link::identify(state, &call.principal.scope, &arn)).await;
-            let at = match identified {
-                Ok(Ok(at)) => at,
-                Ok(Err(refused)) => return Err(refusal(refused)),
-                Err(_stopped) => return Err(refusal(LinkRefusal::NotServing)),
+            let identified = hub.db.read(|state| link::identify(state, &call.principal.scope, arn)).await;
+            let at = match identified.unwrap_or(Err(LinkRefusal::NotServing)) {
+                Ok(at) => at,
+                Err(reason) => {
+                    if let Some(kept_back) = hub.refused.event(Instant::now(), call.source_ip) {
+                        let instance: String = arn.chars().take(UNKNOWN_ARN_CHARACTERS_MAX).collect();
+                        let peer = call.source_ip;
+                        tracing::info!(%peer, ?instance, ?channel, %reason, kept_back, "an agent's socket was refused");
+                    }
+                    return Err(refusal(reason));
+                }
             };
             let handler: SocketHandler = if acs {
                 Box::new(move |socket| Box::pin(hub.serve_acs(at, acs_query, socket)))
             } else {
-                Box::new(move |socket| Box::pin(hub.serve_tcs(at, socket)))
+                Box::new(move |socket| Box::pin(hub.serve_tcs(at, tcs_query, socket)))
             };
             Ok(handler)
         })

@@ -39,9 +39,12 @@ pub fn taken(state: &State, at: &InstanceKey) -> BTreeSet<Ipv4Addr> {
     state.tasks_on(at).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
 }
 
-/// The interface as agents are told of it (agent-protocol G12).
-pub fn payload(at: &ClusterKey, task: &Task) -> Option<ElasticNetworkInterface> {
+/// The interface as agents are told of it (agent-protocol G12). Without name servers, the containers get those that
+/// the engine gives to all of its containers.
+pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<ElasticNetworkInterface> {
     let interface = task.interface.as_ref()?;
+    let host = task.instance.zip(state.host(at, task));
+    let servers = host.and_then(|(id, host)| host.fleet().attribute(id, interface::NAME_SERVERS_ATTRIBUTE));
     Some(ElasticNetworkInterface {
         attachment_arn: at.scope.attachment_arn(&at.cluster, &interface.attachment),
         ec2_id: interface.id.to_string(),
@@ -49,6 +52,11 @@ pub fn payload(at: &ClusterKey, task: &Task) -> Option<ElasticNetworkInterface> 
         index: 0,
         ipv4_addresses: vec![Ipv4Address { private_address: interface.address.to_string(), primary: true }],
         subnet_gateway_ipv4_address: format!("{}/{}", interface.gateway, interface.prefix),
+        domain_name_servers: servers
+            .into_iter()
+            .flat_map(interface::name_servers)
+            .map(|server| server.to_string())
+            .collect(),
         private_dns_name: private_dns_name(&at.scope.region, interface.address),
         interface_association_protocol: "default".into(),
         ..ElasticNetworkInterface::default()

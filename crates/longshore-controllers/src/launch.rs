@@ -1,16 +1,21 @@
 //! New tasks: what placement is asked, and the record that follows.
 
+use std::fmt;
 use std::sync::Arc;
 
-use longshore_base::InstanceId;
+use longshore_base::{CpuUnits, InstanceId, MemoryMib};
+use longshore_domain::capability::Missing;
 use longshore_domain::interface::NETWORK_ATTRIBUTE;
+use longshore_domain::task_definition::NotBuilt;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, LaunchType, NetworkMode, TaskStatus};
 use longshore_placement::{
-    Constraint, ConstraintError, DefaultStrategy, Pool, Request, RequestSpec, RequiredAttribute, Strategy,
-    StrategyError,
+    Constraint, ConstraintError, DefaultStrategy, Pool, Reason, Request, RequestSpec, RequiredAttribute,
+    Strategy, StrategyError,
 };
-use longshore_state::record::{self, Origin, PlacementItem, WaitingForPlace};
-use longshore_state::{ClusterKey, ClusterTables, Definition, State, Tx, fleet};
+use longshore_shapes_ecs as shapes;
+use longshore_state::record::{self, Gpus, Origin, PlacementItem, WaitingForPlace};
+use longshore_state::{ClusterKey, ClusterTables, Definition, InstanceKey, State, Tx, fleet};
+use longshore_wire::json;
 
 use crate::interface;
 
@@ -27,6 +32,15 @@ const PLATFORM_LATEST: &str = "1.4.0";
 /// The platform version of a task or deployment for which a call asked for `requested`.
 pub fn platform_version(requested: Option<&Arc<str>>) -> Option<Arc<str>> {
     requested.map(|version| if **version == *"LATEST" { PLATFORM_LATEST.into() } else { version.clone() })
+}
+
+/// GPUs for a task that is about to get its place: the first that no other task of the instance has.
+fn gpus(tx: &Tx<'_>, host: &InstanceKey, count: u32) -> Option<Box<Gpus>> {
+    if count == 0 {
+        return None;
+    }
+    let left = tx.state().cluster(&host.cluster)?.fleet().remaining(host.instance)?;
+    Some(Box::new(Gpus(left.gpus.into_iter().take(count as usize).collect())))
 }
 
 /// The cluster or pool on whose instances tasks of this launch type run, for a task of the cluster `at`.
@@ -46,6 +60,84 @@ pub fn capacity<'s>(state: &'s State, at: &ClusterKey, launch_type: LaunchType) 
     }
 }
 
+/// What there is to say of `reason` beside its word in a `failures` entry, to whoever can change it.
+pub fn detail(reason: &Reason) -> Option<String> {
+    match reason {
+        Reason::Attribute(lacking) => Some(format!("The instance does not offer {}", Missing(lacking))),
+        Reason::MemberOf(expression) => Some(format!("expression: {expression}")),
+        Reason::Missing
+        | Reason::NotActive
+        | Reason::Agent
+        | Reason::Cpu
+        | Reason::Memory
+        | Reason::Ports
+        | Reason::Gpu
+        | Reason::Interface
+        | Reason::Location
+        | Reason::DistinctInstance => None,
+    }
+}
+
+/// Why the Fargate pool of a region takes no task just now, for whoever can change it. The pool serves every account,
+/// so that no agent of it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolRefusal {
+    /// There is none.
+    NoAgent,
+    /// No agent offers all that the task requires. The one that lacks the least lacks these.
+    Lacking(Vec<RequiredAttribute>),
+    /// Not even an agent without any task would have room for it.
+    TooLarge { cpu: CpuUnits, memory: MemoryMib },
+    /// There is no room just now.
+    NoRoom,
+}
+
+impl PoolRefusal {
+    /// For a request that `pool`, if there is one, has no place for.
+    pub fn of(pool: Option<&ClusterTables>, request: &Request) -> Self {
+        let Some(fleet) = pool.map(ClusterTables::fleet) else { return Self::NoAgent };
+        match fleet.least_lacking(request) {
+            None => Self::NoAgent,
+            Some(lacking) if !lacking.is_empty() => Self::Lacking(lacking),
+            Some(_) if !fleet.is_any_large_enough(request) => {
+                let needs = &request.spec().needs;
+                Self::TooLarge { cpu: needs.cpu, memory: needs.memory }
+            }
+            Some(_) => Self::NoRoom,
+        }
+    }
+
+    /// True if what is missing is capacity, of which there may be more at another time.
+    pub fn is_capacity(&self) -> bool {
+        match self {
+            Self::NoAgent | Self::TooLarge { .. } | Self::NoRoom => true,
+            Self::Lacking(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for PoolRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAgent => f.write_str(
+                "No agent serves Fargate in this region: start one with `longshore agent --pool`.",
+            ),
+            Self::Lacking(lacking) => {
+                write!(f, "No agent that serves Fargate in this region offers {}", Missing(lacking))
+            }
+            Self::TooLarge { cpu, memory } => write!(
+                f,
+                "No agent that serves Fargate in this region is large enough for a task of {cpu} CPU units and {memory} \
+                 MiB: start `longshore agent --pool` on a larger machine."
+            ),
+            Self::NoRoom => f.write_str(
+                "No agent that serves Fargate in this region has room for the task: start another with \
+                 `longshore agent --pool`.",
+            ),
+        }
+    }
+}
+
 /// Constraints and strategies of a call or a service, read.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -62,6 +154,11 @@ pub enum RulesError {
 }
 
 impl Rules {
+    /// Those of a service, as its record has them.
+    pub fn of(service: &record::Service) -> Result<Self, RulesError> {
+        Self::parse(&service.placement_constraints, &service.placement_strategy)
+    }
+
     /// Reads what was given with a call or a service.
     pub fn parse(constraints: &[PlacementItem], strategies: &[PlacementItem]) -> Result<Self, RulesError> {
         let pairs = |items: &[PlacementItem]| {
@@ -89,10 +186,6 @@ impl Template {
         zones: Option<Vec<Arc<str>>>,
     ) -> Request {
         let spec = &self.definition.spec;
-        let own = spec.constraints.iter().filter_map(|expression| {
-            // Checked when the definition was registered.
-            Constraint::parse("memberOf", Some(expression)).ok()
-        });
         let required = spec.required_attributes.iter().map(|attribute| RequiredAttribute {
             name: attribute.name.as_str().into(),
             value: attribute.value.as_deref().map(Into::into),
@@ -112,7 +205,7 @@ impl Template {
             },
             required: required.chain(execute).chain(network).collect(),
             zones,
-            constraints: own.chain(rules.constraints.iter().cloned()).collect(),
+            constraints: spec.constraints.iter().chain(&rules.constraints).cloned().collect(),
             strategies: rules.strategies.clone(),
             default,
             group: if self.is_pooled() {
@@ -120,6 +213,17 @@ impl Template {
             } else {
                 self.origin.group.clone()
             },
+        })
+    }
+
+    /// What the tasks ask for and cannot be given, wherever they are placed: none of them may start.
+    pub fn not_built(&self) -> Option<&'static NotBuilt> {
+        let own = self.definition.spec.not_built.first().copied();
+        own.or_else(|| {
+            // Written by this program, from a shape.
+            let overrides: shapes::TaskOverride =
+                json::from_slice(self.origin.overrides.as_deref()?.as_bytes()).ok()?;
+            NotBuilt::of_overrides(&overrides).next()
         })
     }
 
@@ -162,6 +266,7 @@ impl Template {
         let host = host(at, self.origin.launch_type).instance(instance);
         task.interface =
             if self.has_interface() { interface::allocate(tx, &host).map(Box::new) } else { None };
+        task.gpus = gpus(tx, &host, self.origin.needs.gpus);
         task.instance = Some(instance);
         task.zone = zone;
         task.waiting = None;
@@ -210,6 +315,7 @@ impl Template {
             protected_until: None,
             interface: None,
             waiting: None,
+            gpus: None,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod interface;
 pub mod launch;
 pub mod link;
 pub mod payload;
+pub mod pools;
 pub mod provisioning;
 pub mod service;
 pub mod settings;

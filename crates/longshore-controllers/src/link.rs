@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId, Timestamp};
 use longshore_domain::{DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus};
 use longshore_link::message::{
-    DesiredStatus as Want, InstanceStatusValue, PublishHealth, PublishInstanceStatus, TaskPayload,
+    DesiredStatus as Want, InstanceStatusValue, PublishInstanceStatus, TaskHealth, TaskPayload,
 };
 use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
@@ -19,6 +19,10 @@ use crate::{payload, tasks};
 
 /// An agent repeats its health three times a minute. What only confirms it is written down this often.
 const HEALTH_CONFIRMED_EVERY: Duration = Duration::from_secs(300);
+
+/// What is kept of an agent's version, and of its engine's. Official ones have less than thirty characters; what a
+/// request's head can hold is too much for a record that is written at every connect.
+const VERSION_CHARACTERS_MAX: usize = 128;
 
 /// The instance that an upgrade request names, if the caller may speak for it.
 pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<InstanceKey, Refusal> {
@@ -63,7 +67,10 @@ fn served(at: InstanceKey, entry: &InstanceEntry) -> Result<InstanceKey, Refusal
 pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed) -> Option<Connection> {
     let entry = tx.state().cluster(&at.cluster)?.instance(at.instance)?;
     let mut record = (*entry.record).clone();
-    let given = |text: &str| (!text.is_empty()).then(|| Arc::<str>::from(text));
+    let given = |text: &str| {
+        let kept: String = text.chars().take(VERSION_CHARACTERS_MAX).collect();
+        (!kept.is_empty()).then(|| Arc::<str>::from(kept))
+    };
     record.agent_version = given(&query.agent_version).or(record.agent_version);
     record.agent_hash = given(&query.agent_hash).or(record.agent_hash);
     record.docker_version = given(&query.docker_version).or(record.docker_version);
@@ -189,9 +196,9 @@ pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPa
     payload::payload(state, home, task)
 }
 
-/// Takes in what telemetry says of health. Tasks that are not on the instance are skipped.
-pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishHealth) {
-    for task in &published.tasks {
+/// Takes in what telemetry says of the health of tasks. Those that are not on the instance are skipped.
+pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, tasks: &[TaskHealth]) {
+    for task in tasks {
         let id = task.task_arn.rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
         let Some(id) = id else { continue };
         let containers: Vec<(String, HealthStatus)> = task

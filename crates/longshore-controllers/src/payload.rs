@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use longshore_domain::NetworkMode;
+use longshore_domain::{LaunchType, NetworkMode};
 use longshore_link::message::{
-    Association, AssociationContent, ContainerPayload, DependsOn, DockerConfig, DockerVolume,
+    AsmAuthData, Association, AssociationContent, ContainerPayload, DependsOn, DockerConfig, DockerVolume,
     EfsAuthorization, EfsVolume, EnvironmentFile, FirelensConfiguration, HostVolume, MountPoint, PortMapping,
-    RestartPolicy, Secret, TaskPayload, VolumeFrom, VolumePayload,
+    ProxyConfiguration, RegistryAuthentication, RestartPolicy, Secret, TaskPayload, VolumeFrom,
+    VolumePayload,
 };
 use longshore_shapes_ecs as shapes;
 use longshore_state::record::{Document, Task};
@@ -21,6 +22,7 @@ use crate::interface;
 
 /// The engine API version that the texts of `dockerConfig` are written for.
 const DOCKER_CONFIG_VERSION: &str = "1.18";
+const EXECUTION_ENVIRONMENT: &str = "AWS_EXECUTION_ENV";
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const MIB: i64 = 1024 * 1024;
 
@@ -47,12 +49,12 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
     payload.cpu = sized(&overrides.cpu, &document.cpu).map(|units| f64::from(units) / 1024.0);
     payload.memory = sized(&overrides.memory, &document.memory).map(i64::from);
     payload.network_mode = network_mode(definition).to_owned();
-    payload.elastic_network_interfaces = interface::payload(at, task).into_iter().collect();
+    payload.elastic_network_interfaces = interface::payload(state, at, task).into_iter().collect();
     payload.pid_mode = word(document.pid_mode.as_ref().map(|mode| mode.as_str()));
     payload.ipc_mode = word(document.ipc_mode.as_ref().map(|mode| mode.as_str()));
     // An agent lets tasks of launch type FARGATE skip its queue for resources (agent-protocol G10).
     payload.launch_type = match task.origin.launch_type {
-        longshore_domain::LaunchType::Fargate => "EC2".into(),
+        LaunchType::Fargate => "EC2".into(),
         other => other.as_str().into(),
     };
     payload.group = task.origin.group.to_string();
@@ -60,7 +62,8 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
         task.origin.service.as_ref().map(|service| service.name.to_string()).unwrap_or_default();
     payload.enable_fault_injection = document.enable_fault_injection == Some(true);
     payload.volumes = document.volumes.iter().flatten().map(volume).collect();
-    payload.associations = associations(state, at, task, definition);
+    payload.proxy_configuration = document.proxy_configuration.as_ref().map(proxy);
+    payload.associations = associations(task, definition);
     payload.containers = document
         .container_definitions
         .iter()
@@ -109,10 +112,8 @@ fn network_mode(definition: &Definition) -> &'static str {
 }
 
 /// GPUs of the task, dealt out to its containers in order.
-fn associations(state: &State, at: &ClusterKey, task: &Task, definition: &Definition) -> Vec<Association> {
-    let Some(instance) = task.instance.filter(|_| task.origin.needs.gpus > 0) else { return Vec::new() };
-    let Some(cluster) = state.cluster(at) else { return Vec::new() };
-    let mut ids = cluster.fleet().gpus_of(instance, task.id).into_iter();
+fn associations(task: &Task, definition: &Definition) -> Vec<Association> {
+    let mut ids = task.gpus().iter();
     let mut associations = Vec::new();
     for container in &definition.spec.containers {
         for id in ids.by_ref().take(container.gpus as usize) {
@@ -140,8 +141,13 @@ fn container_payload(
     let override_of = |get: fn(&shapes::ContainerOverride) -> Option<i32>, default: Option<i32>| {
         own.and_then(get).or(default)
     };
+    let hard = override_of(|own| own.memory, container.memory);
     let soft = override_of(|own| own.memory_reservation, container.memory_reservation);
-    let mut environment: BTreeMap<String, String> = BTreeMap::new();
+    // Agents do not set it: the service tells each container by it where it runs. What the definition says wins.
+    let mut environment = BTreeMap::from([(
+        EXECUTION_ENVIRONMENT.to_owned(),
+        execution_environment(task.origin.launch_type).to_owned(),
+    )]);
     let pairs = container.environment.iter().flatten();
     for pair in pairs.chain(own.and_then(|own| own.environment.as_ref()).into_iter().flatten()) {
         environment.insert(pair.name.clone().unwrap_or_default(), pair.value.clone().unwrap_or_default());
@@ -152,7 +158,7 @@ fn container_payload(
         image: text(&container.image),
         essential: container.essential.unwrap_or(true),
         cpu: override_of(|own| own.cpu, container.cpu).unwrap_or(0).into(),
-        memory: override_of(|own| own.memory, container.memory).unwrap_or(0).into(),
+        memory: hard.unwrap_or(0).into(),
         entry_point: container.entry_point.clone().filter(|list| !list.is_empty()),
         command: own
             .and_then(|own| own.command.clone())
@@ -207,7 +213,8 @@ fn container_payload(
             restart_attempt_period: seconds(policy.restart_attempt_period),
         }),
         health_check_type: if container.health_check.is_some() { "docker".into() } else { String::new() },
-        secrets: container.secrets.iter().flatten().map(|secret| secret_payload(at, secret)).collect(),
+        secrets: secrets(at, container),
+        registry_authentication: registry_authentication(at, container),
         firelens_configuration: container.firelens_configuration.as_ref().map(|firelens| {
             FirelensConfiguration {
                 kind: word(firelens.r#type.as_ref().map(|kind| kind.as_str())),
@@ -221,10 +228,21 @@ fn container_payload(
         docker_config: Some(DockerConfig {
             version: DOCKER_CONFIG_VERSION.into(),
             config: config(container),
-            host_config: host_config(container, definition, soft),
+            host_config: host_config(container, definition, hard, soft),
         }),
         name,
         ..ContainerPayload::default()
+    }
+}
+
+/// What frameworks and agents of others tell Fargate from EC2 by.
+fn execution_environment(launch_type: LaunchType) -> &'static str {
+    match launch_type {
+        LaunchType::Ec2 => "AWS_ECS_EC2",
+        LaunchType::Fargate => "AWS_ECS_FARGATE",
+        // Made after the other two: there is no published word on these.
+        LaunchType::External => "AWS_ECS_EXTERNAL",
+        LaunchType::ManagedInstances => "AWS_ECS_MANAGED_INSTANCES",
     }
 }
 
@@ -243,19 +261,58 @@ fn ports(container: &shapes::ContainerDefinition, definition: &Definition) -> Ve
     container.port_mappings.iter().flatten().map(mapping).collect()
 }
 
-fn secret_payload(at: &ClusterKey, secret: &shapes::Secret) -> Secret {
+/// Those of the container, and those of its log driver: options whose values are secret (agent-protocol G13).
+fn secrets(at: &ClusterKey, container: &shapes::ContainerDefinition) -> Vec<Secret> {
+    let of_log = container.log_configuration.as_ref().and_then(|log| log.secret_options.as_ref());
+    let own = container.secrets.iter().flatten().map(|secret| secret_payload(at, secret, "CONTAINER"));
+    own.chain(of_log.into_iter().flatten().map(|secret| secret_payload(at, secret, "LOG_DRIVER"))).collect()
+}
+
+fn secret_payload(at: &ClusterKey, secret: &shapes::Secret, target: &str) -> Secret {
     let value_from = secret.value_from.clone().unwrap_or_default();
-    let mut parts = value_from.split(':');
-    let service = parts.nth(2);
-    let region = parts.next().filter(|_| service.is_some()).map(str::to_owned);
+    let (service, region) = service_and_region(at, &value_from);
     Secret {
         name: secret.name.clone().unwrap_or_default(),
         kind: "ENVIRONMENT_VARIABLE".into(),
-        region: region.unwrap_or_else(|| at.scope.region.to_string()),
+        region,
         provider: if service == Some("secretsmanager") { "asm".into() } else { "ssm".into() },
-        target: "CONTAINER".into(),
+        target: target.into(),
         container_path: String::new(),
         value_from,
+    }
+}
+
+/// The password of a private registry, a secret of the kind `asm` (agent-protocol G13). Without this an agent would ask
+/// the registry as nobody.
+fn registry_authentication(
+    at: &ClusterKey,
+    container: &shapes::ContainerDefinition,
+) -> Option<RegistryAuthentication> {
+    let secret = container.repository_credentials.as_ref()?.credentials_parameter.clone()?;
+    let (_service, region) = service_and_region(at, &secret);
+    Some(RegistryAuthentication {
+        kind: "asm".into(),
+        asm_auth_data: Some(AsmAuthData { credentials_parameter: secret, region }),
+        ..RegistryAuthentication::default()
+    })
+}
+
+/// What an ARN says of where a secret is; a plain name is looked for in the task's own region.
+fn service_and_region<'a>(at: &ClusterKey, value_from: &'a str) -> (Option<&'a str>, String) {
+    let mut parts = value_from.split(':');
+    let service = parts.nth(2);
+    let region = parts.next().filter(|_| service.is_some()).map(str::to_owned);
+    (service, region.unwrap_or_else(|| at.scope.region.to_string()))
+}
+
+fn proxy(proxy: &shapes::ProxyConfiguration) -> ProxyConfiguration {
+    let pair =
+        |pair: &shapes::KeyValuePair| Some((pair.name.clone()?, pair.value.clone().unwrap_or_default()));
+    ProxyConfiguration {
+        // The only kind there is.
+        kind: proxy.r#type.as_ref().map_or("APPMESH", |kind| kind.as_str()).to_owned(),
+        container_name: proxy.container_name.clone().unwrap_or_default(),
+        properties: proxy.properties.iter().flatten().filter_map(pair).collect(),
     }
 }
 
@@ -307,6 +364,7 @@ fn config(container: &shapes::ContainerDefinition) -> String {
 fn host_config(
     container: &shapes::ContainerDefinition,
     definition: &Definition,
+    hard: Option<i32>,
     soft: Option<i32>,
 ) -> String {
     let mut host = Map::new();
@@ -372,7 +430,7 @@ fn host_config(
         set("Sysctls", controls.into());
     }
     if let Some(linux) = &container.linux_parameters {
-        linux_parameters(linux, container.memory, &mut host);
+        linux_parameters(linux, hard, &mut host);
     }
     Value::Object(host).to_string()
 }
@@ -476,5 +534,78 @@ fn volume(volume: &shapes::Volume) -> VolumePayload {
         kind: "host".into(),
         host: Some(HostVolume { source_path: source }),
         ..VolumePayload::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_base::{AccountId, ClusterName, Region, Scope};
+
+    use super::*;
+
+    fn at() -> ClusterKey {
+        let region = Region::parse("eu-west-1").expect("a region");
+        ClusterKey::new(Scope::new(AccountId::OPERATOR, region), ClusterName::parse("c").expect("a name"))
+    }
+
+    fn container(document: &str) -> shapes::ContainerDefinition {
+        json::from_slice(document.as_bytes()).expect("a container")
+    }
+
+    #[test]
+    fn secrets_go_to_the_container_and_to_its_log_driver() {
+        let own = container(
+            r#"{"secrets": [{"name": "A", "valueFrom": "/path/a"},
+                            {"name": "B", "valueFrom": "arn:aws:secretsmanager:us-east-2:1:secret:b"}],
+                "logConfiguration": {"logDriver": "splunk",
+                    "secretOptions": [{"name": "splunk-token", "valueFrom": "arn:aws:ssm:us-east-2:1:parameter/t"}]}}"#,
+        );
+        let sent = secrets(&at(), &own);
+        let told: Vec<_> = sent
+            .iter()
+            .map(|secret| {
+                [&secret.name, &secret.provider, &secret.region, &secret.target].map(String::as_str)
+            })
+            .collect();
+        let expected = [
+            ["A", "ssm", "eu-west-1", "CONTAINER"],
+            ["B", "asm", "us-east-2", "CONTAINER"],
+            ["splunk-token", "ssm", "us-east-2", "LOG_DRIVER"],
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(secrets(&at(), &container("{}")), []);
+    }
+
+    #[test]
+    fn a_private_registry_is_asked_with_its_secret() {
+        let own = container(
+            r#"{"repositoryCredentials": {"credentialsParameter": "arn:aws:secretsmanager:us-east-2:1:secret:r"}}"#,
+        );
+        let sent = serde_json::to_value(registry_authentication(&at(), &own)).expect("it serialises");
+        let parameter = "arn:aws:secretsmanager:us-east-2:1:secret:r";
+        let data = serde_json::json!({"credentialsParameter": parameter, "region": "us-east-2"});
+        assert_eq!(sent, serde_json::json!({"type": "asm", "asmAuthData": data}));
+        assert_eq!(registry_authentication(&at(), &container("{}")), None);
+    }
+
+    #[test]
+    fn swap_is_on_top_of_the_memory_that_the_task_has() {
+        let linux: shapes::LinuxParameters = json::from_slice(br#"{"maxSwap": 100}"#).expect("parameters");
+        let mut host = Map::new();
+        linux_parameters(&linux, Some(28), &mut host);
+        assert_eq!(host["MemorySwap"], Value::from(128 * MIB));
+    }
+
+    #[test]
+    fn a_proxy_is_told_with_its_properties() {
+        let shape: shapes::ProxyConfiguration = json::from_slice(
+            br#"{"type": "APPMESH", "containerName": "envoy", "properties": [{"name": "IgnoredUID", "value": "1337"}]}"#,
+        )
+        .expect("a proxy");
+        let sent = serde_json::to_value(proxy(&shape)).expect("it serialises");
+        let properties = serde_json::json!({"IgnoredUID": "1337"});
+        let expected =
+            serde_json::json!({"type": "APPMESH", "containerName": "envoy", "properties": properties});
+        assert_eq!(sent, expected);
     }
 }

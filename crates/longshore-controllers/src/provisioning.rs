@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use longshore_domain::StopCode;
-use longshore_placement::{DefaultStrategy, Refusal};
+use longshore_placement::{DefaultStrategy, Refusal, Request};
 use longshore_state::record::Task;
 use longshore_state::{ClusterKey, State, Tx};
 
-use crate::launch::{Rules, Template, capacity};
+use crate::launch::{Rules, Template, capacity, detail};
 use crate::{Settings, tasks};
 
 /// The most tasks of a cluster that wait (ecs-behaviour, Part X).
@@ -27,10 +27,14 @@ pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
         if tx.changed() >= PLACED_AT_ONCE || tx.is_heavy() {
             return true;
         }
-        let Some(template) = template(tx.state(), at, &task) else { continue };
+        let Some((template, request)) = asked(tx.state(), at, &task) else { continue };
+        // One that an earlier version accepted: it ends with this as its reason.
+        if template.not_built().is_some() {
+            continue;
+        }
         let seed = tx.ids.seed();
         let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { continue };
-        if let Ok(instance) = tables.fleet().place_one(&request(at, &template, &task), seed) {
+        if let Ok(instance) = tables.fleet().place_one(&request, seed) {
             let mut task = Task::clone(&task);
             template.place(tx, at, &mut task, instance);
             tx.put_task(at, task);
@@ -61,10 +65,13 @@ fn waiting(state: &State, at: &ClusterKey) -> Vec<Arc<Task>> {
 /// Why a task has no place, in the words of RunTask's failures (ecs-behaviour A6).
 fn reason(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task) -> String {
     const GONE: &str = "ATTRIBUTE";
-    let Some(template) = template(tx.state(), at, task) else { return GONE.to_owned() };
+    let Some((template, request)) = asked(tx.state(), at, task) else { return GONE.to_owned() };
+    if let Some(not_built) = template.not_built() {
+        return not_built.to_string();
+    }
     let seed = tx.ids.seed();
     let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { return GONE.to_owned() };
-    match tables.fleet().place_one(&request(at, &template, task), seed) {
+    match tables.fleet().place_one(&request, seed) {
         Err(refusal) => failure(&refusal),
         // It would fit this very moment, and the time is over nevertheless.
         Ok(_) => "RESOURCE:CPU".to_owned(),
@@ -76,22 +83,24 @@ fn failure(refusal: &Refusal) -> String {
         return "EMPTY CAPACITY PROVIDER".to_owned();
     }
     match refusal.closest() {
-        Some((_, reason)) if !refusal.none_active() => reason.as_failure().to_owned(),
+        Some((_, reason)) if !refusal.none_active() => match detail(reason) {
+            Some(detail) => format!("{} {detail}", reason.as_failure()),
+            None => reason.as_failure().to_owned(),
+        },
         Some(_) | None => "NO ACTIVE INSTANCES".to_owned(),
     }
 }
 
-/// What the task would be made from today. `None` if its definition is gone.
-fn template(state: &State, at: &ClusterKey, task: &Task) -> Option<Template> {
+/// What the task would be made from today, and what placement is asked for it. `None` if its definition is gone, or if
+/// the rules of its call cannot be read, which another version of the program has written then: it goes nowhere.
+fn asked(state: &State, at: &ClusterKey, task: &Task) -> Option<(Template, Request)> {
     let origin = &task.origin;
     let definition = state.definition(&at.scope, &origin.family, origin.revision)?.clone();
-    Some(Template { definition, origin: origin.clone() })
-}
-
-fn request(at: &ClusterKey, template: &Template, task: &Task) -> longshore_placement::Request {
-    let waiting = task.waiting.as_ref();
-    // Both were checked when the task was made; a rule that cannot be read rules nothing out.
-    let rules =
-        waiting.and_then(|own| Rules::parse(&own.constraints, &own.strategies).ok()).unwrap_or_default();
-    template.request(at, &rules, DefaultStrategy::Task, None)
+    let template = Template { definition, origin: origin.clone() };
+    let rules = match &task.waiting {
+        Some(waiting) => Rules::parse(&waiting.constraints, &waiting.strategies).ok()?,
+        None => Rules::default(),
+    };
+    let request = template.request(at, &rules, DefaultStrategy::Task, None);
+    Some((template, request))
 }

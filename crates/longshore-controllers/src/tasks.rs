@@ -131,7 +131,7 @@ pub fn report(
                 essential_exited(&mut task, now);
             }
         }
-        Some(ReportedStatus::Stopped) => stopped(&mut task, spec, report.reason.as_deref(), now),
+        Some(ReportedStatus::Stopped) => stopped(&mut task, &known, spec, report, now),
     }
     if let Some(spec) = spec {
         task.health = task_health(&task, spec);
@@ -152,60 +152,104 @@ fn essential_exited(task: &mut Task, now: Timestamp) {
     }
 }
 
-fn stopped(task: &mut Task, spec: Option<&TaskSpec>, reason: Option<&str>, now: Timestamp) {
-    let ran = task.started_at.is_some() || ran(task, spec);
+/// The agent has ended the task: whether it ever ran, and why it ended.
+fn stopped(task: &mut Task, known: &Task, spec: Option<&TaskSpec>, report: &Report, now: Timestamp) {
+    let started: Vec<bool> = task
+        .containers
+        .iter()
+        .zip(&known.containers)
+        .map(|(own, was)| has_started(own, was, report))
+        .collect();
+    // A short task skips RUNNING, but RUNNING means that all its containers got there.
+    let ran = task.started_at.is_some() || started.iter().all(|&started| started);
     if ran {
         task.started_at.get_or_insert(now);
     }
     if task.stop_code.is_none() {
-        let reason = reason.filter(|text| !text.is_empty());
-        let (code, text) = if ran {
-            (StopCode::EssentialContainerExited, reason.unwrap_or(ESSENTIAL_EXITED).into())
-        } else {
-            let failed =
-                task.containers.iter().find_map(|c| c.reason.clone().filter(|r| is_start_failure(r)));
-            let text = reason.map(Arc::from).or(failed).unwrap_or_else(|| FAILED_TO_START.into());
-            (StopCode::TaskFailedToStart, text)
-        };
+        let (code, text) = ending(task, &started, ran, spec, report.reason.as_deref());
         task.stop_code = Some(code);
         task.stopped_reason = Some(text);
     }
     end(task, now);
 }
 
-/// True if an essential container ran and exited, although no report said RUNNING: short tasks skip it.
-fn ran(task: &Task, spec: Option<&TaskSpec>) -> bool {
-    let essential = |container: &Container| {
-        spec.and_then(|spec| spec.container(container.name.as_str())).is_none_or(|own| own.essential)
+/// Code and reason of a task that nobody stopped. One that never ran failed to start, but for one thing: an essential container
+/// that ended by itself while others had yet to start is the reason, and they are not (ecs-engine D3, "Ends").
+fn ending(
+    task: &Task,
+    started: &[bool],
+    ran: bool,
+    spec: Option<&TaskSpec>,
+    reason: Option<&str>,
+) -> (StopCode, Arc<str>) {
+    let reason = reason.filter(|text| !text.is_empty());
+    let containers = || task.containers.iter().zip(started);
+    let not_started = |fits: &dyn Fn(&Container, &str) -> bool| {
+        let mut reasons = containers().filter(|(_, started)| !**started).filter_map(|(own, _)| {
+            let reason = own.reason.as_ref()?;
+            fits(own, reason).then(|| reason.clone())
+        });
+        reasons.next()
     };
-    task.containers.iter().any(|container| {
-        essential(container)
-            && container.exit_code.is_some()
-            && container.runtime_id.is_some()
-            && !container.reason.as_deref().is_some_and(is_start_failure)
-    })
+    let failed = not_started(&|own, reason| is_essential(own, spec) && is_start_failure(reason));
+    let exited = containers().any(|(own, started)| *started && is_essential(own, spec));
+    if ran || (exited && failed.is_none() && reason.is_none()) {
+        return (StopCode::EssentialContainerExited, reason.unwrap_or(ESSENTIAL_EXITED).into());
+    }
+    let text = reason
+        .map(Arc::from)
+        .or(failed)
+        .or_else(|| not_started(&|_, reason| is_start_failure(reason)))
+        .or_else(|| not_started(&|_, reason| is_one_of(reason, &[MANIFEST_FAILURE])))
+        .unwrap_or_else(|| FAILED_TO_START.into());
+    (StopCode::TaskFailedToStart, text)
 }
 
-/// A container's reason is no proof of failure: some stick to containers that run well (agent-protocol
-/// G8). These are the ones that mean it never ran.
+/// Without its definition, each container counts.
+pub(crate) fn is_essential(container: &Container, spec: Option<&TaskSpec>) -> bool {
+    spec.and_then(|spec| spec.container(container.name.as_str())).is_none_or(|own| own.essential)
+}
+
+/// True if a process of the container ran. Agents may leave its RUNNING out; then its exit code tells, but not that of a
+/// container which was given up before it started (agent-protocol G8: 143 and a reason).
+fn has_started(own: &Container, known: &Container, report: &Report) -> bool {
+    let is_running =
+        |of: &ContainerReport| of.name == own.name.as_str() && of.status == Some(ContainerStatus::Running);
+    let said = known.last_status == ContainerStatus::Running || report.containers.iter().any(is_running);
+    let ended = own.runtime_id.is_some() && own.exit_code.is_some();
+    said || (ended && !own.reason.as_deref().is_some_and(|reason| is_one_of(reason, START_FAILURES)))
+}
+
+/// Reasons that stick to a container which then runs on an image that is there already (agent-protocol G8).
+const PULL_FAILURES: &[&str] =
+    &["CannotPullContainerError", "CannotPullECRContainerError", "CannotPullContainerAuthError"];
+
+/// Where no registry has an image, each container that runs on a local one shows this (agent-protocol G8): it explains an end that nothing
+/// else does.
+const MANIFEST_FAILURE: &str = "CannotPullImageManifestError";
+
+/// Reasons of a container that never ran, created or not.
+const START_FAILURES: &[&str] = &[
+    "CannotCreateContainerError",
+    "CannotStartContainerError",
+    "CannotCreateVolumeError",
+    "ContainerNetworkingError",
+    "DockerTimeoutError",
+    "HostConfigError",
+    "DockerClientConfigError",
+    "TaskDependencyError",
+    "InvalidVolumeError",
+    "ResourceInitializationError",
+    "TaskStoppedBeforePullBeginError",
+];
+
+/// True if a container that did not start did not because of this.
 fn is_start_failure(reason: &str) -> bool {
-    const FAILURES: &[&str] = &[
-        "CannotPullContainerError",
-        "CannotPullECRContainerError",
-        "CannotPullContainerAuthError",
-        "CannotCreateContainerError",
-        "CannotStartContainerError",
-        "CannotCreateVolumeError",
-        "ContainerNetworkingError",
-        "DockerTimeoutError",
-        "HostConfigError",
-        "DockerClientConfigError",
-        "TaskDependencyError",
-        "InvalidVolumeError",
-        "ResourceInitializationError",
-        "TaskStoppedBeforePullBeginError",
-    ];
-    FAILURES.iter().any(|name| reason.starts_with(name))
+    is_one_of(reason, PULL_FAILURES) || is_one_of(reason, START_FAILURES)
+}
+
+fn is_one_of(reason: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| reason.starts_with(name))
 }
 
 /// `share` gives the texts that many containers have in common.
@@ -216,6 +260,10 @@ fn report_container(
     share: &mut dyn FnMut(&str) -> Arc<str>,
 ) {
     if let Some(status) = report.status {
+        if status > own.last_status && report.reason.as_deref().unwrap_or_default().is_empty() {
+            // It told why it had to wait, and does not any more.
+            own.reason = None;
+        }
         own.last_status = own.last_status.max(status);
     }
     let text = |new: &Option<String>, old: &mut Option<Arc<str>>| {
@@ -313,9 +361,24 @@ mod tests {
 
     use super::*;
 
+    /// A reason to wait is over with the wait; one that is repeated stays, as the official agent's do.
     #[test]
-    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
-        let mut own = Container {
+    fn a_container_forgets_why_it_had_to_wait() {
+        let mut own = container();
+        let mut report = |status, reason: &str| {
+            let report = ContainerReport { reason: Some(reason.into()), ..report_of(status) };
+            report_container(&mut own, &report, None, &mut |text| text.into());
+            own.reason.as_deref().map(str::to_owned)
+        };
+        assert_eq!(report(ContainerStatus::Pending, "away").as_deref(), Some("away"));
+        assert_eq!(report(ContainerStatus::Pending, "").as_deref(), Some("away"));
+        assert_eq!(report(ContainerStatus::Running, "").as_deref(), None);
+        assert_eq!(report(ContainerStatus::Stopped, "OutOfMemoryError").as_deref(), Some("OutOfMemoryError"));
+        assert_eq!(report(ContainerStatus::Stopped, "").as_deref(), Some("OutOfMemoryError"));
+    }
+
+    fn container() -> Container {
+        Container {
             id: ContainerId::from_bits(1),
             name: ContainerName::parse("main").expect("a name"),
             last_status: ContainerStatus::Pending,
@@ -325,21 +388,30 @@ mod tests {
             image_digest: None,
             health: HealthStatus::Unknown,
             bindings: Vec::new(),
-        };
+        }
+    }
+
+    fn report_of(status: ContainerStatus) -> ContainerReport {
+        ContainerReport {
+            name: "main".into(),
+            status: Some(status),
+            exit_code: None,
+            reason: None,
+            runtime_id: None,
+            image_digest: None,
+            bindings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_running_container_shows_no_exit_code_of_an_earlier_run() {
+        let mut own = container();
         for (status, code, shown) in [
             (ContainerStatus::Running, Some(3), None),
             (ContainerStatus::Stopped, Some(143), Some(143)),
             (ContainerStatus::Stopped, None, Some(143)),
         ] {
-            let report = ContainerReport {
-                name: "main".into(),
-                status: Some(status),
-                exit_code: code,
-                reason: None,
-                runtime_id: None,
-                image_digest: None,
-                bindings: Vec::new(),
-            };
+            let report = ContainerReport { exit_code: code, ..report_of(status) };
             report_container(&mut own, &report, None, &mut |text| text.into());
             assert_eq!(own.exit_code, shown, "{status} with {code:?}");
         }

@@ -5,7 +5,7 @@
 //! taken is always derived from the tasks that are not STOPPED, so nothing can leak.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use longshore_base::{Cidr, Seed};
 
@@ -14,6 +14,15 @@ pub const NETWORK_ATTRIBUTE: &str = "longshore.task-network";
 /// The gateway of the network that the range lies in, with that network's prefix: `172.20.0.1/16`. Absent: the
 /// first address of the range, and its prefix.
 pub const GATEWAY_ATTRIBUTE: &str = "longshore.task-gateway";
+
+/// The name servers of that network, if whoever makes its interfaces does not know better: `10.9.0.2,10.9.0.3`.
+pub const NAME_SERVERS_ATTRIBUTE: &str = "longshore.task-name-servers";
+
+/// The name servers in the value of [`NAME_SERVERS_ATTRIBUTE`]. What is no address is left out: engines refuse a container
+/// with it.
+pub fn name_servers(value: &str) -> impl Iterator<Item = IpAddr> + '_ {
+    value.split(',').filter_map(|text| text.trim().parse().ok())
+}
 
 /// The addresses that one instance can give to tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +127,14 @@ mod tests {
         check("10.9.0.0/24", Some("10.9.0.1"), None);
         check("nonsense", None, None);
         assert_eq!(TaskNetwork::of(|_| None), None);
+    }
+
+    #[test]
+    fn name_servers_are_addresses() {
+        let read = |value| name_servers(value).map(|server| server.to_string()).collect::<Vec<_>>();
+        assert_eq!(read("10.9.0.2, 10.9.0.3"), ["10.9.0.2", "10.9.0.3"]);
+        assert_eq!(read("fd00::2,resolver.example,,10.9.0"), ["fd00::2"]);
+        assert!(read("").is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! compiled). Values are valid by construction. This crate knows neither the wire nor the store; the
 //! normalised text of a task definition is the only place where it meets the generated shapes.
 
+pub mod capability;
 pub mod interface;
 pub mod needs;
 pub mod status;

@@ -4,8 +4,10 @@
 //! payload; everything else reads this.
 
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol};
+use longshore_placement::Constraint;
 
 use crate::needs::{Needs, NeedsOverride};
+use crate::task_definition::NotBuilt;
 
 /// `networkMode`. A definition without one behaves like `bridge` on Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +28,13 @@ pub struct TaskSpec {
     pub containers: Vec<ContainerSpec>,
     /// What an instance must have, from the definition's content (ecs-task-definitions C4).
     pub required_attributes: Vec<RequiredAttribute>,
-    /// `memberOf` expressions of the definition itself, checked when it was registered.
-    pub constraints: Vec<String>,
+    /// `memberOf` of the definition itself.
+    pub constraints: Vec<Constraint>,
     /// Launch types that the definition's content allows.
     pub compatibilities: Vec<crate::LaunchType>,
     pub has_task_role: bool,
+    /// What its tasks would have to be given and cannot be.
+    pub not_built: Vec<&'static NotBuilt>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

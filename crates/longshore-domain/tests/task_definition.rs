@@ -179,6 +179,39 @@ fn what_ecs_refuses_is_refused_in_its_words() {
         serde_json::json!({"logConfiguration": {"logDriver": "awslogs"}}),
         "Log driver awslogs requires options: awslogs-region, awslogs-group",
     );
+    let logging = |driver: &str, more: serde_json::Value| {
+        let mut options = serde_json::json!({"awslogs-region": "r", "awslogs-group": "g"});
+        let all = options.as_object_mut().expect("an object");
+        all.extend(more.as_object().expect("an object").clone());
+        serde_json::json!({"logConfiguration": {"logDriver": driver, "options": options}})
+    };
+    refused(
+        none(),
+        logging("awslogs", serde_json::json!({"awslogs-endpoint": "http://x", "awslogs-stream": "s"})),
+        "Log driver awslogs disallows options: awslogs-stream, awslogs-endpoint",
+    );
+    refused(
+        none(),
+        logging(
+            "awslogs",
+            serde_json::json!({"awslogs-datetime-format": "%Y", "awslogs-multiline-pattern": "^x"}),
+        ),
+        "Log driver awslogs does not allow the options awslogs-datetime-format and awslogs-multiline-pattern together. \
+         Keep one of them.",
+    );
+    refused(
+        none(),
+        logging("json-file", serde_json::json!({"mode": "lazy"})),
+        "The log option mode must be blocking or non-blocking, and it is 'lazy'.",
+    );
+    refused(
+        serde_json::json!({
+            "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+            "executionRoleArn": "arn:aws:iam::123456789012:role/x",
+        }),
+        logging("awslogs", serde_json::json!({})),
+        "Log driver awslogs requires options: awslogs-stream-prefix",
+    );
     refused(
         none(),
         serde_json::json!({"secrets": [{"name": "S", "valueFrom": "p"}]}),
@@ -189,6 +222,55 @@ fn what_ecs_refuses_is_refused_in_its_words() {
         serde_json::json!({"essential": false}),
         "At least one container in the task definition must be essential.",
     );
+}
+
+#[test]
+fn a_hard_limit_may_equal_the_reservation() {
+    let memory = |hard: u32, soft: u32| {
+        let sizes = serde_json::json!({"memory": hard, "memoryReservation": soft});
+        register(with(serde_json::json!({}), sizes))
+    };
+    let answer = memory(192, 192).expect("accepted");
+    let container = &answer["containerDefinitions"][0];
+    assert_eq!((&container["memory"], &container["memoryReservation"]), (&192.into(), &192.into()));
+    let text =
+        "Invalid setting for container 'c'. The value for memory must not be smaller than memoryReservation.";
+    assert_eq!(memory(96, 192), Err(text.to_owned()));
+}
+
+#[test]
+fn volumes_of_a_task_are_always_made_for_it() {
+    let volume = |docker: serde_json::Value| {
+        let volumes = serde_json::json!({"volumes": [{"name": "v", "dockerVolumeConfiguration": docker}]});
+        let answer = register(with(volumes, serde_json::json!({})));
+        answer.map(|answer| answer["volumes"][0]["dockerVolumeConfiguration"].clone())
+    };
+    let text = "The volume 'v' has scope task, so it is always made for the task: autoprovision can't be false. Leave it \
+                out, or use scope shared.";
+    assert_eq!(volume(serde_json::json!({"scope": "task", "autoprovision": false})), Err(text.to_owned()));
+    for (sent, answered) in [
+        (serde_json::json!({"scope": "task"}), serde_json::json!({"scope": "task", "driver": "local"})),
+        (
+            serde_json::json!({"scope": "task", "autoprovision": true}),
+            serde_json::json!({"scope": "task", "autoprovision": true, "driver": "local"}),
+        ),
+        (
+            serde_json::json!({"scope": "shared"}),
+            serde_json::json!({"scope": "shared", "autoprovision": false, "driver": "local"}),
+        ),
+        (
+            serde_json::json!({"scope": "shared", "autoprovision": true}),
+            serde_json::json!({"scope": "shared", "autoprovision": true, "driver": "local"}),
+        ),
+        // What Terraform sends of a volume of which only the driver is given.
+        (
+            serde_json::json!({"driver": "local", "autoprovision": false}),
+            serde_json::json!({"scope": "task", "driver": "local"}),
+        ),
+    ] {
+        assert_eq!(volume(sent), Ok(answered.clone()));
+        assert_eq!(volume(answered.clone()), Ok(answered), "an answer can be registered again");
+    }
 }
 
 #[test]

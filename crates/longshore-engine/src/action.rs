@@ -103,8 +103,8 @@ impl Action {
     /// True if every earlier `Persist` has to be durable before this is done.
     pub fn needs_durable(&self) -> bool {
         match self {
+            Action::Report(report) => !report.holds_after_a_crash(),
             Action::AckReady(_)
-            | Action::Report(_)
             | Action::CreateContainer { .. }
             | Action::CreateVolume { .. }
             | Action::StartContainer { .. } => true,

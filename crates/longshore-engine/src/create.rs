@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_base::{Port, Seed};
+use longshore_base::{MemoryMib, Port, Seed};
 
 use crate::input::ResolvedSecrets;
 use crate::journal::{DrawnContainer, HostPorts};
 use crate::settings::{Settings, TaskCgroups};
 use crate::spec::{
-    CgroupSpec, ContainerRole, ContainerSpec, CpuQuota, EfsVolume, Environment, NamespaceMode, NetworkPlace,
-    PortBinding, SecretTarget, SecretText, TaskSpec, VolumeCreate, VolumeMode, VolumeSource,
+    CgroupSpec, ContainerDefinition, ContainerRole, ContainerSpec, CpuQuota, EfsVolume, Environment,
+    NamespaceMode, NetworkPlace, PortBinding, SecretTarget, SecretText, TaskSpec, VolumeCreate, VolumeMode,
+    VolumeSource,
 };
 
 pub const LABEL_CLUSTER: &str = "com.amazonaws.ecs.cluster";
@@ -91,9 +92,7 @@ fn efs_options(efs: &EfsVolume, region: &str) -> BTreeMap<String, String> {
 pub(crate) fn cgroup_parent(spec: &TaskSpec, mode: TaskCgroups) -> Option<String> {
     match mode {
         TaskCgroups::Off => None,
-        TaskCgroups::V1 => Some(format!("/ecs/{}", spec.key.id())),
-        // systemd reads a hyphen as a level of the tree, hence the one in front only.
-        TaskCgroups::V2 => Some(format!("ecstasks-{}.slice", spec.key.id().replace('-', ""))),
+        TaskCgroups::V1 | TaskCgroups::V2 => Some(format!("/ecs/{}", spec.key.id())),
     }
 }
 
@@ -176,7 +175,8 @@ pub(crate) fn container(ready: &Ready<'_>) -> ContainerSpec {
             ContainerRole::Pause => Environment::default(),
         },
         cpu_shares: definition.cpu.0.max(CPU_SHARES_MIN),
-        memory_bytes: definition.memory.map(|m| (u64::from(m.0) * MIB).max(MEMORY_MIN_BYTES)),
+        memory_bytes: memory_limit(spec, definition, settings)
+            .map(|m| (u64::from(m.0) * MIB).max(MEMORY_MIN_BYTES)),
         ports: ready.ports.iter().flat_map(bindings).collect(),
         bind_address: settings.bind_address,
         binds,
@@ -192,6 +192,16 @@ pub(crate) fn container(ready: &Ready<'_>) -> ContainerSpec {
         stop_timeout: stop_grace(definition.stop_timeout, settings),
         docker_config: definition.docker_config.clone(),
         docker_host_config: definition.docker_host_config.clone(),
+    }
+}
+
+/// The container's own limit. Without one the task's cgroup is what limits it (G11); where there is no such cgroup,
+/// it may use up what its task has, but not the rest of the host. Engines refuse a limit below the reservation.
+fn memory_limit(spec: &TaskSpec, definition: &ContainerDefinition, settings: &Settings) -> Option<MemoryMib> {
+    let of_task = || spec.memory.map(|memory| memory.max(definition.memory_reservation.unwrap_or(memory)));
+    match settings.task_cgroups {
+        TaskCgroups::Off if definition.role == ContainerRole::Ordinary => definition.memory.or_else(of_task),
+        TaskCgroups::Off | TaskCgroups::V1 | TaskCgroups::V2 => definition.memory,
     }
 }
 
@@ -251,7 +261,8 @@ fn environment(ready: &Ready<'_>) -> Environment {
             SecretTarget::LogDriver => {}
         }
     }
-    let (endpoint, id) = (&ready.settings.metadata_endpoint, &ready.drawn[ready.index].metadata_id);
+    let Some(endpoint) = &ready.settings.metadata_endpoint else { return Environment(variables) };
+    let id = &ready.drawn[ready.index].metadata_id;
     let mut inject = |name: &str, value: String| variables.insert(name.to_owned(), value);
     inject("ECS_CONTAINER_METADATA_URI", format!("{endpoint}/v3/{id}"));
     inject("ECS_CONTAINER_METADATA_URI_V4", format!("{endpoint}/v4/{id}"));

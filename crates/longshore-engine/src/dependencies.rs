@@ -4,7 +4,7 @@
 //! pulled or created; the graph reversed is the order of stopping.
 
 use crate::network;
-use crate::spec::{Condition, ContainerRole, TaskSpec};
+use crate::spec::{Condition, ContainerRole, HealthTracking, TaskSpec};
 
 /// What one container waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct Graph {
     dependents: Vec<Vec<usize>>,
 }
 
-/// A name that is not there, or a circle.
+/// A name that is not there, a circle, or a condition on the health of a container without a health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unresolvable;
 
@@ -48,6 +48,9 @@ impl Graph {
             let network = pause.map(|name| (name, Condition::Start));
             for (name, condition) in explicit.chain(links).chain(volumes).chain(network) {
                 let edge = Edge { on: index(name)?, condition };
+                if condition == Condition::Healthy && spec.containers[edge.on].health == HealthTracking::Off {
+                    return Err(Unresolvable); // nobody would ever say that it is
+                }
                 if !graph.edges[target].contains(&edge) {
                     graph.edges[target].push(edge);
                 }

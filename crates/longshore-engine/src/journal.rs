@@ -112,6 +112,9 @@ pub struct ContainerProgress {
     /// The run that ended is to be followed by another, and start has been asked for. Absent in records of version 0.1.0.
     #[serde(default)]
     pub restart_asked: bool,
+    /// When it first ran, if it has been started again since. Absent in records of version 0.1.0.
+    #[serde(default)]
+    pub first_started_at: Option<Timestamp>,
 }
 
 /// The host ports chosen for one port mapping.

@@ -48,6 +48,17 @@ pub struct TaskReport {
     pub execution_stopped_at: Option<Timestamp>,
 }
 
+impl TaskReport {
+    /// True if an agent that crashes now and has forgotten all of this would find out the same.
+    ///
+    /// That a container runs is seen by looking at it, or that it has run by then: that its start was asked for is in the
+    /// journal since before it was. What has ended without running, or is not begun, it might begin anew.
+    pub fn holds_after_a_crash(&self) -> bool {
+        self.status == ReportedStatus::Running
+            && self.containers.iter().all(|container| container.status == ReportedStatus::Running)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerChange {
     pub name: ContainerName,

@@ -26,14 +26,16 @@ pub enum PullBehavior {
     PreferCached,
 }
 
-/// Where the tasks' cgroups are (`ECS_ENABLE_TASK_CPU_MEM_LIMIT` and what the host has).
+/// The tasks' cgroups, `/ecs/<task id>` (`ECS_ENABLE_TASK_CPU_MEM_LIMIT` and what the host has).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TaskCgroups {
+    /// There are none. A container without a limit of its own is held to its task's memory, and nobody holds the
+    /// containers of a task to it together.
     #[default]
     Off,
-    /// cgroup v1: `/ecs/<task id>`.
+    /// cgroup v1: one in every controller.
     V1,
-    /// cgroup v2 with systemd: `ecstasks-<task id>.slice`.
+    /// cgroup v2: one.
     V2,
 }
 
@@ -89,8 +91,9 @@ pub struct Settings {
     pub bind_address: Option<IpAddr>,
     /// The network for tasks in awsvpc mode; `None`: this node takes none.
     pub task_network: Option<TaskNetwork>,
-    /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API.
-    pub metadata_endpoint: String,
+    /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API. `None`: nowhere, and they
+    /// are told nothing of it.
+    pub metadata_endpoint: Option<String>,
 }
 
 impl Default for Settings {
@@ -121,7 +124,7 @@ impl Default for Settings {
             task_pids_limit: None,
             bind_address: None,
             task_network: None,
-            metadata_endpoint: "http://169.254.170.2".to_owned(),
+            metadata_endpoint: Some("http://169.254.170.2".to_owned()),
         }
     }
 }

@@ -522,7 +522,7 @@ pub struct PortBinding {
 /// The task's cgroup (G11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupSpec {
-    /// `/ecs/<task id>` or `ecstasks-<task id>.slice`.
+    /// `/ecs/<task id>`.
     pub parent: String,
     /// CFS quota and period; absent if the task has no cpu of its own.
     pub quota: Option<CpuQuota>,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Seed;
-use longshore_controllers::launch::{Rules, Template, capacity};
+use longshore_controllers::launch::{PoolRefusal, Rules, Template, capacity};
+use longshore_domain::capability::Missing;
 use longshore_domain::needs::NeedsOverride;
 use longshore_domain::{LaunchType, TaskDefinitionStatus};
 use longshore_placement::{DefaultStrategy, Fleet, Reason, Refusal, Request};
@@ -97,11 +98,11 @@ fn say_where(out: &mut Explanation, fleet: &Fleet, request: &Request) {
                 fleet.open_len()
             ));
         }
-        Err(refusal) => say_refusal(out, fleet, request, &refusal),
+        Err(refusal) => say_refusal(out, request, &refusal),
     }
 }
 
-fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal: &Refusal) {
+fn say_refusal(out: &mut Explanation, request: &Request, refusal: &Refusal) {
     if refusal.instances == 0 {
         out.say("No task can be placed: the cluster has no container instances. Start `longshore agent` on a machine.");
         return;
@@ -121,8 +122,8 @@ fn say_refusal(out: &mut Explanation, fleet: &Fleet, request: &Request, refusal:
             reason => format!("{}; ", reason.as_failure().trim_end_matches('.')),
         };
         details.push(format!("{} {what} ({reason}one is {})", ruled.instances, ruled.example));
-        if ruled.reason == Reason::Attribute {
-            details.extend(missing_attributes(fleet, request, refusal));
+        if let Reason::Attribute(lacking) = &ruled.reason {
+            details.push(format!("  they do not offer {}", Missing(lacking)));
         }
     }
 }
@@ -146,7 +147,7 @@ fn requirement(reason: &Reason, request: &Request) -> String {
         }
         Reason::Gpu => format!("have less than {} GPUs left", spec.needs.gpus),
         Reason::Interface => "have no address left for a task in awsvpc mode".to_owned(),
-        Reason::Attribute => "lack an attribute that the task requires".to_owned(),
+        Reason::Attribute(_) => "lack what the task requires".to_owned(),
         Reason::Location => "are in no zone that the task may run in".to_owned(),
         Reason::MemberOf(expression) => format!("do not satisfy memberOf({expression})"),
         Reason::DistinctInstance => {
@@ -155,29 +156,7 @@ fn requirement(reason: &Reason, request: &Request) -> String {
     }
 }
 
-/// Which attributes the sampled instances lack, as far as the sample tells.
-fn missing_attributes(fleet: &Fleet, request: &Request, refusal: &Refusal) -> Vec<String> {
-    let lacking: Vec<_> =
-        refusal.sample.iter().filter(|(_, reason)| *reason == Reason::Attribute).map(|(id, _)| *id).collect();
-    let lacks = |name: &str, value: Option<&str>| {
-        let has = |id| match (fleet.attribute(id, name), value) {
-            (Some(own), Some(wanted)) => own == wanted,
-            (own, None) => own.is_some(),
-            (None, Some(_)) => false,
-        };
-        lacking.iter().filter(|&&id| !has(id)).count()
-    };
-    let counted = request.spec().required.iter().filter_map(|required| {
-        let value = required.value.as_deref();
-        let count = lacks(&required.name, value);
-        let wanted =
-            value.map_or_else(|| required.name.to_string(), |value| format!("{} = {value}", required.name));
-        (count > 0).then(|| format!("  {count} of these: {wanted}"))
-    });
-    counted.collect()
-}
-
-/// Says where the next task of `template` would go, or why nowhere. Of the Fargate pool, which serves every account, only that it has room or not.
+/// Says where the next task of `template` would go, or why nowhere. Of the Fargate pool, which serves every account, no agent is named.
 pub(crate) fn say_where_for(
     out: &mut Explanation,
     state: &State,
@@ -186,6 +165,10 @@ pub(crate) fn say_where_for(
     rules: &Rules,
     default: DefaultStrategy,
 ) {
+    if let Some(not_built) = template.not_built() {
+        out.say(format!("No task can be placed, wherever there is room. {not_built}"));
+        return;
+    }
     let request = template.request(at, rules, default, None);
     let tables = capacity(state, at, template.origin.launch_type);
     match tables {
@@ -193,8 +176,8 @@ pub(crate) fn say_where_for(
         Some(pool) if pool.fleet().place_one(&request, Seed::new(0)).is_ok() => {
             out.say("A task would be placed on the Fargate pool now.");
         }
-        Some(_) | None => {
-            out.say("No agent that serves Fargate in this region has room for a task: start one with `longshore agent --pool`.");
+        pool @ (Some(_) | None) => {
+            out.say(PoolRefusal::of(pool, &request).to_string());
         }
     }
 }

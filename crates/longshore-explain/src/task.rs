@@ -9,6 +9,10 @@ use longshore_state::{ClusterKey, State};
 use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question};
 
+const AWSLOGS_CAPABILITY: &str = "com.amazonaws.ecs.capability.logging-driver.awslogs";
+/// The attribute by which an agent tells what stands in for `awslogs` (decision 28).
+const AWSLOGS_STAND_IN: &str = "longshore.awslogs-driver";
+
 /// Explains a task that the cluster still knows.
 pub fn task(
     state: &State,
@@ -40,6 +44,7 @@ pub fn task(
     if !task.last_status.is_stopped() {
         say_instance(&mut out, state, &at, task);
     }
+    say_logs(&mut out, state, &at, task);
     Ok(out)
 }
 
@@ -99,13 +104,15 @@ fn advice(task: &Task) -> Vec<String> {
     let all: Vec<&str> = reasons.chain(task.stopped_reason.as_deref()).collect();
     let says = |word: &str| all.iter().any(|reason| reason.contains(word));
     let exited = |code: i32| task.containers.iter().any(|container| container.exit_code == Some(code));
+    // Where one ended otherwise, the others were stopped for it.
+    let all_killed = || task.containers.iter().all(|own| matches!(own.exit_code, None | Some(137 | 143)));
     let mut advice = Vec::new();
     let mut add = |text: &str| advice.push(text.to_owned());
     if says("OutOfMemory") {
         add(
             "A container reached its memory limit and was killed: register a revision with more `memory` and update the service to it.",
         );
-    } else if exited(137) && task.stop_code == Some(StopCode::EssentialContainerExited) {
+    } else if exited(137) && task.stop_code == Some(StopCode::EssentialContainerExited) && all_killed() {
         add(
             "SIGKILL without an order to stop comes from outside: a person, the kernel's out-of-memory killer, or the engine.",
         );
@@ -217,7 +224,9 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     };
     let details = out.say(format!("It was placed {since} and is not RUNNING yet: {waits}."));
     for container in &task.containers {
-        details.push(format!("container {}: {}", container.name, container.last_status));
+        // Such as a registry that does not answer, while the agent tries again.
+        let why = container.reason.as_deref().map_or_else(String::new, |reason| format!("; {reason}"));
+        details.push(format!("container {}: {}{why}", container.name, container.last_status));
     }
 }
 
@@ -228,6 +237,23 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     // Which machine of the pool it is concerns its operator, not the task's user.
     let host = if task.is_pooled() { "the Fargate pool".to_owned() } else { format!("instance {instance}") };
     out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
+}
+
+/// Where the lines of containers with `awslogs` are, if not in CloudWatch Logs.
+fn say_logs(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) {
+    let definition = state.definition(&at.scope, &task.origin.family, task.origin.revision);
+    let needs = definition.iter().flat_map(|definition| &definition.spec.required_attributes);
+    if !needs.into_iter().any(|needed| needed.name == AWSLOGS_CAPABILITY) {
+        return;
+    }
+    let host = task.instance.zip(state.host(at, task));
+    let driver = host.and_then(|(id, host)| host.fleet().attribute(id, AWSLOGS_STAND_IN));
+    let Some(driver) = driver else { return };
+    let details = out.say(format!(
+        "Its log driver awslogs writes to no CloudWatch Logs: the container engine on its machine keeps the lines ({driver})."
+    ));
+    let ids = task.containers.iter().filter_map(|own| Some((&own.name, own.runtime_id.as_ref()?)));
+    details.extend(ids.map(|(name, id)| format!("container {name}: docker logs {id}")));
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {

@@ -89,6 +89,81 @@ fn a_stopped_task_tells_how_it_ended() {
     );
 }
 
+/// Who crashed is not who was killed for it, and a task whose containers did not all start never was RUNNING.
+#[test]
+fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
+    let (world, _) = World::with_instances(1);
+    world.register(json!({
+        "family": "pair",
+        "containerDefinitions": [
+            {"name": "app", "image": "app", "memory": 10},
+            {"name": "side", "image": "side", "memory": 10},
+        ],
+    }));
+    let end = |side: serde_json::Value| {
+        world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "pair"}));
+        let wanted = world.wanted().pop().expect("a task");
+        world.ok(
+            "SubmitTaskStateChange",
+            json!({
+                "cluster": CLUSTER, "task": world.task_arn(&wanted), "status": "STOPPED",
+                "containers": [
+                    {"containerName": "app", "status": "STOPPED", "runtimeId": "aa", "exitCode": 1}, side,
+                ],
+            }),
+        );
+        task(&world, &wanted.id.to_string())
+    };
+    check(
+        end(json!({"containerName": "side", "status": "STOPPED", "runtimeId": "bb", "exitCode": 137})),
+        &expect![[r#"
+            task ID (pair:1): STOPPED, wanted STOPPED
+              It stopped 0 ms ago: Essential container in task exited (EssentialContainerExited)
+                container app: exit code 1
+                container side: exit code 137 (SIGKILL)
+              SIGKILL: it did not end within its stopTimeout after SIGTERM. Let the program react to SIGTERM, or raise stopTimeout."#]],
+    );
+    check(
+        end(json!({"containerName": "side", "status": "STOPPED"})),
+        &expect![[r#"
+            task ID (pair:1): STOPPED, wanted STOPPED
+              It stopped 0 ms ago, without ever having been RUNNING: Essential container in task exited (EssentialContainerExited)
+                container app: exit code 1
+                container side: no exit code, it never ran or its end was not seen"#]],
+    );
+}
+
+#[test]
+fn a_task_with_awslogs_tells_where_its_lines_are() {
+    let (world, instances) = World::with_instances(1);
+    let capability = "com.amazonaws.ecs.capability.";
+    let needed =
+        ["logging-driver.awslogs", "docker-remote-api.1.19"].map(|name| format!("{capability}{name}"));
+    world.give_capabilities(instances[0], &[&needed[0], &needed[1]]);
+    world.register(json!({"family": "logs", "containerDefinitions": [{
+        "name": "main", "image": "busybox", "memory": 16, "logConfiguration": {
+            "logDriver": "awslogs", "options": {"awslogs-group": "g", "awslogs-region": "r"},
+        },
+    }]}));
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "logs"}));
+    let started = world.tasks().pop().expect("a task");
+    world.report_running(&started);
+    let says = |world: &World| {
+        let points = task(world, &started.id.to_string()).expect("it is known").points;
+        points.into_iter().map(|point| point.text).filter(|text| text.contains("awslogs")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        says(&world),
+        Vec::<String>::new(),
+        "its engine writes to CloudWatch Logs, for all that is known"
+    );
+    world.give_attribute(instances[0], "longshore.awslogs-driver", "json-file");
+    let said = "Its log driver awslogs writes to no CloudWatch Logs: the container engine on its machine keeps the lines (json-file).";
+    assert_eq!(says(&world), [said]);
+    world.report_stopped(&started, 1);
+    assert_eq!(says(&world), [said], "now it matters most");
+}
+
 #[test]
 fn a_service_without_room_tells_what_rules_out_whom() {
     let (world, instances) = World::with_instances(3);
@@ -169,10 +244,13 @@ fn add_pool_agent(world: &World, cpu: u32) {
     let arn = answer["containerInstance"]["containerInstanceArn"].as_str().expect("an ARN");
     let id = InstanceId::parse(arn.rsplit('/').next().unwrap_or_default()).expect("an id");
     let at = ClusterKey::pool(world.at().scope.region).instance(id);
-    let (done, _) = world.db.submit(|tx| {
-        tx.set_connected(&at, true);
-        Ok::<_, ()>(())
-    });
+    let (done, _) = world
+        .db
+        .submit(|tx| {
+            tx.set_connected(&at, true);
+            Ok::<_, ()>(())
+        })
+        .expect("the database is well");
     done.expect("nothing refuses it");
 }
 
@@ -188,17 +266,19 @@ fn a_definition_is_judged_for_the_launch_types_that_it_requires() {
     register("far", &["FARGATE"]);
     register("both", &["EC2", "FARGATE"]);
     // No agent at all, one that is too small, one that has room.
-    for cpu in [0, 128] {
-        if cpu > 0 {
-            add_pool_agent(&world, cpu);
-        }
-        check(
-            definition(&world, "far"),
-            &expect![[r#"
-                task definition far:1 in cluster deep-dive-cluster
-                  No agent that serves Fargate in this region has room for a task: start one with `longshore agent --pool`."#]],
-        );
-    }
+    check(
+        definition(&world, "far"),
+        &expect![[r#"
+            task definition far:1 in cluster deep-dive-cluster
+              No agent serves Fargate in this region: start one with `longshore agent --pool`."#]],
+    );
+    add_pool_agent(&world, 128);
+    check(
+        definition(&world, "far"),
+        &expect![[r#"
+            task definition far:1 in cluster deep-dive-cluster
+              No agent that serves Fargate in this region is large enough for a task of 256 CPU units and 512 MiB: start `longshore agent --pool` on a larger machine."#]],
+    );
     add_pool_agent(&world, 1024);
     check(
         definition(&world, "far"),
@@ -211,11 +291,73 @@ fn a_definition_is_judged_for_the_launch_types_that_it_requires() {
         &expect![[r#"
             task definition both:1 in cluster deep-dive-cluster
               Launch type EC2: No task can be placed now. Of 1 instances, this rules out, each counted at the first requirement that it fails:
-                1 lack an attribute that the task requires (ATTRIBUTE; one is ID)
-                  1 of these: com.amazonaws.ecs.capability.docker-remote-api.1.18
-                  1 of these: ecs.capability.task-eni
-                  1 of these: longshore.task-network
+                1 lack what the task requires (ATTRIBUTE; one is ID)
+                  they do not offer version 1.18 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.18), the network mode awsvpc (attribute ecs.capability.task-eni), the network mode awsvpc (attribute longshore.task-network). Bring the instance's container engine up to date. Start the instance's agent with ECS_ENABLE_TASK_ENI=true, or register the task definition with another networkMode.
               Launch type FARGATE: A task would be placed on the Fargate pool now."#]],
+    );
+}
+
+#[test]
+fn what_is_missing_is_said_wherever_there_is_room() {
+    let (world, _) = World::with_instances(1);
+    let log = json!({"logDriver": "json-file"});
+    world.register(json!({
+        "family": "logs",
+        "containerDefinitions": [{"name": "main", "image": "busybox", "memory": 10, "logConfiguration": log}],
+    }));
+    check(
+        definition(&world, "logs"),
+        &expect![[r#"
+        task definition logs:1 in cluster deep-dive-cluster
+          No task can be placed now. Of 1 instances, this rules out, each counted at the first requirement that it fails:
+            1 lack what the task requires (ATTRIBUTE; one is ID)
+              they do not offer version 1.18 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.18), the log driver json-file (attribute com.amazonaws.ecs.capability.logging-driver.json-file). Bring the instance's container engine up to date. Add json-file to ECS_AVAILABLE_LOGGING_DRIVERS of the instance's agent, or register the task definition with another logDriver."#]],
+    );
+    world.register(json!({
+        "family": "role", "taskRoleArn": "r", "containerDefinitions": [{"name": "main", "image": "busybox", "memory": 10}],
+    }));
+    check(
+        definition(&world, "role"),
+        &expect![[r#"
+        task definition role:1 in cluster deep-dive-cluster
+          No task can be placed, wherever there is room. Longshore does not support taskRoleArn yet: tasks get no credentials of an IAM role. Leave taskRoleArn out, and give the containers the credentials that they need as environment variables."#]],
+    );
+    let options = json!({"awslogs-group": "/x", "awslogs-region": "r", "awslogs-stream-prefix": "x"});
+    world.register(json!({
+        "family": "far", "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
+        "executionRoleArn": "r", "containerDefinitions": [{
+            "name": "main", "image": "busybox", "logConfiguration": {"logDriver": "awslogs", "options": options},
+        }],
+    }));
+    add_pool_agent(&world, 1024);
+    check(
+        definition(&world, "far"),
+        &expect![[r#"
+            task definition far:1 in cluster deep-dive-cluster
+              No agent that serves Fargate in this region offers version 1.19 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.19), the log driver awslogs (attribute com.amazonaws.ecs.capability.logging-driver.awslogs), the log driver awslogs with an executionRoleArn (attribute ecs.capability.execution-role-awslogs). Bring the instance's container engine up to date. Start the instance's agent with LONGSHORE_AWSLOGS_DRIVER=json-file, which keeps the lines there, or register the task definition with another logDriver."#]],
+    );
+}
+
+/// While its agent tries again, the task says what it waits for.
+#[test]
+fn a_task_that_waits_for_a_registry_says_so() {
+    let (world, _) = World::with_instances(1);
+    world.register_plain("job", 10, 10);
+    let ran = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "job"}));
+    let arn = ran["tasks"][0]["taskArn"].as_str().expect("an ARN");
+    world.ok(
+        "SubmitTaskStateChange",
+        json!({"cluster": CLUSTER, "task": arn, "status": "PENDING", "containers": [{
+            "containerName": "main", "status": "PENDING", "reason": "CannotPullImageManifestError: connection refused",
+        }]}),
+    );
+    check(
+        task(&world, arn),
+        &expect![[r#"
+        task ID (job:1): PENDING, wanted RUNNING
+          It was placed 0 ms ago and is not RUNNING yet: its agent is making its containers.
+            container main: PENDING; CannotPullImageManifestError: connection refused
+          It is on instance ID in eu-west-1a, whose agent is connected."#]],
     );
 }
 

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::Seed;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+
+use crate::transcript;
 
 use crate::site::Site;
 
@@ -91,7 +96,11 @@ impl Default for Limits {
 
 /// A certificate chain with its key, ready to serve.
 #[derive(Clone)]
-pub struct Tls(pub(crate) Arc<rustls::ServerConfig>);
+pub struct Tls {
+    pub(crate) ordinary: Arc<ServerConfig>,
+    /// For clients whose name for the server was hidden (see `hello`).
+    pub(crate) nameless: Arc<ServerConfig>,
+}
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,13 +131,24 @@ impl Tls {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::Key)?;
         // The provider is named, so that another crate's feature cannot change it.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Pair)?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(TlsError::Pair)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
+        let ordinary = server_config(provider, chain.clone(), key.clone_key()).map_err(TlsError::Pair)?;
+        let mut nameless = server_config(transcript::provider(), chain, key).map_err(TlsError::Pair)?;
+        // A session that is resumed would have been begun under another name, or none.
+        nameless.session_storage = Arc::new(NoServerSessionStorage {});
+        nameless.send_tls13_tickets = 0;
+        Ok(Self { ordinary: Arc::new(ordinary), nameless: Arc::new(nameless) })
     }
+}
+
+fn server_config(
+    provider: Arc<CryptoProvider>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }

@@ -58,12 +58,16 @@ pub(crate) async fn handle(
     Ok(match path {
         "/" => api(&shared, &peer, id, request).await,
         "/healthz" if is_probe => plain(StatusCode::OK, "ok\n", &id),
-        "/readyz" if is_probe && shared.services.ready.get() => plain(StatusCode::OK, "ready\n", &id),
-        "/readyz" if is_probe => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n", &id),
+        "/readyz" if is_probe => readiness(&shared, &id),
         "/metrics" if is_probe => metrics(&shared, &id),
         path if serves_socket(path) => socket::upgrade(&shared, peer, id, request).await,
         _unknown => plain(StatusCode::NOT_FOUND, "nothing is served here\n", &id),
     })
+}
+
+fn readiness(shared: &Shared, id: &RequestId) -> Answer {
+    let (is_ready, text) = shared.services.ready.report();
+    plain(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text, id)
 }
 
 fn metrics(shared: &Shared, id: &RequestId) -> Answer {
@@ -254,8 +258,8 @@ async fn run(
     protocol: Protocol,
     id: &RequestId,
 ) -> Reply {
-    // A handler owns nothing that outlives it, so there is nothing for a panic to leave broken
-    // but what it shares behind locks of its own.
+    // A handler owns nothing that outlives it. What it shares looks after itself: the database stops when a
+    // transaction panics, and the program then ends the process.
     let work = AssertUnwindSafe(async { api.call(call, operation, body).await }).catch_unwind();
     match tokio::time::timeout(shared.limits.request_timeout, work).await {
         Ok(Ok(reply)) => reply,

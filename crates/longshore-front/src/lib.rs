@@ -22,12 +22,15 @@ mod body;
 mod config;
 mod cors;
 mod handle;
+mod handshake;
+mod hello;
 mod meter;
 mod patience;
 mod ready;
 mod server;
 mod site;
 mod socket;
+mod transcript;
 
 pub use api::{Api, BoxFuture, Call, Refusal, Reply, RequestId, Socket, SocketHandler, Sockets};
 pub use config::{Config, Limits, Tls, TlsError};

@@ -11,16 +11,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use longshore_base::Clock;
 use longshore_identity::Identity;
-use longshore_telemetry::{InFlight, Metrics};
+use longshore_telemetry::{Damper, InFlight, Metrics};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use crate::api::{Api, Sockets};
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Tls};
 use crate::handle::handle;
+use crate::handshake;
 use crate::patience::Patience;
 use crate::ready::Ready;
 use crate::site::Site;
@@ -28,6 +28,11 @@ use crate::site::Site;
 /// How long to wait after `accept` failed (no file descriptors, mostly), so that the loop leaves
 /// the processor to the connections whose end makes room again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How many refusals of a peer's sockets are told, within which time, and of how many peers.
+const REFUSALS_TOLD: u32 = 3;
+const REFUSALS_PERIOD: Duration = Duration::from_secs(600);
+const REFUSED_PEERS_MAX: usize = 1024;
 
 /// The smallest buffer bound that hyper accepts.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
@@ -76,6 +81,8 @@ impl ServeError {
 pub struct Running {
     local_addr: SocketAddr,
     task: JoinHandle<Ended>,
+    /// Its sender is the task's.
+    alive: watch::Receiver<()>,
 }
 
 /// How a server ended.
@@ -91,6 +98,12 @@ impl Running {
     /// The address it listens on, with the port that the system chose if 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Resolves when it accepts connections no more: when it has shut down, or has panicked.
+    pub async fn closed(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
     }
 
     /// Waits until the server has shut down.
@@ -123,6 +136,9 @@ pub(crate) struct Shared {
     pub(crate) bodies: Arc<Semaphore>,
     /// The same of [`Limits::messages_bytes_max`].
     pub(crate) messages: Arc<Semaphore>,
+    pub(crate) failed_handshakes: handshake::Failures,
+    /// Agents whose signature is refused come again on their own.
+    pub(crate) refused_sockets: Damper<IpAddr>,
 }
 
 /// One connection's place; held by its task and by the socket it may turn into.
@@ -172,7 +188,6 @@ impl Bound {
     ) -> Running {
         let Self { listener, local_addr } = self;
         let scheme = if config.tls.is_some() { "https" } else { "http" };
-        let tls = config.tls.map(|tls| TlsAcceptor::from(tls.0));
         let kibibytes = |max: usize| Arc::new(Semaphore::new((max / 1024).clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared {
             bodies: kibibytes(config.limits.bodies_bytes_max),
@@ -184,9 +199,15 @@ impl Bound {
             phase: watch::Sender::new(Phase::Serving),
             request_ids: config.request_ids,
             requests_drawn: AtomicU64::new(0),
+            failed_handshakes: handshake::Failures::new(),
+            refused_sockets: Damper::new(1, REFUSALS_TOLD, REFUSALS_PERIOD, REFUSED_PEERS_MAX),
         });
-        let task = tokio::spawn(run(listener, tls, shared, shutdown));
-        Running { local_addr, task }
+        let (living, alive) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let _living = living;
+            run(listener, config.tls, shared, shutdown).await
+        });
+        Running { local_addr, task, alive }
     }
 }
 
@@ -203,7 +224,7 @@ pub async fn serve(
 
 async fn run(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
     shared: Arc<Shared>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Ended {
@@ -248,7 +269,7 @@ async fn run(
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>, peer: Peer) {
+async fn connection(stream: TcpStream, tls: Option<Tls>, shared: Arc<Shared>, peer: Peer) {
     // Answers are small and written at once; waiting to fill a segment only adds latency.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
@@ -257,10 +278,9 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     let Some(tls) = tls else {
         return http(stream, shared, peer).await;
     };
-    match tokio::time::timeout(shared.limits.handshake_timeout, tls.accept(stream)).await {
-        Ok(Ok(stream)) => http(stream, shared, peer).await,
-        Ok(Err(error)) => tracing::debug!(%error, peer = %peer.ip, "TLS handshake failed"),
-        Err(_elapsed) => tracing::debug!(peer = %peer.ip, "TLS handshake took too long"),
+    match handshake::accept(&tls, stream, shared.limits.handshake_timeout).await {
+        Ok(stream) => http(stream, shared, peer).await,
+        Err(failed) => shared.failed_handshakes.note(peer.ip, &failed),
     }
 }
 

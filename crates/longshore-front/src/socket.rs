@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -61,7 +62,9 @@ pub(crate) async fn upgrade(
     let who = match authenticate(shared, &parts, b"", now, Protocol::Json) {
         Ok(who) => who,
         Err(failure) => {
-            tracing::warn!(request_id = %id, peer = %peer.ip, code = failure.code, "socket refused");
+            if let Some(kept_back) = shared.refused_sockets.event(Instant::now(), peer.ip) {
+                tracing::warn!(request_id = %id, peer = %peer.ip, code = failure.code, kept_back, "socket refused");
+            }
             return refuse(failure);
         }
     };

@@ -61,7 +61,7 @@ impl Server {
         };
         let mut server = Self { child, caller, directory };
         let deadline = Instant::now() + START_TIMEOUT;
-        while server.caller.get("/readyz").ok().as_deref() != Some("ready\n") {
+        while !server.caller.get("/readyz").is_ok_and(|text| text.starts_with("ready\n")) {
             server.check_alive()?;
             ensure!(Instant::now() < deadline, "the server was not ready in time:\n{}", server.log_tail());
             std::thread::sleep(Duration::from_millis(50));

@@ -40,6 +40,57 @@ impl ApiCall {
     }
 }
 
+/// A question that a container has, put to the control plane by its agent. Nothing of the agent depends on the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inquiry {
+    ListTagsForResource(TagList),
+    GetTaskProtection(ProtectionQuery),
+    UpdateTaskProtection(ProtectionChange),
+}
+
+impl Inquiry {
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Inquiry::ListTagsForResource(_) => "ListTagsForResource",
+            Inquiry::GetTaskProtection(_) => "GetTaskProtection",
+            Inquiry::UpdateTaskProtection(_) => "UpdateTaskProtection",
+        }
+    }
+
+    /// The JSON body.
+    pub fn body(&self) -> String {
+        let text = match self {
+            Inquiry::ListTagsForResource(request) => serde_json::to_string(request),
+            Inquiry::GetTaskProtection(request) => serde_json::to_string(request),
+            Inquiry::UpdateTaskProtection(request) => serde_json::to_string(request),
+        };
+        text.expect("texts and numbers always serialise")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagList {
+    pub resource_arn: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProtectionQuery {
+    pub cluster: String,
+    pub tasks: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProtectionChange {
+    #[serde(flatten)]
+    pub of: ProtectionQuery,
+    pub protection_enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_minutes: Option<i64>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Registration {
@@ -251,6 +302,14 @@ impl ApiError {
         // Some services write a name space before the code.
         let code = body.code.rsplit('#').next().unwrap_or_default().to_owned();
         Self::Service { status, code, message: body.message }
+    }
+
+    /// Status, code and message, as another client is told of them.
+    pub(crate) fn parts(&self) -> (u16, &str, &str) {
+        match self {
+            ApiError::Transport(cause) => (504, "RequestTimeout", cause),
+            ApiError::Service { status, code, message } => (*status, code, message),
+        }
     }
 
     fn code(&self) -> &str {

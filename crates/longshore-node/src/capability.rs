@@ -4,9 +4,11 @@
 //! environment files, private registries by secret, ECR, FireLens, EFS with authorisation, shared PID and
 //! IPC name spaces, GPUs, ExecuteCommand.
 
+use longshore_engine::settings::TaskCgroups;
 use longshore_runtime::RuntimeInfo;
 use serde::{Deserialize, Serialize};
 
+use crate::awslogs::AWSLOGS;
 use crate::config::Config;
 use crate::network;
 
@@ -82,8 +84,9 @@ fn capabilities(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
     add_if(config.task_role, "com.amazonaws.ecs.capability.task-iam-role");
     add_if(config.task_role_host_network, "com.amazonaws.ecs.capability.task-iam-role-network-host");
     // A deviation: the official agent announces these only if it can make cgroups for tasks. Here a task's limits
-    // also count without them, in placement and in the host's ledger; what is missing then is the kernel's
-    // enforcement on the sum of the containers. Not announcing would keep such tasks from running at all.
+    // also count without them, in placement and in the host's ledger, and each container is held to its task's memory;
+    // what is missing then is the kernel's enforcement on the sum of the containers. Not announcing would keep such
+    // tasks from running at all.
     add_if(config.task_limits != Some(false), "ecs.capability.task-cpu-mem-limit");
     add_if(config.task_limits != Some(false), "ecs.capability.increased-task-cpu-limit");
     add_if(config.health_checks && supports(24), "ecs.capability.container-health-check");
@@ -93,7 +96,10 @@ fn capabilities(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
         add_if(supports(minor), &format!("com.amazonaws.ecs.capability.docker-remote-api.1.{minor}"));
     }
     for (driver, needed) in LOG_DRIVERS {
-        let is_available = config.log_drivers.iter().any(|available| available == driver);
+        let is_available = config.log_drivers.iter().any(|available| available == driver)
+            && engine_has(runtime, driver)
+            // Announced below.
+            && !(driver == AWSLOGS && config.awslogs.is_some());
         add_if(
             is_available && supports(needed),
             &format!("com.amazonaws.ecs.capability.logging-driver.{driver}"),
@@ -107,7 +113,15 @@ fn capabilities(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
             add_if(true, &format!("ecs.capability.docker-plugin.{plain}"));
         }
     }
+    all.extend(config.awslogs.iter().flat_map(|driver| driver.attributes()));
     all
+}
+
+/// The usual two go by several names. An engine that lists none of the others is not doubted.
+fn engine_has(runtime: &RuntimeInfo, driver: &str) -> bool {
+    matches!(driver, "json-file" | "none")
+        || runtime.log_drivers.is_empty()
+        || runtime.log_drivers.iter().any(|known| known == driver)
 }
 
 fn built_in(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
@@ -121,6 +135,12 @@ fn built_in(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
         Attribute::new("ecs.os-type-detailed", config.detailed_os_family.clone()),
         Attribute::new("ecs.cpu-architecture", architecture),
     ];
+    // For people: what the kernel holds to the limits of a task.
+    let held = match config.engine.task_cgroups {
+        TaskCgroups::Off => "each-container",
+        TaskCgroups::V1 | TaskCgroups::V2 => "task",
+    };
+    all.push(Attribute::new("longshore.task-limits", held));
     if let Some(zone) = &config.zone {
         // The official agent leaves it to the server, which knows it from EC2. Nobody knows ours but us.
         all.push(Attribute::new("ecs.availability-zone", zone.clone()));
@@ -158,6 +178,37 @@ mod tests {
         assert!(new.contains(&"ecs.capability.container-health-check".to_owned()));
         assert!(new.contains(&"com.amazonaws.ecs.capability.logging-driver.splunk".to_owned()));
         assert!(!new.contains(&"com.amazonaws.ecs.capability.logging-driver.none".to_owned()));
+    }
+
+    #[test]
+    fn awslogs_is_announced_if_something_stands_in_for_it() {
+        const DRIVER: &str = "com.amazonaws.ecs.capability.logging-driver.awslogs";
+        const ROLE: &str = "ecs.capability.execution-role-awslogs";
+        let said = |pairs: &[(&str, &str)]| {
+            let names = names(&config(pairs), (1, 41), true);
+            [DRIVER, ROLE].map(|name| names.iter().filter(|own| *own == name).count())
+        };
+        assert_eq!(said(&[]), [0, 0]);
+        let stand_in = ("LONGSHORE_AWSLOGS_DRIVER", "json-file");
+        assert_eq!(said(&[stand_in]), [1, 1]);
+        assert_eq!(said(&[stand_in, ("LONGSHORE_POOL", "true")]), [1, 1]);
+        let engines = ("ECS_AVAILABLE_LOGGING_DRIVERS", r#"["awslogs"]"#);
+        assert_eq!(said(&[stand_in, engines]), [1, 1]);
+        assert_eq!(said(&[engines]), [1, 0]);
+    }
+
+    #[test]
+    fn a_driver_that_the_engine_lacks_is_not_announced() {
+        let config = config(&[("LONGSHORE_POOL", "true")]);
+        let said = |log_drivers: &[&str]| {
+            let log_drivers = log_drivers.iter().map(|driver| (*driver).to_owned()).collect();
+            let runtime = RuntimeInfo { api_version: (1, 41), log_drivers, ..RuntimeInfo::default() };
+            let all = attributes(&config, &runtime, true).into_iter().map(|own| own.name);
+            let prefix = "com.amazonaws.ecs.capability.logging-driver.";
+            all.filter_map(|name| Some(name.strip_prefix(prefix)?.to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&["json-file", "splunk"]), ["json-file", "none", "splunk"]);
+        assert_eq!(said(&["k8s-file", "journald"]), ["json-file", "none"]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use longshore_base::{Cidr, FARGATE_POOL, Port, Region};
 use longshore_engine::settings::{Settings, parse_go_duration};
 use longshore_sigv4::{Credentials, Secret};
 
+use crate::awslogs::StandIn;
+
 /// Where the file is when nobody says otherwise.
 pub const FILE_DEFAULT: &str = "/etc/ecs/ecs.config";
 
@@ -131,6 +133,7 @@ const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_BIND_ADDRESS", Effect::Honoured),
     ("LONGSHORE_POOL", Effect::Honoured),
     ("LONGSHORE_TASK_NETWORK", Effect::Honoured),
+    ("LONGSHORE_AWSLOGS_DRIVER", Effect::Honoured),
     ("LONGSHORE_DISK_HIGH_WATER", Effect::Honoured),
     ("LONGSHORE_DISK_LOW_WATER", Effect::Honoured),
 ];
@@ -158,11 +161,14 @@ pub enum Note {
 /// What the agent cannot run without.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed to talk to the control plane")]
+    #[error(
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed to talk to the control plane; the file `env` in its data \
+         directory has a pair"
+    )]
     NoCredentials,
-    #[error("AWS_DEFAULT_REGION is not the name of a region")]
+    #[error("AWS_DEFAULT_REGION is not the name of a region, such as us-east-1")]
     Region,
-    #[error("ECS_BACKEND_HOST is not an address of a server")]
+    #[error("ECS_BACKEND_HOST is not an address of a server; write http://HOST:PORT or https://HOST:PORT")]
     Endpoint,
     #[error("an agent joins a cluster or the Fargate pool: remove ECS_CLUSTER, or LONGSHORE_POOL and --pool")]
     ClusterAndPool,
@@ -223,10 +229,13 @@ pub struct Config {
     /// Our own: CPU units and MiB to offer instead of the machine's, for several agents on one machine.
     pub cpu: Option<u32>,
     pub memory_mib: Option<u32>,
-    /// `ECS_ENABLE_TASK_CPU_MEM_LIMIT`; `None` if not set: use cgroups if they can be had.
+    /// `ECS_ENABLE_TASK_CPU_MEM_LIMIT`; `None` if not set: with cgroups if they can surely be had.
     pub task_limits: Option<bool>,
     pub cgroup_path: PathBuf,
     pub log_drivers: Vec<String>,
+    /// Our own: the engine's driver that keeps what containers with `awslogs` write. `None`: `awslogs` is the engine's
+    /// affair, as for the official agent.
+    pub awslogs: Option<StandIn>,
     pub privileged: bool,
     pub selinux: bool,
     pub apparmor: bool,
@@ -287,8 +296,12 @@ impl Config {
         let secret = reader.get("AWS_SECRET_ACCESS_KEY").ok_or(ConfigError::NoCredentials)?;
         let mut credentials = Credentials::new(key, secret);
         credentials.session_token = reader.get("AWS_SESSION_TOKEN").map(Secret::new);
-        if let Some(endpoint) = reader.get("LONGSHORE_METADATA_ENDPOINT") {
-            engine.metadata_endpoint = endpoint.trim_end_matches('/').to_owned();
+        let metadata = reader.port("LONGSHORE_METADATA_PORT", METADATA_PORT, Ipv4Addr::LOCALHOST);
+        match reader.get("LONGSHORE_METADATA_ENDPOINT") {
+            Some(endpoint) => engine.metadata_endpoint = Some(endpoint.trim_end_matches('/').to_owned()),
+            // What nobody serves is not told to containers.
+            None if metadata.is_none() => engine.metadata_endpoint = None,
+            None => {}
         }
         engine.bind_address =
             reader.parsed("LONGSHORE_BIND_ADDRESS", None, |text| text.parse().ok().map(Some));
@@ -329,7 +342,15 @@ impl Config {
             memory_mib: reader.parsed("LONGSHORE_AGENT_MEMORY", None, |text| positive(text).map(Some)),
             task_limits: reader.parsed("ECS_ENABLE_TASK_CPU_MEM_LIMIT", None, |text| go_bool(text).map(Some)),
             cgroup_path: reader.get("ECS_CGROUP_PATH").unwrap_or("/sys/fs/cgroup").into(),
-            log_drivers: reader.list("ECS_AVAILABLE_LOGGING_DRIVERS", &["json-file", "none"]),
+            // What Fargate takes is none of the usual two. Engines that have no splunk are not said to have it.
+            log_drivers: reader.list(
+                "ECS_AVAILABLE_LOGGING_DRIVERS",
+                if pool { &["json-file", "none", "splunk"] } else { &["json-file", "none"] },
+            ),
+            awslogs: reader.parsed("LONGSHORE_AWSLOGS_DRIVER", None, |text| match text {
+                "off" => Some(None),
+                text => StandIn::parse(text).map(Some),
+            }),
             privileged: !reader.flag("ECS_DISABLE_PRIVILEGED", false),
             selinux: reader.flag("ECS_SELINUX_CAPABLE", false),
             apparmor: reader.flag("ECS_APPARMOR_CAPABLE", false),
@@ -345,7 +366,7 @@ impl Config {
             metrics: !reader.flag("ECS_DISABLE_METRICS", false),
             metrics_interval: reader.metrics_interval(),
             introspection: reader.port("LONGSHORE_INTROSPECTION_PORT", INTROSPECTION_PORT, host),
-            metadata: reader.port("LONGSHORE_METADATA_PORT", METADATA_PORT, Ipv4Addr::LOCALHOST),
+            metadata,
             engine_auth: match (reader.get("ECS_ENGINE_AUTH_TYPE"), reader.get("ECS_ENGINE_AUTH_DATA")) {
                 (Some(kind), Some(data)) => {
                     Some(EngineAuth { kind: kind.to_owned(), data: Secret::new(data) })
@@ -526,6 +547,11 @@ mod tests {
             assert_eq!((config.cluster_name(), notes), (".fargate", Vec::new()));
             assert!(config.task_eni, "every task of Fargate is in awsvpc mode");
             assert_eq!(config.launch_type_shown("EC2"), "FARGATE");
+            assert_eq!(
+                config.log_drivers,
+                ["json-file", "none", "splunk"],
+                "what definitions for Fargate may name"
+            );
         }
         let both = [KEY[0], KEY[1], ("LONGSHORE_POOL", "true"), ("ECS_CLUSTER", "web")];
         let both = both.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -565,10 +591,37 @@ mod tests {
         assert_eq!(config.data_dir, Some("/var/lib/x".into()));
         assert_eq!(config.endpoint, "https://example.test:8722");
         assert_eq!((config.introspection, config.metadata), (None, None));
+        assert_eq!(config.engine.metadata_endpoint, None, "nobody serves it");
         assert_eq!(config.metrics_interval, Duration::from_secs(5));
         let expected =
             Note::OutOfRange { key: "ECS_POLLING_METRICS_WAIT_DURATION", used: Duration::from_secs(5) };
         assert_eq!(notes, [expected]);
+    }
+
+    #[test]
+    fn awslogs_is_taken_over_if_asked_for() {
+        let read = |value| {
+            let (config, notes) = read(&[("LONGSHORE_AWSLOGS_DRIVER", value)], "");
+            (config.awslogs, notes)
+        };
+        assert_eq!(read("json-file"), (Some(StandIn::JsonFile), Vec::new()));
+        assert_eq!(read("local"), (Some(StandIn::Local), Vec::new()));
+        assert_eq!(read("off"), (None, Vec::new()));
+        assert_eq!(read(""), (None, Vec::new()));
+        // It would lose what containers write, or keep it without a bound.
+        for other in ["none", "awslogs", "journald"] {
+            assert_eq!(read(other), (None, vec![Note::Unreadable { key: "LONGSHORE_AWSLOGS_DRIVER" }]));
+        }
+    }
+
+    #[test]
+    fn containers_are_told_what_is_served() {
+        let told = |pairs: &[(&str, &str)]| read(pairs, "").0.engine.metadata_endpoint;
+        assert_eq!(told(&[]).as_deref(), Some("http://169.254.170.2"));
+        let off = ("LONGSHORE_METADATA_PORT", "0");
+        assert_eq!(told(&[off]), None);
+        let elsewhere = ("LONGSHORE_METADATA_ENDPOINT", "http://10.0.0.1:80/");
+        assert_eq!(told(&[off, elsewhere]).as_deref(), Some("http://10.0.0.1:80"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Start at [`core::AgentCore`], the agent without I/O: it joins the link's client sessions
 //! (`longshore-link`), the task engine (`longshore-engine`) and the API calls. [`run`] is the agent as it really runs, over
 //! any [`longshore_runtime::Runtime`]; several in one process share the runtime and the HTTP connections. [`config`]
-//! reads the official agent's variables and file, [`capability`] says what is announced, [`convert`] turns a payload into the
+//! reads the official agent's variables and file, [`capability`] says what is announced, [`awslogs`] what stands in for CloudWatch Logs, [`convert`] turns a payload into the
 //! engine's task, [`network`] is what tasks in awsvpc mode are in, [`journal`] is the disk, [`surface`] what containers and people can ask the agent.
 //!
 //! Invariants:
@@ -16,6 +16,7 @@
 //! (agent-protocol G1 to G9, G15 to G17, G19).
 
 pub mod api;
+pub mod awslogs;
 pub mod capability;
 pub mod config;
 pub mod convert;
@@ -27,4 +28,6 @@ pub mod surface;
 
 pub use config::{Config, ConfigError, SharedNetwork};
 pub use core::ExitReason;
-pub use shell::{AgentError, HttpClient, Services, Status, TlsError, run, tls_config};
+pub use shell::{
+    AgentError, ConnectError, HttpClient, SendError, Services, Status, TlsError, run, tls_config,
+};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longshore_base::InstanceId;
 
-use crate::needs::Pool;
+use crate::needs::{Pool, RequiredAttribute};
 
 /// How many instances a [`Refusal`] lists one by one. Counts stay exact beyond it.
 pub const SAMPLE_MAX: usize = 100;
@@ -26,8 +26,8 @@ pub enum Reason {
     Gpu,
     /// It has no free network interface for a task in awsvpc mode.
     Interface,
-    /// It lacks a required attribute.
-    Attribute,
+    /// It lacks these of the required attributes.
+    Attribute(Arc<[RequiredAttribute]>),
     /// It is in none of the zones asked for.
     Location,
     /// The expression of a `memberOf` does not hold.
@@ -47,28 +47,10 @@ impl Reason {
             Reason::Ports => "RESOURCE:PORTS",
             Reason::Gpu => "RESOURCE:GPU",
             Reason::Interface => "RESOURCE:ENI",
-            Reason::Attribute => "ATTRIBUTE",
+            Reason::Attribute(_) => "ATTRIBUTE",
             Reason::Location => "LOCATION",
             Reason::MemberOf(_) => "MemberOf placement constraint unsatisfied.",
             Reason::DistinctInstance => "DistinctInstance placement constraint unsatisfied.",
-        }
-    }
-
-    /// The `detail` of a `failures` entry, where there is more to say.
-    pub fn detail(&self) -> Option<String> {
-        match self {
-            Reason::MemberOf(expression) => Some(format!("expression: {expression}")),
-            Reason::Missing
-            | Reason::NotActive
-            | Reason::Agent
-            | Reason::Cpu
-            | Reason::Memory
-            | Reason::Ports
-            | Reason::Gpu
-            | Reason::Interface
-            | Reason::Attribute
-            | Reason::Location
-            | Reason::DistinctInstance => None,
         }
     }
 }
@@ -99,7 +81,8 @@ pub struct Refusal {
     pub instances: u32,
     /// Of these, how many belong to another launch type or capacity provider.
     pub outside: u32,
-    /// In the order of the steps; each reason at most once, each with at least one instance.
+    /// In the order of the steps; each reason at most once, each with at least one instance. Of those that lack
+    /// attributes, the ones that lack the fewest come last.
     pub ruled_out: Vec<Ruled>,
     /// One entry per candidate, which are the ACTIVE ones (ecs-engine D4), at most [`SAMPLE_MAX`], in order of registration.
     pub sample: Vec<(InstanceId, Reason)>,

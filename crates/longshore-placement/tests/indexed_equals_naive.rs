@@ -102,8 +102,9 @@ impl Node {
             Some(value) => self.value(&r.name) == Some(value),
             None => self.value(&r.name).is_some(),
         };
-        if !spec.required.iter().all(has) {
-            return Some(Reason::Attribute);
+        let lacking: Vec<_> = spec.required.iter().filter(|required| !has(required)).cloned().collect();
+        if !lacking.is_empty() {
+            return Some(Reason::Attribute(lacking.into()));
         }
         if let Some(zones) = &spec.zones
             && !self.value(ZONE_ATTRIBUTE).is_some_and(|zone| zones.iter().any(|z| **z == *zone))

@@ -13,7 +13,7 @@ use crate::bounds::Bounds;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::memory::Topic;
-use crate::outcome::{Start, StopReason};
+use crate::outcome::StopReason;
 use crate::standing::{FailedCheck, Member, Standing};
 use crate::view::{DaemonInstance, DeploymentView};
 use crate::waiting::Waiting;
@@ -178,9 +178,7 @@ fn start(
         Some(primary.id)
     };
     let Some(deployment) = deployment.filter(|_| !free.is_empty()) else { return };
-    if let Some(until) = draft.throttle.closed_until(draft.now) {
-        draft.looks.at(until);
-        draft.wait(Waiting::Throttle { until, failures: draft.throttle.failures });
+    if draft.is_throttled(deployment) {
         return;
     }
     // Placement refused although the instance had room by all that was known: not again before the pause is over, or
@@ -198,7 +196,7 @@ fn start(
             draft.cut();
             return;
         } else {
-            draft.start(Start { deployment, count: 1, on: Some(id), zone: None, early: false });
+            draft.start(deployment, 1, Some(id), None);
         }
     }
 }

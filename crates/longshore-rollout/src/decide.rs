@@ -5,7 +5,7 @@ use longshore_domain::status::{DesiredStatus, RolloutState, ServiceStatus, TaskS
 use longshore_placement::Fleet;
 
 use crate::draft::Draft;
-use crate::memory::{FAILURES_NOTICED, Topic};
+use crate::memory::Topic;
 use crate::outcome::{Plan, StopReason};
 use crate::view::{DeploymentRole, DeploymentView, Scheduling, ServiceDeploymentStatus, ServiceView};
 use crate::waiting::Waiting;
@@ -13,18 +13,20 @@ use crate::{ServiceEvent, daemon, replica, standing, task_set};
 
 pub(crate) fn plan(view: &ServiceView, fleet: Option<&Fleet>, now: Timestamp, seed: Seed) -> Plan {
     let mut draft = Draft::new(view, fleet, now, seed);
-    let members = standing::muster(view, now, &mut draft.looks);
+    let members = standing::members(view, now, &mut draft.looks);
     match view.status {
         ServiceStatus::Inactive => {}
-        ServiceStatus::Draining => dissolve(&mut draft),
+        ServiceStatus::Draining => delete(&mut draft),
         ServiceStatus::Active => {
             let primary = primary(view);
+            let reserve = primary.and_then(|primary| draft.reserve(primary)).map(|reserve| reserve.id);
+            let own = primary.map(|primary| primary.id);
             // Once the PRIMARY has FAILED it is its predecessor that starts tasks, if there is one.
-            let starting = primary.map(|primary| match primary.rollout {
-                RolloutState::Failed => draft.reserve(primary).unwrap_or(primary).id,
-                RolloutState::InProgress | RolloutState::Completed => primary.id,
-            });
-            draft.observe(&view.throttle, starting);
+            let (starting, filling_in) = match primary.map(|primary| primary.rollout) {
+                Some(RolloutState::Failed) => (reserve.or(own), None),
+                Some(RolloutState::InProgress | RolloutState::Completed) | None => (own, reserve),
+            };
+            draft.observe_deployments(starting, filling_in);
             match (&view.scheduling, primary) {
                 (Scheduling::TaskSets { sets }, _) => task_set::plan(&mut draft, &members, sets),
                 (Scheduling::Replica, Some(primary)) => replica::plan(&mut draft, &members, primary),
@@ -46,17 +48,17 @@ fn primary(view: &ServiceView) -> Option<&DeploymentView> {
 }
 
 pub(crate) fn notice_throttle(draft: &mut Draft<'_>) {
-    if draft.throttle.failures >= FAILURES_NOTICED {
+    if draft.cannot_start() {
         draft.situation(Topic::Throttle, ServiceEvent::CannotStartConsistently);
     }
 }
 
 /// The end of a deleted service: everything stops, without regard to bounds or protection, and
 /// when nothing is left but tasks that are on their way out it becomes INACTIVE (ecs-services E10).
-fn dissolve(draft: &mut Draft<'_>) {
+fn delete(draft: &mut Draft<'_>) {
     let view = draft.view;
     let mut left = 0;
-    let members = standing::muster(view, draft.now, &mut crate::draft::Looks::default());
+    let members = standing::members(view, draft.now, &mut crate::draft::Looks::default());
     for member in &members {
         if member.task.desired_status == DesiredStatus::Running {
             draft.stop(member, StopReason::Scaling(member.task.deployment));

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longshore_base::{DeploymentId, Seed, TaskId, Timestamp};
+use longshore_base::{DeploymentId, InstanceId, Seed, TaskId, Timestamp};
 use longshore_domain::status::RolloutState;
 use longshore_placement::Fleet;
 
 use crate::ROUND_MAX;
 use crate::event::ServiceEvent;
-use crate::memory::{Throttle, Topic, refusal_pause};
+use crate::memory::{FAILURES_NOTICED, Throttle, Topic, refusal_pause};
 use crate::outcome::{
     DeploymentChange, Plan, RolloutReason, ServiceDeploymentChange, Start, Stop, StopReason,
 };
@@ -40,6 +40,8 @@ pub(crate) struct Draft<'v> {
     pub looks: Looks,
     /// The throttle after what happened since the last plan.
     pub throttle: Throttle,
+    /// The same of the deployment that fills in.
+    fallback_throttle: Throttle,
     /// Lasting situations that hold now.
     situations: Vec<(Topic, ServiceEvent)>,
     /// Events about deployments: after those about tasks.
@@ -66,6 +68,7 @@ impl<'v> Draft<'v> {
             plan: Plan::default(),
             looks: Looks::default(),
             throttle: view.throttle.clone(),
+            fallback_throttle: Throttle::default(),
             situations: Vec::new(),
             deployment_events: Vec::new(),
             lasting: Vec::new(),
@@ -88,11 +91,23 @@ impl<'v> Draft<'v> {
         self.cut = true;
     }
 
-    pub fn start(&mut self, start: Start) {
-        if start.count > 0 {
-            self.left = self.left.saturating_sub(start.count as usize);
-            self.plan.starts.push(start);
+    /// Starts tasks, anywhere or only on one instance or in one zone.
+    pub fn start(
+        &mut self,
+        deployment: DeploymentId,
+        count: u32,
+        on: Option<InstanceId>,
+        zone: Option<Arc<str>>,
+    ) {
+        if count == 0 {
+            return;
         }
+        let early = self.tries_early(deployment);
+        if early {
+            self.lasts(Topic::Placement);
+        }
+        self.left = self.left.saturating_sub(count as usize);
+        self.plan.starts.push(Start { deployment, count, on, zone, early });
     }
 
     /// Stops a task, if the round has room for it. Tells whether it does.
@@ -203,12 +218,44 @@ impl<'v> Draft<'v> {
         self.view.refusals.iter().find(|refusal| refusal.deployment == id && !refusal.capacity_changed)
     }
 
+    /// Takes in what the throttles have to notice: of the deployment that starts tasks, and of the one that fills in.
+    pub fn observe_deployments(&mut self, starting: Option<DeploymentId>, filling_in: Option<DeploymentId>) {
+        // A deployment keeps its throttle when it comes to be the other one.
+        let known = [&self.view.throttle, &self.view.fallback_throttle];
+        let of = |id| known.into_iter().find(|known| known.deployment == id).cloned().unwrap_or_default();
+        self.throttle = self.observe(&of(starting), starting);
+        if filling_in.is_some() {
+            self.fallback_throttle = self.observe(&of(filling_in), filling_in);
+        }
+    }
+
     /// Takes in what a throttle has to notice, and looks again when its failures may be over.
-    pub fn observe(&mut self, before: &Throttle, starting: Option<DeploymentId>) {
-        self.throttle = before.observe(self.view, starting, self.now);
-        if let Some(over) = self.throttle.over_at(self.view, self.now) {
+    pub fn observe(&mut self, before: &Throttle, starting: Option<DeploymentId>) -> Throttle {
+        let throttle = before.observe(self.view, starting, self.now);
+        if let Some(over) = throttle.over_at(self.view, self.now) {
             self.looks.at(over);
         }
+        throttle
+    }
+
+    fn throttle_of(&self, id: DeploymentId) -> &Throttle {
+        let fills_in = self.fallback_throttle.deployment == Some(id);
+        if fills_in { &self.fallback_throttle } else { &self.throttle }
+    }
+
+    /// True if tasks of the deployment failed to start so often that no other one is to be started yet; then it says so.
+    pub fn is_throttled(&mut self, id: DeploymentId) -> bool {
+        let throttle = self.throttle_of(id);
+        let Some(until) = throttle.closed_until(self.now) else { return false };
+        let failures = throttle.failures;
+        self.looks.at(until);
+        self.wait(Waiting::Throttle { until, failures });
+        true
+    }
+
+    /// True if tasks of what starts tasks, or of what fills in, keep failing to start.
+    pub fn cannot_start(&self) -> bool {
+        [&self.throttle, &self.fallback_throttle].into_iter().any(|it| it.failures >= FAILURES_NOTICED)
     }
 
     /// Says that placement refuses a task. True if it is not to be asked again yet.
@@ -225,7 +272,7 @@ impl<'v> Draft<'v> {
     }
 
     /// True if the deployment was refused and would still pause, had the cluster not changed since.
-    pub fn tries_early(&self, id: DeploymentId) -> bool {
+    fn tries_early(&self, id: DeploymentId) -> bool {
         let refused = self.view.refusals.iter().find(|refusal| refusal.deployment == id);
         refused.is_some_and(|refusal| refusal.capacity_changed && self.refused_until(refusal) > self.now)
     }
@@ -264,6 +311,7 @@ impl<'v> Draft<'v> {
         plan.deployments = self.changes.into_values().collect();
         plan.service_deployments = self.service_deployments.into_values().collect();
         plan.throttle = self.throttle;
+        plan.fallback_throttle = self.fallback_throttle;
         plan.next_look = self.looks.earliest.map(|at| at.max(self.now));
         plan
     }

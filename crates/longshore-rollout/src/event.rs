@@ -1,8 +1,10 @@
 //! Service events and ECS's words for them (ecs-services E2, catalogue of messages).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, InstanceId, ServiceName, TaskId};
+use longshore_domain::capability::Missing;
 use longshore_placement::{Pool, Reason};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +105,8 @@ pub enum ClosestMiss {
     Location,
     DistinctInstance,
     MemberOf,
+    /// What it lacks and what helps, as sentences. Records of earlier versions have [`ClosestMiss::Attribute`].
+    Attributes(Arc<str>),
 }
 
 impl PlacementRefusal {
@@ -112,7 +116,7 @@ impl PlacementRefusal {
             Reason::Cpu => ClosestMiss::Cpu,
             Reason::Memory => ClosestMiss::Memory,
             Reason::Ports => ClosestMiss::Port,
-            Reason::Attribute => ClosestMiss::Attribute,
+            Reason::Attribute(lacking) => ClosestMiss::Attributes(Missing(lacking).to_string().into()),
             Reason::Gpu => ClosestMiss::Gpu,
             Reason::Interface => ClosestMiss::NetworkInterface,
             Reason::Location => ClosestMiss::Location,
@@ -151,8 +155,12 @@ impl From<&longshore_placement::Refusal> for PlacementRefusal {
 }
 
 impl ClosestMiss {
-    const fn text(&self) -> &'static str {
-        match self {
+    fn text(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Attributes(missing) => {
+                let missing = missing.trim_end_matches('.');
+                return format!("is missing an attribute required by your task: {missing}").into();
+            }
             Self::Cpu => "has insufficient CPU units available",
             Self::Memory => "has insufficient memory available",
             Self::Port => "is already using a port required by your task",
@@ -163,7 +171,7 @@ impl ClosestMiss {
             Self::Location => "encountered error \"LOCATION\"",
             Self::DistinctInstance => "doesn't meet the distinctInstance constraint",
             Self::MemberOf => "doesn't meet the memberOf constraint",
-        }
+        })
     }
 }
 
@@ -320,6 +328,7 @@ mod tests {
             closest(ClosestMiss::Memory),
             closest(ClosestMiss::Port),
             closest(ClosestMiss::Attribute),
+            closest(ClosestMiss::Attributes("log driver x (attribute x). Add x.".into())),
             closest(ClosestMiss::Agent),
             closest(ClosestMiss::NetworkInterface),
             closest(ClosestMiss::Gpu),
@@ -368,6 +377,7 @@ mod tests {
             (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) has insufficient memory available. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
             (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) is already using a port required by your task. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
             (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) is missing an attribute required by your task. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
+            (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) is missing an attribute required by your task: log driver x (attribute x). Add x. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
             (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "AGENT". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
             (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "RESOURCE:ENI". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
             (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance 00000000000000000000000000000007) encountered error "RESOURCE:GPU". For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.

@@ -38,6 +38,8 @@ pub struct Plan {
     pub rebalancing: Option<u32>,
     /// Replaces the stored one.
     pub throttle: Throttle,
+    /// Replaces the stored one.
+    pub fallback_throttle: Throttle,
     /// In order, oldest first.
     pub events: Vec<ServiceEvent>,
     /// Replaces the stored one.

@@ -12,9 +12,9 @@ use longshore_placement::rebalance;
 
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
-use crate::hold::{Crew, Held};
+use crate::hold::{Outcome, Wanted};
 use crate::memory::Topic;
-use crate::outcome::{Start, StopReason};
+use crate::outcome::StopReason;
 use crate::standing::Member;
 
 /// How many tasks beyond the desired count are wanted now.
@@ -32,25 +32,25 @@ pub(crate) fn extra(draft: &Draft<'_>, members: &[Member<'_>], primary: Deployme
 }
 
 /// Starts a rebalancing step, or ends one. It waits while a deployment is not `completed`.
-pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, completed: bool) {
+pub(crate) fn plan(draft: &mut Draft<'_>, wanted: &Wanted<'_, '_>, outcome: Outcome, completed: bool) {
     let view = draft.view;
-    if !view.zone_rebalancing || held.changed || held.others > 0 || !completed {
-        if crew.extra > 0 {
+    if !view.zone_rebalancing || outcome.changed || outcome.others > 0 || !completed {
+        if wanted.extra > 0 {
             draft.lasts(Topic::ZoneBalance);
-            draft.plan.rebalancing = Some(crew.desired);
+            draft.plan.rebalancing = Some(wanted.desired);
         }
         return;
     }
-    let zones = zones(draft, crew);
-    if crew.extra > 0 {
+    let zones = zones(draft, wanted);
+    if wanted.extra > 0 {
         draft.lasts(Topic::ZoneBalance);
-        let all_healthy = crew.members.iter().all(|it| it.is_healthy() || it.is_leaving());
+        let all_healthy = wanted.members.iter().all(|it| it.is_healthy() || it.is_leaving());
         if !all_healthy {
-            draft.plan.rebalancing = Some(crew.desired);
+            draft.plan.rebalancing = Some(wanted.desired);
             return;
         }
-        if let Some((zone, member)) = newest_of_richest(crew, &zones) {
-            draft.stop_to_rebalance(member, zone, StopReason::Scaling(crew.id));
+        if let Some((zone, member)) = newest_of_richest(wanted, &zones) {
+            draft.stop_to_rebalance(member, zone, StopReason::Scaling(wanted.id));
         }
         return;
     }
@@ -60,28 +60,28 @@ pub(crate) fn plan(draft: &mut Draft<'_>, crew: &Crew<'_, '_>, held: Held, compl
         }
         return;
     };
-    let room = crew.bounds.max > crew.members.len() as u32;
+    let room = wanted.bounds.max > wanted.members.len() as u32;
     let open = draft.throttle.closed_until(draft.now).is_none();
-    let refusal = draft.refusal(crew.id).map(|refusal| draft.refused_until(refusal));
+    let refusal = draft.refusal(wanted.id).map(|refusal| draft.refused_until(refusal));
     if let Some(until) = refusal.filter(|&until| until > draft.now) {
         draft.looks.at(until);
         return;
     }
-    let movable = newest_of_richest(crew, &zones).is_some();
-    if held.in_place && room && open && movable && draft.left() > 0 {
+    let movable = newest_of_richest(wanted, &zones).is_some();
+    if outcome.in_place && room && open && movable && draft.left() > 0 {
         draft.situation(Topic::ZoneBalance, ServiceEvent::ZonesUnbalanced(zones));
-        draft.start(Start { deployment: crew.id, count: 1, on: None, zone: Some(step.to), early: false });
-        draft.plan.rebalancing = Some(crew.desired);
+        draft.start(wanted.id, 1, None, Some(step.to));
+        draft.plan.rebalancing = Some(wanted.desired);
     }
 }
 
 /// The task that a move takes away: the newest healthy one in the zone with the most tasks.
 fn newest_of_richest<'a, 'v>(
-    crew: &Crew<'a, 'v>,
+    wanted: &Wanted<'a, 'v>,
     zones: &[(Arc<str>, u32)],
 ) -> Option<(Arc<str>, &'a Member<'v>)> {
     let richest = zones.iter().reduce(|best, zone| if zone.1 > best.1 { zone } else { best })?;
-    let there = crew.members.iter().filter(|it| it.task.zone.as_ref() == Some(&richest.0));
+    let there = wanted.members.iter().filter(|it| it.task.zone.as_ref() == Some(&richest.0));
     let movable = there.filter(|it| it.is_healthy() && !it.protected);
     let newest = movable.max_by_key(|it| (it.task.created_at, it.task.id))?;
     Some((Arc::clone(&richest.0), newest))
@@ -89,9 +89,9 @@ fn newest_of_richest<'a, 'v>(
 
 /// Tasks that stay, per zone by name; zones without any included. A zone that takes no tasks any
 /// more is none to balance with.
-fn zones(draft: &Draft<'_>, crew: &Crew<'_, '_>) -> Vec<(Arc<str>, u32)> {
+fn zones(draft: &Draft<'_>, wanted: &Wanted<'_, '_>) -> Vec<(Arc<str>, u32)> {
     let mut zones: BTreeMap<&Arc<str>, u32> = draft.view.zones.iter().map(|zone| (zone, 0)).collect();
-    for member in crew.members.iter().filter(|member| !member.is_leaving()) {
+    for member in wanted.members.iter().filter(|member| !member.is_leaving()) {
         if let Some(count) = member.task.zone.as_ref().and_then(|zone| zones.get_mut(zone)) {
             *count += 1;
         }

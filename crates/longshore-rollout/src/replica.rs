@@ -7,7 +7,7 @@ use longshore_domain::status::RolloutState;
 
 use crate::bounds::Bounds;
 use crate::draft::Draft;
-use crate::hold::{self, Crew, Fallback};
+use crate::hold::{self, Fallback, Wanted};
 use crate::memory::FAILURES_NOTICED;
 use crate::standing::Member;
 use crate::view::DeploymentView;
@@ -34,11 +34,11 @@ pub(crate) fn plan(draft: &mut Draft<'_>, members: &[Member<'_>], primary: &Depl
     let fallback =
         up_to.and_then(|up_to| draft.reserve(primary).map(|reserve| Fallback { id: reserve.id, up_to }));
     let extra = rebalance::extra(draft, members, primary.id);
-    let crew = Crew { id: primary.id, fallback, desired, extra, bounds, failed, members };
-    let held = hold::hold(draft, &crew);
-    rebalance::plan(draft, &crew, held, primary.rollout == RolloutState::Completed);
+    let wanted = Wanted { id: primary.id, fallback, desired, extra, bounds, failed, members };
+    let outcome = hold::hold(draft, &wanted);
+    rebalance::plan(draft, &wanted, outcome, primary.rollout == RolloutState::Completed);
     let others = tally(draft, members);
-    let in_place = held.in_place && draft.plan.rebalancing.is_none();
+    let in_place = outcome.in_place && draft.plan.rebalancing.is_none();
     progress::conclude(draft, primary, in_place, desired, |deployment| {
         others.get(&deployment.id).copied().unwrap_or_default()
     });

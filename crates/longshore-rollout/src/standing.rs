@@ -61,7 +61,7 @@ impl<'v> Member<'v> {
 }
 
 /// Sorts the tasks of a service; STOPPED ones are left out.
-pub(crate) fn muster<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Looks) -> Vec<Member<'v>> {
+pub(crate) fn members<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Looks) -> Vec<Member<'v>> {
     let mut members = Vec::with_capacity(view.tasks.len());
     for task in &view.tasks {
         if task.last_status.is_stopped() {
@@ -78,8 +78,9 @@ pub(crate) fn muster<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Look
 /// for them: they have to live for longer first.
 fn settle_time(task: &TaskView, view: &ServiceView) -> Duration {
     let settings = &view.settings;
-    let fails =
-        view.throttle.failures >= FAILURES_NOTICED && view.throttle.deployment == Some(task.deployment);
+    let fails = [&view.throttle, &view.fallback_throttle]
+        .into_iter()
+        .any(|it| it.failures >= FAILURES_NOTICED && it.deployment == Some(task.deployment));
     if fails { settings.settle_time.max(settings.short_life) } else { settings.settle_time }
 }
 

@@ -8,7 +8,7 @@ use crate::bounds::{Bounds, scaled};
 use crate::decide::notice_throttle;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
-use crate::hold::{self, Crew};
+use crate::hold::{self, Wanted};
 use crate::memory::{Throttle, Topic};
 use crate::outcome::{StopReason, TaskSetChange};
 use crate::standing::{Member, Standing};
@@ -47,8 +47,8 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
     if desired != set.computed_desired_count {
         draft.deployment_event(ServiceEvent::ComputedCountUpdated { set: set.id, count: desired });
     }
-    draft.observe(&set.throttle, Some(set.id));
-    let crew = Crew {
+    draft.throttle = draft.observe(&set.throttle, Some(set.id));
+    let wanted = Wanted {
         id: set.id,
         fallback: None,
         desired,
@@ -57,9 +57,9 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
         failed: false,
         members,
     };
-    let held = hold::hold(draft, &crew);
+    let outcome = hold::hold(draft, &wanted);
     notice_throttle(draft);
-    let stable = !held.changed && members.len() as u32 == desired && members.iter().all(serves);
+    let stable = !outcome.changed && members.len() as u32 == desired && members.iter().all(serves);
     let stability = if stable { Stability::SteadyState } else { Stability::Stabilizing };
     note(draft, set, desired, stability);
     stable

@@ -52,7 +52,10 @@ pub struct ServiceView {
     pub stopped: Vec<StoppedTask>,
     /// The outcome of the last placement attempts that failed, at most one per deployment.
     pub refusals: Vec<Refusal>,
+    /// After failures of the deployment that starts tasks.
     pub throttle: Throttle,
+    /// After failures of the deployment that fills in for it ([`reserve`](crate::reserve)), whose failures are its own.
+    pub fallback_throttle: Throttle,
     pub memory: EventMemory,
 }
 
@@ -413,7 +416,7 @@ pub const fn room_may_help(reason: &Reason) -> bool {
         Reason::Missing
         | Reason::NotActive
         | Reason::Agent
-        | Reason::Attribute
+        | Reason::Attribute(_)
         | Reason::Location
         | Reason::MemberOf(_) => false,
     }

@@ -33,7 +33,7 @@ pub enum Waiting {
     Protection { count: u32, until: Timestamp },
     /// Deployment alarms are watched until then.
     BakeTime { until: Timestamp },
-    /// The deployment failed and starts nothing any more; an update of the service goes on.
+    /// The deployment failed and starts nothing any more, whatever the desired count is; a new deployment goes on.
     DeploymentFailed { deployment: DeploymentId },
     /// There is no deployment to run: the service has no PRIMARY.
     NoDeployment,
@@ -79,7 +79,11 @@ impl fmt::Display for Waiting {
                 write!(f, "the finished deployment is watched until {}", until.as_millis())
             }
             Self::DeploymentFailed { deployment } => {
-                write!(f, "deployment {deployment} failed; update the service to go on")
+                write!(
+                    f,
+                    "deployment {deployment} failed, so no task of it is started any more; update the service to another \
+                     task definition, or with --force-new-deployment"
+                )
             }
             Self::NoDeployment => f.write_str("the service has no deployment to run"),
         }

@@ -2,47 +2,19 @@
 
 mod world;
 
-use std::time::Duration;
-
-use expect_test::{Expect, expect};
-use longshore_base::TaskId;
+use expect_test::expect;
 use longshore_domain::status::{HealthStatus, RolloutState, ServiceStatus, StopCode, TaskStatus};
 use longshore_rollout::*;
 use world::{World, deployment_id, instance_id, revision_id, secs};
-
-fn check_messages(world: &World, expected: Expect) {
-    expected.assert_eq(&world.messages.join("\n"));
-}
-
-/// The tasks that are there and meant to stay.
-fn staying(world: &World) -> Vec<TaskId> {
-    world.ids(|task| task.desired_status == longshore_domain::status::DesiredStatus::Running)
-}
-
-/// Starts fail, time passes to the next attempt, until nothing is started any more.
-fn fail_starts(world: &mut World, rounds: usize) {
-    for _ in 0..rounds {
-        let plan = world.round();
-        for id in world.ids(|task| task.last_status == TaskStatus::Pending) {
-            world.end(id, StoppedBecause::FailedToStart);
-        }
-        if let Some(look) = plan.next_look {
-            world.now = world.now.max(look);
-        }
-    }
-}
 
 #[test]
 fn a_new_service_says_started_completed_steady() {
     let mut world = World::new(1, 100, 200);
     let last = world.calm();
-    check_messages(
-        &world,
-        expect![[r#"
+    world.messages_are(&expect![[r#"
         (service web) has started 1 tasks: (task 00000000000000000000000000000002).
         (service web) (deployment ecs-svc/1000000000000000001) deployment completed.
-        (service web) has reached a steady state."#]],
-    );
+        (service web) has reached a steady state."#]]);
     assert_eq!(last.waiting_for, []);
     let (status, _) = &world.service_deployments[&deployment_id(1)];
     assert_eq!(*status, ServiceDeploymentStatus::Successful);
@@ -54,14 +26,11 @@ fn an_update_says_started_stopped_completed_steady() {
     let mut world = World::running(2, 100, 200);
     world.update();
     world.calm();
-    check_messages(
-        &world,
-        expect![[r#"
+    world.messages_are(&expect![[r#"
         (service web) has started 2 tasks: (task 00000000000000000000000000000005) (task 00000000000000000000000000000006).
         (service web) has stopped 2 running tasks: (task 00000000000000000000000000000002) (task 00000000000000000000000000000003).
         (service web) (deployment ecs-svc/1000000000000000004) deployment completed.
-        (service web) has reached a steady state."#]],
-    );
+        (service web) has reached a steady state."#]]);
     assert_eq!(world.view.deployments.len(), 1);
 }
 
@@ -87,298 +56,12 @@ fn a_task_that_ended_after_a_while_is_replaced_at_once_however_often() {
     let mut world = World::running(1, 100, 200);
     for _ in 0..20 {
         world.now = world.now + world.view.settings.short_life;
-        let id = staying(&world)[0];
+        let id = world.staying()[0];
         world.end(id, StoppedBecause::EssentialExited);
         assert_eq!(world.round().starts.len(), 1);
         world.run_all();
     }
     assert_eq!(world.primary().failed_tasks, 0);
-}
-
-#[test]
-fn a_crash_loop_is_slowed_down_and_told() {
-    let mut world = World::running(1, 100, 200);
-    let mut pauses = Vec::new();
-    world.end(staying(&world)[0], StoppedBecause::EssentialExited);
-    world.round();
-    world.run_all();
-    for _ in 0..5 {
-        world.now = world.now + secs(1);
-        let id = staying(&world)[0];
-        world.end(id, StoppedBecause::EssentialExited);
-        let plan = world.round();
-        let open = plan.throttle.next_attempt.expect("a short life sets the next attempt");
-        pauses.push(open.since(world.now).as_secs());
-        if plan.starts.is_empty() {
-            world.now = open;
-            world.round();
-        }
-        world.run_all();
-    }
-    assert_eq!(pauses, [0, 1, 2, 4, 8]);
-    assert_eq!(world.primary().failed_tasks, 0, "the circuit breaker does not count what was RUNNING");
-    let said = world.messages.iter().filter(|text| text.contains("unable to consistently start")).count();
-    assert_eq!(said, 1, "{:?}", world.messages);
-    // Until one lives.
-    let over = world.round().next_look.expect("a look at whether it lives");
-    assert_eq!(over, world.now + world.view.settings.short_life);
-    world.now = over;
-    assert_eq!(world.round().throttle.failures, 0);
-}
-
-/// Found by the simulation (seeds 4325, 5732 and 6556): each crash was healthy for a moment, and cost a task that served.
-#[test]
-fn a_crash_loop_does_not_wear_out_what_served_before() {
-    let mut world = World::running(6, 50, 100);
-    world.view.settings.settle_time = secs(1);
-    let new = world.update();
-    let mut stops = Vec::new();
-    for lives in [0, 0].into_iter().chain([2; 18]) {
-        world.now = world.now + world.view.settings.crash_max;
-        for _ in 0..3 {
-            stops.push(world.round().stops.len());
-            world.finish_all();
-        }
-        world.run_all();
-        world.now = world.now + secs(lives);
-        stops.push(world.round().stops.len());
-        for id in world.ids(|task| task.deployment == new) {
-            world.end(id, StoppedBecause::EssentialExited);
-        }
-    }
-    assert_eq!(stops.split_off(40), vec![0; 40], "{stops:?}");
-    assert_eq!(world.healthy(), 3);
-}
-
-/// Found by the simulation (seed 6556): what had just been started to fill in made room for the next try, and so on.
-#[test]
-fn what_fills_in_does_not_make_room_for_the_next_try() {
-    let mut world = World::running(2, 75, 150);
-    world.view.settings.settle_time = secs(40);
-    world.view.settings.crash_max = secs(5);
-    let new = world.update();
-    let mut stops = Vec::new();
-    for _ in 0..40 {
-        stops.push(world.round().stops.len());
-        world.finish_all();
-        world.run_all();
-        world.now = world.now + secs(1);
-        for id in world.ids(|task| task.deployment == new) {
-            world.end(id, StoppedBecause::EssentialExited);
-        }
-        // Now and then one that served ends, too.
-        if stops.len() % 10 == 0 {
-            let id = world.ids(|task| task.deployment != new)[0];
-            world.end(id, StoppedBecause::EssentialExited);
-        }
-        world.now = world.now + secs(4);
-    }
-    assert_eq!(stops, vec![0; 40]);
-}
-
-#[test]
-fn room_that_is_being_made_fails_no_deployment() {
-    let mut world = World::running(2, 50, 200);
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
-    world.capacity = 2;
-    world.update();
-    // The old tasks take their time to stop, and every new look finds the cluster full.
-    for _ in 0..2 {
-        for _ in 0..8 {
-            world.round();
-            world.now = world.now + secs(5);
-        }
-        world.finish_all();
-        world.round();
-        world.run_all();
-    }
-    world.calm();
-    assert_eq!(world.picture(), "n2");
-    assert_eq!(world.primary().rollout, RolloutState::Completed);
-    assert!(world.messages.iter().all(|text| !text.contains("rolling back")), "{:?}", world.messages);
-}
-
-#[test]
-fn the_coming_and_going_of_others_fails_no_deployment() {
-    let mut world = World::new(1, 100, 200);
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: false };
-    world.capacity = 0;
-    for _ in 0..100 {
-        world.round();
-        world.round();
-        world.now = world.now + Duration::from_millis(20);
-        for refusal in &mut world.view.refusals {
-            refusal.capacity_changed = true;
-        }
-    }
-    assert_eq!((world.primary().failed_tasks, world.primary().rollout), (1, RolloutState::InProgress));
-    let said = world.messages.iter().filter(|text| text.contains("was unable to place")).count();
-    assert_eq!(said, 1, "{:?}", world.messages);
-    // But its own attempts do.
-    for _ in 0..3 {
-        world.now = world.now + secs(60);
-        world.round();
-    }
-    world.round();
-    assert_eq!(world.primary().rollout, RolloutState::Failed);
-}
-
-#[test]
-fn failures_to_start_are_throttled_until_an_update() {
-    let mut world = World::new(1, 100, 200);
-    let mut pauses = Vec::new();
-    for _ in 0..11 {
-        world.round();
-        let id = world.ids(|_| true)[0];
-        world.end(id, StoppedBecause::FailedToStart);
-        let plan = world.plan();
-        let open = plan.throttle.next_attempt.expect("a failure sets the next attempt");
-        pauses.push(open.since(world.now).as_secs());
-        if plan.starts.is_empty() {
-            world.apply(&plan);
-            world.now = open;
-        }
-    }
-    assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900]);
-    let told = world.messages.iter().filter(|it| it.contains("unable to consistently start")).count();
-    assert_eq!(told, 1, "{:?}", world.messages);
-    world.update();
-    assert_eq!(world.plan().starts.len(), 1);
-}
-
-#[test]
-fn a_running_neighbour_does_not_hide_failures() {
-    let mut world = World::running(1, 100, 200);
-    world.desire(2);
-    for failures in 1..5 {
-        world.round();
-        let id = world.ids(|task| task.last_status == TaskStatus::Pending)[0];
-        world.end(id, StoppedBecause::FailedToStart);
-        let plan = world.plan();
-        assert_eq!(plan.throttle.failures, failures);
-        if plan.starts.is_empty() {
-            world.apply(&plan);
-            world.now = plan.throttle.next_attempt.expect("a pause");
-        }
-    }
-    world.calm();
-    assert_eq!(world.plan().throttle.failures, 0, "a task that runs ends it");
-}
-
-#[test]
-fn tasks_that_fail_together_are_one_failure() {
-    let mut world = World::new(8, 100, 200);
-    world.round();
-    for id in world.ids(|_| true) {
-        world.end(id, StoppedBecause::FailedToStart);
-    }
-    assert_eq!(world.plan().throttle.failures, 1);
-}
-
-#[test]
-fn the_circuit_breaker_rolls_back_to_the_last_completed() {
-    let mut world = World::running(2, 100, 200);
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
-    let failed = world.update();
-    fail_starts(&mut world, 4);
-    let primary = world.primary();
-    assert_ne!(primary.id, failed);
-    assert_eq!(primary.revision, revision_id(1));
-    assert_eq!(primary.rolled_back_from, Some(failed));
-    let (status, reason) = &world.service_deployments[&failed];
-    assert_eq!(*status, ServiceDeploymentStatus::RollbackInProgress);
-    expect!["ECS deployment circuit breaker: rolling back to deploymentId ecs-svc/1000000000000000001."]
-        .assert_eq(reason.as_deref().unwrap_or_default());
-    world.calm();
-    assert_eq!(world.service_deployments[&failed].0, ServiceDeploymentStatus::RollbackSuccessful);
-    assert_eq!(world.primary().rollout, RolloutState::Completed);
-    assert_eq!(world.view.deployments.len(), 1);
-    world.messages.retain(|it| it.contains("deployment"));
-    // The id of the rollback is drawn from the seed.
-    let id = world.primary().id.to_string();
-    world.messages.iter_mut().for_each(|it| *it = it.replace(&id, "ecs-svc/NEW"));
-    check_messages(
-        &world,
-        expect![[r#"
-        (service web) (deployment ecs-svc/1000000000000000004) deployment failed: tasks failed to start.
-        (service web) rolling back to deployment ecs-svc/1000000000000000001.
-        (service web) (deployment ecs-svc/NEW) deployment completed."#]],
-    );
-}
-
-#[test]
-fn without_rollback_the_failed_deployment_stays_and_the_old_one_serves() {
-    let mut world = World::running(2, 100, 200);
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: false };
-    let failed = world.update();
-    fail_starts(&mut world, 4);
-    world.calm();
-    assert_eq!(world.primary().id, failed);
-    assert_eq!(world.primary().rollout, RolloutState::Failed);
-    assert_eq!(world.picture(), "o2");
-    assert_eq!(world.service_deployments[&failed].0, ServiceDeploymentStatus::Stopped);
-    // The old deployment still replaces what it loses.
-    let id = staying(&world)[0];
-    world.end(id, StoppedBecause::EssentialExited);
-    let plan = world.calm();
-    assert_eq!(world.picture(), "o2");
-    assert_eq!(plan.waiting_for, [Waiting::DeploymentFailed { deployment: failed }]);
-    // The next update starts afresh.
-    world.update();
-    world.calm();
-    assert_eq!(world.picture(), "n2");
-    assert_eq!(world.primary().rollout, RolloutState::Completed);
-}
-
-#[test]
-fn the_old_deployment_makes_no_room_for_itself() {
-    let mut world = World::running(2, 0, 200);
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: false };
-    let failed = world.update();
-    fail_starts(&mut world, 4);
-    world.calm();
-    assert_eq!(world.picture(), "o2");
-    world.capacity = 1;
-    world.end(staying(&world)[0], StoppedBecause::EssentialExited);
-    for _ in 0..20 {
-        let plan = world.round();
-        assert_eq!(plan.stops, [], "what serves must not go for another like it");
-        world.now = world.now.max(plan.next_look.unwrap_or(world.now));
-    }
-    assert_eq!(world.picture(), "o1");
-    assert!(world.plan().waiting_for.contains(&Waiting::DeploymentFailed { deployment: failed }));
-}
-
-#[test]
-fn the_first_deployment_has_nothing_to_roll_back_to() {
-    let mut world = World::new(1, 100, 200);
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
-    fail_starts(&mut world, 6);
-    let plan = world.plan();
-    assert_eq!(world.primary().rollout, RolloutState::Failed);
-    assert!(plan.starts.is_empty() && plan.new_deployment.is_none());
-    assert_eq!(plan.waiting_for, [Waiting::DeploymentFailed { deployment: deployment_id(1) }]);
-}
-
-#[test]
-fn failed_health_checks_trip_the_breaker_in_stage_two() {
-    let mut world = World::running(1, 100, 200);
-    world.checked = true;
-    world.view.circuit_breaker = CircuitBreaker { enable: true, rollback: true };
-    let bad = world.update();
-    for _ in 0..30 {
-        world.round();
-        world.finish_all();
-        world.run_all();
-        for id in world.ids(|task| task.deployment == bad) {
-            world.task_mut(id).container_health = Some(HealthStatus::Unhealthy);
-        }
-        if world.primary().id != bad {
-            break;
-        }
-    }
-    assert_eq!(world.primary().rolled_back_from, Some(bad));
-    assert!(world.messages.iter().any(|it| it.ends_with("failed container health checks.")));
 }
 
 #[test]
@@ -432,25 +115,6 @@ fn a_stopped_service_deployment_aborts_or_rolls_back() {
 }
 
 #[test]
-fn what_served_before_an_aborted_deployment_goes_on() {
-    // Before the new tasks run, and when they do but the old ones are not gone yet.
-    for running in [false, true] {
-        let mut world = World::running(2, 100, 200);
-        let before = staying(&world);
-        world.update();
-        world.round();
-        if running {
-            world.run_all();
-        }
-        world.primary_mut().stop_requested = Some(StopType::Abort);
-        world.calm();
-        assert_eq!((world.picture().as_str(), staying(&world)), ("o2", before));
-        let shown: Vec<_> = world.view.deployments.iter().map(|it| (it.role, it.desired_count)).collect();
-        assert_eq!(shown, [(DeploymentRole::Active, 2), (DeploymentRole::Primary, 2)]);
-    }
-}
-
-#[test]
 fn a_newer_deployment_supersedes() {
     let mut world = World::running(2, 100, 200);
     let first = world.update();
@@ -482,45 +146,11 @@ fn scale_in_keeps_the_zones_balanced() {
 }
 
 #[test]
-fn a_draining_instance_is_emptied_within_the_bounds() {
-    let mut world = World::running(3, 100, 200);
-    world.drain(0, true);
-    let first = world.round();
-    assert_eq!((first.starts.len(), first.stops.len()), (1, 0), "the replacement starts first");
-    world.calm();
-    let id = world.instances[0].id;
-    assert_eq!(world.ids(|task| task.instance == Some(id)), []);
-    assert_eq!(world.healthy(), 3);
-    let reasons: Vec<_> = world.stopped_for.values().collect();
-    assert_eq!(reasons, [&StopReason::InstanceDraining]);
-}
-
-#[test]
-fn a_drain_hangs_at_100_100_and_says_so() {
-    let mut world = World::running(3, 100, 100);
-    world.drain(0, true);
-    let plan = world.calm();
-    assert_eq!(world.view.tasks.len(), 3);
-    assert_eq!(plan.waiting_for, [Waiting::Bounds { min: 3, max: 3 }]);
-    assert!(world.messages.iter().any(|it| it.contains("because of the service deployment configuration")));
-}
-
-#[test]
-fn a_pending_task_on_a_draining_instance_goes_at_once() {
-    let mut world = World::new(1, 100, 100);
-    world.round();
-    world.drain(0, true);
-    let plan = world.round();
-    assert_eq!(plan.stops.len(), 1);
-    assert_eq!(plan.events.last(), Some(&ServiceEvent::StoppedPending(1)));
-}
-
-#[test]
 fn an_unhealthy_task_is_replaced_first_where_there_is_room() {
     let mut world = World::new(2, 100, 200);
     world.checked = true;
     world.calm();
-    let id = staying(&world)[0];
+    let id = world.staying()[0];
     world.task_mut(id).container_health = Some(HealthStatus::Unhealthy);
     let plan = world.round();
     assert_eq!((plan.starts.len(), plan.stops.len()), (1, 0));
@@ -534,7 +164,7 @@ fn without_room_unhealthy_tasks_go_one_after_the_other() {
     let mut world = World::new(3, 100, 100);
     world.checked = true;
     world.calm();
-    for id in staying(&world) {
+    for id in world.staying() {
         world.task_mut(id).container_health = Some(HealthStatus::Unhealthy);
     }
     assert_eq!(world.round().stops.len(), 1);
@@ -553,7 +183,7 @@ fn unhealthy_results_do_not_count_within_the_grace_period() {
     world.view.grace_period = secs(60);
     world.round();
     world.run_all();
-    let id = staying(&world)[0];
+    let id = world.staying()[0];
     world.task_mut(id).container_health = Some(HealthStatus::Unhealthy);
     let plan = world.plan();
     assert!(plan.stops.is_empty() && plan.starts.is_empty());
@@ -565,7 +195,7 @@ fn unhealthy_results_do_not_count_within_the_grace_period() {
 #[test]
 fn a_deployment_that_waits_for_protected_tasks_says_so() {
     let mut world = World::running(2, 100, 200);
-    let id = staying(&world)[0];
+    let id = world.staying()[0];
     world.task_mut(id).protected_until = Some(world.now + secs(3600));
     world.messages.clear();
     world.update();
@@ -583,7 +213,7 @@ fn a_deployment_that_waits_for_protected_tasks_says_so() {
 fn protected_tasks_are_not_scaled_in_until_protection_ends() {
     let mut world = World::running(3, 100, 200);
     let until = world.now + secs(60);
-    for id in staying(&world) {
+    for id in world.staying() {
         world.task_mut(id).protected_until = Some(until);
     }
     world.desire(1);
@@ -622,7 +252,7 @@ fn zero_desired_tasks_stop_everything() {
 #[test]
 fn a_deleted_service_becomes_inactive_when_its_tasks_are_gone() {
     let mut world = World::running(2, 100, 200);
-    let id = staying(&world)[0];
+    let id = world.staying()[0];
     world.task_mut(id).protected_until = Some(world.now + secs(600));
     world.view.status = ServiceStatus::Draining;
     let plan = world.round();
@@ -646,7 +276,7 @@ fn zones_are_evened_out_by_starting_first() {
     world.instances[1].draining = false;
     world.instances[2].draining = false;
     world.messages.clear();
-    world.view.zones = world.instances.iter().map(|it| it.zone.clone()).collect();
+    world.list_zones();
     world.view.zone_rebalancing = true;
     for _ in 0..40 {
         let plan = world.round();
@@ -663,17 +293,14 @@ fn zones_are_evened_out_by_starting_first() {
     counts.sort_unstable();
     assert_eq!(counts, [1, 1, 2]);
     world.messages.retain(|it| it.contains("AZ"));
-    check_messages(
-        &world,
-        expect![[r#"
+    world.messages_are(&expect![[r#"
             (service web) is not AZ balanced with 4 tasks in z1, 0 in z2, and 0 in z3. AZ Rebalancing in progress.
             (service web) has started 1 tasks in z2 to AZ Rebalance: 00000000000000000000000000000006.
             (service web) has stopped 1 running tasks in z1 due to AZ rebalancing: 00000000000000000000000000000005
             (service web) is not AZ balanced with 3 tasks in z1, 1 in z2, and 0 in z3. AZ Rebalancing in progress.
             (service web) has started 1 tasks in z3 to AZ Rebalance: 00000000000000000000000000000007.
             (service web) has stopped 1 running tasks in z1 due to AZ rebalancing: 00000000000000000000000000000004
-            (service web) is AZ balanced with 2 tasks in z1, 1 tasks in z2, and 1 tasks in z3."#]],
-    );
+            (service web) is AZ balanced with 2 tasks in z1, 1 tasks in z2, and 1 tasks in z3."#]]);
 }
 
 #[test]

@@ -144,12 +144,19 @@ fn registry_kind(message: &str) -> Option<ErrorKind> {
         Some(ErrorKind::Denied)
     } else if says(&["manifest unknown", "not found", "name unknown", "no matching manifest"]) {
         Some(ErrorKind::NotFound)
-    } else if says(&["invalid reference format"]) {
+    } else if says(&[
+        "invalid reference format",
+        // The name server has answered: there is no such registry. One that did not answer is transient, see below.
+        "no such host",
+        // These need a change of the registry's certificate or of the engine's configuration.
+        "x509:",
+        "server gave http response to https client",
+        "unsupported protocol scheme",
+    ]) {
         Some(ErrorKind::Refused)
     } else if says(&[
         "connection refused",
         "connection reset",
-        "no such host",
         "i/o timeout",
         "tls handshake timeout",
         "timeout exceeded",
@@ -225,6 +232,20 @@ mod tests {
             "Get \"https://r/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
             ErrorKind::Unavailable,
         );
+        for hopeless in [
+            "Get \"https://r.invalid/v2/\": dial tcp: lookup r.invalid on 10.0.0.2:53: no such host",
+            "Get \"https://r/v2/\": tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "Get \"https://r:5000/v2/\": http: server gave HTTP response to HTTPS client",
+            "invalid reference format: repository name must be lowercase",
+        ] {
+            check(Call::Registry, 500, hopeless, ErrorKind::Refused);
+        }
+        for transient in [
+            "Get \"https://r/v2/\": dial tcp: lookup r on 10.0.0.2:53: server misbehaving",
+            "Get \"https://r/v2/\": dial tcp: lookup r: Temporary failure in name resolution",
+        ] {
+            check(Call::Registry, 500, transient, ErrorKind::Unavailable);
+        }
         check(Call::Start, 500, "OCI runtime create failed: ...", ErrorKind::Other);
     }
 

@@ -264,6 +264,10 @@ impl Runtime for DockerRuntime {
         Box::pin(self.engine.list(filter))
     }
 
+    fn container_readings<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, [String; 2]> {
+        Box::pin(stats::readings(&self.engine.docker, id))
+    }
+
     fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, StatsSample> {
         Box::pin(stats::sample(&self.engine.docker, id))
     }

@@ -22,6 +22,23 @@ pub(crate) async fn sample(docker: &Docker, id: &RuntimeId) -> Result<StatsSampl
     }
 }
 
+/// Follows the engine's readings, which come each second, for the first two. A container that does not run has one,
+/// without anything in it.
+pub(crate) async fn readings(docker: &Docker, id: &RuntimeId) -> Result<[String; 2], RuntimeError> {
+    let options = StatsOptions { stream: true, one_shot: false };
+    let mut readings = Box::pin(docker.stats(id.as_str(), Some(options)));
+    let none = || RuntimeError::new(ErrorKind::NotFound, "the container engine gave no statistics");
+    let mut next = async || -> Result<String, RuntimeError> {
+        let reading = readings.next().await.ok_or_else(none)?.map_err(|error| refine(Call::Stats, error))?;
+        // Of a container that has ended.
+        if reading.cpu_stats.as_ref().is_none_or(|cpu| cpu.system_cpu_usage.is_none()) {
+            return Err(none());
+        }
+        serde_json::to_string(&reading).map_err(|_| none())
+    };
+    Ok([next().await?, next().await?])
+}
+
 fn read(reading: ContainerStatsResponse) -> StatsSample {
     let cpu = reading.cpu_stats.unwrap_or_default();
     let memory = reading.memory_stats.unwrap_or_default();

@@ -1,5 +1,6 @@
 //! A Docker API on a socket of our own that hangs, breaks off, refuses and runs out of space, as a real engine does on
-//! its worst days. Each fault comes back as the error that the agent acts upon, within its limit of time.
+//! its worst days. Each fault comes back as the error that the agent acts upon, within its limit of time. And it counts
+//! what a burst of starts asks of the engine, and through it of a registry.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use longshore_engine::input::{Input, ObservedStatus, OpError, OpErrorKind};
 use longshore_engine::spec::{ContainerKey, RegistryAuth, RuntimeId, TaskKey};
 use longshore_engine::{Action, OpId};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK};
-use longshore_runtime::{Executor, LabelFilter, NoLogins, Runtime, RuntimeEvent};
+use longshore_runtime::{Executor, FRESH, LabelFilter, NoLogins, Runtime, RuntimeEvent};
 use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -399,4 +400,102 @@ async fn an_end_that_comes_during_a_look_needs_no_other_look() {
         other => panic!("{other:?}"),
     }
     assert_eq!(looks.load(Ordering::Relaxed), 1);
+}
+
+/// How often each way to an image was gone: the local one, the registry's answer, the pull.
+#[derive(Default)]
+struct Asked {
+    looks: AtomicU32,
+    digests: AtomicU32,
+    pulls: AtomicU32,
+}
+
+impl Asked {
+    fn counts(&self) -> [u32; 3] {
+        [&self.looks, &self.digests, &self.pulls].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
+/// An engine that has `r.example/app:1`, which is the image that `digest` names in the registry.
+fn engine_with_image(digest: &'static str) -> (FakeDocker, Arc<Asked>) {
+    let asked = Arc::new(Asked::default());
+    let counted = asked.clone();
+    let docker = FakeDocker::start(move |request| {
+        if request.contains("/distribution/") {
+            counted.digests.fetch_add(1, Ordering::Relaxed);
+            let answer =
+                json!({"Descriptor": {"digest": "sha256:new", "mediaType": "m", "size": 1}, "Platforms": []});
+            Reply::Late(LIMIT, answer)
+        } else if request.contains("/images/create") {
+            counted.pulls.fetch_add(1, Ordering::Relaxed);
+            Reply::Lines { lines: vec![json!({"status": "Pulling"})], pause: LIMIT, ends: true }
+        } else if request.contains("/json") {
+            counted.looks.fetch_add(1, Ordering::Relaxed);
+            let digests = [format!("r.example/app@{digest}")];
+            Reply::Answer(200, json!({"Id": "sha256:1", "Size": 1, "RepoDigests": digests}))
+        } else {
+            Reply::Answer(201, Value::Null)
+        }
+    });
+    (docker, asked)
+}
+
+/// Gets the image as a start does that asks the registry first, and then pulls what it has named.
+async fn have(executor: &Executor, image: &str) {
+    let (container, auth, timeout) = (key("app"), RegistryAuth::Node, PATIENCE);
+    let image = image.to_owned();
+    let digest = match image.split_once('@') {
+        Some((_, digest)) => digest.to_owned(),
+        None => {
+            let (container, image, auth) = (container.clone(), image.clone(), auth.clone());
+            let resolve = Action::ResolveManifest { op: OpId(1), container, image, auth, timeout };
+            match executor.perform(resolve).await {
+                Ok(Input::ManifestResolved { result: Ok(digest), .. }) => digest,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let digest = Some(digest);
+    let inactivity_timeout = PATIENCE;
+    let pull = Action::Pull { op: OpId(2), container, image, digest, auth, timeout, inactivity_timeout };
+    match executor.perform(pull).await {
+        Ok(Input::PullFinished { result: Ok(image), .. }) => assert_eq!(image.id, "sha256:1"),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn have_at_once(executor: &Executor, image: &str, copies: usize) {
+    futures_util::future::join_all((0..copies).map(|_| have(executor, image))).await;
+}
+
+#[tokio::test]
+async fn a_burst_of_equal_starts_asks_the_registry_once() {
+    // What the registry has is here already: it is asked whether that is so, and nothing is pulled.
+    let (docker, asked) = engine_with_image("sha256:new");
+    let executor = Executor::new(Arc::new(docker.runtime()), Arc::new(NoLogins));
+    have_at_once(&executor, "r.example/app:1", 50).await;
+    let [looks, digests, pulls] = asked.counts();
+    assert_eq!((digests, pulls), (1, 0));
+    assert!(looks < 50, "{looks}");
+    // Another name is another question.
+    have(&executor, "r.example/app:2").await;
+    assert_eq!(asked.counts()[1..], [2, 0]);
+    // A new image may have been pushed under the same name.
+    tokio::time::sleep(FRESH).await;
+    have(&executor, "r.example/app:1").await;
+    assert_eq!(asked.counts()[1..], [3, 0]);
+}
+
+#[tokio::test]
+async fn a_burst_of_equal_starts_pulls_once_what_is_not_here() {
+    let (docker, asked) = engine_with_image("sha256:old");
+    let executor = Executor::new(Arc::new(docker.runtime()), Arc::new(NoLogins));
+    have_at_once(&executor, "r.example/app:1", 50).await;
+    assert_eq!(asked.counts()[1..], [1, 1]);
+    // A name with a digest is no question; whether it may be had here, only the pull tells.
+    let (docker, asked) = engine_with_image("sha256:new");
+    let executor = Executor::new(Arc::new(docker.runtime()), Arc::new(NoLogins));
+    have_at_once(&executor, "r.example/app@sha256:new", 50).await;
+    have(&executor, "r.example/app@sha256:new").await;
+    assert_eq!(asked.counts()[1..], [0, 1]);
 }

@@ -191,6 +191,8 @@ impl Suite<'_> {
 
         let stats = expect("stats", self.runtime().container_stats(&id).await);
         assert!(stats.read_at.is_some() && stats.system_cpu_nanos > 0, "{stats:?}");
+        let readings = expect("readings", self.runtime().container_readings(&id).await);
+        assert!(readings.iter().all(|reading| reading.contains("\"memory_stats\":{")), "{readings:?}");
 
         let stopped = expect("stop", self.runtime().container_stop(&id, LONG_GRACE).await);
         let stopped = stopped.expect("a last look");
@@ -305,6 +307,7 @@ impl Suite<'_> {
             runtime.container_kill(&nobody, "SIGKILL").await,
             runtime.container_remove(&nobody).await,
             runtime.container_stats(&nobody).await.map(drop),
+            runtime.container_readings(&nobody).await.map(drop),
             runtime.volume_inspect("longshore-no-such-volume").await.map(drop),
             runtime.image_remove(MISSING_IMAGE).await,
         ];

@@ -12,7 +12,8 @@ use longshore_engine::spec::{ContainerKey, RegistryAuth};
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::limits::{self, duration_text};
-use crate::port::{NetworkRequest, PullRequest, RegistryCredentials, Runtime, RuntimeEvent};
+use crate::port::{NetworkRequest, RegistryCredentials, Runtime, RuntimeEvent};
+use crate::questions::ImageQuestions;
 
 /// Turns what a container says about its registry into a login (agent-protocol G13).
 ///
@@ -60,11 +61,13 @@ pub(crate) fn request_of(network: TaskNetwork) -> NetworkRequest {
 pub struct Executor {
     runtime: Arc<dyn Runtime>,
     logins: Arc<dyn RegistryLogins>,
+    images: Arc<ImageQuestions>,
 }
 
 impl Executor {
     pub fn new(runtime: Arc<dyn Runtime>, logins: Arc<dyn RegistryLogins>) -> Self {
-        Self { runtime, logins }
+        let images = Arc::new(ImageQuestions::new(runtime.clone()));
+        Self { runtime, logins, images }
     }
 
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
@@ -77,14 +80,14 @@ impl Executor {
     pub async fn perform(&self, action: Action) -> Result<Input, Box<Action>> {
         Ok(match action {
             Action::InspectImage { op, container, image } => {
-                let call = self.runtime.image_inspect(&image);
+                let call = self.images.look(&image);
                 let result = limited("inspect image", limits::IMAGE_INSPECT, call).await;
                 Input::ImageInspected { op, container, result }
             }
             Action::ResolveManifest { op, container, image, auth, timeout } => {
                 let result = limited("resolve manifest", timeout, async {
                     let login = self.logins.login(&container, &image, &auth).await?;
-                    self.runtime.image_digest(&image, login.as_ref()).await
+                    self.images.digest(&image, login).await
                 })
                 .await;
                 Input::ManifestResolved { op, container, result }
@@ -92,14 +95,7 @@ impl Executor {
             Action::Pull { op, container, image, digest, auth, timeout, inactivity_timeout } => {
                 let result = limited("transition to pulled", timeout, async {
                     let login = self.logins.login(&container, &image, &auth).await?;
-                    let request = PullRequest {
-                        image: &image,
-                        digest: digest.as_deref(),
-                        credentials: login.as_ref(),
-                        inactivity: inactivity_timeout,
-                        progress: &|_| {},
-                    };
-                    self.runtime.image_pull(request).await
+                    self.images.pull(&image, digest.as_deref(), login, inactivity_timeout).await
                 })
                 .await;
                 Input::PullFinished { op, container, result }

@@ -1,7 +1,8 @@
 //! The container runtime as a port: what a node asks of whatever runs its containers.
 //!
 //! Start reading at [`port::Runtime`]; [`executor::Executor`] turns the engine's actions into calls
-//! of it and the answers into the engine's inputs; [`limits`] says how long a call may take.
+//! of it and the answers into the engine's inputs; `questions` asks once what many containers ask
+//! at the same time; [`limits`] says how long a call may take.
 //!
 //! [`scripted`] is a runtime without containers: images carry a script of how their containers
 //! behave, time is an argument, and faults come from a seed. Simulations use its core directly,
@@ -17,6 +18,7 @@ pub mod error;
 pub mod executor;
 pub mod limits;
 pub mod port;
+mod questions;
 pub mod scripted;
 
 #[cfg(feature = "conformance")]
@@ -25,3 +27,4 @@ pub mod conformance;
 pub use error::{ErrorKind, RuntimeError};
 pub use executor::{Executor, NoLogins, RegistryLogins};
 pub use port::{LabelFilter, RegistryCredentials, Runtime, RuntimeEvent, RuntimeInfo, StatsSample};
+pub use questions::FRESH;

@@ -82,6 +82,10 @@ pub trait Runtime: Send + Sync + 'static {
     /// One sample of what a running container uses.
     fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, StatsSample>;
 
+    /// Two readings, a moment apart, of everything that the runtime knows of what a running container uses: each a JSON
+    /// text as the Docker Engine API has it.
+    fn container_readings<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, [String; 2]>;
+
     /// Makes sure of a volume. With `VolumeMode::MustExist` it only looks.
     fn volume_create<'a>(&'a self, spec: &'a VolumeCreate) -> Answer<'a, ()>;
 

@@ -16,8 +16,12 @@ fn structure(schema: &'static StructSchema, depth: usize) -> BoxedStrategy<Value
         .iter()
         .map(|member| {
             let name = member.name.to_owned();
+            // An empty text would be read as absent.
+            let filled =
+                |value: Value| if member.absent_if_empty && value == "" { json!("x") } else { value };
             if member.required {
                 return value(member.target, depth + 1)
+                    .prop_map(filled)
                     .prop_map(move |value| Some((name.clone(), value)))
                     .boxed();
             }
@@ -25,9 +29,12 @@ fn structure(schema: &'static StructSchema, depth: usize) -> BoxedStrategy<Value
                 return Just(None).boxed();
             }
             // Most of the members; fewer of them deeper down, or a value would fill megabytes.
-            prop::option::weighted(0.8 / (1.0 + depth as f64 / 2.0), value(member.target, depth + 1))
-                .prop_map(move |value| value.map(|value| (name.clone(), value)))
-                .boxed()
+            prop::option::weighted(
+                0.8 / (1.0 + depth as f64 / 2.0),
+                value(member.target, depth + 1).prop_map(filled),
+            )
+            .prop_map(move |value| value.map(|value| (name.clone(), value)))
+            .boxed()
         })
         .collect();
     members.prop_map(|members| Value::Object(members.into_iter().flatten().collect::<Map<_, _>>())).boxed()

@@ -164,6 +164,11 @@ impl Image {
         self == Image::Phoenix
     }
 
+    /// True for the containers that end their task: all but the helper.
+    pub fn is_essential(container: &str) -> bool {
+        container != "init"
+    }
+
     pub fn has_health_check(self) -> bool {
         matches!(self, Image::Checked | Image::Sick)
     }

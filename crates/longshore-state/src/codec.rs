@@ -3,6 +3,7 @@
 //! MessagePack, because members can be appended without a new version (a missing one takes its
 //! default), it is a third of JSON's size, and a million tasks have to be read in a second or two.
 
+use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -58,20 +59,35 @@ pub enum Value {
 
 impl Value {
     pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        self.write_to(&mut out);
+        // The store's history keeps it for a while, and most records are half as long.
+        out.shrink_to_fit();
+        out
+    }
+
+    /// How many bytes [`Value::encode`] would give, without making them.
+    pub fn encoded_len(&self) -> usize {
+        let mut length = Length(0);
+        self.write_to(&mut length);
+        length.0
+    }
+
+    fn write_to(&self, out: &mut impl io::Write) {
         match self {
-            Value::Cluster(r) => bytes(&**r),
-            Value::Instance(r) => bytes(&**r),
-            Value::FamilyCounter(r) => bytes(&**r),
-            Value::TaskDefinition(r) => bytes(&**r),
-            Value::Task(r) => bytes(&**r),
-            Value::Service(r) => bytes(&**r),
-            Value::ServiceEvent(r) => bytes(&**r),
-            Value::ServiceDeployment(r) => bytes(&**r),
-            Value::ServiceRevision(r) => bytes(&**r),
-            Value::TaskSet(r) => bytes(&**r),
-            Value::CapacityProvider(r) => bytes(&**r),
-            Value::AccountSetting(r) => bytes(&**r),
-            Value::Token(r) => bytes(&**r),
+            Value::Cluster(r) => write(&**r, out),
+            Value::Instance(r) => write(&**r, out),
+            Value::FamilyCounter(r) => write(&**r, out),
+            Value::TaskDefinition(r) => write(&**r, out),
+            Value::Task(r) => write(&**r, out),
+            Value::Service(r) => write(&**r, out),
+            Value::ServiceEvent(r) => write(&**r, out),
+            Value::ServiceDeployment(r) => write(&**r, out),
+            Value::ServiceRevision(r) => write(&**r, out),
+            Value::TaskSet(r) => write(&**r, out),
+            Value::CapacityProvider(r) => write(&**r, out),
+            Value::AccountSetting(r) => write(&**r, out),
+            Value::Token(r) => write(&**r, out),
         }
     }
 
@@ -115,14 +131,24 @@ impl Value {
     }
 }
 
-fn bytes<T: Serialize>(record: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
-    out.push(VERSION);
-    rmp_serde::encode::write(&mut out, record)
-        .expect("a record is plain data, and writing to a Vec cannot fail");
-    // The store's history keeps it for a while, and most records are half as long.
-    out.shrink_to_fit();
-    out
+/// Counts what is written to it.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write<T: Serialize>(record: &T, out: &mut impl io::Write) {
+    const WHY: &str = "a record is plain data, and writing to memory cannot fail";
+    out.write_all(&[VERSION]).expect(WHY);
+    rmp_serde::encode::write(out, record).expect(WHY);
 }
 
 fn read<T: DeserializeOwned>(key: &Key, stored: &[u8]) -> Result<Arc<T>, CodecError> {

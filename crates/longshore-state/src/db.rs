@@ -1,17 +1,23 @@
 //! The state behind its lock, and the committer that makes it durable.
 //!
+//! If the store refuses a write, or a transaction or the committer panics, memory may differ from the disk. Then the
+//! database stops for good ([`Stopped`]): it runs nothing more, lets nothing out, and the process has to end.
+//!
 //! A transaction runs on the caller's thread under the writer's lock. Its batch joins a queue, in
 //! order, while the lock is still held; the committer's thread takes everything that has queued up
 //! meanwhile, writes it with one fsync, and then lets all the waiting callers go. Reads wait in the
 //! same way for the revision that they saw: nobody learns of a change that a crash could undo.
 
+use std::any::Any;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use longshore_base::{Clock, Ids, Seed};
-use longshore_store::{Commit, Op, Store, StoreError};
+use longshore_store::limits::op_bytes;
+use longshore_store::{Commit, Conflict, LimitExceeded, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
@@ -25,11 +31,31 @@ const GROUP_MAX: usize = 512;
 /// A group holds at most this much, and one commit more: the store keeps it in memory until it is written.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
-/// The store refused a write, so that what memory holds can no longer be trusted to survive. The
-/// process has to end and recover from disk.
+/// Why the database does nothing any more: what memory holds can no longer be trusted to be what is on disk. The
+/// process has to end and recover from there.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the store refused a write; restart the server to recover from what is on disk")]
-pub struct Stopped(#[source] pub Arc<StoreError>);
+pub enum Stopped {
+    #[error("the store refused a write")]
+    Store(#[source] Arc<StoreError>),
+    /// None of our commits has a condition that may fail, and a fence fails only when another server leads.
+    #[error("the store did not apply a commit")]
+    NotApplied(#[source] Conflict),
+    /// A transaction was half done.
+    #[error("a transaction panicked: {0}")]
+    Panicked(Arc<str>),
+    /// It panicked: it has no other reason to end before the database.
+    #[error("the thread that writes to the store has ended")]
+    NoCommitter,
+}
+
+/// Why a transaction was not run, or was undone. No record has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("the database has stopped")]
+    Stopped(#[from] Stopped),
+    #[error("a transaction changes more than a commit takes")]
+    TooLarge(#[from] LimitExceeded),
+}
 
 /// Draws seeds for commands. A program asks the operating system, a test counts.
 pub trait SeedSource: Send + Sync {
@@ -43,10 +69,50 @@ type Sequence = u64;
 pub struct Db {
     state: RwLock<State>,
     queue: Mutex<Sender<(Sequence, Batch)>>,
-    durable: watch::Receiver<Result<Sequence, Stopped>>,
+    durable: Arc<Durable>,
     clock: Arc<dyn Clock>,
     seeds: Arc<dyn SeedSource>,
     board: Arc<Board>,
+}
+
+/// How far the store is, or why it gets no further. The first reason stays.
+struct Durable(watch::Sender<Result<Sequence, Stopped>>);
+
+impl Durable {
+    /// False if the database has stopped meanwhile.
+    fn reached(&self, sequence: Sequence) -> bool {
+        self.0.send_if_modified(|at| {
+            let goes_on = at.is_ok();
+            if goes_on {
+                *at = Ok(sequence);
+            }
+            goes_on
+        })
+    }
+
+    fn stop(&self, why: Stopped) {
+        self.0.send_if_modified(|at| {
+            let is_first = at.is_ok();
+            if is_first {
+                tracing::error!(why = &why as &dyn std::error::Error, "the database has stopped");
+                *at = Err(why);
+            }
+            is_first
+        });
+    }
+
+    fn goes_on(&self) -> Result<(), Stopped> {
+        self.0.borrow().clone().map(|_| ())
+    }
+}
+
+/// Stops the database when the committer's thread ends, however it does.
+struct Farewell(Arc<Durable>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.stop(Stopped::NoCommitter);
+    }
 }
 
 /// Called after each group is durable: its number of transactions, the last one's sequence, and how
@@ -63,6 +129,8 @@ struct Board {
     service_woken: Notify,
     instances: OnceLock<InstanceWaker>,
     commits: OnceLock<CommitObserver>,
+    /// Since when the store has had the group that it is writing.
+    writing_since: Mutex<Option<Instant>>,
 }
 
 impl Db {
@@ -74,13 +142,13 @@ impl Db {
     ) -> Result<Arc<Self>, LoadError> {
         let state = State::load(&*store, clock.now())?;
         let (queue, batches) = channel();
-        let (durable_tx, durable) = watch::channel(Ok(state.sequence()));
+        let durable = Arc::new(Durable(watch::Sender::new(Ok(state.sequence()))));
         let board = Arc::new(Board::default());
         *board.services.lock() = state.all_hints();
-        let observed = board.clone();
+        let (observed, farewell) = (board.clone(), Farewell(durable.clone()));
         std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run_committer(&*store, &batches, &durable_tx, &observed))
+            .spawn(move || run_committer(&*store, &batches, &farewell.0, &observed))
             .map_err(LoadError::Thread)?;
         Ok(Arc::new(Self {
             state: RwLock::new(state),
@@ -112,58 +180,80 @@ impl Db {
     pub async fn write<T, E>(
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-    ) -> Result<Result<T, E>, Stopped> {
-        let (result, sequence) = self.submit(f);
+    ) -> Result<Result<T, E>, Refused> {
+        let (result, sequence) = self.submit(f)?;
         self.wait_durable(sequence).await?;
         Ok(result)
     }
 
     /// Runs a transaction without waiting; what it gives must not leave the process before
     /// [`Db::wait_durable`] of the sequence.
-    pub fn submit<T, E>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> (Result<T, E>, Sequence) {
+    ///
+    /// A panic of `f` stops the database and goes on to the caller.
+    pub fn submit<T, E>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    ) -> Result<(Result<T, E>, Sequence), Refused> {
         let now = self.clock.now();
         let ids = Ids::new(self.seeds.draw());
         let mut state = self.state.write();
-        let (result, hints) = match state.transact(now, ids, f) {
-            Ok((value, mut batch)) => {
+        // Asked under the lock: whoever panicked has said so before it gave the lock up.
+        self.durable.goes_on()?;
+        let run = catch_unwind(AssertUnwindSafe(|| {
+            let done = state.transact(now, ids, f)?;
+            Ok(done.map(|(value, mut batch)| {
                 let hints = std::mem::take(&mut batch.hints);
                 if !batch.changes.is_empty() {
                     // A send fails only after the committer has stopped; `wait_durable` tells so.
                     let _ = self.queue.lock().send((state.sequence(), batch));
                 }
-                (Ok(value), hints)
+                (value, hints)
+            }))
+        }));
+        let done: Result<Result<_, E>, LimitExceeded> = match run {
+            Ok(done) => done,
+            Err(panic) => {
+                self.durable.stop(Stopped::Panicked(text_of(&*panic).into()));
+                drop(state);
+                resume_unwind(panic)
             }
-            Err(error) => (Err(error), Hints::new()),
         };
         let sequence = state.sequence();
         drop(state);
-        self.board.post(hints);
-        (result, sequence)
+        let result = done?.map(|(value, hints)| {
+            self.board.post(hints);
+            value
+        });
+        Ok((result, sequence))
     }
 
     /// Waits until everything up to `sequence` is on disk.
     pub async fn wait_durable(&self, sequence: Sequence) -> Result<(), Stopped> {
-        let mut durable = self.durable.clone();
-        let reached = durable
-            .wait_for(|at| match at {
-                Ok(at) => *at >= sequence,
-                Err(_) => true,
-            })
-            .await;
-        match reached.as_deref() {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(stopped)) => Err(stopped.clone()),
-            Err(_) => unreachable!("the committer says why it stops before it drops its end"),
+        self.durable_when(|at| *at >= sequence).await
+    }
+
+    /// Resolves when the database has stopped. The program should then end.
+    pub async fn stopped(&self) -> Stopped {
+        match self.durable_when(|_| false).await {
+            Err(stopped) => stopped,
+            Ok(()) => unreachable!("no sequence is enough"),
         }
     }
 
-    /// Resolves when the store has refused a write. The program should then end.
-    pub async fn stopped(&self) -> Stopped {
-        let mut durable = self.durable.clone();
-        match durable.wait_for(Result::is_err).await.as_deref() {
-            Ok(Err(stopped)) => stopped.clone(),
-            Ok(Ok(_)) | Err(_) => std::future::pending().await,
-        }
+    async fn durable_when(&self, is_enough: impl Fn(&Sequence) -> bool) -> Result<(), Stopped> {
+        let mut durable = self.durable.0.subscribe();
+        let reached = durable.wait_for(|at| at.as_ref().map_or(true, &is_enough)).await;
+        reached.expect("the sender lives as long as the database").clone().map(|_| ())
+    }
+
+    /// Why the database has stopped, if it has.
+    pub fn goes_on(&self) -> Result<(), Stopped> {
+        self.durable.goes_on()
+    }
+
+    /// How long the store has been writing at what it was given last; `None` while it has nothing to write.
+    pub fn writing_for(&self) -> Option<Duration> {
+        self.board.writing_since.lock().map(|since| since.elapsed())
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -211,12 +301,7 @@ impl Board {
     }
 }
 
-fn run_committer(
-    store: &dyn Store,
-    batches: &Receiver<(Sequence, Batch)>,
-    durable: &watch::Sender<Result<Sequence, Stopped>>,
-    board: &Board,
-) {
+fn run_committer(store: &dyn Store, batches: &Receiver<(Sequence, Batch)>, durable: &Durable, board: &Board) {
     // Ends when the database is dropped.
     while let Ok((mut last, first)) = batches.recv() {
         let mut group = vec![Commit::new(first.ops())];
@@ -229,28 +314,39 @@ fn run_committer(
             group.push(commit);
         }
         let began = Instant::now();
-        match store.commit(&group) {
-            Ok(outcomes) => {
-                // Commits here carry no conditions, so none can have been refused.
-                debug_assert!(outcomes.iter().all(Result::is_ok));
-                let _previous = durable.send_replace(Ok(last));
+        *board.writing_since.lock() = Some(began);
+        let written = commit(store, &group);
+        *board.writing_since.lock() = None;
+        match written {
+            Ok(()) => {
+                if !durable.reached(last) {
+                    return;
+                }
                 if let Some(observe) = board.commits.get() {
                     observe(group.len() as u64, last, began.elapsed());
                 }
             }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store refused a write");
-                let _previous = durable.send_replace(Err(Stopped(Arc::new(error))));
-                return;
-            }
+            Err(why) => return durable.stop(why),
         }
     }
 }
 
+/// Makes a whole group durable. The state in memory rests on every commit of it.
+fn commit(store: &dyn Store, group: &[Commit]) -> Result<(), Stopped> {
+    let outcomes = store.commit(group).map_err(|error| Stopped::Store(Arc::new(error)))?;
+    assert_eq!(outcomes.len(), group.len(), "the store answers for each commit of a group");
+    match outcomes.into_iter().find_map(Result::err) {
+        None => Ok(()),
+        Some(conflict) => Err(Stopped::NotApplied(conflict)),
+    }
+}
+
 fn size(commit: &Commit) -> usize {
-    let of = |op: &Op| match op {
-        Op::Put { key, value } => key.len() + value.len(),
-        Op::Delete { key } => key.len(),
-    };
-    commit.ops.iter().map(of).sum()
+    commit.ops.iter().map(op_bytes).sum()
+}
+
+/// What a panic said.
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let own = panic.downcast_ref::<String>().map(String::as_str);
+    own.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it does not say why")
 }

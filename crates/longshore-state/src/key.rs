@@ -122,6 +122,35 @@ impl Key {
         }
     }
 
+    /// How many bytes [`Key::encode`] would give, without making them.
+    pub fn encoded_len(&self) -> usize {
+        const ACCOUNT: usize = 12;
+        const ID: usize = 32;
+        const REVISION: usize = 10;
+        const SLOT: usize = 3;
+        // The kind, and a slash behind each part but the last.
+        let (kind, rest) = match self {
+            Key::Cluster(at) => (1, at.cluster.as_str().len()),
+            Key::Instance(at, _) | Key::Task(at, _) => (1, at.cluster.as_str().len() + 1 + ID),
+            Key::FamilyCounter(_, family) => (1, family.as_str().len()),
+            Key::TaskDefinition(_, family, _) => (1, family.as_str().len() + 1 + REVISION),
+            Key::Service(at, name) => (1, at.cluster.as_str().len() + 1 + name.as_str().len()),
+            Key::ServiceEvent(at, name, _) => {
+                (1, at.cluster.as_str().len() + 1 + name.as_str().len() + 1 + SLOT)
+            }
+            Key::ServiceDeployment(at, name, id) => {
+                (2, at.cluster.as_str().len() + 1 + name.as_str().len() + 1 + id.to_string().len())
+            }
+            Key::ServiceRevision(at, name, id) | Key::TaskSet(at, name, id) => {
+                (2, at.cluster.as_str().len() + 1 + name.as_str().len() + 1 + id.digits().to_string().len())
+            }
+            Key::CapacityProvider(_, name) => (1, name.len()),
+            Key::AccountSetting(_, name, principal) => (1, name.len() + 1 + principal.len()),
+            Key::Token(at, token) => (1, at.cluster.as_str().len() + 1 + token.len()),
+        };
+        ACCOUNT + 1 + self.scope().region.as_str().len() + 1 + kind + 1 + rest
+    }
+
     /// Reads a key back; `None` if it is not one of ours.
     pub fn decode(text: &str) -> Option<Self> {
         let mut parts = text.splitn(4, '/');
@@ -223,6 +252,7 @@ mod tests {
             ),
         ];
         for key in keys {
+            assert_eq!(key.encoded_len(), key.encode().len(), "{key:?}");
             assert_eq!(Key::decode(&key.encode()), Some(key));
         }
         assert_eq!(Key::decode("000000000000/eu-west-1/zz/x"), None);

@@ -24,7 +24,7 @@ pub mod tx;
 pub mod view;
 
 pub use codec::{CodecError, Value};
-pub use db::{Db, Stopped};
+pub use db::{Db, Refused, Stopped};
 pub use key::{ClusterKey, InstanceKey, Key, ServiceKey};
 pub use tables::{
     ClusterTables, Connection, Definition, FamilyTable, Guest, InstanceEntry, Realm, ServiceEntry, State,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use longshore_base::{DeploymentId, Ids, Scope, ServiceName, TaskId, Timestamp};
 use longshore_domain::TaskSpec;
-use longshore_store::Op;
+use longshore_store::limits::ENTRY_OVERHEAD_BYTES;
+use longshore_store::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX, LimitExceeded, Op};
 
 use crate::codec::Value;
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
@@ -67,7 +68,7 @@ pub struct Tx<'a> {
 
 /// From here on a transaction takes no more records that it may leave to another: two thirds of what a commit may
 /// hold ([`longshore_store::COMMIT_BYTES_MAX`]). The rest is room for the last one and for what is not weighed.
-const HEAVY_BYTES: usize = longshore_store::COMMIT_BYTES_MAX / 3 * 2;
+const HEAVY_BYTES: usize = COMMIT_BYTES_MAX / 3 * 2;
 
 impl<'a> Tx<'a> {
     pub(crate) fn new(state: &'a mut State, now: Timestamp, ids: Ids) -> Self {
@@ -247,6 +248,27 @@ impl<'a> Tx<'a> {
     /// The entry of a service, if it has a record.
     pub fn service(&self, at: &ServiceKey) -> Option<&ServiceEntry> {
         self.state.cluster(&at.cluster)?.service(&at.service)
+    }
+
+    /// Whether the store would take the changes. Asked before anybody can see them: a commit that the store refuses
+    /// ends the process.
+    pub(crate) fn check_limits(&self) -> Result<(), LimitExceeded> {
+        let count = self.changes.len();
+        if count > COMMIT_OPS_MAX {
+            return Err(LimitExceeded::Operations { count });
+        }
+        let mut bytes = 0;
+        for (key, value) in &self.changes {
+            let key_bytes = key.encoded_len();
+            if key_bytes > KEY_BYTES_MAX {
+                return Err(LimitExceeded::KeyBytes { bytes: key_bytes });
+            }
+            bytes += key_bytes + value.as_ref().map_or(0, Value::encoded_len) + ENTRY_OVERHEAD_BYTES;
+        }
+        if bytes > COMMIT_BYTES_MAX {
+            return Err(LimitExceeded::Bytes { bytes });
+        }
+        Ok(())
     }
 
     pub(crate) fn commit(self) -> Batch {

@@ -62,6 +62,11 @@ fn every_kind_reads_and_writes_as_it_did() {
     for (key, value) in sample::records() {
         let name = kind(&value);
         kinds.push(name);
+        assert_eq!(
+            value.encoded_len(),
+            value.encode().len(),
+            "what {name} takes is counted as it is written"
+        );
         let path = path(name);
         let written = to_hex(&value.encode());
         if !path.exists() && std::env::var_os("LONGSHORE_WRITE_GOLDEN").is_some() {

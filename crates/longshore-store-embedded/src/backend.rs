@@ -116,10 +116,11 @@ impl EmbeddedStore {
     /// Makes a batch durable, or gives up writing for good.
     fn write(&self, writer: &mut Writer, mut batch: Batch<'_>) -> Result<(), StoreError> {
         batch.put(META_KEY, &encode_meta(writer.revision, writer.leases.last_token()));
-        batch.commit().map_err(|error| {
-            writer.poisoned = true;
-            self.explain(error)
-        })
+        // Until it has succeeded: a panic in the engine leaves as much in doubt as an error.
+        writer.poisoned = true;
+        batch.commit().map_err(|error| self.explain(error))?;
+        writer.poisoned = false;
+        Ok(())
     }
 
     /// When a key was last written, as the next commit of the group sees it.

@@ -5,12 +5,14 @@
 //!
 //! Invariants: label values come from closed sets (operations of the model, error codes, states),
 //! never straight from a request, so that no client can make the registry grow; log lines go to
-//! stderr, because stdout is for data.
+//! stderr, because stdout is for data. A line that a peer can cause at will goes through a [`Damper`].
 //!
 //! It does not know: who serves `/metrics`, or what the numbers mean to a decision.
 
+mod damper;
 mod log;
 mod metrics;
 
+pub use damper::Damper;
 pub use log::{LogError, LogFormat, init_log};
 pub use metrics::{InFlight, Metrics, RequestEnd, resident_bytes};

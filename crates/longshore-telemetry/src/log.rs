@@ -60,7 +60,11 @@ pub fn init_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let filter = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would complain to stderr as well, and panic where stderr is closed or full: a lost line ends nothing.
+        .log_internal_errors(false);
     let set = match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),

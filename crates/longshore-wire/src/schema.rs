@@ -76,6 +76,8 @@ pub struct MemberSchema {
     pub sensitive: bool,
     /// A client fills it with a fresh token when the caller gives none.
     pub idempotency_token: bool,
+    /// A text that stands for no value when it is empty: readers take it as absent.
+    pub absent_if_empty: bool,
     pub target: &'static TypeSchema,
 }
 
@@ -90,6 +92,7 @@ impl MemberSchema {
             required: false,
             sensitive: false,
             idempotency_token: false,
+            absent_if_empty: false,
             target,
         }
     }
@@ -116,6 +119,11 @@ impl MemberSchema {
 
     pub const fn idempotency_token(mut self) -> Self {
         self.idempotency_token = true;
+        self
+    }
+
+    pub const fn absent_if_empty(mut self) -> Self {
+        self.absent_if_empty = true;
         self
     }
 

@@ -38,8 +38,9 @@ pub trait ShapeWriter {
 
 /// Yields one value of the kind that is asked for, or says why it cannot.
 ///
-/// A reader calls `each` once per member, element or entry that is present; null is absent, and
-/// members that the schema does not know are skipped. `each` must take exactly one value.
+/// A reader calls `each` once per member, element or entry that is present; null is absent, as is an
+/// empty text of a member that is [absent if empty](MemberSchema::absent_if_empty), and members that the schema does
+/// not know are skipped. `each` must take exactly one value.
 pub trait ShapeReader {
     /// Takes `bytes` from what this value may occupy in memory. Called before each element of a
     /// list or map, whose size on the wire says nothing about its size here.

@@ -23,7 +23,7 @@ static BOAT: StructSchema = StructSchema::new(
         MemberSchema::new("count", &COUNT),
         MemberSchema::new("fleet", &BOATS),
         MemberSchema::new("labels", &LABELS),
-        MemberSchema::new("name", &NAME).required(),
+        MemberSchema::new("name", &NAME).required().absent_if_empty(),
         MemberSchema::new("secret", &STRING).sensitive(),
         MemberSchema::new("secrets", &LABELS).sensitive(),
     ],
@@ -110,6 +110,19 @@ fn unknown_members_and_nulls_are_passed_over() {
         Boat { count: Some(3), color: Some(Color::Unrecognized("BLUE".into())), ..Boat::default() };
     assert_eq!(decoded, expected);
     assert_eq!(Protocol::AwsJson11.encode(&decoded), br#"{"color":"BLUE","count":3}"#);
+}
+
+#[test]
+fn an_empty_text_is_absent_where_the_schema_says_so() {
+    assert_eq!(boat(r#"{"name": "" ,"secret":"","count":3}"#), {
+        Boat { secret: Some(String::new()), count: Some(3), ..Boat::default() }
+    });
+    assert_eq!(boat(r#"{"name":" "}"#).name.as_deref(), Some(" "));
+    // Only a text can be empty in this way.
+    let error = Protocol::AwsJson11.decode::<Boat>(br#"{"name":[]}"#).expect_err("a list");
+    assert_eq!(error.to_string(), "name: a list can not be converted to String");
+    let error = Protocol::AwsJson11.decode::<Boat>(br#"{"name":""x}"#).expect_err("no JSON");
+    assert_eq!(error.to_string(), "expected a comma or the end of the collection at byte 10");
 }
 
 #[test]

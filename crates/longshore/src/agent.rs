@@ -1,9 +1,10 @@
 //! `longshore agent`: a container instance on this machine.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use longshore_base::FARGATE_POOL;
@@ -15,31 +16,52 @@ use tokio::sync::watch;
 
 use crate::args::AgentOptions;
 use crate::clock::{SystemClock, SystemSeeds};
+use crate::out::tell;
 use crate::progress::Step;
-use crate::shutdown;
+use crate::{engine, shutdown};
 
 /// Where Debian keeps the certificates of the authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// How long the engine may take before a person is told that it does not answer.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(2);
+
 pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     let file = match std::fs::read_to_string(&options.config) {
         Ok(text) => Some(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        // Everything may be in the environment; but a file that somebody has named is meant.
+        Err(error)
+            if error.kind() == ErrorKind::NotFound
+                && options.config == Path::new(longshore_node::config::FILE_DEFAULT) =>
+        {
+            None
+        }
         Err(error) => {
             return Err(error)
                 .with_context(|| format!("cannot read {}; check --config", options.config.display()));
         }
     };
     let pool = options.pool.then(|| ("LONGSHORE_POOL".to_owned(), "true".to_owned()));
-    let (config, notes) = Config::read(std::env::vars().chain(pool), file.as_deref())?;
+    let (config, notes) = Config::read(std::env::vars().chain(pool), file.as_deref())
+        .with_context(|| format!("check {} and the environment", options.config.display()))?;
     for note in notes {
         tracing::warn!("{note}");
     }
-    let runtime: Arc<dyn Runtime> =
-        Arc::new(DockerRuntime::new(&DockerHost::configured(&config.docker_host)?)?);
+    if config.data_dir.is_none() {
+        tell!(
+            "note: ECS_DATADIR is not set, so this agent remembers nothing, and its next start is a new container instance. \
+             Set it to a directory, such as /var/lib/longshore-agent"
+        );
+    }
+    let host = DockerHost::configured(&config.docker_host)?;
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&host)?);
+    // An agent may be up before its engine, and waits for it.
+    if !matches!(tokio::time::timeout(ENGINE_PATIENCE, runtime.ping()).await, Ok(Ok(()))) {
+        tell!("waiting for the container engine: {}", engine::advice(&host));
+    }
     let services = Services {
         runtime,
-        http: client(&config.endpoint)?,
+        http: client(&config.endpoint, None)?,
         clock: Arc::new(SystemClock),
         seed: SystemSeeds.draw(),
     };
@@ -60,22 +82,29 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     let ended = longshore_node::run(config, services, status, shutdown::requested()?).await?;
     told.abort();
     match &ended {
-        ExitReason::Stopped => eprintln!("stopped; containers go on running"),
-        ExitReason::Failed(text) | ExitReason::Terminal(text) => eprintln!("error: {text}"),
+        ExitReason::Stopped => tell!("stopped; containers go on running"),
+        ExitReason::Failed(text) | ExitReason::Terminal(text) => tell!("error: {text}"),
     }
     Ok(ExitCode::from(ended.code()))
 }
 
-/// A client for the control plane. With `https`, certificates are checked against `SSL_CERT_FILE` or
-/// the system's authorities.
-pub fn client(endpoint: &str) -> anyhow::Result<HttpClient> {
+/// A client for the control plane. With `https`, certificates are checked against the system's authorities, and
+/// `own` if it is one.
+pub fn client(endpoint: &str, own: Option<&Path>) -> anyhow::Result<HttpClient> {
     let tls = if endpoint.starts_with("https:") {
-        let path =
-            std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(AUTHORITIES), PathBuf::from);
+        let trusted: Vec<PathBuf> = match own {
+            Some(own) => vec![own.to_path_buf()],
+            None => vec![authorities()],
+        };
         let hint = "set SSL_CERT_FILE to the certificate that the control plane uses";
-        Some(longshore_node::tls_config(&path).context(hint)?)
+        Some(longshore_node::tls_config(&trusted).context(hint)?)
     } else {
         None
     };
     Ok(HttpClient::new(tls))
+}
+
+/// The file with the system's authorities, or what `SSL_CERT_FILE` names instead.
+pub fn authorities() -> PathBuf {
+    std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(AUTHORITIES), PathBuf::from)
 }

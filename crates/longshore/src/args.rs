@@ -1,11 +1,15 @@
 //! The command line. Every flag has a twin in the environment.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use longshore_front::Origin;
 use longshore_telemetry::LogFormat;
+
+use crate::advertise::Url;
+use crate::values;
 
 /// The port of every API.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
@@ -47,14 +51,14 @@ pub enum Command {
 /// What a control plane needs to know, alone or within `up`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct ControlPlaneOptions {
-    /// Address and port of every API; port 0 takes a free one
-    #[arg(long, env = "LONGSHORE_LISTEN", default_value = LISTEN_DEFAULT)]
+    /// Address or name, and port, of every API; port 0 takes a free one
+    #[arg(long, env = "LONGSHORE_LISTEN", default_value = LISTEN_DEFAULT, value_parser = values::listen)]
     pub listen: SocketAddr,
     /// Where the state is kept
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// Keep the state in memory only, and forget it at the end
-    #[arg(long, env = "LONGSHORE_EPHEMERAL")]
+    #[arg(long, env = "LONGSHORE_EPHEMERAL", value_parser = values::switch)]
     pub ephemeral: bool,
     /// Which access keys are served [default: open on loopback, strict elsewhere]
     #[arg(long, env = "LONGSHORE_AUTH")]
@@ -63,16 +67,19 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_KEYS")]
     pub keys: Option<PathBuf>,
     /// The region of the agents that `up` starts, and of the printed commands
-    #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1")]
+    #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
     pub region: String,
     /// The URL at which agents and clients reach this server, if it is not the listening address
-    #[arg(long, env = "LONGSHORE_ADVERTISE")]
-    pub advertise: Option<String>,
+    #[arg(long, env = "LONGSHORE_ADVERTISE", value_name = "URL", value_parser = Url::parse)]
+    pub advertise: Option<Url>,
+    /// The URL at which agents open their sockets, if it is another than that of the API
+    #[arg(long, env = "LONGSHORE_ADVERTISE_SOCKETS", value_name = "URL", value_parser = Url::parse)]
+    pub advertise_sockets: Option<Url>,
     /// Answer to this host name in open mode too (*.NAME: all names below it; *: every name, which lets web pages in)
     #[arg(long, env = "LONGSHORE_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<String>,
     /// Let the web pages of this origin call the APIs, for front ends under development
-    #[arg(long, env = "LONGSHORE_CORS_ORIGIN", value_name = "URL", value_delimiter = ',', value_parser = origin)]
+    #[arg(long, env = "LONGSHORE_CORS_ORIGIN", value_name = "URL", value_delimiter = ',', value_parser = values::origin)]
     pub cors_origin: Vec<Origin>,
     /// PEM certificate chain; without one, TLS off loopback uses a self-signed certificate
     #[arg(long, env = "LONGSHORE_TLS_CERT", requires = "tls_key")]
@@ -81,10 +88,10 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_TLS_KEY", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Serve plain HTTP off loopback too, for networks that are trusted or encrypted already
-    #[arg(long, env = "LONGSHORE_PLAIN_HTTP")]
+    #[arg(long, env = "LONGSHORE_PLAIN_HTTP", value_parser = values::switch)]
     pub plain_http: bool,
     /// Seconds that a task without health checks must run to count as healthy
-    #[arg(long, env = "LONGSHORE_SETTLE_SECS")]
+    #[arg(long, env = "LONGSHORE_SETTLE_SECS", value_parser = values::seconds)]
     pub settle_secs: Option<f64>,
     /// Seconds after which the tasks of an instance whose agent is away are replaced; 0: never
     #[arg(long, env = "LONGSHORE_INSTANCE_LOST_SECS", default_value_t = 300)]
@@ -93,7 +100,7 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_STOPPED_RETENTION_SECS", default_value_t = 3600)]
     pub stopped_retention_secs: u64,
     /// Let clients switch back to the short ARNs of before 2018
-    #[arg(long, env = "LONGSHORE_ALLOW_SHORT_ARNS")]
+    #[arg(long, env = "LONGSHORE_ALLOW_SHORT_ARNS", value_parser = values::switch)]
     pub allow_short_arns: bool,
 }
 
@@ -127,6 +134,10 @@ pub struct UpOptions {
     /// The cluster that the instances join; it is made if it is missing
     #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
     pub cluster: String,
+    /// Where the published ports of tasks are opened, 0.0.0.0 for everybody [default: 127.0.0.1, or with several
+    /// instances 127.0.0.11, 127.0.0.12, ...]
+    #[arg(long, env = "LONGSHORE_BIND_TASKS", value_name = "ADDR", value_parser = values::address)]
+    pub bind_tasks: Option<IpAddr>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -135,7 +146,7 @@ pub struct AgentOptions {
     #[arg(long, env = "LONGSHORE_ECS_CONFIG", default_value = longshore_node::config::FILE_DEFAULT)]
     pub config: PathBuf,
     /// Serve Fargate tasks of every account and cluster instead of joining a cluster
-    #[arg(long, env = "LONGSHORE_POOL")]
+    #[arg(long, env = "LONGSHORE_POOL", value_parser = values::switch)]
     pub pool: bool,
 }
 
@@ -148,6 +159,12 @@ pub struct ClientOptions {
     /// Whose `env` file to read; it wins over the shell's variables
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// PEM file with the certificates to trust [default: the data directory's own and the system's]
+    #[arg(long, env = "AWS_CA_BUNDLE", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The endpoint was given as a flag, which wins over a data directory.
+    #[arg(skip)]
+    pub endpoint_is_flag: bool,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -157,13 +174,13 @@ pub struct EndpointsOptions {
     /// The service
     pub service: String,
     /// The service's cluster
-    #[arg(long, default_value = "default")]
+    #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
     pub cluster: String,
     /// Only ports of this container
-    #[arg(long)]
+    #[arg(long, env = "LONGSHORE_CONTAINER")]
     pub container: Option<String>,
     /// Go on, and print a line with all of them whenever they change
-    #[arg(long)]
+    #[arg(long, env = "LONGSHORE_WATCH", value_parser = values::switch)]
     pub watch: bool,
 }
 
@@ -183,7 +200,7 @@ pub struct ExplainOptions {
     /// A task's id or ARN, a service's name or ARN, or a definition: family, family:revision or ARN
     pub subject: String,
     /// The cluster
-    #[arg(long, default_value = "default")]
+    #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
     pub cluster: String,
 }
 
@@ -199,7 +216,7 @@ pub struct StatusOptions {
     #[command(flatten)]
     pub client: ClientOptions,
     /// Show only this cluster
-    #[arg(long)]
+    #[arg(long, env = "LONGSHORE_CLUSTER")]
     pub cluster: Option<String>,
 }
 
@@ -213,7 +230,7 @@ pub struct SimulateOptions {
     #[arg(long, env = "LONGSHORE_SIMULATE_TASKS", default_value_t = 1_000)]
     pub tasks: u32,
     /// The URL of a running control plane, asked with the credentials in the environment [default: a server of its own]
-    #[arg(long, env = "LONGSHORE_SIMULATE_AGAINST", value_name = "URL")]
+    #[arg(long, env = "LONGSHORE_SIMULATE_AGAINST", value_name = "URL", value_parser = values::url)]
     pub against: Option<String>,
     /// The cluster that the instances join; it must not exist yet, and is removed at the end
     #[arg(long, env = "LONGSHORE_SIMULATE_CLUSTER", default_value = "simulated")]
@@ -229,8 +246,46 @@ pub struct SimulateOptions {
     pub hold_secs: u64,
 }
 
-fn origin(url: &str) -> Result<Origin, String> {
-    Origin::of_url(url).ok_or_else(|| "write it as http://HOST:PORT or https://HOST".to_owned())
+impl Args {
+    /// What the command line and the environment say.
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches()?;
+        let mut args = Self::from_arg_matches(&matches)?;
+        if let (Some((_, given)), Some(client)) = (matches.subcommand(), args.command.client_mut()) {
+            client.endpoint_is_flag = given.value_source("endpoint") == Some(ValueSource::CommandLine);
+        }
+        Ok(args)
+    }
+}
+
+impl Command {
+    fn client_mut(&mut self) -> Option<&mut ClientOptions> {
+        match self {
+            Self::Status(options) => Some(&mut options.client),
+            Self::Endpoints(options) => Some(&mut options.client),
+            Self::Explain(options) => Some(&mut options.client),
+            Self::Up(_) | Self::Server(_) | Self::Agent(_) | Self::Check(_) | Self::Simulate(_) => None,
+        }
+    }
+}
+
+/// The grammar. A variable that is set to nothing counts as not set, as in every other program that reads them.
+fn command() -> clap::Command {
+    fn without_empty(command: clap::Command) -> clap::Command {
+        let is_empty = |arg: &clap::Arg| {
+            arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+        };
+        command
+            .mut_args(|arg| {
+                if is_empty(&arg) {
+                    arg.env(clap::builder::Resettable::<clap::builder::OsStr>::Reset)
+                } else {
+                    arg
+                }
+            })
+            .mut_subcommands(without_empty)
+    }
+    without_empty(Args::command())
 }
 
 /// Where state is kept when nobody says: below the user's data directory.
@@ -238,4 +293,72 @@ pub fn default_data_dir() -> PathBuf {
     let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
     base.or_else(home).unwrap_or_else(|| PathBuf::from("/var/lib")).join("longshore")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const OPERATING: &str = include_str!("../../../docs/operating.md");
+
+    /// Every flag with the verb that has it; `longshore` for those of all verbs.
+    fn flags() -> Vec<(String, clap::Arg)> {
+        let command = Args::command();
+        let of = |command: &clap::Command| {
+            let own = command.get_arguments().filter(|arg| arg.get_long().is_some());
+            own.map(|arg| (command.get_name().to_owned(), arg.clone())).collect::<Vec<_>>()
+        };
+        of(&command).into_iter().chain(command.get_subcommands().flat_map(of)).collect()
+    }
+
+    /// The variables of those who came before us have their names from there.
+    fn twin(verb: &str, flag: &str) -> String {
+        let name = flag.replace('-', "_").to_uppercase();
+        match (verb, flag) {
+            (_, "endpoint") => "AWS_ENDPOINT_URL".into(),
+            (_, "ca") => "AWS_CA_BUNDLE".into(),
+            ("agent", "config") => "LONGSHORE_ECS_CONFIG".into(),
+            ("simulate", _) => format!("LONGSHORE_SIMULATE_{name}"),
+            _ => format!("LONGSHORE_{name}"),
+        }
+    }
+
+    #[test]
+    fn every_flag_has_its_twin_in_the_environment_and_both_are_documented() {
+        for (verb, arg) in flags() {
+            let flag = arg.get_long().expect("only flags are listed");
+            let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+            assert_eq!(variable, Some(twin(&verb, flag)), "longshore {verb} --{flag}");
+            // `simulate` has a rule in place of a table.
+            let documented = [
+                format!("`--{flag}"),
+                if verb == "simulate" { "LONGSHORE_SIMULATE_".into() } else { twin(&verb, flag) },
+            ];
+            for words in documented {
+                assert!(
+                    OPERATING.contains(&words),
+                    "docs/operating.md does not know {words} of longshore {verb}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_documents_know_no_other_flags() {
+        let known: BTreeSet<String> =
+            flags().iter().filter_map(|(_, arg)| Some(format!("--{}", arg.get_long()?))).collect();
+        for row in OPERATING.lines().filter(|line| line.starts_with("| `--")) {
+            let cell = row.split('|').nth(1).unwrap_or_default();
+            for word in cell.split(['`', ' ', ',']).filter(|word| word.starts_with("--")) {
+                assert!(known.contains(word), "{row}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Args::command().debug_assert();
+    }
 }

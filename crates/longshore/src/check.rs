@@ -17,6 +17,7 @@ use longshore_survey::{Note, Rule};
 
 use crate::args::{CheckOptions, default_data_dir};
 use crate::clock::SystemClock;
+use crate::out::print;
 
 /// Findings that are printed; their number is always told.
 const SHOWN_MAX: usize = 100;
@@ -36,7 +37,8 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("the records in {} cannot be used; restore a backup", dir.display()))?;
     let records: BTreeMap<Key, Value> = state.records().into_iter().collect();
     let found = look(&state, &records);
-    print!("{}", report(&dir, store.revision().get(), &records, &found));
+    // Whether anybody reads it or not, the exit status says what was found.
+    print(&report(&dir, store.revision().get(), &records, &found))?;
     let findings = found.findings;
     if findings.is_empty() {
         return Ok(ExitCode::SUCCESS);

@@ -1,20 +1,19 @@
 //! A small client of the API, for the verbs that show things.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::Client as Http;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use longshore_base::Clock;
+use longshore_node::{ConnectError, HttpClient, SendError};
 use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use longshore_sigv4::{Credentials, Secret, ToSign, sign};
 use longshore_wire::{OperationShape, Protocol};
 
 use crate::args::{ClientOptions, default_data_dir};
 use crate::clock::SystemClock;
+use crate::{keys, tls, values};
 
 const PROTOCOL: Protocol = Protocol::AwsJson11;
 
@@ -23,14 +22,14 @@ pub struct Client {
     endpoint: String,
     region: String,
     credentials: Credentials,
-    http: Http<HttpConnector, Full<Bytes>>,
+    http: HttpClient,
 }
 
 impl Client {
     /// Takes endpoint and credentials from the environment, or else from the `env` file that `up` and
     /// `server` write.
     pub fn find(options: &ClientOptions) -> anyhow::Result<Self> {
-        let (endpoint, data_dir) = (options.endpoint.as_deref(), options.data_dir.as_deref());
+        let data_dir = options.data_dir.as_deref();
         let dir = data_dir.map_or_else(default_data_dir, Path::to_path_buf);
         let file = std::fs::read_to_string(dir.join("env"));
         let file = match data_dir {
@@ -42,27 +41,19 @@ impl Client {
             })?,
             None => file.unwrap_or_default(),
         };
-        let from_file = |name: &str| {
-            let prefix = format!("export {name}='");
-            file.lines().find_map(|line| line.strip_prefix(&prefix)?.strip_suffix('\'').map(str::to_owned))
-        };
+        let from_file = |name: &str| keys::read_env(&file, name);
         // A data directory that was named wins over what the shell happens to have.
         let find = |name: &str| match data_dir {
             Some(_) => from_file(name),
             None => std::env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| from_file(name)),
         };
-        let hint = "start `longshore up` first, or source its env file, or name it with --data-dir";
-        let endpoint = match data_dir {
-            Some(_) => from_file("AWS_ENDPOINT_URL"),
-            None => endpoint
-                .filter(|url| !url.is_empty())
-                .map(str::to_owned)
-                .or_else(|| from_file("AWS_ENDPOINT_URL")),
-        };
-        let endpoint = endpoint.context(hint)?;
-        if !endpoint.starts_with("http://") {
-            bail!("this verb speaks plain HTTP only; {endpoint} needs TLS. Use `aws ecs` for it");
-        }
+        let hint =
+            "start `longshore up` first, or source its env file, or name its directory with --data-dir";
+        let given = options.endpoint.clone().filter(|_| options.endpoint_is_flag || data_dir.is_none());
+        let endpoint = given.or_else(|| from_file("AWS_ENDPOINT_URL")).context(hint)?;
+        let endpoint = values::url(&endpoint).map_err(|form| {
+            anyhow!("{endpoint:?} is no endpoint: {form} in --endpoint or AWS_ENDPOINT_URL")
+        })?;
         let no_key = || {
             format!(
                 "there is no access key for {endpoint} in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: source the env file in \
@@ -74,12 +65,16 @@ impl Client {
         let mut credentials = Credentials::new(id, secret);
         credentials.session_token =
             std::env::var("AWS_SESSION_TOKEN").ok().filter(|t| !t.is_empty()).map(Secret::new);
-        Ok(Self {
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
-            region: find("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".into()),
-            credentials,
-            http: Http::builder(TokioExecutor::new()).build_http(),
-        })
+        let http = if endpoint.starts_with("https:") {
+            let authorities = authorities(options.ca.as_deref(), &dir);
+            let trusted = longshore_node::tls_config(&authorities)
+                .context("name a PEM file with the server's certificate with --ca")?;
+            HttpClient::new(Some(trusted))
+        } else {
+            HttpClient::default()
+        };
+        let region = find("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".into());
+        Ok(Self { endpoint, region, credentials, http })
     }
 
     pub fn endpoint(&self) -> &str {
@@ -96,9 +91,19 @@ impl Client {
 
     /// What `path` answers to anybody, such as `/metrics`.
     pub async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let request = http::Request::get(format!("{}{path}", self.endpoint)).body(Full::default())?;
-        let body = self.http.request(request).await?.into_body().collect().await?;
-        Ok(String::from_utf8(body.to_bytes().to_vec())?)
+        let request = http::Request::get(path).header("host", self.host()).body(Full::default())?;
+        let (_, body) = self.send(request).await?;
+        Ok(String::from_utf8(body)?)
+    }
+
+    /// Host and port, as the endpoint says them.
+    fn host(&self) -> &str {
+        self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
+    }
+
+    async fn send(&self, request: http::Request<Full<Bytes>>) -> anyhow::Result<(u16, Vec<u8>)> {
+        let sent = self.http.send(&self.endpoint, request).await;
+        sent.map_err(|error| explained(&self.endpoint, error))
     }
 
     /// Makes one call.
@@ -109,12 +114,12 @@ impl Client {
     }
 
     /// Sends a body to an operation by its full name, and gives the answer's.
-    pub async fn post(&self, target: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
-        let host = self.endpoint.trim_start_matches("http://");
-        let headers = [("host", host), ("content-type", PROTOCOL.content_type()), ("x-amz-target", target)];
+    pub async fn post(&self, target: &str, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let headers =
+            [("host", self.host()), ("content-type", PROTOCOL.content_type()), ("x-amz-target", target)];
         let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: &body };
         let signed = sign(&to_sign, &self.credentials, &self.region, SIGNING_NAME, SystemClock.now());
-        let mut request = http::Request::post(format!("{}/", self.endpoint));
+        let mut request = http::Request::post("/");
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -122,18 +127,52 @@ impl Client {
             request = request.header(*name, value);
         }
         let request = request.body(Full::new(Bytes::from(body))).context("the request cannot be made")?;
-        let unreachable = || format!("{} does not answer; is the control plane running?", self.endpoint);
-        let response = self.http.request(request).await.with_context(unreachable)?;
-        let status = response.status();
-        let body = response.into_body().collect().await.with_context(unreachable)?.to_bytes();
-        if !status.is_success() {
+        let (status, body) = self.send(request).await?;
+        if !(200..300).contains(&status) {
             let operation = target.rsplit('.').next().unwrap_or_default();
-            let error = PROTOCOL
-                .decode_error(&body)
-                .with_context(|| format!("{operation} was refused with HTTP {status}"))?;
+            let error = PROTOCOL.decode_error(&body).with_context(|| {
+                format!(
+                    "{operation} was refused with HTTP {status}; is {} a control plane of Longshore?",
+                    self.endpoint
+                )
+            })?;
             bail!("{operation} was refused: {}", with_advice(&error.code, &error.message));
         }
         Ok(body)
+    }
+}
+
+/// Whom to trust: the certificate that the server in this directory made for itself, and what was named, or else the
+/// system's authorities.
+fn authorities(named: Option<&Path>, dir: &Path) -> Vec<PathBuf> {
+    let own = Some(dir.join(tls::CERTIFICATE)).filter(|file| file.exists());
+    let others = match named {
+        Some(file) => Some(file.to_path_buf()),
+        // The name of what is missing is worth more than silence.
+        None => Some(crate::agent::authorities()).filter(|file| file.exists() || own.is_none()),
+    };
+    own.into_iter().chain(others).collect()
+}
+
+/// Why there is no answer, and what a person at a shell can do about it.
+fn explained(endpoint: &str, error: SendError) -> anyhow::Error {
+    let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
+    match error {
+        SendError::Connect(ConnectError::PlainHttp(_)) => {
+            anyhow!("{endpoint} speaks plain HTTP: write http://{host}")
+        }
+        SendError::NoHttp(_) => {
+            anyhow!("{endpoint} does not speak plain HTTP; if it has TLS, write https://{host}")
+        }
+        SendError::Connect(ConnectError::Untrusted { source, .. }) => anyhow::Error::new(source).context(format!(
+            "the certificate of {endpoint} is not trusted: name a file with it, such as tls-cert.pem of the server's data \
+             directory, with --ca (or AWS_CA_BUNDLE), or on the server's machine that directory with --data-dir"
+        )),
+        error @ (SendError::Endpoint(_)
+        | SendError::Connect(ConnectError::Io(_) | ConnectError::NoAuthorities)
+        | SendError::Lost(_)
+        | SendError::Body(_)) => anyhow::Error::new(error)
+            .context(format!("{endpoint} does not answer; is the control plane running?")),
     }
 }
 
@@ -177,7 +216,9 @@ mod tests {
         let said = |endpoint: Option<&str>, data_dir: Option<&str>| {
             let options = ClientOptions {
                 endpoint: endpoint.map(str::to_owned),
-                data_dir: data_dir.map(std::path::PathBuf::from),
+                data_dir: data_dir.map(PathBuf::from),
+                ca: None,
+                endpoint_is_flag: endpoint.is_some(),
             };
             Client::find(&options).err().expect("nothing is there").to_string()
         };

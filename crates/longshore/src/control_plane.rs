@@ -5,27 +5,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use longshore_api_ecs::{Caller, Ecs};
-use longshore_base::{AccountId, Clock, Region, Scope};
+use longshore_base::{AccountId, Region, Scope};
+use longshore_controllers::Settings;
+use longshore_controllers::driver::{self, Pulse};
 use longshore_controllers::hub::{AgentSockets, Hub};
-use longshore_controllers::{Settings, driver};
 use longshore_explain::Explainer;
-use longshore_front::{Bound, Config, Ready, Running, Services, Site};
+use longshore_front::{Bound, Config, Ended, Ready, Running, Services, Site};
 use longshore_identity::{Identity, Mode};
 use longshore_shapes_ecs::CreateClusterRequest;
 use longshore_sigv4::Credentials;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Stopped};
-use longshore_store::{MemoryStore, Store};
-use longshore_store_embedded::EmbeddedStore;
 use longshore_telemetry::Metrics;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 
+use crate::advertise::{Scheme, Url};
 use crate::args::{AuthMode, ControlPlaneOptions, default_data_dir};
-use crate::clock::{SystemClock, SystemSeeds};
+use crate::clock::SystemSeeds;
+use crate::machine::Machine;
 use crate::{keys, tls};
 
 /// A control plane at work.
@@ -40,8 +41,76 @@ pub struct ControlPlane {
     /// `None` with `--ephemeral`.
     pub data_dir: Option<PathBuf>,
     front: Running,
-    controllers: JoinHandle<Stopped>,
+    controllers: Controllers,
     shutdown: watch::Sender<bool>,
+}
+
+/// What an operator does about every failure of a part.
+const RESTART: &str = "the control plane cannot go on; start it again: it recovers from what is on disk";
+
+/// From here on `/readyz` says that the store is not well. A slow disk needs a second or two for a group.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same of the controllers, which look at the time every few seconds.
+const CONTROLLERS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The controllers' task, and why it has ended if it has.
+struct Controllers {
+    task: AbortHandle,
+    ended: watch::Receiver<Option<Arc<str>>>,
+}
+
+impl Controllers {
+    fn start(work: impl Future<Output = Stopped> + Send + 'static) -> Self {
+        let task = tokio::spawn(work);
+        let (told, ended) = watch::channel(None);
+        let abort = task.abort_handle();
+        tokio::spawn(async move {
+            let why: Arc<str> = match task.await {
+                Ok(stopped) => stopped.to_string().into(),
+                Err(error) => format!("the controllers have ended: {error}").into(),
+            };
+            told.send_replace(Some(why));
+        });
+        Self { task: abort, ended }
+    }
+
+    /// Resolves when they have ended, with the reason.
+    async fn ended(&self) -> Arc<str> {
+        let mut ended = self.ended.clone();
+        let why = ended.wait_for(Option::is_some).await;
+        why.ok().and_then(|why| why.clone()).unwrap_or_else(|| "nobody knows".into())
+    }
+}
+
+/// Has `/readyz` tell how each part is. Anybody may ask, so what a panic said is left to the log.
+fn watch_parts(ready: &Ready, db: &Arc<Db>, controllers: &Controllers, pulse: Pulse, hub: &Arc<Hub>) {
+    let db = db.clone();
+    ready.watch("store", move || {
+        db.goes_on().map_err(|stopped| match stopped {
+            Stopped::Panicked(_) => "a transaction panicked".to_owned(),
+            Stopped::Store(_) | Stopped::NotApplied(_) | Stopped::NoCommitter => stopped.to_string(),
+        })?;
+        within(db.writing_for(), STORE_PATIENCE).map_err(|secs| format!("has been writing for {secs} s"))
+    });
+    let ended = controllers.ended.clone();
+    ready.watch("controllers", move || {
+        if ended.borrow().is_some() {
+            return Err("have ended".to_owned());
+        }
+        within(Some(pulse.silent_for()), CONTROLLERS_PATIENCE)
+            .map_err(|secs| format!("have done nothing for {secs} s"))
+    });
+    let hub = hub.clone();
+    ready.watch("agents", move || if hub.is_closing() { Err("are sent away".to_owned()) } else { Ok(()) });
+}
+
+/// The seconds that something took, if that is longer than it may.
+fn within(took: Option<Duration>, patience: Duration) -> Result<(), u64> {
+    match took {
+        Some(took) if took > patience => Err(took.as_secs()),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Files that are not for connections: the store's, the log, the container engine's sockets. A store that cannot
@@ -75,6 +144,7 @@ impl ControlPlane {
         options: &ControlPlaneOptions,
         settle_default: Duration,
         crowd: usize,
+        machine: Machine,
     ) -> anyhow::Result<Self> {
         let data_dir = match (&options.data_dir, options.ephemeral) {
             (_, true) => None,
@@ -91,16 +161,13 @@ impl ControlPlane {
         }
         // The port first: whoever is second on it should not touch the data.
         let bound = Bound::new(options.listen).await?;
-        let tls = tls::choose(options, data_dir.as_deref())?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let endpoint =
-            options.advertise.clone().unwrap_or_else(|| format!("{scheme}://{}", bound.local_addr()));
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let tls = tls::choose(options, bound.local_addr(), data_dir.as_deref())?;
+        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
+        let sockets = options.advertise_sockets.as_ref().unwrap_or(&url);
 
-        let store: Arc<dyn Store> = match &data_dir {
-            Some(dir) => Arc::new(EmbeddedStore::open(&dir.join("state"))?),
-            None => Arc::new(MemoryStore::new()),
-        };
+        let Machine { clock, seeds, open_store } = machine;
+        let store = open_store(data_dir.as_deref())?;
         let (keyring, operator) = keys::load(options, data_dir.as_deref())?;
         let mode = match options.auth {
             Some(AuthMode::Open) => Mode::Open,
@@ -108,23 +175,25 @@ impl ControlPlane {
             None if options.listen.ip().is_loopback() => Mode::Open,
             None => Mode::Strict,
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let db = Db::open(store, clock.clone(), Arc::new(SystemSeeds)).context("cannot load the state")?;
+        let db = Db::open(store, clock.clone(), seeds).context("cannot load the state")?;
         let metrics = Metrics::new();
         let observed = metrics.clone();
         db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));
         let settings = settings(options, settle_default);
         let explainer = Explainer::new(db.clone(), settings);
-        let controllers = tokio::spawn(driver::run(db.clone(), settings, metrics.clone()));
+        let pulse = Pulse::default();
+        let controllers =
+            Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::new(
             db.clone(),
             longshore_api_ecs::Settings {
-                endpoint: endpoint.as_str().into(),
+                socket_endpoint: sockets.to_string().into(),
                 allow_short_arns: options.allow_short_arns,
             },
         );
         let ready = Ready::new();
+        watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
             apis: vec![Arc::new(ecs), Arc::new(explainer)],
             sockets: Some(Arc::new(AgentSockets(hub.clone()))),
@@ -136,14 +205,24 @@ impl ControlPlane {
         let (shutdown, mut ended) = watch::channel(false);
         let mut config = Config::new(options.listen, SystemSeeds.draw());
         config.tls = tls;
-        config.site = site(options, &endpoint);
+        config.site = site(options, &url);
         config.limits.connections_max = connections_max(config.limits.connections_max, crowd);
         let front = bound.serve(config, services, async move {
             // An error means that the control plane was dropped, which ends it as well.
             let _ = ended.wait_for(|ended| *ended).await;
         });
         ready.set(true);
-        Ok(Self { db, hub, endpoint, operator, ready, data_dir, front, controllers, shutdown })
+        Ok(Self {
+            db,
+            hub,
+            endpoint: url.to_string(),
+            operator,
+            ready,
+            data_dir,
+            front,
+            controllers,
+            shutdown,
+        })
     }
 
     /// Makes the operator's cluster `name` if there is none.
@@ -162,18 +241,28 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Resolves when the store has refused a write and the process has to end.
+    /// Resolves when a part has ended that has to run, so that the process has to end as well.
     pub async fn failed(&self) -> anyhow::Error {
-        let stopped = self.db.stopped().await;
-        anyhow::Error::new(stopped)
+        let error = tokio::select! {
+            // First, because the controllers end with the database.
+            biased;
+            stopped = self.db.stopped() => anyhow::Error::new(stopped),
+            why = self.controllers.ended() => anyhow!("{why}"),
+            () = self.front.closed() => anyhow!("the part that accepts connections has ended"),
+        };
+        self.ready.set(false);
+        error.context(RESTART)
     }
 
     /// Stops taking requests, finishes those under way, and ends.
-    pub async fn stop(self) {
+    pub async fn stop(self) -> Ended {
         self.ready.set(false);
         self.shutdown.send_replace(true);
-        self.front.ended().await;
-        self.controllers.abort();
+        // Agents would stay until they are cut.
+        self.hub.close();
+        let ended = self.front.ended().await;
+        self.controllers.task.abort();
+        ended
     }
 }
 
@@ -187,8 +276,9 @@ fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings
 }
 
 /// The names of this server, and whose web pages may call it.
-fn site(options: &ControlPlaneOptions, endpoint: &str) -> Site {
-    let site = Site::advertised(endpoint);
+fn site(options: &ControlPlaneOptions, url: &Url) -> Site {
+    let site = Site::advertised(&url.to_string());
+    let site = options.advertise_sockets.iter().fold(site, |site, sockets| site.allow_host(sockets.host()));
     let site = options.allow_host.iter().fold(site, |site, host| site.allow_host(host));
     options.cors_origin.iter().cloned().fold(site, Site::allow_origin)
 }

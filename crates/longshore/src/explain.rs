@@ -5,6 +5,7 @@ use longshore_explain::{Explanation, Question, TARGET_PREFIX};
 
 use crate::args::{ExplainOptions, Explained};
 use crate::client::Client;
+use crate::out::print;
 
 pub async fn run(options: ExplainOptions) -> anyhow::Result<()> {
     let client = Client::find(&options.client)?;
@@ -17,12 +18,13 @@ pub async fn run(options: ExplainOptions) -> anyhow::Result<()> {
     let body = serde_json::to_vec(&question)?;
     let answer = client.post(&format!("{TARGET_PREFIX}.{operation}"), body).await?;
     let explanation: Explanation = serde_json::from_slice(&answer).context("the answer cannot be read")?;
-    println!("{}", explanation.subject);
+    let mut text = format!("{}\n", explanation.subject);
     for point in explanation.points {
-        println!("  {}", point.text);
+        text.push_str(&format!("  {}\n", point.text));
         for detail in point.details {
-            println!("    {detail}");
+            text.push_str(&format!("    {detail}\n"));
         }
     }
+    print(&text)?;
     Ok(())
 }

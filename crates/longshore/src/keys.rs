@@ -80,15 +80,73 @@ pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     fs::rename(&beside, path).with_context(failed)
 }
 
-/// The file that a shell's `source` reads: endpoint, region and key for every AWS client.
-pub fn write_env(path: &Path, endpoint: &str, region: &str, key: &Credentials) -> anyhow::Result<()> {
+/// The file that a shell's `source` reads: endpoint, region and key for every AWS client, and the certificate to trust
+/// if it is one of our own.
+pub fn write_env(
+    path: &Path,
+    endpoint: &str,
+    region: &str,
+    key: &Credentials,
+    certificate: Option<&Path>,
+) -> anyhow::Result<()> {
+    let certificate = certificate.map(|path| path.display().to_string());
     let lines = [
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", &key.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", key.secret.reveal()),
-        ("AWS_DEFAULT_REGION", region),
-        ("AWS_REGION", region),
+        Some(("AWS_ENDPOINT_URL", endpoint)),
+        Some(("AWS_ACCESS_KEY_ID", key.access_key_id.as_str())),
+        Some(("AWS_SECRET_ACCESS_KEY", key.secret.reveal())),
+        Some(("AWS_DEFAULT_REGION", region)),
+        Some(("AWS_REGION", region)),
+        certificate.as_deref().map(|file| ("AWS_CA_BUNDLE", file)),
     ];
-    let text: String = lines.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+    let lines = lines.into_iter().flatten();
+    let text: String = lines.map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
     write_private(path, text.as_bytes())
+}
+
+/// The lines that show a key where there is no file to hold it.
+pub fn for_people(key: &Credentials) -> String {
+    format!("access key id:     {}\nsecret access key: {}\n", key.access_key_id, key.secret.reveal())
+}
+
+/// A variable of an `env` file.
+pub fn read_env(text: &str, name: &str) -> Option<String> {
+    let prefix = format!("export {name}='");
+    let quoted = text.lines().find_map(|line| line.strip_prefix(&prefix)?.strip_suffix('\''))?;
+    Some(quoted.replace(QUOTE, "'"))
+}
+
+/// A quote within a quoted word of the shell.
+const QUOTE: &str = r"'\''";
+
+/// A word as every shell takes it.
+pub fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', QUOTE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_env_file_says_what_was_written_to_it() {
+        let dir = std::env::temp_dir().join(format!("longshore-keys-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a directory");
+        let (path, certificate) = (dir.join("env"), Path::new("/home/o'neill/tls-cert.pem"));
+        let key = Credentials::new("AKIA", "secret");
+        write_env(&path, "https://h:1", "us-east-1", &key, Some(certificate)).expect("it is written");
+        let text = fs::read_to_string(&path).expect("it is there");
+        for (name, expected) in [
+            ("AWS_ENDPOINT_URL", Some("https://h:1")),
+            ("AWS_REGION", Some("us-east-1")),
+            ("AWS_CA_BUNDLE", Some("/home/o'neill/tls-cert.pem")),
+            ("AWS_PROFILE", None),
+        ] {
+            assert_eq!(read_env(&text, name).as_deref(), expected, "{name}");
+        }
+        // A shell reads the same.
+        let script = format!(". {}; echo \"$AWS_CA_BUNDLE\"", quoted(&path.display().to_string()));
+        let said = std::process::Command::new("sh").args(["-c", &script]).output().expect("a shell");
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "/home/o'neill/tls-cert.pem\n");
+        fs::remove_dir_all(&dir).expect("removed");
+    }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::out::tell;
+
 /// A piece of work that takes a moment.
 pub struct Step(ProgressBar);
 
@@ -13,7 +15,7 @@ impl Step {
         let what = what.into();
         let bar = ProgressBar::new_spinner();
         if bar.is_hidden() {
-            eprintln!("{what} ...");
+            tell!("{what} ...");
         } else {
             bar.set_style(ProgressStyle::default_spinner());
             bar.set_message(what);
@@ -26,6 +28,6 @@ impl Step {
     pub fn done(self, what: impl Into<Cow<'static, str>>) {
         let what = what.into();
         self.0.finish_and_clear();
-        eprintln!("{what}");
+        tell!("{what}");
     }
 }

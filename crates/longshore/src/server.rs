@@ -4,16 +4,28 @@ use std::time::Duration;
 
 use crate::args::ServerOptions;
 use crate::control_plane::ControlPlane;
+use crate::machine::Machine;
+use crate::out::{print, shown, tell};
 use crate::progress::Step;
-use crate::{keys, shutdown};
+use crate::{keys, shutdown, tls};
 
 /// How long ECS lets a task without health checks settle (ecs-services E2).
 const SETTLE: Duration = Duration::from_secs(40);
 
 pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
+    let control_plane = start(&options, Machine::this()).await?;
+    serve(&options, control_plane).await
+}
+
+pub async fn start(options: &ServerOptions, machine: Machine) -> anyhow::Result<ControlPlane> {
     let step = Step::begin("starting the control plane");
-    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, usize::MAX).await?;
+    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, usize::MAX, machine).await?;
     step.done(format!("the control plane serves {}", control_plane.endpoint));
+    Ok(control_plane)
+}
+
+/// Serves until the process is asked to end, or the control plane fails.
+pub async fn serve(options: &ServerOptions, control_plane: ControlPlane) -> anyhow::Result<()> {
     let requested = shutdown::requested()?;
     if let Some(dir) = &control_plane.data_dir {
         let env = dir.join("env");
@@ -22,11 +34,11 @@ pub async fn run(options: ServerOptions) -> anyhow::Result<()> {
             &control_plane.endpoint,
             &options.control_plane.region,
             &control_plane.operator,
+            tls::own_certificate(&options.control_plane, Some(dir)).as_deref(),
         )?;
-        eprintln!("  endpoint and credentials for your shell: source {}", env.display());
+        tell!("  endpoint and credentials for your shell: source {}", shown(&env));
     } else {
-        println!("access key id:     {}", control_plane.operator.access_key_id);
-        println!("secret access key: {}", control_plane.operator.secret.reveal());
+        print(&keys::for_people(&control_plane.operator))?;
     }
     tokio::select! {
         () = requested => {}

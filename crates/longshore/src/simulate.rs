@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::args::{ClientOptions, SimulateOptions};
 use crate::client::Client;
+use crate::out::{print, tell};
 use crate::progress::Step;
 use crate::shutdown;
 
@@ -37,6 +38,11 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const FAMILY: &str = "longshore-simulated";
 
 pub async fn run(options: SimulateOptions) -> anyhow::Result<()> {
+    if let Some(url) = options.against.as_ref().filter(|url| url.starts_with("https:")) {
+        bail!(
+            "the scripted instances speak plain HTTP only; start {url} with --plain-http to try how much it carries"
+        );
+    }
     let own = match &options.against {
         Some(_) => None,
         None => Some(OwnServer::start().await?),
@@ -44,6 +50,8 @@ pub async fn run(options: SimulateOptions) -> anyhow::Result<()> {
     let client = Client::find(&ClientOptions {
         endpoint: options.against.clone(),
         data_dir: own.as_ref().map(|own| own.dir.clone()),
+        ca: None,
+        endpoint_is_flag: options.against.is_some(),
     })?;
     refuse_existing(&client, &options.cluster).await?;
     let result = load(&client, &options).await;
@@ -101,7 +109,7 @@ async fn load(client: &Client, options: &SimulateOptions) -> anyhow::Result<()> 
         .await
         .context("the control plane did not take the load; its log says more")?;
     display.end();
-    print_summary(&stats, &moments, memory.load(Ordering::Relaxed), options);
+    print(&summary(&stats, &moments, memory.load(Ordering::Relaxed), options))?;
     if moments.running.is_none() {
         bail!("ended before all tasks were RUNNING");
     }
@@ -190,7 +198,7 @@ impl Display {
             HumanBytes(self.memory.load(Ordering::Relaxed)),
         );
         if plain {
-            eprintln!("{:>7.1} s  {text}", stats.elapsed.as_secs_f64());
+            tell!("{:>7.1} s  {text}", stats.elapsed.as_secs_f64());
         } else {
             self.bar.set_position(stats.running_reported);
             self.bar.set_message(text);
@@ -203,7 +211,7 @@ impl Display {
     }
 }
 
-fn print_summary(stats: &Stats, moments: &Moments, memory: u64, options: &SimulateOptions) {
+fn summary(stats: &Stats, moments: &Moments, memory: u64, options: &SimulateOptions) -> String {
     let seconds = |moment: Option<Duration>| match moment {
         Some(moment) => format!("after {:.1} s", moment.as_secs_f64()),
         None => "not reached".to_owned(),
@@ -213,29 +221,30 @@ fn print_summary(stats: &Stats, moments: &Moments, memory: u64, options: &Simula
         (took > 0.0).then(|| format!(", {} a second", HumanCount((f64::from(options.tasks) / took) as u64)))
     };
     let rate = |to| between(moments.connected, to).unwrap_or_default();
-    println!(
-        "instances connected:  {} of {}, {}",
+    format!(
+        "instances connected:  {} of {}, {}\n\
+         tasks placed:         {}, {}{}\n\
+         tasks RUNNING:        {}, {}{}\n\
+         connections lost:     {}\n\
+         reports repeated:     {}\n\
+         errors:               {}\n\
+         memory of the server: {:.0} MB\n\
+         memory of the crowd:  {:.0} MB\n",
         stats.connected,
         stats.instances,
-        seconds(moments.connected)
-    );
-    println!(
-        "tasks placed:         {}, {}{}",
+        seconds(moments.connected),
         stats.tasks_launched,
         seconds(moments.launched),
-        rate(moments.launched)
-    );
-    println!(
-        "tasks RUNNING:        {}, {}{}",
+        rate(moments.launched),
         stats.running_reported,
         seconds(moments.running),
-        rate(moments.running)
-    );
-    println!("connections lost:     {}", stats.connections_lost);
-    println!("reports repeated:     {}", stats.reports_repeated);
-    println!("errors:               {}", stats.errors);
-    println!("memory of the server: {:.0} MB", memory as f64 / 1e6);
-    println!("memory of the crowd:  {:.0} MB", stats.resident_bytes as f64 / 1e6);
+        rate(moments.running),
+        stats.connections_lost,
+        stats.reports_repeated,
+        stats.errors,
+        memory as f64 / 1e6,
+        stats.resident_bytes as f64 / 1e6,
+    )
 }
 
 /// Tasks and instances of a simulation must not come among real ones.
@@ -348,7 +357,7 @@ impl Drop for OwnServer {
         // Nothing if `end` has done it already; a server that is dropped in haste is killed, not waited for.
         let _ = self.process.start_kill();
         if let Err(error) = std::fs::remove_dir_all(&self.dir) {
-            eprintln!("cannot remove {}: {error}; remove it by hand", self.dir.display());
+            tell!("cannot remove {}: {error}; remove it by hand", self.dir.display());
         }
     }
 }

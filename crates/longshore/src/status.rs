@@ -7,6 +7,8 @@ use longshore_shapes_ecs::{self as shapes, ops};
 
 use crate::args::StatusOptions;
 use crate::client::Client;
+use crate::leftovers;
+use crate::out::print;
 
 /// Width of the bars for CPU and memory.
 const BAR: usize = 20;
@@ -30,7 +32,7 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<()> {
     if options.cluster.is_none() {
         pool(&client, &mut screen).await?;
     }
-    print!("{screen}");
+    print(&screen)?;
     Ok(())
 }
 
@@ -38,11 +40,43 @@ pub async fn run(options: StatusOptions) -> anyhow::Result<()> {
 async fn pool(client: &Client, screen: &mut String) -> anyhow::Result<()> {
     let mut lines = String::new();
     // Whoever is not the operator is told that there is no such cluster; so is the operator before its first agent.
-    if instances(client, FARGATE_POOL, &mut lines).await.is_ok() && !lines.is_empty() {
+    if let Ok(troubled) = instances(client, FARGATE_POOL, &mut lines).await
+        && !lines.is_empty()
+    {
         line(screen, format_args!("fargate pool, for all clusters and accounts"));
         screen.push_str(&lines);
+        screen.push_str(&troubled.advice(FARGATE_POOL));
     }
     Ok(())
+}
+
+/// Instances that cannot run tasks now.
+#[derive(Default)]
+struct Troubled {
+    /// No agent is connected.
+    away: Vec<String>,
+    /// Their agents say that the container engine does not answer.
+    without_engine: usize,
+}
+
+impl Troubled {
+    /// What a person can do about them; lines that are empty if there is nothing to do.
+    fn advice(&self, cluster: &str) -> String {
+        let mut text = String::new();
+        if self.without_engine > 0 {
+            line(
+                &mut text,
+                format_args!(
+                    "note: where it says `no engine`, the agent is connected, but the container engine does not answer. \
+                     Tasks go on, none can start: look at Docker there"
+                ),
+            );
+        }
+        if let Some(note) = leftovers::note(cluster, &self.away) {
+            line(&mut text, format_args!("{note}"));
+        }
+        text
+    }
 }
 
 async fn clusters(client: &Client) -> anyhow::Result<Vec<String>> {
@@ -68,7 +102,7 @@ async fn cluster(client: &Client, name: &str, screen: &mut String) -> anyhow::Re
         })
         .await?;
     let Some(cluster) = described.clusters.into_iter().flatten().next() else {
-        anyhow::bail!("there is no cluster {name}");
+        anyhow::bail!("there is no cluster {name}; without --cluster all are listed");
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let count = |count: Option<i32>| count.unwrap_or(0);
@@ -86,16 +120,18 @@ async fn cluster(client: &Client, name: &str, screen: &mut String) -> anyhow::Re
         ),
     );
     let before = screen.len();
-    instances(client, name, screen).await?;
+    let troubled = instances(client, name, screen).await?;
     if screen.len() == before {
         line(screen, format_args!("  no container instances: start `longshore agent` or `longshore up`"));
     }
     services(client, name, screen).await?;
+    screen.push_str(&troubled.advice(&text(&cluster.cluster_name)));
     screen.push('\n');
     Ok(())
 }
 
-async fn instances(client: &Client, cluster: &str, screen: &mut String) -> anyhow::Result<()> {
+async fn instances(client: &Client, cluster: &str, screen: &mut String) -> anyhow::Result<Troubled> {
+    let mut troubled = Troubled::default();
     let mut arns = Vec::new();
     let mut next_token = None;
     loop {
@@ -117,24 +153,33 @@ async fn instances(client: &Client, cluster: &str, screen: &mut String) -> anyho
             .call::<ops::DescribeContainerInstances>(shapes::DescribeContainerInstancesRequest {
                 cluster: Some(cluster.to_owned()),
                 container_instances: Some(chunk.to_vec()),
-                ..Default::default()
+                include: Some(vec![shapes::ContainerInstanceField::ContainerInstanceHealth]),
             })
             .await?;
         for instance in page.container_instances.into_iter().flatten() {
-            instance_line(&instance, screen);
+            instance_line(&instance, screen, &mut troubled);
         }
     }
-    Ok(())
+    Ok(troubled)
 }
 
-fn instance_line(instance: &shapes::ContainerInstance, screen: &mut String) {
+fn instance_line(instance: &shapes::ContainerInstance, screen: &mut String, troubled: &mut Troubled) {
     let id = instance.container_instance_arn.as_deref().and_then(|arn| arn.rsplit('/').next()).unwrap_or("?");
     let attributes = instance.attributes.iter().flatten();
     let zone = attributes
         .filter(|attribute| attribute.name.as_deref() == Some("ecs.availability-zone"))
         .find_map(|attribute| attribute.value.as_deref())
         .unwrap_or("-");
-    let agent = if instance.agent_connected == Some(true) { "connected" } else { "away" };
+    let health = instance.health_status.as_ref().and_then(|health| health.overall_status.as_ref());
+    let agent = if instance.agent_connected != Some(true) {
+        troubled.away.push(id.to_owned());
+        "away"
+    } else if health == Some(&shapes::InstanceHealthCheckState::Impaired) {
+        troubled.without_engine += 1;
+        "no engine"
+    } else {
+        "connected"
+    };
     line(
         screen,
         format_args!(
@@ -269,5 +314,33 @@ mod tests {
         assert_eq!(bar(100, 100), "[####################]");
         assert_eq!(bar(200, 100), "[####################]");
         assert_eq!(bar(0, 0), "[....................]");
+    }
+    #[test]
+    fn trouble_is_shown_with_what_to_do() {
+        let (mut screen, mut troubled) = (String::new(), Troubled::default());
+        let health =
+            |state| shapes::ContainerInstanceHealthStatus { overall_status: Some(state), details: None };
+        for (connected, state) in [
+            (true, shapes::InstanceHealthCheckState::Ok),
+            (true, shapes::InstanceHealthCheckState::Impaired),
+            (false, shapes::InstanceHealthCheckState::InsufficientData),
+        ] {
+            let instance = shapes::ContainerInstance {
+                container_instance_arn: Some(
+                    "arn:aws:ecs:us-east-1:000000000000:container-instance/c/0123456789ab".into(),
+                ),
+                agent_connected: Some(connected),
+                health_status: Some(health(state)),
+                ..Default::default()
+            };
+            instance_line(&instance, &mut screen, &mut troubled);
+        }
+        let agents: Vec<bool> = screen.lines().map(|line| line.contains("connected")).collect();
+        assert_eq!(agents, [true, false, false], "{screen}");
+        assert!(screen.lines().nth(1).is_some_and(|line| line.contains("no engine")), "{screen}");
+        let advice = troubled.advice("c");
+        assert!(advice.contains("look at Docker there"), "{advice}");
+        assert!(advice.contains("--force --cluster c --container-instance 0123456789ab"), "{advice}");
+        assert_eq!(Troubled::default().advice("c"), "");
     }
 }

@@ -1,15 +1,18 @@
 //! `longshore up`: a control plane and its container instances in one process.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
+use longshore_node::awslogs::StandIn;
 use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
-use longshore_runtime_docker::DockerRuntime;
+use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -17,8 +20,10 @@ use tokio::task::{JoinError, JoinSet};
 use crate::args::UpOptions;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::control_plane::ControlPlane;
+use crate::machine::Machine;
+use crate::out::{print, shown, tell};
 use crate::progress::Step;
-use crate::{keys, shutdown};
+use crate::{engine, keys, leftovers, shutdown, tls};
 
 /// On a laptop a deployment should be quick: a task without health checks counts as healthy after this
 /// (design, section 4).
@@ -42,13 +47,29 @@ const CROWD: usize = 1_000;
 /// agents before it. The agent's own are just below (agent-protocol G2).
 const FIRST_GATEWAY_PORT: u16 = 51680;
 
+/// The variables of agents that a user may set for those of `up`.
+const PASSED_ON: [&str; 10] = [
+    "DOCKER_HOST",
+    "ECS_CONTAINER_STOP_TIMEOUT",
+    "ECS_DYNAMIC_HOST_PORT_RANGE",
+    "ECS_ENABLE_TASK_CPU_MEM_LIMIT",
+    "ECS_ENABLE_TASK_ENI",
+    "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
+    "ECS_IMAGE_PULL_BEHAVIOR",
+    "ECS_INSTANCE_ATTRIBUTES",
+    "LONGSHORE_AWSLOGS_DRIVER",
+    "LONGSHORE_TASK_NETWORK",
+];
+
 /// The agents that run. Each gives its name when it ends, and why if nobody asked it to.
 type Agents = JoinSet<(String, anyhow::Result<()>)>;
 
 pub async fn run(options: UpOptions) -> anyhow::Result<()> {
+    refuse_contradictions(&options)?;
     let step = Step::begin("looking for the container engine");
-    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::from_env()?);
-    let info = engine_info(&runtime).await?;
+    let host = DockerHost::from_env()?;
+    let runtime: Arc<dyn Runtime> = Arc::new(DockerRuntime::new(&host)?);
+    let info = engine_info(&host, &runtime).await?;
     step.done(format!(
         "container engine: {} {} ({} cores, {} MiB)",
         info.name,
@@ -58,7 +79,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     ));
 
     let step = Step::begin("starting the control plane");
-    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD).await?;
+    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD, Machine::this()).await?;
     step.done(format!("control plane: {}", control_plane.endpoint));
 
     control_plane.ensure_cluster(&options.cluster, &options.control_plane.region).await?;
@@ -66,7 +87,8 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let ephemeral = if control_plane.data_dir.is_none() { Some(temporary_dir()?) } else { None };
     let base = control_plane.data_dir.clone().or_else(|| ephemeral.clone()).unwrap_or_default();
-    let http = crate::agent::client(&control_plane.endpoint)?;
+    let own = tls::own_certificate(&options.control_plane, control_plane.data_dir.as_deref());
+    let http = crate::agent::client(&control_plane.endpoint, own.as_deref())?;
     let (mut agents, mut statuses) = (Agents::new(), Vec::new());
     let places = (0..options.instances).map(Place::Instance).chain((0..options.fargate).map(Place::Pool));
     let mut network = None;
@@ -84,7 +106,22 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         statuses.push((place, status));
         start(&mut agents, config, runtime.clone(), http.clone(), stopping.clone(), told);
     }
-    let joined = join(&mut agents, statuses, control_plane.hub.connected()).await?;
+    // From here on there is something to take away again.
+    let requested = shutdown::requested()?;
+    tokio::pin!(requested);
+    let joined = tokio::select! {
+        joined = join(&mut agents, statuses, control_plane.hub.connected()) => joined.map(Some),
+        () = &mut requested => Ok(None),
+        error = control_plane.failed() => Err(error),
+    };
+    let joined = match joined {
+        Ok(Some(joined)) => joined,
+        ended @ (Ok(None) | Err(_)) => {
+            drop(step);
+            wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
+            return ended.map(|_| ());
+        }
+    };
     let joined_instances = joined.iter().filter(|place| matches!(place, Place::Instance(_))).count();
     step.done(format!(
         "container instances: {joined_instances} in {} zones, and {} for Fargate, connected",
@@ -92,43 +129,47 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         joined.len() - joined_instances
     ));
     if options.zones > options.instances {
-        eprintln!(
+        tell!(
             "note: --zones {} needs as many instances: each is in one zone. Add --instances {0}",
             options.zones
         );
     }
 
-    let requested = shutdown::requested()?;
-    if let Some(dir) = &control_plane.data_dir {
-        let env = dir.join("env");
-        keys::write_env(
-            &env,
-            &control_plane.endpoint,
-            &options.control_plane.region,
-            &control_plane.operator,
-        )?;
-        announce(&options, &control_plane, Some(&env));
-    } else {
-        announce(&options, &control_plane, None);
+    tell!("{}", Bind::of(&options));
+    if let Err(error) = tell_where(&options, &control_plane, own.as_deref()).await {
+        wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
+        return Err(error);
     }
 
-    tokio::pin!(requested);
     loop {
         tokio::select! {
             () = &mut requested => break,
             error = control_plane.failed() => return Err(error),
             Some(ended) = agents.join_next() => {
                 if let Err(error) = end_of(ended) {
-                    eprintln!("error: {error:#}. The rest goes on without it; `longshore up` starts it again");
+                    tell!("error: {error:#}. The rest goes on without it; the next `longshore up` starts it again");
                 }
             }
         }
     }
+    wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
+    Ok(())
+}
+
+/// Ends what `up` has started; containers go on running.
+async fn wind_down(
+    stop: &watch::Sender<bool>,
+    mut agents: Agents,
+    control_plane: ControlPlane,
+    ephemeral: Option<PathBuf>,
+    network: Option<String>,
+    runtime: &Arc<dyn Runtime>,
+) {
     let step = Step::begin("stopping");
     stop.send_replace(true);
     while let Some(ended) = agents.join_next().await {
         if let Err(error) = end_of(ended) {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
         }
     }
     control_plane.stop().await;
@@ -142,19 +183,90 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         let _ = tokio::time::timeout(ENGINE_PATIENCE, runtime.network_remove(&name)).await;
     }
     step.done("stopped; containers go on running, and the next `longshore up` finds them");
+}
+
+/// What can be seen to be impossible before anything has started.
+fn refuse_contradictions(options: &UpOptions) -> anyhow::Result<()> {
+    if options.instances > 1 && options.bind_tasks.is_some() {
+        bail!(
+            "--bind-tasks needs --instances 1: of several instances each opens the ports of its tasks on a loopback \
+             address of its own, so that all can have the same ports"
+        );
+    }
+    let plane = &options.control_plane;
+    if plane.ephemeral && tls::own_certificate(plane, Some(Path::new(""))).is_some() {
+        bail!(
+            "with --ephemeral nobody can learn to trust the certificate that this server would make: add --tls-cert and \
+             --tls-key, or --plain-http on a network that is trusted"
+        );
+    }
     Ok(())
 }
 
-async fn engine_info(runtime: &Arc<dyn Runtime>) -> anyhow::Result<RuntimeInfo> {
-    let hint = "start Docker (sudo systemctl start docker, or dockerd), or set DOCKER_HOST to its socket";
+/// Where the published ports of tasks are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bind {
+    /// All instances are one, on this address.
+    One(IpAddr),
+    /// So many instances have addresses of their own.
+    Each(u8),
+}
+
+impl Bind {
+    fn of(options: &UpOptions) -> Self {
+        match (options.instances, options.bind_tasks) {
+            (1, address) => Self::One(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))),
+            (instances, _) => Self::Each(instances),
+        }
+    }
+
+    /// That of one agent. The pool's tasks have addresses of their own and publish nothing.
+    fn address(self, place: Place) -> IpAddr {
+        match (self, place) {
+            (Self::One(address), Place::Instance(_)) => address,
+            (Self::Each(_), Place::Instance(index)) => {
+                IpAddr::V4(Ipv4Addr::new(127, 0, 0, FIRST_ADDRESS + index))
+            }
+            (Self::One(_) | Self::Each(_), Place::Pool(_)) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.address(Place::Instance(0));
+        match self {
+            Self::One(address) if address.is_loopback() => write!(
+                f,
+                "ports of tasks: on {first}, for this machine only; --bind-tasks 0.0.0.0 opens them to others"
+            ),
+            Self::One(_) => {
+                write!(
+                    f,
+                    "ports of tasks: on {first}, OPEN TO EVERYBODY who reaches that address (--bind-tasks)"
+                )
+            }
+            Self::Each(count) => {
+                let last = self.address(Place::Instance(count - 1));
+                write!(
+                    f,
+                    "ports of tasks: on {first} to {last}, one for each instance, for this machine only"
+                )
+            }
+        }
+    }
+}
+
+async fn engine_info(host: &DockerHost, runtime: &Arc<dyn Runtime>) -> anyhow::Result<RuntimeInfo> {
     match tokio::time::timeout(ENGINE_PATIENCE, runtime.info()).await {
         Ok(Ok(info)) => Ok(info),
-        Ok(Err(error)) => {
-            Err(anyhow::Error::new(error).context(format!("no container engine answers: {hint}")))
-        }
-        Err(_) => {
-            bail!("the container engine does not answer within {} s: {hint}", ENGINE_PATIENCE.as_secs())
-        }
+        Ok(Err(error)) => Err(anyhow::Error::new(error)
+            .context(format!("no container engine answers: {}", engine::advice(host)))),
+        Err(_) => bail!(
+            "the container engine does not answer within {} s: {}",
+            ENGINE_PATIENCE.as_secs(),
+            engine::advice(host)
+        ),
     }
 }
 
@@ -226,6 +338,8 @@ fn agent_config(
         // Images are made on this machine or pulled by hand as often as not.
         ("ECS_IMAGE_PULL_BEHAVIOR", "prefer-cached".to_owned()),
         ("ECS_ENABLE_TASK_ENI", "true".to_owned()),
+        // Most published definitions name awslogs, and here is no CloudWatch Logs that could refuse them.
+        ("LONGSHORE_AWSLOGS_DRIVER", StandIn::JsonFile.as_str().to_owned()),
     ]);
     // Only one agent on a machine can have the ports at which people and containers look for it.
     for (key, port) in [("LONGSHORE_INTROSPECTION_PORT", "51678"), ("LONGSHORE_METADATA_PORT", "51679")] {
@@ -247,20 +361,8 @@ fn agent_config(
         values.insert("LONGSHORE_AGENT_CPU", share.cpu.to_string());
         values.insert("LONGSHORE_AGENT_MEMORY", share.memory_mib.to_string());
     }
-    if options.instances > 1 && matches!(place, Place::Instance(_)) {
-        values.insert("LONGSHORE_BIND_ADDRESS", format!("127.0.0.{}", FIRST_ADDRESS + index));
-    }
-    let own = [
-        "DOCKER_HOST",
-        "ECS_CONTAINER_STOP_TIMEOUT",
-        "ECS_DYNAMIC_HOST_PORT_RANGE",
-        "ECS_ENABLE_TASK_ENI",
-        "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
-        "ECS_IMAGE_PULL_BEHAVIOR",
-        "ECS_INSTANCE_ATTRIBUTES",
-        "LONGSHORE_TASK_NETWORK",
-    ];
-    for key in own {
+    values.insert("LONGSHORE_BIND_ADDRESS", Bind::of(options).address(place).to_string());
+    for key in PASSED_ON {
         if let Ok(value) = std::env::var(key) {
             values.insert(key, value);
         }
@@ -282,24 +384,78 @@ fn start(
     config: Config,
     runtime: Arc<dyn Runtime>,
     http: HttpClient,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
     told: watch::Sender<Status>,
 ) {
-    let services = Services { runtime, http, clock: Arc::new(SystemClock), seed: SystemSeeds.draw() };
     agents.spawn(async move {
         let name = config.name.clone();
-        let ended = longshore_node::run(config, services, told, async move {
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        });
-        let ended = match ended.await {
-            Ok(longshore_node::ExitReason::Stopped) => Ok(()),
-            Ok(longshore_node::ExitReason::Failed(text) | longshore_node::ExitReason::Terminal(text)) => {
-                Err(anyhow!("{text}"))
-            }
-            Err(error) => Err(anyhow::Error::new(error)),
-        };
-        (name, ended)
+        (name, supervise(config, runtime, http, stopping, told).await)
     });
+}
+
+/// Runs an agent, and starts it again as a supervisor would if it fails or panics, unless it never came as far as to
+/// register: then somebody has to change something first.
+async fn supervise(
+    config: Config,
+    runtime: Arc<dyn Runtime>,
+    http: HttpClient,
+    mut stopping: watch::Receiver<bool>,
+    told: watch::Sender<Status>,
+) -> anyhow::Result<()> {
+    let mut pauses = Pauses::default();
+    loop {
+        told.send_replace(Status::default());
+        let services = Services {
+            runtime: runtime.clone(),
+            http: http.clone(),
+            clock: Arc::new(SystemClock),
+            seed: SystemSeeds.draw(),
+        };
+        let mut stop = stopping.clone();
+        // A task of its own, so that a panic ends it alone.
+        let run = tokio::spawn(longshore_node::run(config.clone(), services, told.clone(), async move {
+            let _ = stop.wait_for(|stopping| *stopping).await;
+        }));
+        let failure = match run.await {
+            Ok(Ok(longshore_node::ExitReason::Stopped)) => return Ok(()),
+            Ok(Ok(longshore_node::ExitReason::Terminal(text))) => return Err(anyhow!("{text}")),
+            Ok(Ok(longshore_node::ExitReason::Failed(text))) => anyhow!("{text}"),
+            Ok(Err(error)) => anyhow::Error::new(error),
+            Err(error) => anyhow::Error::new(error),
+        };
+        let has_registered = told.borrow().instance_arn.is_some();
+        let Some(pause) = pauses.next(has_registered).filter(|_| !*stopping.borrow()) else {
+            return Err(failure);
+        };
+        let (name, secs) = (&config.name, pause.as_secs());
+        tell!("error: {name} has ended: {failure:#}. It is started again in {secs} s");
+        let _ = tokio::time::timeout(pause, stopping.wait_for(|stopping| *stopping)).await;
+        if *stopping.borrow() {
+            return Ok(());
+        }
+    }
+}
+
+/// When an agent that has ended is started again.
+#[derive(Default)]
+struct Pauses {
+    last: Option<Duration>,
+}
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_secs(1);
+    const MAX: Duration = Duration::from_secs(60);
+
+    /// The time until the next start; `None`: not at all. Each start that comes as far as to register begins anew.
+    fn next(&mut self, has_registered: bool) -> Option<Duration> {
+        let next = match self.last {
+            _ if has_registered => Self::FIRST,
+            Some(last) => (last * 2).min(Self::MAX),
+            None => return None,
+        };
+        self.last = Some(next);
+        Some(next)
+    }
 }
 
 /// Why an agent ended, by its name.
@@ -351,37 +507,66 @@ fn temporary_dir() -> anyhow::Result<PathBuf> {
     Ok(dir)
 }
 
+/// Writes the `env` file and says what a person can do next.
+async fn tell_where(
+    options: &UpOptions,
+    control_plane: &ControlPlane,
+    certificate: Option<&Path>,
+) -> anyhow::Result<()> {
+    let env = control_plane.data_dir.as_ref().map(|dir| dir.join("env"));
+    if let Some(env) = &env {
+        let (endpoint, region) = (&control_plane.endpoint, &options.control_plane.region);
+        keys::write_env(env, endpoint, region, &control_plane.operator, certificate)?;
+    }
+    announce(options, control_plane, env.as_deref())?;
+    leftovers::tell_of(&control_plane.db, options).await
+}
+
 /// Endpoint and credentials go to stdout: they are what was asked for. The secret is only in the file,
 /// unless there is none.
-fn announce(options: &UpOptions, control_plane: &ControlPlane, env: Option<&Path>) {
+fn announce(options: &UpOptions, control_plane: &ControlPlane, env: Option<&Path>) -> anyhow::Result<()> {
     let cluster = match options.cluster.as_str() {
         "default" => String::new(),
         cluster => format!(" --cluster {cluster}"),
     };
-    println!("endpoint: {}", control_plane.endpoint);
-    println!("region:   {}", options.control_plane.region);
+    let (endpoint, region) = (&control_plane.endpoint, &options.control_plane.region);
+    let where_to = format!("endpoint: {endpoint}\nregion:   {region}\n");
     match env {
         Some(path) => {
-            println!("env:      {}", path.display());
-            eprintln!(
+            // A reader who has gone does not end what was started.
+            print(&format!("{where_to}env:      {}\n", path.display()))?;
+            tell!(
                 "\nready. In another shell:\n  source {}\n  aws ecs list-container-instances{cluster}",
-                path.display()
+                shown(path)
             );
         }
         None => {
-            println!("access key id:     {}", control_plane.operator.access_key_id);
-            println!("secret access key: {}", control_plane.operator.secret.reveal());
-            eprintln!(
-                "\nready. In another shell:\n  aws --endpoint-url {} ecs list-container-instances{cluster}",
-                control_plane.endpoint
+            print(&format!("{where_to}{}", keys::for_people(&control_plane.operator)))?;
+            tell!(
+                "\nready. In another shell:\n  aws --endpoint-url {endpoint} ecs list-container-instances{cluster}"
             );
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Args, Command};
+
+    #[test]
+    fn an_agent_that_never_joined_is_not_started_again() {
+        let mut pauses = Pauses::default();
+        assert_eq!(pauses.next(false), None);
+        let mut secs = |joined| pauses.next(joined).map(|pause| pause.as_secs());
+        let told = [true, false, false, true, false].map(&mut secs);
+        assert_eq!(told, [1, 2, 4, 1, 2].map(Some));
+        let later: Vec<_> = (0..10).map(|_| secs(false)).collect();
+        assert_eq!(later.last(), Some(&Some(60)));
+    }
 
     #[test]
     fn the_machine_is_shared_out_once() {
@@ -400,5 +585,36 @@ mod tests {
         check(3, 3, 8, [1365, 1365]);
         let share = Share::of(Place::Pool(1), 1, 3, 4, 8000);
         assert_eq!(share, Share { cpu: 1024, memory_mib: 2000 });
+    }
+    #[test]
+    fn ports_of_tasks_are_for_this_machine_unless_somebody_says_otherwise() {
+        let check = |words: &[&str], expected: Option<&str>, said: &str| {
+            let args = Args::try_parse_from([&["longshore", "up"], words].concat()).expect("it can be read");
+            let Command::Up(options) = args.command else { panic!("it is `up`") };
+            assert_eq!(refuse_contradictions(&options).is_ok(), expected.is_some(), "{words:?}");
+            let Some(expected) = expected else { return };
+            let bind = Bind::of(&options);
+            let last = bind.address(Place::Instance(options.instances - 1));
+            assert_eq!(last.to_string(), expected, "{words:?}");
+            assert!(bind.address(Place::Pool(0)).is_loopback(), "{words:?}");
+            assert!(bind.to_string().contains(said), "{words:?}: {bind}");
+        };
+        check(&[], Some("127.0.0.1"), "for this machine only; --bind-tasks");
+        check(&["--instances", "3"], Some("127.0.0.13"), "127.0.0.11 to 127.0.0.13");
+        check(&["--bind-tasks", "0.0.0.0"], Some("0.0.0.0"), "OPEN TO EVERYBODY");
+        check(&["--bind-tasks", "::1"], Some("::1"), "for this machine only");
+        check(&["--bind-tasks", "0.0.0.0", "--instances", "2"], None, "");
+        check(&["--ephemeral", "--listen", "0.0.0.0:0"], None, "");
+        check(&["--ephemeral", "--listen", "0.0.0.0:0", "--plain-http"], Some("127.0.0.1"), "");
+    }
+
+    #[test]
+    fn the_variables_that_are_passed_on_are_documented() {
+        let operating = include_str!("../../../docs/operating.md");
+        let section = operating.split("`up` takes over").nth(1).expect("the list of variables");
+        let list = section.split("other agent variable").next().expect("its end");
+        let words = list.split('`').skip(1).step_by(2).filter(|word| word.contains('_'));
+        let documented: std::collections::BTreeSet<&str> = words.collect();
+        assert_eq!(documented, PASSED_ON.into());
     }
 }

@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import pathlib
 import socket
 import urllib.parse
 
@@ -120,6 +121,11 @@ def endpoints_of(container_id):
     return [(network["IPAddress"], network["MacAddress"]) for network in networks.values()]
 
 
+def log_config_of(container_id):
+    """The log driver of a container and its options; it may have ended."""
+    return _call("GET", f"/containers/{container_id}/json")["HostConfig"]["LogConfig"]
+
+
 def environment_of(container_id):
     """The variables that a container was made with."""
     pairs = _call("GET", f"/containers/{container_id}/json")["Config"]["Env"]
@@ -134,6 +140,12 @@ def remove_networks(directory):
             _call("DELETE", f"/networks/{network['Id']}")
 
 
+def networks(filters):
+    """The gateways of each network that the filters let through, as JSON of the engine's API."""
+    found = _call("GET", "/networks?" + urllib.parse.urlencode({"filters": filters}))
+    return [[config.get("Gateway") for config in network["IPAM"]["Config"]] for network in found]
+
+
 def kill(container_id):
     """SIGKILL, as `docker kill` does."""
     _call("POST", f"/containers/{container_id}/kill")
@@ -141,15 +153,42 @@ def kill(container_id):
 
 def remove_clusters(prefix):
     """Removes every container of the clusters whose names begin so; only this run of the tests has them."""
+    tasks = set()
     for container in _listed([LABEL_CLUSTER], False):
         if not container["Labels"][LABEL_CLUSTER].startswith(prefix):
             continue
+        tasks.add(container["Labels"].get(LABEL_TASK, "").rpartition("/")[2])
         try:
             _call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
         except EngineError as error:
             # An agent's own clean-up may have been first.
             if " 404 " not in str(error) and " 409 " not in str(error):
                 raise
+    _remove_cgroups(tasks)
+
+
+def _remove_cgroups(tasks):
+    """Removes what agents have made for these tasks, and would remove with their containers, hours later."""
+    for task in filter(None, tasks):
+        cgroups = pathlib.Path("/sys/fs/cgroup")
+        # Below each controller in version 1.
+        for directory in (cgroups / "ecs" / task, *cgroups.glob(f"*/ecs/{task}")):
+            # Only an empty one can be removed, so one in use stays.
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+
+
+def of_agent(agent):
+    """Every container that the agent with this id made, running or not."""
+    query = {"all": "true", "filters": json.dumps({"label": [f"{LABEL_OURS}={agent}"]})}
+    return [container["Id"] for container in _call("GET", "/containers/json?" + urllib.parse.urlencode(query))]
+
+
+def remove_agent(agent):
+    """Removes every container that the agent with this id made."""
+    for container in of_agent(agent):
+        with contextlib.suppress(NotThere):
+            _call("DELETE", f"/containers/{container}?force=true&v=true")
 
 
 def all_of_cluster(cluster):

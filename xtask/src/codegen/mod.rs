@@ -53,7 +53,7 @@ fn generate(api: &Api, service: &Service) -> anyhow::Result<Files> {
     enums::generate(service, &mut files)?;
     structures::generate(api, service, &mut files)?;
     operations::generate(api, service, &mut files)?;
-    files.insert("mod.rs".into(), index(&files));
+    files.insert("mod.rs".into(), index(service, &files));
     for text in files.values_mut() {
         text.insert_str(0, &header(api));
     }
@@ -65,7 +65,7 @@ fn header(api: &Api) -> String {
 }
 
 /// `mod.rs`: every file as a module, everything but the schemas at one level.
-fn index(files: &Files) -> String {
+fn index(service: &Service, files: &Files) -> String {
     let mut text =
         String::from("#![allow(unused_imports, reason = \"every file has the same imports\")]\n\n");
     let mut open = Vec::new();
@@ -73,16 +73,23 @@ fn index(files: &Files) -> String {
         if name.contains('/') {
             continue;
         }
-        if matches!(name, "schema" | "ops") {
+        if matches!(name, "schema" | "ops" | "operation") {
             text.push_str(&format!("pub mod {name};\n"));
         } else {
             text.push_str(&format!("mod {name};\n"));
+        }
+        if !matches!(name, "schema" | "ops") {
             open.push(name);
         }
     }
     text.push('\n');
     for name in open {
-        text.push_str(&format!("pub use {name}::*;\n"));
+        // One service has a shape of that name, which then is the better known.
+        if name == "operation" && service.shapes.contains_key("Operation") {
+            text.push_str("pub use operation::{API_VERSION, SERVICE, SIGNING_NAME};\n");
+        } else {
+            text.push_str(&format!("pub use {name}::*;\n"));
+        }
     }
     text
 }

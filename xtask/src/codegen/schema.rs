@@ -15,12 +15,19 @@ pub fn generate(service: &Service, files: &mut Files) -> anyhow::Result<()> {
     let mut structures = String::from(
         "//! Every structure, with its members sorted by name.\n\nuse longshore_wire::schema::{Location, MemberSchema, StructSchema};\n\nuse super::types;\n\n",
     );
+    let of_requests = service.shapes_of_requests();
     for (name, shape) in &service.shapes {
         let other = constants.insert(names::constant(name), name);
         ensure!(other.is_none(), "{name} and {other:?} want the same constant");
         types.push_str(&type_schema(name, shape));
         if let Kind::Structure { members, .. } = &shape.kind {
-            structures.push_str(&struct_schema(service, name, shape, members)?);
+            structures.push_str(&struct_schema(
+                service,
+                name,
+                shape,
+                members,
+                service.empty_text_is_absent && of_requests.contains(name.as_str()),
+            )?);
         }
     }
     files.insert("schema/types.rs".into(), types);
@@ -101,6 +108,7 @@ fn struct_schema(
     name: &str,
     shape: &Shape,
     members: &BTreeMap<String, Member>,
+    empty_text_is_absent: bool,
 ) -> anyhow::Result<String> {
     let constant = names::constant(name);
     let mut text = format!("pub static {constant}: StructSchema = StructSchema::new({name:?}, &[\n");
@@ -117,6 +125,10 @@ fn struct_schema(
         }
         if member.idempotency_token {
             text.push_str(".idempotency_token()");
+        }
+        let is_text = matches!(service.shape(&member.target.shape).kind, Kind::String | Kind::Enum(_));
+        if empty_text_is_absent && is_text && !member.empty_is_a_value {
+            text.push_str(".absent_if_empty()");
         }
         let is_in_body = member.location.is_none();
         if let Some(other) = member.target.location_name.as_ref().filter(|other| is_in_body && *other != name) {

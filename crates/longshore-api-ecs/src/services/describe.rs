@@ -36,7 +36,7 @@ pub fn describe_services(
 ) -> Result<DescribedServices, DescribeServicesError> {
     let named = input.services.unwrap_or_default();
     if named.is_empty() {
-        return Err(ClientException::new(texts::SERVICES_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::SERVICES_EMPTY).into());
     }
     if named.len() > DESCRIBE_MAX {
         return Err(InvalidParameterException::new(texts::too_many("services", DESCRIBE_MAX)).into());

@@ -39,6 +39,7 @@ pub fn update_service(
     let mut service = updated(tx, &at, &before, &definition, input)?;
     rules::check(&service, &definition.spec)?;
     service.memory.throttle = Default::default();
+    service.memory.fallback_throttle = Default::default();
     service.memory.refusals.clear();
     if force || needs_deployment(&before, &service) {
         let revision = (definition.record.family.clone(), definition.record.revision);

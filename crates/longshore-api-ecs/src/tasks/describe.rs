@@ -20,7 +20,7 @@ pub fn describe_tasks(
 ) -> Result<DescribedTasks, DescribeTasksError> {
     let named = input.tasks.unwrap_or_default();
     if named.is_empty() {
-        return Err(ClientException::new(texts::TASKS_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::TASKS_EMPTY).into());
     }
     if named.len() > DESCRIBE_MAX {
         return Err(InvalidParameterException::new(texts::too_many("tasks", DESCRIBE_MAX)).into());
@@ -39,7 +39,7 @@ pub fn describe_tasks(
             }
         };
         match task {
-            Some(task) if seen.insert(task.id) => views.push(View::of(state, &at, cluster, task)),
+            Some(task) if seen.insert(task.id) => views.push(View::of(state, &at, task)),
             Some(_) => {}
             None => failed.push(failures::missing(identifiers::would_be_arn(&at, "task", named))),
         }

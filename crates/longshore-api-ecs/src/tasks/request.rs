@@ -117,13 +117,11 @@ fn group(group: Option<String>, family: &str) -> Result<Arc<str>, InvalidParamet
     Ok(group.into())
 }
 
+/// Whatever clients send, such as `ECS Deploy`, though the model's text names letters, digits and `-/_` only.
 fn started_by(started_by: Option<String>, max: usize) -> Result<Option<Arc<str>>, InvalidParameterException> {
     let Some(text) = started_by.filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.chars().count() > max {
         return Err(InvalidParameterException::new(texts::started_by_long(max)));
-    }
-    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-/_".contains(&b)) {
-        return Err(InvalidParameterException::new(texts::STARTED_BY_CHARACTERS));
     }
     Ok(Some(text.into()))
 }

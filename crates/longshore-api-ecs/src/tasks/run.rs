@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use longshore_base::TaskId;
-use longshore_controllers::launch::{self, Rules, Template};
+use longshore_controllers::launch::{self, PoolRefusal, Template};
+use longshore_controllers::pools::Pools;
 use longshore_controllers::provisioning::WAITING_MAX;
-use longshore_placement::{DefaultStrategy, Pool, Refusal, Request, provider};
+use longshore_placement::{DefaultStrategy, Pool, Refusal};
 use longshore_shapes_ecs::*;
-use longshore_state::record::{Capacity, StrategyItem, Token};
+use longshore_state::record::{Capacity, Token};
 use longshore_state::{ClusterKey, Key, Tx, Value};
 
 use super::answer::StartedTasks;
@@ -129,7 +130,7 @@ fn answer(tx: &Tx<'_>, at: ClusterKey, tasks: &[TaskId], failures: Vec<Failure>)
     if let Some(cluster) = tx.state().cluster(&at) {
         for &id in tasks {
             match cluster.task(id) {
-                Some(task) => views.push(View::of(tx.state(), &at, cluster, task)),
+                Some(task) => views.push(View::of(tx.state(), &at, task)),
                 None => forgotten.push(forgotten_task(&at, id)),
             }
         }
@@ -164,13 +165,18 @@ fn place(
     capacity: &Capacity,
     count: i32,
 ) -> Result<Placed, RunTaskError> {
-    let mut pools = Pools::new(at, template, &placement.rules, capacity);
     let mut placed = Placed::default();
+    if let Some(not_built) = template.not_built() {
+        placed.failures.push(failures::not_built(not_built));
+        return Ok(placed);
+    }
+    let request = |of: &Template| of.request(at, &placement.rules, DefaultStrategy::Task, None);
+    let mut pools = Pools::new(template, capacity, |_| 0, request);
     for _ in 0..count {
-        let pool = pools.next();
+        let pool = pools.take_turn();
         let seed = tx.ids.seed();
         let Some(tables) = launch::capacity(tx.state(), at, template.origin.launch_type) else {
-            placed.failures.push(fargate_failure(texts::NO_FARGATE_AGENT));
+            placed.failures.push(fargate_failure(&PoolRefusal::NoAgent));
             break;
         };
         match tables.fleet().place_one(&pool.request, seed) {
@@ -179,10 +185,8 @@ fn place(
                 placed.tasks.push(task.id);
                 tx.put_task(at, task);
             }
-            Err(refusal) if template.is_pooled() => {
-                let nobody = refusal.none_active();
-                let detail = if nobody { texts::NO_FARGATE_AGENT } else { texts::NO_FARGATE_ROOM };
-                placed.failures.push(fargate_failure(detail));
+            Err(_) if template.is_pooled() => {
+                placed.failures.push(fargate_failure(&PoolRefusal::of(Some(tables), &pool.request)));
                 break;
             }
             Err(refusal) if will_scale(tx, caller, at, &refusal) => {
@@ -232,72 +236,14 @@ fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> 
         Failure {
             arn: Some(at.scope.instance_arn(&at.cluster, instance, format)),
             reason: Some(reason.as_failure().to_owned()),
-            detail: reason.detail(),
+            detail: launch::detail(reason),
         }
     };
     refusal.failures().map(failure).collect()
 }
 
 /// The pool's instances are nobody's, so that no ARN is named.
-fn fargate_failure(detail: &str) -> Failure {
-    Failure {
-        arn: None,
-        reason: Some(texts::NO_FARGATE_CAPACITY.to_owned()),
-        detail: Some(detail.to_owned()),
-    }
-}
-
-/// Where the tasks of a call may go: one pool, or one per capacity provider, in their turn.
-struct Pools {
-    strategy: Vec<provider::Item>,
-    /// Tasks of this call, per item of the strategy.
-    counts: Vec<u32>,
-    /// At least one.
-    pools: Vec<AskedPool>,
-}
-
-struct AskedPool {
-    template: Template,
-    /// Made once per call: placement recognises a request that it has seen before.
-    request: Request,
-}
-
-impl Pools {
-    fn new(at: &ClusterKey, template: &Template, rules: &Rules, capacity: &Capacity) -> Self {
-        let pool = |provider: Option<Arc<str>>| {
-            let mut template = template.clone();
-            if provider != template.origin.capacity_provider {
-                Arc::make_mut(&mut template.origin).capacity_provider = provider;
-            }
-            let request = template.request(at, rules, DefaultStrategy::Task, None);
-            AskedPool { template, request }
-        };
-        match capacity {
-            Capacity::LaunchType(_) => {
-                Self { strategy: Vec::new(), counts: Vec::new(), pools: vec![pool(None)] }
-            }
-            Capacity::Strategy(items) => {
-                let of = |item: &StrategyItem| pool(Some(item.provider.clone()));
-                let item = |item: &StrategyItem| provider::Item {
-                    provider: item.provider.clone(),
-                    base: item.base,
-                    weight: item.weight,
-                };
-                Self {
-                    strategy: items.iter().map(item).collect(),
-                    counts: vec![0; items.len()],
-                    pools: items.iter().map(of).collect(),
-                }
-            }
-        }
-    }
-
-    /// The pool whose turn it is.
-    fn next(&mut self) -> &AskedPool {
-        let turn = provider::next(&self.strategy, &self.counts).unwrap_or(0);
-        if let Some(count) = self.counts.get_mut(turn) {
-            *count += 1;
-        }
-        &self.pools[turn]
-    }
+fn fargate_failure(refusal: &PoolRefusal) -> Failure {
+    let reason = if refusal.is_capacity() { texts::NO_FARGATE_CAPACITY } else { failures::ATTRIBUTE };
+    Failure { arn: None, reason: Some(reason.to_owned()), detail: Some(refusal.to_string()) }
 }

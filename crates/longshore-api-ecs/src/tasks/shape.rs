@@ -9,7 +9,7 @@ use longshore_shapes_ecs::{
     Connectivity, ContainerOverride, EphemeralStorage, TaskEphemeralStorage, TaskOverride,
 };
 use longshore_state::record::{Container, NetworkBinding, Task};
-use longshore_state::{ClusterKey, ClusterTables, Connection, Definition, State};
+use longshore_state::{ClusterKey, Connection, Definition, State};
 
 use super::attachment;
 use crate::launching::capacity::PLATFORM_FAMILY;
@@ -26,8 +26,6 @@ pub(crate) struct View {
     task: Arc<Task>,
     definition: Option<Arc<Definition>>,
     host: Option<Host>,
-    /// The GPUs that the task holds.
-    gpus: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,17 +35,12 @@ struct Host {
 }
 
 impl View {
-    pub(crate) fn of(state: &State, at: &ClusterKey, cluster: &ClusterTables, task: &Arc<Task>) -> Self {
+    pub(crate) fn of(state: &State, at: &ClusterKey, task: &Arc<Task>) -> Self {
         let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
-        let gpus = match task.instance {
-            Some(instance) if task.origin.needs.gpus > 0 => cluster.fleet().gpus_of(instance, task.id),
-            Some(_) | None => Vec::new(),
-        };
         Self {
             task: task.clone(),
             definition: state.definition(&at.scope, &task.origin.family, task.origin.revision).cloned(),
             host: entry.map(|entry| Host { record: entry.record.clone(), connection: entry.connection }),
-            gpus,
         }
     }
 
@@ -146,7 +139,7 @@ impl View {
         task_arn: &str,
         overrides: &TaskOverride,
     ) -> Vec<shapes::Container> {
-        let mut gpus = self.gpus.iter();
+        let mut gpus = self.task.gpus().iter();
         let shape = |container: &Container| {
             let spec = self.definition.as_ref().and_then(|d| d.spec.container(container.name.as_str()));
             let own = override_of(overrides, container.name.as_str());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_controllers::launch::{Rules, Template};
+use longshore_controllers::launch::{Rules, Template, detail};
 use longshore_domain::LaunchType;
 use longshore_placement::{DefaultStrategy, Request};
 use longshore_shapes_ecs::*;
@@ -31,7 +31,7 @@ pub fn start_task(
     let (at, _) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
     let named = input.container_instances.unwrap_or_default();
     if named.is_empty() {
-        return Err(ClientException::new(texts::INSTANCES_EMPTY).into());
+        return Err(InvalidParameterException::new(texts::INSTANCES_EMPTY).into());
     }
     if named.len() > INSTANCES_MAX {
         let text = texts::too_many("containerInstances", INSTANCES_MAX);
@@ -64,7 +64,7 @@ pub fn start_task(
         }
     }
     let cluster = tx.state().cluster(&at).expect("the cluster was looked up in this transaction");
-    let view = |id| Some(View::of(tx.state(), &at, cluster, cluster.task(id)?));
+    let view = |id| Some(View::of(tx.state(), &at, cluster.task(id)?));
     let views = tasks.into_iter().filter_map(view).collect();
     Ok(StartedTasks { at, views, forgotten: Vec::new(), failures: failed })
 }
@@ -89,11 +89,15 @@ fn start_on(
         }
     };
     let record = entry.record.clone();
+    let arn = || at.scope.instance_arn(&at.cluster, record.id, record.arn_format);
+    if let Some(not_built) = template.not_built() {
+        return Ok(Err(Failure { arn: Some(arn()), ..failures::not_built(not_built) }));
+    }
     if let Err(reason) = cluster.fleet().check(record.id, request) {
         let failure = Failure {
-            arn: Some(at.scope.instance_arn(&at.cluster, record.id, record.arn_format)),
+            arn: Some(arn()),
             reason: Some(reason.as_failure().to_owned()),
-            detail: reason.detail(),
+            detail: detail(&reason),
         };
         return Ok(Err(failure));
     }

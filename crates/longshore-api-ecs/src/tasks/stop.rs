@@ -31,6 +31,6 @@ pub fn stop_task(
     let stopped = tx
         .state()
         .cluster(&at)
-        .and_then(|cluster| Some(View::of(tx.state(), &at, cluster, cluster.task(id)?).shape(&at, true)));
+        .and_then(|cluster| Some(View::of(tx.state(), &at, cluster.task(id)?).shape(&at, true)));
     Ok(StopTaskResponse { task: stopped })
 }

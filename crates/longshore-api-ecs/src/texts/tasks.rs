@@ -16,9 +16,6 @@ pub const GROUP_NAMESPACE: &str = "Invalid namespace for group, should be one of
 /// (unverified)
 pub const GROUP_LONG: &str = "group can have at most 255 characters.";
 /// (unverified)
-pub const STARTED_BY_CHARACTERS: &str =
-    "startedBy can only have letters, digits, hyphens, forward slashes and underscores.";
-/// (unverified)
 pub const REASON_LONG: &str = "reason can have at most 1024 characters.";
 /// `stoppedReason` when StopTask gives none.
 pub const STOPPED_BY_USER: &str = "Task stopped by user";
@@ -27,10 +24,6 @@ pub const NO_MANAGED_VOLUMES: &str = "Longshore does not provide volumes that ar
 /// `reason` of the failure of a task that the Fargate pool has no room for (ecs-behaviour A6).
 pub const NO_FARGATE_CAPACITY: &str =
     "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-/// Its `detail`, for whoever can change it.
-pub const NO_FARGATE_AGENT: &str =
-    "No agent serves Fargate in this region: start one with `longshore agent --pool`.";
-pub const NO_FARGATE_ROOM: &str = "No agent that serves Fargate in this region has room for the task: start another with `longshore agent --pool`.";
 /// (unverified)
 pub const PROPAGATE_FROM_SERVICE: &str = "propagateTags should be one of [TASK_DEFINITION,NONE] for a task.";
 /// (unverified)

@@ -75,7 +75,11 @@ fn bad_requests_are_refused() {
             "AttributeLimitExceededException: A container instance can have at most 10 custom attributes.",
         ),
         (PutAttributes, put(json!({"name": "a b", "targetId": arn})), name),
-        (PutAttributes, put(json!({"name": "", "targetId": arn})), name),
+        (
+            PutAttributes,
+            put(json!({"name": "", "targetId": arn})),
+            "InvalidParameterException: attributes[0].name can not be blank.",
+        ),
         (PutAttributes, put(json!({"name": "a", "value": " x", "targetId": arn})), value),
         (PutAttributes, put(json!({"name": "a", "value": "x".repeat(129), "targetId": arn})), value),
         (

@@ -40,8 +40,11 @@ fn the_group_is_an_arn_or_a_name() {
     let world = World::new();
     let with = |group: &str| json!({"name": "x", "autoScalingGroupProvider": {"autoScalingGroupArn": group}});
     let long = "a".repeat(256);
+    assert_eq!(
+        world.refused(CreateCapacityProvider, with("")),
+        "InvalidParameterException: autoScalingGroupProvider.autoScalingGroupArn can not be blank."
+    );
     for bad in [
-        "",
         "arn:aws:s3:::x",
         "arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup",
         "arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup:1:autoScalingGroupName/",

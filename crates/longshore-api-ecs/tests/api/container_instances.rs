@@ -152,6 +152,45 @@ fn registrations_that_cannot_be() {
     );
 }
 
+/// Official agents send the identity document of their machine once only.
+#[test]
+fn a_machine_that_comes_back_without_its_document_is_still_where_it_was() {
+    let world = with_cluster();
+    let mut request = registration("c", "t-1");
+    request["instanceIdentityDocument"] = json!(
+        r#"{"instanceId":"i-0123456789abcdef0","availabilityZone":"eu-west-1c","instanceType":"m5.large","imageId":"ami-1"}"#
+    );
+    let first = world.ok(RegisterContainerInstance, request)["containerInstance"].clone();
+    let mut again = registration("c", "t-2");
+    again["containerInstanceArn"] = first["containerInstanceArn"].clone();
+    again["instanceIdentityDocument"] = json!("");
+    let back = world.ok(RegisterContainerInstance, again.clone())["containerInstance"].clone();
+    assert_eq!(back["ec2InstanceId"], "i-0123456789abcdef0");
+    for (name, value) in
+        [("ecs.availability-zone", "eu-west-1c"), ("ecs.instance-type", "m5.large"), ("ecs.ami-id", "ami-1")]
+    {
+        assert_eq!(attribute(&back, name).map(|own| &own["value"]), Some(&json!(value)), "{name}");
+    }
+    again["instanceIdentityDocument"] =
+        json!(r#"{"instanceId":"i-0123456789abcdef0","availabilityZone":"eu-west-1b"}"#);
+    let moved = world.ok(RegisterContainerInstance, again)["containerInstance"].clone();
+    let zone = attribute(&moved, "ecs.availability-zone").map(|own| &own["value"]);
+    assert_eq!(zone, Some(&json!("eu-west-1b")), "what a document says counts");
+}
+
+#[test]
+fn a_machine_that_was_made_up_follows_what_its_agent_says_it_is() {
+    let world = with_cluster();
+    let first = world.ok(RegisterContainerInstance, registration("c", "t-1"))["containerInstance"].clone();
+    let mut again = registration("c", "t-2");
+    again["containerInstanceArn"] = first["containerInstanceArn"].clone();
+    let attributes = again["attributes"].as_array_mut().expect("a list");
+    attributes.push(json!({"name": "ecs.capability.external"}));
+    let back = world.ok(RegisterContainerInstance, again)["containerInstance"].clone();
+    let digits = text(&first["ec2InstanceId"]).trim_start_matches("i-").to_owned();
+    assert_eq!(back["ec2InstanceId"], json!(format!("mi-{digits}")));
+}
+
 #[test]
 fn an_external_agent_makes_an_external_instance() {
     let world = with_cluster();
@@ -161,6 +200,8 @@ fn an_external_agent_makes_an_external_instance() {
     let output = world.ok(RegisterContainerInstance, request);
     let instance = &output["containerInstance"];
     assert_eq!(instance["capacityProviderName"], "mine");
+    let machine = text(&instance["ec2InstanceId"]);
+    assert!(machine.strip_prefix("mi-").is_some_and(|digits| digits.len() == 17), "{machine}");
     assert_eq!(instance["registeredResources"][4]["stringSetValue"], json!(["gpu-1"]));
     let id = id(&text(&instance["containerInstanceArn"]));
     let kind = world
@@ -260,7 +301,7 @@ fn states_are_changed_one_by_one() {
         (json!({"cluster": "c", "containerInstances": [active], "status": "INACTIVE"}), status),
         (
             json!({"cluster": "c", "containerInstances": [], "status": "ACTIVE"}),
-            "ClientException: Container Instances cannot be empty.",
+            "InvalidParameterException: Container Instances cannot be empty.",
         ),
         (
             json!({"cluster": "c", "containerInstances": many, "status": "ACTIVE"}),
@@ -359,7 +400,7 @@ fn bad_requests_are_refused() {
         (
             DescribeContainerInstances,
             json!({"cluster": "c", "containerInstances": []}),
-            "ClientException: Container Instances cannot be empty.",
+            "InvalidParameterException: Container Instances cannot be empty.",
         ),
         (
             DescribeContainerInstances,

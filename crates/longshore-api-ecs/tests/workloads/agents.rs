@@ -169,7 +169,13 @@ fn a_hundred_tasks_with_the_longest_tags_end_at_once() {
     // What one commit does not hold, the next sweeps do.
     let ended = || world.tasks().iter().filter(|task| task.last_status.is_stopped()).count();
     assert!((1..100).contains(&ended()), "{}", ended());
-    let sweep = || world.db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default()))).0;
+    let sweep = || {
+        world
+            .db
+            .submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())))
+            .expect("the database is well")
+            .0
+    };
     for _ in 0..20 {
         assert!(sweep().is_ok());
     }
@@ -192,10 +198,13 @@ fn what_an_agent_says_of_its_machine_is_shown() {
         }))
         .expect("a message");
         let now = world.now();
-        let said = world.db.submit(|tx| {
-            link::instance_health(tx, &at, &published, now);
-            Ok::<_, ()>(())
-        });
+        let said = world
+            .db
+            .submit(|tx| {
+                link::instance_health(tx, &at, &published, now);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         said.0.expect("nothing refuses it");
     };
     let shown = || {

@@ -144,6 +144,18 @@ fn the_payload_is_what_agents_expect() {
 }
 
 #[test]
+fn the_name_servers_are_those_that_the_instance_tells() {
+    let (world, instances) = World::with_instances(1);
+    world.give_network(instances[0], "10.9.1.0/24", GATEWAY);
+    world.give_attribute(instances[0], "longshore.task-name-servers", "10.9.0.2, 10.9.0.3,nonsense");
+    register(&world);
+    world.ok("RunTask", run(1));
+    let [task] = &world.tasks()[..] else { panic!("one task") };
+    let sent = world.db.peek(|state| payload(state, &world.at(), task)).expect("its definition is there");
+    assert_eq!(sent.elastic_network_interfaces[0].domain_name_servers, ["10.9.0.2", "10.9.0.3"]);
+}
+
+#[test]
 fn an_instance_has_so_many_addresses_and_no_more() {
     let (world, instances) = World::with_instances(1);
     world.give_network(instances[0], "10.9.0.0/29", GATEWAY);

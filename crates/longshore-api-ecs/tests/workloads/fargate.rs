@@ -49,10 +49,13 @@ impl World {
 
     fn connect_pool_agent(&self, id: InstanceId, connected: bool) {
         let at = self.pool_key(id);
-        let (done, _) = self.db.submit(|tx| {
-            tx.set_connected(&at, connected);
-            Ok::<_, ()>(())
-        });
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                tx.set_connected(&at, connected);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         done.expect("nothing refuses it");
     }
 
@@ -64,7 +67,10 @@ impl World {
     }
 
     fn sweep(&self) {
-        let (more, _) = self.db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())));
+        let (more, _) = self
+            .db
+            .submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())))
+            .expect("the database is well");
         assert_eq!(more, Ok(false));
     }
 
@@ -211,6 +217,35 @@ fn its_agent_gets_it_with_its_own_cluster() {
     // Agents let those of launch type FARGATE skip their queue for resources (agent-protocol G10).
     assert_eq!(payload.launch_type, "EC2");
     assert_eq!((payload.cpu, payload.memory), (Some(0.25), Some(512)));
+    // Its containers, and the frameworks in them, are told all the same.
+    assert_eq!(payload.containers[0].environment.0["AWS_EXECUTION_ENV"], "AWS_ECS_FARGATE");
+}
+
+/// Official agents that serve the pool name it as their cluster when a container asks for protection (agent-protocol G18).
+#[test]
+fn its_agent_protects_the_tasks_that_it_has() {
+    let world = World::new();
+    world.add_pool_agent("a", 1024, 2048);
+    world.register_small();
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE"})));
+    world.settle();
+    let [task] = &world.wanted()[..] else { panic!("one task") };
+    let arn = world.task_arn(task);
+    let ask = |extra: Value| with(json!({"cluster": ".fargate", "tasks": [arn]}), extra);
+    let protect = ask(json!({"protectionEnabled": true}));
+    let answer = world.ok_as(&world.operator(), "UpdateTaskProtection", protect.clone());
+    assert_eq!((&answer["protectedTasks"][0]["taskArn"], &answer["failures"]), (&json!(arn), &json!([])));
+    let own = world.ok("GetTaskProtection", json!({"cluster": CLUSTER, "tasks": [arn]}));
+    assert_eq!(own["protectedTasks"][0]["protectionEnabled"], true, "its owner sees it");
+    let seen = world.ok_as(&world.operator(), "GetTaskProtection", ask(json!({})));
+    assert_eq!(seen["protectedTasks"], own["protectedTasks"]);
+    let other = arn.replace("123456789012", "999999999999");
+    let wrong = json!({"cluster": ".fargate", "tasks": [other], "protectionEnabled": true});
+    let answer = world.ok_as(&world.operator(), "UpdateTaskProtection", wrong);
+    assert_eq!(answer["failures"], json!([{"arn": other, "reason": "MISSING"}]));
+    // To everybody else there is no such cluster.
+    world.check_refused("UpdateTaskProtection", protect, "ClusterNotFoundException", "Cluster not found.");
+    world.check();
 }
 
 #[test]
@@ -228,6 +263,48 @@ fn without_room_the_answer_says_so() {
                 `longshore agent --pool`.";
     assert_eq!(answer["tasks"].as_array().map(Vec::len), Some(2));
     assert_eq!(answer["failures"], failure(more));
+    world.check();
+}
+
+/// Room that is there is not said to be missing, nor one more agent said to help.
+#[test]
+fn what_no_agent_of_the_pool_can_ever_take_is_said() {
+    let world = World::new();
+    world.add_pool_agent("a", 512, 1024);
+    let define = |family: &str, cpu: &str, memory: &str, container: Value| {
+        let container = with(json!({"name": "main", "image": "busybox"}), container);
+        world.register(json!({
+            "family": family, "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": cpu,
+            "memory": memory, "executionRoleArn": "r", "containerDefinitions": [container],
+        }));
+    };
+    let options = json!({"awslogs-group": "/x", "awslogs-region": "r", "awslogs-stream-prefix": "x"});
+    define("logs", "256", "512", json!({"logConfiguration": {"logDriver": "awslogs", "options": options}}));
+    define("large", "1024", "2048", json!({}));
+    let failure = |family: &str| {
+        let answer = world.ok("RunTask", with(run(1), json!({"taskDefinition": family})));
+        assert_eq!(answer["tasks"], json!([]));
+        answer["failures"][0].clone()
+    };
+    let logs = failure("logs");
+    let detail = logs["detail"].as_str().expect("a detail");
+    assert_eq!(logs["reason"], "ATTRIBUTE");
+    assert!(detail.starts_with("No agent that serves Fargate in this region offers"), "{detail}");
+    assert!(
+        detail.contains("the log driver awslogs") && detail.contains("LONGSHORE_AWSLOGS_DRIVER"),
+        "{detail}"
+    );
+    let large = "No agent that serves Fargate in this region is large enough for a task of 1024 CPU units and 2048 MiB: \
+                 start `longshore agent --pool` on a larger machine.";
+    assert_eq!(failure("large"), json!({"reason": FULL, "detail": large}));
+    // Full or not.
+    world.register_small();
+    assert_eq!(world.ok("RunTask", run(2))["failures"], json!([]));
+    assert_eq!(failure("logs"), logs);
+
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE", "taskDefinition": "logs"})));
+    world.reconcile();
+    assert_eq!(world.events("s"), [format!("(service s) was unable to place a task. Reason: {detail}")]);
     world.check();
 }
 

@@ -2,9 +2,13 @@
 
 mod agents;
 mod awsvpc;
+mod clients;
 mod deployments;
+mod ends;
 mod external;
 mod fargate;
+mod gpus;
+mod missing;
 mod provisioning;
 mod random;
 mod refusals;

@@ -27,7 +27,8 @@ impl World {
 
     fn place_waiting(&self) {
         let at = self.at();
-        let (more, _) = self.db.submit(|tx| Ok::<_, ()>(provisioning::place(tx, &at)));
+        let (more, _) =
+            self.db.submit(|tx| Ok::<_, ()>(provisioning::place(tx, &at))).expect("the database is well");
         assert_eq!(more, Ok(false));
     }
 
@@ -119,7 +120,10 @@ fn who_waits_can_be_stopped_and_does_not_wait_for_ever() {
     assert_eq!((&stopped["lastStatus"], &stopped["stopCode"]), (&json!("STOPPED"), &json!("UserInitiated")));
 
     let sweep = || {
-        let (more, _) = world.db.submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())));
+        let (more, _) = world
+            .db
+            .submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())))
+            .expect("the database is well");
         assert_eq!(more, Ok(false));
     };
     world.advance(Duration::from_secs(10 * 60));

@@ -432,13 +432,16 @@ fn a_member_that_says_nothing_begins_no_deployment() {
     }
     // As older versions kept it.
     let at = world.at().service(&ServiceName::parse("a").expect("a name"));
-    let (kept, _) = world.db.submit(|tx| {
-        let mut record =
-            tx.service(&at).and_then(|entry| entry.record()).expect("the service").as_ref().clone();
-        record.service_connect = Some(off.to_string().into());
-        tx.put_service(&world.at(), record);
-        Ok::<_, ()>(())
-    });
+    let (kept, _) = world
+        .db
+        .submit(|tx| {
+            let mut record =
+                tx.service(&at).and_then(|entry| entry.record()).expect("the service").as_ref().clone();
+            record.service_connect = Some(off.to_string().into());
+            tx.put_service(&world.at(), record);
+            Ok::<_, ()>(())
+        })
+        .expect("the database is well");
     kept.expect("nothing refuses it");
     let before = deployment("a");
     world
@@ -485,10 +488,13 @@ fn a_failing_health_check_is_ignored_for_the_grace_period() {
     }))
     .expect("a message");
     let at = world.at().instance(instances[0]);
-    let (told, _) = world.db.submit(|tx| {
-        link::health(tx, &at, &unhealthy);
-        Ok::<_, ()>(())
-    });
+    let (told, _) = world
+        .db
+        .submit(|tx| {
+            link::health(tx, &at, &unhealthy.tasks);
+            Ok::<_, ()>(())
+        })
+        .expect("the database is well");
     told.expect("nothing refuses it");
     let wanted = || world.wanted().iter().map(|task| task.id).collect::<Vec<_>>();
     world.advance(Duration::from_secs(89));

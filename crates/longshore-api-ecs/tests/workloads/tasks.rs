@@ -284,6 +284,26 @@ fn a_task_that_is_not_there_is_missing() {
 }
 
 #[test]
+fn containers_are_told_where_they_run() {
+    let (world, _) = World::with_instances(1);
+    let told = |environment: Value| {
+        let container = json!({"name": "c", "image": "i", "memory": 10, "environment": environment});
+        world.register(json!({"family": "told", "containerDefinitions": [container]}));
+        let answer = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "told"}));
+        let id = ids(&answer).remove(0);
+        let task = world.tasks().into_iter().find(|task| task.id.to_string() == id).expect("it was made");
+        let sent = world.db.peek(|state| longshore_controllers::payload::payload(state, &world.at(), &task));
+        sent.expect("its definition is there").containers[0].environment.0["AWS_EXECUTION_ENV"].clone()
+    };
+    assert_eq!(told(json!([])), "AWS_ECS_EC2");
+    assert_eq!(
+        told(json!([{"name": "AWS_EXECUTION_ENV", "value": "test"}])),
+        "test",
+        "a definition may say otherwise"
+    );
+}
+
+#[test]
 fn protection_is_for_tasks_of_services() {
     let (world, _) = World::with_instances(1);
     world.register_plain("job", 10, 20);

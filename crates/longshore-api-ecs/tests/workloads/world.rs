@@ -146,40 +146,43 @@ impl World {
         let at = self.at();
         let attribute =
             |name: &str, value: &str| record::Attribute { name: name.into(), value: Some(value.into()) };
-        let (added, _) = self.db.submit(|tx| {
-            let id = tx.ids.instance();
-            let instance = record::Instance {
-                id,
-                arn_format: ArnFormat::Long,
-                status: InstanceStatus::Active,
-                registered_at: tx.now,
-                deregistered_at: None,
-                ec2_instance_id: format!("i-{:017x}", id.bits() >> 60).into(),
-                capacity_provider: None,
-                launch_type: LaunchType::Ec2,
-                cpu,
-                memory,
-                reserved_tcp: Vec::new(),
-                reserved_udp: Vec::new(),
-                gpus: Vec::new(),
-                agent_attributes: vec![
-                    attribute("ecs.availability-zone", zone),
-                    attribute("ecs.cpu-architecture", "x86_64"),
-                ],
-                user_attributes: Vec::new(),
-                agent_version: Some("1.0.0".into()),
-                agent_hash: None,
-                docker_version: None,
-                version: 0,
-                link_epoch: 0,
-                owes_credentials: false,
-                tags: Default::default(),
-                health: Vec::new(),
-            };
-            tx.put_instance(&at, instance);
-            tx.set_connected(&at.instance(id), true);
-            Ok::<_, ()>(id)
-        });
+        let (added, _) = self
+            .db
+            .submit(|tx| {
+                let id = tx.ids.instance();
+                let instance = record::Instance {
+                    id,
+                    arn_format: ArnFormat::Long,
+                    status: InstanceStatus::Active,
+                    registered_at: tx.now,
+                    deregistered_at: None,
+                    ec2_instance_id: format!("i-{:017x}", id.bits() >> 60).into(),
+                    capacity_provider: None,
+                    launch_type: LaunchType::Ec2,
+                    cpu,
+                    memory,
+                    reserved_tcp: Vec::new(),
+                    reserved_udp: Vec::new(),
+                    gpus: Vec::new(),
+                    agent_attributes: vec![
+                        attribute("ecs.availability-zone", zone),
+                        attribute("ecs.cpu-architecture", "x86_64"),
+                    ],
+                    user_attributes: Vec::new(),
+                    agent_version: Some("1.0.0".into()),
+                    agent_hash: None,
+                    docker_version: None,
+                    version: 0,
+                    link_epoch: 0,
+                    owes_credentials: false,
+                    tags: Default::default(),
+                    health: Vec::new(),
+                };
+                tx.put_instance(&at, instance);
+                tx.set_connected(&at.instance(id), true);
+                Ok::<_, ()>(id)
+            })
+            .expect("the database is well");
         added.expect("nothing refuses it")
     }
 
@@ -189,56 +192,82 @@ impl World {
         let flag = |name: &str| record::Attribute { name: name.into(), value: None };
         let with =
             |name: &str, value: &str| record::Attribute { name: name.into(), value: Some(value.into()) };
-        let (done, _) = self.db.submit(|tx| {
-            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
-            let mut record = record::Instance::clone(&entry.expect("the instance").record);
-            record.agent_attributes.extend([
-                flag("com.amazonaws.ecs.capability.docker-remote-api.1.17"),
-                flag("com.amazonaws.ecs.capability.docker-remote-api.1.18"),
-                flag("ecs.capability.task-eni"),
-            ]);
-            record.agent_attributes.retain(|own| !own.name.starts_with("longshore."));
-            record.agent_attributes.push(with("longshore.task-network", range));
-            record.agent_attributes.push(with("longshore.task-gateway", gateway));
-            tx.put_instance(&at, record);
-            Ok::<_, ()>(())
-        });
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+                let mut record = record::Instance::clone(&entry.expect("the instance").record);
+                record.agent_attributes.extend([
+                    flag("com.amazonaws.ecs.capability.docker-remote-api.1.17"),
+                    flag("com.amazonaws.ecs.capability.docker-remote-api.1.18"),
+                    flag("ecs.capability.task-eni"),
+                ]);
+                record.agent_attributes.retain(|own| !own.name.starts_with("longshore."));
+                record.agent_attributes.push(with("longshore.task-network", range));
+                record.agent_attributes.push(with("longshore.task-gateway", gateway));
+                tx.put_instance(&at, record);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         done.expect("nothing refuses it");
     }
 
     /// Lets the instance take tasks that need these attributes.
     pub fn give_capabilities(&self, instance: InstanceId, names: &[&str]) {
         let at = self.at();
-        let (done, _) = self.db.submit(|tx| {
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+                let mut record = record::Instance::clone(&entry.expect("the instance").record);
+                let flag = |name: &&str| record::Attribute { name: (*name).into(), value: None };
+                record.agent_attributes.extend(names.iter().map(flag));
+                tx.put_instance(&at, record);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
+        done.expect("nothing refuses it");
+    }
+
+    /// Lets the instance's agent say something more.
+    pub fn give_attribute(&self, instance: InstanceId, name: &str, value: &str) {
+        let at = self.at();
+        let submitted = self.db.submit(|tx| {
             let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
             let mut record = record::Instance::clone(&entry.expect("the instance").record);
-            let flag = |name: &&str| record::Attribute { name: (*name).into(), value: None };
-            record.agent_attributes.extend(names.iter().map(flag));
+            record.agent_attributes.push(record::Attribute { name: name.into(), value: Some(value.into()) });
             tx.put_instance(&at, record);
             Ok::<_, ()>(())
         });
+        let (done, _) = submitted.expect("the database is well");
         done.expect("nothing refuses it");
     }
 
     /// Gives the instance to a capacity provider of the cluster.
     pub fn provide(&self, instance: InstanceId, provider: &str) {
         let at = self.at();
-        let (done, _) = self.db.submit(|tx| {
-            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
-            let mut record = record::Instance::clone(&entry.expect("the instance").record);
-            record.capacity_provider = Some(provider.into());
-            tx.put_instance(&at, record);
-            Ok::<_, ()>(())
-        });
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+                let mut record = record::Instance::clone(&entry.expect("the instance").record);
+                record.capacity_provider = Some(provider.into());
+                tx.put_instance(&at, record);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         done.expect("nothing refuses it");
     }
 
     pub fn connect(&self, instance: InstanceId, connected: bool) {
         let at: InstanceKey = self.at().instance(instance);
-        let (done, _) = self.db.submit(|tx| {
-            tx.set_connected(&at, connected);
-            Ok::<_, ()>(())
-        });
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                tx.set_connected(&at, connected);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         done.expect("nothing refuses it");
     }
 
@@ -252,38 +281,45 @@ impl World {
             json::from_slice(definition.to_string().as_bytes()).expect("a request of the model");
         let scope = &self.caller.scope;
         let normalised = normalise(request, &Owner { scope }).expect("a valid definition");
-        let (revision, _) = self.db.submit(|tx| {
-            let family = normalised.family.clone();
-            let known = tx.state().realm(scope).and_then(|realm| realm.family(family.as_str()));
-            let revision = known.map_or(1, |family| family.next_revision());
-            let document = String::from_utf8(json::to_vec(&normalised.shape)).expect("JSON is text");
-            let definition = record::TaskDefinition {
-                family,
-                revision,
-                status: TaskDefinitionStatus::Active,
-                registered_at: tx.now,
-                registered_by: "tester".into(),
-                deregistered_at: None,
-                delete_requested_at: None,
-                document: document.into(),
-                tags: [("from".to_owned(), "definition".to_owned())].into(),
-            };
-            tx.put_definition(scope, definition);
-            Ok::<_, ()>(revision)
-        });
+        let (revision, _) = self
+            .db
+            .submit(|tx| {
+                let family = normalised.family.clone();
+                let known = tx.state().realm(scope).and_then(|realm| realm.family(family.as_str()));
+                let revision = known.map_or(1, |family| family.next_revision());
+                let document = String::from_utf8(json::to_vec(&normalised.shape)).expect("JSON is text");
+                let definition = record::TaskDefinition {
+                    family,
+                    revision,
+                    status: TaskDefinitionStatus::Active,
+                    registered_at: tx.now,
+                    registered_by: "tester".into(),
+                    deregistered_at: None,
+                    delete_requested_at: None,
+                    document: document.into(),
+                    tags: [("from".to_owned(), "definition".to_owned())].into(),
+                };
+                tx.put_definition(scope, definition);
+                Ok::<_, ()>(revision)
+            })
+            .expect("the database is well");
         format!("{}:{}", normalised.family, revision.expect("nothing refuses it"))
     }
 
     pub fn deactivate(&self, family: &str, revision: u32) {
         let scope = &self.caller.scope;
         let family = longshore_base::Family::parse(family).expect("valid");
-        let (done, _) = self.db.submit(|tx| {
-            let known = tx.state().definition(scope, &family, revision).expect("registered").record.clone();
-            let mut definition = record::TaskDefinition::clone(&known);
-            definition.status = TaskDefinitionStatus::Inactive;
-            tx.put_definition(scope, definition);
-            Ok::<_, ()>(())
-        });
+        let (done, _) = self
+            .db
+            .submit(|tx| {
+                let known =
+                    tx.state().definition(scope, &family, revision).expect("registered").record.clone();
+                let mut definition = record::TaskDefinition::clone(&known);
+                definition.status = TaskDefinitionStatus::Inactive;
+                tx.put_definition(scope, definition);
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         done.expect("nothing refuses it");
     }
 
@@ -308,10 +344,13 @@ impl World {
 
     /// The services that changes have asked the controller to look at since the last call.
     pub fn hinted(&self) -> Vec<String> {
-        let (hinted, _) = self.db.submit(|tx| {
-            tx.hint(Hint::Definitions(self.caller.scope.clone()));
-            Ok::<_, ()>(())
-        });
+        let (hinted, _) = self
+            .db
+            .submit(|tx| {
+                tx.hint(Hint::Definitions(self.caller.scope.clone()));
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
         hinted.expect("nothing refuses it");
         // There is one hint at least, so that this does not wait.
         let hints = self.runtime.block_on(self.db.next_hints());
@@ -328,8 +367,10 @@ impl World {
             let before = self.db.peek(|state| state.sequence());
             let mut again = false;
             for key in self.services() {
-                let (next, _) =
-                    self.db.submit(|tx| Ok::<_, ()>(service::reconcile(tx, &key, &self.controllers)));
+                let (next, _) = self
+                    .db
+                    .submit(|tx| Ok::<_, ()>(service::reconcile(tx, &key, &self.controllers)))
+                    .expect("the database is well");
                 again |= next.expect("nothing refuses it").is_some_and(|at| at <= self.now());
             }
             if !again && self.db.peek(|state| state.sequence()) == before {

@@ -6,14 +6,16 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::{Bench, RowId, push};
-use crate::api::Api;
+use crate::api::{Api, LOOK_IN_A_CROWD_EVERY};
 use crate::docker::{Docker, IMAGE, MEMORY_MIB, RAW_LABEL};
 use crate::process::Process;
+use crate::registry::Registry;
 use crate::samples::Samples;
 use crate::table::{Bounds, Measured, Row, number};
 
 const START: &str = "RunTask call to RUNNING, image present (p50)";
 const RATE: &str = "tasks started per second, 8 clients";
+pub const RATE_REGISTRY: &str = "tasks started per second, 8 clients, each start asking a registry";
 const EXIT: &str = "exit of a container to STOPPED in DescribeTasks, beyond the engine's event";
 
 /// The families of all real tasks, by which their containers are found again.
@@ -114,16 +116,54 @@ async fn stop(api: &mut Api, arn: &str) -> anyhow::Result<()> {
 }
 
 async fn start_rate(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)> {
-    let each = bench.pick(5, 2);
-    Api::new(&up.caller).register(START_FAMILY, IMAGE, 0, MEMORY_MIB).await?;
+    start_rate_of(bench, up, IMAGE).await
+}
+
+/// The same under agents that get images as ECS does by default: each start asks the registry what the tag stands for,
+/// and pulls that. The peer has the image and asks nobody.
+pub async fn start_rate_registry(bench: &Bench) -> anyhow::Result<(Measured, String)> {
+    Docker::check().await?;
+    let registry = Registry::start(IMAGE).await?;
+    let dir = bench.dir.join("registry");
+    let args = ["--instances", "1", "--settle-secs", "0"];
+    let up = Process::start_pulling(&bench.binary, "up", &dir, "127.0.0.1:0", &args, "default").await?;
+    let measured = start_rate_of(bench, &up, &registry.image).await;
+    up.stop().await?;
+    remove_containers().await?;
+    let asked = registry.asked();
+    registry.end().await?;
+    let (measured, note) = measured?;
+    let starts = CLIENTS * starts_each(bench) * rounds(bench);
+    Ok((
+        measured,
+        format!(
+            "{note} ECS_IMAGE_PULL_BEHAVIOR=default; for {starts} starts the registry, on loopback, was asked for the manifest {asked} times."
+        ),
+    ))
+}
+
+fn starts_each(bench: &Bench) -> usize {
+    bench.pick(5, 2)
+}
+
+fn rounds(bench: &Bench) -> usize {
+    bench.pick(4, 2)
+}
+
+async fn start_rate_of(bench: &Bench, up: &Process, image: &str) -> anyhow::Result<(Measured, String)> {
+    let each = starts_each(bench);
+    Api::new(&up.caller).register(START_FAMILY, image, 0, MEMORY_MIB).await?;
     let mut rates = [Vec::new(), Vec::new()];
-    for round in 0..bench.pick(4, 2) {
+    let mut cpu = 0.0;
+    for round in 0..rounds(bench) {
         for is_ours in [round % 2 == 0, round % 2 == 1] {
             let begun = Instant::now();
             let took = if is_ours {
+                let cpu_before = up.cpu_seconds();
                 let clients = (0..CLIENTS).map(|_| our_starts(up, each));
                 let arns = futures_util::future::try_join_all(clients).await?;
                 let took = begun.elapsed();
+                cpu += up.cpu_seconds() - cpu_before;
                 let mut api = Api::new(&up.caller);
                 for arn in arns.iter().flatten() {
                     stop(&mut api, arn).await?;
@@ -150,14 +190,18 @@ async fn start_rate(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, St
         peer_name: "8 clients of the Docker API",
         bounds: Bounds::RatioAtLeast { must: 0.95, reach: 2.0 },
     };
+    let starts = (CLIENTS * each * rounds(bench)) as f64;
     let note = format!(
-        "Each client starts {each} one after another, in rounds that take turns; stops are not counted."
+        "Each client starts {each} one after another, in rounds that take turns; stops are not counted. {} ms of the \
+         program's processor time a start. DescribeTasks is asked every 20 ms by each.",
+        number(cpu * 1000.0 / starts)
     );
     Ok((measured, note))
 }
 
 async fn our_starts(up: &Process, count: usize) -> anyhow::Result<Vec<String>> {
-    let mut api = Api::new(&up.caller);
+    // Eight clients that ask every 2 ms double the processor time that a start takes beside the engine's.
+    let mut api = Api::new(&up.caller).looking_every(LOOK_IN_A_CROWD_EVERY);
     let mut all = Vec::new();
     for _ in 0..count {
         for arn in api.run_task(START_FAMILY, 1).await? {

@@ -10,6 +10,7 @@ mod scale;
 mod services;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -22,6 +23,8 @@ pub enum RowId {
     Start,
     /// Tasks started per second by eight clients
     StartRate,
+    /// The same with agents that ask a registry, as ECS does by default
+    StartRateRegistry,
     /// A service of 50 replicas, against Swarm
     ServiceCreate,
     /// A killed container is replaced, against Swarm
@@ -54,6 +57,15 @@ impl RowId {
     }
 }
 
+/// How long something took that two can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Until the orchestrator's own API said so.
+    pub told: Duration,
+    /// Until the engine had done it, by the time of its own event.
+    pub engine: Duration,
+}
+
 /// What every row gets.
 pub struct Bench {
     pub binary: PathBuf,
@@ -75,6 +87,9 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     let any = |ids: &[RowId]| ids.iter().any(|id| wants(*id));
     if any(&[RowId::Start, RowId::StartRate, RowId::Exit]) {
         containers::run(bench, wanted, rows).await;
+    }
+    if wants(RowId::StartRateRegistry) {
+        push(rows, containers::RATE_REGISTRY, containers::start_rate_registry(bench).await);
     }
     if any(&[RowId::ServiceCreate, RowId::Replace, RowId::Rolling]) {
         services::run(bench, wanted, rows).await;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::calls::crowd_options;
 use super::{Bench, RowId, push};
-use crate::api::{Api, definition, now};
+use crate::api::{Api, LOOK_EVERY, definition, now};
 use crate::limits::durable_commits_per_second;
 use crate::load::{self, Script};
 use crate::process::Process;
@@ -162,7 +162,7 @@ async fn service_place(bench: &Bench, world: &mut World, count: u32) -> anyhow::
     world.api.call("CreateService", &body).await?;
     world
         .api
-        .wait_for_service("large", STUCK, |service| {
+        .wait_for_service("large", LOOK_EVERY, STUCK, |service| {
             let sum = |name: &str| service[name].as_u64().unwrap_or(0);
             sum("pendingCount") + sum("runningCount") == count
         })

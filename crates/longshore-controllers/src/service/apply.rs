@@ -1,20 +1,25 @@
 //! Carries out a plan, all of it in one transaction.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use longshore_base::{DeploymentId, TaskId};
+use longshore_base::{DeploymentId, Seed, TaskId};
 use longshore_domain::{DesiredStatus, LaunchType, ServiceStatus, TaskStatus};
-use longshore_placement::{DefaultStrategy, Launch, Pool, Request};
+use longshore_placement::{DefaultStrategy, Launch, Request};
 use longshore_rollout::{
     DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange,
-    ServiceDeploymentStatus, ServiceEvent, Start, Stop,
+    ServiceDeploymentStatus, ServiceEvent, Start, Stop, room_may_help,
 };
-use longshore_state::record::{Capacity, Deployment, RefusalMemory, Service};
+use longshore_state::record::{Deployment, RefusalMemory, Service};
 use longshore_state::{ServiceEntry, ServiceKey, Tx};
 
-use super::deployment::{Recipe, Refused, placement_refusal, roll_back, template};
+use super::deployment::{
+    DEFINITION_GONE, Recipe, Refused, placement_refusal, roll_back, template, unreadable_rules,
+};
 use super::task_set;
-use crate::launch::{Rules, Template, capacity};
+use crate::launch::{PoolRefusal, Rules, Template, capacity};
+use crate::pools::{Pool, Pools};
 use crate::{tasks, upkeep};
 
 /// What a service on Fargate is told while the pool has no room (ecs-services E2).
@@ -31,6 +36,7 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
         refusal.uncounted = 0;
     }
     service.memory.throttle = plan.throttle;
+    service.memory.fallback_throttle = plan.fallback_throttle;
     service.memory.said = plan.memory;
     service.memory.rebalancing = plan.rebalancing;
     if plan.last_completed.is_some() {
@@ -56,11 +62,12 @@ pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
     task_set::apply(tx, key, &plan.task_sets, &plan.removed_task_sets);
 
     let mut refused = false;
+    let mut asked = Asked::default();
     let mut started = Vec::new();
     let mut rebalanced = Vec::new();
     for start in &plan.starts {
         let mut tasks = Vec::new();
-        refused |= carry_out_start(tx, key, &mut service, start, &mut tasks);
+        refused |= carry_out_start(tx, key, &mut service, start, &mut asked, &mut tasks);
         match &start.zone {
             Some(zone) if !tasks.is_empty() => {
                 rebalanced.push(ServiceEvent::StartedToRebalance { zone: Arc::clone(zone), tasks });
@@ -159,25 +166,23 @@ fn carry_out_start(
     key: &ServiceKey,
     service: &mut Service,
     start: &Start,
+    asked: &mut Asked,
     started: &mut Vec<TaskId>,
 ) -> bool {
-    let Some(deployment) = recipe(tx, key, service, start.deployment) else { return false };
-    let Some(template) = template(tx.state(), &key.cluster, service, &deployment) else {
-        let reason = "The task definition of the deployment does not exist any more.";
-        let refused = Refused { reason: PlacementRefusal::Other(reason.into()), room_may_help: false };
-        refuse(tx, key, service, start, refused);
-        return true;
+    let pools = match asked.of(tx, key, service, start) {
+        Some(Ok(pools)) => pools,
+        Some(Err(refused)) => {
+            refuse(tx, key, service, start, refused);
+            return true;
+        }
+        None => return false,
     };
-    let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
-    let mut providers = Providers::new(tx, key, &deployment.capacity, start.deployment);
-    let zones = start.zone.clone().map(|zone| vec![zone]);
     for _ in 0..start.count {
         if tx.is_heavy() {
             return true;
         }
-        let template = providers.choose(&template);
-        let request = template.request(&key.cluster, &rules, DefaultStrategy::Service, zones.clone());
-        match place(tx, key, start, &request) {
+        let Pool { template, request } = pools.take_turn();
+        match place(tx, key, start, request) {
             Ok(instance) => {
                 let task = template.task(tx, &key.cluster, instance);
                 started.push(task.id);
@@ -200,11 +205,11 @@ fn place(
     request: &Request,
 ) -> Result<longshore_base::InstanceId, Refused> {
     let seed = tx.ids.seed();
-    let pooled = request.spec().pool == Pool::Launch(Launch::Fargate);
-    let reason = |reason| if pooled { PlacementRefusal::Other(NO_FARGATE_CAPACITY.into()) } else { reason };
-    let nowhere = || Refused { reason: reason(PlacementRefusal::NoInstances), room_may_help: false };
-    let launch_type = if pooled { LaunchType::Fargate } else { LaunchType::Ec2 };
-    let capacity = capacity(tx.state(), &key.cluster, launch_type).ok_or_else(nowhere)?;
+    if request.spec().pool == longshore_placement::Pool::Launch(Launch::Fargate) {
+        return place_in_pool(tx, key, request, seed);
+    }
+    let nowhere = || Refused { reason: PlacementRefusal::NoInstances, room_may_help: false };
+    let capacity = capacity(tx.state(), &key.cluster, LaunchType::Ec2).ok_or_else(nowhere)?;
     match start.on {
         Some(instance) => match capacity.fleet().check_all(instance, request) {
             Ok(()) => Ok(instance),
@@ -212,9 +217,32 @@ fn place(
         },
         None => capacity.fleet().place_one(request, seed).map_err(|refusal| {
             let noted = longshore_rollout::Refusal::note(start.deployment, tx.now, &refusal, None);
-            Refused { reason: reason(noted.reason), room_may_help: noted.room_may_help }
+            // Nobody makes room on instances that lack something else.
+            let room_may_help = noted.room_may_help && !capacity.fleet().eligible(request).is_empty();
+            Refused { reason: noted.reason, room_may_help }
         }),
     }
+}
+
+/// Fargate: ECS's words while there is no room, and what is missing where room would not help.
+fn place_in_pool(
+    tx: &Tx<'_>,
+    key: &ServiceKey,
+    request: &Request,
+    seed: Seed,
+) -> Result<longshore_base::InstanceId, Refused> {
+    let pool = capacity(tx.state(), &key.cluster, LaunchType::Fargate);
+    let placed = pool.map(|pool| pool.fleet().place_one(request, seed));
+    let refusal = match placed {
+        Some(Ok(instance)) => return Ok(instance),
+        Some(Err(refusal)) => Some(refusal),
+        None => None,
+    };
+    let why = PoolRefusal::of(pool, request);
+    let text = if why.is_capacity() { NO_FARGATE_CAPACITY.to_owned() } else { why.to_string() };
+    let room_may_help = why == PoolRefusal::NoRoom
+        && refusal.is_some_and(|refusal| refusal.ruled_out.iter().any(|ruled| room_may_help(&ruled.reason)));
+    Err(Refused { reason: PlacementRefusal::Other(text.into()), room_may_help })
 }
 
 fn refuse(tx: &mut Tx<'_>, key: &ServiceKey, service: &mut Service, start: &Start, refused: Refused) {
@@ -274,50 +302,63 @@ fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {
     }
 }
 
-/// Which capacity provider takes the next task of a deployment (ecs-services E12).
-struct Providers {
-    strategy: Vec<longshore_placement::provider::Item>,
-    counts: Vec<u32>,
+/// What placement is asked for the tasks that a plan starts: made once for all starts that ask the same.
+#[derive(Default)]
+struct Asked {
+    pools: BTreeMap<(DeploymentId, Option<Arc<str>>), Pools>,
 }
 
-impl Providers {
-    fn new(tx: &Tx<'_>, key: &ServiceKey, capacity: &Capacity, deployment: DeploymentId) -> Self {
-        let Capacity::Strategy(items) = capacity else {
-            return Self { strategy: Vec::new(), counts: Vec::new() };
-        };
-        let strategy: Vec<_> = items
-            .iter()
-            .map(|item| longshore_placement::provider::Item {
-                provider: item.provider.clone(),
-                base: item.base,
-                weight: item.weight,
-            })
-            .collect();
-        let cluster = tx.state().cluster(&key.cluster);
-        let entry = cluster.and_then(|cluster| cluster.service(&key.service));
-        let active = entry.into_iter().flat_map(|entry| entry.active());
-        let mut counts = vec![0; strategy.len()];
-        for task in active.filter_map(|&id| cluster?.task(id)) {
-            // One that is about to end is replaced where it was.
-            let ours = task.desired_status == DesiredStatus::Running
-                && task.origin.service.as_ref().is_some_and(|service| service.deployment == deployment);
-            let at = strategy
-                .iter()
-                .position(|item| Some(&item.provider) == task.origin.capacity_provider.as_ref());
-            if let (true, Some(at)) = (ours, at) {
-                counts[at] += 1;
+impl Asked {
+    /// What is asked for the tasks of `start`. `None` if there is no deployment or task set of that id.
+    fn of(
+        &mut self,
+        tx: &Tx<'_>,
+        key: &ServiceKey,
+        service: &Service,
+        start: &Start,
+    ) -> Option<Result<&mut Pools, Refused>> {
+        match self.pools.entry((start.deployment, start.zone.clone())) {
+            Entry::Occupied(known) => Some(Ok(known.into_mut())),
+            Entry::Vacant(new) => {
+                let recipe = recipe(tx, key, service, start.deployment)?;
+                Some(pools(tx, key, service, start, &recipe).map(|pools| new.insert(pools)))
             }
         }
-        Self { strategy, counts }
     }
+}
 
-    fn choose(&mut self, template: &Template) -> Template {
-        let mut template = template.clone();
-        if let Some(at) = longshore_placement::provider::next(&self.strategy, &self.counts) {
-            self.counts[at] += 1;
-            let provider = Some(Arc::clone(&self.strategy[at].provider));
-            Arc::make_mut(&mut template.origin).capacity_provider = provider;
-        }
-        template
+fn pools(
+    tx: &Tx<'_>,
+    key: &ServiceKey,
+    service: &Service,
+    start: &Start,
+    recipe: &Recipe,
+) -> Result<Pools, Refused> {
+    let refused =
+        |reason: &str| Refused { reason: PlacementRefusal::Other(reason.into()), room_may_help: false };
+    let template =
+        template(tx.state(), &key.cluster, service, recipe).ok_or_else(|| refused(DEFINITION_GONE))?;
+    if let Some(not_built) = template.not_built() {
+        return Err(refused(&not_built.to_string()));
     }
+    let rules = Rules::of(service).map_err(|error| refused(&unreadable_rules(&error)))?;
+    let zones = start.zone.clone().map(|zone| vec![zone]);
+    let request = |of: &Template| of.request(&key.cluster, &rules, DefaultStrategy::Service, zones.clone());
+    let counts = |provider: &str| tasks_of_provider(tx, key, start.deployment, provider);
+    Ok(Pools::new(&template, &recipe.capacity, counts, request))
+}
+
+/// How many tasks of the deployment a capacity provider has. One that is about to end is replaced where it was.
+fn tasks_of_provider(tx: &Tx<'_>, key: &ServiceKey, deployment: DeploymentId, provider: &str) -> u32 {
+    let cluster = tx.state().cluster(&key.cluster);
+    let active = cluster
+        .and_then(|cluster| cluster.service(&key.service))
+        .into_iter()
+        .flat_map(|entry| entry.active());
+    let counts = active.filter_map(|&id| cluster?.task(id)).filter(|task| {
+        task.desired_status == DesiredStatus::Running
+            && task.origin.service.as_ref().is_some_and(|service| service.deployment == deployment)
+            && task.origin.capacity_provider.as_deref() == Some(provider)
+    });
+    counts.count() as u32
 }

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use longshore_base::TaskId;
 use longshore_domain::status::DeploymentController;
-use longshore_domain::{DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus};
-use longshore_placement::{DefaultStrategy, ZONE_ATTRIBUTE};
+use longshore_domain::{
+    DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus, TaskSpec,
+};
+use longshore_placement::{DefaultStrategy, Request, ZONE_ATTRIBUTE};
 use longshore_rollout::{
-    Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, Refusal, Scheduling,
-    ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
+    Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, PlacementRefusal, Refusal,
+    Scheduling, ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
 };
 use longshore_state::record::{Deployment, Service, Task};
 use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
 
-use super::deployment::{Recipe, placement_refusal, template};
+use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template, unreadable_rules};
 use super::task_set;
 use crate::Settings;
-use crate::launch::{Rules, capacity};
+use crate::launch::{Rules, RulesError, Template, capacity};
+use crate::tasks::is_essential;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
 /// service is gone or INACTIVE.
@@ -34,13 +37,12 @@ pub fn gather(
     if service.status == ServiceStatus::Inactive {
         return None;
     }
-    // Both were checked when the service was written; a rule that cannot be read rules nothing out.
-    let rules = Rules::parse(&service.placement_constraints, &service.placement_strategy).unwrap_or_default();
+    let rules = Rules::of(service);
     let active = entry.active().iter().filter_map(|&id| cluster.task(id));
     Some(ServiceView {
         name: service.name.clone(),
         status: service.status,
-        scheduling: scheduling(state, key, cluster, entry, service, &rules),
+        scheduling: scheduling(state, key, cluster, entry, service, rules.as_ref()),
         desired_count: service.desired_count,
         minimum_healthy_percent: service.minimum_healthy_percent,
         maximum_percent: service.maximum_percent,
@@ -54,14 +56,16 @@ pub fn gather(
         zone_rebalancing: service.zone_rebalancing,
         zones: if service.zone_rebalancing { zones(state, key, service) } else { Vec::new() },
         rebalancing: service.memory.rebalancing,
-        strategies: rules.strategies.clone(),
+        // They only choose which tasks leave first. Nothing is started by rules that cannot be read: `apply` refuses it.
+        strategies: rules.map(|rules| rules.strategies).unwrap_or_default(),
         settings: settings.rollout,
         deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
         last_completed: service.memory.last_completed,
         tasks: active.map(|task| task_view(state, key, task)).collect(),
-        stopped: stopped.iter().filter_map(|&id| stopped_task(cluster.task(id)?)).collect(),
+        stopped: stopped.iter().filter_map(|&id| stopped_task(state, key, cluster.task(id)?)).collect(),
         refusals: refusals(state, key, service),
         throttle: service.memory.throttle.clone(),
+        fallback_throttle: service.memory.fallback_throttle.clone(),
         memory: service.memory.said.clone(),
     })
 }
@@ -72,7 +76,7 @@ fn scheduling(
     cluster: &ClusterTables,
     entry: &ServiceEntry,
     service: &Service,
-    rules: &Rules,
+    rules: Result<&Rules, &RulesError>,
 ) -> Scheduling {
     match service.controller {
         DeploymentController::Ecs => {}
@@ -82,29 +86,25 @@ fn scheduling(
     }
     match service.scheduling {
         SchedulingStrategy::Replica => Scheduling::Replica,
-        SchedulingStrategy::Daemon => Scheduling::Daemon {
-            instances: daemon_instances(state, key, cluster, entry, rules).unwrap_or_default(),
-        },
+        SchedulingStrategy::Daemon => {
+            Scheduling::Daemon { instances: daemon_instances(state, key, cluster, entry, rules) }
+        }
     }
 }
 
 /// Each ACTIVE or DRAINING instance, and whether the PRIMARY deployment's task belongs there.
+///
+/// Where that cannot be told, because rules or definition cannot be read, each keeps the task that it has and none gets one.
 fn daemon_instances(
     state: &State,
     key: &ServiceKey,
     cluster: &ClusterTables,
     entry: &ServiceEntry,
-    rules: &Rules,
-) -> Option<Vec<DaemonInstance>> {
-    let service = entry.record()?;
-    let primary = service.deployments.iter().find(|deployment| deployment.primary)?;
-    let template = template(state, &key.cluster, service, &Recipe::from(primary))?;
-    let request = template.request(&key.cluster, rules, DefaultStrategy::Service, None);
-    let eligible: BTreeSet<_> = cluster.fleet().eligible(&request).into_iter().collect();
-    // Whether there is room is asked for the task that would be started, which may need more than the PRIMARY's.
-    let started =
-        self::template(state, &key.cluster, service, &Recipe::from(healing(entry, service, primary)))?;
-    let started = started.request(&key.cluster, rules, DefaultStrategy::Service, None);
+    rules: Result<&Rules, &RulesError>,
+) -> Vec<DaemonInstance> {
+    let asked = daemon_requests(state, key, entry, rules);
+    let eligible = asked.as_ref().ok().map(|(belongs, _)| cluster.fleet().eligible(belongs));
+    let eligible: Option<BTreeSet<_>> = eligible.map(|ids| ids.into_iter().collect());
     let listed = cluster.instances().iter().filter_map(|(&id, own)| {
         let draining = match own.record.status {
             InstanceStatus::Active => false,
@@ -114,15 +114,39 @@ fn daemon_instances(
             | InstanceStatus::Deregistering
             | InstanceStatus::Inactive => return None,
         };
-        let refusal = cluster.fleet().check_all(id, &started).err();
-        Some(DaemonInstance {
-            id,
-            draining,
-            eligible: eligible.contains(&id),
-            refusal: refusal.map(|reason| placement_refusal(id, &reason).reason),
-        })
+        let refusal = match &asked {
+            Ok((_, started)) => {
+                let reason = cluster.fleet().check_all(id, started).err();
+                reason.map(|reason| placement_refusal(id, &reason).reason)
+            }
+            Err(reason) => Some(PlacementRefusal::Other(reason.as_str().into())),
+        };
+        let eligible = eligible.as_ref().is_none_or(|eligible| eligible.contains(&id));
+        Some(DaemonInstance { id, draining, eligible, refusal })
     });
-    Some(listed.collect())
+    listed.collect()
+}
+
+/// What placement is asked to learn where a task of the PRIMARY deployment belongs, and whether there is room for the task
+/// that would be started, which may need more than the PRIMARY's; or why it cannot be asked.
+fn daemon_requests(
+    state: &State,
+    key: &ServiceKey,
+    entry: &ServiceEntry,
+    rules: Result<&Rules, &RulesError>,
+) -> Result<(Request, Request), String> {
+    let rules = rules.map_err(unreadable_rules)?;
+    let service = entry.record();
+    let primary = service.and_then(|service| service.deployments.iter().find(|own| own.primary));
+    let (Some(service), Some(primary)) = (service, primary) else {
+        return Err("The service has no PRIMARY deployment.".to_owned());
+    };
+    let request = |deployment: &Deployment| {
+        let template = template(state, &key.cluster, service, &Recipe::from(deployment));
+        let request = |of: Template| of.request(&key.cluster, rules, DefaultStrategy::Service, None);
+        template.map(request).ok_or_else(|| DEFINITION_GONE.to_owned())
+    };
+    Ok((request(primary)?, request(healing(entry, service, primary))?))
 }
 
 /// The deployment that missing tasks are started of.
@@ -222,29 +246,42 @@ fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
     }
 }
 
-fn stopped_task(task: &Arc<Task>) -> Option<StoppedTask> {
+fn stopped_task(state: &State, key: &ServiceKey, task: &Arc<Task>) -> Option<StoppedTask> {
     let service = task.origin.service.as_ref()?;
     debug_assert_eq!(task.desired_status, DesiredStatus::Stopped);
+    let definition = state.definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
+    let ever_running = task.started_at.is_some();
     let because = match StoppedBecause::of(task.stop_code?, task.unhealthy) {
-        StoppedBecause::EssentialExited if was_killed(task) => StoppedBecause::Killed,
+        StoppedBecause::EssentialExited if was_killed(task, definition.map(|own| &own.spec)) => {
+            StoppedBecause::Killed
+        }
+        // It ended while other containers had yet to start.
+        StoppedBecause::EssentialExited if !ever_running => StoppedBecause::FailedToStart,
         because => because,
     };
     Some(StoppedTask {
         id: task.id,
         deployment: service.deployment,
         created_at: task.created_at,
-        ever_running: task.started_at.is_some(),
+        ever_running,
         ran_for: ran_for(task),
         because,
     })
 }
 
-/// True if a container ended by SIGKILL or SIGTERM, and not for want of memory.
-fn was_killed(task: &Task) -> bool {
-    task.containers.iter().any(|own| {
+/// True if SIGKILL or SIGTERM, and not for want of memory, ended every essential container that ended. Where one ended otherwise,
+/// the agent stopped the others for it.
+fn was_killed(task: &Task, spec: Option<&TaskSpec>) -> bool {
+    let mut killed = false;
+    for own in task.containers.iter().filter(|own| is_essential(own, spec)) {
         let starved = own.reason.as_ref().is_some_and(|reason| reason.starts_with("OutOfMemoryError"));
-        matches!(own.exit_code, Some(137 | 143)) && !starved
-    })
+        match own.exit_code {
+            Some(137 | 143) if !starved => killed = true,
+            Some(_) => return false,
+            None => {}
+        }
+    }
+    killed
 }
 
 fn ran_for(task: &Task) -> Duration {

@@ -72,7 +72,19 @@ fn needs_aws_plumbing(shape: &shapes::TaskDefinition, mode: NetworkMode) -> bool
 fn check_fargate(shape: &shapes::TaskDefinition, mode: NetworkMode) -> Result<(), Invalid> {
     match fargate_obstacle(shape, mode) {
         Some(text) => Err(Invalid::new(text)),
-        None => check_fargate_roles(shape),
+        None => check_fargate_roles(shape).and_then(|()| check_fargate_streams(shape)),
+    }
+}
+
+/// Without an engine whose ids anybody could see, streams need names (observe-and-scale K3).
+fn check_fargate_streams(shape: &shapes::TaskDefinition) -> Result<(), Invalid> {
+    let logs = of(shape).iter().filter_map(|container| container.log_configuration.as_ref());
+    let mut unnamed = logs.filter(|log| word!(log.log_driver) == "awslogs").filter(|log| {
+        log.options.as_ref().is_none_or(|options| !options.contains_key("awslogs-stream-prefix"))
+    });
+    match unnamed.next() {
+        Some(_) => Err(Invalid::new("Log driver awslogs requires options: awslogs-stream-prefix")),
+        None => Ok(()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The document of a definition, compiled to what scheduling needs.
 
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol};
+use longshore_placement::{Constraint, ConstraintError};
 use longshore_shapes_ecs as shapes;
 use longshore_wire::json;
 
 use super::containers::of;
-use super::{text, word};
+use super::{NotBuilt, text, word};
 use crate::task_spec::{ContainerSpec, NetworkMode, PortMapping, RequiredAttribute, TaskSpec};
 use crate::{LaunchType, task_definition::Invalid};
 
@@ -16,6 +17,8 @@ pub enum CompileError {
     Json(#[from] longshore_wire::DecodeError),
     #[error("the document is not normalised: {0}")]
     NotNormalised(&'static str),
+    #[error("a placement constraint of the document cannot be read")]
+    Constraint(#[from] ConstraintError),
 }
 
 impl From<CompileError> for Invalid {
@@ -35,6 +38,8 @@ pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, Compile
     });
     let required = required.chain(platform(shape));
     let constraints = shape.placement_constraints.as_deref().unwrap_or_default();
+    // One that cannot be read would otherwise let the tasks run anywhere.
+    let constraints = constraints.iter().map(|own| Constraint::parse("memberOf", own.expression.as_deref()));
     let compatibilities = shape.compatibilities.as_deref().unwrap_or_default();
     let mut containers = of(shape).iter().map(container).collect::<Result<Vec<_>, _>>()?;
     // Collecting results makes room for four, and most definitions have one.
@@ -45,9 +50,10 @@ pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, Compile
         network_mode: network_mode(shape),
         containers,
         required_attributes: required.collect(),
-        constraints: constraints.iter().filter_map(|c| c.expression.clone()).collect(),
+        constraints: constraints.collect::<Result<_, _>>()?,
         compatibilities: compatibilities.iter().filter_map(|c| LaunchType::parse(c.as_str())).collect(),
         has_task_role: shape.task_role_arn.is_some(),
+        not_built: NotBuilt::of_definition(shape).collect(),
     })
 }
 

@@ -194,8 +194,8 @@ fn check_sizes(
         (None, None) if task_memory.is_none() => {
             Err(invalid("At least one of 'memory' or 'memoryReservation' must be specified.".into()))
         }
-        (Some(hard), Some(soft)) if soft >= hard => {
-            Err(invalid("The value for memory must be greater than memoryReservation.".into()))
+        (Some(hard), Some(soft)) if soft > hard => {
+            Err(invalid("The value for memory must not be smaller than memoryReservation.".into()))
         }
         _ => Ok(()),
     }
@@ -285,6 +285,24 @@ fn check_logging(container: &shapes::ContainerDefinition) -> Result<(), Invalid>
         if !missing.is_empty() {
             return Err(Invalid::new(format!("Log driver awslogs requires options: {}", missing.join(", "))));
         }
+        // The service decides both (observe-and-scale K3).
+        let given: Vec<&str> =
+            ["awslogs-stream", "awslogs-endpoint"].into_iter().filter(|o| has(o)).collect();
+        if !given.is_empty() {
+            return Err(Invalid::new(format!("Log driver awslogs disallows options: {}", given.join(", "))));
+        }
+        if has("awslogs-datetime-format") && has("awslogs-multiline-pattern") {
+            return Err(Invalid::new(
+                "Log driver awslogs does not allow the options awslogs-datetime-format and awslogs-multiline-pattern \
+                 together. Keep one of them.",
+            ));
+        }
+    }
+    let mode = log.options.as_ref().and_then(|options| options.get("mode"));
+    if let Some(mode) = mode.filter(|mode| !["blocking", "non-blocking"].contains(&mode.as_str())) {
+        return Err(Invalid::new(format!(
+            "The log option mode must be blocking or non-blocking, and it is '{mode}'."
+        )));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod compile;
 mod containers;
 mod dependencies;
 mod fargate;
+mod not_built;
 mod ports;
 mod sizes;
 mod volumes;
@@ -20,6 +21,7 @@ use longshore_shapes_ecs as shapes;
 pub use compile::{CompileError, compile, compile_shape};
 pub use containers::{check_container_memory, check_environment};
 pub use fargate::{FargateSizeError, check_sizes as check_fargate_sizes};
+pub use not_built::NotBuilt;
 pub use sizes::{parse_cpu, parse_memory};
 
 /// The text of a member, empty if it is absent.
@@ -89,7 +91,10 @@ pub fn normalise(
         proxy_configuration: request.proxy_configuration,
         inference_accelerators: request.inference_accelerators,
         ephemeral_storage: request.ephemeral_storage,
-        runtime_platform: request.runtime_platform,
+        // ecs-deploy sends an empty one for what is absent.
+        runtime_platform: request
+            .runtime_platform
+            .filter(|platform| *platform != shapes::RuntimePlatform::default()),
         enable_fault_injection: Some(request.enable_fault_injection.unwrap_or(false)),
         ..shapes::TaskDefinition::default()
     };

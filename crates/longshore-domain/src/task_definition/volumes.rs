@@ -52,10 +52,18 @@ fn normalise_one(volume: &mut shapes::Volume, name: &str) -> Result<(), Invalid>
         return Err(Invalid::new(format!("Only one volume configuration can be given for volume '{name}'.")));
     }
     if let Some(docker) = &mut volume.docker_volume_configuration {
+        if docker.scope.is_none() {
+            // Terraform sends `false` for what its user left out. It means nothing here, and the answer, in which the
+            // scope is filled in, has to be one that can be registered again.
+            docker.autoprovision.take_if(|autoprovision| !*autoprovision);
+        }
         let scope = docker.scope.get_or_insert_with(|| "task".into()).as_str().to_owned();
         match scope.as_str() {
-            "task" if docker.autoprovision == Some(true) => {
-                return Err(Invalid::new("autoprovision can only be used with volumes of scope shared."));
+            "task" if docker.autoprovision == Some(false) => {
+                return Err(Invalid::new(format!(
+                    "The volume '{name}' has scope task, so it is always made for the task: autoprovision can't be \
+                     false. Leave it out, or use scope shared."
+                )));
             }
             "task" => {}
             "shared" => {

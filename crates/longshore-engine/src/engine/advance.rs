@@ -9,7 +9,7 @@ use crate::create;
 use crate::spec::ContainerKey;
 use crate::task::{Admission, KnownStatus, ResourceState, SecretsState, Task};
 
-use super::{Cx, cleanup, outcome, pause, reports, start, stop};
+use super::{Cx, cleanup, gate, outcome, pause, reports, start, stop};
 
 /// The limit of a volume operation (G11).
 const VOLUME_TIMEOUT: Duration = Duration::from_secs(300);
@@ -134,7 +134,7 @@ fn next_wake(task: &Task, now: Timestamp) -> Option<Timestamp> {
             SecretsState::Asked(op) => Some(op.backstop),
             SecretsState::NotNeeded | SecretsState::Resolved(_) => None,
         };
-        let gate = start::gate_opens_by(task, index);
+        let gate = gate::wait_ends_by(task, index);
         [c.op.map(|op| op.backstop), c.retry_at, c.look_at, secrets, gate]
     });
     containers

@@ -7,6 +7,7 @@
 mod admission;
 mod advance;
 mod cleanup;
+mod gate;
 mod image_cycle;
 mod observe;
 mod outcome;

@@ -28,7 +28,7 @@ pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &m
         ObservedStatus::Created => note_facts(&mut task.containers[index], seen),
         ObservedStatus::Running => running(task, index, seen, cx),
         ObservedStatus::Exited { exit_code, oom_killed, error } => {
-            let reason = match (oom_killed, error) {
+            let reason = match (*oom_killed && !is_own_end(*exit_code), error) {
                 (true, _) => "OutOfMemoryError: Container killed due to memory usage".to_owned(),
                 (false, Some(text)) if !text.is_empty() => format!("DockerStateError: {text}"),
                 (false, _) => String::new(),
@@ -36,6 +36,11 @@ pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &m
             exited(task, index, seen, *exit_code, reason, cx);
         }
     }
+}
+
+/// Success, or SIGTERM: it was not killed. Engines say so of every container in the task's cgroup when one of them is.
+fn is_own_end(exit_code: i32) -> bool {
+    matches!(exit_code, 0 | 143)
 }
 
 fn note_facts(container: &mut Container, seen: &Observation) {
@@ -123,6 +128,9 @@ fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bo
         return false;
     }
     container.start_asked = true;
+    if !first {
+        container.first_started_at = container.first_started_at.or(container.started_at);
+    }
     container.started_at = Some(seen.started_at.unwrap_or(now));
     container.restart_count += u32::from(!first);
     container.restarting = false;

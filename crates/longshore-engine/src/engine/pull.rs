@@ -116,20 +116,34 @@ fn give_up(task: &mut Task, index: usize, error: &OpError, pause: Duration, trie
     false
 }
 
+/// Tells, at the first of several tries, why the image is not there yet: a task that waits for a registry looks like one
+/// that hangs.
+fn tell(task: &mut Task, index: usize, why: String) {
+    let container = &mut task.containers[index];
+    if container.reason.is_empty() {
+        container.reason = why;
+        task.reporting.changes.push((index, ReportedStatus::Pending));
+        task.reporting.urgent = true;
+    }
+}
+
 pub(super) fn manifest_resolved(task: &mut Task, index: usize, result: Result<String, OpError>, cx: &mut Cx) {
     match result {
         Ok(digest) => {
             task.containers[index].image_digest = Some(digest);
+            task.containers[index].reason.clear();
             task.reporting.changes.push((index, ReportedStatus::Pending));
             task.reporting.urgent = true;
             to_pull(task, index);
         }
         Err(error) => {
             let pause = backoff(MANIFEST_PAUSE, task.containers[index].tries);
+            let sticky = format!("CannotPullImageManifestError: {}", error.text);
             if give_up(task, index, &error, pause, u32::MAX, cx) {
-                let sticky = format!("CannotPullImageManifestError: {}", error.text);
                 let failure = failure(&task.spec.containers[index].registry_auth, &error);
                 registry_failed(task, index, failure, sticky, cx);
+            } else {
+                tell(task, index, sticky);
             }
         }
     }
@@ -154,6 +168,9 @@ pub(super) fn pulled(task: &mut Task, index: usize, result: Result<LocalImage, O
                     failure(&task.spec.containers[index].registry_auth, &error)
                 };
                 registry_failed(task, index, failure, String::new(), cx);
+            } else {
+                let why = failure(&task.spec.containers[index].registry_auth, &error);
+                tell(task, index, why);
             }
         }
     }
@@ -190,10 +207,8 @@ pub(super) fn inspected(task: &mut Task, index: usize, result: Result<LocalImage
     let step = task.containers[index].image.clone();
     match (step, result) {
         (ImageStep::Fallback { sticky, .. }, Ok(image)) => {
-            if !sticky.is_empty() {
-                task.containers[index].reason = sticky;
-            }
             have(task, index, image, false, cx);
+            task.containers[index].reason = sticky;
         }
         (ImageStep::Fallback { failure, .. }, Err(_)) => {
             task.mark_stopped(index, cx.now, None, None, failure);
@@ -209,6 +224,8 @@ fn have(task: &mut Task, index: usize, image: LocalImage, pulled: bool, cx: &mut
     let record = cx.images.used(&reference, &image.id, pulled, cx.now);
     cx.put(JournalKey::Image(reference), JournalRecord::Image(record));
     let container = &mut task.containers[index];
+    // Whatever it had to wait for.
+    container.reason.clear();
     if container.image_digest.is_none() {
         container.image_digest = image.digest.clone();
     }

@@ -222,6 +222,7 @@ fn apply_container(container: &mut Container, progress: &ContainerProgress) {
     container.restart_count = progress.restart_count;
     container.created_at = progress.created_at;
     container.started_at = progress.started_at;
+    container.first_started_at = progress.first_started_at;
     container.finished_at = progress.finished_at;
     container.run = progress.run;
     container.reported = progress.reported;

@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use longshore_base::Timestamp;
-
 use crate::action::Action;
 use crate::create::{self, Ready};
-use crate::dependencies::Edge;
-use crate::input::HealthStatus;
-use crate::spec::{Condition, ContainerKey, HealthTracking, RuntimeId};
-use crate::task::{ImageStep, KnownStatus, OpKind, ResourceState, SecretsState, Task};
+use crate::spec::{ContainerKey, HealthTracking, RuntimeId};
+use crate::task::{Container, ImageStep, KnownStatus, OpKind, ResourceState, SecretsState, Task};
 
+use super::gate::{Gate, gate, gate_to_pull, is_awaited};
 use super::{Cx, pause, pull};
 
 /// The limit of an inspection (G11).
 pub(super) const INSPECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The limit of a removal (G11).
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(300);
+/// How often a container that others wait for is looked at: a task that is blocked is looked at every 5 s (G10).
+const AWAITED_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Exit code of a container that never started because of a dependency (G8).
 const EXIT_DEPENDENCY: i32 = 143;
 
@@ -27,7 +26,7 @@ pub(super) fn key_of(task: &Task, index: usize) -> ContainerKey {
 /// The next operation on the way up, if the container may have one now.
 pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     let phase = task.containers[index].phase;
-    if phase < KnownStatus::Created
+    if awaits_its_dependencies(&task.containers[index])
         && let Gate::Never(reason) = gate(task, index, cx.now)
     {
         // An operation under way is forgotten; a container that it may still create is removed then.
@@ -42,6 +41,7 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     let (refused, is_missing) = (container.discard.is_some(), container.runtime_id.is_none());
     let restarting = container.restarting;
     let unsure = container.start_error.is_some();
+    let asked = container.start_asked;
     match phase {
         KnownStatus::None | KnownStatus::ManifestPulled => {
             if task.is_ordinary(index) {
@@ -63,10 +63,25 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
         // A start that failed, and nobody could say yet what became of it: never asked for again before that.
         KnownStatus::Created if unsure => inspect(task, index, OpKind::VerifyStart, cx),
         KnownStatus::Running if restarting && unsure => inspect(task, index, OpKind::VerifyStart, cx),
-        KnownStatus::Created => ask_start(task, index, cx),
+        // Also a container that is there waits: what held when it was created may hold no more.
+        KnownStatus::Created if asked || gate(task, index, cx.now) == Gate::Open => {
+            ask_start(task, index, cx)
+        }
+        KnownStatus::Created => {}
         KnownStatus::Running if restarting => ask_start(task, index, cx),
         KnownStatus::Running => look(task, index, cx),
         KnownStatus::Stopped => {}
+    }
+}
+
+/// True as long as dependencies decide what becomes of it: until it is asked to start, unless something of it is being put away.
+fn awaits_its_dependencies(container: &Container) -> bool {
+    match container.phase {
+        KnownStatus::None | KnownStatus::ManifestPulled | KnownStatus::Pulled => true,
+        KnownStatus::Created => {
+            !container.start_asked && container.op.is_none() && container.discard.is_none()
+        }
+        KnownStatus::Running | KnownStatus::Stopped => false,
     }
 }
 
@@ -137,8 +152,13 @@ fn ask_start(task: &mut Task, index: usize, cx: &mut Cx) {
     cx.emit(Action::StartContainer { op: op.id, container, runtime_id, timeout });
 }
 
-/// A regular look, in case an event was lost (G10, Watching).
+/// A regular look, in case an event was lost (G10, Watching). What others wait for is looked at more often.
 fn look(task: &mut Task, index: usize, cx: &mut Cx) {
+    if is_awaited(task, index) {
+        let soon = cx.now + AWAITED_LOOK_EVERY;
+        let look_at = &mut task.containers[index].look_at;
+        *look_at = Some(look_at.map_or(soon, |at| at.min(soon)));
+    }
     if task.containers[index].look_at.is_some_and(|at| at <= cx.now) {
         task.containers[index].look_at = None;
         inspect(task, index, OpKind::Look, cx);
@@ -158,88 +178,4 @@ pub(super) fn inspect(task: &mut Task, index: usize, kind: OpKind, cx: &mut Cx) 
     task.containers[index].op = Some(op);
     let container = key_of(task, index);
     cx.emit(Action::InspectContainer { op: op.id, container, runtime_id });
-}
-
-/// Whether a container's dependencies let it start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Gate {
-    Open,
-    Wait,
-    /// They never will; the reason names the one at fault.
-    Never(String),
-}
-
-fn gate(task: &Task, index: usize, now: Timestamp) -> Gate {
-    gate_of(task, index, task.graph.edges_of(index).iter(), now)
-}
-
-/// The same for the pull: an image can be fetched while the network is still being made.
-fn gate_to_pull(task: &Task, index: usize, now: Timestamp) -> Gate {
-    let edges = task.graph.edges_of(index).iter().filter(|edge| task.is_ordinary(edge.on));
-    gate_of(task, index, edges, now)
-}
-
-fn gate_of<'a>(task: &Task, index: usize, edges: impl Iterator<Item = &'a Edge>, now: Timestamp) -> Gate {
-    let mut open = true;
-    for edge in edges {
-        let dependency = &task.containers[edge.on];
-        let cause = match (edge.condition, dependency.phase) {
-            (Condition::Start, KnownStatus::Running) => continue,
-            (Condition::Start | Condition::Complete, KnownStatus::Stopped) if dependency.has_run() => {
-                continue;
-            }
-            (Condition::Success, KnownStatus::Stopped) if dependency.exit_code == Some(0) => continue,
-            (Condition::Healthy, KnownStatus::Running) => match dependency.health.status {
-                HealthStatus::Healthy => continue,
-                HealthStatus::Unhealthy => Some("dependency became unhealthy"),
-                HealthStatus::Unknown => None,
-            },
-            (Condition::Success, KnownStatus::Stopped) => Some("dependency did not exit successfully"),
-            (Condition::Healthy, KnownStatus::Stopped) => Some("dependency stopped before it was healthy"),
-            (Condition::Start | Condition::Complete, KnownStatus::Stopped) => {
-                Some("dependency did not start")
-            }
-            (Condition::Complete | Condition::Success, KnownStatus::Running) => None,
-            (
-                Condition::Start | Condition::Complete | Condition::Success | Condition::Healthy,
-                KnownStatus::None | KnownStatus::ManifestPulled | KnownStatus::Pulled | KnownStatus::Created,
-            ) => None,
-        };
-        open = false;
-        let (who, whom) = (describe(task, edge.on), describe(task, index));
-        if let Some(cause) = cause {
-            return Gate::Never(format!(
-                "CannotStartContainerError: dependency graph: failed to resolve container ordering dependency [{who}] for target [{whom}] as {cause}."
-            ));
-        }
-        if wait_ends_at(task, edge.on).is_some_and(|at| at <= now) {
-            return Gate::Never(format!(
-                "CannotStartContainerError: dependency graph: container ordering dependency [{who}] for target [{whom}] has timed out."
-            ));
-        }
-    }
-    if open { Gate::Open } else { Gate::Wait }
-}
-
-/// `startTimeout` counts from the dependency's own start.
-fn wait_ends_at(task: &Task, dependency: usize) -> Option<Timestamp> {
-    let timeout = task.spec.containers[dependency].start_timeout?;
-    let container = &task.containers[dependency];
-    (container.phase == KnownStatus::Running).then_some(())?;
-    Some(container.started_at? + timeout)
-}
-
-/// When waiting for a dependency ends by time, if it may.
-pub(super) fn gate_opens_by(task: &Task, index: usize) -> Option<Timestamp> {
-    if task.is_stopping() || task.containers[index].phase >= KnownStatus::Created {
-        return None;
-    }
-    task.graph.edges_of(index).iter().filter_map(|edge| wait_ends_at(task, edge.on)).min()
-}
-
-/// `name(image) (KNOWN->DESIRED)`, with the exit code if it ended: as the agent's reasons have it.
-fn describe(task: &Task, index: usize) -> String {
-    let (definition, container) = (&task.spec.containers[index], &task.containers[index]);
-    let exit = container.exit_code.map_or_else(String::new, |code| format!(" - Exit: {code}"));
-    format!("{}({}) ({}->RUNNING){exit}", definition.name, definition.image, container.phase.as_str())
 }

@@ -152,7 +152,7 @@ fn a_dependency_that_fails_ends_the_task_with_its_words() {
             w.run();
             w.news();
             w.pass(seconds(9));
-            assert_eq!(w.log, Vec::<String>::new());
+            assert_eq!(w.news(), "inspect slow", "looked at, because another one waits for it");
             w.pass(seconds(1));
         },
         expect![[r#"
@@ -238,6 +238,58 @@ fn pull_failures_by_behaviour() {
     }
 }
 
+/// What another try cannot cure ends at once; for the rest the task says what it waits for, and forgets it afterwards.
+#[test]
+fn a_registry_that_does_not_answer_is_told_of_at_once() {
+    let fail = |kind, text| Script::Fail(kind, text);
+    let no_image = || fail(OpErrorKind::NotFound, "no such image");
+    for kind in [OpErrorKind::NotFound, OpErrorKind::Denied, OpErrorKind::Refused] {
+        let mut w = World::new(Settings::default());
+        w.script("look app", [no_image()]);
+        w.script("manifest app", [fail(kind, "hopeless")]);
+        w.feed(Input::Assigned(Box::new(task("t1", &["app"]))));
+        let ended = "report STOPPED [app STOPPED (CannotPullContainerError: hopeless)]";
+        assert_eq!(w.log.last().map(String::as_str), Some(ended), "without any time passing");
+    }
+    check_with(
+        Settings::default(),
+        &["app"],
+        |w| {
+            w.local_images.clear();
+            w.script(
+                "manifest app",
+                [fail(OpErrorKind::Unavailable, "away"), fail(OpErrorKind::Timeout, "slow")],
+            );
+            w.run();
+            w.pass(seconds(5));
+        },
+        expect![[r#"
+            manifest app
+            report PENDING [app PENDING (CannotPullImageManifestError: away)]
+            manifest app
+            manifest app
+            pull app
+            report PENDING [app PENDING]
+            create app
+            start app
+            report RUNNING [app RUNNING]"#]],
+    );
+}
+
+/// No registry is asked for an image that is here.
+#[test]
+fn prefer_cached_looks_before_it_asks() {
+    check_with(
+        cached(),
+        &["app"],
+        World::run,
+        expect![[r#"
+        create app
+        start app
+        report RUNNING [app RUNNING]"#]],
+    );
+}
+
 #[test]
 fn a_pull_is_tried_five_times() {
     check_with(
@@ -253,6 +305,7 @@ fn a_pull_is_tried_five_times() {
             manifest app
             pull app
             report PENDING [app PENDING]
+            report PENDING [app PENDING (CannotPullContainerError: reset)]
             pull app
             pull app
             pull app
@@ -1065,7 +1118,8 @@ fn a_pull_without_space_cleans_up_and_is_tried_again() {
     w.news();
     w.script("pull app", [Script::Fail(OpErrorKind::NoSpace, "no space left on device")]);
     w.feed(Input::Assigned(Box::new(task("t2", &["app"]))));
-    assert!(w.news().contains("remove old\nforget t1"));
+    let news = w.news();
+    assert!(news.contains("remove old") && news.contains("forget t1"), "{news}");
     w.pass(seconds(5));
     assert_eq!(w.accepted.get(&key("t2")), Some(&ReportedStatus::Running));
     // And when nothing helps, with the engine's words.

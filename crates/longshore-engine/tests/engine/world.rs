@@ -68,6 +68,8 @@ pub struct World {
     pub log: Vec<String>,
     /// Answers to starts do not tell when, as those of a runtime that answers without an inspection.
     pub terse_starts: bool,
+    /// The answer to the next operation of this name is kept here instead of being told.
+    pub held: Option<(String, Option<Input>)>,
     created: u64,
     lives: u64,
 }
@@ -103,6 +105,7 @@ impl World {
             accepted: BTreeMap::new(),
             log: Vec::new(),
             terse_starts: false,
+            held: None,
             created: 0,
             lives: 1,
         }
@@ -216,6 +219,12 @@ impl World {
         let Some(operation) = operation else { return input };
         self.log.push(operation.clone());
         let name = operation.split(" grace=").next().unwrap_or(&operation).to_owned();
+        if let Some((held, answer @ None)) = &mut self.held
+            && *held == name
+        {
+            *answer = input;
+            return None;
+        }
         match self.scripted(&name) {
             None => input,
             Some(Script::Silence) => None,
@@ -321,6 +330,7 @@ impl World {
                             fake.status = ObservedStatus::Running;
                             fake.started_at = Some(now);
                             fake.finished_at = None;
+                            fake.health = None;
                             fake.starts += 1;
                         }
                         let seen = look(runtime_id.as_str(), fake);

@@ -180,7 +180,7 @@ async fn shutdown_lets_open_requests_finish() {
         assert_eq!(timeout(PATIENCE, stream.read(&mut [0])).await.expect("in time").expect("closed"), 0);
     }
     assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
-    assert!(!server.ready.get());
+    assert!(!server.ready.report().0);
 
     server.release.notify_one();
     let answer = read_answer(&mut busy).await.expect("an answer");

@@ -84,7 +84,7 @@ impl Api for Toy {
     }
 }
 
-/// Echoes what it hears on `/acs/ws`, and refuses who asks for `refuse`.
+/// Echoes what it hears on `/acs/ws`, panics at `panic`, and refuses who asks for `refuse`.
 struct EchoSockets;
 
 impl Sockets for EchoSockets {
@@ -108,6 +108,7 @@ impl Sockets for EchoSockets {
                     let hello = format!("{} {query:?}", call.principal.scope.account);
                     socket.send(hello.into()).await.expect("the client listens");
                     while let Some(Ok(message)) = socket.next().await {
+                        assert!(!message.to_text().is_ok_and(|text| text == "panic"), "on purpose");
                         if message.is_text() && socket.send(message).await.is_err() {
                             break;
                         }

@@ -89,6 +89,23 @@ async fn a_message_above_the_limit_ends_the_socket() {
 }
 
 #[tokio::test]
+async fn a_panic_in_a_socket_ends_it_and_nothing_else() {
+    let server = start(Mode::Strict, Limits { connections_max: 2, ..limits() }).await;
+    let mut other = open(&server, &known(), QUERY).await.expect("accepted");
+    next(&mut other).await.expect("a greeting");
+    for count in 1..=3 {
+        let mut socket = open(&server, &known(), QUERY).await.expect("there is room again");
+        next(&mut socket).await.expect("a greeting");
+        socket.send(Message::text("panic")).await.expect("open");
+        assert_eq!(next(&mut socket).await, None);
+        server.counts_connections(1).await;
+        assert!(server.metrics.encode().contains(&format!("longshore_panics_total {count}")));
+    }
+    other.send(Message::text("one")).await.expect("open");
+    assert_eq!(next(&mut other).await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
 async fn sockets_are_cut_when_the_grace_is_over() {
     let server = start(Mode::Strict, Limits { grace: Duration::from_millis(100), ..limits() }).await;
     let mut socket = open(&server, &known(), QUERY).await.expect("accepted");

@@ -103,3 +103,66 @@ async fn nothing_but_http_1_is_offered() {
     let stream = shake_hands(&server, &TlsConnector::from(Arc::new(config))).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
 }
+
+/// A ClientHello of TLS 1.2, or of 1.3 with a key for x25519, that names the server `name`.
+fn client_hello(name: &str, version: u8) -> Vec<u8> {
+    fn sized(bytes: &[u8]) -> Vec<u8> {
+        [&u16::try_from(bytes.len()).expect("short").to_be_bytes()[..], bytes].concat()
+    }
+    let extension = |number: u16, content: &[u8]| [&number.to_be_bytes()[..], &sized(content)].concat();
+    let server_name = sized(&[&[0][..], &sized(name.as_bytes())].concat());
+    let mut extensions = [
+        extension(0, &server_name),
+        // Groups and signatures: x25519, and ECDSA with P-256 and SHA-256.
+        extension(10, &[0, 2, 0, 29]),
+        extension(13, &[0, 2, 4, 3]),
+        // The points' format and the extended master secret, of TLS 1.2.
+        extension(11, &[1, 0]),
+        extension(23, &[]),
+    ]
+    .concat();
+    if version == 3 {
+        extensions.extend(extension(43, &[2, 3, 4]));
+        extensions.extend(extension(51, &sized(&[&[0, 29][..], &sized(&[9; 32])].concat())));
+    }
+    // TLS_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.
+    let suites = [0, 4, 0x13, 0x01, 0xc0, 0x2b];
+    let body = [&[3, 3][..], &[7; 32], &[0], &suites, &[1, 0], &sized(&extensions)].concat();
+    let message = [&[1, 0][..], &sized(&body)].concat();
+    [&[22, 3, 1][..], &sized(&message)].concat()
+}
+
+/// The kind of the record that answers, and of the message in it.
+async fn answer_to(server: &Server, hello: &[u8]) -> [u8; 2] {
+    let mut stream = connect(server.address).await;
+    stream.write_all(hello).await.expect("the system buffers");
+    let mut answer = [0; 6];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("in time").expect("an answer");
+    [answer[0], answer[5]]
+}
+
+#[tokio::test]
+async fn a_server_name_that_is_no_host_name_counts_as_none() {
+    let (server, _) = start(limits()).await;
+    let (server_hello, alert) = ([22, 2], [21, 2]);
+    for version in [2, 3] {
+        for name in ["localhost", "192.0.2.2", "localhost:8743", "192.0.2.2:8722", "[2001:db8::1]:8722"] {
+            let answer = answer_to(&server, &client_hello(name, version)).await;
+            assert_eq!(answer, server_hello, "{name} in TLS 1.{version}");
+        }
+        assert_eq!(answer_to(&server, &client_hello("", version)).await, alert, "a name without a character");
+    }
+}
+
+#[tokio::test]
+async fn a_hello_may_come_in_pieces() {
+    let (server, _) = start(limits()).await;
+    let mut stream = connect(server.address).await;
+    for piece in client_hello("localhost:8743", 3).chunks(7) {
+        stream.write_all(piece).await.expect("the server reads");
+        stream.flush().await.expect("it is sent");
+    }
+    let mut answer = [0; 6];
+    timeout(PATIENCE, stream.read_exact(&mut answer)).await.expect("in time").expect("an answer");
+    assert_eq!([answer[0], answer[5]], [22, 2]);
+}

@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 pub(super) struct Gate<T> {
     written: u64,
     durable: u64,
+    /// The last write that something pressing waits for.
+    pressing: u64,
     waiting: VecDeque<(u64, T)>,
 }
 
 impl<T> Gate<T> {
     pub fn new() -> Self {
-        Self { written: 0, durable: 0, waiting: VecDeque::new() }
+        Self { written: 0, durable: 0, pressing: 0, waiting: VecDeque::new() }
     }
 
     /// The number of a write that is about to be made.
@@ -26,9 +28,18 @@ impl<T> Gate<T> {
         self.durable = self.durable.max(number);
     }
 
-    /// Lets `thing` through after what has been written so far, and after everything that waits already.
-    pub fn push(&mut self, thing: T) {
+    /// Lets `thing` through after what has been written so far, and after everything that waits already. A container
+    /// waits for what is `pressing`.
+    pub fn push(&mut self, thing: T, pressing: bool) {
+        if pressing {
+            self.pressing = self.written;
+        }
         self.waiting.push_back((self.written, thing));
+    }
+
+    /// True if something pressing waits for this write.
+    pub fn is_pressing(&self, number: u64) -> bool {
+        number <= self.pressing
     }
 
     pub fn pop(&mut self) -> Option<T> {

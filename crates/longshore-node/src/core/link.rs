@@ -325,7 +325,7 @@ impl AgentCore {
                 desired_status: DesiredStatus::Stopped,
             })
             .collect();
-        self.gate.push(Gated::Manifest { manifest, candidates });
+        self.gate.push(Gated::Manifest { manifest, candidates }, true);
     }
 
     /// Takes the next step of TCS; true if there was one.
@@ -352,7 +352,20 @@ impl AgentCore {
         true
     }
 
+    /// A runtime that went away or came back is told at once, so that people see it within a round of the checks.
+    pub(super) fn runtime_checked(&mut self, is_well: bool) {
+        if !self.runtime_status.checked(self.now, is_well) {
+            return;
+        }
+        // Without a connection the round after the next connect will tell.
+        let Some(publisher) = self.publisher.as_ref().filter(|_| self.telemetry_is_open()) else { return };
+        let frame = publisher.instance_status(self.now, &mut self.ids, &self.runtime_status);
+        self.publish(frame);
+    }
+
     fn publish_round(&mut self) {
+        // Heartbeats ask for it as well, but rarely.
+        self.effects.push_back(Effect::CheckRuntime);
         let Some(publisher) = &self.publisher else { return };
         let (now, ids, engine) = (self.now, &mut self.ids, &self.engine);
         let mut frames = publisher.metrics(now, ids, engine, &mut self.metrics);

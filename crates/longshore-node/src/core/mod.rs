@@ -4,7 +4,8 @@
 //! [`AgentCore::deadline`] says when to call `handle(now, Tick)` at the latest. The shell, or a simulation, does the
 //! rest. A crash is nothing but dropping the core; [`AgentCore::new`] with what the journal held is the restart.
 //!
-//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports, the answer
+//! What has to be durable first waits in a [`gate`]: acks of payloads, starts of containers, reports (but that a container
+//! runs, which the next process sees for itself), the answer
 //! to a manifest.
 
 mod advice;
@@ -22,7 +23,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use longshore_base::{CpuUnits, Ids, MemoryMib, Port, Seed, Timestamp};
+use longshore_base::{ContainerName, CpuUnits, Ids, MemoryMib, Port, Seed, Timestamp};
 use longshore_engine::journal::JournalRecord;
 use longshore_engine::spec::{ContainerKey, RuntimeId, TaskKey};
 use longshore_engine::{Action, HostCapacity, TaskEngine};
@@ -190,6 +191,11 @@ pub enum LogLine {
     Housekeeping(longshore_engine::note::Note),
     #[error("task {0} is declined: the agent's data directory is full")]
     Declined(TaskKey),
+    #[error(
+        "{container} of {task} has the log driver awslogs: the engine keeps its lines ({driver}, shown by `docker logs`), and CloudWatch \
+         Logs gets none. This is said once; LONGSHORE_AWSLOGS_DRIVER=off turns it off"
+    )]
+    AwslogsKept { task: TaskKey, container: ContainerName, driver: &'static str },
     #[error("attachments are not supported; message {0} has no effect")]
     AttachmentIgnored(String),
 }
@@ -270,6 +276,8 @@ pub struct AgentCore {
     manifest_number: i64,
     /// New tasks are declined, because they could not be remembered.
     journal_short: bool,
+    /// The log has said that `awslogs` is something else here.
+    awslogs_told: bool,
     publisher: Option<Publisher>,
     runtime_status: RuntimeStatus,
     health: HealthTold,
@@ -352,6 +360,7 @@ impl AgentCore {
             next_connection: 0,
             manifest_number: text(saved::MANIFEST).and_then(|text| text.parse().ok()).unwrap_or(0),
             journal_short: false,
+            awslogs_told: false,
             publisher: None,
             runtime_status: RuntimeStatus::new(now),
             health: HealthTold::default(),
@@ -396,6 +405,12 @@ impl AgentCore {
         &self.credentials
     }
 
+    /// True if more than an ack waits for this [`Effect::Write`]: it should be written at once. Of others, the next one that
+    /// is pressing is better waited for than a sync of the disk of their own.
+    pub fn is_pressing(&self, write: u64) -> bool {
+        self.gate.is_pressing(write)
+    }
+
     /// True while commands can arrive.
     pub fn is_connected(&self) -> bool {
         self.commands.as_ref().is_some_and(client::Session::is_open)
@@ -417,7 +432,7 @@ impl AgentCore {
             Input::Durable(number) => self.gate.durable(number),
             Input::JournalFailed(error) => self.exit(ExitReason::Failed(error)),
             Input::JournalShort(is_short) => self.journal_short = is_short,
-            Input::RuntimeChecked { is_well } => self.runtime_status.checked(self.now, is_well),
+            Input::RuntimeChecked { is_well } => self.runtime_checked(is_well),
             Input::Sampled(samples) => {
                 for (container, sample) in samples {
                     self.metrics.add(container, sample);

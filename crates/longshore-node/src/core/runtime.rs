@@ -34,7 +34,9 @@ impl AgentCore {
             _ => false,
         };
         if action.needs_durable() && !is_about_nothing {
-            self.gate.push(Gated::Action(Box::new(action)));
+            // The control plane repeats a payload whose ack is late, but only after many seconds.
+            let pressing = !matches!(action, Action::AckReady(_));
+            self.gate.push(Gated::Action(Box::new(action)), pressing);
         } else {
             self.act(action);
         }
@@ -84,6 +86,13 @@ impl AgentCore {
             }
             Action::CreateContainer { op, container, mut spec, timeout } => {
                 spec.labels.insert(AGENT_LABEL.to_owned(), self.agent_id.clone());
+                if let Some(driver) = self.config.awslogs
+                    && driver.take_over(&mut spec)
+                    && !std::mem::replace(&mut self.awslogs_told, true)
+                {
+                    let (task, name) = (container.task.clone(), container.name.clone());
+                    self.log(LogLine::AwslogsKept { task, container: name, driver: driver.as_str() });
+                }
                 let action = Action::CreateContainer { op, container, spec, timeout };
                 self.effects.push_back(Effect::Runtime(Box::new(action)));
             }

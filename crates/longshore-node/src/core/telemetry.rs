@@ -35,13 +35,16 @@ impl RuntimeStatus {
         Self { value: InstanceStatusValue::Initializing, updated_at: now, changed_at: now }
     }
 
-    pub fn checked(&mut self, now: Timestamp, is_well: bool) {
+    /// True if it has changed.
+    pub fn checked(&mut self, now: Timestamp, is_well: bool) -> bool {
         let value = if is_well { InstanceStatusValue::Ok } else { InstanceStatusValue::Impaired };
-        if value != self.value {
+        let has_changed = value != self.value;
+        if has_changed {
             self.changed_at = now;
         }
         self.value = value;
         self.updated_at = now;
+        has_changed
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use longshore_engine::input::HealthStatus;
 use longshore_link::message::{
-    ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, RoleCredentials, TaskPayload,
+    ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, InstanceStatusValue,
+    RoleCredentials, TaskPayload,
 };
 use longshore_link::server;
 use longshore_runtime::scripted::{ImageScript, ScriptedRuntime};
@@ -46,6 +47,8 @@ struct Rig {
     /// Durable, and written but not yet durable.
     disk: BTreeMap<String, String>,
     written: Vec<(u64, Vec<Change>)>,
+    /// Whether each write so far was pressing.
+    pressing: Vec<bool>,
     /// Writes become durable at once; otherwise only by [`Rig::sync`].
     syncs: bool,
     /// No connection can be made, and no call gets an answer.
@@ -61,6 +64,8 @@ struct Rig {
     heard: Heard,
     acked: BTreeSet<String>,
     published: Vec<FromTelemetry>,
+    /// What a look at the container runtime finds.
+    is_runtime_well: bool,
     calls: Vec<String>,
     exit: Option<ExitReason>,
     /// Overrides the answer to calls of an operation.
@@ -87,6 +92,7 @@ impl Rig {
             runtime,
             disk: saved,
             written: Vec::new(),
+            pressing: Vec::new(),
             syncs: true,
             cut_off: false,
             session: None,
@@ -99,6 +105,7 @@ impl Rig {
             heard: Heard::new(),
             acked: BTreeSet::new(),
             published: Vec::new(),
+            is_runtime_well: true,
             calls: Vec::new(),
             exit: None,
             answers: BTreeMap::new(),
@@ -305,8 +312,14 @@ impl Rig {
             Effect::Runtime(action) => {
                 self.runtime.perform(self.now, *action).expect("it is for the runtime");
             }
-            Effect::Write { number, changes } => self.written.push((number, changes)),
-            Effect::CheckRuntime => self.core.handle(self.now, Input::RuntimeChecked { is_well: true }),
+            Effect::Write { number, changes } => {
+                self.pressing.push(self.core.is_pressing(number));
+                self.written.push((number, changes));
+            }
+            Effect::CheckRuntime => {
+                let is_well = self.is_runtime_well;
+                self.core.handle(self.now, Input::RuntimeChecked { is_well });
+            }
             Effect::Sample(containers) => {
                 let samples = containers
                     .into_iter()
@@ -489,6 +502,48 @@ fn nothing_is_acknowledged_or_started_before_it_is_durable() {
 }
 
 #[test]
+fn that_a_container_runs_is_told_without_waiting_for_the_disk() {
+    let mut rig = Rig::connected();
+    rig.place("a", Rig::payload("a", "bb"));
+    while rig.starts() == 0 {
+        rig.run(Duration::from_millis(1));
+    }
+    rig.syncs = false;
+    rig.run(2 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    // What is told before it is written is true after a crash, too.
+    rig.crash();
+    rig.syncs = true;
+    rig.begin();
+    rig.run(60 * SECOND);
+    assert_eq!(rig.starts(), 1);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    // That it has ended waits.
+    rig.syncs = false;
+    rig.stop("a");
+    rig.run(60 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    rig.syncs = true;
+    rig.sync();
+    rig.run(2 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"STOPPED"));
+}
+
+#[test]
+fn a_write_that_only_an_ack_waits_for_is_not_pressing() {
+    let mut rig = Rig::connected();
+    rig.pressing.clear();
+    rig.syncs = false;
+    rig.place("a", Rig::payload("a", "bb"));
+    assert_eq!(rig.pressing, [false], "the image is looked for meanwhile");
+    rig.syncs = true;
+    rig.sync();
+    rig.run(10 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    assert!(rig.pressing.iter().filter(|pressing| **pressing).count() >= 2, "the creation and the start");
+}
+
+#[test]
 fn a_task_that_cannot_be_read_is_reported_and_not_acknowledged() {
     let mut rig = Rig::connected();
     let mut payload = Rig::payload("bad", "bb");
@@ -602,6 +657,22 @@ fn a_changed_health_is_told_at_once() {
     {
         let late = times(status).expect("it was published");
         assert!(late < 0.5, "{status:?} was told {late} s late");
+    }
+}
+
+#[test]
+fn a_runtime_that_goes_away_is_told_within_a_round() {
+    let mut rig = Rig::connected();
+    rig.run(30 * SECOND);
+    for (is_well, wanted) in [(false, InstanceStatusValue::Impaired), (true, InstanceStatusValue::Ok)] {
+        rig.published.clear();
+        rig.is_runtime_well = is_well;
+        rig.run(20 * SECOND);
+        let last = rig.published.iter().rev().find_map(|message| match message {
+            FromTelemetry::InstanceStatus(status) => Some(status.statuses[0].status),
+            _ => None,
+        });
+        assert_eq!(last, Some(wanted));
     }
 }
 

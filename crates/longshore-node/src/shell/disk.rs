@@ -10,8 +10,19 @@ use crate::core::Input;
 use crate::journal::{Change, Journal, JournalError};
 
 pub(super) struct Disk {
-    writes: mpsc::UnboundedSender<(u64, Vec<Change>)>,
+    writes: mpsc::UnboundedSender<Write>,
 }
+
+struct Write {
+    number: u64,
+    changes: Vec<Change>,
+    pressing: bool,
+}
+
+/// How long a write that is not pressing waits for one that is, so that one sync does for both. A task that has come is
+/// such a write: what its container waits for is written as soon as its image was looked at, which takes a few
+/// milliseconds; a sync of its own would have to end first.
+const COMPANY_MAX: Duration = Duration::from_millis(5);
 
 impl Disk {
     pub fn start(
@@ -27,9 +38,9 @@ impl Disk {
 
     /// Queues a write. Unbounded, because what could be dropped? Everything that would make more waits for
     /// the disk anyway.
-    pub fn write(&self, number: u64, changes: Vec<Change>) {
+    pub fn write(&self, number: u64, changes: Vec<Change>, pressing: bool) {
         // Fails only when the task has ended, which ends the agent.
-        let _ = self.writes.send((number, changes));
+        let _ = self.writes.send(Write { number, changes, pressing });
     }
 }
 
@@ -38,7 +49,7 @@ const FULL_RETRY: Duration = Duration::from_secs(1);
 
 async fn run(
     mut journal: Journal,
-    mut writes: mpsc::UnboundedReceiver<(u64, Vec<Change>)>,
+    mut writes: mpsc::UnboundedReceiver<Write>,
     inputs: mpsc::Sender<Input>,
     agent: String,
 ) {
@@ -49,7 +60,7 @@ async fn run(
     loop {
         // A disk that was full: as soon as there is room for the reserve, everything is as before.
         let patience = if told_short { FULL_RETRY } else { Duration::MAX };
-        let (mut number, changes) = match tokio::time::timeout(patience, writes.recv()).await {
+        let first = match tokio::time::timeout(patience, writes.recv()).await {
             Ok(Some(write)) => write,
             Ok(None) => return,
             Err(_) => {
@@ -60,12 +71,18 @@ async fn run(
                 continue;
             }
         };
+        let Write { mut number, changes, mut pressing } = first;
         let mut batches = vec![changes];
+        let company_until = tokio::time::Instant::now() + COMPANY_MAX;
+        while !pressing && let Ok(Some(next)) = tokio::time::timeout_at(company_until, writes.recv()).await {
+            (number, pressing) = (next.number, next.pressing);
+            batches.push(next.changes);
+        }
         let mut is_stuck = false;
         loop {
-            while let Ok((next, changes)) = writes.try_recv() {
-                number = next;
-                batches.push(changes);
+            while let Ok(next) = writes.try_recv() {
+                number = next.number;
+                batches.push(next.changes);
             }
             let result;
             (journal, (batches, result)) = blocking(journal, move |journal| {
@@ -131,4 +148,37 @@ async fn tell(journal: &Journal, told: &mut bool, inputs: &mpsc::Sender<Input>, 
         info!(%agent, "the data directory has space again; the agent takes new tasks");
     }
     inputs.send(Input::JournalShort(is_short)).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers that are told durable.
+    async fn durable(received: &mut mpsc::Receiver<Input>) -> u64 {
+        match tokio::time::timeout(Duration::from_secs(20), received.recv()).await {
+            Ok(Some(Input::Durable(number))) => number,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_pressing_shares_the_next_sync_and_does_not_wait_for_ever() {
+        let directory = std::env::temp_dir().join(format!("longshore-disk-{}", std::process::id()));
+        let (journal, _) = Journal::open(&directory).expect("a new journal");
+        let (inputs, mut received) = mpsc::channel(8);
+        let mut tasks = JoinSet::new();
+        let disk = Disk::start(&mut tasks, journal, inputs, "test".to_owned());
+        let change = |key: &str| vec![Change { key: key.to_owned(), text: Some("1".to_owned()) }];
+        disk.write(1, change("assignment"), false);
+        disk.write(2, change("created"), true);
+        assert_eq!(durable(&mut received).await, 2, "one sync for both");
+        disk.write(3, change("assignment"), false);
+        assert_eq!(durable(&mut received).await, 3, "nothing else comes");
+        drop(disk);
+        while tasks.join_next().await.is_some() {}
+        let (journal, _) = Journal::open(&directory).expect("it can be read");
+        assert_eq!(journal.content().len(), 2);
+        let _ = std::fs::remove_dir_all(directory);
+    }
 }

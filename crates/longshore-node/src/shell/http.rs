@@ -10,9 +10,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use super::io::{Origin, Stream};
+use super::io::{ConnectError, Origin, Stream};
 use super::signer::Signer;
-use crate::api::{ApiCall, ApiError, TARGET_PREFIX};
+use crate::api::{ApiError, TARGET_PREFIX};
 
 /// How long a call may take (agent-protocol G3: about 42 s).
 const CALL_TIMEOUT: Duration = Duration::from_secs(40);
@@ -24,6 +24,41 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 const IDLE_MAX: usize = 32;
 
 type Connection = SendRequest<Full<Bytes>>;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error("{0:?} is no http or https address")]
+    Endpoint(String),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Its answer to a request without TLS is none.
+    #[error(
+        "the server does not speak plain HTTP; with TLS write https:// in front: ECS_BACKEND_HOST=https://{0}"
+    )]
+    NoHttp(String),
+    #[error("the connection was lost")]
+    Lost(#[source] hyper::Error),
+    #[error("the answer cannot be read")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The error and its causes on one line, for the log.
+fn with_causes(error: &SendError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl SendError {
+    fn of_exchange(origin: &Origin, error: hyper::Error) -> Self {
+        if error.is_parse() && !origin.is_tls { Self::NoHttp(origin.to_string()) } else { Self::Lost(error) }
+    }
+}
 
 /// A handle; clones share the connections.
 #[derive(Clone, Default)]
@@ -44,7 +79,7 @@ impl HttpClient {
     }
 
     /// A new connection of its own, for a socket.
-    pub(super) async fn connect(&self, origin: &Origin) -> std::io::Result<Box<dyn Stream>> {
+    pub(super) async fn connect(&self, origin: &Origin) -> Result<Box<dyn Stream>, ConnectError> {
         origin.connect(self.shared.tls.as_ref()).await
     }
 
@@ -53,44 +88,52 @@ impl HttpClient {
         &self,
         endpoint: &str,
         signer: &Signer,
-        call: &ApiCall,
+        operation: &str,
+        body: String,
     ) -> Result<Vec<u8>, ApiError> {
         let transport = |error: &dyn std::fmt::Display| ApiError::Transport(error.to_string());
         let uri: Uri = endpoint.parse().map_err(|error| transport(&error))?;
-        let origin = Origin::of(&uri).ok_or_else(|| transport(&"the endpoint is no http address"))?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let target = format!("{TARGET_PREFIX}.{}", call.operation());
-        let body = Bytes::from(call.body());
+        let target = format!("{TARGET_PREFIX}.{operation}");
+        let body = Bytes::from(body);
         let headers = [
             ("host", host),
             ("content-type", "application/x-amz-json-1.1"),
             ("x-amz-target", target.as_str()),
         ];
         let signed = signer.sign("POST", "/", "", &headers, &body);
-        let request = || {
-            let mut request = Request::post("/");
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
-            for (name, value) in &signed {
-                request = request.header(*name, value);
-            }
-            request.body(Full::new(body.clone())).map_err(|error| transport(&error))
-        };
-        let exchange = async {
-            // A kept connection may have been closed by the other side in this very moment: then once more with
-            // a new one. All our calls may be repeated.
-            if let Some(connection) = self.take(&origin)
-                && let Ok(answer) = self.exchange(&origin, connection, request()?).await
-            {
-                return Ok(answer);
-            }
-            let connection = self.open(&origin).await.map_err(|error| transport(&error))?;
-            self.exchange(&origin, connection, request()?).await
-        };
-        let answer = tokio::time::timeout(CALL_TIMEOUT, exchange).await;
-        let (status, body) = answer.map_err(|_| transport(&"timed out"))??;
+        let mut request = Request::post("/");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in &signed {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| transport(&error))?;
+        let answer = tokio::time::timeout(CALL_TIMEOUT, self.send(endpoint, request)).await;
+        let answer = answer.map_err(|_| transport(&"timed out"))?;
+        let (status, body) = answer.map_err(|error| ApiError::Transport(with_causes(&error)))?;
         if status == 200 { Ok(body) } else { Err(ApiError::of_answer(status, &body)) }
+    }
+
+    /// Sends a request to the server whose address begins with `endpoint`; gives the status and the body of the answer.
+    /// The request may be sent twice.
+    pub async fn send(
+        &self,
+        endpoint: &str,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(u16, Vec<u8>), SendError> {
+        let origin = endpoint.parse().ok().and_then(|uri| Origin::of(&uri));
+        let origin = origin.ok_or_else(|| SendError::Endpoint(endpoint.to_owned()))?;
+        // A kept connection may have been closed by the other side in this very moment: then once more with
+        // a new one.
+        if let Some(connection) = self.take(&origin)
+            && let Ok(answer) = self.exchange(&origin, connection, request.clone()).await
+        {
+            return Ok(answer);
+        }
+        let connection = self.open(&origin).await?;
+        self.exchange(&origin, connection, request).await
     }
 
     async fn exchange(
@@ -98,21 +141,21 @@ impl HttpClient {
         origin: &Origin,
         mut connection: Connection,
         request: Request<Full<Bytes>>,
-    ) -> Result<(u16, Vec<u8>), ApiError> {
-        let failed = |error: &dyn std::fmt::Display| ApiError::Transport(error.to_string());
-        connection.ready().await.map_err(|error| failed(&error))?;
-        let answer = connection.send_request(request).await.map_err(|error| failed(&error))?;
+    ) -> Result<(u16, Vec<u8>), SendError> {
+        let failed = |error: hyper::Error| SendError::of_exchange(origin, error);
+        connection.ready().await.map_err(failed)?;
+        let answer = connection.send_request(request).await.map_err(failed)?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
-        let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes().to_vec();
+        let body = body.collect().await.map_err(SendError::Body)?.to_bytes().to_vec();
         self.give_back(origin, connection);
         Ok((status, body))
     }
 
-    async fn open(&self, origin: &Origin) -> std::io::Result<Connection> {
+    async fn open(&self, origin: &Origin) -> Result<Connection, SendError> {
         let stream = self.connect(origin).await?;
-        let (connection, driver) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (connection, driver) = handshake.map_err(|error| SendError::of_exchange(origin, error))?;
         // Ends when the connection does, which is when the last handle to it is dropped.
         tokio::spawn(async move {
             let _ = driver.await;

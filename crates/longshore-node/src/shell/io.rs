@@ -1,7 +1,8 @@
 //! Connections to a control plane: TCP, with TLS if its address says https.
 
+use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::Uri;
@@ -34,14 +35,17 @@ impl Origin {
         Some(Self { is_tls, host, port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }) })
     }
 
-    pub async fn connect(&self, tls: Option<&Arc<rustls::ClientConfig>>) -> io::Result<Box<dyn Stream>> {
+    pub async fn connect(
+        &self,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> Result<Box<dyn Stream>, ConnectError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         // Frames and requests are small and complete: waiting to fill a packet only delays them.
         stream.set_nodelay(true)?;
         if !self.is_tls {
             return Ok(Box::new(stream));
         }
-        let tls = tls.ok_or_else(|| io::Error::other("no certificates to verify a TLS server with"))?;
+        let tls = tls.ok_or(ConnectError::NoAuthorities)?;
         // The host alone. The official agent takes `host:port` for the name, so that verification works for it on
         // port 443 only (agent-protocol G2).
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
@@ -49,19 +53,42 @@ impl Origin {
         Ok(Box::new(stream.map_err(|error| self.of_handshake(error))?))
     }
 
-    /// A server without TLS answers with what is no TLS at all.
-    fn of_handshake(&self, error: io::Error) -> io::Error {
+    fn of_handshake(&self, error: io::Error) -> ConnectError {
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
         match cause {
+            // A server without TLS answers with what is no TLS at all.
             Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
-                io::Error::other(format!(
-                    "the server speaks plain HTTP; write http:// in front: ECS_BACKEND_HOST=http://{}:{}",
-                    self.host, self.port
-                ))
+                ConnectError::PlainHttp(self.to_string())
             }
-            _ => error,
+            Some(cause @ rustls::Error::InvalidCertificate(_)) => {
+                ConnectError::Untrusted { server: self.to_string(), source: cause.clone() }
+            }
+            _ => ConnectError::Io(error),
         }
     }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// Why there is no connection. The texts are for agents; who else connects has advice of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("there are no certificates to verify a server with: set SSL_CERT_FILE")]
+    NoAuthorities,
+    #[error("the server speaks plain HTTP; write http:// in front: ECS_BACKEND_HOST=http://{0}")]
+    PlainHttp(String),
+    #[error(
+        "the certificate of {server} is not trusted; set SSL_CERT_FILE to a copy of the one that it uses, tls-cert.pem in \
+         its data directory"
+    )]
+    Untrusted { server: String, source: rustls::Error },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,17 +101,19 @@ pub enum TlsError {
     Setup(#[source] rustls::Error),
 }
 
-/// Verifies servers against the authorities in a PEM file, e.g. `SSL_CERT_FILE` or
-/// `/etc/ssl/certs/ca-certificates.crt`.
-pub fn tls_config(authorities: &Path) -> Result<Arc<rustls::ClientConfig>, TlsError> {
-    let path = || authorities.display().to_string();
-    let certificates = CertificateDer::pem_file_iter(authorities)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|source| TlsError::Read { path: path(), source })?;
+/// Verifies servers against the authorities in PEM files, e.g. `SSL_CERT_FILE` or
+/// `/etc/ssl/certs/ca-certificates.crt`. Each file has to have some.
+pub fn tls_config(authorities: &[PathBuf]) -> Result<Arc<rustls::ClientConfig>, TlsError> {
     let mut roots = rustls::RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(certificates);
-    if added == 0 {
-        return Err(TlsError::Empty { path: path() });
+    for file in authorities {
+        let path = || file.display().to_string();
+        let certificates = CertificateDer::pem_file_iter(file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|source| TlsError::Read { path: path(), source })?;
+        let (added, _unusable) = roots.add_parsable_certificates(certificates);
+        if added == 0 {
+            return Err(TlsError::Empty { path: path() });
+        }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)

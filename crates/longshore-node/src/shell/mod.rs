@@ -9,6 +9,7 @@ mod gateway;
 mod http;
 mod io;
 mod logins;
+mod lookup;
 mod network;
 mod serve;
 mod signer;
@@ -24,7 +25,6 @@ use futures_util::StreamExt;
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_engine::Action;
 use longshore_engine::note::Note;
-use longshore_engine::settings::TaskCgroups;
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -36,8 +36,10 @@ use crate::journal::{Journal, JournalError};
 
 use gateway::Gateway;
 pub use http::HttpClient;
-pub use io::{TlsError, tls_config};
+pub use http::SendError;
+pub use io::{ConnectError, TlsError, tls_config};
 use logins::NodeLogins;
+use lookup::Sources;
 use serve::Query;
 use signer::Signer;
 use socket::Outgoing;
@@ -69,7 +71,7 @@ pub struct Status {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    #[error("cannot open the agent's journal")]
+    #[error("cannot open the agent's journal; check ECS_DATADIR")]
     Journal(#[source] JournalError),
     #[error("cannot use the saved state")]
     Restore(#[source] RestoreError),
@@ -96,7 +98,7 @@ pub async fn run(
     };
     let gateway = gateway::open(&config, &services.runtime).await;
     if let Some(gateway) = &gateway {
-        config.engine.metadata_endpoint.clone_from(&gateway.url);
+        config.engine.metadata_endpoint = Some(gateway.url.clone());
     }
     // Others share it, or the next process wants it.
     let is_kept = config.shared_network.is_some() || config.data_dir.is_some();
@@ -210,6 +212,12 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
+        let sources = Sources::new(
+            self.services.runtime.clone(),
+            self.services.http.clone(),
+            self.signer.clone(),
+            self.core.config().endpoint.clone(),
+        );
         let mut stopping = false;
         loop {
             if let Some(reason) = self.carry_out() {
@@ -222,7 +230,7 @@ impl Shell {
                     self.input(Input::Stop);
                 }
                 Some(input) = self.received.recv() => self.input(input),
-                Some(query) = asked.recv() => query.answer(&self.core),
+                Some(query) = asked.recv() => query.answer(&self.core, &sources, &mut self.tasks),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Err(error) = ended && error.is_panic() {
                         error!(agent = %self.name, %error, "a task of the agent panicked");
@@ -278,7 +286,7 @@ impl Shell {
                 }
                 Effect::Runtime(action) => self.act(*action),
                 Effect::Write { number, changes } => match &self.disk {
-                    Some(disk) => disk.write(number, changes),
+                    Some(disk) => disk.write(number, changes, self.core.is_pressing(number)),
                     // Without a data directory nothing is promised beyond this process.
                     None => self.input(Input::Durable(number)),
                 },
@@ -315,7 +323,7 @@ impl Shell {
         let (http, signer, inputs) = (self.services.http.clone(), self.signer.clone(), self.inputs.clone());
         let endpoint = self.core.config().endpoint.clone();
         self.tasks.spawn(async move {
-            let result = http.call(&endpoint, &signer, &request).await;
+            let result = http.call(&endpoint, &signer, request.operation(), request.body()).await;
             let _ = inputs.send(Input::Answered { call, result }).await;
         });
     }
@@ -334,7 +342,7 @@ impl Shell {
         let (executor, inputs) = (self.executor.clone(), self.inputs.clone());
         let cgroups = cgroup::Cgroups {
             root: self.core.config().cgroup_path.clone(),
-            are_on: self.core.config().engine.task_cgroups != TaskCgroups::Off,
+            version: self.core.config().engine.task_cgroups,
         };
         self.tasks.spawn(async move {
             let input = match executor.perform(action).await {
@@ -362,6 +370,8 @@ impl Shell {
                     return;
                 }
             }
+            // Without events the agent would run on and see nothing; the loop ends with this task's panic.
+            panic!("the container runtime's events have ended, which they never do");
         });
     }
 
@@ -380,6 +390,7 @@ impl Shell {
             LogLine::Housekeeping(
                 Note::DiskShort { .. } | Note::NothingToClean { .. } | Note::NoSpace | Note::ImageKept { .. },
             )
+            | LogLine::AwslogsKept { .. }
             | LogLine::Declined(_)
             | LogLine::CallFailed { .. }
             | LogLine::JoinsAnew { .. }

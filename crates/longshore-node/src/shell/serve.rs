@@ -1,13 +1,14 @@
-//! The HTTP servers for people (introspection) and for containers (credentials and task metadata).
+//! The HTTP servers for people (introspection) and for containers (credentials, task metadata, the agent's API).
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,8 +19,9 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::gateway::Peers;
+use super::lookup::Sources;
 use crate::core::AgentCore;
-use crate::surface::{self, Answer};
+use crate::surface::{self, Answer, Asked, Reply};
 
 /// Which of the two servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,23 +33,41 @@ pub(super) enum Surface {
 /// A request for the loop, which owns the core.
 pub(super) struct Query {
     surface: Surface,
-    path: String,
-    query: String,
+    asked: Asked,
     answer: oneshot::Sender<Answer>,
 }
 
 impl Query {
-    pub fn answer(self, core: &AgentCore) {
-        let answer = match self.surface {
-            Surface::Introspection => surface::introspection(core, &self.path, &self.query),
-            Surface::Tasks => surface::tasks(core, &self.path, &self.query),
+    /// Answers, or has the answer found out beside the loop.
+    pub fn answer(self, core: &AgentCore, sources: &Sources, tasks: &mut JoinSet<()>) {
+        let reply = match self.surface {
+            Surface::Introspection if self.asked.method != "GET" => {
+                Reply::Now(Answer { status: 405, body: String::new() })
+            }
+            Surface::Introspection => {
+                Reply::Now(surface::introspection(core, &self.asked.path, &self.asked.query))
+            }
+            Surface::Tasks => surface::tasks(core, &self.asked),
         };
         // The client may be gone.
-        let _ = self.answer.send(answer);
+        match reply {
+            Reply::Now(answer) => {
+                let _ = self.answer.send(answer);
+            }
+            Reply::Later(lookup) => {
+                let sources = sources.clone();
+                tasks.spawn(async move {
+                    let _ = self.answer.send(sources.find(lookup).await);
+                });
+            }
+        }
     }
 }
 
-/// Requests have no bodies and short headers; a client that takes longer to send them is not one of ours.
+/// The longest body that is read: what containers send are two small members.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// Requests have short headers and short bodies; a client that takes longer to send either is not one of ours.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many clients are served at once; more wait in the kernel's queue.
@@ -91,9 +111,9 @@ pub(super) async fn accept(
                 clients.join_next().await;
             }
         }
-        let stream = match listener.accept().await {
+        let (stream, peer) = match listener.accept().await {
             Ok((_, peer)) if peers.as_ref().is_some_and(|peers| !peers.allow(peer.ip())) => continue,
-            Ok((stream, _)) => stream,
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 // Out of file descriptors, most likely: let some go.
                 warn!(%agent, %error, "cannot accept");
@@ -103,7 +123,7 @@ pub(super) async fn accept(
         };
         let queries = queries.clone();
         clients.spawn(async move {
-            let service = service_fn(move |request| respond(request, surface, queries.clone()));
+            let service = service_fn(move |request| respond(request, surface, peer, queries.clone()));
             let mut server = hyper::server::conn::http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
             let connection = server.serve_connection(TokioIo::new(stream), service);
@@ -124,20 +144,52 @@ async fn within<C: GracefulConnection>(life: Duration, grace: Duration, mut conn
 async fn respond(
     request: Request<Incoming>,
     surface: Surface,
+    peer: IpAddr,
     queries: mpsc::Sender<Query>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    if request.method() != Method::GET {
-        return Ok(response(Answer { status: 405, body: String::new() }));
+    let refused = |status| Ok(response(Answer { status, body: String::new() }));
+    let (head, body) = request.into_parts();
+    if may_be_a_pages(&head.headers) {
+        return refused(403);
     }
+    let body = match tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await
+    {
+        Ok(Ok(body)) => body.to_bytes().to_vec(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return refused(413),
+        Ok(Err(_)) => return refused(400),
+        Err(_) => return refused(408),
+    };
+    let asked = Asked {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        body,
+        peer: Some(peer),
+    };
     let (answer, answered) = oneshot::channel();
-    let uri = request.uri();
-    let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
-    let asked = queries.send(Query { surface, path, query, answer }).await;
-    let answer = match asked {
+    let answer = match queries.send(Query { surface, asked, answer }).await {
         Ok(()) => answered.await.ok(),
         Err(_) => None,
     };
     Ok(response(answer.unwrap_or(Answer { status: 503, body: String::new() })))
+}
+
+/// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and a
+/// page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
+/// `localhost`, or for a name that is nobody's in the public DNS.
+fn may_be_a_pages(headers: &HeaderMap) -> bool {
+    let is_near = |site: &HeaderValue| site == "none" || site == "same-origin";
+    let is_ours = |host: &HeaderValue| {
+        let authority = Authority::try_from(host.as_bytes()).ok();
+        authority.is_some_and(|authority| {
+            let host = authority.host();
+            let v6 = host.trim_matches(['[', ']']);
+            !host.contains('.') || host.ends_with(".internal") || v6.parse::<IpAddr>().is_ok()
+        })
+    };
+    headers.contains_key(header::ORIGIN)
+        || !headers.get_all("sec-fetch-site").iter().all(is_near)
+        || !headers.get_all(header::HOST).iter().all(is_ours)
 }
 
 fn response(answer: Answer) -> Response<Full<Bytes>> {
@@ -156,6 +208,27 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    #[test]
+    fn pages_are_told_from_containers() {
+        let check = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs.iter().map(|(name, value)| {
+                (header::HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            may_be_a_pages(&headers.collect())
+        };
+        for own in ["169.254.170.2", "127.0.0.1:51678", "[::1]:51678", "localhost:51678", "host.docker.internal:51679"] {
+            assert!(!check(&[("host", own)]), "{own}");
+            assert!(check(&[("host", own), ("origin", "http://other.example")]), "{own}");
+            assert!(check(&[("host", own), ("origin", "null")]), "{own}");
+        }
+        assert!(!check(&[]));
+        assert!(!check(&[("host", "localhost"), ("sec-fetch-site", "none")]));
+        assert!(check(&[("host", "localhost"), ("sec-fetch-site", "cross-site")]));
+        assert!(check(&[("host", "localhost"), ("sec-fetch-site", "same-site")]));
+        assert!(check(&[("host", "other.example:51678")]));
+        assert!(check(&[("host", "127.0.0.1.other.example")]));
+    }
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_served_for_its_time_only() {

@@ -1,4 +1,4 @@
-//! Signatures with the instance's credentials.
+//! Signatures with the instance's credentials, or with those of a task's role.
 
 use std::sync::Arc;
 
@@ -19,6 +19,11 @@ pub(super) struct Signer {
 impl Signer {
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Self {
         Self { credentials: config.credentials.clone(), region: config.region.as_str().to_owned(), clock }
+    }
+
+    /// The same with the credentials of somebody else, such as a task's role.
+    pub fn of(&self, credentials: Credentials) -> Self {
+        Self { credentials, region: self.region.clone(), clock: self.clock.clone() }
     }
 
     /// The headers to add to a request. `headers` are signed and have to be sent as they are.

@@ -29,8 +29,11 @@ pub(super) async fn watch(root: PathBuf, marks: DiskMarks, inputs: mpsc::Sender<
                     "cannot measure the disk of the container runtime; nothing is cleaned up before its time"
                 );
             }
-            // The process ends.
-            Err(_) => return,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process ends.
+                Err(_cancelled) => return,
+            },
         };
         if inputs.send(Input::Engine(Box::new(EngineInput::DiskMeasured(usage)))).await.is_err() {
             return;

@@ -49,6 +49,10 @@ pub struct Known {
     pub registrations: Vec<Value>,
     pub observed: usize,
     pub refusal: Option<Refusal>,
+    /// What inquiries are answered, by operation.
+    pub answers: BTreeMap<&'static str, (u16, Value)>,
+    /// Operation, access key and body of each.
+    pub inquiries: Vec<(String, String, Value)>,
     epoch: u32,
 }
 
@@ -152,6 +156,9 @@ async fn serve(
         return Ok(upgrade(request, &path, query, known, changed));
     }
     let target = request.headers()["x-amz-target"].to_str().expect("ASCII").to_owned();
+    let authorization = request.headers()["authorization"].to_str().expect("ASCII");
+    let key = authorization.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next());
+    let key = key.expect("it names one").to_owned();
     let body = request.into_body().collect().await.expect("it comes whole").to_bytes();
     verify("POST", &path, &query, &headers, &body);
     let body: Value = serde_json::from_slice(&body).expect("it is JSON");
@@ -178,6 +185,18 @@ async fn serve(
                 }
                 known.reports.entry(task).or_default().push(body);
                 json!({"acknowledgment": "ok"})
+            }
+            Some(operation @ ("GetTaskProtection" | "UpdateTaskProtection" | "ListTagsForResource")) => {
+                let answer = known.answers.get(operation).cloned();
+                known.inquiries.push((operation.to_owned(), key, body));
+                match answer.expect("the test says what is answered") {
+                    (200, answer) => answer,
+                    (status, answer) => {
+                        let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+                        *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                        return Ok(response);
+                    }
+                }
             }
             other => panic!("nobody should call {other:?}"),
         }

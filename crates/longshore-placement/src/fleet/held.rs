@@ -41,6 +41,10 @@ impl Held {
     pub(super) fn gpu_mask(&self) -> u64 {
         self.gpus.as_deref().copied().unwrap_or(0)
     }
+
+    pub(super) fn set_gpu_mask(&mut self, gpus: u64) {
+        self.gpus = (gpus != 0).then(|| Box::new(gpus));
+    }
 }
 
 /// The distinct needs of the tasks. Copies of one task definition share an entry.

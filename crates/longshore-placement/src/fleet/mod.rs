@@ -329,11 +329,12 @@ impl Fleet {
     ) -> Result<(), OccupyError> {
         let slot = self.by_id.get(&id).copied().ok_or(OccupyError::NoInstance(id))?;
         self.room_for(slot, needs)?;
-        self.take(slot, task, needs, group)
+        self.take(slot, task, needs, group, &[])
     }
 
     /// Lets a task that exists already occupy its instance, even beyond what is left: after a
     /// restart, the tasks of an instance that has registered with less since they were placed.
+    /// `gpus` are those that it has; without any it gets the first free ones.
     ///
     /// # Errors
     /// If the instance is not there, or the task occupies it already.
@@ -343,16 +344,25 @@ impl Fleet {
         task: TaskId,
         needs: &Needs,
         group: &str,
+        gpus: &[Arc<str>],
     ) -> Result<(), OccupyError> {
         let slot = self.by_id.get(&id).copied().ok_or(OccupyError::NoInstance(id))?;
-        self.take(slot, task, needs, group)
+        self.take(slot, task, needs, group, gpus)
     }
 
-    fn take(&mut self, slot: u32, task: TaskId, needs: &Needs, group: &str) -> Result<(), OccupyError> {
+    fn take(
+        &mut self,
+        slot: u32,
+        task: TaskId,
+        needs: &Needs,
+        group: &str,
+        gpus: &[Arc<str>],
+    ) -> Result<(), OccupyError> {
         let place = &mut self.slots[slot as usize];
         let Err(at) = place.find(task) else { return Err(OccupyError::Twice(task)) };
         let group = self.groups.join(group, slot);
-        let gpus = place.claim_gpus(needs.gpus);
+        let gpus = if gpus.is_empty() { place.free_gpus(needs.gpus) } else { place.mask_of(gpus) };
+        place.gpus_used |= gpus;
         place.tasks.insert(at, Held::new(task, group, self.needs.intern(needs), gpus));
         place.cpu_used += u64::from(needs.cpu.0);
         place.memory_used += u64::from(needs.memory.0);
@@ -405,7 +415,9 @@ impl Fleet {
                 place.task_ports.remove(at);
             }
         }
-        place.gpus_used &= !held.gpu_mask();
+        if held.gpu_mask() != 0 {
+            place.count_gpus();
+        }
         place.running -= u32::from(held.running);
         self.needs.release(held.needs);
         self.groups.leave(held.group, slot, held.counts);
@@ -443,6 +455,16 @@ impl Fleet {
                 .map(|(_, gpu)| gpu.clone())
                 .collect(),
         })
+    }
+
+    /// Says which GPUs a task has, after the instance's list of them has changed. Those that the instance does not
+    /// have any more are left out. Nothing happens if the task is not there.
+    pub fn set_gpus(&mut self, id: InstanceId, task: TaskId, gpus: &[Arc<str>]) {
+        let Some((slot, at)) = self.locate(id, task) else { return };
+        let place = &mut self.slots[slot as usize];
+        let mask = place.mask_of(gpus);
+        place.tasks[at].set_gpu_mask(mask);
+        place.count_gpus();
     }
 
     /// The GPUs that a task was given on its instance.
@@ -585,14 +607,21 @@ impl Slot {
         Ok(())
     }
 
-    /// Takes the first free GPUs; fewer than asked for only if a task is adopted beyond them.
-    fn claim_gpus(&mut self, count: u32) -> u64 {
-        let mut mask = 0;
-        for at in (0..self.gpus).filter(|at| self.gpus_used & (1 << at) == 0).take(count as usize) {
-            mask |= 1 << at;
-        }
-        self.gpus_used |= mask;
-        mask
+    /// The first free GPUs; fewer than asked for only if a task is adopted beyond them.
+    fn free_gpus(&self, count: u32) -> u64 {
+        let free = (0..self.gpus).filter(|at| self.gpus_used & (1 << at) == 0);
+        free.take(count as usize).fold(0, |mask, at| mask | 1 << at)
+    }
+
+    /// The GPUs with these ids.
+    fn mask_of(&self, ids: &[Arc<str>]) -> u64 {
+        let all = self.instance.as_deref().map(|instance| instance.gpus.as_slice()).unwrap_or_default();
+        let wanted = all.iter().enumerate().filter(|(_, gpu)| ids.contains(gpu));
+        wanted.fold(0, |mask, (at, _)| mask | 1 << at)
+    }
+
+    fn count_gpus(&mut self) {
+        self.gpus_used = self.tasks.iter().fold(0, |mask, held| mask | held.gpu_mask());
     }
 }
 

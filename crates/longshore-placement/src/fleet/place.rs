@@ -1,5 +1,8 @@
 //! The decision itself: one task, one instance, or the reasons against each.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use longshore_base::{InstanceId, Seed};
 
 use super::views::{Views, at_least};
@@ -7,7 +10,7 @@ use super::{Fleet, OccupyError};
 use crate::ZONE_ATTRIBUTE;
 use crate::bits::Bits;
 use crate::constraint::Constraint;
-use crate::needs::Status;
+use crate::needs::{RequiredAttribute, Status};
 use crate::query::Subject as _;
 use crate::refusal::{Reason, Refusal, Ruled, SAMPLE_MAX};
 use crate::request::{Request, RequestSpec, Step};
@@ -97,8 +100,9 @@ impl Fleet {
             return Err(Reason::Agent);
         }
         self.room_for(slot, &spec.needs).map_err(|error| short_of(&error))?;
-        if !self.has_required(slot, spec) {
-            return Err(Reason::Attribute);
+        let lacking = self.lacking(slot, spec);
+        if !lacking.is_empty() {
+            return Err(Reason::Attribute(lacking.into()));
         }
         if !self.in_zones(slot, spec) {
             return Err(Reason::Location);
@@ -106,12 +110,48 @@ impl Fleet {
         Ok(())
     }
 
+    /// The required attributes that the ACTIVE instance of the pool that is asked which lacks the fewest of them
+    /// lacks, whatever room it has: none if one has them all. `None` if there is no such instance.
+    ///
+    /// A task that everybody lacks something for is not helped by room, nor by one more instance of the same kind.
+    pub fn least_lacking(&self, request: &Request) -> Option<Vec<RequiredAttribute>> {
+        let spec = request.spec();
+        let mut considered = self.pools.bits(&spec.pool);
+        considered.intersect(&self.active);
+        considered.iter().map(|slot| self.lacking(slot, spec)).min_by_key(Vec::len)
+    }
+
+    /// True if an ACTIVE instance of the pool that is asked would have room for the task if nothing else were on it.
+    /// Ports are not looked at.
+    pub fn is_any_large_enough(&self, request: &Request) -> bool {
+        let spec = request.spec();
+        let mut considered = self.pools.bits(&spec.pool);
+        considered.intersect(&self.active);
+        considered.iter().any(|slot| {
+            let slot = &self.slots[slot as usize];
+            slot.instance.as_deref().is_some_and(|own| {
+                own.cpu >= spec.needs.cpu
+                    && own.memory >= spec.needs.memory
+                    && slot.gpus >= spec.needs.gpus
+                    && slot.interfaces.is_none_or(|interfaces| interfaces >= spec.needs.interfaces)
+            })
+        })
+    }
+
+    fn lacking(&self, slot: u32, spec: &RequestSpec) -> Vec<RequiredAttribute> {
+        spec.required.iter().filter(|required| !self.has(slot, required)).cloned().collect()
+    }
+
     pub(super) fn has_required(&self, slot: u32, spec: &RequestSpec) -> bool {
+        spec.required.iter().all(|required| self.has(slot, required))
+    }
+
+    fn has(&self, slot: u32, required: &RequiredAttribute) -> bool {
         let Some(subject) = self.slot_subject(slot) else { return false };
-        spec.required.iter().all(|required| match &required.value {
+        match &required.value {
             Some(value) => subject.attribute(&required.name) == Some(value),
             None => subject.attribute(&required.name).is_some(),
-        })
+        }
     }
 
     pub(super) fn in_zones(&self, slot: u32, spec: &RequestSpec) -> bool {
@@ -224,7 +264,7 @@ impl Fleet {
                 self.slots[slot as usize].interfaces_left() >= spec.needs.interfaces
             });
         }
-        tally.keep(Reason::Attribute, &self.required_bits(spec));
+        tally.keep_equipped(spec);
         tally.keep(Reason::Location, &self.zone_bits(spec));
         for constraint in &spec.constraints {
             match constraint {
@@ -287,6 +327,23 @@ impl Tally<'_> {
         // The same expression may be asked for twice, by the definition and by the call; the
         // second time nobody is left to fail it.
         self.ruled_out.push(Ruled { reason, instances, example });
+    }
+
+    /// Those that lack the same attributes are counted together.
+    fn keep_equipped(&mut self, spec: &RequestSpec) {
+        let mut failing = self.left.clone();
+        failing.subtract(&self.fleet.required_bits(spec));
+        let mut alike: BTreeMap<Vec<RequiredAttribute>, Bits> = BTreeMap::new();
+        for slot in failing.iter() {
+            alike.entry(self.fleet.lacking(slot, spec)).or_default().insert(slot);
+        }
+        let mut alike: Vec<_> = alike.into_iter().collect();
+        alike.sort_by_key(|(lacking, _)| Reverse(lacking.len()));
+        for (lacking, slots) in alike {
+            let mut passing = self.left.clone();
+            passing.subtract(&slots);
+            self.keep(Reason::Attribute(lacking.into()), &passing);
+        }
     }
 
     fn finish(mut self, spec: &RequestSpec) -> Refusal {

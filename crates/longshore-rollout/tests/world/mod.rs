@@ -77,6 +77,7 @@ impl World {
                 stopped: Vec::new(),
                 refusals: Vec::new(),
                 throttle: Throttle::default(),
+                fallback_throttle: Throttle::default(),
                 memory: EventMemory::default(),
             },
             now,
@@ -121,7 +122,7 @@ impl World {
         let n = self.draw();
         self.add_deployment(deployment_id(n), revision_id(n), None, false);
         self.service_deployments.insert(deployment_id(n), (ServiceDeploymentStatus::Pending, None));
-        self.view.throttle = Throttle::default();
+        self.forget_failures();
         deployment_id(n)
     }
 
@@ -159,7 +160,13 @@ impl World {
 
     pub fn desire(&mut self, desired: u32) {
         self.view.desired_count = desired;
+        self.forget_failures();
+    }
+
+    /// As every UpdateService does.
+    fn forget_failures(&mut self) {
         self.view.throttle = Throttle::default();
+        self.view.fallback_throttle = Throttle::default();
     }
 
     pub fn plan(&self) -> Plan {
@@ -237,6 +244,7 @@ impl World {
         self.view.last_completed = plan.last_completed.or(self.view.last_completed);
         self.view.rebalancing = plan.rebalancing;
         self.view.throttle = plan.throttle.clone();
+        self.view.fallback_throttle = plan.fallback_throttle.clone();
         self.view.memory = plan.memory.clone();
         if plan.becomes_inactive {
             self.view.status = ServiceStatus::Inactive;
@@ -290,13 +298,18 @@ impl World {
         let (attempts, uncounted) = before.map_or((1, 1), |it| (it.attempts + 1, it.uncounted + 1));
         self.view.refusals.retain(|it| it.deployment != deployment);
         let miss = ClosestMiss::Memory;
+        // Nothing that leaves a DRAINING instance makes room there.
+        let takes_tasks = self.instances.iter().any(|it| !it.draining);
         self.view.refusals.push(Refusal {
             deployment,
             at: self.now,
             attempts,
             uncounted,
-            reason: PlacementRefusal::Closest { instance: self.instances[0].id, miss },
-            room_may_help: true,
+            reason: match takes_tasks {
+                true => PlacementRefusal::Closest { instance: self.instances[0].id, miss },
+                false => PlacementRefusal::NoInstances,
+            },
+            room_may_help: takes_tasks,
             capacity_changed: false,
         });
     }
@@ -341,6 +354,39 @@ impl World {
         self.view.tasks.iter().filter(|task| keep(task)).map(|task| task.id).collect()
     }
 
+    /// The tasks that are there and meant to stay.
+    pub fn staying(&self) -> Vec<TaskId> {
+        self.ids(|task| task.desired_status == DesiredStatus::Running)
+    }
+
+    pub fn messages_are(&self, expected: &expect_test::Expect) {
+        expected.assert_eq(&self.messages.join("\n"));
+    }
+
+    /// Starts fail, time passes to the next attempt, until nothing is started any more.
+    pub fn fail_starts(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            let plan = self.round();
+            for id in self.ids(|task| task.last_status == TaskStatus::Pending) {
+                self.end(id, StoppedBecause::FailedToStart);
+            }
+            if let Some(look) = plan.next_look {
+                self.now = self.now.max(look);
+            }
+        }
+    }
+
+    /// So many looks, each at its time; what can stop or start does.
+    pub fn pass(&mut self, looks: usize) {
+        for _ in 0..looks {
+            let plan = self.round();
+            self.check_bounds(&self.plan());
+            self.run_all();
+            self.finish_all();
+            self.now = plan.next_look.unwrap_or(self.now).max(self.now + secs(1));
+        }
+    }
+
     pub fn run_all(&mut self) {
         let ids = self.ids(|task| {
             task.last_status == TaskStatus::Pending && task.desired_status == DesiredStatus::Running
@@ -359,12 +405,21 @@ impl World {
     pub fn drain(&mut self, n: usize, draining: bool) {
         self.instances[n].draining = draining;
         let id = self.instances[n].id;
+        if self.view.zone_rebalancing {
+            self.list_zones();
+        }
         for task in self.view.tasks.iter_mut().filter(|task| task.instance == Some(id)) {
             task.host = if draining { Host::Draining } else { Host::Up };
         }
         for refusal in &mut self.view.refusals {
             refusal.capacity_changed = true;
         }
+    }
+
+    /// Shows the zones that take tasks, as they are now.
+    pub fn list_zones(&mut self) {
+        let active = self.instances.iter().filter(|it| !it.draining);
+        self.view.zones = active.map(|it| Arc::clone(&it.zone)).collect();
     }
 
     /// Everything that can start or stop does, and time passes, until nothing changes any more.

@@ -82,6 +82,7 @@ pub struct World {
 #[derive(Debug)]
 struct Container {
     key: Option<ContainerKey>,
+    spec: Box<ContainerSpec>,
     name: String,
     image: String,
     labels: Arc<BTreeMap<String, String>>,
@@ -167,6 +168,11 @@ impl World {
     /// All names that were ever started, with their counts.
     pub fn all_starts(&self) -> &BTreeMap<String, u32> {
         &self.starts
+    }
+
+    /// The containers as they were asked for.
+    pub fn specs(&self) -> impl Iterator<Item = &ContainerSpec> {
+        self.containers.values().map(|container| &*container.spec)
     }
 
     /// Containers of tasks that were created while another of the same key ran: the double starts
@@ -381,6 +387,7 @@ impl World {
         let id = RuntimeId::new(&format!("{}{}", self.ids.task(), self.ids.task()));
         let container = Container {
             key,
+            spec: Box::new(spec.clone()),
             name: spec.name.clone(),
             image: spec.image.clone(),
             labels: Arc::new(spec.labels.clone()),

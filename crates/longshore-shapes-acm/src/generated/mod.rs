@@ -10,7 +10,7 @@ mod inputs_g;
 mod inputs_i;
 mod inputs_l;
 mod inputs_r;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_a;

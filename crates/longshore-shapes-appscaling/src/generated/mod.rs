@@ -10,7 +10,7 @@ mod inputs_p;
 mod inputs_r;
 mod inputs_t;
 mod inputs_u;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_d;

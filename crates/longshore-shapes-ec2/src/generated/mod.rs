@@ -11,7 +11,7 @@ mod inputs_m;
 mod inputs_r;
 mod inputs_s;
 mod inputs_t;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_a;

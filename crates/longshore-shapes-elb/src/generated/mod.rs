@@ -5,7 +5,7 @@
 mod enums;
 mod errors;
 mod inputs_d;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_d;

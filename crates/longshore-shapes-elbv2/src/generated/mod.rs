@@ -10,7 +10,7 @@ mod inputs_d;
 mod inputs_m;
 mod inputs_r;
 mod inputs_s;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_a;

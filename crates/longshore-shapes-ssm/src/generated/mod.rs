@@ -11,7 +11,7 @@ mod inputs_l;
 mod inputs_p;
 mod inputs_r;
 mod inputs_u;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_a;

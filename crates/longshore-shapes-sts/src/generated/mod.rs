@@ -6,7 +6,7 @@ mod enums;
 mod errors;
 mod inputs_a;
 mod inputs_g;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_a;

@@ -187,8 +187,13 @@ impl World {
         let running = self.server.up.as_mut()?;
         let before = running.state.sequence();
         let (result, batch) = match running.state.transact(now, ids, f) {
-            Ok((value, batch)) => (Ok(value), batch),
-            Err(error) => (Err(error), longshore_state::Batch::default()),
+            Ok(Ok((value, batch))) => (Ok(value), batch),
+            Ok(Err(error)) => (Err(error), longshore_state::Batch::default()),
+            // Nothing that the simulation does is that large, so some long work was not cut.
+            Err(exceeded) => {
+                self.fail("limits", exceeded.to_string());
+                return None;
+            }
         };
         let sequence = running.state.sequence();
         let moved = sequence != before;

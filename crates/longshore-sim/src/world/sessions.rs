@@ -344,7 +344,7 @@ impl World {
                 served.waits = true;
                 let at = served.at.clone();
                 let written = self.submit(&Writer::Link, |tx| {
-                    link::health(tx, &at, &published);
+                    link::health(tx, &at, &published.tasks);
                     Ok::<_, ()>(())
                 });
                 if let Some((_, sequence)) = written {

@@ -131,6 +131,7 @@ impl World {
                     _ => None,
                 });
                 self.watch_place(at, known, task);
+                self.watch_started(known, task);
                 if let (Some(Value::Task(before)), Some(running)) = (before, &self.server.up) {
                     let view = |task: &Task| view::task(task, &running.records, scope);
                     notes = longshore_survey::step::task(&view(before), &view(task));
@@ -186,6 +187,21 @@ impl World {
         }
         if let Some(note) = notes.first() {
             self.fail("survey", format!("{writer:?}: {note}"));
+        }
+    }
+
+    /// A task counts as one that ran only if each of its essential containers did (decision 29).
+    fn watch_started(&mut self, known: Option<&Task>, task: &Task) {
+        if task.started_at.is_none() || known.is_none_or(|known| known.started_at.is_some()) {
+            return;
+        }
+        let idle = task.containers.iter().filter(|own| Image::is_essential(own.name.as_str())).find(|own| {
+            let is_it = |key: &ContainerKey| task_of(key) == Some(task.id) && key.name == own.name;
+            !self.watch.totals.iter().any(|((_, key), &starts)| starts > 0 && is_it(key))
+        });
+        if let Some(idle) = idle {
+            let text = format!("task {} has startedAt, and its container {} never ran", task.id, idle.name);
+            self.fail("started", text);
         }
     }
 

@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
 
 mod task;
 
-pub use task::{Container, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace};
+pub use task::{
+    Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
+};
 
 /// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.
 pub type Document = Arc<str>;
@@ -279,6 +281,9 @@ pub struct PlannerMemory {
     pub last_completed: Option<LastCompleted>,
     /// See [`longshore_rollout::Plan::rebalancing`].
     pub rebalancing: Option<u32>,
+    /// Of the deployment that fills in for the one that starts tasks.
+    #[serde(default)]
+    pub fallback_throttle: Throttle,
 }
 
 /// When and why placement last refused a task of a deployment.

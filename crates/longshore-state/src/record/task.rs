@@ -53,6 +53,9 @@ pub struct Task {
     pub interface: Option<Box<Interface>>,
     /// Set while the task waits in PROVISIONING for an instance of its capacity provider.
     pub waiting: Option<Box<WaitingForPlace>>,
+    /// Given with the place, to a task that needs some; kept for display when the task is STOPPED. Stored, because
+    /// which ones they are depends on what was free at that moment.
+    pub gpus: Option<Box<Gpus>>,
 }
 
 /// What a task was made from, which its life does not change. All tasks of one call, or of one deployment, have it
@@ -102,7 +105,17 @@ pub struct Interface {
     pub prefix: u8,
 }
 
+/// The ids of the GPUs that a task has, in the order in which its containers get them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Gpus(pub Vec<Arc<str>>);
+
 impl Task {
+    /// The ids of its GPUs.
+    pub fn gpus(&self) -> &[Arc<str>] {
+        self.gpus.as_deref().map_or(&[], |gpus| &gpus.0)
+    }
+
     /// About how many bytes of it, stored, came from requests and reports.
     pub(crate) fn weight(&self) -> usize {
         let document = |document: &Option<Document>| document.as_ref().map_or(0, |own| own.len());
@@ -196,10 +209,12 @@ struct Stored {
     interface: Option<Box<Interface>>,
     #[serde(default)]
     waiting: Option<Box<WaitingForPlace>>,
+    #[serde(default)]
+    gpus: Option<Box<Gpus>>,
 }
 
 /// How many members [`Stored`] has.
-const STORED_MEMBERS: usize = 36;
+const STORED_MEMBERS: usize = 37;
 
 impl From<Stored> for Task {
     fn from(stored: Stored) -> Self {
@@ -243,6 +258,7 @@ impl From<Stored> for Task {
             protected_until: stored.protected_until,
             interface: stored.interface,
             waiting: stored.waiting,
+            gpus: stored.gpus,
         }
     }
 }
@@ -288,6 +304,7 @@ impl Serialize for Task {
         out.serialize_field("tags", &origin.tags)?;
         out.serialize_field("interface", &self.interface)?;
         out.serialize_field("waiting", &self.waiting)?;
+        out.serialize_field("gpus", &self.gpus)?;
         out.end()
     }
 }

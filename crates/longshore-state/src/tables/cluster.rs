@@ -414,6 +414,12 @@ impl ClusterTables {
         match self.instances.get_mut(&id) {
             Some(entry) => {
                 self.fleet.upsert(fleet::instance(&record, entry.connection.open));
+                if entry.record.gpus != record.gpus {
+                    // A task keeps those that it was given, wherever they are in the list now.
+                    for task in entry.tasks.iter().filter_map(|id| self.tasks.get(id)) {
+                        self.fleet.set_gpus(id, task.id, task.gpus());
+                    }
+                }
                 entry.zone = zone(&record).cloned();
                 Some(std::mem::replace(&mut entry.record, record))
             }
@@ -583,7 +589,7 @@ impl ClusterTables {
                 // hold more than it has. Placement is what never lets it come to that.
                 let group = home.map(|home| fleet::pooled_group(home, &task.origin.group));
                 let group = group.as_ref().unwrap_or(&task.origin.group);
-                if let Err(error) = self.fleet.adopt(*instance, id, needs, group) {
+                if let Err(error) = self.fleet.adopt(*instance, id, needs, group, task.gpus()) {
                     tracing::warn!(task = %id, %error, "a task is on an instance that is not in its cluster");
                 }
             }

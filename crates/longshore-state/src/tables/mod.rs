@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use longshore_base::{ClusterName, Family, Ids, Region, Scope, TaskId, Timestamp};
 use longshore_domain::{ServiceStatus, TaskSpec};
+use longshore_store::LimitExceeded;
 
 use crate::codec::Value;
 use crate::key::{ClusterKey, InstanceKey, Key, ServiceKey};
@@ -94,36 +95,37 @@ impl State {
         self.loaded_at
     }
 
-    /// Runs `f`. If it fails, nothing has changed.
+    /// Runs `f`. If it fails, no record has changed.
     ///
-    /// # Panics
-    /// If `f` changes more records than a commit takes. That is a mistake of the command, which promises
-    /// to fit; nothing has changed then either.
+    /// A panic in `f`, or beneath it, leaves the state in doubt: an index may have been half changed. Whoever
+    /// catches it must not use the state again.
+    ///
+    /// # Errors
+    /// If `f` changes more than a commit takes. That is a mistake of the command, which promises to fit; no record
+    /// has changed then either.
     pub fn transact<T, E>(
         &mut self,
         now: Timestamp,
         ids: Ids,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
-    ) -> Result<(T, Batch), E> {
+    ) -> Result<Result<(T, Batch), E>, LimitExceeded> {
         let mut tx = Tx::new(self, now, ids);
-        match f(&mut tx) {
-            Ok(_) if tx.changed() > longshore_store::COMMIT_OPS_MAX => {
-                let changed = tx.changed();
-                tx.roll_back();
-                panic!("a transaction changes {changed} records, more than one commit takes; it was undone");
-            }
-            Ok(value) => {
-                let batch = tx.commit();
-                if !batch.changes.is_empty() {
-                    self.sequence += 1;
-                }
-                Ok((value, batch))
-            }
+        let value = match f(&mut tx) {
+            Ok(value) => value,
             Err(error) => {
                 tx.roll_back();
-                Err(error)
+                return Ok(Err(error));
             }
+        };
+        if let Err(exceeded) = tx.check_limits() {
+            tx.roll_back();
+            return Err(exceeded);
         }
+        let batch = tx.commit();
+        if !batch.changes.is_empty() {
+            self.sequence += 1;
+        }
+        Ok(Ok((value, batch)))
     }
 
     pub fn realms(&self) -> impl Iterator<Item = (&Scope, &Realm)> {

@@ -85,11 +85,14 @@ fn strategy() -> Vec<StrategyItem> {
 
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Vec<(Key, Value)> {
-    let task = Task { interface: None, waiting: None, ..task() };
+    let task = Task { interface: None, waiting: None, gpus: None, ..task() };
     let instance = Instance { health: Vec::new(), ..instance() };
+    let memory = PlannerMemory { fallback_throttle: Throttle::default(), ..memory() };
+    let service = Service { memory, ..service() };
     vec![
         (Key::Task(at(), task.id), Value::Task(Arc::new(task))),
         (Key::Instance(at(), instance.id), Value::Instance(Arc::new(instance))),
+        (Key::Service(at(), name()), Value::Service(Arc::new(service))),
     ]
 }
 
@@ -193,6 +196,7 @@ fn task() -> Task {
             constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
             strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
         })),
+        gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
     }
 }
 
@@ -335,6 +339,12 @@ fn memory() -> PlannerMemory {
             revision: DeploymentId::from_bits(6),
         }),
         rebalancing: Some(1),
+        fallback_throttle: Throttle {
+            deployment: Some(DeploymentId::from_bits(5)),
+            failures: 1,
+            last_failure: Some(time(47)),
+            next_attempt: Some(time(48)),
+        },
     }
 }
 

@@ -99,6 +99,11 @@ impl<'a> JsonReader<'a> {
         self.peek() == Some(b'n') && self.take_word("null")
     }
 
+    fn take_empty_text(&mut self) -> bool {
+        self.skip_space();
+        self.take_word("\"\"")
+    }
+
     /// Refuses whatever stands here because `expected` was asked for.
     fn mismatch(&self, expected: &'static str) -> DecodeError {
         let found = match self.peek() {
@@ -382,10 +387,11 @@ impl ShapeReader for JsonReader<'_> {
     ) -> Result<(), DecodeError> {
         self.object("Structure", &mut |reader, name| match schema.position(&name) {
             Some(position) => {
-                if reader.take_null() {
+                let member = &schema.members[position];
+                if reader.take_null() || (member.absent_if_empty && reader.take_empty_text()) {
                     return Ok(());
                 }
-                each(position, reader).map_err(|error| error.within(schema.members[position].name))
+                each(position, reader).map_err(|error| error.within(member.name))
             }
             None => reader.skip_value(),
         })

@@ -22,10 +22,10 @@ pub static ACCESS_DENIED_EXCEPTION: StructSchema =
 pub static ADVANCED_CONFIGURATION: StructSchema = StructSchema::new(
     "AdvancedConfiguration",
     &[
-        MemberSchema::new("alternateTargetGroupArn", &types::STRING),
-        MemberSchema::new("productionListenerRule", &types::STRING),
-        MemberSchema::new("roleArn", &types::STRING),
-        MemberSchema::new("testListenerRule", &types::STRING),
+        MemberSchema::new("alternateTargetGroupArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("productionListenerRule", &types::STRING).absent_if_empty(),
+        MemberSchema::new("roleArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("testListenerRule", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -42,18 +42,18 @@ pub static ATTACHMENT: StructSchema = StructSchema::new(
 pub static ATTACHMENT_STATE_CHANGE: StructSchema = StructSchema::new(
     "AttachmentStateChange",
     &[
-        MemberSchema::new("attachmentArn", &types::STRING).required(),
-        MemberSchema::new("status", &types::STRING).required(),
+        MemberSchema::new("attachmentArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("status", &types::STRING).required().absent_if_empty(),
     ],
 );
 
 pub static ATTRIBUTE: StructSchema = StructSchema::new(
     "Attribute",
     &[
-        MemberSchema::new("name", &types::STRING).required(),
-        MemberSchema::new("targetId", &types::STRING),
-        MemberSchema::new("targetType", &types::TARGET_TYPE),
-        MemberSchema::new("value", &types::STRING),
+        MemberSchema::new("name", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("targetId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("targetType", &types::TARGET_TYPE).absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -62,32 +62,34 @@ pub static ATTRIBUTE_LIMIT_EXCEEDED_EXCEPTION: StructSchema =
 
 pub static AUTO_REPAIR_CONFIGURATION: StructSchema = StructSchema::new(
     "AutoRepairConfiguration",
-    &[MemberSchema::new("actionsStatus", &types::AUTO_REPAIR_ACTIONS_STATUS)],
+    &[MemberSchema::new("actionsStatus", &types::AUTO_REPAIR_ACTIONS_STATUS).absent_if_empty()],
 );
 
 pub static AUTO_SCALING_GROUP_PROVIDER: StructSchema = StructSchema::new(
     "AutoScalingGroupProvider",
     &[
-        MemberSchema::new("autoScalingGroupArn", &types::STRING).required(),
-        MemberSchema::new("managedDraining", &types::MANAGED_DRAINING),
+        MemberSchema::new("autoScalingGroupArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("managedDraining", &types::MANAGED_DRAINING).absent_if_empty(),
         MemberSchema::new("managedScaling", &types::MANAGED_SCALING),
-        MemberSchema::new("managedTerminationProtection", &types::MANAGED_TERMINATION_PROTECTION),
+        MemberSchema::new("managedTerminationProtection", &types::MANAGED_TERMINATION_PROTECTION)
+            .absent_if_empty(),
     ],
 );
 
 pub static AUTO_SCALING_GROUP_PROVIDER_UPDATE: StructSchema = StructSchema::new(
     "AutoScalingGroupProviderUpdate",
     &[
-        MemberSchema::new("managedDraining", &types::MANAGED_DRAINING),
+        MemberSchema::new("managedDraining", &types::MANAGED_DRAINING).absent_if_empty(),
         MemberSchema::new("managedScaling", &types::MANAGED_SCALING),
-        MemberSchema::new("managedTerminationProtection", &types::MANAGED_TERMINATION_PROTECTION),
+        MemberSchema::new("managedTerminationProtection", &types::MANAGED_TERMINATION_PROTECTION)
+            .absent_if_empty(),
     ],
 );
 
 pub static AWS_VPC_CONFIGURATION: StructSchema = StructSchema::new(
     "AwsVpcConfiguration",
     &[
-        MemberSchema::new("assignPublicIp", &types::ASSIGN_PUBLIC_IP),
+        MemberSchema::new("assignPublicIp", &types::ASSIGN_PUBLIC_IP).absent_if_empty(),
         MemberSchema::new("securityGroups", &types::STRING_LIST),
         MemberSchema::new("subnets", &types::STRING_LIST).required(),
     ],
@@ -129,7 +131,7 @@ pub static CAPACITY_PROVIDER_STRATEGY_ITEM: StructSchema = StructSchema::new(
     "CapacityProviderStrategyItem",
     &[
         MemberSchema::new("base", &types::CAPACITY_PROVIDER_STRATEGY_ITEM_BASE),
-        MemberSchema::new("capacityProvider", &types::STRING).required(),
+        MemberSchema::new("capacityProvider", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("weight", &types::CAPACITY_PROVIDER_STRATEGY_ITEM_WEIGHT),
     ],
 );
@@ -137,8 +139,8 @@ pub static CAPACITY_PROVIDER_STRATEGY_ITEM: StructSchema = StructSchema::new(
 pub static CAPACITY_RESERVATION_REQUEST: StructSchema = StructSchema::new(
     "CapacityReservationRequest",
     &[
-        MemberSchema::new("reservationGroupArn", &types::STRING),
-        MemberSchema::new("reservationPreference", &types::CAPACITY_RESERVATION_PREFERENCE),
+        MemberSchema::new("reservationGroupArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("reservationPreference", &types::CAPACITY_RESERVATION_PREFERENCE).absent_if_empty(),
     ],
 );
 
@@ -204,7 +206,10 @@ pub static CLUSTER_SERVICE_CONNECT_DEFAULTS_REQUEST: StructSchema = StructSchema
 
 pub static CLUSTER_SETTING: StructSchema = StructSchema::new(
     "ClusterSetting",
-    &[MemberSchema::new("name", &types::CLUSTER_SETTING_NAME), MemberSchema::new("value", &types::STRING)],
+    &[
+        MemberSchema::new("name", &types::CLUSTER_SETTING_NAME).absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).absent_if_empty(),
+    ],
 );
 
 pub static CONFLICT_EXCEPTION: StructSchema = StructSchema::new(
@@ -254,8 +259,8 @@ pub static CONTAINER_DEFINITION: StructSchema = StructSchema::new(
         MemberSchema::new("extraHosts", &types::HOST_ENTRY_LIST),
         MemberSchema::new("firelensConfiguration", &types::FIRELENS_CONFIGURATION),
         MemberSchema::new("healthCheck", &types::HEALTH_CHECK),
-        MemberSchema::new("hostname", &types::STRING),
-        MemberSchema::new("image", &types::STRING),
+        MemberSchema::new("hostname", &types::STRING).absent_if_empty(),
+        MemberSchema::new("image", &types::STRING).absent_if_empty(),
         MemberSchema::new("interactive", &types::BOXED_BOOLEAN),
         MemberSchema::new("links", &types::STRING_LIST),
         MemberSchema::new("linuxParameters", &types::LINUX_PARAMETERS),
@@ -263,7 +268,7 @@ pub static CONTAINER_DEFINITION: StructSchema = StructSchema::new(
         MemberSchema::new("memory", &types::BOXED_INTEGER),
         MemberSchema::new("memoryReservation", &types::BOXED_INTEGER),
         MemberSchema::new("mountPoints", &types::MOUNT_POINT_LIST),
-        MemberSchema::new("name", &types::STRING),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
         MemberSchema::new("portMappings", &types::PORT_MAPPING_LIST),
         MemberSchema::new("privileged", &types::BOXED_BOOLEAN),
         MemberSchema::new("pseudoTerminal", &types::BOXED_BOOLEAN),
@@ -276,18 +281,18 @@ pub static CONTAINER_DEFINITION: StructSchema = StructSchema::new(
         MemberSchema::new("stopTimeout", &types::BOXED_INTEGER),
         MemberSchema::new("systemControls", &types::SYSTEM_CONTROLS),
         MemberSchema::new("ulimits", &types::ULIMIT_LIST),
-        MemberSchema::new("user", &types::STRING),
-        MemberSchema::new("versionConsistency", &types::VERSION_CONSISTENCY),
+        MemberSchema::new("user", &types::STRING).absent_if_empty(),
+        MemberSchema::new("versionConsistency", &types::VERSION_CONSISTENCY).absent_if_empty(),
         MemberSchema::new("volumesFrom", &types::VOLUME_FROM_LIST),
-        MemberSchema::new("workingDirectory", &types::STRING),
+        MemberSchema::new("workingDirectory", &types::STRING).absent_if_empty(),
     ],
 );
 
 pub static CONTAINER_DEPENDENCY: StructSchema = StructSchema::new(
     "ContainerDependency",
     &[
-        MemberSchema::new("condition", &types::CONTAINER_CONDITION).required(),
-        MemberSchema::new("containerName", &types::STRING).required(),
+        MemberSchema::new("condition", &types::CONTAINER_CONDITION).required().absent_if_empty(),
+        MemberSchema::new("containerName", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -341,7 +346,7 @@ pub static CONTAINER_OVERRIDE: StructSchema = StructSchema::new(
         MemberSchema::new("environmentFiles", &types::ENVIRONMENT_FILES),
         MemberSchema::new("memory", &types::BOXED_INTEGER),
         MemberSchema::new("memoryReservation", &types::BOXED_INTEGER),
-        MemberSchema::new("name", &types::STRING),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
         MemberSchema::new("resourceRequirements", &types::RESOURCE_REQUIREMENTS),
     ],
 );
@@ -358,22 +363,22 @@ pub static CONTAINER_RESTART_POLICY: StructSchema = StructSchema::new(
 pub static CONTAINER_STATE_CHANGE: StructSchema = StructSchema::new(
     "ContainerStateChange",
     &[
-        MemberSchema::new("containerName", &types::STRING),
+        MemberSchema::new("containerName", &types::STRING).absent_if_empty(),
         MemberSchema::new("exitCode", &types::BOXED_INTEGER),
-        MemberSchema::new("imageDigest", &types::STRING),
+        MemberSchema::new("imageDigest", &types::STRING).absent_if_empty(),
         MemberSchema::new("networkBindings", &types::NETWORK_BINDINGS),
-        MemberSchema::new("reason", &types::STRING),
-        MemberSchema::new("runtimeId", &types::STRING),
-        MemberSchema::new("status", &types::STRING),
+        MemberSchema::new("reason", &types::STRING).absent_if_empty(),
+        MemberSchema::new("runtimeId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("status", &types::STRING).absent_if_empty(),
     ],
 );
 
 pub static CONTINUE_SERVICE_DEPLOYMENT_REQUEST: StructSchema = StructSchema::new(
     "ContinueServiceDeploymentRequest",
     &[
-        MemberSchema::new("action", &types::DEPLOYMENT_LIFECYCLE_HOOK_ACTION),
-        MemberSchema::new("hookId", &types::STRING).required(),
-        MemberSchema::new("serviceDeploymentArn", &types::STRING).required(),
+        MemberSchema::new("action", &types::DEPLOYMENT_LIFECYCLE_HOOK_ACTION).absent_if_empty(),
+        MemberSchema::new("hookId", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("serviceDeploymentArn", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -386,12 +391,12 @@ pub static CREATE_CAPACITY_PROVIDER_REQUEST: StructSchema = StructSchema::new(
     "CreateCapacityProviderRequest",
     &[
         MemberSchema::new("autoScalingGroupProvider", &types::AUTO_SCALING_GROUP_PROVIDER),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new(
             "managedInstancesProvider",
             &types::CREATE_MANAGED_INSTANCES_PROVIDER_CONFIGURATION,
         ),
-        MemberSchema::new("name", &types::STRING).required(),
+        MemberSchema::new("name", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
     ],
 );
@@ -405,7 +410,7 @@ pub static CREATE_CLUSTER_REQUEST: StructSchema = StructSchema::new(
     "CreateClusterRequest",
     &[
         MemberSchema::new("capacityProviders", &types::STRING_LIST),
-        MemberSchema::new("clusterName", &types::STRING),
+        MemberSchema::new("clusterName", &types::STRING).absent_if_empty(),
         MemberSchema::new("configuration", &types::CLUSTER_CONFIGURATION),
         MemberSchema::new("defaultCapacityProviderStrategy", &types::CAPACITY_PROVIDER_STRATEGY),
         MemberSchema::new("serviceConnectDefaults", &types::CLUSTER_SERVICE_CONNECT_DEFAULTS_REQUEST),
@@ -421,14 +426,14 @@ pub static CREATE_DAEMON_REQUEST: StructSchema = StructSchema::new(
     "CreateDaemonRequest",
     &[
         MemberSchema::new("capacityProviderArns", &types::STRING_LIST).required(),
-        MemberSchema::new("clientToken", &types::STRING),
-        MemberSchema::new("clusterArn", &types::STRING),
-        MemberSchema::new("daemonName", &types::STRING).required(),
-        MemberSchema::new("daemonTaskDefinitionArn", &types::STRING).required(),
+        MemberSchema::new("clientToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("clusterArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("daemonName", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("daemonTaskDefinitionArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("deploymentConfiguration", &types::DAEMON_DEPLOYMENT_CONFIGURATION),
         MemberSchema::new("enableECSManagedTags", &types::BOOLEAN),
         MemberSchema::new("enableExecuteCommand", &types::BOOLEAN),
-        MemberSchema::new("propagateTags", &types::DAEMON_PROPAGATE_TAGS),
+        MemberSchema::new("propagateTags", &types::DAEMON_PROPAGATE_TAGS).absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
     ],
 );
@@ -446,18 +451,18 @@ pub static CREATE_DAEMON_RESPONSE: StructSchema = StructSchema::new(
 pub static CREATE_EXPRESS_GATEWAY_SERVICE_REQUEST: StructSchema = StructSchema::new(
     "CreateExpressGatewayServiceRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("cpu", &types::STRING),
-        MemberSchema::new("executionRoleArn", &types::STRING).required(),
-        MemberSchema::new("healthCheckPath", &types::STRING),
-        MemberSchema::new("infrastructureRoleArn", &types::STRING).required(),
-        MemberSchema::new("memory", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("cpu", &types::STRING).absent_if_empty(),
+        MemberSchema::new("executionRoleArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("healthCheckPath", &types::STRING).absent_if_empty(),
+        MemberSchema::new("infrastructureRoleArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("memory", &types::STRING).absent_if_empty(),
         MemberSchema::new("networkConfiguration", &types::EXPRESS_GATEWAY_SERVICE_NETWORK_CONFIGURATION),
         MemberSchema::new("primaryContainer", &types::EXPRESS_GATEWAY_CONTAINER).required(),
         MemberSchema::new("scalingTarget", &types::EXPRESS_GATEWAY_SCALING_TARGET),
-        MemberSchema::new("serviceName", &types::STRING),
+        MemberSchema::new("serviceName", &types::STRING).absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskRoleArn", &types::STRING),
+        MemberSchema::new("taskRoleArn", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -471,39 +476,40 @@ pub static CREATE_MANAGED_INSTANCES_PROVIDER_CONFIGURATION: StructSchema = Struc
     &[
         MemberSchema::new("autoRepairConfiguration", &types::AUTO_REPAIR_CONFIGURATION),
         MemberSchema::new("infrastructureOptimization", &types::INFRASTRUCTURE_OPTIMIZATION),
-        MemberSchema::new("infrastructureRoleArn", &types::STRING).required(),
+        MemberSchema::new("infrastructureRoleArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("instanceLaunchTemplate", &types::INSTANCE_LAUNCH_TEMPLATE).required(),
-        MemberSchema::new("propagateTags", &types::PROPAGATE_MI_TAGS),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_MI_TAGS).absent_if_empty(),
     ],
 );
 
 pub static CREATE_SERVICE_REQUEST: StructSchema = StructSchema::new(
     "CreateServiceRequest",
     &[
-        MemberSchema::new("availabilityZoneRebalancing", &types::AVAILABILITY_ZONE_REBALANCING),
+        MemberSchema::new("availabilityZoneRebalancing", &types::AVAILABILITY_ZONE_REBALANCING)
+            .absent_if_empty(),
         MemberSchema::new("capacityProviderStrategy", &types::CAPACITY_PROVIDER_STRATEGY),
-        MemberSchema::new("clientToken", &types::STRING),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("clientToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("deploymentConfiguration", &types::DEPLOYMENT_CONFIGURATION),
         MemberSchema::new("deploymentController", &types::DEPLOYMENT_CONTROLLER),
         MemberSchema::new("desiredCount", &types::BOXED_INTEGER),
         MemberSchema::new("enableECSManagedTags", &types::BOOLEAN),
         MemberSchema::new("enableExecuteCommand", &types::BOOLEAN),
         MemberSchema::new("healthCheckGracePeriodSeconds", &types::BOXED_INTEGER),
-        MemberSchema::new("launchType", &types::LAUNCH_TYPE),
+        MemberSchema::new("launchType", &types::LAUNCH_TYPE).absent_if_empty(),
         MemberSchema::new("loadBalancers", &types::LOAD_BALANCERS),
         MemberSchema::new("networkConfiguration", &types::NETWORK_CONFIGURATION),
         MemberSchema::new("placementConstraints", &types::PLACEMENT_CONSTRAINTS),
         MemberSchema::new("placementStrategy", &types::PLACEMENT_STRATEGIES),
-        MemberSchema::new("platformVersion", &types::STRING),
-        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS),
-        MemberSchema::new("role", &types::STRING),
-        MemberSchema::new("schedulingStrategy", &types::SCHEDULING_STRATEGY),
+        MemberSchema::new("platformVersion", &types::STRING).absent_if_empty(),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS).absent_if_empty(),
+        MemberSchema::new("role", &types::STRING).absent_if_empty(),
+        MemberSchema::new("schedulingStrategy", &types::SCHEDULING_STRATEGY).absent_if_empty(),
         MemberSchema::new("serviceConnectConfiguration", &types::SERVICE_CONNECT_CONFIGURATION),
-        MemberSchema::new("serviceName", &types::STRING).required(),
+        MemberSchema::new("serviceName", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("serviceRegistries", &types::SERVICE_REGISTRIES),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskDefinition", &types::STRING),
+        MemberSchema::new("taskDefinition", &types::STRING).absent_if_empty(),
         MemberSchema::new("volumeConfigurations", &types::SERVICE_VOLUME_CONFIGURATIONS),
         MemberSchema::new("vpcLatticeConfigurations", &types::VPC_LATTICE_CONFIGURATIONS),
     ],
@@ -516,18 +522,18 @@ pub static CREATE_TASK_SET_REQUEST: StructSchema = StructSchema::new(
     "CreateTaskSetRequest",
     &[
         MemberSchema::new("capacityProviderStrategy", &types::CAPACITY_PROVIDER_STRATEGY),
-        MemberSchema::new("clientToken", &types::STRING),
-        MemberSchema::new("cluster", &types::STRING).required(),
-        MemberSchema::new("externalId", &types::STRING),
-        MemberSchema::new("launchType", &types::LAUNCH_TYPE),
+        MemberSchema::new("clientToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("externalId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("launchType", &types::LAUNCH_TYPE).absent_if_empty(),
         MemberSchema::new("loadBalancers", &types::LOAD_BALANCERS),
         MemberSchema::new("networkConfiguration", &types::NETWORK_CONFIGURATION),
-        MemberSchema::new("platformVersion", &types::STRING),
+        MemberSchema::new("platformVersion", &types::STRING).absent_if_empty(),
         MemberSchema::new("scale", &types::SCALE),
-        MemberSchema::new("service", &types::STRING).required(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("serviceRegistries", &types::SERVICE_REGISTRIES),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskDefinition", &types::STRING).required(),
+        MemberSchema::new("taskDefinition", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -570,14 +576,14 @@ pub static DAEMON_CONTAINER_DEFINITION: StructSchema = StructSchema::new(
         MemberSchema::new("essential", &types::BOXED_BOOLEAN),
         MemberSchema::new("firelensConfiguration", &types::FIRELENS_CONFIGURATION),
         MemberSchema::new("healthCheck", &types::HEALTH_CHECK),
-        MemberSchema::new("image", &types::STRING).required(),
+        MemberSchema::new("image", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("interactive", &types::BOXED_BOOLEAN),
         MemberSchema::new("linuxParameters", &types::DAEMON_LINUX_PARAMETERS),
         MemberSchema::new("logConfiguration", &types::LOG_CONFIGURATION),
         MemberSchema::new("memory", &types::BOXED_INTEGER),
         MemberSchema::new("memoryReservation", &types::BOXED_INTEGER),
         MemberSchema::new("mountPoints", &types::MOUNT_POINT_LIST),
-        MemberSchema::new("name", &types::STRING),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
         MemberSchema::new("privileged", &types::BOXED_BOOLEAN),
         MemberSchema::new("pseudoTerminal", &types::BOXED_BOOLEAN),
         MemberSchema::new("readonlyRootFilesystem", &types::BOXED_BOOLEAN),
@@ -588,8 +594,8 @@ pub static DAEMON_CONTAINER_DEFINITION: StructSchema = StructSchema::new(
         MemberSchema::new("stopTimeout", &types::BOXED_INTEGER),
         MemberSchema::new("systemControls", &types::SYSTEM_CONTROLS),
         MemberSchema::new("ulimits", &types::ULIMIT_LIST),
-        MemberSchema::new("user", &types::STRING),
-        MemberSchema::new("workingDirectory", &types::STRING),
+        MemberSchema::new("user", &types::STRING).absent_if_empty(),
+        MemberSchema::new("workingDirectory", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -780,14 +786,17 @@ pub static DAEMON_TASK_DEFINITION_SUMMARY: StructSchema = StructSchema::new(
 
 pub static DAEMON_VOLUME: StructSchema = StructSchema::new(
     "DaemonVolume",
-    &[MemberSchema::new("host", &types::HOST_VOLUME_PROPERTIES), MemberSchema::new("name", &types::STRING)],
+    &[
+        MemberSchema::new("host", &types::HOST_VOLUME_PROPERTIES),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
+    ],
 );
 
 pub static DELETE_ACCOUNT_SETTING_REQUEST: StructSchema = StructSchema::new(
     "DeleteAccountSettingRequest",
     &[
-        MemberSchema::new("name", &types::SETTING_NAME).required(),
-        MemberSchema::new("principalArn", &types::STRING),
+        MemberSchema::new("name", &types::SETTING_NAME).required().absent_if_empty(),
+        MemberSchema::new("principalArn", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -798,7 +807,7 @@ pub static DELETE_ATTRIBUTES_REQUEST: StructSchema = StructSchema::new(
     "DeleteAttributesRequest",
     &[
         MemberSchema::new("attributes", &types::ATTRIBUTES).required(),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -808,8 +817,8 @@ pub static DELETE_ATTRIBUTES_RESPONSE: StructSchema =
 pub static DELETE_CAPACITY_PROVIDER_REQUEST: StructSchema = StructSchema::new(
     "DeleteCapacityProviderRequest",
     &[
-        MemberSchema::new("capacityProvider", &types::STRING).required(),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("capacityProvider", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -818,14 +827,18 @@ pub static DELETE_CAPACITY_PROVIDER_RESPONSE: StructSchema = StructSchema::new(
     &[MemberSchema::new("capacityProvider", &types::CAPACITY_PROVIDER)],
 );
 
-pub static DELETE_CLUSTER_REQUEST: StructSchema =
-    StructSchema::new("DeleteClusterRequest", &[MemberSchema::new("cluster", &types::STRING).required()]);
+pub static DELETE_CLUSTER_REQUEST: StructSchema = StructSchema::new(
+    "DeleteClusterRequest",
+    &[MemberSchema::new("cluster", &types::STRING).required().absent_if_empty()],
+);
 
 pub static DELETE_CLUSTER_RESPONSE: StructSchema =
     StructSchema::new("DeleteClusterResponse", &[MemberSchema::new("cluster", &types::CLUSTER)]);
 
-pub static DELETE_DAEMON_REQUEST: StructSchema =
-    StructSchema::new("DeleteDaemonRequest", &[MemberSchema::new("daemonArn", &types::STRING).required()]);
+pub static DELETE_DAEMON_REQUEST: StructSchema = StructSchema::new(
+    "DeleteDaemonRequest",
+    &[MemberSchema::new("daemonArn", &types::STRING).required().absent_if_empty()],
+);
 
 pub static DELETE_DAEMON_RESPONSE: StructSchema = StructSchema::new(
     "DeleteDaemonResponse",
@@ -840,7 +853,7 @@ pub static DELETE_DAEMON_RESPONSE: StructSchema = StructSchema::new(
 
 pub static DELETE_DAEMON_TASK_DEFINITION_REQUEST: StructSchema = StructSchema::new(
     "DeleteDaemonTaskDefinitionRequest",
-    &[MemberSchema::new("daemonTaskDefinition", &types::STRING).required()],
+    &[MemberSchema::new("daemonTaskDefinition", &types::STRING).required().absent_if_empty()],
 );
 
 pub static DELETE_DAEMON_TASK_DEFINITION_RESPONSE: StructSchema = StructSchema::new(
@@ -850,7 +863,7 @@ pub static DELETE_DAEMON_TASK_DEFINITION_RESPONSE: StructSchema = StructSchema::
 
 pub static DELETE_EXPRESS_GATEWAY_SERVICE_REQUEST: StructSchema = StructSchema::new(
     "DeleteExpressGatewayServiceRequest",
-    &[MemberSchema::new("serviceArn", &types::STRING).required()],
+    &[MemberSchema::new("serviceArn", &types::STRING).required().absent_if_empty()],
 );
 
 pub static DELETE_EXPRESS_GATEWAY_SERVICE_RESPONSE: StructSchema = StructSchema::new(
@@ -861,9 +874,9 @@ pub static DELETE_EXPRESS_GATEWAY_SERVICE_RESPONSE: StructSchema = StructSchema:
 pub static DELETE_SERVICE_REQUEST: StructSchema = StructSchema::new(
     "DeleteServiceRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("force", &types::BOXED_BOOLEAN),
-        MemberSchema::new("service", &types::STRING).required(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -886,10 +899,10 @@ pub static DELETE_TASK_DEFINITIONS_RESPONSE: StructSchema = StructSchema::new(
 pub static DELETE_TASK_SET_REQUEST: StructSchema = StructSchema::new(
     "DeleteTaskSetRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("force", &types::BOXED_BOOLEAN),
-        MemberSchema::new("service", &types::STRING).required(),
-        MemberSchema::new("taskSet", &types::STRING).required(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("taskSet", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -951,13 +964,13 @@ pub static DEPLOYMENT_CONFIGURATION: StructSchema = StructSchema::new(
         MemberSchema::new("linearConfiguration", &types::LINEAR_CONFIGURATION),
         MemberSchema::new("maximumPercent", &types::BOXED_INTEGER),
         MemberSchema::new("minimumHealthyPercent", &types::BOXED_INTEGER),
-        MemberSchema::new("strategy", &types::DEPLOYMENT_STRATEGY),
+        MemberSchema::new("strategy", &types::DEPLOYMENT_STRATEGY).absent_if_empty(),
     ],
 );
 
 pub static DEPLOYMENT_CONTROLLER: StructSchema = StructSchema::new(
     "DeploymentController",
-    &[MemberSchema::new("type", &types::DEPLOYMENT_CONTROLLER_TYPE).required()],
+    &[MemberSchema::new("type", &types::DEPLOYMENT_CONTROLLER_TYPE).required().absent_if_empty()],
 );
 
 pub static DEPLOYMENT_EPHEMERAL_STORAGE: StructSchema =
@@ -967,10 +980,10 @@ pub static DEPLOYMENT_LIFECYCLE_HOOK: StructSchema = StructSchema::new(
     "DeploymentLifecycleHook",
     &[
         MemberSchema::new("hookDetails", &types::HOOK_DETAILS),
-        MemberSchema::new("hookTargetArn", &types::STRING),
+        MemberSchema::new("hookTargetArn", &types::STRING).absent_if_empty(),
         MemberSchema::new("lifecycleStages", &types::DEPLOYMENT_LIFECYCLE_HOOK_STAGE_LIST),
-        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN),
-        MemberSchema::new("targetType", &types::DEPLOYMENT_LIFECYCLE_HOOK_TARGET_TYPE),
+        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).absent_if_empty(),
+        MemberSchema::new("targetType", &types::DEPLOYMENT_LIFECYCLE_HOOK_TARGET_TYPE).absent_if_empty(),
         MemberSchema::new("timeoutConfiguration", &types::DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION),
     ],
 );
@@ -990,7 +1003,7 @@ pub static DEPLOYMENT_LIFECYCLE_HOOK_DETAIL: StructSchema = StructSchema::new(
 pub static DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION: StructSchema = StructSchema::new(
     "DeploymentLifecycleHookTimeoutConfiguration",
     &[
-        MemberSchema::new("action", &types::DEPLOYMENT_LIFECYCLE_HOOK_ACTION),
+        MemberSchema::new("action", &types::DEPLOYMENT_LIFECYCLE_HOOK_ACTION).absent_if_empty(),
         MemberSchema::new("timeoutInMinutes", &types::DEPLOYMENT_LIFECYCLE_HOOK_DURATION),
     ],
 );
@@ -998,8 +1011,8 @@ pub static DEPLOYMENT_LIFECYCLE_HOOK_TIMEOUT_CONFIGURATION: StructSchema = Struc
 pub static DEREGISTER_CONTAINER_INSTANCE_REQUEST: StructSchema = StructSchema::new(
     "DeregisterContainerInstanceRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("containerInstance", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("containerInstance", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("force", &types::BOXED_BOOLEAN),
     ],
 );
@@ -1011,7 +1024,7 @@ pub static DEREGISTER_CONTAINER_INSTANCE_RESPONSE: StructSchema = StructSchema::
 
 pub static DEREGISTER_TASK_DEFINITION_REQUEST: StructSchema = StructSchema::new(
     "DeregisterTaskDefinitionRequest",
-    &[MemberSchema::new("taskDefinition", &types::STRING).required()],
+    &[MemberSchema::new("taskDefinition", &types::STRING).required().absent_if_empty()],
 );
 
 pub static DEREGISTER_TASK_DEFINITION_RESPONSE: StructSchema = StructSchema::new(
@@ -1023,10 +1036,10 @@ pub static DESCRIBE_CAPACITY_PROVIDERS_REQUEST: StructSchema = StructSchema::new
     "DescribeCapacityProvidersRequest",
     &[
         MemberSchema::new("capacityProviders", &types::STRING_LIST),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("include", &types::CAPACITY_PROVIDER_FIELD_LIST),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -1055,7 +1068,7 @@ pub static DESCRIBE_CLUSTERS_RESPONSE: StructSchema = StructSchema::new(
 pub static DESCRIBE_CONTAINER_INSTANCES_REQUEST: StructSchema = StructSchema::new(
     "DescribeContainerInstancesRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("containerInstances", &types::STRING_LIST).required(),
         MemberSchema::new("include", &types::CONTAINER_INSTANCE_FIELD_LIST),
     ],
@@ -1082,8 +1095,10 @@ pub static DESCRIBE_DAEMON_DEPLOYMENTS_RESPONSE: StructSchema = StructSchema::ne
     ],
 );
 
-pub static DESCRIBE_DAEMON_REQUEST: StructSchema =
-    StructSchema::new("DescribeDaemonRequest", &[MemberSchema::new("daemonArn", &types::STRING).required()]);
+pub static DESCRIBE_DAEMON_REQUEST: StructSchema = StructSchema::new(
+    "DescribeDaemonRequest",
+    &[MemberSchema::new("daemonArn", &types::STRING).required().absent_if_empty()],
+);
 
 pub static DESCRIBE_DAEMON_RESPONSE: StructSchema =
     StructSchema::new("DescribeDaemonResponse", &[MemberSchema::new("daemon", &types::DAEMON_DETAIL)]);
@@ -1103,7 +1118,7 @@ pub static DESCRIBE_DAEMON_REVISIONS_RESPONSE: StructSchema = StructSchema::new(
 
 pub static DESCRIBE_DAEMON_TASK_DEFINITION_REQUEST: StructSchema = StructSchema::new(
     "DescribeDaemonTaskDefinitionRequest",
-    &[MemberSchema::new("daemonTaskDefinition", &types::STRING).required()],
+    &[MemberSchema::new("daemonTaskDefinition", &types::STRING).required().absent_if_empty()],
 );
 
 pub static DESCRIBE_DAEMON_TASK_DEFINITION_RESPONSE: StructSchema = StructSchema::new(
@@ -1115,7 +1130,7 @@ pub static DESCRIBE_EXPRESS_GATEWAY_SERVICE_REQUEST: StructSchema = StructSchema
     "DescribeExpressGatewayServiceRequest",
     &[
         MemberSchema::new("include", &types::EXPRESS_GATEWAY_SERVICE_INCLUDE_LIST),
-        MemberSchema::new("serviceArn", &types::STRING).required(),
+        MemberSchema::new("serviceArn", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1153,7 +1168,7 @@ pub static DESCRIBE_SERVICE_REVISIONS_RESPONSE: StructSchema = StructSchema::new
 pub static DESCRIBE_SERVICES_REQUEST: StructSchema = StructSchema::new(
     "DescribeServicesRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("include", &types::SERVICE_FIELD_LIST),
         MemberSchema::new("services", &types::STRING_LIST).required(),
     ],
@@ -1168,7 +1183,7 @@ pub static DESCRIBE_TASK_DEFINITION_REQUEST: StructSchema = StructSchema::new(
     "DescribeTaskDefinitionRequest",
     &[
         MemberSchema::new("include", &types::TASK_DEFINITION_FIELD_LIST),
-        MemberSchema::new("taskDefinition", &types::STRING).required(),
+        MemberSchema::new("taskDefinition", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1180,9 +1195,9 @@ pub static DESCRIBE_TASK_DEFINITION_RESPONSE: StructSchema = StructSchema::new(
 pub static DESCRIBE_TASK_SETS_REQUEST: StructSchema = StructSchema::new(
     "DescribeTaskSetsRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("include", &types::TASK_SET_FIELD_LIST),
-        MemberSchema::new("service", &types::STRING).required(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("taskSets", &types::STRING_LIST),
     ],
 );
@@ -1195,7 +1210,7 @@ pub static DESCRIBE_TASK_SETS_RESPONSE: StructSchema = StructSchema::new(
 pub static DESCRIBE_TASKS_REQUEST: StructSchema = StructSchema::new(
     "DescribeTasksRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("include", &types::TASK_FIELD_LIST),
         MemberSchema::new("tasks", &types::STRING_LIST).required(),
     ],
@@ -1209,15 +1224,18 @@ pub static DESCRIBE_TASKS_RESPONSE: StructSchema = StructSchema::new(
 pub static DEVICE: StructSchema = StructSchema::new(
     "Device",
     &[
-        MemberSchema::new("containerPath", &types::STRING),
-        MemberSchema::new("hostPath", &types::STRING).required(),
+        MemberSchema::new("containerPath", &types::STRING).absent_if_empty(),
+        MemberSchema::new("hostPath", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("permissions", &types::DEVICE_CGROUP_PERMISSIONS),
     ],
 );
 
 pub static DISCOVER_POLL_ENDPOINT_REQUEST: StructSchema = StructSchema::new(
     "DiscoverPollEndpointRequest",
-    &[MemberSchema::new("cluster", &types::STRING), MemberSchema::new("containerInstance", &types::STRING)],
+    &[
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("containerInstance", &types::STRING).absent_if_empty(),
+    ],
 );
 
 pub static DISCOVER_POLL_ENDPOINT_RESPONSE: StructSchema = StructSchema::new(
@@ -1233,18 +1251,18 @@ pub static DOCKER_VOLUME_CONFIGURATION: StructSchema = StructSchema::new(
     "DockerVolumeConfiguration",
     &[
         MemberSchema::new("autoprovision", &types::BOXED_BOOLEAN),
-        MemberSchema::new("driver", &types::STRING),
+        MemberSchema::new("driver", &types::STRING).absent_if_empty(),
         MemberSchema::new("driverOpts", &types::STRING_MAP).sensitive(),
         MemberSchema::new("labels", &types::STRING_MAP),
-        MemberSchema::new("scope", &types::SCOPE),
+        MemberSchema::new("scope", &types::SCOPE).absent_if_empty(),
     ],
 );
 
 pub static EBS_TAG_SPECIFICATION: StructSchema = StructSchema::new(
     "EBSTagSpecification",
     &[
-        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS),
-        MemberSchema::new("resourceType", &types::EBS_RESOURCE_TYPE).required(),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS).absent_if_empty(),
+        MemberSchema::new("resourceType", &types::EBS_RESOURCE_TYPE).required().absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
     ],
 );
@@ -1279,8 +1297,8 @@ pub static ECS_MANAGED_RESOURCES: StructSchema = StructSchema::new(
 pub static EFS_AUTHORIZATION_CONFIG: StructSchema = StructSchema::new(
     "EFSAuthorizationConfig",
     &[
-        MemberSchema::new("accessPointId", &types::STRING),
-        MemberSchema::new("iam", &types::EFS_AUTHORIZATION_CONFIG_IAM),
+        MemberSchema::new("accessPointId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("iam", &types::EFS_AUTHORIZATION_CONFIG_IAM).absent_if_empty(),
     ],
 );
 
@@ -1288,9 +1306,9 @@ pub static EFS_VOLUME_CONFIGURATION: StructSchema = StructSchema::new(
     "EFSVolumeConfiguration",
     &[
         MemberSchema::new("authorizationConfig", &types::EFS_AUTHORIZATION_CONFIG),
-        MemberSchema::new("fileSystemId", &types::STRING).required(),
-        MemberSchema::new("rootDirectory", &types::STRING),
-        MemberSchema::new("transitEncryption", &types::EFS_TRANSIT_ENCRYPTION),
+        MemberSchema::new("fileSystemId", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("rootDirectory", &types::STRING).absent_if_empty(),
+        MemberSchema::new("transitEncryption", &types::EFS_TRANSIT_ENCRYPTION).absent_if_empty(),
         MemberSchema::new("transitEncryptionPort", &types::BOXED_INTEGER),
     ],
 );
@@ -1298,8 +1316,8 @@ pub static EFS_VOLUME_CONFIGURATION: StructSchema = StructSchema::new(
 pub static ENVIRONMENT_FILE: StructSchema = StructSchema::new(
     "EnvironmentFile",
     &[
-        MemberSchema::new("type", &types::ENVIRONMENT_FILE_TYPE).required(),
-        MemberSchema::new("value", &types::STRING).required(),
+        MemberSchema::new("type", &types::ENVIRONMENT_FILE_TYPE).required().absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1309,9 +1327,9 @@ pub static EPHEMERAL_STORAGE: StructSchema =
 pub static EXECUTE_COMMAND_CONFIGURATION: StructSchema = StructSchema::new(
     "ExecuteCommandConfiguration",
     &[
-        MemberSchema::new("kmsKeyId", &types::STRING),
+        MemberSchema::new("kmsKeyId", &types::STRING).absent_if_empty(),
         MemberSchema::new("logConfiguration", &types::EXECUTE_COMMAND_LOG_CONFIGURATION),
-        MemberSchema::new("logging", &types::EXECUTE_COMMAND_LOGGING),
+        MemberSchema::new("logging", &types::EXECUTE_COMMAND_LOGGING).absent_if_empty(),
     ],
 );
 
@@ -1319,21 +1337,21 @@ pub static EXECUTE_COMMAND_LOG_CONFIGURATION: StructSchema = StructSchema::new(
     "ExecuteCommandLogConfiguration",
     &[
         MemberSchema::new("cloudWatchEncryptionEnabled", &types::BOOLEAN),
-        MemberSchema::new("cloudWatchLogGroupName", &types::STRING),
-        MemberSchema::new("s3BucketName", &types::STRING),
+        MemberSchema::new("cloudWatchLogGroupName", &types::STRING).absent_if_empty(),
+        MemberSchema::new("s3BucketName", &types::STRING).absent_if_empty(),
         MemberSchema::new("s3EncryptionEnabled", &types::BOOLEAN),
-        MemberSchema::new("s3KeyPrefix", &types::STRING),
+        MemberSchema::new("s3KeyPrefix", &types::STRING).absent_if_empty(),
     ],
 );
 
 pub static EXECUTE_COMMAND_REQUEST: StructSchema = StructSchema::new(
     "ExecuteCommandRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("command", &types::STRING).required(),
-        MemberSchema::new("container", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("command", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("container", &types::STRING).absent_if_empty(),
         MemberSchema::new("interactive", &types::BOOLEAN).required(),
-        MemberSchema::new("task", &types::STRING).required(),
+        MemberSchema::new("task", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1356,7 +1374,7 @@ pub static EXPRESS_GATEWAY_CONTAINER: StructSchema = StructSchema::new(
         MemberSchema::new("command", &types::STRING_LIST),
         MemberSchema::new("containerPort", &types::BOXED_INTEGER),
         MemberSchema::new("environment", &types::ENVIRONMENT_VARIABLES).sensitive(),
-        MemberSchema::new("image", &types::STRING).required(),
+        MemberSchema::new("image", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("repositoryCredentials", &types::EXPRESS_GATEWAY_REPOSITORY_CREDENTIALS),
         MemberSchema::new("secrets", &types::SECRET_LIST),
     ],
@@ -1364,13 +1382,14 @@ pub static EXPRESS_GATEWAY_CONTAINER: StructSchema = StructSchema::new(
 
 pub static EXPRESS_GATEWAY_REPOSITORY_CREDENTIALS: StructSchema = StructSchema::new(
     "ExpressGatewayRepositoryCredentials",
-    &[MemberSchema::new("credentialsParameter", &types::STRING)],
+    &[MemberSchema::new("credentialsParameter", &types::STRING).absent_if_empty()],
 );
 
 pub static EXPRESS_GATEWAY_SCALING_TARGET: StructSchema = StructSchema::new(
     "ExpressGatewayScalingTarget",
     &[
-        MemberSchema::new("autoScalingMetric", &types::EXPRESS_GATEWAY_SERVICE_SCALING_METRIC),
+        MemberSchema::new("autoScalingMetric", &types::EXPRESS_GATEWAY_SERVICE_SCALING_METRIC)
+            .absent_if_empty(),
         MemberSchema::new("autoScalingTargetValue", &types::BOXED_INTEGER),
         MemberSchema::new("maxTaskCount", &types::BOXED_INTEGER),
         MemberSchema::new("minTaskCount", &types::BOXED_INTEGER),
@@ -1380,8 +1399,8 @@ pub static EXPRESS_GATEWAY_SCALING_TARGET: StructSchema = StructSchema::new(
 pub static EXPRESS_GATEWAY_SERVICE_AWS_LOGS_CONFIGURATION: StructSchema = StructSchema::new(
     "ExpressGatewayServiceAwsLogsConfiguration",
     &[
-        MemberSchema::new("logGroup", &types::STRING).required(),
-        MemberSchema::new("logStreamPrefix", &types::STRING).required(),
+        MemberSchema::new("logGroup", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("logStreamPrefix", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1421,8 +1440,8 @@ pub static EXPRESS_GATEWAY_SERVICE_STATUS: StructSchema = StructSchema::new(
 pub static F_SX_WINDOWS_FILE_SERVER_AUTHORIZATION_CONFIG: StructSchema = StructSchema::new(
     "FSxWindowsFileServerAuthorizationConfig",
     &[
-        MemberSchema::new("credentialsParameter", &types::STRING).required(),
-        MemberSchema::new("domain", &types::STRING).required(),
+        MemberSchema::new("credentialsParameter", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("domain", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1431,8 +1450,8 @@ pub static F_SX_WINDOWS_FILE_SERVER_VOLUME_CONFIGURATION: StructSchema = StructS
     &[
         MemberSchema::new("authorizationConfig", &types::F_SX_WINDOWS_FILE_SERVER_AUTHORIZATION_CONFIG)
             .required(),
-        MemberSchema::new("fileSystemId", &types::STRING).required(),
-        MemberSchema::new("rootDirectory", &types::STRING).required(),
+        MemberSchema::new("fileSystemId", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("rootDirectory", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -1449,14 +1468,14 @@ pub static FIRELENS_CONFIGURATION: StructSchema = StructSchema::new(
     "FirelensConfiguration",
     &[
         MemberSchema::new("options", &types::FIRELENS_CONFIGURATION_OPTIONS_MAP).sensitive(),
-        MemberSchema::new("type", &types::FIRELENS_CONFIGURATION_TYPE).required(),
+        MemberSchema::new("type", &types::FIRELENS_CONFIGURATION_TYPE).required().absent_if_empty(),
     ],
 );
 
 pub static GET_TASK_PROTECTION_REQUEST: StructSchema = StructSchema::new(
     "GetTaskProtectionRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("tasks", &types::STRING_LIST),
     ],
 );
@@ -1483,25 +1502,30 @@ pub static HEALTH_CHECK: StructSchema = StructSchema::new(
 pub static HOST_ENTRY: StructSchema = StructSchema::new(
     "HostEntry",
     &[
-        MemberSchema::new("hostname", &types::STRING).required(),
-        MemberSchema::new("ipAddress", &types::STRING).required(),
+        MemberSchema::new("hostname", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("ipAddress", &types::STRING).required().absent_if_empty(),
     ],
 );
 
-pub static HOST_VOLUME_PROPERTIES: StructSchema =
-    StructSchema::new("HostVolumeProperties", &[MemberSchema::new("sourcePath", &types::STRING)]);
+pub static HOST_VOLUME_PROPERTIES: StructSchema = StructSchema::new(
+    "HostVolumeProperties",
+    &[MemberSchema::new("sourcePath", &types::STRING).absent_if_empty()],
+);
 
 pub static INFERENCE_ACCELERATOR: StructSchema = StructSchema::new(
     "InferenceAccelerator",
     &[
-        MemberSchema::new("deviceName", &types::STRING).required(),
-        MemberSchema::new("deviceType", &types::STRING).required(),
+        MemberSchema::new("deviceName", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("deviceType", &types::STRING).required().absent_if_empty(),
     ],
 );
 
 pub static INFERENCE_ACCELERATOR_OVERRIDE: StructSchema = StructSchema::new(
     "InferenceAcceleratorOverride",
-    &[MemberSchema::new("deviceName", &types::STRING), MemberSchema::new("deviceType", &types::STRING)],
+    &[
+        MemberSchema::new("deviceName", &types::STRING).absent_if_empty(),
+        MemberSchema::new("deviceType", &types::STRING).absent_if_empty(),
+    ],
 );
 
 pub static INFRASTRUCTURE_OPTIMIZATION: StructSchema = StructSchema::new(
@@ -1531,14 +1555,14 @@ pub static INSTANCE_HEALTH_CHECK_RESULT: StructSchema = StructSchema::new(
 pub static INSTANCE_LAUNCH_TEMPLATE: StructSchema = StructSchema::new(
     "InstanceLaunchTemplate",
     &[
-        MemberSchema::new("capacityOptionType", &types::CAPACITY_OPTION_TYPE),
+        MemberSchema::new("capacityOptionType", &types::CAPACITY_OPTION_TYPE).absent_if_empty(),
         MemberSchema::new("capacityReservations", &types::CAPACITY_RESERVATION_REQUEST),
-        MemberSchema::new("ec2InstanceProfileArn", &types::STRING).required(),
+        MemberSchema::new("ec2InstanceProfileArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("fipsEnabled", &types::BOXED_BOOLEAN),
         MemberSchema::new("instanceMetadataTagsPropagation", &types::BOXED_BOOLEAN),
         MemberSchema::new("instanceRequirements", &types::INSTANCE_REQUIREMENTS_REQUEST),
         MemberSchema::new("localStorageConfiguration", &types::MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION),
-        MemberSchema::new("monitoring", &types::MANAGED_INSTANCES_MONITORING_OPTIONS),
+        MemberSchema::new("monitoring", &types::MANAGED_INSTANCES_MONITORING_OPTIONS).absent_if_empty(),
         MemberSchema::new("networkConfiguration", &types::MANAGED_INSTANCES_NETWORK_CONFIGURATION).required(),
         MemberSchema::new("storageConfiguration", &types::MANAGED_INSTANCES_STORAGE_CONFIGURATION),
     ],
@@ -1548,11 +1572,11 @@ pub static INSTANCE_LAUNCH_TEMPLATE_UPDATE: StructSchema = StructSchema::new(
     "InstanceLaunchTemplateUpdate",
     &[
         MemberSchema::new("capacityReservations", &types::CAPACITY_RESERVATION_REQUEST),
-        MemberSchema::new("ec2InstanceProfileArn", &types::STRING),
+        MemberSchema::new("ec2InstanceProfileArn", &types::STRING).absent_if_empty(),
         MemberSchema::new("instanceMetadataTagsPropagation", &types::BOXED_BOOLEAN),
         MemberSchema::new("instanceRequirements", &types::INSTANCE_REQUIREMENTS_REQUEST),
         MemberSchema::new("localStorageConfiguration", &types::MANAGED_INSTANCES_LOCAL_STORAGE_CONFIGURATION),
-        MemberSchema::new("monitoring", &types::MANAGED_INSTANCES_MONITORING_OPTIONS),
+        MemberSchema::new("monitoring", &types::MANAGED_INSTANCES_MONITORING_OPTIONS).absent_if_empty(),
         MemberSchema::new("networkConfiguration", &types::MANAGED_INSTANCES_NETWORK_CONFIGURATION),
         MemberSchema::new("storageConfiguration", &types::MANAGED_INSTANCES_STORAGE_CONFIGURATION),
     ],
@@ -1567,13 +1591,13 @@ pub static INSTANCE_REQUIREMENTS_REQUEST: StructSchema = StructSchema::new(
         MemberSchema::new("acceleratorTotalMemoryMiB", &types::ACCELERATOR_TOTAL_MEMORY_MIB_REQUEST),
         MemberSchema::new("acceleratorTypes", &types::ACCELERATOR_TYPE_SET),
         MemberSchema::new("allowedInstanceTypes", &types::ALLOWED_INSTANCE_TYPE_SET),
-        MemberSchema::new("bareMetal", &types::BARE_METAL),
+        MemberSchema::new("bareMetal", &types::BARE_METAL).absent_if_empty(),
         MemberSchema::new("baselineEbsBandwidthMbps", &types::BASELINE_EBS_BANDWIDTH_MBPS_REQUEST),
-        MemberSchema::new("burstablePerformance", &types::BURSTABLE_PERFORMANCE),
+        MemberSchema::new("burstablePerformance", &types::BURSTABLE_PERFORMANCE).absent_if_empty(),
         MemberSchema::new("cpuManufacturers", &types::CPU_MANUFACTURER_SET),
         MemberSchema::new("excludedInstanceTypes", &types::EXCLUDED_INSTANCE_TYPE_SET),
         MemberSchema::new("instanceGenerations", &types::INSTANCE_GENERATION_SET),
-        MemberSchema::new("localStorage", &types::LOCAL_STORAGE),
+        MemberSchema::new("localStorage", &types::LOCAL_STORAGE).absent_if_empty(),
         MemberSchema::new("localStorageTypes", &types::LOCAL_STORAGE_TYPE_SET),
         MemberSchema::new("maxSpotPriceAsPercentageOfOptimalOnDemandPrice", &types::BOXED_INTEGER),
         MemberSchema::new("memoryGiBPerVCpu", &types::MEMORY_GIB_PER_V_CPU_REQUEST),
@@ -1598,7 +1622,10 @@ pub static KERNEL_CAPABILITIES: StructSchema = StructSchema::new(
 
 pub static KEY_VALUE_PAIR: StructSchema = StructSchema::new(
     "KeyValuePair",
-    &[MemberSchema::new("name", &types::STRING), MemberSchema::new("value", &types::STRING)],
+    &[
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
+        MemberSchema::new("value", &types::STRING),
+    ],
 );
 
 pub static LIMIT_EXCEEDED_EXCEPTION: StructSchema =
@@ -1630,10 +1657,10 @@ pub static LIST_ACCOUNT_SETTINGS_REQUEST: StructSchema = StructSchema::new(
     &[
         MemberSchema::new("effectiveSettings", &types::BOOLEAN),
         MemberSchema::new("maxResults", &types::INTEGER),
-        MemberSchema::new("name", &types::SETTING_NAME),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("principalArn", &types::STRING),
-        MemberSchema::new("value", &types::STRING),
+        MemberSchema::new("name", &types::SETTING_NAME).absent_if_empty(),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("principalArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -1645,12 +1672,12 @@ pub static LIST_ACCOUNT_SETTINGS_RESPONSE: StructSchema = StructSchema::new(
 pub static LIST_ATTRIBUTES_REQUEST: StructSchema = StructSchema::new(
     "ListAttributesRequest",
     &[
-        MemberSchema::new("attributeName", &types::STRING),
-        MemberSchema::new("attributeValue", &types::STRING),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("attributeName", &types::STRING).absent_if_empty(),
+        MemberSchema::new("attributeValue", &types::STRING).absent_if_empty(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("targetType", &types::TARGET_TYPE).required(),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("targetType", &types::TARGET_TYPE).required().absent_if_empty(),
     ],
 );
 
@@ -1661,7 +1688,10 @@ pub static LIST_ATTRIBUTES_RESPONSE: StructSchema = StructSchema::new(
 
 pub static LIST_CLUSTERS_REQUEST: StructSchema = StructSchema::new(
     "ListClustersRequest",
-    &[MemberSchema::new("maxResults", &types::BOXED_INTEGER), MemberSchema::new("nextToken", &types::STRING)],
+    &[
+        MemberSchema::new("maxResults", &types::BOXED_INTEGER),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+    ],
 );
 
 pub static LIST_CLUSTERS_RESPONSE: StructSchema = StructSchema::new(
@@ -1672,11 +1702,11 @@ pub static LIST_CLUSTERS_RESPONSE: StructSchema = StructSchema::new(
 pub static LIST_CONTAINER_INSTANCES_REQUEST: StructSchema = StructSchema::new(
     "ListContainerInstancesRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("filter", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("filter", &types::STRING).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("status", &types::CONTAINER_INSTANCE_STATUS),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("status", &types::CONTAINER_INSTANCE_STATUS).absent_if_empty(),
     ],
 );
 
@@ -1692,9 +1722,9 @@ pub static LIST_DAEMON_DEPLOYMENTS_REQUEST: StructSchema = StructSchema::new(
     "ListDaemonDeploymentsRequest",
     &[
         MemberSchema::new("createdAt", &types::CREATED_AT),
-        MemberSchema::new("daemonArn", &types::STRING).required(),
+        MemberSchema::new("daemonArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
         MemberSchema::new("status", &types::DAEMON_DEPLOYMENT_STATUS_LIST),
     ],
 );
@@ -1710,13 +1740,13 @@ pub static LIST_DAEMON_DEPLOYMENTS_RESPONSE: StructSchema = StructSchema::new(
 pub static LIST_DAEMON_TASK_DEFINITIONS_REQUEST: StructSchema = StructSchema::new(
     "ListDaemonTaskDefinitionsRequest",
     &[
-        MemberSchema::new("family", &types::STRING),
-        MemberSchema::new("familyPrefix", &types::STRING),
+        MemberSchema::new("family", &types::STRING).absent_if_empty(),
+        MemberSchema::new("familyPrefix", &types::STRING).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("revision", &types::DAEMON_TASK_DEFINITION_REVISION_FILTER),
-        MemberSchema::new("sort", &types::SORT_ORDER),
-        MemberSchema::new("status", &types::DAEMON_TASK_DEFINITION_STATUS_FILTER),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("revision", &types::DAEMON_TASK_DEFINITION_REVISION_FILTER).absent_if_empty(),
+        MemberSchema::new("sort", &types::SORT_ORDER).absent_if_empty(),
+        MemberSchema::new("status", &types::DAEMON_TASK_DEFINITION_STATUS_FILTER).absent_if_empty(),
     ],
 );
 
@@ -1732,9 +1762,9 @@ pub static LIST_DAEMONS_REQUEST: StructSchema = StructSchema::new(
     "ListDaemonsRequest",
     &[
         MemberSchema::new("capacityProviderArns", &types::STRING_LIST),
-        MemberSchema::new("clusterArn", &types::STRING),
+        MemberSchema::new("clusterArn", &types::STRING).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -1749,11 +1779,11 @@ pub static LIST_DAEMONS_RESPONSE: StructSchema = StructSchema::new(
 pub static LIST_SERVICE_DEPLOYMENTS_REQUEST: StructSchema = StructSchema::new(
     "ListServiceDeploymentsRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("createdAt", &types::CREATED_AT),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("service", &types::STRING).required(),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("status", &types::SERVICE_DEPLOYMENT_STATUS_LIST),
     ],
 );
@@ -1770,8 +1800,8 @@ pub static LIST_SERVICES_BY_NAMESPACE_REQUEST: StructSchema = StructSchema::new(
     "ListServicesByNamespaceRequest",
     &[
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("namespace", &types::STRING).required(),
-        MemberSchema::new("nextToken", &types::STRING),
+        MemberSchema::new("namespace", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -1783,12 +1813,12 @@ pub static LIST_SERVICES_BY_NAMESPACE_RESPONSE: StructSchema = StructSchema::new
 pub static LIST_SERVICES_REQUEST: StructSchema = StructSchema::new(
     "ListServicesRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("launchType", &types::LAUNCH_TYPE),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("launchType", &types::LAUNCH_TYPE).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("resourceManagementType", &types::RESOURCE_MANAGEMENT_TYPE),
-        MemberSchema::new("schedulingStrategy", &types::SCHEDULING_STRATEGY),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("resourceManagementType", &types::RESOURCE_MANAGEMENT_TYPE).absent_if_empty(),
+        MemberSchema::new("schedulingStrategy", &types::SCHEDULING_STRATEGY).absent_if_empty(),
     ],
 );
 
@@ -1799,7 +1829,7 @@ pub static LIST_SERVICES_RESPONSE: StructSchema = StructSchema::new(
 
 pub static LIST_TAGS_FOR_RESOURCE_REQUEST: StructSchema = StructSchema::new(
     "ListTagsForResourceRequest",
-    &[MemberSchema::new("resourceArn", &types::STRING).required()],
+    &[MemberSchema::new("resourceArn", &types::STRING).required().absent_if_empty()],
 );
 
 pub static LIST_TAGS_FOR_RESOURCE_RESPONSE: StructSchema =
@@ -1808,10 +1838,10 @@ pub static LIST_TAGS_FOR_RESOURCE_RESPONSE: StructSchema =
 pub static LIST_TASK_DEFINITION_FAMILIES_REQUEST: StructSchema = StructSchema::new(
     "ListTaskDefinitionFamiliesRequest",
     &[
-        MemberSchema::new("familyPrefix", &types::STRING),
+        MemberSchema::new("familyPrefix", &types::STRING).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("status", &types::TASK_DEFINITION_FAMILY_STATUS),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("status", &types::TASK_DEFINITION_FAMILY_STATUS).absent_if_empty(),
     ],
 );
 
@@ -1823,11 +1853,11 @@ pub static LIST_TASK_DEFINITION_FAMILIES_RESPONSE: StructSchema = StructSchema::
 pub static LIST_TASK_DEFINITIONS_REQUEST: StructSchema = StructSchema::new(
     "ListTaskDefinitionsRequest",
     &[
-        MemberSchema::new("familyPrefix", &types::STRING),
+        MemberSchema::new("familyPrefix", &types::STRING).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("sort", &types::SORT_ORDER),
-        MemberSchema::new("status", &types::TASK_DEFINITION_STATUS),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("sort", &types::SORT_ORDER).absent_if_empty(),
+        MemberSchema::new("status", &types::TASK_DEFINITION_STATUS).absent_if_empty(),
     ],
 );
 
@@ -1842,16 +1872,16 @@ pub static LIST_TASK_DEFINITIONS_RESPONSE: StructSchema = StructSchema::new(
 pub static LIST_TASKS_REQUEST: StructSchema = StructSchema::new(
     "ListTasksRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("containerInstance", &types::STRING),
-        MemberSchema::new("daemonName", &types::STRING),
-        MemberSchema::new("desiredStatus", &types::DESIRED_STATUS),
-        MemberSchema::new("family", &types::STRING),
-        MemberSchema::new("launchType", &types::LAUNCH_TYPE),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("containerInstance", &types::STRING).absent_if_empty(),
+        MemberSchema::new("daemonName", &types::STRING).absent_if_empty(),
+        MemberSchema::new("desiredStatus", &types::DESIRED_STATUS).absent_if_empty(),
+        MemberSchema::new("family", &types::STRING).absent_if_empty(),
+        MemberSchema::new("launchType", &types::LAUNCH_TYPE).absent_if_empty(),
         MemberSchema::new("maxResults", &types::BOXED_INTEGER),
-        MemberSchema::new("nextToken", &types::STRING),
-        MemberSchema::new("serviceName", &types::STRING),
-        MemberSchema::new("startedBy", &types::STRING),
+        MemberSchema::new("nextToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("serviceName", &types::STRING).absent_if_empty(),
+        MemberSchema::new("startedBy", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -1864,17 +1894,17 @@ pub static LOAD_BALANCER: StructSchema = StructSchema::new(
     "LoadBalancer",
     &[
         MemberSchema::new("advancedConfiguration", &types::ADVANCED_CONFIGURATION),
-        MemberSchema::new("containerName", &types::STRING),
+        MemberSchema::new("containerName", &types::STRING).absent_if_empty(),
         MemberSchema::new("containerPort", &types::BOXED_INTEGER),
-        MemberSchema::new("loadBalancerName", &types::STRING),
-        MemberSchema::new("targetGroupArn", &types::STRING),
+        MemberSchema::new("loadBalancerName", &types::STRING).absent_if_empty(),
+        MemberSchema::new("targetGroupArn", &types::STRING).absent_if_empty(),
     ],
 );
 
 pub static LOG_CONFIGURATION: StructSchema = StructSchema::new(
     "LogConfiguration",
     &[
-        MemberSchema::new("logDriver", &types::LOG_DRIVER).required(),
+        MemberSchema::new("logDriver", &types::LOG_DRIVER).required().absent_if_empty(),
         MemberSchema::new("options", &types::LOG_CONFIGURATION_OPTIONS_MAP).sensitive(),
         MemberSchema::new("secretOptions", &types::SECRET_LIST),
     ],
@@ -1893,10 +1923,10 @@ pub static MANAGED_AGENT: StructSchema = StructSchema::new(
 pub static MANAGED_AGENT_STATE_CHANGE: StructSchema = StructSchema::new(
     "ManagedAgentStateChange",
     &[
-        MemberSchema::new("containerName", &types::STRING).required(),
-        MemberSchema::new("managedAgentName", &types::MANAGED_AGENT_NAME).required(),
-        MemberSchema::new("reason", &types::STRING),
-        MemberSchema::new("status", &types::STRING).required(),
+        MemberSchema::new("containerName", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("managedAgentName", &types::MANAGED_AGENT_NAME).required().absent_if_empty(),
+        MemberSchema::new("reason", &types::STRING).absent_if_empty(),
+        MemberSchema::new("status", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -2050,7 +2080,7 @@ pub static MANAGED_SCALING: StructSchema = StructSchema::new(
         MemberSchema::new("instanceWarmupPeriod", &types::MANAGED_SCALING_INSTANCE_WARMUP_PERIOD),
         MemberSchema::new("maximumScalingStepSize", &types::MANAGED_SCALING_STEP_SIZE),
         MemberSchema::new("minimumScalingStepSize", &types::MANAGED_SCALING_STEP_SIZE),
-        MemberSchema::new("status", &types::MANAGED_SCALING_STATUS),
+        MemberSchema::new("status", &types::MANAGED_SCALING_STATUS).absent_if_empty(),
         MemberSchema::new("targetCapacity", &types::MANAGED_SCALING_TARGET_CAPACITY),
     ],
 );
@@ -2068,8 +2098,8 @@ pub static MANAGED_SECURITY_GROUP: StructSchema = StructSchema::new(
 pub static MANAGED_STORAGE_CONFIGURATION: StructSchema = StructSchema::new(
     "ManagedStorageConfiguration",
     &[
-        MemberSchema::new("fargateEphemeralStorageKmsKeyId", &types::STRING),
-        MemberSchema::new("kmsKeyId", &types::STRING),
+        MemberSchema::new("fargateEphemeralStorageKmsKeyId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("kmsKeyId", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2105,9 +2135,9 @@ pub static MISSING_VERSION_EXCEPTION: StructSchema =
 pub static MOUNT_POINT: StructSchema = StructSchema::new(
     "MountPoint",
     &[
-        MemberSchema::new("containerPath", &types::STRING),
+        MemberSchema::new("containerPath", &types::STRING).absent_if_empty(),
         MemberSchema::new("readOnly", &types::BOXED_BOOLEAN),
-        MemberSchema::new("sourceVolume", &types::STRING),
+        MemberSchema::new("sourceVolume", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2122,12 +2152,12 @@ pub static NETWORK_BANDWIDTH_GBPS_REQUEST: StructSchema = StructSchema::new(
 pub static NETWORK_BINDING: StructSchema = StructSchema::new(
     "NetworkBinding",
     &[
-        MemberSchema::new("bindIP", &types::STRING),
+        MemberSchema::new("bindIP", &types::STRING).absent_if_empty(),
         MemberSchema::new("containerPort", &types::BOXED_INTEGER),
-        MemberSchema::new("containerPortRange", &types::STRING),
+        MemberSchema::new("containerPortRange", &types::STRING).absent_if_empty(),
         MemberSchema::new("hostPort", &types::BOXED_INTEGER),
-        MemberSchema::new("hostPortRange", &types::STRING),
-        MemberSchema::new("protocol", &types::TRANSPORT_PROTOCOL),
+        MemberSchema::new("hostPortRange", &types::STRING).absent_if_empty(),
+        MemberSchema::new("protocol", &types::TRANSPORT_PROTOCOL).absent_if_empty(),
     ],
 );
 
@@ -2156,21 +2186,24 @@ pub static NO_UPDATE_AVAILABLE_EXCEPTION: StructSchema =
 pub static PLACEMENT_CONSTRAINT: StructSchema = StructSchema::new(
     "PlacementConstraint",
     &[
-        MemberSchema::new("expression", &types::STRING),
-        MemberSchema::new("type", &types::PLACEMENT_CONSTRAINT_TYPE),
+        MemberSchema::new("expression", &types::STRING).absent_if_empty(),
+        MemberSchema::new("type", &types::PLACEMENT_CONSTRAINT_TYPE).absent_if_empty(),
     ],
 );
 
 pub static PLACEMENT_STRATEGY: StructSchema = StructSchema::new(
     "PlacementStrategy",
-    &[MemberSchema::new("field", &types::STRING), MemberSchema::new("type", &types::PLACEMENT_STRATEGY_TYPE)],
+    &[
+        MemberSchema::new("field", &types::STRING).absent_if_empty(),
+        MemberSchema::new("type", &types::PLACEMENT_STRATEGY_TYPE).absent_if_empty(),
+    ],
 );
 
 pub static PLATFORM_DEVICE: StructSchema = StructSchema::new(
     "PlatformDevice",
     &[
-        MemberSchema::new("id", &types::STRING).required(),
-        MemberSchema::new("type", &types::PLATFORM_DEVICE_TYPE).required(),
+        MemberSchema::new("id", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("type", &types::PLATFORM_DEVICE_TYPE).required().absent_if_empty(),
     ],
 );
 
@@ -2185,12 +2218,12 @@ pub static PLATFORM_UNKNOWN_EXCEPTION: StructSchema =
 pub static PORT_MAPPING: StructSchema = StructSchema::new(
     "PortMapping",
     &[
-        MemberSchema::new("appProtocol", &types::APPLICATION_PROTOCOL),
+        MemberSchema::new("appProtocol", &types::APPLICATION_PROTOCOL).absent_if_empty(),
         MemberSchema::new("containerPort", &types::BOXED_INTEGER),
-        MemberSchema::new("containerPortRange", &types::STRING),
+        MemberSchema::new("containerPortRange", &types::STRING).absent_if_empty(),
         MemberSchema::new("hostPort", &types::BOXED_INTEGER),
-        MemberSchema::new("name", &types::STRING),
-        MemberSchema::new("protocol", &types::TRANSPORT_PROTOCOL),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
+        MemberSchema::new("protocol", &types::TRANSPORT_PROTOCOL).absent_if_empty(),
     ],
 );
 
@@ -2206,17 +2239,17 @@ pub static PROTECTED_TASK: StructSchema = StructSchema::new(
 pub static PROXY_CONFIGURATION: StructSchema = StructSchema::new(
     "ProxyConfiguration",
     &[
-        MemberSchema::new("containerName", &types::STRING).required(),
+        MemberSchema::new("containerName", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("properties", &types::PROXY_CONFIGURATION_PROPERTIES),
-        MemberSchema::new("type", &types::PROXY_CONFIGURATION_TYPE),
+        MemberSchema::new("type", &types::PROXY_CONFIGURATION_TYPE).absent_if_empty(),
     ],
 );
 
 pub static PUT_ACCOUNT_SETTING_DEFAULT_REQUEST: StructSchema = StructSchema::new(
     "PutAccountSettingDefaultRequest",
     &[
-        MemberSchema::new("name", &types::SETTING_NAME).required(),
-        MemberSchema::new("value", &types::STRING).required(),
+        MemberSchema::new("name", &types::SETTING_NAME).required().absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -2226,9 +2259,9 @@ pub static PUT_ACCOUNT_SETTING_DEFAULT_RESPONSE: StructSchema =
 pub static PUT_ACCOUNT_SETTING_REQUEST: StructSchema = StructSchema::new(
     "PutAccountSettingRequest",
     &[
-        MemberSchema::new("name", &types::SETTING_NAME).required(),
-        MemberSchema::new("principalArn", &types::STRING),
-        MemberSchema::new("value", &types::STRING).required(),
+        MemberSchema::new("name", &types::SETTING_NAME).required().absent_if_empty(),
+        MemberSchema::new("principalArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -2239,7 +2272,7 @@ pub static PUT_ATTRIBUTES_REQUEST: StructSchema = StructSchema::new(
     "PutAttributesRequest",
     &[
         MemberSchema::new("attributes", &types::ATTRIBUTES).required(),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2250,7 +2283,7 @@ pub static PUT_CLUSTER_CAPACITY_PROVIDERS_REQUEST: StructSchema = StructSchema::
     "PutClusterCapacityProvidersRequest",
     &[
         MemberSchema::new("capacityProviders", &types::STRING_LIST).required(),
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("defaultCapacityProviderStrategy", &types::CAPACITY_PROVIDER_STRATEGY).required(),
     ],
 );
@@ -2264,11 +2297,11 @@ pub static REGISTER_CONTAINER_INSTANCE_REQUEST: StructSchema = StructSchema::new
     "RegisterContainerInstanceRequest",
     &[
         MemberSchema::new("attributes", &types::ATTRIBUTES),
-        MemberSchema::new("clientToken", &types::STRING),
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("containerInstanceArn", &types::STRING),
-        MemberSchema::new("instanceIdentityDocument", &types::STRING),
-        MemberSchema::new("instanceIdentityDocumentSignature", &types::STRING).sensitive(),
+        MemberSchema::new("clientToken", &types::STRING).absent_if_empty(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("containerInstanceArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("instanceIdentityDocument", &types::STRING).absent_if_empty(),
+        MemberSchema::new("instanceIdentityDocumentSignature", &types::STRING).sensitive().absent_if_empty(),
         MemberSchema::new("platformDevices", &types::PLATFORM_DEVICES),
         MemberSchema::new("tags", &types::TAGS),
         MemberSchema::new("totalResources", &types::RESOURCES),
@@ -2285,12 +2318,12 @@ pub static REGISTER_DAEMON_TASK_DEFINITION_REQUEST: StructSchema = StructSchema:
     "RegisterDaemonTaskDefinitionRequest",
     &[
         MemberSchema::new("containerDefinitions", &types::DAEMON_CONTAINER_DEFINITION_LIST).required(),
-        MemberSchema::new("cpu", &types::STRING),
-        MemberSchema::new("executionRoleArn", &types::STRING),
-        MemberSchema::new("family", &types::STRING).required(),
-        MemberSchema::new("memory", &types::STRING),
+        MemberSchema::new("cpu", &types::STRING).absent_if_empty(),
+        MemberSchema::new("executionRoleArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("family", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("memory", &types::STRING).absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskRoleArn", &types::STRING),
+        MemberSchema::new("taskRoleArn", &types::STRING).absent_if_empty(),
         MemberSchema::new("volumes", &types::DAEMON_VOLUME_LIST),
     ],
 );
@@ -2304,22 +2337,22 @@ pub static REGISTER_TASK_DEFINITION_REQUEST: StructSchema = StructSchema::new(
     "RegisterTaskDefinitionRequest",
     &[
         MemberSchema::new("containerDefinitions", &types::CONTAINER_DEFINITIONS).required(),
-        MemberSchema::new("cpu", &types::STRING),
+        MemberSchema::new("cpu", &types::STRING).absent_if_empty(),
         MemberSchema::new("enableFaultInjection", &types::BOXED_BOOLEAN),
         MemberSchema::new("ephemeralStorage", &types::EPHEMERAL_STORAGE),
-        MemberSchema::new("executionRoleArn", &types::STRING),
-        MemberSchema::new("family", &types::STRING).required(),
+        MemberSchema::new("executionRoleArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("family", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("inferenceAccelerators", &types::INFERENCE_ACCELERATORS),
-        MemberSchema::new("ipcMode", &types::IPC_MODE),
-        MemberSchema::new("memory", &types::STRING),
-        MemberSchema::new("networkMode", &types::NETWORK_MODE),
-        MemberSchema::new("pidMode", &types::PID_MODE),
+        MemberSchema::new("ipcMode", &types::IPC_MODE).absent_if_empty(),
+        MemberSchema::new("memory", &types::STRING).absent_if_empty(),
+        MemberSchema::new("networkMode", &types::NETWORK_MODE).absent_if_empty(),
+        MemberSchema::new("pidMode", &types::PID_MODE).absent_if_empty(),
         MemberSchema::new("placementConstraints", &types::TASK_DEFINITION_PLACEMENT_CONSTRAINTS),
         MemberSchema::new("proxyConfiguration", &types::PROXY_CONFIGURATION),
         MemberSchema::new("requiresCompatibilities", &types::COMPATIBILITY_LIST),
         MemberSchema::new("runtimePlatform", &types::RUNTIME_PLATFORM),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskRoleArn", &types::STRING),
+        MemberSchema::new("taskRoleArn", &types::STRING).absent_if_empty(),
         MemberSchema::new("volumes", &types::VOLUME_LIST),
     ],
 );
@@ -2331,7 +2364,7 @@ pub static REGISTER_TASK_DEFINITION_RESPONSE: StructSchema = StructSchema::new(
 
 pub static REPOSITORY_CREDENTIALS: StructSchema = StructSchema::new(
     "RepositoryCredentials",
-    &[MemberSchema::new("credentialsParameter", &types::STRING).required()],
+    &[MemberSchema::new("credentialsParameter", &types::STRING).required().absent_if_empty()],
 )
 .sensitive();
 
@@ -2346,9 +2379,9 @@ pub static RESOURCE: StructSchema = StructSchema::new(
         MemberSchema::new("doubleValue", &types::DOUBLE),
         MemberSchema::new("integerValue", &types::INTEGER),
         MemberSchema::new("longValue", &types::LONG),
-        MemberSchema::new("name", &types::STRING),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
         MemberSchema::new("stringSetValue", &types::STRING_LIST),
-        MemberSchema::new("type", &types::STRING),
+        MemberSchema::new("type", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2361,8 +2394,8 @@ pub static RESOURCE_NOT_FOUND_EXCEPTION: StructSchema =
 pub static RESOURCE_REQUIREMENT: StructSchema = StructSchema::new(
     "ResourceRequirement",
     &[
-        MemberSchema::new("type", &types::RESOURCE_TYPE).required(),
-        MemberSchema::new("value", &types::STRING).required(),
+        MemberSchema::new("type", &types::RESOURCE_TYPE).required().absent_if_empty(),
+        MemberSchema::new("value", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -2379,23 +2412,23 @@ pub static RUN_TASK_REQUEST: StructSchema = StructSchema::new(
     "RunTaskRequest",
     &[
         MemberSchema::new("capacityProviderStrategy", &types::CAPACITY_PROVIDER_STRATEGY),
-        MemberSchema::new("clientToken", &types::STRING).idempotency_token(),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("clientToken", &types::STRING).idempotency_token().absent_if_empty(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("count", &types::BOXED_INTEGER),
         MemberSchema::new("enableECSManagedTags", &types::BOOLEAN),
         MemberSchema::new("enableExecuteCommand", &types::BOOLEAN),
-        MemberSchema::new("group", &types::STRING),
-        MemberSchema::new("launchType", &types::LAUNCH_TYPE),
+        MemberSchema::new("group", &types::STRING).absent_if_empty(),
+        MemberSchema::new("launchType", &types::LAUNCH_TYPE).absent_if_empty(),
         MemberSchema::new("networkConfiguration", &types::NETWORK_CONFIGURATION),
         MemberSchema::new("overrides", &types::TASK_OVERRIDE),
         MemberSchema::new("placementConstraints", &types::PLACEMENT_CONSTRAINTS),
         MemberSchema::new("placementStrategy", &types::PLACEMENT_STRATEGIES),
-        MemberSchema::new("platformVersion", &types::STRING),
-        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS),
-        MemberSchema::new("referenceId", &types::STRING),
-        MemberSchema::new("startedBy", &types::STRING),
+        MemberSchema::new("platformVersion", &types::STRING).absent_if_empty(),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS).absent_if_empty(),
+        MemberSchema::new("referenceId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("startedBy", &types::STRING).absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskDefinition", &types::STRING).required(),
+        MemberSchema::new("taskDefinition", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("volumeConfigurations", &types::TASK_VOLUME_CONFIGURATIONS),
     ],
 );
@@ -2408,31 +2441,34 @@ pub static RUN_TASK_RESPONSE: StructSchema = StructSchema::new(
 pub static RUNTIME_PLATFORM: StructSchema = StructSchema::new(
     "RuntimePlatform",
     &[
-        MemberSchema::new("cpuArchitecture", &types::CPU_ARCHITECTURE),
-        MemberSchema::new("operatingSystemFamily", &types::OS_FAMILY),
+        MemberSchema::new("cpuArchitecture", &types::CPU_ARCHITECTURE).absent_if_empty(),
+        MemberSchema::new("operatingSystemFamily", &types::OS_FAMILY).absent_if_empty(),
     ],
 );
 
 pub static S3_FILES_VOLUME_CONFIGURATION: StructSchema = StructSchema::new(
     "S3FilesVolumeConfiguration",
     &[
-        MemberSchema::new("accessPointArn", &types::STRING),
-        MemberSchema::new("fileSystemArn", &types::STRING).required(),
-        MemberSchema::new("rootDirectory", &types::STRING),
+        MemberSchema::new("accessPointArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("fileSystemArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("rootDirectory", &types::STRING).absent_if_empty(),
         MemberSchema::new("transitEncryptionPort", &types::BOXED_INTEGER),
     ],
 );
 
 pub static SCALE: StructSchema = StructSchema::new(
     "Scale",
-    &[MemberSchema::new("unit", &types::SCALE_UNIT), MemberSchema::new("value", &types::DOUBLE)],
+    &[
+        MemberSchema::new("unit", &types::SCALE_UNIT).absent_if_empty(),
+        MemberSchema::new("value", &types::DOUBLE),
+    ],
 );
 
 pub static SECRET: StructSchema = StructSchema::new(
     "Secret",
     &[
-        MemberSchema::new("name", &types::STRING).required(),
-        MemberSchema::new("valueFrom", &types::STRING).required(),
+        MemberSchema::new("name", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("valueFrom", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -2483,15 +2519,18 @@ pub static SERVICE: StructSchema = StructSchema::new(
 pub static SERVICE_CONNECT_ACCESS_LOG_CONFIGURATION: StructSchema = StructSchema::new(
     "ServiceConnectAccessLogConfiguration",
     &[
-        MemberSchema::new("format", &types::SERVICE_CONNECT_ACCESS_LOGGING_FORMAT).required(),
-        MemberSchema::new("includeQueryParameters", &types::SERVICE_CONNECT_INCLUDE_QUERY_PARAMETERS),
+        MemberSchema::new("format", &types::SERVICE_CONNECT_ACCESS_LOGGING_FORMAT)
+            .required()
+            .absent_if_empty(),
+        MemberSchema::new("includeQueryParameters", &types::SERVICE_CONNECT_INCLUDE_QUERY_PARAMETERS)
+            .absent_if_empty(),
     ],
 );
 
 pub static SERVICE_CONNECT_CLIENT_ALIAS: StructSchema = StructSchema::new(
     "ServiceConnectClientAlias",
     &[
-        MemberSchema::new("dnsName", &types::STRING),
+        MemberSchema::new("dnsName", &types::STRING).absent_if_empty(),
         MemberSchema::new("port", &types::PORT_NUMBER).required(),
         MemberSchema::new("testTrafficRules", &types::SERVICE_CONNECT_TEST_TRAFFIC_RULES),
     ],
@@ -2503,7 +2542,7 @@ pub static SERVICE_CONNECT_CONFIGURATION: StructSchema = StructSchema::new(
         MemberSchema::new("accessLogConfiguration", &types::SERVICE_CONNECT_ACCESS_LOG_CONFIGURATION),
         MemberSchema::new("enabled", &types::BOOLEAN).required(),
         MemberSchema::new("logConfiguration", &types::LOG_CONFIGURATION),
-        MemberSchema::new("namespace", &types::STRING),
+        MemberSchema::new("namespace", &types::STRING).absent_if_empty(),
         MemberSchema::new("services", &types::SERVICE_CONNECT_SERVICE_LIST),
     ],
 );
@@ -2512,9 +2551,9 @@ pub static SERVICE_CONNECT_SERVICE: StructSchema = StructSchema::new(
     "ServiceConnectService",
     &[
         MemberSchema::new("clientAliases", &types::SERVICE_CONNECT_CLIENT_ALIAS_LIST),
-        MemberSchema::new("discoveryName", &types::STRING),
+        MemberSchema::new("discoveryName", &types::STRING).absent_if_empty(),
         MemberSchema::new("ingressPortOverride", &types::PORT_NUMBER),
-        MemberSchema::new("portName", &types::STRING).required(),
+        MemberSchema::new("portName", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("timeout", &types::TIMEOUT_CONFIGURATION),
         MemberSchema::new("tls", &types::SERVICE_CONNECT_TLS_CONFIGURATION),
     ],
@@ -2527,13 +2566,13 @@ pub static SERVICE_CONNECT_SERVICE_RESOURCE: StructSchema = StructSchema::new(
 
 pub static SERVICE_CONNECT_TEST_TRAFFIC_HEADER_MATCH_RULES: StructSchema = StructSchema::new(
     "ServiceConnectTestTrafficHeaderMatchRules",
-    &[MemberSchema::new("exact", &types::STRING).required()],
+    &[MemberSchema::new("exact", &types::STRING).required().absent_if_empty()],
 );
 
 pub static SERVICE_CONNECT_TEST_TRAFFIC_HEADER_RULES: StructSchema = StructSchema::new(
     "ServiceConnectTestTrafficHeaderRules",
     &[
-        MemberSchema::new("name", &types::STRING).required(),
+        MemberSchema::new("name", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("value", &types::SERVICE_CONNECT_TEST_TRAFFIC_HEADER_MATCH_RULES),
     ],
 );
@@ -2545,7 +2584,7 @@ pub static SERVICE_CONNECT_TEST_TRAFFIC_RULES: StructSchema = StructSchema::new(
 
 pub static SERVICE_CONNECT_TLS_CERTIFICATE_AUTHORITY: StructSchema = StructSchema::new(
     "ServiceConnectTlsCertificateAuthority",
-    &[MemberSchema::new("awsPcaAuthorityArn", &types::STRING)],
+    &[MemberSchema::new("awsPcaAuthorityArn", &types::STRING).absent_if_empty()],
 );
 
 pub static SERVICE_CONNECT_TLS_CONFIGURATION: StructSchema = StructSchema::new(
@@ -2553,8 +2592,8 @@ pub static SERVICE_CONNECT_TLS_CONFIGURATION: StructSchema = StructSchema::new(
     &[
         MemberSchema::new("issuerCertificateAuthority", &types::SERVICE_CONNECT_TLS_CERTIFICATE_AUTHORITY)
             .required(),
-        MemberSchema::new("kmsKey", &types::STRING),
-        MemberSchema::new("roleArn", &types::STRING),
+        MemberSchema::new("kmsKey", &types::STRING).absent_if_empty(),
+        MemberSchema::new("roleArn", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2641,16 +2680,16 @@ pub static SERVICE_MANAGED_EBS_VOLUME_CONFIGURATION: StructSchema = StructSchema
     "ServiceManagedEBSVolumeConfiguration",
     &[
         MemberSchema::new("encrypted", &types::BOXED_BOOLEAN),
-        MemberSchema::new("filesystemType", &types::TASK_FILESYSTEM_TYPE),
+        MemberSchema::new("filesystemType", &types::TASK_FILESYSTEM_TYPE).absent_if_empty(),
         MemberSchema::new("iops", &types::BOXED_INTEGER),
-        MemberSchema::new("kmsKeyId", &types::EBSKMS_KEY_ID),
-        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).required(),
+        MemberSchema::new("kmsKeyId", &types::EBSKMS_KEY_ID).absent_if_empty(),
+        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).required().absent_if_empty(),
         MemberSchema::new("sizeInGiB", &types::BOXED_INTEGER),
-        MemberSchema::new("snapshotId", &types::EBS_SNAPSHOT_ID),
+        MemberSchema::new("snapshotId", &types::EBS_SNAPSHOT_ID).absent_if_empty(),
         MemberSchema::new("tagSpecifications", &types::EBS_TAG_SPECIFICATIONS),
         MemberSchema::new("throughput", &types::BOXED_INTEGER),
         MemberSchema::new("volumeInitializationRate", &types::BOXED_INTEGER),
-        MemberSchema::new("volumeType", &types::EBS_VOLUME_TYPE),
+        MemberSchema::new("volumeType", &types::EBS_VOLUME_TYPE).absent_if_empty(),
     ],
 );
 
@@ -2663,10 +2702,10 @@ pub static SERVICE_NOT_FOUND_EXCEPTION: StructSchema =
 pub static SERVICE_REGISTRY: StructSchema = StructSchema::new(
     "ServiceRegistry",
     &[
-        MemberSchema::new("containerName", &types::STRING),
+        MemberSchema::new("containerName", &types::STRING).absent_if_empty(),
         MemberSchema::new("containerPort", &types::BOXED_INTEGER),
         MemberSchema::new("port", &types::BOXED_INTEGER),
-        MemberSchema::new("registryArn", &types::STRING),
+        MemberSchema::new("registryArn", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2720,7 +2759,7 @@ pub static SERVICE_VOLUME_CONFIGURATION: StructSchema = StructSchema::new(
     "ServiceVolumeConfiguration",
     &[
         MemberSchema::new("managedEBSVolume", &types::SERVICE_MANAGED_EBS_VOLUME_CONFIGURATION),
-        MemberSchema::new("name", &types::ECS_VOLUME_NAME).required(),
+        MemberSchema::new("name", &types::ECS_VOLUME_NAME).required().absent_if_empty(),
     ],
 );
 
@@ -2746,18 +2785,18 @@ pub static SETTING: StructSchema = StructSchema::new(
 pub static START_TASK_REQUEST: StructSchema = StructSchema::new(
     "StartTaskRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("containerInstances", &types::STRING_LIST).required(),
         MemberSchema::new("enableECSManagedTags", &types::BOOLEAN),
         MemberSchema::new("enableExecuteCommand", &types::BOOLEAN),
-        MemberSchema::new("group", &types::STRING),
+        MemberSchema::new("group", &types::STRING).absent_if_empty(),
         MemberSchema::new("networkConfiguration", &types::NETWORK_CONFIGURATION),
         MemberSchema::new("overrides", &types::TASK_OVERRIDE),
-        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS),
-        MemberSchema::new("referenceId", &types::STRING),
-        MemberSchema::new("startedBy", &types::STRING),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS).absent_if_empty(),
+        MemberSchema::new("referenceId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("startedBy", &types::STRING).absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS),
-        MemberSchema::new("taskDefinition", &types::STRING).required(),
+        MemberSchema::new("taskDefinition", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("volumeConfigurations", &types::TASK_VOLUME_CONFIGURATIONS),
     ],
 );
@@ -2770,8 +2809,8 @@ pub static START_TASK_RESPONSE: StructSchema = StructSchema::new(
 pub static STOP_SERVICE_DEPLOYMENT_REQUEST: StructSchema = StructSchema::new(
     "StopServiceDeploymentRequest",
     &[
-        MemberSchema::new("serviceDeploymentArn", &types::STRING).required(),
-        MemberSchema::new("stopType", &types::STOP_SERVICE_DEPLOYMENT_STOP_TYPE),
+        MemberSchema::new("serviceDeploymentArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("stopType", &types::STOP_SERVICE_DEPLOYMENT_STOP_TYPE).absent_if_empty(),
     ],
 );
 
@@ -2783,9 +2822,9 @@ pub static STOP_SERVICE_DEPLOYMENT_RESPONSE: StructSchema = StructSchema::new(
 pub static STOP_TASK_REQUEST: StructSchema = StructSchema::new(
     "StopTaskRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("reason", &types::STRING),
-        MemberSchema::new("task", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("reason", &types::STRING).absent_if_empty(),
+        MemberSchema::new("task", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -2796,7 +2835,7 @@ pub static SUBMIT_ATTACHMENT_STATE_CHANGES_REQUEST: StructSchema = StructSchema:
     "SubmitAttachmentStateChangesRequest",
     &[
         MemberSchema::new("attachments", &types::ATTACHMENT_STATE_CHANGES).required(),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2808,14 +2847,14 @@ pub static SUBMIT_ATTACHMENT_STATE_CHANGES_RESPONSE: StructSchema = StructSchema
 pub static SUBMIT_CONTAINER_STATE_CHANGE_REQUEST: StructSchema = StructSchema::new(
     "SubmitContainerStateChangeRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("containerName", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("containerName", &types::STRING).absent_if_empty(),
         MemberSchema::new("exitCode", &types::BOXED_INTEGER),
         MemberSchema::new("networkBindings", &types::NETWORK_BINDINGS),
-        MemberSchema::new("reason", &types::STRING),
-        MemberSchema::new("runtimeId", &types::STRING),
-        MemberSchema::new("status", &types::STRING),
-        MemberSchema::new("task", &types::STRING),
+        MemberSchema::new("reason", &types::STRING).absent_if_empty(),
+        MemberSchema::new("runtimeId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("status", &types::STRING).absent_if_empty(),
+        MemberSchema::new("task", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2828,15 +2867,15 @@ pub static SUBMIT_TASK_STATE_CHANGE_REQUEST: StructSchema = StructSchema::new(
     "SubmitTaskStateChangeRequest",
     &[
         MemberSchema::new("attachments", &types::ATTACHMENT_STATE_CHANGES),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("containers", &types::CONTAINER_STATE_CHANGES),
         MemberSchema::new("executionStoppedAt", &types::TIMESTAMP),
         MemberSchema::new("managedAgents", &types::MANAGED_AGENT_STATE_CHANGES),
         MemberSchema::new("pullStartedAt", &types::TIMESTAMP),
         MemberSchema::new("pullStoppedAt", &types::TIMESTAMP),
-        MemberSchema::new("reason", &types::STRING),
-        MemberSchema::new("status", &types::STRING),
-        MemberSchema::new("task", &types::STRING),
+        MemberSchema::new("reason", &types::STRING).absent_if_empty(),
+        MemberSchema::new("status", &types::STRING).absent_if_empty(),
+        MemberSchema::new("task", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -2847,18 +2886,24 @@ pub static SUBMIT_TASK_STATE_CHANGE_RESPONSE: StructSchema = StructSchema::new(
 
 pub static SYSTEM_CONTROL: StructSchema = StructSchema::new(
     "SystemControl",
-    &[MemberSchema::new("namespace", &types::STRING), MemberSchema::new("value", &types::STRING)],
+    &[
+        MemberSchema::new("namespace", &types::STRING).absent_if_empty(),
+        MemberSchema::new("value", &types::STRING),
+    ],
 );
 
 pub static TAG: StructSchema = StructSchema::new(
     "Tag",
-    &[MemberSchema::new("key", &types::TAG_KEY), MemberSchema::new("value", &types::TAG_VALUE)],
+    &[
+        MemberSchema::new("key", &types::TAG_KEY).absent_if_empty(),
+        MemberSchema::new("value", &types::TAG_VALUE),
+    ],
 );
 
 pub static TAG_RESOURCE_REQUEST: StructSchema = StructSchema::new(
     "TagResourceRequest",
     &[
-        MemberSchema::new("resourceArn", &types::STRING).required(),
+        MemberSchema::new("resourceArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("tags", &types::TAGS).required(),
     ],
 );
@@ -2949,8 +2994,8 @@ pub static TASK_DEFINITION: StructSchema = StructSchema::new(
 pub static TASK_DEFINITION_PLACEMENT_CONSTRAINT: StructSchema = StructSchema::new(
     "TaskDefinitionPlacementConstraint",
     &[
-        MemberSchema::new("expression", &types::STRING),
-        MemberSchema::new("type", &types::TASK_DEFINITION_PLACEMENT_CONSTRAINT_TYPE),
+        MemberSchema::new("expression", &types::STRING).absent_if_empty(),
+        MemberSchema::new("type", &types::TASK_DEFINITION_PLACEMENT_CONSTRAINT_TYPE).absent_if_empty(),
     ],
 );
 
@@ -2963,17 +3008,17 @@ pub static TASK_MANAGED_EBS_VOLUME_CONFIGURATION: StructSchema = StructSchema::n
     "TaskManagedEBSVolumeConfiguration",
     &[
         MemberSchema::new("encrypted", &types::BOXED_BOOLEAN),
-        MemberSchema::new("filesystemType", &types::TASK_FILESYSTEM_TYPE),
+        MemberSchema::new("filesystemType", &types::TASK_FILESYSTEM_TYPE).absent_if_empty(),
         MemberSchema::new("iops", &types::BOXED_INTEGER),
-        MemberSchema::new("kmsKeyId", &types::EBSKMS_KEY_ID),
-        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).required(),
+        MemberSchema::new("kmsKeyId", &types::EBSKMS_KEY_ID).absent_if_empty(),
+        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).required().absent_if_empty(),
         MemberSchema::new("sizeInGiB", &types::BOXED_INTEGER),
-        MemberSchema::new("snapshotId", &types::EBS_SNAPSHOT_ID),
+        MemberSchema::new("snapshotId", &types::EBS_SNAPSHOT_ID).absent_if_empty(),
         MemberSchema::new("tagSpecifications", &types::EBS_TAG_SPECIFICATIONS),
         MemberSchema::new("terminationPolicy", &types::TASK_MANAGED_EBS_VOLUME_TERMINATION_POLICY),
         MemberSchema::new("throughput", &types::BOXED_INTEGER),
         MemberSchema::new("volumeInitializationRate", &types::BOXED_INTEGER),
-        MemberSchema::new("volumeType", &types::EBS_VOLUME_TYPE),
+        MemberSchema::new("volumeType", &types::EBS_VOLUME_TYPE).absent_if_empty(),
     ],
 );
 
@@ -2986,12 +3031,12 @@ pub static TASK_OVERRIDE: StructSchema = StructSchema::new(
     "TaskOverride",
     &[
         MemberSchema::new("containerOverrides", &types::CONTAINER_OVERRIDES),
-        MemberSchema::new("cpu", &types::STRING),
+        MemberSchema::new("cpu", &types::STRING).absent_if_empty(),
         MemberSchema::new("ephemeralStorage", &types::EPHEMERAL_STORAGE),
-        MemberSchema::new("executionRoleArn", &types::STRING),
+        MemberSchema::new("executionRoleArn", &types::STRING).absent_if_empty(),
         MemberSchema::new("inferenceAcceleratorOverrides", &types::INFERENCE_ACCELERATOR_OVERRIDES),
-        MemberSchema::new("memory", &types::STRING),
-        MemberSchema::new("taskRoleArn", &types::STRING),
+        MemberSchema::new("memory", &types::STRING).absent_if_empty(),
+        MemberSchema::new("taskRoleArn", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -3033,7 +3078,7 @@ pub static TASK_VOLUME_CONFIGURATION: StructSchema = StructSchema::new(
     "TaskVolumeConfiguration",
     &[
         MemberSchema::new("managedEBSVolume", &types::TASK_MANAGED_EBS_VOLUME_CONFIGURATION),
-        MemberSchema::new("name", &types::ECS_VOLUME_NAME).required(),
+        MemberSchema::new("name", &types::ECS_VOLUME_NAME).required().absent_if_empty(),
     ],
 );
 
@@ -3048,7 +3093,7 @@ pub static TIMEOUT_CONFIGURATION: StructSchema = StructSchema::new(
 pub static TMPFS: StructSchema = StructSchema::new(
     "Tmpfs",
     &[
-        MemberSchema::new("containerPath", &types::STRING).required(),
+        MemberSchema::new("containerPath", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("mountOptions", &types::STRING_LIST),
         MemberSchema::new("size", &types::INTEGER).required(),
     ],
@@ -3063,7 +3108,7 @@ pub static ULIMIT: StructSchema = StructSchema::new(
     "Ulimit",
     &[
         MemberSchema::new("hardLimit", &types::INTEGER).required(),
-        MemberSchema::new("name", &types::ULIMIT_NAME).required(),
+        MemberSchema::new("name", &types::ULIMIT_NAME).required().absent_if_empty(),
         MemberSchema::new("softLimit", &types::INTEGER).required(),
     ],
 );
@@ -3074,7 +3119,7 @@ pub static UNSUPPORTED_FEATURE_EXCEPTION: StructSchema =
 pub static UNTAG_RESOURCE_REQUEST: StructSchema = StructSchema::new(
     "UntagResourceRequest",
     &[
-        MemberSchema::new("resourceArn", &types::STRING).required(),
+        MemberSchema::new("resourceArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("tagKeys", &types::TAG_KEYS).required(),
     ],
 );
@@ -3085,12 +3130,12 @@ pub static UPDATE_CAPACITY_PROVIDER_REQUEST: StructSchema = StructSchema::new(
     "UpdateCapacityProviderRequest",
     &[
         MemberSchema::new("autoScalingGroupProvider", &types::AUTO_SCALING_GROUP_PROVIDER_UPDATE),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new(
             "managedInstancesProvider",
             &types::UPDATE_MANAGED_INSTANCES_PROVIDER_CONFIGURATION,
         ),
-        MemberSchema::new("name", &types::STRING).required(),
+        MemberSchema::new("name", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -3102,7 +3147,7 @@ pub static UPDATE_CAPACITY_PROVIDER_RESPONSE: StructSchema = StructSchema::new(
 pub static UPDATE_CLUSTER_REQUEST: StructSchema = StructSchema::new(
     "UpdateClusterRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("configuration", &types::CLUSTER_CONFIGURATION),
         MemberSchema::new("serviceConnectDefaults", &types::CLUSTER_SERVICE_CONNECT_DEFAULTS_REQUEST),
         MemberSchema::new("settings", &types::CLUSTER_SETTINGS),
@@ -3115,7 +3160,7 @@ pub static UPDATE_CLUSTER_RESPONSE: StructSchema =
 pub static UPDATE_CLUSTER_SETTINGS_REQUEST: StructSchema = StructSchema::new(
     "UpdateClusterSettingsRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("settings", &types::CLUSTER_SETTINGS).required(),
     ],
 );
@@ -3126,8 +3171,8 @@ pub static UPDATE_CLUSTER_SETTINGS_RESPONSE: StructSchema =
 pub static UPDATE_CONTAINER_AGENT_REQUEST: StructSchema = StructSchema::new(
     "UpdateContainerAgentRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
-        MemberSchema::new("containerInstance", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
+        MemberSchema::new("containerInstance", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -3139,9 +3184,9 @@ pub static UPDATE_CONTAINER_AGENT_RESPONSE: StructSchema = StructSchema::new(
 pub static UPDATE_CONTAINER_INSTANCES_STATE_REQUEST: StructSchema = StructSchema::new(
     "UpdateContainerInstancesStateRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("containerInstances", &types::STRING_LIST).required(),
-        MemberSchema::new("status", &types::CONTAINER_INSTANCE_STATUS).required(),
+        MemberSchema::new("status", &types::CONTAINER_INSTANCE_STATUS).required().absent_if_empty(),
     ],
 );
 
@@ -3157,12 +3202,12 @@ pub static UPDATE_DAEMON_REQUEST: StructSchema = StructSchema::new(
     "UpdateDaemonRequest",
     &[
         MemberSchema::new("capacityProviderArns", &types::STRING_LIST).required(),
-        MemberSchema::new("daemonArn", &types::STRING).required(),
-        MemberSchema::new("daemonTaskDefinitionArn", &types::STRING).required(),
+        MemberSchema::new("daemonArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("daemonTaskDefinitionArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("deploymentConfiguration", &types::DAEMON_DEPLOYMENT_CONFIGURATION),
         MemberSchema::new("enableECSManagedTags", &types::BOOLEAN),
         MemberSchema::new("enableExecuteCommand", &types::BOOLEAN),
-        MemberSchema::new("propagateTags", &types::DAEMON_PROPAGATE_TAGS),
+        MemberSchema::new("propagateTags", &types::DAEMON_PROPAGATE_TAGS).absent_if_empty(),
     ],
 );
 
@@ -3180,15 +3225,15 @@ pub static UPDATE_DAEMON_RESPONSE: StructSchema = StructSchema::new(
 pub static UPDATE_EXPRESS_GATEWAY_SERVICE_REQUEST: StructSchema = StructSchema::new(
     "UpdateExpressGatewayServiceRequest",
     &[
-        MemberSchema::new("cpu", &types::STRING),
-        MemberSchema::new("executionRoleArn", &types::STRING),
-        MemberSchema::new("healthCheckPath", &types::STRING),
-        MemberSchema::new("memory", &types::STRING),
+        MemberSchema::new("cpu", &types::STRING).absent_if_empty(),
+        MemberSchema::new("executionRoleArn", &types::STRING).absent_if_empty(),
+        MemberSchema::new("healthCheckPath", &types::STRING).absent_if_empty(),
+        MemberSchema::new("memory", &types::STRING).absent_if_empty(),
         MemberSchema::new("networkConfiguration", &types::EXPRESS_GATEWAY_SERVICE_NETWORK_CONFIGURATION),
         MemberSchema::new("primaryContainer", &types::EXPRESS_GATEWAY_CONTAINER),
         MemberSchema::new("scalingTarget", &types::EXPRESS_GATEWAY_SCALING_TARGET),
-        MemberSchema::new("serviceArn", &types::STRING).required(),
-        MemberSchema::new("taskRoleArn", &types::STRING),
+        MemberSchema::new("serviceArn", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("taskRoleArn", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -3205,18 +3250,18 @@ pub static UPDATE_MANAGED_INSTANCES_PROVIDER_CONFIGURATION: StructSchema = Struc
     &[
         MemberSchema::new("autoRepairConfiguration", &types::AUTO_REPAIR_CONFIGURATION),
         MemberSchema::new("infrastructureOptimization", &types::INFRASTRUCTURE_OPTIMIZATION),
-        MemberSchema::new("infrastructureRoleArn", &types::STRING).required(),
+        MemberSchema::new("infrastructureRoleArn", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("instanceLaunchTemplate", &types::INSTANCE_LAUNCH_TEMPLATE_UPDATE).required(),
-        MemberSchema::new("propagateTags", &types::PROPAGATE_MI_TAGS),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_MI_TAGS).absent_if_empty(),
     ],
 );
 
 pub static UPDATE_SERVICE_PRIMARY_TASK_SET_REQUEST: StructSchema = StructSchema::new(
     "UpdateServicePrimaryTaskSetRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
-        MemberSchema::new("primaryTaskSet", &types::STRING).required(),
-        MemberSchema::new("service", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("primaryTaskSet", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -3228,9 +3273,10 @@ pub static UPDATE_SERVICE_PRIMARY_TASK_SET_RESPONSE: StructSchema = StructSchema
 pub static UPDATE_SERVICE_REQUEST: StructSchema = StructSchema::new(
     "UpdateServiceRequest",
     &[
-        MemberSchema::new("availabilityZoneRebalancing", &types::AVAILABILITY_ZONE_REBALANCING),
+        MemberSchema::new("availabilityZoneRebalancing", &types::AVAILABILITY_ZONE_REBALANCING)
+            .absent_if_empty(),
         MemberSchema::new("capacityProviderStrategy", &types::CAPACITY_PROVIDER_STRATEGY),
-        MemberSchema::new("cluster", &types::STRING),
+        MemberSchema::new("cluster", &types::STRING).absent_if_empty(),
         MemberSchema::new("deploymentConfiguration", &types::DEPLOYMENT_CONFIGURATION),
         MemberSchema::new("deploymentController", &types::DEPLOYMENT_CONTROLLER),
         MemberSchema::new("desiredCount", &types::BOXED_INTEGER),
@@ -3242,12 +3288,12 @@ pub static UPDATE_SERVICE_REQUEST: StructSchema = StructSchema::new(
         MemberSchema::new("networkConfiguration", &types::NETWORK_CONFIGURATION),
         MemberSchema::new("placementConstraints", &types::PLACEMENT_CONSTRAINTS),
         MemberSchema::new("placementStrategy", &types::PLACEMENT_STRATEGIES),
-        MemberSchema::new("platformVersion", &types::STRING),
-        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS),
-        MemberSchema::new("service", &types::STRING).required(),
+        MemberSchema::new("platformVersion", &types::STRING).absent_if_empty(),
+        MemberSchema::new("propagateTags", &types::PROPAGATE_TAGS).absent_if_empty(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("serviceConnectConfiguration", &types::SERVICE_CONNECT_CONFIGURATION),
         MemberSchema::new("serviceRegistries", &types::SERVICE_REGISTRIES),
-        MemberSchema::new("taskDefinition", &types::STRING),
+        MemberSchema::new("taskDefinition", &types::STRING).absent_if_empty(),
         MemberSchema::new("volumeConfigurations", &types::SERVICE_VOLUME_CONFIGURATIONS),
         MemberSchema::new("vpcLatticeConfigurations", &types::VPC_LATTICE_CONFIGURATIONS),
     ],
@@ -3259,7 +3305,7 @@ pub static UPDATE_SERVICE_RESPONSE: StructSchema =
 pub static UPDATE_TASK_PROTECTION_REQUEST: StructSchema = StructSchema::new(
     "UpdateTaskProtectionRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("expiresInMinutes", &types::BOXED_INTEGER),
         MemberSchema::new("protectionEnabled", &types::BOOLEAN).required(),
         MemberSchema::new("tasks", &types::STRING_LIST).required(),
@@ -3277,10 +3323,10 @@ pub static UPDATE_TASK_PROTECTION_RESPONSE: StructSchema = StructSchema::new(
 pub static UPDATE_TASK_SET_REQUEST: StructSchema = StructSchema::new(
     "UpdateTaskSetRequest",
     &[
-        MemberSchema::new("cluster", &types::STRING).required(),
+        MemberSchema::new("cluster", &types::STRING).required().absent_if_empty(),
         MemberSchema::new("scale", &types::SCALE).required(),
-        MemberSchema::new("service", &types::STRING).required(),
-        MemberSchema::new("taskSet", &types::STRING).required(),
+        MemberSchema::new("service", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("taskSet", &types::STRING).required().absent_if_empty(),
     ],
 );
 
@@ -3311,9 +3357,9 @@ pub static V_CPU_COUNT_RANGE_REQUEST: StructSchema = StructSchema::new(
 pub static VERSION_INFO: StructSchema = StructSchema::new(
     "VersionInfo",
     &[
-        MemberSchema::new("agentHash", &types::STRING),
-        MemberSchema::new("agentVersion", &types::STRING),
-        MemberSchema::new("dockerVersion", &types::STRING),
+        MemberSchema::new("agentHash", &types::STRING).absent_if_empty(),
+        MemberSchema::new("agentVersion", &types::STRING).absent_if_empty(),
+        MemberSchema::new("dockerVersion", &types::STRING).absent_if_empty(),
     ],
 );
 
@@ -3328,7 +3374,7 @@ pub static VOLUME: StructSchema = StructSchema::new(
             &types::F_SX_WINDOWS_FILE_SERVER_VOLUME_CONFIGURATION,
         ),
         MemberSchema::new("host", &types::HOST_VOLUME_PROPERTIES),
-        MemberSchema::new("name", &types::STRING),
+        MemberSchema::new("name", &types::STRING).absent_if_empty(),
         MemberSchema::new("s3filesVolumeConfiguration", &types::S3_FILES_VOLUME_CONFIGURATION),
     ],
 );
@@ -3337,15 +3383,15 @@ pub static VOLUME_FROM: StructSchema = StructSchema::new(
     "VolumeFrom",
     &[
         MemberSchema::new("readOnly", &types::BOXED_BOOLEAN),
-        MemberSchema::new("sourceContainer", &types::STRING),
+        MemberSchema::new("sourceContainer", &types::STRING).absent_if_empty(),
     ],
 );
 
 pub static VPC_LATTICE_CONFIGURATION: StructSchema = StructSchema::new(
     "VpcLatticeConfiguration",
     &[
-        MemberSchema::new("portName", &types::STRING).required(),
-        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).required(),
-        MemberSchema::new("targetGroupArn", &types::STRING).required(),
+        MemberSchema::new("portName", &types::STRING).required().absent_if_empty(),
+        MemberSchema::new("roleArn", &types::IAM_ROLE_ARN).required().absent_if_empty(),
+        MemberSchema::new("targetGroupArn", &types::STRING).required().absent_if_empty(),
     ],
 );

@@ -1,8 +1,4 @@
-//! What the agent answers to people on its machine (agent-protocol G16) and to the containers that it runs
-//! (G17). Pure: the core and a path in, a status and a body out.
-//!
-//! Not served: statistics (`/stats`), tags, associations, the v2 and v3 metadata, task protection and fault
-//! injection.
+//! Task metadata in its versions (agent-protocol G17): version 4 is made, the older ones are version 4 with less in it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,173 +6,120 @@ use std::collections::BTreeMap;
 use longshore_base::{Cidr, Protocol, Timestamp};
 use longshore_engine::input::HealthStatus;
 use longshore_engine::network::TaskInterface;
-use longshore_engine::spec::{CredentialsId, Desired, NetworkMode};
+use longshore_engine::spec::{Desired, NetworkMode};
 use longshore_engine::view::{ContainerView, KnownStatus, TaskView};
 use longshore_engine::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_FAMILY, LABEL_REVISION, LABEL_TASK};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::core::{AGENT_HASH, AGENT_VERSION, AgentCore};
+use crate::api::{ApiError, Inquiry, TagList};
+use crate::awslogs;
+use crate::core::AgentCore;
 
-/// An HTTP answer with a JSON body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: String,
+/// The version of the shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V2,
+    V3,
+    V4,
 }
 
-fn answer(status: u16, body: &impl Serialize) -> Answer {
-    let body = serde_json::to_string(body).expect("string keys and finite numbers always serialise");
-    Answer { status, body }
+pub(super) fn container(core: &AgentCore, version: Version, container: ContainerView<'_>) -> Value {
+    let mut document = value(&ContainerMetadata::of(core, container));
+    match version {
+        Version::V2 | Version::V3 => age_container(&mut document),
+        Version::V4 => {}
+    }
+    document
 }
 
-/// The introspection server, usually on port 51678.
-pub fn introspection(core: &AgentCore, path: &str, query: &str) -> Answer {
-    match path {
-        "/v1/metadata" => answer(
-            200,
-            &json!({
-                "Cluster": core.config().cluster_name(),
-                "ContainerInstanceArn": core.instance_arn(),
-                "Version": format!("Amazon ECS Agent - v{AGENT_VERSION} ({AGENT_HASH})"),
-            }),
-        ),
-        "/v1/tasks" => introspect_tasks(core, query),
-        "/license" => answer(200, &"Apache-2.0"),
-        _ => answer(200, &json!({"AvailableCommands": ["/v1/metadata", "/v1/tasks", "/license"]})),
+pub(super) fn task(core: &AgentCore, version: Version, task: TaskView<'_>) -> Value {
+    let mut document = value(&TaskMetadata::of(core, task));
+    match version {
+        Version::V2 | Version::V3 => age_task(&mut document),
+        Version::V4 => {}
+    }
+    document
+}
+
+fn value(shape: &impl Serialize) -> Value {
+    serde_json::to_value(shape).expect("string keys and finite numbers always serialise")
+}
+
+fn remove(document: &mut Value, members: &[&str]) {
+    if let Some(own) = document.as_object_mut() {
+        own.retain(|member, _| !members.contains(&member.as_str()));
     }
 }
 
-fn introspect_tasks(core: &AgentCore, query: &str) -> Answer {
-    let parameter = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .and_then(|(_, value)| longshore_sigv4::decode_component(value))
-    };
-    let one = |task: Option<TaskView<'_>>| match task {
-        Some(task) => answer(200, &IntrospectedTask::of(task)),
-        None => answer(404, &json!({})),
-    };
-    if let Some(arn) = parameter("taskarn") {
-        one(core.engine().tasks().find(|task| task.key().arn() == arn))
-    } else if let Some(id) = parameter("dockerid") {
-        one(core.engine().container_by_runtime_id(&id).map(ContainerView::task))
-    } else {
-        let tasks: Vec<_> = core.engine().tasks().map(IntrospectedTask::of).collect();
-        answer(200, &json!({"Tasks": tasks}))
-    }
+fn items<'v>(document: &'v mut Value, member: &str) -> impl Iterator<Item = &'v mut Value> {
+    document.get_mut(member).and_then(Value::as_array_mut).into_iter().flatten()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct IntrospectedTask<'a> {
-    arn: &'a str,
-    desired_status: &'static str,
-    known_status: &'static str,
-    family: &'a str,
-    version: &'a str,
-    containers: Vec<IntrospectedContainer<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct IntrospectedContainer<'a> {
-    docker_id: &'a str,
-    docker_name: &'a str,
-    name: &'a str,
-    image: &'a str,
-    #[serde(rename = "ImageID")]
-    image_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ports: Vec<PortInfo>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    networks: Vec<NetworkInfo<'a>>,
-}
-
-impl<'a> IntrospectedTask<'a> {
-    fn of(task: TaskView<'a>) -> Self {
-        let containers = task.containers().map(|container| IntrospectedContainer {
-            docker_id: container.runtime_id().map_or("", |id| id.as_str()),
-            docker_name: container.runtime_name(),
-            name: container.definition().name.as_str(),
-            image: &container.definition().image,
-            image_id: container.image_id().unwrap_or_default(),
-            created_at: container.created_at().map(rfc3339),
-            started_at: container.started_at().map(rfc3339),
-            ports: ports(container, None),
-            networks: networks(container),
-        });
-        Self {
-            arn: task.key().arn(),
-            desired_status: desired(task),
-            known_status: task.status().reported().as_str(),
-            family: &task.spec().family,
-            version: &task.spec().revision,
-            containers: containers.collect(),
+/// What version 4 brought.
+fn age_container(document: &mut Value) {
+    remove(document, &["ContainerARN", "LogDriver", "LogOptions"]);
+    items(document, "Ports").for_each(|port| remove(port, &["HostIp"]));
+    for network in items(document, "Networks") {
+        let kept = ["NetworkMode", "IPv4Addresses", "IPv6Addresses"];
+        if let Some(own) = network.as_object_mut() {
+            own.retain(|member, _| kept.contains(&member.as_str()));
         }
     }
 }
 
-/// The server for containers, behind `169.254.170.2`.
-pub fn tasks(core: &AgentCore, path: &str, query: &str) -> Answer {
-    if let Some(id) = path.strip_prefix("/v2/credentials/") {
-        return credentials(core, id);
-    }
-    if path == "/v1/credentials" {
-        let id = query.split('&').find_map(|pair| pair.strip_prefix("id="));
-        return credentials(core, id.unwrap_or_default());
-    }
-    let Some(rest) = path.strip_prefix("/v4/") else {
-        return answer(404, &"404 page not found");
-    };
-    let (id, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    let Some(container) = core.engine().container_by_metadata_id(id) else {
-        let text = format!("V4 metadata handler: unable to find the container with id {id}");
-        return answer(404, &text);
-    };
-    match rest.trim_end_matches('/') {
-        "" => answer(200, &ContainerMetadata::of(core, container)),
-        "task" => answer(200, &TaskMetadata::of(core, container.task())),
-        _ => answer(404, &"404 page not found"),
-    }
+fn age_task(document: &mut Value) {
+    remove(document, &["LaunchType", "ServiceName", "FaultInjectionEnabled", "VPCID"]);
+    items(document, "Containers").for_each(age_container);
 }
 
-fn credentials(core: &AgentCore, id: &str) -> Answer {
-    let refused = |status: u16, code: &str, message: &str| {
-        answer(status, &json!({"code": code, "message": message, "HTTPErrorCode": status}))
-    };
-    if id.is_empty() {
-        return refused(400, "NoIdInRequest", "CredentialsV2Request: No ID in the request");
+/// What has to be asked of the control plane before the tags are in a task's document: each with the member that it
+/// becomes.
+pub(super) fn tag_questions(core: &AgentCore, task: TaskView<'_>) -> Vec<(&'static str, Inquiry)> {
+    let of =
+        |resource_arn: &str| Inquiry::ListTagsForResource(TagList { resource_arn: resource_arn.to_owned() });
+    let instance = core.instance_arn().map(|arn| ("ContainerInstanceTags", of(arn)));
+    instance.into_iter().chain([("TaskTags", of(task.key().arn()))]).collect()
+}
+
+/// Adds tags to a task's document. The rest of it is worth having without them, so a question that failed becomes one
+/// of its errors.
+pub(super) fn add_tags(
+    document: &mut Value,
+    member: &'static str,
+    inquiry: &Inquiry,
+    answer: Result<Vec<u8>, ApiError>,
+) {
+    #[derive(Default, serde::Deserialize)]
+    struct Tags {
+        #[serde(default)]
+        tags: Vec<BTreeMap<String, String>>,
     }
-    if let Some(stored) = core.credentials().get(id) {
-        let credentials = &stored.credentials;
-        return answer(
-            200,
-            &json!({
-                "RoleArn": credentials.role_arn,
-                "AccessKeyId": credentials.access_key_id,
-                "SecretAccessKey": credentials.secret_access_key.0,
-                "Token": credentials.session_token.0,
-                "Expiration": credentials.expiration,
-            }),
-        );
-    }
-    // After a restart the ids are known from the journal, and the control plane sends the rest again.
-    let is = |known: &Option<CredentialsId>| known.as_ref().is_some_and(|known| known.expose() == id);
-    let is_expected = core
-        .engine()
-        .tasks()
-        .any(|task| is(&task.spec().task_credentials) || is(&task.spec().execution_credentials));
-    if is_expected {
-        refused(503, "CredentialsUninitialized", "CredentialsV2Request: credentials are not yet there")
-    } else {
-        refused(400, "InvalidIdInRequest", "CredentialsV2Request: Credentials not found")
+    let tags = answer.and_then(|body| {
+        serde_json::from_slice::<Tags>(&body)
+            .map_err(|_| ApiError::Transport("the answer cannot be read".to_owned()))
+    });
+    match tags {
+        Ok(Tags { tags }) if tags.is_empty() => {}
+        Ok(Tags { tags }) => {
+            let text = |tag: &BTreeMap<String, String>, name| tag.get(name).cloned().unwrap_or_default();
+            let pairs: BTreeMap<String, String> =
+                tags.iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect();
+            document[member] = json!(pairs);
+        }
+        Err(error) => {
+            let (status, code, message) = error.parts();
+            let mut said = json!({
+                "ErrorField": member, "ErrorCode": code, "ErrorMessage": message, "StatusCode": status,
+            });
+            if let Inquiry::ListTagsForResource(TagList { resource_arn }) = inquiry {
+                said["ResourceARN"] = json!(resource_arn);
+            }
+            match document.get_mut("Errors").and_then(Value::as_array_mut) {
+                Some(errors) => errors.push(said),
+                None => document["Errors"] = json!([said]),
+            }
+        }
     }
 }
 
@@ -215,6 +158,10 @@ struct ContainerMetadata<'a> {
     networks: Vec<NetworkInfo<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restart_count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_driver: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_options: Option<Value>,
 }
 
 /// CPU in units, memory in MiB.
@@ -237,7 +184,7 @@ struct TaskLimits {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct PortInfo {
+pub(super) struct PortInfo {
     container_port: u16,
     protocol: &'static str,
     host_port: u16,
@@ -246,7 +193,7 @@ struct PortInfo {
 }
 
 #[derive(Serialize)]
-struct NetworkInfo<'a> {
+pub(super) struct NetworkInfo<'a> {
     #[serde(rename = "NetworkMode")]
     network_mode: &'a str,
     #[serde(rename = "IPv4Addresses")]
@@ -329,6 +276,8 @@ impl<'a> ContainerMetadata<'a> {
         let definition = container.definition();
         let task = container.task();
         let has_policy = definition.restart_policy.as_ref().is_some_and(|policy| policy.enabled);
+        let log = definition.docker_host_config.as_ref().and_then(awslogs::log_config);
+        let (log_driver, log_options) = log.unzip();
         let mounts = container.mounts().iter().map(|mount| VolumeInfo {
             docker_name: &mount.name,
             source: &mount.source,
@@ -370,6 +319,8 @@ impl<'a> ContainerMetadata<'a> {
             container_arn: definition.arn.as_deref(),
             networks: networks(container),
             restart_count: has_policy.then(|| container.restart_count()),
+            log_driver,
+            log_options: log_options.filter(|options| options.as_object().is_some_and(|own| !own.is_empty())),
         }
     }
 }
@@ -406,7 +357,7 @@ impl<'a> TaskMetadata<'a> {
     }
 }
 
-fn desired(task: TaskView<'_>) -> &'static str {
+pub(super) fn desired(task: TaskView<'_>) -> &'static str {
     match task.desired() {
         Desired::Running => "RUNNING",
         Desired::Stopped => "STOPPED",
@@ -417,7 +368,7 @@ fn health(status: HealthStatus) -> &'static str {
     status.as_str()
 }
 
-fn ports(container: ContainerView<'_>, host_ip: Option<&'static str>) -> Vec<PortInfo> {
+pub(super) fn ports(container: ContainerView<'_>, host_ip: Option<&'static str>) -> Vec<PortInfo> {
     let protocol = |protocol| match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
@@ -435,7 +386,7 @@ fn ports(container: ContainerView<'_>, host_ip: Option<&'static str>) -> Vec<Por
 
 /// In host and none mode there is one network without an address. The official agent shows an empty text there
 /// (agent-protocol G12).
-fn networks(container: ContainerView<'_>) -> Vec<NetworkInfo<'_>> {
+pub(super) fn networks(container: ContainerView<'_>) -> Vec<NetworkInfo<'_>> {
     match container.task().spec().network_mode {
         mode @ (NetworkMode::Host | NetworkMode::None) => vec![NetworkInfo {
             network_mode: mode.as_str(),
@@ -476,7 +427,7 @@ fn interface(own: &TaskInterface) -> NetworkInfo<'_> {
     }
 }
 
-fn rfc3339(time: Timestamp) -> String {
+pub(super) fn rfc3339(time: Timestamp) -> String {
     // Out of range only for times that no clock shows.
     jiff::Timestamp::from_millisecond(time.as_millis()).map(|time| time.to_string()).unwrap_or_default()
 }

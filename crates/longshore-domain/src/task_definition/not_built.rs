@@ -1,0 +1,106 @@
+//! What tasks can ask for and this control plane cannot give them.
+//!
+//! Some parts of a task definition need a neighbour of ECS: IAM for roles, Secrets Manager, Parameter Store, S3. Agents
+//! announce that *they* can use what such a neighbour hands out (agent-protocol G4), so that no attribute of an instance
+//! keeps a task away which would then run without. The control plane has to.
+
+use std::fmt;
+
+use longshore_shapes_ecs as shapes;
+
+use super::containers::of;
+
+/// One member that cannot be honoured yet. A definition with it is registered, since tools register first, and no task
+/// of it starts.
+#[derive(Clone, Copy)]
+pub struct NotBuilt {
+    /// The member, as users spell it.
+    pub member: &'static str,
+    /// What a task would not get, and what can be done instead.
+    text: &'static str,
+    definition: fn(&shapes::TaskDefinition) -> bool,
+    overrides: fn(&shapes::TaskOverride) -> bool,
+}
+
+/// All of them. Whoever builds one deletes its entry here, and nothing else.
+static NOT_BUILT: &[NotBuilt] = &[
+    NotBuilt {
+        member: "taskRoleArn",
+        text: "tasks get no credentials of an IAM role. Leave taskRoleArn out, and give the containers the credentials \
+               that they need as environment variables",
+        definition: |task| task.task_role_arn.is_some(),
+        overrides: |own| own.task_role_arn.is_some(),
+    },
+    NotBuilt {
+        member: "secrets",
+        text: "no value of Secrets Manager or Parameter Store reaches a container. Leave secrets out, and use environment",
+        definition: |task| any(task, |container| filled(&container.secrets)),
+        overrides: |_| false,
+    },
+    NotBuilt {
+        member: "logConfiguration.secretOptions",
+        text: "no value of Secrets Manager or Parameter Store reaches a log driver. Leave secretOptions out, and use \
+               options",
+        definition: |task| {
+            any(task, |container| {
+                container.log_configuration.as_ref().is_some_and(|log| filled(&log.secret_options))
+            })
+        },
+        overrides: |_| false,
+    },
+    NotBuilt {
+        member: "environmentFiles",
+        text: "no file is fetched from S3. Leave environmentFiles out, and use environment",
+        definition: |task| any(task, |container| filled(&container.environment_files)),
+        overrides: |own| {
+            own.container_overrides.iter().flatten().any(|container| filled(&container.environment_files))
+        },
+    },
+    NotBuilt {
+        member: "repositoryCredentials",
+        text: "no credentials of Secrets Manager reach a registry. Leave repositoryCredentials out, and log the \
+               instances in with ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA",
+        definition: |task| any(task, |container| container.repository_credentials.is_some()),
+        overrides: |_| false,
+    },
+];
+
+impl NotBuilt {
+    /// What tasks of a definition ask for in vain.
+    pub fn of_definition(shape: &shapes::TaskDefinition) -> impl Iterator<Item = &'static NotBuilt> {
+        NOT_BUILT.iter().filter(|own| (own.definition)(shape))
+    }
+
+    /// What the overrides of a call ask for in vain.
+    pub fn of_overrides(shape: &shapes::TaskOverride) -> impl Iterator<Item = &'static NotBuilt> {
+        NOT_BUILT.iter().filter(|own| (own.overrides)(shape))
+    }
+}
+
+impl fmt::Display for NotBuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Longshore does not support {} yet: {}.", self.member, self.text)
+    }
+}
+
+impl fmt::Debug for NotBuilt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.member)
+    }
+}
+
+impl PartialEq for NotBuilt {
+    fn eq(&self, other: &Self) -> bool {
+        self.member == other.member
+    }
+}
+
+impl Eq for NotBuilt {}
+
+fn any(task: &shapes::TaskDefinition, asks: fn(&shapes::ContainerDefinition) -> bool) -> bool {
+    of(task).iter().any(asks)
+}
+
+fn filled<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_some_and(|list| !list.is_empty())
+}

@@ -1,0 +1,242 @@
+//! A real server in which something panics when it gets SIGUSR1.
+//!
+//! ```text
+//! PANICKY=transaction cargo run -p longshore-hostile --example panicky -- server --data-dir DIR
+//! ```
+//! It is `longshore server`, put together over a store, a clock and a source of chance that panic when they are told
+//! to, beside a command that panics when it has changed something. `tests/proofs/crash_panic.py` judges from outside what
+//! becomes of it. The kinds are those of [`Kind`]; without one, nothing ever panics.
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use longshore::args::{Args, Command};
+use longshore::machine::Machine;
+use longshore::server;
+use longshore_base::{Clock, ClusterName, Family, Scope, Seed, Timestamp};
+use longshore_domain::TaskDefinitionStatus;
+use longshore_state::db::SeedSource;
+use longshore_state::record::TaskDefinition;
+use longshore_state::{ClusterKey, Db, Key, Tx, Value};
+use longshore_store::{
+    Commit, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, Page, Revision, Store,
+    StoreError, Watch, WatchError,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Where the panic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// In a command, which has made one thing and removed another.
+    Transaction,
+    /// In the tables, half-way through entering a record.
+    Tables,
+    /// In the committer: the store panics before it has written.
+    StoreBefore,
+    /// The same when all is on disk.
+    StoreAfter,
+    /// In whoever asks for the time next: a connection, a controller, a transaction that has not begun.
+    Clock,
+    /// In whoever needs chance next.
+    Seeds,
+}
+
+impl Kind {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        Ok(match text {
+            "transaction" => Self::Transaction,
+            "tables" => Self::Tables,
+            "store-before" => Self::StoreBefore,
+            "store-after" => Self::StoreAfter,
+            "clock" => Self::Clock,
+            "seeds" => Self::Seeds,
+            _ => bail!("there is no panic called {text}"),
+        })
+    }
+}
+
+/// A panic that is due, once.
+#[derive(Debug)]
+struct Due {
+    kind: Option<Kind>,
+    now: AtomicBool,
+}
+
+impl Due {
+    fn panic(&self, here: Kind) {
+        if self.kind == Some(here) && self.now.swap(false, Ordering::SeqCst) {
+            panic!("on purpose: {here:?}");
+        }
+    }
+}
+
+struct Panicky<T: ?Sized> {
+    inner: Arc<T>,
+    due: Arc<Due>,
+}
+
+impl Clock for Panicky<dyn Clock> {
+    fn now(&self) -> Timestamp {
+        self.due.panic(Kind::Clock);
+        self.inner.now()
+    }
+}
+
+impl SeedSource for Panicky<dyn SeedSource> {
+    fn draw(&self) -> Seed {
+        self.due.panic(Kind::Seeds);
+        self.inner.draw()
+    }
+}
+
+impl Store for Panicky<dyn Store> {
+    fn commit(&self, group: &[Commit]) -> Result<Vec<Result<Revision, Conflict>>, StoreError> {
+        self.due.panic(Kind::StoreBefore);
+        let outcomes = self.inner.commit(group);
+        self.due.panic(Kind::StoreAfter);
+        outcomes
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        self.inner.get(key)
+    }
+
+    fn range(&self, range: &KeyRange, limit: usize, after: Option<&[u8]>) -> Result<Page, StoreError> {
+        self.inner.range(range, limit, after)
+    }
+
+    fn scan(
+        &self,
+        range: &KeyRange,
+        visit: &mut dyn FnMut(EntryRef<'_>) -> ControlFlow<()>,
+    ) -> Result<Revision, StoreError> {
+        self.inner.scan(range, visit)
+    }
+
+    fn revision(&self) -> Revision {
+        self.inner.revision()
+    }
+
+    fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, WatchError> {
+        self.inner.watch(prefix, from)
+    }
+
+    fn lease_grant(&self, name: &str, ttl: Duration, now: Timestamp) -> Result<LeaseGrant, StoreError> {
+        self.inner.lease_grant(name, ttl, now)
+    }
+
+    fn lease_keep_alive(&self, id: LeaseId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
+        self.inner.lease_keep_alive(id, now)
+    }
+
+    fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
+        self.inner.lease_revoke(id)
+    }
+}
+
+/// This machine, with panics in it.
+fn machine(due: &Arc<Due>) -> Machine {
+    let Machine { clock, seeds, open_store } = Machine::this();
+    let within = due.clone();
+    Machine {
+        clock: Arc::new(Panicky { inner: clock, due: due.clone() }),
+        seeds: Arc::new(Panicky { inner: seeds, due: due.clone() }),
+        open_store: Box::new(move |dir| {
+            let store = Panicky { inner: open_store(dir)?, due: within };
+            Ok(Arc::new(store))
+        }),
+    }
+}
+
+/// Half a command, in every account: a cluster that nobody asked for, and a service less.
+fn half_a_command(tx: &mut Tx<'_>) {
+    let scopes: Vec<Scope> = tx.state().realms().map(|(scope, _)| scope.clone()).collect();
+    for scope in scopes {
+        let realm = tx.state().realm(&scope);
+        let service = realm.into_iter().flat_map(|realm| realm.clusters()).find_map(|(name, tables)| {
+            let (service, _) = tables.services().next()?;
+            Some(Key::Service(ClusterKey::new(scope.clone(), name.clone()), service.name.clone()))
+        });
+        let some =
+            tx.state().realm(&scope).and_then(|realm| realm.clusters().find_map(|(_, own)| own.record()));
+        if let Some(record) = some.cloned() {
+            let mut phantom = (*record).clone();
+            phantom.name = ClusterName::parse("phantom").expect("a name");
+            tx.put_cluster(&scope, phantom);
+        }
+        if let Some(key) = service {
+            tx.delete(key);
+        }
+    }
+}
+
+/// A definition that the tables cannot take.
+fn unusable(scope: Scope, now: Timestamp) -> (Key, Value) {
+    let family = Family::parse("phantom").expect("a name");
+    let record = TaskDefinition {
+        family: family.clone(),
+        revision: 1,
+        status: TaskDefinitionStatus::Active,
+        registered_at: now,
+        registered_by: "nobody".into(),
+        deregistered_at: None,
+        delete_requested_at: None,
+        document: "no document".into(),
+        tags: Default::default(),
+    };
+    (Key::TaskDefinition(scope, family, 1), Value::TaskDefinition(Arc::new(record)))
+}
+
+fn strike(db: &Db, due: &Due) {
+    match due.kind {
+        None => {}
+        Some(kind @ Kind::Transaction) => {
+            let _ = db.submit(|tx| -> Result<(), ()> {
+                half_a_command(tx);
+                panic!("on purpose: {kind:?}");
+            });
+        }
+        Some(Kind::Tables) => {
+            let _ = db.submit(|tx| {
+                let scope = tx.state().realms().next().map(|(scope, _)| scope.clone());
+                if let Some(scope) = scope {
+                    half_a_command(tx);
+                    let (key, value) = unusable(scope, tx.now);
+                    tx.put(key, value);
+                }
+                Ok::<_, ()>(())
+            });
+        }
+        Some(Kind::StoreBefore | Kind::StoreAfter | Kind::Clock | Kind::Seeds) => {
+            due.now.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<ExitCode> {
+    let Command::Server(options) = Args::parse().command else { bail!("only `server` can be panicky") };
+    let kind = std::env::var("PANICKY").ok().map(|text| Kind::parse(&text)).transpose()?;
+    let due = Arc::new(Due { kind, now: AtomicBool::new(false) });
+    let mut signals = signal(SignalKind::user_defined1()).context("cannot listen to SIGUSR1")?;
+    let control_plane = server::start(&options, machine(&due)).await?;
+    let db = control_plane.db.clone();
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            let (db, due) = (db.clone(), due.clone());
+            // As a request would: on a task of its own.
+            tokio::spawn(async move { strike(&db, &due) });
+        }
+    });
+    server::serve(&options, control_plane).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(longshore::end(runtime, run()))
+}

@@ -1,0 +1,85 @@
+//! What containers ask that the agent does not know by itself: the engine or the control plane is asked for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use longshore_engine::spec::RuntimeId;
+use longshore_runtime::{Runtime, limits};
+use tokio::sync::Semaphore;
+
+use super::http::HttpClient;
+use super::signer::Signer;
+use crate::api::{ApiError, Inquiry};
+use crate::surface::{self, Answer, Lookup, Sampled};
+
+/// How long a container waits for the control plane at most. Its client has a limit of its own, which is seldom longer.
+const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many containers are read at once. A reading is a second of the engine's work, and any container may ask for those of
+/// its whole task, as often as it likes.
+const READINGS_MAX: usize = 32;
+
+/// Whom to ask. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Sources {
+    runtime: Arc<dyn Runtime>,
+    http: HttpClient,
+    signer: Arc<Signer>,
+    endpoint: String,
+    readings: Arc<Semaphore>,
+}
+
+impl Sources {
+    pub fn new(runtime: Arc<dyn Runtime>, http: HttpClient, signer: Arc<Signer>, endpoint: String) -> Self {
+        Self { runtime, http, signer, endpoint, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
+    }
+
+    pub async fn find(&self, lookup: Lookup) -> Answer {
+        match lookup {
+            Lookup::Stats { containers, of_task } => {
+                let readings = join_all(containers.iter().map(|container| self.readings(container))).await;
+                surface::stats_answer(containers, of_task, readings)
+            }
+            Lookup::Tags { mut document, questions } => {
+                let answers =
+                    join_all(questions.iter().map(|(_, asked)| self.ask(&self.signer, asked))).await;
+                for ((member, asked), answer) in questions.iter().zip(answers) {
+                    surface::add_tags(&mut document, member, asked, answer);
+                }
+                Answer { status: 200, body: document.to_string() }
+            }
+            Lookup::Protection { task, inquiry, role } => {
+                let answer = match role {
+                    Some(role) => self.ask(&self.signer.of(role), &inquiry).await,
+                    None => self.ask(&self.signer, &inquiry).await,
+                };
+                surface::protection_answer(&task, &inquiry, answer)
+            }
+        }
+    }
+
+    async fn ask(&self, signer: &Signer, inquiry: &Inquiry) -> Result<Vec<u8>, ApiError> {
+        let asked = self.http.call(&self.endpoint, signer, inquiry.operation(), inquiry.body());
+        let answer = tokio::time::timeout(INQUIRY_TIMEOUT, asked).await;
+        answer.unwrap_or_else(|_| Err(ApiError::Transport("timed out".to_owned())))
+    }
+
+    async fn readings(&self, container: &Sampled) -> surface::Readings {
+        if !container.is_running {
+            return (None, None);
+        }
+        let network = async {
+            match &container.network_of {
+                Some(id) => self.read(id).await,
+                None => None,
+            }
+        };
+        join(self.read(&container.id), network).await
+    }
+
+    async fn read(&self, id: &RuntimeId) -> Option<[String; 2]> {
+        let _turn = self.readings.acquire().await.ok()?;
+        tokio::time::timeout(limits::STATS, self.runtime.container_readings(id)).await.ok()?.ok()
+    }
+}

@@ -1,0 +1,227 @@
+//! A container asks for protection of its own task, and what comes of it (agent-protocol G18).
+//!
+//! The official agent asks the control plane with the credentials of the task's role, and answers 403 to a task
+//! without one. Here a task without one is asked for with the instance's own key: the URL tells that it is a container of
+//! the task who asks, and it can ask for nothing but its own task (decision 28).
+
+use longshore_base::Timestamp;
+use longshore_engine::spec::TaskKey;
+use longshore_engine::view::TaskView;
+use longshore_link::message::RoleType;
+use longshore_sigv4::{Credentials, Secret};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Asked, Lookup, Reply};
+use crate::api::{ApiError, Inquiry, ProtectionChange, ProtectionQuery};
+use crate::core::AgentCore;
+
+const INVALID: &str = "InvalidParameterException";
+
+pub(super) fn ask(core: &AgentCore, asked: &Asked, id: &str) -> Reply {
+    let change = match asked.method.as_str() {
+        "GET" => None,
+        "PUT" => match Change::read(&asked.body) {
+            Ok(change) => Some(change),
+            Err(text) => return Reply::Now(error(400, None, INVALID, &text)),
+        },
+        _ => return Reply::Now(Answer { status: 405, body: String::new() }),
+    };
+    let Some(container) = core.engine().container_by_metadata_id(id) else {
+        let text = "Failed to find a task for the request";
+        return Reply::Now(error(404, None, "ResourceNotFoundException", text));
+    };
+    let task = container.task();
+    let of = ProtectionQuery {
+        cluster: core.config().cluster_name().to_owned(),
+        tasks: vec![task.key().arn().to_owned()],
+    };
+    let inquiry = match change {
+        None => Inquiry::GetTaskProtection(of),
+        Some(Change { enabled, minutes }) => Inquiry::UpdateTaskProtection(ProtectionChange {
+            of,
+            protection_enabled: enabled,
+            expires_in_minutes: minutes,
+        }),
+    };
+    Reply::Later(Lookup::Protection { task: task.key().clone(), inquiry, role: role(core, task) })
+}
+
+/// The credentials of the task's role, if it has one and they have come.
+fn role(core: &AgentCore, task: TaskView<'_>) -> Option<Credentials> {
+    let id = task.spec().task_credentials.as_ref()?;
+    let stored =
+        core.credentials().get(id.expose()).filter(|stored| stored.role == RoleType::TaskApplication)?;
+    let own = &stored.credentials;
+    let mut credentials = Credentials::new(own.access_key_id.as_str(), own.secret_access_key.0.as_str());
+    credentials.session_token =
+        Some(own.session_token.0.as_str()).filter(|token| !token.is_empty()).map(Secret::new);
+    Some(credentials)
+}
+
+/// The body of a PUT.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    enabled: bool,
+    minutes: Option<i64>,
+}
+
+impl Change {
+    /// Names are read as Go reads them, in upper or lower case; other names are refused.
+    fn read(body: &[u8]) -> Result<Self, String> {
+        let refused = |what: String| format!("UpdateTaskProtection: failed to decode request: {what}");
+        let members: serde_json::Map<String, Value> =
+            serde_json::from_slice(body).map_err(|error| refused(error.to_string()))?;
+        let (mut enabled, mut minutes) = (None, None);
+        for (name, value) in members {
+            match name.to_ascii_lowercase().as_str() {
+                "protectionenabled" => {
+                    enabled =
+                        Option::deserialize(value).map_err(|_| refused(format!("{name} is no boolean")))?;
+                }
+                "expiresinminutes" => {
+                    minutes =
+                        Option::deserialize(value).map_err(|_| refused(format!("{name} is no integer")))?;
+                }
+                _ => return Err(refused(format!("unknown field \"{name}\""))),
+            }
+        }
+        let enabled = enabled.ok_or("Invalid request: does not contain 'ProtectionEnabled' field")?;
+        Ok(Self { enabled, minutes })
+    }
+}
+
+fn error(status: u16, task: Option<&TaskKey>, code: &str, message: &str) -> Answer {
+    let mut said = json!({"Code": code, "Message": message});
+    if let Some(task) = task {
+        said["Arn"] = json!(task.arn());
+    }
+    super::answer(status, &json!({"error": said}))
+}
+
+/// What the control plane said, as the container hears it.
+pub(super) fn answer(task: &TaskKey, inquiry: &Inquiry, answered: Result<Vec<u8>, ApiError>) -> Answer {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Body {
+        protected_tasks: Vec<Protected>,
+        failures: Vec<Failed>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Protected {
+        task_arn: String,
+        protection_enabled: bool,
+        /// Seconds.
+        expiration_date: Option<f64>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Failed {
+        arn: Option<String>,
+        reason: Option<String>,
+        detail: Option<String>,
+    }
+    let body = match answered {
+        Ok(body) => body,
+        Err(ApiError::Transport(cause)) => {
+            let text = format!("{} got no answer from the control plane: {cause}", inquiry.operation());
+            return error(504, Some(task), "RequestTimeout", &text);
+        }
+        Err(ApiError::Service { status, code, message }) => {
+            return error(status, Some(task), &code, &message);
+        }
+    };
+    let body: Body = serde_json::from_slice(&body).unwrap_or_default();
+    let time = |seconds: f64| super::rfc3339(Timestamp::from_millis((seconds * 1000.0).round() as i64));
+    if let Some(failed) = body.failures.first() {
+        let failure = json!({"Arn": failed.arn, "Reason": failed.reason, "Detail": failed.detail});
+        super::answer(200, &json!({"failure": failure}))
+    } else if let Some(protected) = body.protected_tasks.first() {
+        let protection = json!({
+            "TaskArn": protected.task_arn,
+            "ProtectionEnabled": protected.protection_enabled,
+            "ExpirationDate": protected.expiration_date.map(time),
+        });
+        super::answer(200, &json!({"protection": protection}))
+    } else {
+        error(500, Some(task), "ServerException", "Unexpected error occurred")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_read_as_the_official_agent_reads_them() {
+        let read = |body: &str| Change::read(body.as_bytes());
+        let change = |enabled, minutes| Ok(Change { enabled, minutes });
+        assert_eq!(read(r#"{"ProtectionEnabled":true,"ExpiresInMinutes":30}"#), change(true, Some(30)));
+        assert_eq!(read(r#"{"protectionEnabled":false,"expiresInMinutes":null}"#), change(false, None));
+        let decode = "UpdateTaskProtection: failed to decode request: ";
+        let missing = "Invalid request: does not contain 'ProtectionEnabled' field";
+        for (body, text) in [
+            ("{}", missing.to_owned()),
+            (r#"{"ExpiresInMinutes":30}"#, missing.to_owned()),
+            (r#"{"ProtectionEnabled":"yes"}"#, format!("{decode}ProtectionEnabled is no boolean")),
+            (
+                r#"{"ProtectionEnabled":true,"ExpiresInMinutes":1.5}"#,
+                format!("{decode}ExpiresInMinutes is no integer"),
+            ),
+            (r#"{"ProtectionEnabled":true,"Task":"other"}"#, format!("{decode}unknown field \"Task\"")),
+        ] {
+            assert_eq!(read(body), Err(text), "{body}");
+        }
+        for body in ["", "[]", "null", "{", r#"{"ProtectionEnabled":true} x"#] {
+            assert!(read(body).is_err_and(|text| text.starts_with(decode)), "{body}");
+        }
+    }
+
+    #[test]
+    fn answers_have_the_shapes_of_the_official_agent() {
+        let (task, arn) = (TaskKey::new("arn:t"), "arn:t");
+        let inquiry = Inquiry::GetTaskProtection(ProtectionQuery::default());
+        let check = |answered: Result<&str, ApiError>, status: u16, expected: Value| {
+            let said = answer(&task, &inquiry, answered.map(|body| body.as_bytes().to_vec()));
+            let body: Value = serde_json::from_str(&said.body).expect("JSON");
+            assert_eq!((said.status, body), (status, expected));
+        };
+        check(
+            Ok(
+                r#"{"protectedTasks":[{"taskArn":"arn:t","protectionEnabled":true,"expirationDate":1795210840.1}],"failures":[]}"#,
+            ),
+            200,
+            json!({"protection": {"TaskArn": arn, "ProtectionEnabled": true, "ExpirationDate": "2026-11-20T21:40:40.1Z"}}),
+        );
+        check(
+            Ok(r#"{"protectedTasks":[{"taskArn":"arn:t","protectionEnabled":false}]}"#),
+            200,
+            json!({"protection": {"TaskArn": arn, "ProtectionEnabled": false, "ExpirationDate": null}}),
+        );
+        check(
+            Ok(r#"{"protectedTasks":[],"failures":[{"arn":"arn:t","reason":"TASK_NOT_VALID"}]}"#),
+            200,
+            json!({"failure": {"Arn": arn, "Reason": "TASK_NOT_VALID", "Detail": null}}),
+        );
+        let (code, message) = ("InvalidParameterException".to_owned(), "no".to_owned());
+        check(
+            Err(ApiError::Service { status: 400, code, message }),
+            400,
+            json!({"error": {"Arn": arn, "Code": INVALID, "Message": "no"}}),
+        );
+        check(
+            Err(ApiError::Transport("refused".to_owned())),
+            504,
+            json!({"error": {
+                "Arn": arn, "Code": "RequestTimeout",
+                "Message": "GetTaskProtection got no answer from the control plane: refused",
+            }}),
+        );
+        check(
+            Ok("{}"),
+            500,
+            json!({"error": {"Arn": arn, "Code": "ServerException", "Message": "Unexpected error occurred"}}),
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! The database when something goes wrong: a panic half-way, a store that refuses, is slow or panics, a transaction
+//! that is too large; and under several threads.
+
+mod broken;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broken::{Broken, Counter, Fault, NOW, Still, cluster, names, scope};
+use longshore_state::{Db, State};
+use longshore_store::{MemoryStore, Store};
+
+/// How long anything may take that has to happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn open(store: Arc<dyn Store>) -> Arc<Db> {
+    Db::open(store, Arc::new(Still), Arc::new(Counter::default())).expect("the store is empty or whole")
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("it happens in time") })
+}
+
+/// Writes a cluster and waits until it is durable.
+async fn put(db: &Db, name: &str) -> Result<(), String> {
+    let written = db.write(|tx| {
+        tx.put_cluster(&scope(), cluster(name, ""));
+        Ok::<_, ()>(())
+    });
+    written.await.map(|done| done.expect("it does not fail")).map_err(|error| error.to_string())
+}
+
+/// The clusters that the next process would find.
+fn found(store: &dyn Store) -> Vec<String> {
+    names(&State::load(store, NOW).expect("the records are whole"))
+}
+
+/// Runs a transaction that changes something and panics half-way.
+fn panic_half_way(db: &Db) {
+    let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let _ = db.submit(|tx| {
+            tx.put_cluster(&scope(), cluster("phantom", ""));
+            if tx.changed() == 1 {
+                panic!("on purpose");
+            }
+            Ok::<_, ()>(())
+        });
+    }));
+    assert!(panicked.is_err(), "a panic goes on to whoever began the transaction");
+}
+
+#[test]
+fn after_a_panic_in_a_transaction_nothing_is_served_or_written() {
+    let store = Arc::new(MemoryStore::new());
+    let db = open(store.clone());
+    block_on(async {
+        put(&db, "before").await.expect("all is well");
+        panic_half_way(&db);
+        let stopped = db.stopped().await.to_string();
+        assert!(stopped.contains("on purpose"), "{stopped}");
+        assert!(db.read(names).await.is_err(), "what is half there is shown to nobody");
+        assert!(put(&db, "after").await.is_err(), "nothing is built on it");
+    });
+    drop(db);
+    assert_eq!(found(&*store), ["before"]);
+}
+
+/// The panic is beneath the transaction, when some of a record's indexes are changed already.
+#[test]
+fn a_panic_in_the_tables_is_no_less() {
+    let store = Arc::new(MemoryStore::new());
+    let db = open(store.clone());
+    let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let _ = db.submit(|tx| {
+            let (key, value) = broken::definition_that_does_not_compile();
+            tx.put(key, value);
+            Ok::<_, ()>(())
+        });
+    }));
+    assert!(panicked.is_err());
+    block_on(async {
+        db.stopped().await;
+        assert!(put(&db, "after").await.is_err());
+    });
+    assert_eq!(found(&*store), [""; 0]);
+}
+
+#[test]
+fn a_panic_in_the_store_is_noticed_by_all() {
+    for fault in [Fault::PanicBefore, Fault::PanicAfter] {
+        let store = Arc::new(Broken::new(fault));
+        let db = open(store.clone());
+        block_on(async {
+            assert!(put(&db, "in-doubt").await.is_err(), "{fault:?}");
+            db.stopped().await;
+            assert!(put(&db, "after").await.is_err(), "{fault:?}");
+            assert!(db.read(names).await.is_err(), "{fault:?}");
+        });
+        let left: &[&str] = if fault == Fault::PanicAfter { &["in-doubt"] } else { &[] };
+        assert_eq!(found(&*store), left, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_refused_commit_is_never_acknowledged() {
+    for fault in [Fault::Conflict, Fault::TooFewOutcomes, Fault::Unavailable] {
+        let store = Arc::new(Broken::new(fault));
+        let db = open(store.clone());
+        block_on(async {
+            assert!(put(&db, "refused").await.is_err(), "{fault:?}");
+            db.stopped().await;
+        });
+        assert_eq!(found(&*store), [""; 0], "{fault:?}");
+    }
+}
+
+#[test]
+fn what_is_too_large_is_refused_and_nothing_else() {
+    let store = Arc::new(MemoryStore::new());
+    let db = open(store.clone());
+    block_on(async {
+        put(&db, "before").await.expect("all is well");
+        let text = "x".repeat(2 << 20);
+        let large = db.write(|tx| {
+            tx.put_cluster(&scope(), cluster("one", ""));
+            tx.put_cluster(&scope(), cluster("large", &text));
+            Ok::<_, ()>(())
+        });
+        large.await.expect_err("a commit is smaller than this");
+        let many = db.write(|tx| {
+            for n in 0..200 {
+                tx.put_cluster(&scope(), cluster(&format!("many-{n}"), ""));
+            }
+            Ok::<_, ()>(())
+        });
+        many.await.expect_err("a commit has fewer records");
+        let long = db.write(|tx| {
+            let name = "n".repeat(2000);
+            let (key, value) = broken::setting(&name);
+            tx.put(key, value);
+            Ok::<_, ()>(())
+        });
+        long.await.expect_err("a key is shorter than this");
+        assert_eq!(db.read(names).await.expect("the database goes on"), ["before"]);
+        put(&db, "after").await.expect("the database goes on");
+        assert_eq!(db.peek(State::check), Vec::<String>::new());
+    });
+    drop(db);
+    assert_eq!(found(&*store), ["after", "before"]);
+}
+
+/// Whatever the moment of a panic, what was acknowledged is there, and what is there was asked for: each transaction
+/// of a thread writes two clusters, which are there together or not at all.
+#[test]
+fn threads_lose_nothing_to_a_panic() {
+    const THREADS: usize = 4;
+    for round in 0..20 {
+        let store = Arc::new(MemoryStore::new());
+        let db = open(store.clone());
+        let write = |thread: usize| {
+            let mut acknowledged = Vec::new();
+            for n in 0..10_000 {
+                let pair = [format!("t{thread}-{n}-a"), format!("t{thread}-{n}-b")];
+                let written = block_on(db.write(|tx| {
+                    for name in &pair {
+                        tx.put_cluster(&scope(), cluster(name, ""));
+                    }
+                    Ok::<_, ()>(())
+                }));
+                if written.is_err() {
+                    break;
+                }
+                acknowledged.extend(pair);
+            }
+            acknowledged
+        };
+        let acknowledged: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || write(thread))).collect();
+            while db.peek(|state| state.sequence()) < round * 17 {
+                std::thread::yield_now();
+            }
+            panic_half_way(&db);
+            threads.into_iter().flat_map(|thread| thread.join().expect("writers do not panic")).collect()
+        });
+        drop(db);
+        let found = found(&*store);
+        for name in &acknowledged {
+            assert!(found.contains(name), "{name} was acknowledged and is lost");
+        }
+        for name in &found {
+            assert_ne!(name, "phantom", "the panic's own change was written");
+            let other = match name.strip_suffix("-a") {
+                Some(stem) => format!("{stem}-b"),
+                None => format!("{}-a", name.trim_end_matches("-b")),
+            };
+            assert!(found.contains(&other), "{name} is there without {other}");
+        }
+    }
+}

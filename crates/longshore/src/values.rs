@@ -1,0 +1,146 @@
+//! How the values of flags are read. What cannot be used is refused here, before anything has started, with what to
+//! write instead.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+
+use http::Uri;
+use longshore_base::Region;
+use longshore_front::Origin;
+
+/// `ADDRESS:PORT` or `NAME:PORT`.
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let form =
+        "write ADDRESS:PORT, such as 127.0.0.1:8722, or 0.0.0.0:8722 for all addresses of this machine";
+    let (host, port) = text.rsplit_once(':').ok_or(form)?;
+    let port: u16 =
+        port.parse().map_err(|_| format!("{port:?} is no port, a number from 0 to 65535; {form}"))?;
+    if host.is_empty() {
+        return Err(form.to_owned());
+    }
+    let found = (host, port).to_socket_addrs();
+    let found: Vec<SocketAddr> =
+        found.map_err(|error| format!("no address is known for {host:?} ({error}); {form}"))?.collect();
+    // `localhost` is both; clients that know only one of them know this one.
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| format!("no address is known for {host:?}; {form}"))
+}
+
+/// An address of this machine.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| "write an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them".into())
+}
+
+/// What a flag without a value says in the environment.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("write true or false".into()),
+    }
+}
+
+/// The origin of web pages.
+pub fn origin(url: &str) -> Result<Origin, String> {
+    Origin::of_url(url).ok_or_else(|| "write it as http://HOST:PORT or https://HOST".to_owned())
+}
+
+/// The URL of a server that is asked: `http://HOST:PORT` or `https://HOST:PORT`; given without a slash at its end.
+pub fn url(text: &str) -> Result<String, String> {
+    let form = "write http://HOST:PORT or https://HOST:PORT";
+    let uri: Uri = text.parse().map_err(|_| form)?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or(form)?;
+    let is_plain =
+        matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
+    let has_port = authority.as_str().ends_with(authority.host()) || authority.port_u16().is_some();
+    if is_http && is_plain && has_port { Ok(text.trim_end_matches('/').to_owned()) } else { Err(form.into()) }
+}
+
+/// The name of a region. Any will do, as long as clients and agents use the same.
+pub fn region(text: &str) -> Result<String, String> {
+    let form = "a region has up to 32 lower-case letters, digits and hyphens, such as us-east-1";
+    Region::parse(text).map(|region| region.as_str().to_owned()).ok_or_else(|| form.into())
+}
+
+/// Ten years. What takes longer than a program runs is all the same.
+const SECONDS_MAX: f64 = 315_360_000.0;
+
+/// A number of seconds, which may have a fraction.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let form = || format!("write a number of seconds from 0 to {SECONDS_MAX}");
+    let seconds: f64 = text.parse().map_err(|_| form())?;
+    if (0.0..=SECONDS_MAX).contains(&seconds) { Ok(seconds) } else { Err(form()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_an_address_too() {
+        for (text, expected) in [
+            ("127.0.0.1:8722", Some("127.0.0.1:8722")),
+            ("localhost:8722", Some("127.0.0.1:8722")),
+            ("[::1]:0", Some("[::1]:0")),
+            ("localhost", None),
+            (":8722", None),
+            ("8722", None),
+            ("127.0.0.1:http", None),
+            ("127.0.0.1:65536", None),
+            ("no such name:1", None),
+            ("http://127.0.0.1:8722", None),
+            ("", None),
+        ] {
+            let read = listen(text).map(|address| address.to_string());
+            assert_eq!(read.as_deref().ok(), expected, "{text}");
+            if let Err(said) = read {
+                assert!(said.contains("write ADDRESS:PORT"), "{text}: {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_url_names_a_server_and_nothing_else() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8722", Some("http://127.0.0.1:8722")),
+            ("https://ecs.example/", Some("https://ecs.example")),
+            ("https://[2001:db8::1]:8722", Some("https://[2001:db8::1]:8722")),
+            ("ecs.example:8722", None),
+            ("127.0.0.1:8722", None),
+            ("ftp://ecs.example", None),
+            ("https://", None),
+            ("https://ecs.example:port", None),
+            ("https://ecs.example:99999", None),
+            ("https://ecs.example/ecs", None),
+            ("https://ecs.example/?x", None),
+            ("https://me@ecs.example", None),
+            ("https://ecs example", None),
+            ("", None),
+        ] {
+            assert_eq!(url(text).as_deref().ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn regions_and_seconds_are_what_they_are() {
+        for (text, is_region) in
+            [("us-east-1", true), ("home", true), ("US East", false), ("", false), ("it's", false)]
+        {
+            assert_eq!(region(text).is_ok(), is_region, "{text}");
+        }
+        for (text, expected) in [
+            ("0", Some(0.0)),
+            ("0.5", Some(0.5)),
+            ("40", Some(40.0)),
+            ("-1", None),
+            ("nan", None),
+            ("inf", None),
+        ] {
+            assert_eq!(seconds(text).ok(), expected, "{text}");
+        }
+    }
+}
