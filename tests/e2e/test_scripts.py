@@ -1,4 +1,4 @@
-"""scripts/container-engine, with a Docker and a dockerd that are scripts themselves: real engines are not touched."""
+"""scripts/container-engine, and how ./quickstart uses it, with a Docker and a dockerd that are scripts themselves: real engines are not touched."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ SCRIPT = ROOT / "scripts" / "container-engine"
 DOCKER = """#!/bin/sh
 if [ -e "$FAKE/denied" ]; then echo "permission denied while trying to connect" >&2; exit 1; fi
 [ -e "$FAKE/answers" ] || { echo "Cannot connect to the Docker daemon" >&2; exit 1; }
-echo 1.0
+if [ "$1" = version ]; then echo 1.0; fi
 """
 DOCKERD = """#!/bin/sh
 echo $$ >>"$FAKE/starts"
@@ -42,16 +42,16 @@ class ContainerEngine(unittest.TestCase):
             program.chmod(0o755)
         self.state = self.fake / "state"
 
-    def run_script(self, *arguments, code=0, user=None, **variables):
-        environment = {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"}
-        environment |= {
+    def environment(self):
+        return {key: value for key, value in os.environ.items() if key != "DOCKER_HOST"} | {
             "PATH": f"{self.fake / 'bin'}:{os.environ['PATH']}",
             "FAKE": str(self.fake),
             "LONGSHORE_ENGINE_STATE": str(self.state),
             "LONGSHORE_ENGINE_PID_FILE": str(self.fake / "docker.pid"),
-            "LONGSHORE_ENGINE_USER_PID": str(user or os.getpid()),
-            **variables,
         }
+
+    def run_script(self, *arguments, code=0, user=None):
+        environment = self.environment() | {"LONGSHORE_ENGINE_USER_PID": str(user or os.getpid())}
         done = subprocess.run(
             [SCRIPT, *arguments],
             env=environment,
@@ -99,10 +99,79 @@ class ContainerEngine(unittest.TestCase):
         other = self.another_process()
         self.run_script("start", "one")
         self.run_script("start", "two", user=other.pid)
-        self.run_script("stop", "two")
+        self.run_script("stop", "two", user=other.pid)
         self.assertTrue(self.answers())
         self.run_script("stop", "one")
         self.assertFalse(self.answers())
+
+    def test_a_run_that_is_begun_again_and_given_up_leaves_it_to_what_the_first_left_running(self):
+        """The same name twice: ./quickstart is named after its directory."""
+        first, second = self.another_process(), self.another_process()
+        self.run_script("start", "one")
+        self.run_script("start", "one", user=first.pid)
+        self.run_script("stop", "one")
+        self.assertTrue(self.answers())
+        self.run_script("start", "one", user=second.pid)
+        said = self.run_script("stop", "one", user=second.pid)
+        self.assertIn(f"process {first.pid} of one uses it", said)
+        self.assertTrue(self.answers())
+        # It is still the run's own, so its end is the engine's.
+        first.kill()
+        first.wait()
+        self.run_script("stop", "one")
+        self.assertFalse(self.answers())
+
+    def run_quickstart(self, *arguments):
+        """It gets no further than to the build, because cargo fails here."""
+        cargo = self.fake / "bin" / "cargo"
+        cargo.write_text("#!/bin/sh\nexit 9\n")
+        cargo.chmod(0o755)
+        environment = self.environment() | {"LONGSHORE_QUICKSTART_DIR": str(self.fake / "quickstart")}
+        for name in ("LONGSHORE_BIN", "LONGSHORE_ENGINE_USER_PID"):
+            environment.pop(name, None)
+        done = subprocess.run(
+            [ROOT / "quickstart", *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60 * STRETCH,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    def test_a_quickstart_that_fails_early_stops_the_engine_that_it_started(self):
+        code, said = self.run_quickstart()
+        self.assertEqual(code, 9, said)
+        self.assertIn("2/8", said)
+        self.assertEqual(len(self.started()), 1, said)
+        self.assertFalse(self.answers())
+
+    def test_a_second_quickstart_that_fails_early_leaves_the_engine_to_the_first(self):
+        home = self.fake / "quickstart"
+        home.mkdir()
+        up = self.another_process()
+        # As the first one left it: its `up` runs, on an engine that it started.
+        note = 'source scripts/processes.bash; process_note "$1" "$2"; printf "%s" "$3" | cksum | cut -d " " -f 1'
+        done = subprocess.run(
+            ["bash", "-c", note, "bash", home / "up.pid", str(up.pid), home],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        run = f"quickstart-{done.stdout.strip()}"
+        self.run_script("start", run, user=up.pid)
+        code, said = self.run_quickstart()
+        self.assertEqual(code, 9, said)
+        self.assertTrue(self.answers(), said)
+        self.assertIn("the Longshore of an earlier run goes on", said)
+        self.assertIsNone(up.poll())
+        code, said = self.run_quickstart("--stop")
+        self.assertEqual(code, 0, said)
+        self.assertIsNotNone(up.poll())
+        self.assertFalse(self.answers(), said)
+        self.assertEqual(len(self.started()), 1)
 
     def test_it_is_left_to_a_run_that_still_uses_it(self):
         other = self.another_process()
@@ -133,14 +202,7 @@ class ContainerEngine(unittest.TestCase):
 
     def test_two_that_begin_together_start_one_engine(self):
         other = self.another_process()
-        environment = {
-            **os.environ,
-            "PATH": f"{self.fake / 'bin'}:{os.environ['PATH']}",
-            "FAKE": str(self.fake),
-            "LONGSHORE_ENGINE_STATE": str(self.state),
-            "LONGSHORE_ENGINE_PID_FILE": str(self.fake / "docker.pid"),
-            "LONGSHORE_ENGINE_USER_PID": str(other.pid),
-        }
+        environment = self.environment() | {"LONGSHORE_ENGINE_USER_PID": str(other.pid)}
         runs = [subprocess.Popen([SCRIPT, "start", name], env=environment) for name in ("one", "two", "three")]
         self.assertEqual([run.wait(60 * STRETCH) for run in runs], [0, 0, 0])
         self.assertEqual(len(self.started()), 1)

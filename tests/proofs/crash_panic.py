@@ -131,8 +131,11 @@ class PanicWorld(crash_server.World):
             self.ecs.delete_service(cluster=self.crowd, service=name, force=True)
         except self.in_doubt as error:
             # The panic may meet this request, or the controllers a moment later.
-            if not self.ends(END_SECS) and not ready(self.plane.endpoint):
-                self.findings.add(f"{self.kind}: goes on, and does not answer: {error!r}")
+            if self.ends(END_SECS):
+                return
+            said = ready(self.plane.endpoint)
+            if said is None or said[0] != 200:
+                self.findings.add(f"{self.kind}: goes on, answers {error!r}, and /readyz says {said}")
         except TimedOut as error:
             self.findings.add(f"{self.kind}: goes on, and /readyz says {ready(self.plane.endpoint)}, but: {error}")
 

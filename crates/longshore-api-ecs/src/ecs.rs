@@ -43,8 +43,8 @@ fn refused<E: From<Fault>>(why: Refused) -> E {
     match why {
         Refused::Stopped(_) => Fault::hidden(why),
         Refused::TooLarge(exceeded) => {
-            tracing::error!(%exceeded, "a request changes more than a commit takes");
-            Fault::told(
+            tracing::warn!(%exceeded, "a request changes more than a commit takes");
+            Fault::final_refusal(
                 "The request changes more than fits into one transaction. Split it into smaller ones.",
             )
         }

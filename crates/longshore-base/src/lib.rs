@@ -9,6 +9,7 @@
 pub mod arn;
 pub mod cidr;
 pub mod civil;
+pub mod host;
 pub mod ids;
 pub mod names;
 pub mod scope;

@@ -44,7 +44,7 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Why a connection has ended that this server did not close.
 const CLOSED: &str = "the agent closed it";
 const CUT: &str = "the connection broke";
-const STORE_STOPPED: &str = "the store takes no more";
+const NOT_STORED: &str = "what it said could not be stored";
 const SERVER_ENDS: &str = "the server ends";
 const NO_TEXT: &str = "the agent sent what is no text";
 
@@ -271,7 +271,7 @@ impl Hub {
                             })
                             .await;
                         if settled.is_err() {
-                            return STORE_STOPPED;
+                            return NOT_STORED;
                         }
                     }
                     Output::Strays(tasks) => {
@@ -359,7 +359,7 @@ impl Hub {
                                 Ok::<_, ()>(())
                             });
                             if taken.await.is_err() {
-                                return STORE_STOPPED;
+                                return NOT_STORED;
                             }
                         }
                     }
@@ -373,7 +373,7 @@ impl Hub {
                             })
                             .await;
                         if taken.is_err() {
-                            return STORE_STOPPED;
+                            return NOT_STORED;
                         }
                     }
                     // Nothing shows these yet (support/ecs.toml).

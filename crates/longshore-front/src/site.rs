@@ -6,11 +6,10 @@
 //! rebinding) is told by `Host`. The third rule, that operations are named by a signed header that no page can send
 //! without asking first, is kept where requests are routed.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
+use longshore_base::host::{is_address, is_nobodys};
 use longshore_identity::Mode;
 
 const FETCH_SITE: &str = "sec-fetch-site";
@@ -116,13 +115,8 @@ impl Site {
     fn is_ours(&self, authority: &Authority) -> bool {
         let host = authority.host().to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
-        // Pages live under names; an address has nothing to point elsewhere. A name without dots and those two
-        // endings belong to nobody in the public DNS.
-        is_address(host)
+        is_nobodys(host)
             || HOST_PREFIXES.iter().filter_map(|prefix| host.strip_prefix(prefix)).any(is_address)
-            || !host.contains('.')
-            || host.ends_with(".localhost")
-            || host.ends_with(".internal")
             || self.hosts.iter().any(|pattern| matches(pattern, host))
     }
 
@@ -163,13 +157,6 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, Foreign> {
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| Foreign::UnreadableHost)?;
     let is_plain = !authority.as_str().contains('@') && presented.next().is_none();
     if is_plain { Ok(Some(authority)) } else { Err(Foreign::UnreadableHost) }
-}
-
-fn is_address(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
-        None => host.parse::<Ipv4Addr>().is_ok(),
-    }
 }
 
 fn matches(pattern: &str, host: &str) -> bool {

@@ -106,12 +106,15 @@ impl Durable {
     }
 }
 
-/// Stops the database when the committer's thread ends, however it does.
+/// Stops the database when the committer's thread panics. Its other ends have given their reason, or the database is
+/// gone.
 struct Farewell(Arc<Durable>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        self.0.stop(Stopped::NoCommitter);
+        if std::thread::panicking() {
+            self.0.stop(Stopped::NoCommitter);
+        }
     }
 }
 

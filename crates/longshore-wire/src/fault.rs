@@ -174,11 +174,14 @@ macro_rules! operation_error {
 
 /// A failure of the server's own. The caller reads a fixed text; the cause goes to the log.
 ///
-/// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model.
+/// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model; what the caller has to change, as
+/// `ClientException`, 400.
 #[derive(Clone)]
 pub struct Fault {
     message: &'static str,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    /// The caller's doing after all, so that asking again is of no use.
+    is_final: bool,
 }
 
 impl Fault {
@@ -187,12 +190,18 @@ impl Fault {
         Self {
             message: "An internal error occurred. Try the request again.",
             cause: Some(Arc::from(cause.into())),
+            is_final: false,
         }
+    }
+
+    /// A request that cannot be carried out as it is, for a reason that no model knows. The caller reads how to change it.
+    pub fn final_refusal(message: &'static str) -> Self {
+        Self { message, cause: None, is_final: true }
     }
 
     /// A fault whose text the caller may read.
     pub fn told(message: &'static str) -> Self {
-        Self { message, cause: None }
+        Self { message, cause: None, is_final: false }
     }
 }
 
@@ -216,16 +225,16 @@ impl Error for Fault {
 
 impl ModeledError for Fault {
     fn code(&self) -> &'static str {
-        "ServerException"
+        if self.is_final { "ClientException" } else { "ServerException" }
     }
     fn message(&self) -> &str {
         self.message
     }
     fn http_status(&self) -> u16 {
-        500
+        if self.is_final { 400 } else { 500 }
     }
     fn is_server_fault(&self) -> bool {
-        true
+        !self.is_final
     }
     fn encode(&self, writer: &mut dyn ShapeWriter) {
         encode_message(self.message, writer);

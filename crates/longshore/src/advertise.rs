@@ -54,7 +54,7 @@ impl Url {
             Some(("https", rest)) => (Scheme::Https, rest),
             Some(_) | None => return Err(wrong("it begins neither with http:// nor with https://")),
         };
-        if rest.contains(|c: char| c.is_whitespace() || c.is_control() || "?#@\\".contains(c)) {
+        if rest.contains(['?', '#', '@']) || text.parse::<http::Uri>().is_err() {
             return Err(wrong("only scheme, host, port and path have a meaning"));
         }
         let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
@@ -76,6 +76,19 @@ impl Url {
         }
         let port = port.filter(|&port| port != scheme.port());
         Ok(Self { scheme, host: host.to_owned(), port, path: path.trim_end_matches('/').to_owned() })
+    }
+
+    /// Reads a flag for a server's API: agents and clients ask it at `/`, so that a path would have no effect.
+    pub fn root(text: &str) -> Result<Self, String> {
+        match Self::parse(text)? {
+            url if url.path.is_empty() => Ok(url),
+            _ => Err("a path has no effect; write http://HOST:PORT or https://HOST:PORT".to_owned()),
+        }
+    }
+
+    /// Reads where a server is asked, as text without a slash at its end.
+    pub fn endpoint(text: &str) -> Result<String, String> {
+        Self::root(text).map(|url| url.to_string())
     }
 
     /// The host, an IPv6 address without its brackets.
@@ -123,6 +136,28 @@ mod tests {
             let url = Url::parse(given).expect(given);
             assert_eq!((url.to_string().as_str(), url.host()), (told, host), "{given}");
             assert_eq!(url.host_and_port().as_deref(), host_and_port, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_url_names_a_server_and_nothing_else() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8722", Some("http://127.0.0.1:8722")),
+            ("https://ecs.example/", Some("https://ecs.example")),
+            ("https://[2001:db8::1]:8722", Some("https://[2001:db8::1]:8722")),
+            ("ecs.example:8722", None),
+            ("127.0.0.1:8722", None),
+            ("ftp://ecs.example", None),
+            ("https://", None),
+            ("https://ecs.example:port", None),
+            ("https://ecs.example:99999", None),
+            ("https://ecs.example/ecs", None),
+            ("https://ecs.example/?x", None),
+            ("https://me@ecs.example", None),
+            ("https://ecs example", None),
+            ("", None),
+        ] {
+            assert_eq!(Url::endpoint(text).as_deref().ok(), expected, "{text}");
         }
     }
 

@@ -70,7 +70,7 @@ pub struct ControlPlaneOptions {
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
     pub region: String,
     /// The URL at which agents and clients reach this server, if it is not the listening address
-    #[arg(long, env = "LONGSHORE_ADVERTISE", value_name = "URL", value_parser = Url::parse)]
+    #[arg(long, env = "LONGSHORE_ADVERTISE", value_name = "URL", value_parser = Url::root)]
     pub advertise: Option<Url>,
     /// The URL at which agents open their sockets, if it is another than that of the API
     #[arg(long, env = "LONGSHORE_ADVERTISE_SOCKETS", value_name = "URL", value_parser = Url::parse)]
@@ -230,7 +230,7 @@ pub struct SimulateOptions {
     #[arg(long, env = "LONGSHORE_SIMULATE_TASKS", default_value_t = 1_000)]
     pub tasks: u32,
     /// The URL of a running control plane, asked with the credentials in the environment [default: a server of its own]
-    #[arg(long, env = "LONGSHORE_SIMULATE_AGAINST", value_name = "URL", value_parser = values::url)]
+    #[arg(long, env = "LONGSHORE_SIMULATE_AGAINST", value_name = "URL", value_parser = Url::endpoint)]
     pub against: Option<String>,
     /// The cluster that the instances join; it must not exist yet, and is removed at the end
     #[arg(long, env = "LONGSHORE_SIMULATE_CLUSTER", default_value = "simulated")]

@@ -11,9 +11,10 @@ use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use longshore_sigv4::{Credentials, Secret, ToSign, sign};
 use longshore_wire::{OperationShape, Protocol};
 
+use crate::advertise::Url;
 use crate::args::{ClientOptions, default_data_dir};
 use crate::clock::SystemClock;
-use crate::{keys, tls, values};
+use crate::{keys, tls};
 
 const PROTOCOL: Protocol = Protocol::AwsJson11;
 
@@ -51,7 +52,7 @@ impl Client {
             "start `longshore up` first, or source its env file, or name its directory with --data-dir";
         let given = options.endpoint.clone().filter(|_| options.endpoint_is_flag || data_dir.is_none());
         let endpoint = given.or_else(|| from_file("AWS_ENDPOINT_URL")).context(hint)?;
-        let endpoint = values::url(&endpoint).map_err(|form| {
+        let endpoint = Url::endpoint(&endpoint).map_err(|form| {
             anyhow!("{endpoint:?} is no endpoint: {form} in --endpoint or AWS_ENDPOINT_URL")
         })?;
         let no_key = || {
@@ -63,8 +64,7 @@ impl Client {
         let id = find("AWS_ACCESS_KEY_ID").with_context(no_key)?;
         let secret = find("AWS_SECRET_ACCESS_KEY").with_context(no_key)?;
         let mut credentials = Credentials::new(id, secret);
-        credentials.session_token =
-            std::env::var("AWS_SESSION_TOKEN").ok().filter(|t| !t.is_empty()).map(Secret::new);
+        credentials.session_token = find("AWS_SESSION_TOKEN").map(Secret::new);
         let http = if endpoint.starts_with("https:") {
             let authorities = authorities(options.ca.as_deref(), &dir);
             let trusted = longshore_node::tls_config(&authorities)

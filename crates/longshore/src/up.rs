@@ -33,6 +33,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long `up` may take to end its agents and to clean up when its control plane has failed.
+const FAILED_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Instances that share a machine bind the ports of their tasks to addresses of their own, so that
 /// each can have the same fixed ports: 127.0.0.11, 127.0.0.12, ...
 const FIRST_ADDRESS: u8 = 11;
@@ -141,19 +144,25 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         return Err(error);
     }
 
-    loop {
+    let outcome = loop {
         tokio::select! {
-            () = &mut requested => break,
-            error = control_plane.failed() => return Err(error),
+            () = &mut requested => break Ok(()),
+            error = control_plane.failed() => break Err(error),
             Some(ended) = agents.join_next() => {
                 if let Err(error) = end_of(ended) {
                     tell!("error: {error:#}. The rest goes on without it; the next `longshore up` starts it again");
                 }
             }
         }
+    };
+    let winding_down = wind_down(&stop, agents, control_plane, ephemeral, network, &runtime);
+    if outcome.is_ok() {
+        winding_down.await;
+    } else {
+        // What is left of a control plane that has failed may not be able to end in order.
+        let _ = tokio::time::timeout(FAILED_PATIENCE, winding_down).await;
     }
-    wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
-    Ok(())
+    outcome
 }
 
 /// Ends what `up` has started; containers go on running.
@@ -172,6 +181,7 @@ async fn wind_down(
             tell!("error: {error:#}");
         }
     }
+    let keeps = control_plane.data_dir.is_some();
     control_plane.stop().await;
     if let Some(dir) = ephemeral {
         // Journals of agents whose control plane forgets everything.
@@ -182,7 +192,11 @@ async fn wind_down(
         // directories are tried once.
         let _ = tokio::time::timeout(ENGINE_PATIENCE, runtime.network_remove(&name)).await;
     }
-    step.done("stopped; containers go on running, and the next `longshore up` finds them");
+    step.done(if keeps {
+        "stopped; containers go on running, and the next `longshore up` finds them"
+    } else {
+        "stopped; containers go on running, and nobody knows of them any more: `docker ps` shows them"
+    });
 }
 
 /// What can be seen to be impossible before anything has started.

@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use http::Uri;
 use longshore_base::Region;
 use longshore_front::Origin;
 
@@ -48,18 +47,6 @@ pub fn origin(url: &str) -> Result<Origin, String> {
     Origin::of_url(url).ok_or_else(|| "write it as http://HOST:PORT or https://HOST".to_owned())
 }
 
-/// The URL of a server that is asked: `http://HOST:PORT` or `https://HOST:PORT`; given without a slash at its end.
-pub fn url(text: &str) -> Result<String, String> {
-    let form = "write http://HOST:PORT or https://HOST:PORT";
-    let uri: Uri = text.parse().map_err(|_| form)?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or(form)?;
-    let is_plain =
-        matches!(uri.path(), "" | "/") && uri.query().is_none() && !authority.as_str().contains('@');
-    let has_port = authority.as_str().ends_with(authority.host()) || authority.port_u16().is_some();
-    if is_http && is_plain && has_port { Ok(text.trim_end_matches('/').to_owned()) } else { Err(form.into()) }
-}
-
 /// The name of a region. Any will do, as long as clients and agents use the same.
 pub fn region(text: &str) -> Result<String, String> {
     let form = "a region has up to 32 lower-case letters, digits and hyphens, such as us-east-1";
@@ -100,28 +87,6 @@ mod tests {
             if let Err(said) = read {
                 assert!(said.contains("write ADDRESS:PORT"), "{text}: {said}");
             }
-        }
-    }
-
-    #[test]
-    fn a_url_names_a_server_and_nothing_else() {
-        for (text, expected) in [
-            ("http://127.0.0.1:8722", Some("http://127.0.0.1:8722")),
-            ("https://ecs.example/", Some("https://ecs.example")),
-            ("https://[2001:db8::1]:8722", Some("https://[2001:db8::1]:8722")),
-            ("ecs.example:8722", None),
-            ("127.0.0.1:8722", None),
-            ("ftp://ecs.example", None),
-            ("https://", None),
-            ("https://ecs.example:port", None),
-            ("https://ecs.example:99999", None),
-            ("https://ecs.example/ecs", None),
-            ("https://ecs.example/?x", None),
-            ("https://me@ecs.example", None),
-            ("https://ecs example", None),
-            ("", None),
-        ] {
-            assert_eq!(url(text).as_deref().ok(), expected, "{text}");
         }
     }
 

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
+use longshore_base::host::is_nobodys;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -181,11 +182,7 @@ fn may_be_a_pages(headers: &HeaderMap) -> bool {
     let is_near = |site: &HeaderValue| site == "none" || site == "same-origin";
     let is_ours = |host: &HeaderValue| {
         let authority = Authority::try_from(host.as_bytes()).ok();
-        authority.is_some_and(|authority| {
-            let host = authority.host();
-            let v6 = host.trim_matches(['[', ']']);
-            !host.contains('.') || host.ends_with(".internal") || v6.parse::<IpAddr>().is_ok()
-        })
+        authority.is_some_and(|authority| !authority.as_str().contains('@') && is_nobodys(authority.host()))
     };
     headers.contains_key(header::ORIGIN)
         || !headers.get_all("sec-fetch-site").iter().all(is_near)
@@ -217,7 +214,13 @@ mod tests {
             });
             may_be_a_pages(&headers.collect())
         };
-        for own in ["169.254.170.2", "127.0.0.1:51678", "[::1]:51678", "localhost:51678", "host.docker.internal:51679"] {
+        for own in [
+            "169.254.170.2",
+            "127.0.0.1:51678",
+            "[::1]:51678",
+            "localhost:51678",
+            "host.docker.internal:51679",
+        ] {
             assert!(!check(&[("host", own)]), "{own}");
             assert!(check(&[("host", own), ("origin", "http://other.example")]), "{own}");
             assert!(check(&[("host", own), ("origin", "null")]), "{own}");
