@@ -63,10 +63,13 @@ class Drawing:
             return self.structure(shape, depth)
         if kind == "list":
             # An empty list is not told from an absent one in some protocols.
-            return [self.value(shape.member, depth + 1) for _ in range(self.chance.randint(1, 12 if depth < 2 else 2))]
+            drawn = [self.value(shape.member, depth + 1) for _ in range(self.chance.randint(1, 12 if depth < 2 else 2))]
+            return [element for element in drawn if not is_empty(element)]
         if kind == "map":
             count = self.chance.randint(1, 3)
-            return {self.key(shape.key): self.value(shape.value, depth + 1) for _ in range(count)}
+            entries = {self.key(shape.key): self.value(shape.value, depth + 1) for _ in range(count)}
+            # Names of headers have no case.
+            return {key.lower(): value for key, value in entries.items()} if location == "headers" else entries
         if kind == "string":
             if shape.enum:
                 return self.chance.choice(shape.enum)
@@ -92,6 +95,11 @@ class Drawing:
 
     def structure(self, shape, depth):
         made = {}
+        if shape.is_tagged_union:
+            leaves = [pair for pair in shape.members.items() if pair[1].type_name not in ("structure", "list", "map")]
+            pairs = list(shape.members.items()) if depth < DEPTH_MAX or not leaves else leaves
+            name, member = self.chance.choice(pairs)
+            return {name: self.value(member, depth + 1, name)}
         for name, member in shape.members.items():
             wanted = name in shape.required_members or self.chance.random() < (0.7 if depth < 2 else 0.4)
             is_leaf = member.type_name not in ("structure", "list", "map")
@@ -100,9 +108,16 @@ class Drawing:
             if getattr(member, "is_eventstream", False) or member.serialization.get("eventstream"):
                 continue
             made[name] = self.value(member, depth + 1, name)
-            if shape.is_tagged_union:
-                break
         return made
+
+
+def is_empty(value):
+    """Nothing that a form could tell: lists would lose such elements."""
+    if isinstance(value, dict):
+        return all(map(is_empty, value.values()))
+    if isinstance(value, list):
+        return all(map(is_empty, value))
+    return value in ("", b"")
 
 
 def plain(value):
@@ -118,19 +133,25 @@ def plain(value):
     return value
 
 
-def same(one, other):
-    """Equal, with empty structures and collections as absent: not every protocol tells them apart."""
+def difference(one, other, path=""):
+    """Where two values differ, or `None`. Empty structures and collections are as absent: not every protocol tells them."""
+    if is_empty(one) or one is None:
+        one = None
+    if is_empty(other) or other is None:
+        other = None
     if isinstance(one, dict) and isinstance(other, dict):
-        keys = set(one) | set(other)
-        return all(same(one.get(key), other.get(key)) for key in keys)
+        found = (difference(one.get(key), other.get(key), f"{path}.{key}") for key in sorted(set(one) | set(other)))
+        return next((text for text in found if text), None)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, float) or isinstance(other, float):
-        try:
-            return abs(float(one) - float(other)) <= 1e-6 * max(1.0, abs(float(one)))
-        except (TypeError, ValueError):
-            return False
-    return one == other or (one in (None, {}, []) and other in (None, {}, []))
+        if len(one) != len(other):
+            return f"{path}: {len(one)} elements, {len(other)}"
+        found = (difference(a, b, f"{path}[{n}]") for n, (a, b) in enumerate(zip(one, other)))
+        return next((text for text in found if text), None)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)) and not isinstance(one, bool):
+        is_same = abs(one - other) <= 1e-6 * max(1.0, abs(one))
+    else:
+        is_same = one == other
+    return None if is_same else f"{path}: {one!r}, {other!r}"
 
 
 class Protocols(unittest.TestCase):
@@ -143,8 +164,9 @@ class Protocols(unittest.TestCase):
         print(f"\nLONGSHORE_JUDGE_SEED={SEED}", file=sys.stderr)
 
     def model(self, service, protocol):
-        raw = self.loader.load_service_model(service, "service-2")
-        raw = json.loads(json.dumps(raw))
+        # As published: botocore's loader adds what it needs for its own old users.
+        version = self.loader.determine_latest_version(service, "service-2")
+        raw = self.loader.load_data(f"{service}/{version}/service-2")
         if protocol.startswith("json"):
             raw["metadata"]["jsonVersion"] = protocol.removeprefix("json-")
         return botocore.model.ServiceModel(raw, service)
@@ -154,7 +176,10 @@ class Protocols(unittest.TestCase):
             for protocol in facts["protocols"]:
                 model = self.model(service, protocol)
                 for operation in facts["operations"]:
-                    yield service, protocol, model.operation_model(operation)
+                    found = model.operation_model(operation)
+                    # Streams of events come with the API that has them.
+                    if not found.has_event_stream_output:
+                        yield service, protocol, found
 
     def test_what_botocore_sends_is_read(self):
         count = 0
@@ -168,10 +193,8 @@ class Protocols(unittest.TestCase):
                 with self.subTest(service=service, protocol=protocol, operation=operation.name):
                     request = serializer.serialize_to_request(parameters, operation)
                     answer = self.judge.ask(**self.question(service, protocol, operation, request))
-                    self.assertTrue(
-                        same(answer.get("input"), plain(parameters)),
-                        f"\nsent {plain(parameters)}\nread {answer}\nas   {request}",
-                    )
+                    found = difference(plain(parameters), answer.get("input"))
+                    self.assertIsNone(found, f"sent, and read\nanswer {str(answer)[:300]}\nas {str(request)[:3000]}")
                     count += 1
         print(f"{count} requests of botocore were read as they were meant", file=sys.stderr)
 
@@ -232,10 +255,8 @@ class Protocols(unittest.TestCase):
                     }
                     parsed = parser.parse(response, shape)
                     parsed.pop("ResponseMetadata", None)
-                    self.assertTrue(
-                        same(plain(parsed), plain(output)),
-                        f"\nwrote {plain(output)}\nread  {plain(parsed)}\nfrom  {response['body'][:3000]}",
-                    )
+                    found = difference(plain(output), plain(parsed))
+                    self.assertIsNone(found, f"written, and read from {str(response)[:3000]}")
                     count += 1
         print(f"{count} answers were read by botocore as they were meant", file=sys.stderr)
 

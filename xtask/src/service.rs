@@ -81,6 +81,7 @@ pub enum Kind {
     Structure { members: BTreeMap<String, Member>, error: Option<ErrorFacts> },
 }
 
+#[derive(Clone)]
 pub struct Reference {
     pub shape: String,
     pub location_name: Option<String>,
@@ -89,6 +90,8 @@ pub struct Reference {
 pub struct Member {
     pub target: Reference,
     pub query_name: Option<String>,
+    /// Its list or map is flattened here, whatever its shape says.
+    pub flattened: bool,
     /// Where the REST protocols carry it: `header`, `headers`, `uri`, `querystring`, `statusCode`.
     pub location: Option<String>,
     pub xml_attribute: bool,
@@ -127,6 +130,7 @@ impl Service {
             shapes.insert(name.clone(), Shape::parse(name, shape).with_context(|| format!("shape {name}"))?);
         }
         add_messages(&mut shapes);
+        flatten_members(&mut shapes);
         let mut operations = Vec::new();
         for (name, operation) in model["operations"].as_object().context("no operations")? {
             // Some have nothing to say; they get a structure without members.
@@ -342,6 +346,7 @@ fn add_messages(shapes: &mut BTreeMap<String, Shape>) {
             let member = Member {
                 target,
                 query_name: None,
+                flattened: false,
                 location: None,
                 xml_attribute: false,
                 required: false,
@@ -356,6 +361,32 @@ fn add_messages(shapes: &mut BTreeMap<String, Shape>) {
     if is_needed {
         shapes.insert(MESSAGE_SHAPE.to_owned(), Shape::of_kind(Kind::String));
     }
+}
+
+/// A member that flattens a list gets a shape of its own, which says so: schemas of lists know nothing of members.
+fn flatten_members(shapes: &mut BTreeMap<String, Shape>) {
+    let mut made: BTreeMap<String, Shape> = BTreeMap::new();
+    let lists: BTreeMap<String, (Reference, Option<i64>, Option<i64>)> = shapes
+        .iter()
+        .filter_map(|(name, shape)| match &shape.kind {
+            Kind::List { element, flattened: false } => Some((name.clone(), (element.clone(), shape.min, shape.max))),
+            _ => None,
+        })
+        .collect();
+    for shape in shapes.values_mut() {
+        let Kind::Structure { members, .. } = &mut shape.kind else { continue };
+        for member in members.values_mut().filter(|member| member.flattened) {
+            let Some((element, min, max)) = lists.get(&member.target.shape) else { continue };
+            let name = format!("{}Flattened", member.target.shape);
+            // The member's own name is that of its elements.
+            let location_name = member.target.location_name.clone().or_else(|| element.location_name.clone());
+            let element = Reference { shape: element.shape.clone(), location_name };
+            let (min, max) = (*min, *max);
+            made.insert(name.clone(), Shape { min, max, ..Shape::of_kind(Kind::List { element, flattened: true }) });
+            member.target.shape = name;
+        }
+    }
+    shapes.extend(made);
 }
 
 impl XmlNamespace {
@@ -376,6 +407,7 @@ impl Member {
         Ok(Self {
             target: Reference::parse(value).context("a member without a shape")?,
             query_name: text(value, "queryName"),
+            flattened: flag(value, "flattened"),
             location: text(value, "location"),
             xml_attribute: flag(value, "xmlAttribute"),
             required,

@@ -158,7 +158,9 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
 fn replied(reply: &Reply) -> Value {
     let mut headers: serde_json::Map<String, Value> =
         reply.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    headers.insert("content-type".into(), reply.content_type.into());
+    if !reply.content_type.is_empty() {
+        headers.entry("content-type").or_insert_with(|| reply.content_type.into());
+    }
     json!({"status": reply.status, "headers": headers, "body": STANDARD.encode(&reply.body)})
 }
 

@@ -87,6 +87,7 @@ impl Protocol {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
+    /// Empty for an answer without a body. One among the headers, which then is a member of the output, wins.
     pub content_type: &'static str,
     /// Further ones, with their names in lower case.
     pub headers: Vec<(String, String)>,

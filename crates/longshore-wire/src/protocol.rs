@@ -100,7 +100,11 @@ impl Protocol {
 
     fn rest_answer<O: OperationShape>(self, output: &O::Output, body: rest::Body) -> Reply {
         let answer = rest::write(output, body, O::SERVICE.xml_namespace);
-        let content_type = if answer.is_raw { "application/octet-stream" } else { self.content_type() };
+        let content_type = match &answer {
+            rest::Answer { body, .. } if body.is_empty() => "",
+            rest::Answer { is_raw: true, .. } => "application/octet-stream",
+            rest::Answer { is_raw: false, .. } => self.content_type(),
+        };
         Reply::new(answer.status.unwrap_or(O::STATUS), content_type, answer.body).with_headers(answer.headers)
     }
 

@@ -134,8 +134,9 @@ impl RestReader<'_> {
             let member = &schema.members[position];
             let is_raw = !matches!(member.target.kind, Kind::Structure(_) | Kind::Document | Kind::List(_));
             return match self.body {
-                _ if is_raw => each(position, &mut TextReader { texts: &[], raw: Some(bytes) }),
                 // An absent body is an absent member.
+                _ if bytes.is_empty() => Ok(()),
+                _ if is_raw => each(position, &mut TextReader { texts: &[], raw: Some(bytes) }),
                 _ if bytes.iter().all(u8::is_ascii_whitespace) => Ok(()),
                 Body::Json => {
                     let mut reader = JsonReader::new(bytes)?;

@@ -1248,7 +1248,7 @@ pub static LIFECYCLE_RULE_AND_OPERATOR: StructSchema = StructSchema::new(
         MemberSchema::new("ObjectSizeGreaterThan", &types::OBJECT_SIZE_GREATER_THAN_BYTES),
         MemberSchema::new("ObjectSizeLessThan", &types::OBJECT_SIZE_LESS_THAN_BYTES),
         MemberSchema::new("Prefix", &types::PREFIX),
-        MemberSchema::new("Tags", &types::TAG_SET).xml_name("Tag"),
+        MemberSchema::new("Tags", &types::TAG_SET_FLATTENED).xml_name("Tag"),
     ],
 );
 

@@ -665,6 +665,10 @@ pub static TAG_SET: TypeSchema = TypeSchema::new(
     "TagSet",
     Kind::List(Collection { element: &TAG, element_name: Some("Tag"), flattened: false }),
 );
+pub static TAG_SET_FLATTENED: TypeSchema = TypeSchema::new(
+    "TagSetFlattened",
+    Kind::List(Collection { element: &TAG, element_name: Some("Tag"), flattened: true }),
+);
 pub static TAGGING: TypeSchema = TypeSchema::new("Tagging", Kind::Structure(&structures::TAGGING));
 pub static TAGGING_DIRECTIVE: TypeSchema =
     TypeSchema::new("TaggingDirective", Kind::Enum(crate::generated::TaggingDirective::VALUES));
