@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_base::{Arn, ArnError, DeploymentId, Family, InstanceId, ServiceName, TaskId};
+use longshore_base::{Arn, ArnError, DeploymentId, FARGATE_POOL, Family, InstanceId, ServiceName, TaskId};
 use longshore_domain::status::ClusterStatus;
 use longshore_domain::tags::{self, TagError, Tags};
 use longshore_domain::{InstanceStatus, ServiceStatus};
@@ -65,8 +65,22 @@ pub fn list_tags_for_resource(
     input: ListTagsForResourceRequest,
 ) -> Result<ListTagsForResourceResponse, ListTagsForResourceError> {
     input::check(&input)?;
-    let resource = find(state, caller, input.resource_arn.as_deref().unwrap_or_default())?;
+    let arn = input.resource_arn.as_deref().unwrap_or_default();
+    if let Some(task) = guest(state, caller, arn) {
+        return Ok(ListTagsForResourceResponse { tags: Some(shapes(&task.origin.tags)) });
+    }
+    let resource = find(state, caller, arn)?;
     Ok(ListTagsForResourceResponse { tags: Some(shapes(resource.tags())) })
+}
+
+/// The pool's guest that an ARN names, for the pool's agents: their containers ask for its tags (agent-protocol G17), with
+/// nothing but the operator's key. `None` to everybody else. Nobody changes tags in this way.
+fn guest<'s>(state: &'s State, caller: &Caller, arn: &str) -> Option<&'s Arc<record::Task>> {
+    let host = identifiers::pool(caller, Some(FARGATE_POOL))?;
+    let id = Arn::parse(arn).ok()?.rest.rsplit('/').next().and_then(|id| TaskId::parse(id).ok())?;
+    let home = state.home(&host, id)?;
+    identifiers::task_id(home, arn).ok()?;
+    state.task(home, id)
 }
 
 /// Something that carries tags, as it is stored.

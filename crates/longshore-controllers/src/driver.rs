@@ -80,6 +80,27 @@ impl Agenda {
     }
 }
 
+/// How many looks are under way to the disk, and what to wait for before there are too many.
+#[derive(Debug, Default)]
+struct InFlight {
+    looks: usize,
+    last: Option<u64>,
+}
+
+impl InFlight {
+    /// One more look: the sequence of what it changed, if it was done. Gives what is to be waited for now, if anything.
+    fn add(&mut self, sequence: Option<u64>) -> Option<u64> {
+        self.looks += 1;
+        // One that was undone changed nothing; those before it are to be waited for all the same.
+        self.last = sequence.or(self.last);
+        if self.looks < LOOKS_IN_FLIGHT_MAX {
+            return None;
+        }
+        self.looks = 0;
+        self.last.take()
+    }
+}
+
 /// Runs until the database stops, and keeps `metrics` and `pulse` up to date. Drop the future to stop it.
 pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics, pulse: Pulse) -> Stopped {
     match drive(&Driver { db, settings, metrics, pulse }).await {
@@ -101,14 +122,14 @@ impl Driver {
         &self,
         what: &dyn fmt::Debug,
         f: impl FnOnce(&mut Tx<'_>) -> T,
-    ) -> Result<(Option<T>, u64), Stopped> {
+    ) -> Result<Option<(T, u64)>, Stopped> {
         self.pulse.beat();
         match self.db.submit(|tx| Ok::<_, Infallible>(f(tx))) {
-            Ok((Ok(seen), sequence)) => Ok((Some(seen), sequence)),
+            Ok((Ok(seen), sequence)) => Ok(Some((seen, sequence))),
             Ok((Err(never), _)) => match never {},
             Err(Refused::TooLarge(exceeded)) => {
                 tracing::error!(?what, %exceeded, "a look changes more than a commit takes; it was undone");
-                Ok((None, 0))
+                Ok(None)
             }
             Err(Refused::Stopped(stopped)) => Err(stopped),
         }
@@ -120,7 +141,7 @@ async fn drive(driver: &Driver) -> Result<Infallible, Stopped> {
     let mut agenda = Agenda::default();
     let mut sweep_at = db.clock().now();
     // Counted over all batches: a batch of few keys need not wait for the disk, and many of them must not pile up.
-    let mut in_flight = 0;
+    let mut in_flight = InFlight::default();
     loop {
         pulse.beat();
         let now = db.clock().now();
@@ -143,33 +164,31 @@ async fn drive(driver: &Driver) -> Result<Infallible, Stopped> {
         };
         // Who waits longest is first: tasks of calls before those that services would start now.
         for cluster in provisioning {
-            loop {
-                let (more, sequence) = driver.look(&cluster, |tx| provisioning::place(tx, &cluster))?;
-                if more != Some(true) {
-                    break;
-                }
+            while let Some((true, sequence)) =
+                driver.look(&cluster, |tx| provisioning::place(tx, &cluster))?
+            {
                 db.wait_durable(sequence).await?;
             }
         }
         metrics.set_reconcile_queue(keys.len());
         for key in keys {
-            let (looked, sequence) = driver.look(&key, |tx| service::reconcile(tx, &key, settings))?;
+            let (looked, sequence) = driver.look(&key, |tx| service::reconcile(tx, &key, settings))?.unzip();
             let next = looked.unwrap_or_else(|| Some(db.clock().now() + TOO_LARGE_RETRY));
             metrics.reconciled("service", if next.is_some() { "waiting" } else { "done" });
             agenda.set(&key, next);
-            in_flight += 1;
-            if in_flight == LOOKS_IN_FLIGHT_MAX {
+            if let Some(sequence) = in_flight.add(sequence) {
                 db.wait_durable(sequence).await?;
-                in_flight = 0;
             }
         }
         if sweep_at <= db.clock().now() {
-            let (more, sequence) = driver.look(&"upkeep", |tx| upkeep::sweep(tx, settings))?;
+            let (more, sequence) = driver.look(&"upkeep", |tx| upkeep::sweep(tx, settings))?.unzip();
             let pause = if more == Some(true) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
             metrics.reconciled("upkeep", if pause.is_zero() { "waiting" } else { "done" });
             count(db, metrics);
             sweep_at = db.clock().now() + pause;
-            db.wait_durable(sequence).await?;
+            if let Some(sequence) = sequence {
+                db.wait_durable(sequence).await?;
+            }
         }
     }
 }
@@ -210,4 +229,25 @@ fn count(db: &Db, metrics: &Metrics) {
 
 fn until(now: Timestamp, then: Timestamp) -> Duration {
     then.since(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_was_undone_does_not_hide_those_before_it() {
+        let mut in_flight = InFlight::default();
+        for sequence in 1..LOOKS_IN_FLIGHT_MAX as u64 {
+            assert_eq!(in_flight.add(Some(sequence)), None);
+        }
+        assert_eq!(in_flight.add(None), Some(LOOKS_IN_FLIGHT_MAX as u64 - 1));
+        // And it counts: the next wait is as many looks later.
+        for _ in 1..LOOKS_IN_FLIGHT_MAX {
+            assert_eq!(in_flight.add(Some(100)), None);
+        }
+        assert_eq!(in_flight.add(Some(101)), Some(101));
+        // Nothing to wait for where all were undone.
+        assert!((0..2 * LOOKS_IN_FLIGHT_MAX).all(|_| in_flight.add(None).is_none()));
+    }
 }

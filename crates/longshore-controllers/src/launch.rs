@@ -10,7 +10,7 @@ use longshore_domain::task_definition::NotBuilt;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, LaunchType, NetworkMode, TaskStatus};
 use longshore_placement::{
     Constraint, ConstraintError, DefaultStrategy, Pool, Reason, Request, RequestSpec, RequiredAttribute,
-    Strategy, StrategyError,
+    Shortage, Strategy, StrategyError,
 };
 use longshore_shapes_ecs as shapes;
 use longshore_state::record::{self, Gpus, Origin, PlacementItem, WaitingForPlace};
@@ -88,29 +88,32 @@ pub enum PoolRefusal {
     Lacking(Vec<RequiredAttribute>),
     /// Not even an agent without any task would have room for it.
     TooLarge { cpu: CpuUnits, memory: MemoryMib },
-    /// There is no room just now.
-    NoRoom,
+    /// No agent that would be large enough is connected.
+    Away,
+    /// Those that are connected have no room just now. `away`: one that is not has.
+    NoRoom { away: bool },
 }
 
 impl PoolRefusal {
     /// For a request that `pool`, if there is one, has no place for.
     pub fn of(pool: Option<&ClusterTables>, request: &Request) -> Self {
         let Some(fleet) = pool.map(ClusterTables::fleet) else { return Self::NoAgent };
-        match fleet.least_lacking(request) {
-            None => Self::NoAgent,
-            Some(lacking) if !lacking.is_empty() => Self::Lacking(lacking),
-            Some(_) if !fleet.is_any_large_enough(request) => {
+        match fleet.shortage(request) {
+            Shortage::NoInstance => Self::NoAgent,
+            Shortage::Lacking(lacking) => Self::Lacking(lacking),
+            Shortage::TooLarge => {
                 let needs = &request.spec().needs;
                 Self::TooLarge { cpu: needs.cpu, memory: needs.memory }
             }
-            Some(_) => Self::NoRoom,
+            Shortage::Away => Self::Away,
+            Shortage::Full { away } => Self::NoRoom { away },
         }
     }
 
     /// True if what is missing is capacity, of which there may be more at another time.
     pub fn is_capacity(&self) -> bool {
         match self {
-            Self::NoAgent | Self::TooLarge { .. } | Self::NoRoom => true,
+            Self::NoAgent | Self::TooLarge { .. } | Self::Away | Self::NoRoom { .. } => true,
             Self::Lacking(_) => false,
         }
     }
@@ -130,7 +133,16 @@ impl fmt::Display for PoolRefusal {
                 "No agent that serves Fargate in this region is large enough for a task of {cpu} CPU units and {memory} \
                  MiB: start `longshore agent --pool` on a larger machine."
             ),
-            Self::NoRoom => f.write_str(
+            Self::Away => f.write_str(
+                "No agent that serves Fargate in this region and could take the task is connected: see to it that \
+                 `longshore agent --pool` runs on its machine and reaches this control plane.",
+            ),
+            Self::NoRoom { away: true } => f.write_str(
+                "No connected agent that serves Fargate in this region has room for the task, but one that is not \
+                 connected has: see to it that `longshore agent --pool` runs on its machine and reaches this control \
+                 plane.",
+            ),
+            Self::NoRoom { away: false } => f.write_str(
                 "No agent that serves Fargate in this region has room for the task: start another with \
                  `longshore agent --pool`.",
             ),

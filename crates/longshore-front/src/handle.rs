@@ -232,7 +232,9 @@ fn route<'s>(
     who: &Principal,
 ) -> Result<(&'s Arc<dyn Api>, String), Failure> {
     let unknown = || {
-        Failure::new(StatusCode::NOT_FOUND, "UnknownOperationException", "The operation is not known here.")
+        let message = "Longshore serves no such operation. It speaks Amazon ECS; what is meant for AWS goes there again \
+                       without AWS_ENDPOINT_URL.";
+        Failure::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
     };
     let target = parts.headers.get(TARGET).ok_or_else(unknown)?.to_str().map_err(|_| unknown())?;
     let (prefix, operation) = target.rsplit_once('.').ok_or_else(unknown)?;

@@ -143,7 +143,8 @@ impl Site {
             };
         };
         // Not readable, or `null`: a sandboxed page, or one from a file.
-        let origin = value.to_str().ok().and_then(Origin::of_url).ok_or(Foreign::Origin)?;
+        let text = value.to_str().ok().filter(|text| is_bare(text)).ok_or(Foreign::Origin)?;
+        let origin = Origin::of_url(text).ok_or(Foreign::Origin)?;
         let own = host(headers)?.and_then(|authority| Origin::new(scheme, &authority));
         let is_admitted = own.is_some_and(|own| own == origin) || self.origins.contains(&origin);
         if is_admitted { Ok(Some(value)) } else { Err(Foreign::Origin) }
@@ -155,8 +156,15 @@ fn host(headers: &HeaderMap) -> Result<Option<Authority>, Foreign> {
     let mut presented = headers.get_all(HOST).iter();
     let Some(value) = presented.next() else { return Ok(None) };
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| Foreign::UnreadableHost)?;
-    let is_plain = !authority.as_str().contains('@') && presented.next().is_none();
+    let rest = authority.as_str().strip_prefix(authority.host());
+    let is_port = |rest: &str| rest == ":" || (rest.starts_with(':') && authority.port_u16().is_some());
+    let is_plain = rest.is_some_and(|rest| rest.is_empty() || is_port(rest)) && presented.next().is_none();
     if is_plain { Ok(Some(authority)) } else { Err(Foreign::UnreadableHost) }
+}
+
+/// An origin as browsers write it: scheme, host and port, and nothing else.
+fn is_bare(origin: &str) -> bool {
+    origin.split_once("://").is_some_and(|(_, authority)| !authority.contains(['/', '@', '?', '#']))
 }
 
 fn matches(pattern: &str, host: &str) -> bool {
@@ -227,6 +235,10 @@ mod tests {
             "127.1",
             "1.2.3.4.5",
             "user@localhost",
+            "localhost:8722,other.example",
+            "127.0.0.1:99999",
+            "127.0.0.1:abc",
+            "[::1]other",
             "",
             "a b",
         ] {
@@ -277,6 +289,8 @@ mod tests {
             &[("origin", "http://127.0.0.1:8722.other.example")],
             &[("origin", "http://127.0.0.1:8722"), ("origin", "http://other.example")],
             &[("origin", "file://")],
+            &[("origin", "http://other.example@127.0.0.1:8722")],
+            &[("origin", "http://127.0.0.1:8722/")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site")],
             &[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")],

@@ -31,7 +31,7 @@ mod request;
 pub mod strategy;
 
 pub use constraint::{Constraint, ConstraintError};
-pub use fleet::{Fleet, GPUS_MAX, Instance, OccupyError, RESERVED_PORTS_MAX, Remaining};
+pub use fleet::{Fleet, GPUS_MAX, Instance, OccupyError, RESERVED_PORTS_MAX, Remaining, Shortage};
 pub use needs::{Launch, Needs, Pool, RequiredAttribute, Status};
 pub use query::{Expression, QueryError};
 pub use refusal::{Reason, Refusal, Ruled, SAMPLE_MAX};

@@ -77,6 +77,7 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
         desired_status: record.desired_status,
         version: record.version,
         needs: record.origin.needs.clone(),
+        gpus: record.gpus().to_vec(),
         address: record.interface.as_ref().map(|own| own.address),
         created_at: record.created_at,
         started_at: record.started_at,

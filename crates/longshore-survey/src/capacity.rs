@@ -43,6 +43,15 @@ fn check_instance(instance: &Instance, tasks: &[&Task], notes: &mut Vec<Note>) {
     total("CPU units", instance.cpu, |task| task.needs.cpu.0);
     total("MiB of memory", instance.memory, |task| task.needs.memory.0);
     total("GPUs", instance.gpus, |task| task.needs.gpus);
+    let mut gpus: BTreeMap<&str, TaskId> = BTreeMap::new();
+    for task in tasks {
+        for gpu in &task.gpus {
+            if let Some(other) = gpus.insert(gpu, task.id) {
+                let text = format!("GPU {gpu} is promised to tasks {other} and {}", task.id);
+                notes.push(Note::new(Rule::Capacity, &subject, text));
+            }
+        }
+    }
     let mut addresses: BTreeMap<Ipv4Addr, TaskId> = BTreeMap::new();
     for task in tasks {
         if let Some(address) = task.address

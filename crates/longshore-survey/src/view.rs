@@ -1,6 +1,7 @@
 //! Plain views: what the checks look at.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use longshore_base::{ClusterName, DeploymentId, InstanceId, Port, Protocol, ServiceName, TaskId, Timestamp};
 use longshore_domain::status::ClusterStatus;
@@ -50,6 +51,8 @@ pub struct Task {
     pub desired_status: DesiredStatus,
     pub version: u32,
     pub needs: Needs,
+    /// The ids of the GPUs that it was given, if that was noted.
+    pub gpus: Vec<Arc<str>>,
     /// In awsvpc mode: its own, on its instance's network.
     pub address: Option<Ipv4Addr>,
     pub created_at: Timestamp,

@@ -32,6 +32,7 @@ fn task(n: u128) -> Task {
             ports: vec![(Port(8000 + n as u16), Protocol::Tcp)],
             gpus: 0,
         },
+        gpus: Vec::new(),
         address: Some(Ipv4Addr::new(10, 9, 0, n as u8)),
         created_at: NOW,
         started_at: Some(NOW),
@@ -111,6 +112,19 @@ fn nothing_is_promised_twice() {
     check(|cluster| cluster.tasks.push(task(4)), &[Rule::Capacity]);
     check(|cluster| cluster.tasks[0].needs.memory = MemoryMib(1000), &[Rule::Capacity]);
     check(|cluster| cluster.tasks[0].needs.gpus = 1, &[Rule::Capacity]);
+    let have_gpus = |of: [&'static [&'static str]; 3]| {
+        move |cluster: &mut Cluster| {
+            cluster.instances[0].gpus = 2;
+            for (task, gpus) in cluster.tasks.iter_mut().zip(of) {
+                task.needs.gpus = 1;
+                task.gpus = gpus.iter().map(|&gpu| gpu.into()).collect();
+            }
+        }
+    };
+    // The last is STOPPED.
+    check(have_gpus([&["a"], &["b"], &["a"]]), &[]);
+    check(have_gpus([&["a"], &["a"], &[]]), &[Rule::Capacity]);
+    check(have_gpus([&[], &[], &[]]), &[]);
     check(|cluster| cluster.tasks[0].address = cluster.tasks[1].address, &[Rule::Capacity]);
     check(|cluster| cluster.tasks[0].address = None, &[]);
     check(|cluster| cluster.tasks[0].needs.ports = vec![(Port(8002), Protocol::Tcp)], &[Rule::Capacity]);

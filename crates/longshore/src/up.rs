@@ -557,7 +557,8 @@ fn announce(options: &UpOptions, control_plane: &ControlPlane, env: Option<&Path
         None => {
             print(&format!("{where_to}{}", keys::for_people(&control_plane.operator)))?;
             tell!(
-                "\nready. In another shell:\n  aws --endpoint-url {endpoint} ecs list-container-instances{cluster}"
+                "\nready. In another shell, with the two keys above in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY:\n  aws \
+                 --endpoint-url {endpoint} --region {region} ecs list-container-instances{cluster}"
             );
         }
     }

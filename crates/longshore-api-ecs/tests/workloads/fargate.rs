@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use longshore_api_ecs::Caller;
 use longshore_base::{AccountId, InstanceId, ServiceName};
 use longshore_controllers::{Settings, link, upkeep};
 use longshore_domain::StopCode;
@@ -248,6 +249,37 @@ fn its_agent_protects_the_tasks_that_it_has() {
     world.check();
 }
 
+/// A container asks its agent for `taskWithTags`, and the agent asks with the operator's key (agent-protocol G17).
+#[test]
+fn its_agent_reads_the_tags_of_the_tasks_that_it_has() {
+    let world = World::new();
+    world.add_pool_agent("a", 1024, 2048);
+    world.register_small();
+    let tags = json!([{"key": "team", "value": "blue"}]);
+    let arn = world.ok("RunTask", with(run(1), json!({"tags": tags})))["tasks"][0]["taskArn"].take();
+    world.settle();
+    let ask = json!({"resourceArn": arn});
+    assert_eq!(world.ok_as(&world.operator(), "ListTagsForResource", ask.clone())["tags"], tags);
+    // Of its guests only, as they are named, to the operator only, and to read only.
+    let not_found = |caller: &Caller, operation: &str, input: Value| {
+        let (status, answer) = world.call_as(caller, operation, &input);
+        assert_eq!(status, 400, "{operation} {input}: {answer}");
+    };
+    let text = arn.as_str().expect("an ARN");
+    for other in [text.replace("123456789012", "999999999999"), text.replace(CLUSTER, "other")] {
+        not_found(&world.operator(), "ListTagsForResource", json!({"resourceArn": other}));
+    }
+    let other = world.caller_of(AccountId::parse("210987654321").expect("an account"));
+    not_found(&other, "ListTagsForResource", ask.clone());
+    not_found(&world.operator(), "TagResource", with(ask.clone(), json!({"tags": []})));
+    not_found(&world.operator(), "UntagResource", with(ask.clone(), json!({"tagKeys": ["team"]})));
+    world.ok("StopTask", json!({"cluster": CLUSTER, "task": arn}));
+    world.settle();
+    not_found(&world.operator(), "ListTagsForResource", ask.clone());
+    assert_eq!(world.ok("ListTagsForResource", ask)["tags"], tags, "its owner still sees them");
+    world.check();
+}
+
 #[test]
 fn without_room_the_answer_says_so() {
     let (world, _) = World::with_instances(1);
@@ -263,6 +295,36 @@ fn without_room_the_answer_says_so() {
                 `longshore agent --pool`.";
     assert_eq!(answer["tasks"].as_array().map(Vec::len), Some(2));
     assert_eq!(answer["failures"], failure(more));
+    world.check();
+}
+
+/// One more agent is no remedy for room whose agent is away.
+#[test]
+fn room_of_an_agent_that_is_away_is_not_said_to_be_missing() {
+    let world = World::new();
+    let agent = world.add_pool_agent("a", 512, 1024);
+    world.register_small();
+    world.connect_pool_agent(agent, false);
+    let failure = || {
+        let answer = world.ok("RunTask", run(1));
+        assert_eq!((&answer["tasks"], &answer["failures"][0]["reason"]), (&json!([]), &json!(FULL)));
+        answer["failures"][0]["detail"].as_str().expect("a detail").to_owned()
+    };
+    let remedy =
+        "see to it that `longshore agent --pool` runs on its machine and reaches this control plane.";
+    let away = "No agent that serves Fargate in this region and could take the task is connected";
+    assert_eq!(failure(), format!("{away}: {remedy}"));
+    world.ok("CreateService", with(service(1), json!({"launchType": "FARGATE"})));
+    world.reconcile();
+    assert_eq!(world.events("s"), [format!("(service s) was unable to place a task. Reason: {FULL}.")]);
+    world.ok("DeleteService", json!({"cluster": CLUSTER, "service": "s", "force": true}));
+    // Another is full.
+    let small = world.add_pool_agent("a", 256, 512);
+    assert_eq!(world.ok("RunTask", run(1))["failures"], json!([]));
+    assert_eq!(world.pool_left(small), (0, 0));
+    let others = "No connected agent that serves Fargate in this region has room for the task, but one that is not \
+                  connected has";
+    assert_eq!(failure(), format!("{others}: {remedy}"));
     world.check();
 }
 

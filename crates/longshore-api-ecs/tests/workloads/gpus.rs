@@ -19,6 +19,25 @@ fn world() -> World {
     world
 }
 
+/// Writes the GPUs of a task's record anew; `None` as before they were noted.
+fn note_gpus(world: &World, arn: &str, gpus: Option<&[&str]>) {
+    let at = world.at();
+    let tasks = world.tasks();
+    let task = tasks.iter().find(|task| arn.ends_with(&task.id.to_string())).expect("the task");
+    let mut task = record::Task::clone(task);
+    task.gpus = gpus.map(|gpus| Box::new(record::Gpus(gpus.iter().map(|&gpu| gpu.into()).collect())));
+    let (done, _) = world
+        .db
+        .submit(|tx| {
+            // Anew, as at a load: what a task has does not change while it has its place.
+            tx.delete_task(&at, task.id);
+            tx.put_task(&at, task);
+            Ok::<_, ()>(())
+        })
+        .expect("the database is well");
+    done.expect("nothing refuses it");
+}
+
 fn set_gpus(world: &World, instance: longshore_base::InstanceId, gpus: &[&str]) {
     let at = world.at();
     let (done, _) = world
@@ -67,4 +86,29 @@ fn a_task_keeps_its_gpus_over_a_restart_and_a_registration() {
     let third = run(&world);
     assert_eq!(gpus_of(&world, &third), a, "the one that is free");
     assert_eq!(gpus_of(&world, &first).0, a.0, "a task that has ended still shows what it had");
+}
+
+/// At a load it was taken to have the first that was free, which a later record may name; and a registration with another
+/// list gave its GPU to the next task.
+#[test]
+fn a_task_from_before_gpus_were_noted_holds_as_many() {
+    let world = world();
+    let (first, second) = (run(&world), run(&world));
+    world.settle();
+    note_gpus(&world, &first, None);
+    note_gpus(&world, &second, Some(&["gpu-a"]));
+    let instance = world.tasks()[0].instance.expect("it was placed");
+    for gpus in [&["gpu-a", "gpu-b"], &["gpu-b", "gpu-a"], &["gpu-c", "gpu-a"]] {
+        set_gpus(&world, instance, gpus);
+        assert_eq!(world.db.peek(State::check), Vec::<String>::new());
+        let answer = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "learn"}));
+        assert_eq!(
+            (&answer["tasks"], &answer["failures"][0]["reason"]),
+            (&json!([]), &json!("RESOURCE:GPU"))
+        );
+    }
+    world.ok("StopTask", json!({"cluster": CLUSTER, "task": first}));
+    world.settle();
+    assert_eq!(gpus_of(&world, &run(&world)).1, ["gpu-c"]);
+    world.check();
 }

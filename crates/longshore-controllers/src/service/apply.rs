@@ -218,7 +218,7 @@ fn place(
         None => capacity.fleet().place_one(request, seed).map_err(|refusal| {
             let noted = longshore_rollout::Refusal::note(start.deployment, tx.now, &refusal, None);
             // Nobody makes room on instances that lack something else.
-            let room_may_help = noted.room_may_help && !capacity.fleet().eligible(request).is_empty();
+            let room_may_help = noted.room_may_help && capacity.fleet().is_any_eligible(request);
             Refused { reason: noted.reason, room_may_help }
         }),
     }
@@ -240,7 +240,7 @@ fn place_in_pool(
     };
     let why = PoolRefusal::of(pool, request);
     let text = if why.is_capacity() { NO_FARGATE_CAPACITY.to_owned() } else { why.to_string() };
-    let room_may_help = why == PoolRefusal::NoRoom
+    let room_may_help = matches!(why, PoolRefusal::NoRoom { .. })
         && refusal.is_some_and(|refusal| refusal.ruled_out.iter().any(|ruled| room_may_help(&ruled.reason)));
     Err(Refused { reason: PlacementRefusal::Other(text.into()), room_may_help })
 }

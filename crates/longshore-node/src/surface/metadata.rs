@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use longshore_base::{Cidr, Protocol, Timestamp};
+use longshore_base::{Cidr, FARGATE_POOL, Protocol, Timestamp};
 use longshore_engine::input::HealthStatus;
 use longshore_engine::network::TaskInterface;
 use longshore_engine::spec::{Desired, NetworkMode};
@@ -76,10 +76,16 @@ fn age_task(document: &mut Value) {
 /// What has to be asked of the control plane before the tags are in a task's document: each with the member that it
 /// becomes.
 pub(super) fn tag_questions(core: &AgentCore, task: TaskView<'_>) -> Vec<(&'static str, Inquiry)> {
+    questions(core.config().cluster_name(), core.instance_arn(), task.key().arn())
+}
+
+fn questions(cluster: &str, instance: Option<&str>, task: &str) -> Vec<(&'static str, Inquiry)> {
     let of =
         |resource_arn: &str| Inquiry::ListTagsForResource(TagList { resource_arn: resource_arn.to_owned() });
-    let instance = core.instance_arn().map(|arn| ("ContainerInstanceTags", of(arn)));
-    instance.into_iter().chain([("TaskTags", of(task.key().arn()))]).collect()
+    // The pool's instances are nobody's whom it serves.
+    let instance = instance.filter(|_| cluster != FARGATE_POOL);
+    let instance = instance.map(|arn| ("ContainerInstanceTags", of(arn)));
+    instance.into_iter().chain([("TaskTags", of(task))]).collect()
 }
 
 /// Adds tags to a task's document. The rest of it is worth having without them, so a question that failed becomes one
@@ -430,4 +436,19 @@ fn interface(own: &TaskInterface) -> NetworkInfo<'_> {
 pub(super) fn rfc3339(time: Timestamp) -> String {
     // Out of range only for times that no clock shows.
     jiff::Timestamp::from_millisecond(time.as_millis()).map(|time| time.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_asks_for_the_tags_of_the_pools_instances() {
+        let members = |cluster: &str| {
+            let questions = questions(cluster, Some("arn:i"), "arn:t").into_iter();
+            questions.map(|(member, _)| member).collect::<Vec<_>>()
+        };
+        assert_eq!(members("main"), ["ContainerInstanceTags", "TaskTags"]);
+        assert_eq!(members(FARGATE_POOL), ["TaskTags"]);
+    }
 }

@@ -5,8 +5,7 @@
 //! the task who asks, and it can ask for nothing but its own task (decision 28).
 
 use longshore_base::Timestamp;
-use longshore_engine::spec::TaskKey;
-use longshore_engine::view::TaskView;
+use longshore_engine::spec::{CredentialsId, TaskKey};
 use longshore_link::message::RoleType;
 use longshore_sigv4::{Credentials, Secret};
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Asked, Lookup, Reply};
 use crate::api::{ApiError, Inquiry, ProtectionChange, ProtectionQuery};
-use crate::core::AgentCore;
+use crate::core::{AgentCore, CredentialStore};
 
 const INVALID: &str = "InvalidParameterException";
 
@@ -44,19 +43,29 @@ pub(super) fn ask(core: &AgentCore, asked: &Asked, id: &str) -> Reply {
             expires_in_minutes: minutes,
         }),
     };
-    Reply::Later(Lookup::Protection { task: task.key().clone(), inquiry, role: role(core, task) })
+    match role(core.credentials(), task.spec().task_credentials.as_ref()) {
+        Ok(role) => Reply::Later(Lookup::Protection { task: task.key().clone(), inquiry, role }),
+        Err(NotYet) => {
+            let text = "credentials of the task's role are not yet there";
+            Reply::Now(error(503, Some(task.key()), "CredentialsUninitialized", text))
+        }
+    }
 }
 
-/// The credentials of the task's role, if it has one and they have come.
-fn role(core: &AgentCore, task: TaskView<'_>) -> Option<Credentials> {
-    let id = task.spec().task_credentials.as_ref()?;
-    let stored =
-        core.credentials().get(id.expose()).filter(|stored| stored.role == RoleType::TaskApplication)?;
-    let own = &stored.credentials;
+/// The task has a role whose credentials have not come yet: after a restart of the agent the control plane sends them again.
+/// What the role may not do, the instance is not asked to do for it meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NotYet;
+
+/// The credentials of the task's role, if it has one.
+fn role(known: &CredentialStore, id: Option<&CredentialsId>) -> Result<Option<Credentials>, NotYet> {
+    let Some(id) = id else { return Ok(None) };
+    let stored = known.get(id.expose()).filter(|stored| stored.role == RoleType::TaskApplication);
+    let own = &stored.ok_or(NotYet)?.credentials;
     let mut credentials = Credentials::new(own.access_key_id.as_str(), own.secret_access_key.0.as_str());
     credentials.session_token =
         Some(own.session_token.0.as_str()).filter(|token| !token.is_empty()).map(Secret::new);
-    Some(credentials)
+    Ok(Some(credentials))
 }
 
 /// The body of a PUT.
@@ -176,6 +185,14 @@ mod tests {
         for body in ["", "[]", "null", "{", r#"{"ProtectionEnabled":true} x"#] {
             assert!(read(body).is_err_and(|text| text.starts_with(decode)), "{body}");
         }
+    }
+
+    /// The instance's key is for tasks without a role.
+    #[test]
+    fn a_role_whose_credentials_have_not_come_is_waited_for() {
+        let known = CredentialStore::default();
+        assert!(matches!(role(&known, None), Ok(None)));
+        assert!(matches!(role(&known, Some(&CredentialsId::new("id"))), Err(NotYet)));
     }
 
     #[test]

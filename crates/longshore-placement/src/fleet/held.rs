@@ -17,12 +17,14 @@ pub(super) struct Held {
     /// Counts for `distinctInstance` and `spread`: it was not told to stop.
     pub(super) counts: bool,
     pub(super) running: bool,
+    /// How many GPUs it has if nobody knows which; 0 if they were named.
+    pub(super) any_gpus: u8,
     /// Absent for the many tasks without GPUs.
     gpus: Option<Box<u64>>,
 }
 
 impl Held {
-    pub(super) fn new(task: TaskId, group: u32, needs: u32, gpus: u64) -> Self {
+    pub(super) fn new(task: TaskId, group: u32, needs: u32) -> Self {
         let bits = task.bits();
         Self {
             task: [(bits >> 64) as u64, bits as u64],
@@ -30,7 +32,8 @@ impl Held {
             needs,
             counts: true,
             running: false,
-            gpus: (gpus != 0).then(|| Box::new(gpus)),
+            any_gpus: 0,
+            gpus: None,
         }
     }
 

@@ -5,11 +5,13 @@
 //! placement quick catch up from it when they are next asked.
 
 mod attributes;
+mod gpus;
 mod groups;
 mod held;
 mod log;
 mod place;
 mod pools;
+mod shortage;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -28,6 +30,7 @@ use groups::Groups;
 use held::{Held, NeedsTable};
 use log::Log;
 use pools::Pools;
+pub use shortage::Shortage;
 use views::Views;
 
 /// The most ports that an instance can have reserved at a time, its own included
@@ -245,7 +248,7 @@ impl Fleet {
             self.pools.leave(slot, before.launch, before.capacity_provider.as_ref());
         }
         self.pools.join(slot, instance.launch, instance.capacity_provider.as_ref());
-        let old = before.map(|before| before.attributes).unwrap_or_default();
+        let (old, old_gpus) = before.map(|before| (before.attributes, before.gpus)).unwrap_or_default();
         if old != attributes {
             self.layout += 1;
         }
@@ -275,6 +278,7 @@ impl Fleet {
             agent_version: instance.agent_version,
             registered_at: instance.registered_at,
         }));
+        place.follow_gpus(&old_gpus);
         self.live.insert(slot);
         self.note_change(slot);
     }
@@ -334,7 +338,7 @@ impl Fleet {
 
     /// Lets a task that exists already occupy its instance, even beyond what is left: after a
     /// restart, the tasks of an instance that has registered with less since they were placed.
-    /// `gpus` are those that it has; without any it gets the first free ones.
+    /// `gpus` are those that it has; if nobody knows them, it gets such as no other task is known to have.
     ///
     /// # Errors
     /// If the instance is not there, or the task occupies it already.
@@ -361,9 +365,16 @@ impl Fleet {
         let place = &mut self.slots[slot as usize];
         let Err(at) = place.find(task) else { return Err(OccupyError::Twice(task)) };
         let group = self.groups.join(group, slot);
-        let gpus = if gpus.is_empty() { place.free_gpus(needs.gpus) } else { place.mask_of(gpus) };
-        place.gpus_used |= gpus;
-        place.tasks.insert(at, Held::new(task, group, self.needs.intern(needs), gpus));
+        let mut held = Held::new(task, group, self.needs.intern(needs));
+        if gpus.is_empty() {
+            held.any_gpus = needs.gpus.min(GPUS_MAX as u32) as u8;
+        } else {
+            held.set_gpu_mask(place.mask_of(gpus));
+        }
+        place.tasks.insert(at, held);
+        if needs.gpus > 0 {
+            place.count_gpus();
+        }
         place.cpu_used += u64::from(needs.cpu.0);
         place.memory_used += u64::from(needs.memory.0);
         place.interfaces_used += needs.interfaces;
@@ -415,7 +426,7 @@ impl Fleet {
                 place.task_ports.remove(at);
             }
         }
-        if held.gpu_mask() != 0 {
+        if needs.gpus > 0 {
             place.count_gpus();
         }
         place.running -= u32::from(held.running);
@@ -458,11 +469,15 @@ impl Fleet {
     }
 
     /// Says which GPUs a task has, after the instance's list of them has changed. Those that the instance does not
-    /// have any more are left out. Nothing happens if the task is not there.
+    /// have any more are left out. Nothing happens if the task is not there, or if nobody knows which it has.
     pub fn set_gpus(&mut self, id: InstanceId, task: TaskId, gpus: &[Arc<str>]) {
         let Some((slot, at)) = self.locate(id, task) else { return };
+        if gpus.is_empty() {
+            return;
+        }
         let place = &mut self.slots[slot as usize];
         let mask = place.mask_of(gpus);
+        place.tasks[at].any_gpus = 0;
         place.tasks[at].set_gpu_mask(mask);
         place.count_gpus();
     }
@@ -605,23 +620,6 @@ impl Slot {
             return Err(OccupyError::PortCount);
         }
         Ok(())
-    }
-
-    /// The first free GPUs; fewer than asked for only if a task is adopted beyond them.
-    fn free_gpus(&self, count: u32) -> u64 {
-        let free = (0..self.gpus).filter(|at| self.gpus_used & (1 << at) == 0);
-        free.take(count as usize).fold(0, |mask, at| mask | 1 << at)
-    }
-
-    /// The GPUs with these ids.
-    fn mask_of(&self, ids: &[Arc<str>]) -> u64 {
-        let all = self.instance.as_deref().map(|instance| instance.gpus.as_slice()).unwrap_or_default();
-        let wanted = all.iter().enumerate().filter(|(_, gpu)| ids.contains(gpu));
-        wanted.fold(0, |mask, (at, _)| mask | 1 << at)
-    }
-
-    fn count_gpus(&mut self) {
-        self.gpus_used = self.tasks.iter().fold(0, |mask, held| mask | held.gpu_mask());
     }
 }
 

@@ -1,7 +1,6 @@
 //! The decision itself: one task, one instance, or the reasons against each.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use longshore_base::{InstanceId, Seed};
 
@@ -47,6 +46,15 @@ impl Fleet {
     /// wants a task on (ecs-services E11). Those with status ACTIVE, ascending by id.
     /// `distinctInstance` is not looked at.
     pub fn eligible(&self, request: &Request) -> Vec<InstanceId> {
+        self.ids(&self.eligible_bits(request))
+    }
+
+    /// Whether [`Fleet::eligible`] names any.
+    pub fn is_any_eligible(&self, request: &Request) -> bool {
+        !self.eligible_bits(request).is_empty()
+    }
+
+    fn eligible_bits(&self, request: &Request) -> Bits {
         let mut guard = self.views();
         let views = &mut *guard;
         let mut bits = views.filter(self, request).clone();
@@ -59,7 +67,7 @@ impl Fleet {
                 Constraint::MemberOf(_) | Constraint::DistinctInstance => {}
             }
         }
-        self.ids(&bits)
+        bits
     }
 
     /// Whether one named instance can take the task: resources, attributes, location and
@@ -108,34 +116,6 @@ impl Fleet {
             return Err(Reason::Location);
         }
         Ok(())
-    }
-
-    /// The required attributes that the ACTIVE instance of the pool that is asked which lacks the fewest of them
-    /// lacks, whatever room it has: none if one has them all. `None` if there is no such instance.
-    ///
-    /// A task that everybody lacks something for is not helped by room, nor by one more instance of the same kind.
-    pub fn least_lacking(&self, request: &Request) -> Option<Vec<RequiredAttribute>> {
-        let spec = request.spec();
-        let mut considered = self.pools.bits(&spec.pool);
-        considered.intersect(&self.active);
-        considered.iter().map(|slot| self.lacking(slot, spec)).min_by_key(Vec::len)
-    }
-
-    /// True if an ACTIVE instance of the pool that is asked would have room for the task if nothing else were on it.
-    /// Ports are not looked at.
-    pub fn is_any_large_enough(&self, request: &Request) -> bool {
-        let spec = request.spec();
-        let mut considered = self.pools.bits(&spec.pool);
-        considered.intersect(&self.active);
-        considered.iter().any(|slot| {
-            let slot = &self.slots[slot as usize];
-            slot.instance.as_deref().is_some_and(|own| {
-                own.cpu >= spec.needs.cpu
-                    && own.memory >= spec.needs.memory
-                    && slot.gpus >= spec.needs.gpus
-                    && slot.interfaces.is_none_or(|interfaces| interfaces >= spec.needs.interfaces)
-            })
-        })
     }
 
     fn lacking(&self, slot: u32, spec: &RequestSpec) -> Vec<RequiredAttribute> {
@@ -333,12 +313,8 @@ impl Tally<'_> {
     fn keep_equipped(&mut self, spec: &RequestSpec) {
         let mut failing = self.left.clone();
         failing.subtract(&self.fleet.required_bits(spec));
-        let mut alike: BTreeMap<Vec<RequiredAttribute>, Bits> = BTreeMap::new();
-        for slot in failing.iter() {
-            alike.entry(self.fleet.lacking(slot, spec)).or_default().insert(slot);
-        }
-        let mut alike: Vec<_> = alike.into_iter().collect();
-        alike.sort_by_key(|(lacking, _)| Reverse(lacking.len()));
+        let mut alike = self.fleet.alike(failing, spec);
+        alike.sort_by(|(a, _), (b, _)| (Reverse(a.len()), a).cmp(&(Reverse(b.len()), b)));
         for (lacking, slots) in alike {
             let mut passing = self.left.clone();
             passing.subtract(&slots);

@@ -122,6 +122,45 @@ fn nothing_is_promised_twice() {
     assert_eq!(fleet.occupy(id, task(2), &needs(24, 100), "g"), Ok(()), "equal fits");
 }
 
+/// Tasks that were stored before it was noted which GPUs they have.
+#[test]
+fn a_task_of_unknown_gpus_gives_way_to_one_that_is_known() {
+    let with = |gpus: &[&str]| {
+        let mut instance = instance(1, "a", 1024, 1000);
+        instance.gpus = gpus.iter().map(|&gpu| gpu.into()).collect();
+        instance
+    };
+    let mut fleet = Fleet::new();
+    fleet.upsert(with(&["gpu-a", "gpu-b", "gpu-c"]));
+    let id = InstanceId::from_bits(1);
+    let one = Needs { gpus: 1, ..needs(1, 1) };
+    let (old, new) = (task(1), task(2));
+    fleet.adopt(id, old, &one, "g", &[]).expect("is there");
+    assert_eq!(fleet.gpus_of(id, old), ["gpu-a".into()]);
+    fleet.adopt(id, new, &one, "g", &["gpu-a".into()]).expect("is there");
+    let check = |fleet: &Fleet, of_old: &[&str], left: &[&str]| {
+        let (has, is_left) = (fleet.gpus_of(id, old), fleet.remaining(id).expect("is there").gpus);
+        assert_eq!(
+            (has.iter().map(|gpu| &**gpu).collect::<Vec<_>>(), is_left.len()),
+            (of_old.to_vec(), left.len())
+        );
+        assert!(is_left.iter().zip(left).all(|(is, expected)| **is == **expected), "{is_left:?}");
+        assert_eq!(fleet.gpus_of(id, new), ["gpu-a".into()]);
+    };
+    check(&fleet, &["gpu-b"], &["gpu-c"]);
+    // It registers again: in another order, with less, with others.
+    for (gpus, of_old, left) in [
+        (&["gpu-c", "gpu-b", "gpu-a"][..], &["gpu-b"][..], &["gpu-c"][..]),
+        (&["gpu-a"], &[], &[]),
+        (&["gpu-d", "gpu-a"], &["gpu-d"], &[]),
+    ] {
+        fleet.upsert(with(gpus));
+        fleet.set_gpus(id, old, &[]);
+        fleet.set_gpus(id, new, &["gpu-a".into()]);
+        check(&fleet, of_old, left);
+    }
+}
+
 /// What a task was given does not depend on the order in which tasks are entered.
 #[test]
 fn an_adopted_task_keeps_its_gpus() {
@@ -360,12 +399,35 @@ fn attributes_that_are_missing_are_told() {
     let full = request(&["a", "c"], 1001);
     let refusal = fleet.place_one(&full, Seed::new(1)).expect_err("too large");
     assert_eq!(refusal.count(&Reason::Cpu), 4);
-    assert_eq!(fleet.least_lacking(&full), Some(required(&["c"])));
-    assert!(!fleet.is_any_large_enough(&full));
-    assert!(fleet.is_any_large_enough(&request(&["a", "c"], 1000)));
-    assert_eq!(fleet.least_lacking(&request(&["b"], 1)), Some(vec![]));
+    assert_eq!(fleet.shortage(&full), Shortage::Lacking(required(&["c"])));
+    assert_eq!(fleet.shortage(&request(&["b"], 1001)), Shortage::TooLarge);
     let elsewhere = RequestSpec { pool: Pool::Launch(Launch::Fargate), ..spec(1, 1) };
-    assert_eq!(fleet.least_lacking(&Request::new(elsewhere)), None);
+    assert_eq!(fleet.shortage(&Request::new(elsewhere)), Shortage::NoInstance);
+}
+
+/// Of room that is there nobody says that there is none: its agent is away.
+#[test]
+fn room_of_agents_that_are_away_is_not_lacking() {
+    let mut fleet = Fleet::new();
+    let ids = [1, 2, 3].map(InstanceId::from_bits);
+    for (n, cpu, offered) in [(1, 1000, true), (2, 1000, true), (3, 4000, false)] {
+        let mut instance = instance(n, "a", cpu, 1000);
+        instance.attributes.extend(offered.then(|| ("a".into(), None)));
+        fleet.upsert(instance);
+    }
+    let required = vec![RequiredAttribute { name: "a".into(), value: None }];
+    let request = |cpu| Request::new(RequestSpec { required: required.clone(), ..spec(cpu, 1) });
+    fleet.set_connected(ids[0], false);
+    fleet.set_connected(ids[1], false);
+    assert_eq!(fleet.shortage(&request(600)), Shortage::Away);
+    assert_eq!(fleet.shortage(&request(2000)), Shortage::TooLarge, "what is large lacks an attribute");
+    fleet.occupy(ids[0], task(1), &needs(500, 1), "g").expect("fits");
+    fleet.set_connected(ids[0], true);
+    assert_eq!(fleet.shortage(&request(600)), Shortage::Full { away: true });
+    fleet.occupy(ids[1], task(2), &needs(500, 1), "g").expect("fits");
+    assert_eq!(fleet.shortage(&request(600)), Shortage::Full { away: false });
+    fleet.set_connected(ids[1], true);
+    assert_eq!(fleet.shortage(&request(600)), Shortage::Full { away: false });
 }
 
 #[test]

@@ -415,7 +415,8 @@ impl ClusterTables {
             Some(entry) => {
                 self.fleet.upsert(fleet::instance(&record, entry.connection.open));
                 if entry.record.gpus != record.gpus {
-                    // A task keeps those that it was given, wherever they are in the list now.
+                    // Those that had left the list and are in it again, too. For a task that was stored before it was
+                    // noted which it has, the fleet keeps as many.
                     for task in entry.tasks.iter().filter_map(|id| self.tasks.get(id)) {
                         self.fleet.set_gpus(id, task.id, task.gpus());
                     }
