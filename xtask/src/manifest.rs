@@ -95,7 +95,9 @@ mod tests {
     #[test]
     fn operations_are_words() {
         let entry = |operations: &str| {
-            let text = format!("[x]\ntitle = \"X\"\nbotocore = \"x/1\"\nreference = \"{{}}\"\noperations = \"{operations}\"");
+            let text = format!(
+                "[x]\ntitle = \"X\"\nbotocore = \"x/1\"\nreference = \"{{}}\"\noperations = \"{operations}\""
+            );
             parse(&text).map(|mut apis| apis.remove(0).operations)
         };
         assert_eq!(entry("all").expect("it is well-formed"), Operations::All);

@@ -163,7 +163,8 @@ impl Service {
         if protocols.is_empty() {
             protocols.push(metadata("protocol")?);
         }
-        let namespace = metadata("xmlNamespace").ok().or_else(|| text(&model["metadata"]["xmlNamespace"], "uri"));
+        let namespace =
+            metadata("xmlNamespace").ok().or_else(|| text(&model["metadata"]["xmlNamespace"], "uri"));
         let service = Self {
             target_prefix: metadata("targetPrefix").ok(),
             signing_name: metadata("signingName").or_else(|_| metadata("endpointPrefix"))?,
@@ -369,7 +370,9 @@ fn flatten_members(shapes: &mut BTreeMap<String, Shape>) {
     let lists: BTreeMap<String, (Reference, Option<i64>, Option<i64>)> = shapes
         .iter()
         .filter_map(|(name, shape)| match &shape.kind {
-            Kind::List { element, flattened: false } => Some((name.clone(), (element.clone(), shape.min, shape.max))),
+            Kind::List { element, flattened: false } => {
+                Some((name.clone(), (element.clone(), shape.min, shape.max)))
+            }
             _ => None,
         })
         .collect();
@@ -382,7 +385,10 @@ fn flatten_members(shapes: &mut BTreeMap<String, Shape>) {
             let location_name = member.target.location_name.clone().or_else(|| element.location_name.clone());
             let element = Reference { shape: element.shape.clone(), location_name };
             let (min, max) = (*min, *max);
-            made.insert(name.clone(), Shape { min, max, ..Shape::of_kind(Kind::List { element, flattened: true }) });
+            made.insert(
+                name.clone(),
+                Shape { min, max, ..Shape::of_kind(Kind::List { element, flattened: true }) },
+            );
             member.target.shape = name;
         }
     }

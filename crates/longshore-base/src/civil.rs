@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_no_time() {
-        for (year, month, day) in [(2023, 2, 29), (1900, 2, 29), (2024, 13, 1), (2024, 0, 1), (2024, 4, 31), (2024, 1, 0)] {
+        for (year, month, day) in
+            [(2023, 2, 29), (1900, 2, 29), (2024, 13, 1), (2024, 0, 1), (2024, 4, 31), (2024, 1, 0)]
+        {
             assert_eq!(civil(year, month, day).timestamp(), None, "{year}-{month}-{day}");
         }
         assert_eq!(Civil { hour: 24, ..civil(2024, 1, 1) }.timestamp(), None);

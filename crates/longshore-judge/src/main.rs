@@ -126,11 +126,14 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
         return Ok(listing(services));
     }
     let (service, operation) = (text("service")?, text("operation")?);
-    let (_, operations) =
-        services.iter().find(|(name, _)| *name == service).with_context(|| format!("no service {service}"))?;
+    let (_, operations) = services
+        .iter()
+        .find(|(name, _)| *name == service)
+        .with_context(|| format!("no service {service}"))?;
     let judged = operations.iter().find(|judged| judged.name == operation).context("no such operation")?;
     let wanted = text("protocol")?;
-    let (_, protocol) = PROTOCOLS.into_iter().find(|(name, _)| *name == wanted).context("no such protocol")?;
+    let (_, protocol) =
+        PROTOCOLS.into_iter().find(|(name, _)| *name == wanted).context("no such protocol")?;
     match ask {
         "read" => {
             let headers: Vec<(String, &str)> = question["headers"]
@@ -139,9 +142,11 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
                 .flatten()
                 .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str().unwrap_or_default()))
                 .collect();
-            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            let headers: Vec<(&str, &str)> =
+                headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             let body = STANDARD.decode(text("body")?)?;
-            let request = Request { path: text("path")?, query: text("query")?, headers: &headers, body: &body };
+            let request =
+                Request { path: text("path")?, query: text("query")?, headers: &headers, body: &body };
             Ok(match (judged.read)(protocol, &request) {
                 Ok(input) => json!({"input": serde_json::from_slice::<Value>(&input)?}),
                 Err(error) => json!({"refused": error}),

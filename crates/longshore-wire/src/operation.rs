@@ -46,7 +46,9 @@ impl Protocol {
         match self {
             Self::AwsJson10 | Self::AwsJson11 | Self::RestJson1 => json::from_slice(body),
             Self::RpcV2Cbor => cbor::from_slice(body),
-            Self::Query | Self::Ec2Query | Self::RestXml => Err(DecodeError::new(DecodeReason::Malformed("body"))),
+            Self::Query | Self::Ec2Query | Self::RestXml => {
+                Err(DecodeError::new(DecodeReason::Malformed("body")))
+            }
         }
     }
 

@@ -112,9 +112,12 @@ impl Protocol {
     fn headers(self) -> Vec<(String, String)> {
         match self {
             Self::RpcV2Cbor => vec![("smithy-protocol".into(), "rpc-v2-cbor".into())],
-            Self::AwsJson10 | Self::AwsJson11 | Self::Query | Self::Ec2Query | Self::RestJson1 | Self::RestXml => {
-                Vec::new()
-            }
+            Self::AwsJson10
+            | Self::AwsJson11
+            | Self::Query
+            | Self::Ec2Query
+            | Self::RestJson1
+            | Self::RestXml => Vec::new(),
         }
     }
 
@@ -172,11 +175,16 @@ impl Protocol {
         if is_compatible && matches!(self, Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor) {
             headers.push(("x-amzn-query-error".into(), format!("{};{fault}", error.code())));
         }
-        Reply::new(error.http_status(), self.content_type(), body).with_headers(headers).failed(error, self.code(error))
+        Reply::new(error.http_status(), self.content_type(), body)
+            .with_headers(headers)
+            .failed(error, self.code(error))
     }
 }
 
-fn read_form<T: Structure + Default>(request: &rest::Request<'_>, dialect: Dialect) -> Result<T, DecodeError> {
+fn read_form<T: Structure + Default>(
+    request: &rest::Request<'_>,
+    dialect: Dialect,
+) -> Result<T, DecodeError> {
     // A call is a form, or everything in the URL; never half of each.
     let text = if request.body.is_empty() { request.query.as_bytes() } else { request.body };
     query::from_form(&Form::parse(text)?, dialect)

@@ -108,9 +108,12 @@ impl RestReader<'_> {
             self.request.headers.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| *value)
         };
         match member.location {
-            Location::Uri(name) => {
-                self.labels.iter().filter(|(label, _)| *label == name).map(|(_, text)| text.as_str()).collect()
-            }
+            Location::Uri(name) => self
+                .labels
+                .iter()
+                .filter(|(label, _)| *label == name)
+                .map(|(_, text)| text.as_str())
+                .collect(),
             Location::Query(name) => {
                 self.query.iter().filter(|(other, _)| other == name).map(|(_, value)| &**value).collect()
             }
@@ -147,15 +150,16 @@ impl RestReader<'_> {
             }
             .map_err(|error| error.within(member.name));
         }
-        let mut in_body = |position: usize, reader: &mut dyn ShapeReader| match schema.members[position].location {
-            Location::Body => each(position, reader),
-            // A member has one place; what stands in another is passed over, as AWS does.
-            Location::Header(_)
-            | Location::Headers(_)
-            | Location::Uri(_)
-            | Location::Query(_)
-            | Location::StatusCode => reader.document().map(|_| ()),
-        };
+        let mut in_body =
+            |position: usize, reader: &mut dyn ShapeReader| match schema.members[position].location {
+                Location::Body => each(position, reader),
+                // A member has one place; what stands in another is passed over, as AWS does.
+                Location::Header(_)
+                | Location::Headers(_)
+                | Location::Uri(_)
+                | Location::Query(_)
+                | Location::StatusCode => reader.document().map(|_| ()),
+            };
         match self.body {
             Body::Json => {
                 let mut reader = JsonReader::new(bytes)?;
@@ -257,9 +261,8 @@ impl ShapeReader for PrefixReader<'_> {
         Ok(())
     }
     fn map(&mut self, each: &mut EachEntry<'_>) -> Result<(), DecodeError> {
-        self.entries().try_for_each(|(key, value)| {
-            each(key.to_owned(), &mut TextReader { texts: &[value], raw: None })
-        })
+        self.entries()
+            .try_for_each(|(key, value)| each(key.to_owned(), &mut TextReader { texts: &[value], raw: None }))
     }
     fn structure(&mut self, _: &'static StructSchema, _: &mut EachMember<'_>) -> Result<(), DecodeError> {
         Err(DecodeError::wrong_type("headers", "Structure"))
@@ -291,7 +294,10 @@ enum Inner {
     /// No member has gone into the body yet.
     None,
     Json(JsonWriter),
-    Xml { writer: Box<XmlWriter>, root: &'static str },
+    Xml {
+        writer: Box<XmlWriter>,
+        root: &'static str,
+    },
     Raw(Vec<u8>),
 }
 
@@ -448,7 +454,9 @@ impl ShapeWriter for RestWriter<'_> {
             Location::Header(name) => Target::Header(name.to_owned(), Vec::new()),
             Location::Headers(prefix) => Target::Headers(prefix, None),
             Location::StatusCode => Target::Status,
-            Location::Body | Location::Uri(_) | Location::Query(_) if self.schema.payload == Some(member.name) => {
+            Location::Body | Location::Uri(_) | Location::Query(_)
+                if self.schema.payload == Some(member.name) =>
+            {
                 match &member.target.kind {
                     Kind::Structure(schema) => {
                         let name = schema.xml_name.or(member.xml_name).unwrap_or(schema.name);

@@ -101,7 +101,13 @@ mod tests {
             assert_eq!((parse_iso8601(iso), parse_rfc822(rfc)), (Some(time), Some(time)));
         }
         assert_eq!(iso8601(Timestamp::from_millis(1_517_730_923_303)), "2018-02-04T07:55:23.303Z");
-        for bad in ["", "Tue, 29 Apr 2014 18:30:38", "Tue, 31 Apr 2014 18:30:38 GMT", "Tue, 29 Apr 2014 18:30 GMT", "é, "] {
+        for bad in [
+            "",
+            "Tue, 29 Apr 2014 18:30:38",
+            "Tue, 31 Apr 2014 18:30:38 GMT",
+            "Tue, 29 Apr 2014 18:30 GMT",
+            "é, ",
+        ] {
             assert_eq!(parse_rfc822(bad), None, "{bad}");
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use longshore_wire::operation::{run, split_target, unknown_operation};
 use longshore_wire::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use longshore_wire::{
-    Fault, ModeledError as _, OperationShape, Protocol, ServiceSchema, Violations, error_shape, impl_structure,
-    operation_error, string_enum,
+    Fault, ModeledError as _, OperationShape, Protocol, ServiceSchema, Violations, error_shape,
+    impl_structure, operation_error, string_enum,
 };
 
 static STRING: TypeSchema = TypeSchema::new("String", Kind::String);

@@ -71,7 +71,9 @@ fn type_schema(name: &str, shape: &Shape) -> String {
                 element.location_name
             ),
         ),
-        Kind::Map { key, value, flattened: false } if key.location_name.is_none() && value.location_name.is_none() => {
+        Kind::Map { key, value, flattened: false }
+            if key.location_name.is_none() && value.location_name.is_none() =>
+        {
             format!("TypeSchema::map({name:?}, {}, {})", target(&key.shape), target(&value.shape))
         }
         Kind::Map { key, value, flattened } => simple(
@@ -131,7 +133,8 @@ fn struct_schema(
             text.push_str(".absent_if_empty()");
         }
         let is_in_body = member.location.is_none();
-        if let Some(other) = member.target.location_name.as_ref().filter(|other| is_in_body && *other != name) {
+        if let Some(other) = member.target.location_name.as_ref().filter(|other| is_in_body && *other != name)
+        {
             text.push_str(&format!(".xml_name({other:?})"));
         }
         if let Some(other) = &member.query_name {

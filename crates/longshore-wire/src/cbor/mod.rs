@@ -99,15 +99,24 @@ mod tests {
             (&[0xf9, 0x00, 0x01], Document::Double(5.960_464_477_539_063e-8)),
             (&[0xf9, 0xfc, 0x00], Document::Double(f64::NEG_INFINITY)),
             (&[0xfb, 0xc0, 0x10, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66], Document::Double(-4.1)),
-            (&[0x7f, 0x65, 0x73, 0x74, 0x72, 0x65, 0x61, 0x64, 0x6d, 0x69, 0x6e, 0x67, 0xff], Document::String("streaming".into())),
-            (&[0x9f, 0x01, 0x9f, 0x02, 0xff, 0xff], Document::List(vec![Document::Integer(1), Document::List(vec![Document::Integer(2)])])),
+            (
+                &[0x7f, 0x65, 0x73, 0x74, 0x72, 0x65, 0x61, 0x64, 0x6d, 0x69, 0x6e, 0x67, 0xff],
+                Document::String("streaming".into()),
+            ),
+            (
+                &[0x9f, 0x01, 0x9f, 0x02, 0xff, 0xff],
+                Document::List(vec![Document::Integer(1), Document::List(vec![Document::Integer(2)])]),
+            ),
             (&[0xc1, 0x1a, 0x51, 0x4b, 0x67, 0xb0], Document::Integer(1_363_896_240)),
         ] {
             assert_eq!(read(bytes), Ok(value), "{bytes:02x?}");
         }
         let epoch = [0xc1, 0xfb, 0x41, 0xd4, 0x52, 0xd9, 0xec, 0x20, 0, 0];
         assert_eq!(from_slice::<Timestamp>(&epoch), Ok(Timestamp::from_millis(1_363_896_240_500)));
-        assert_eq!(from_slice::<String>(&[0xf6]).expect_err("null is no text").to_string(), "null can not be converted to String");
+        assert_eq!(
+            from_slice::<String>(&[0xf6]).expect_err("null is no text").to_string(),
+            "null can not be converted to String"
+        );
     }
 
     #[test]

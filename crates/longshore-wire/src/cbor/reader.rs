@@ -3,8 +3,8 @@
 use longshore_base::Timestamp;
 
 use super::{
-    ARRAY, BREAK, BYTES, DOUBLE, FALSE, HALF, MAP, NEGATIVE, NULL, SIMPLE, SINGLE, TAG, TEXT, TRUE, UNDEFINED,
-    UNSIGNED,
+    ARRAY, BREAK, BYTES, DOUBLE, FALSE, HALF, MAP, NEGATIVE, NULL, SIMPLE, SINGLE, TAG, TEXT, TRUE,
+    UNDEFINED, UNSIGNED,
 };
 use crate::document::Document;
 use crate::json::DEPTH_MAX;
@@ -45,7 +45,11 @@ impl<'a> CborReader<'a> {
 
     /// Refuses anything after the item.
     pub fn finish(self) -> Result<(), DecodeError> {
-        if self.position == self.bytes.len() { Ok(()) } else { Err(self.syntax("unexpected bytes after the value")) }
+        if self.position == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(self.syntax("unexpected bytes after the value"))
+        }
     }
 
     fn syntax(&self, what: &'static str) -> DecodeError {
@@ -137,7 +141,9 @@ impl<'a> CborReader<'a> {
                 let mut whole = Vec::new();
                 while self.peek()? != BREAK {
                     match self.head()? {
-                        (piece, Some(length)) if piece == major => whole.extend_from_slice(self.take(length)?),
+                        (piece, Some(length)) if piece == major => {
+                            whole.extend_from_slice(self.take(length)?)
+                        }
                         (_, _) => return Err(self.syntax("a piece of another kind")),
                     }
                 }

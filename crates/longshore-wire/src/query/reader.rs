@@ -59,7 +59,15 @@ impl<'f> QueryReader<'f> {
             return None;
         }
         let (skip, depth) = (self.skip + name.len() + 1, self.depth + 1);
-        Some(Self { dialect: self.dialect, below, skip, value, schema: Some(schema), depth, memory: self.memory })
+        Some(Self {
+            dialect: self.dialect,
+            below,
+            skip,
+            value,
+            schema: Some(schema),
+            depth,
+            memory: self.memory,
+        })
     }
 
     /// What stands below here under numbers, in their order: the elements of a list.
@@ -73,7 +81,10 @@ impl<'f> QueryReader<'f> {
             }
             let is_canonical = segment.bytes().all(|byte| byte.is_ascii_digit()) && !segment.starts_with('0');
             let number = segment.parse().ok().filter(|_| is_canonical);
-            found.push((number.ok_or_else(|| DecodeError::new(DecodeReason::Malformed("list index")))?, segment));
+            found.push((
+                number.ok_or_else(|| DecodeError::new(DecodeReason::Malformed("list index")))?,
+                segment,
+            ));
         }
         found.sort_unstable();
         found.dedup();
@@ -155,7 +166,8 @@ impl ShapeReader for QueryReader<'_> {
 
     fn list(&mut self, each: &mut EachElement<'_>) -> Result<(), DecodeError> {
         self.enter()?;
-        let Some(Kind::List(Collection { element, element_name, flattened })) = self.schema.map(|schema| &schema.kind)
+        let Some(Kind::List(Collection { element, element_name, flattened })) =
+            self.schema.map(|schema| &schema.kind)
         else {
             return Err(DecodeError::new(DecodeReason::Malformed("list")));
         };
@@ -185,7 +197,8 @@ impl ShapeReader for QueryReader<'_> {
             // The schema of an entry is that of its map; only its two parts are asked for.
             let Some(entry) = self.schema.and_then(|schema| inner.at(segment, schema)) else { continue };
             let name = entry.at(key_name.unwrap_or("key"), key).map(|mut key| key.string()).transpose()?;
-            let name = name.ok_or_else(|| DecodeError::new(DecodeReason::Malformed("map: an entry has no key")))?;
+            let name =
+                name.ok_or_else(|| DecodeError::new(DecodeReason::Malformed("map: an entry has no key")))?;
             let Some(found) = entry.at(value_name.unwrap_or("value"), value) else { continue };
             inner.with(found, |found| each(name, found)).map_err(|error| error.within("[..]"))?;
         }

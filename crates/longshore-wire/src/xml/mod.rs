@@ -20,7 +20,8 @@ fn element_name(member: &'static MemberSchema) -> &'static str {
 
 /// Text as the inside of an element or attribute. What XML 1.0 cannot carry at all becomes U+FFFD.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    let special = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\r' | '\u{fffe}' | '\u{ffff}') || is_unwritable(c);
+    let special =
+        |c: char| matches!(c, '&' | '<' | '>' | '"' | '\r' | '\u{fffe}' | '\u{ffff}') || is_unwritable(c);
     if !text.contains(special) {
         return Cow::Borrowed(text);
     }

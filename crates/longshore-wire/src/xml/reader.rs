@@ -35,7 +35,8 @@ impl Element {
             let at = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
             DecodeError::new(DecodeReason::Syntax(what, at))
         };
-        let text = std::str::from_utf8(body).map_err(|_| DecodeError::new(DecodeReason::Malformed("UTF-8")))?;
+        let text =
+            std::str::from_utf8(body).map_err(|_| DecodeError::new(DecodeReason::Malformed("UTF-8")))?;
         let mut reader = Reader::from_str(text);
         let mut open: Vec<Element> = Vec::new();
         let mut root: Option<Element> = None;
@@ -49,11 +50,14 @@ impl Element {
                 }
                 Event::Start(tag) => {
                     count += 1;
-                    open.push(Self::begin(&tag).ok_or_else(|| syntax(&reader, "an attribute cannot be read"))?);
+                    open.push(
+                        Self::begin(&tag).ok_or_else(|| syntax(&reader, "an attribute cannot be read"))?,
+                    );
                 }
                 Event::Empty(tag) => {
                     count += 1;
-                    let made = Self::begin(&tag).ok_or_else(|| syntax(&reader, "an attribute cannot be read"))?;
+                    let made =
+                        Self::begin(&tag).ok_or_else(|| syntax(&reader, "an attribute cannot be read"))?;
                     Self::end(made, &mut open, &mut root).ok_or_else(|| syntax(&reader, "a second root"))?;
                 }
                 Event::End(_) => {
@@ -70,11 +74,13 @@ impl Element {
                 }
                 Event::CData(part) => {
                     let part = part.decode().map_err(|_| syntax(&reader, "text that cannot be read"))?;
-                    let element = open.last_mut().ok_or_else(|| syntax(&reader, "text outside of the root"))?;
+                    let element =
+                        open.last_mut().ok_or_else(|| syntax(&reader, "text outside of the root"))?;
                     element.text.push_str(&part);
                 }
                 Event::GeneralRef(reference) => {
-                    let element = open.last_mut().ok_or_else(|| syntax(&reader, "text outside of the root"))?;
+                    let element =
+                        open.last_mut().ok_or_else(|| syntax(&reader, "text outside of the root"))?;
                     let meant = meaning(&reference).ok_or_else(|| syntax(&reader, "unknown entity"))?;
                     element.text.push_str(&meant);
                 }
@@ -204,7 +210,8 @@ impl ShapeReader for XmlReader<'_> {
     }
 
     fn list(&mut self, each: &mut EachElement<'_>) -> Result<(), DecodeError> {
-        let Some(Kind::List(Collection { element, element_name, flattened })) = self.schema.map(|schema| &schema.kind)
+        let Some(Kind::List(Collection { element, element_name, flattened })) =
+            self.schema.map(|schema| &schema.kind)
         else {
             return Err(DecodeError::new(DecodeReason::Malformed("list")));
         };

@@ -27,9 +27,18 @@ const NO_TAGS: Tags = [None, None];
 enum Frame {
     /// The members of a structure. `slot` is the one whose value comes next; `tag_end` is where attributes may still
     /// go into the structure's own tag.
-    Structure { slot: Option<&'static MemberSchema>, tag_end: Option<usize> },
-    List { name: &'static str, element: &'static TypeSchema },
-    Map { entries: &'static Entries, entry: &'static str },
+    Structure {
+        slot: Option<&'static MemberSchema>,
+        tag_end: Option<usize>,
+    },
+    List {
+        name: &'static str,
+        element: &'static TypeSchema,
+    },
+    Map {
+        entries: &'static Entries,
+        entry: &'static str,
+    },
 }
 
 /// Writes one structure. Its outermost element is the caller's: see [`XmlWriter::inside`].
@@ -112,7 +121,9 @@ impl XmlWriter {
     fn slot_name(&self) -> &'static str {
         match self.frames.last() {
             Some(Frame::Structure { slot: Some(member), .. }) => element_name(member),
-            Some(Frame::Structure { slot: None, .. } | Frame::List { .. } | Frame::Map { .. }) | None => "member",
+            Some(Frame::Structure { slot: None, .. } | Frame::List { .. } | Frame::Map { .. }) | None => {
+                "member"
+            }
         }
     }
 
@@ -168,7 +179,8 @@ impl ShapeWriter for XmlWriter {
     fn begin_list(&mut self, _len: usize) {
         let flat_name = self.slot_name();
         let (names, schema) = self.begin();
-        let Some(Kind::List(Collection { element, element_name, flattened })) = schema.map(|schema| &schema.kind)
+        let Some(Kind::List(Collection { element, element_name, flattened })) =
+            schema.map(|schema| &schema.kind)
         else {
             unreachable!("generated code writes a list where the schema has one");
         };
