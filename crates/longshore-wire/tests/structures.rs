@@ -247,7 +247,7 @@ fn a_call_decodes_runs_and_encodes() {
     };
     assert_eq!(call(br#"{"name": "ann"}"#), (200, r#"{"name":"ann"}"#.to_owned()));
     assert_eq!(call(b""), (200, "{}".to_owned()));
-    assert_eq!(call(br#"{"count": 0}"#), (418, r#"{"__type":"Sunk","message":"empty"}"#.to_owned()));
+    assert_eq!(call(br#"{"count": 0}"#), (418, r#"{"__type":"SunkException","message":"empty"}"#.to_owned()));
     assert_eq!(
         call(br#"{"count": []}"#),
         (
