@@ -5,6 +5,7 @@
 
 mod bench;
 mod codegen;
+mod manifest;
 mod models;
 mod service;
 mod tidy;

@@ -4,6 +4,7 @@
 //! later model cannot slip through. The result is sorted and stable: running it twice on one
 //! botocore gives the same bytes.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,19 +12,12 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value};
 
-/// A service whose model we keep.
-struct Source {
-    /// File name in `models/` and the suffix of the shape crate.
-    name: &'static str,
-    /// Directory below botocore's `data`.
-    directory: &'static str,
-}
-
-const SOURCES: &[Source] = &[Source { name: "ecs", directory: "ecs/2014-11-13" }];
+use crate::manifest::{Api, Operations};
 
 /// What is kept of `metadata`.
 const METADATA: &[&str] = &[
     "apiVersion",
+    "awsQueryCompatible",
     "endpointPrefix",
     "jsonVersion",
     "protocol",
@@ -36,7 +30,8 @@ const METADATA: &[&str] = &[
 ];
 
 /// What is kept of an operation.
-const OPERATION: &[&str] = &["errors", "http", "idempotent", "input", "name", "output", "readonly"];
+const OPERATION: &[&str] =
+    &["authtype", "errors", "http", "idempotent", "input", "name", "output", "readonly", "unsignedPayload"];
 
 /// What is kept of a shape.
 const SHAPE: &[&str] = &[
@@ -45,10 +40,13 @@ const SHAPE: &[&str] = &[
     "document",
     "enum",
     "error",
+    "event",
+    "eventstream",
     "exception",
     "fault",
     "flattened",
     "key",
+    "locationName",
     "max",
     "member",
     "members",
@@ -57,6 +55,7 @@ const SHAPE: &[&str] = &[
     "payload",
     "required",
     "sensitive",
+    "streaming",
     "timestampFormat",
     "type",
     "union",
@@ -74,6 +73,7 @@ const MEMBER: &[&str] = &[
     "location",
     "locationName",
     "queryName",
+    "resultWrapper",
     "sensitive",
     "shape",
     "streaming",
@@ -83,22 +83,22 @@ const MEMBER: &[&str] = &[
 ];
 
 pub fn run(root: &Path, source: Option<&Path>) -> anyhow::Result<()> {
-    for service in SOURCES {
-        let (file, version) = locate(service, source)?;
+    for api in crate::manifest::load(root)? {
+        let (file, version) = locate(&api, source)?;
         let model: Value =
             serde_json::from_str(&read_model(&file)?).with_context(|| format!("{}", file.display()))?;
-        let facts = reduce(&model)?;
-        let target = root.join("models").join(format!("{}.json", service.name));
+        let facts = reduce(&model, &api.operations).with_context(|| api.name.clone())?;
+        let target = root.join("models").join(format!("{}.json", api.name));
         crate::write(&target, &pretty(&facts))?;
-        let origin = root.join("models").join(format!("{}.origin.md", service.name));
-        crate::write(&origin, &origin_text(service, &version))?;
+        let origin = root.join("models").join(format!("{}.origin.md", api.name));
+        crate::write(&origin, &origin_text(&api, &version))?;
         eprintln!("{}: {} operations", target.display(), facts["operations"].as_object().map_or(0, Map::len));
     }
     Ok(())
 }
 
 /// Finds the model and botocore's version. `source` may be the file, botocore or its `data`.
-fn locate(service: &Source, source: Option<&Path>) -> anyhow::Result<(PathBuf, String)> {
+fn locate(api: &Api, source: Option<&Path>) -> anyhow::Result<(PathBuf, String)> {
     let base = match source {
         Some(path) => path.to_path_buf(),
         None => {
@@ -113,11 +113,11 @@ fn locate(service: &Source, source: Option<&Path>) -> anyhow::Result<(PathBuf, S
     let mut candidates = vec![base.clone()];
     for directory in [base.clone(), base.join("data")] {
         for file in ["service-2.json.gz", "service-2.json"] {
-            candidates.push(directory.join(service.directory).join(file));
+            candidates.push(directory.join(&api.botocore).join(file));
         }
     }
     let Some(file) = candidates.into_iter().find(|path| path.is_file()) else {
-        bail!("no {} model below {}", service.name, base.display())
+        bail!("no {} model below {}", api.name, base.display())
     };
     let version = file.ancestors().find_map(|directory| version_in(&directory.join("__init__.py")));
     Ok((file, version.unwrap_or_else(|| "unknown".to_owned())))
@@ -140,11 +140,15 @@ fn read_model(path: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Drops everything that is not a fact about the wire.
-pub(crate) fn reduce(model: &Value) -> anyhow::Result<Value> {
+/// Drops everything that is not a fact about the wire, and the shapes that none of the wanted operations needs.
+pub(crate) fn reduce(model: &Value, wanted: &Operations) -> anyhow::Result<Value> {
     let object = |key: &str| model[key].as_object().with_context(|| format!("the model has no `{key}`"));
+    let all = object("operations")?;
+    if let Some(missing) = wanted.names().find(|name| !all.contains_key(*name)) {
+        bail!("the model has no operation {missing}");
+    }
     let mut operations = Map::new();
-    for (name, operation) in object("operations")? {
+    for (name, operation) in all.iter().filter(|(name, _)| wanted.contains(name)) {
         let mut kept = keep(operation, OPERATION);
         for reference in ["input", "output"] {
             if let Some(value) = kept.get_mut(reference) {
@@ -158,8 +162,9 @@ pub(crate) fn reduce(model: &Value) -> anyhow::Result<Value> {
         }
         operations.insert(name.clone(), kept.into());
     }
+    let needed = closure(&operations, object("shapes")?);
     let mut shapes = Map::new();
-    for (name, shape) in object("shapes")? {
+    for (name, shape) in object("shapes")?.iter().filter(|(name, _)| needed.contains(name.as_str())) {
         let mut kept = keep(shape, SHAPE);
         for reference in ["member", "key", "value"] {
             if let Some(value) = kept.get_mut(reference) {
@@ -173,11 +178,37 @@ pub(crate) fn reduce(model: &Value) -> anyhow::Result<Value> {
         }
         shapes.insert(name.clone(), kept.into());
     }
-    Ok(sorted(&Value::Object(Map::from_iter([
+    let others: Vec<&str> = all.keys().map(String::as_str).filter(|name| !wanted.contains(name)).collect();
+    let mut facts = Map::from_iter([
         ("metadata".into(), keep(&model["metadata"], METADATA).into()),
         ("operations".into(), operations.into()),
         ("shapes".into(), shapes.into()),
-    ]))))
+    ]);
+    if !others.is_empty() {
+        facts.insert("otherOperations".into(), others.into());
+    }
+    Ok(sorted(&Value::Object(facts)))
+}
+
+/// The shapes that the operations name, and those that these are made of.
+fn closure<'m>(operations: &Map<String, Value>, shapes: &'m Map<String, Value>) -> BTreeSet<&'m str> {
+    let mut needed = BTreeSet::new();
+    let mut open: Vec<String> = Vec::new();
+    for operation in operations.values() {
+        let ends = ["input", "output"].into_iter().filter_map(|end| operation[end]["shape"].as_str());
+        let errors = operation["errors"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        open.extend(ends.chain(errors).map(str::to_owned));
+    }
+    while let Some(name) = open.pop() {
+        let Some((name, shape)) = shapes.get_key_value(&name) else { continue };
+        if !needed.insert(name.as_str()) {
+            continue;
+        }
+        let members = shape["members"].as_object().into_iter().flat_map(Map::values);
+        let parts = ["member", "key", "value"].into_iter().filter_map(|part| shape.get(part));
+        open.extend(members.chain(parts).filter_map(|part| part["shape"].as_str()).map(str::to_owned));
+    }
+    needed
 }
 
 fn keep(value: &Value, keys: &[&str]) -> Map<String, Value> {
@@ -201,7 +232,7 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-fn origin_text(service: &Source, version: &str) -> String {
+fn origin_text(api: &Api, version: &str) -> String {
     format!(
         "# Origin of {name}.json\n\n\
          - Source: botocore {version}, `botocore/data/{directory}/service-2.json`, licence Apache-2.0.\n\
@@ -210,8 +241,8 @@ fn origin_text(service: &Source, version: &str) -> String {
            endpoint rules.\n\
          - Corrections stand in `{name}.patches.json`, each with its reason. They are applied when code is generated, so\n  \
            that `{name}.json` stays what was published.\n",
-        name = service.name,
-        directory = service.directory,
+        name = api.name,
+        directory = api.botocore,
     )
 }
 
@@ -230,11 +261,15 @@ mod tests {
                 "input": {"shape": "In", "documentation": "prose"}, "readonly": true,
                 "errors": [{"shape": "B", "documentation": "prose"}, {"shape": "A"}],
             }},
-            "shapes": {"In": {"type": "structure", "documentation": "prose", "required": ["a"], "members": {
-                "a": {"shape": "S", "documentation": "prose", "deprecatedMessage": "prose"},
-            }}},
+            "shapes": {
+                "In": {"type": "structure", "documentation": "prose", "required": ["a"], "members": {
+                    "a": {"shape": "S", "documentation": "prose", "deprecatedMessage": "prose"},
+                }},
+                "S": {"type": "string"},
+                "Unused": {"type": "string"},
+            },
         });
-        let facts = reduce(&model).expect("a sane model");
+        let facts = reduce(&model, &Operations::All).expect("a sane model");
         assert_eq!(
             facts,
             json!({
@@ -243,9 +278,15 @@ mod tests {
                     "name": "Op", "http": {"method": "POST", "requestUri": "/"}, "input": {"shape": "In"},
                     "readonly": true, "errors": ["A", "B"],
                 }},
-                "shapes": {"In": {"type": "structure", "required": ["a"], "members": {"a": {"shape": "S"}}}},
+                "shapes": {
+                    "In": {"type": "structure", "required": ["a"], "members": {"a": {"shape": "S"}}},
+                    "S": {"type": "string"},
+                },
             })
         );
         assert!(!facts.to_string().contains("prose"));
+        let none = reduce(&model, &Operations::Some(Default::default())).expect("a sane model");
+        assert_eq!((&none["otherOperations"], &none["shapes"]), (&json!(["Op"]), &json!({})));
+        assert!(reduce(&model, &Operations::Some(["Opp".to_owned()].into())).is_err());
     }
 }

@@ -3,16 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
 pub struct Service {
-    pub target_prefix: String,
+    /// What stands before the operation in `X-Amz-Target`, for protocols that use it.
+    pub target_prefix: Option<String>,
     pub signing_name: String,
     pub api_version: String,
+    /// The protocols that the model lists, its preferred one first.
+    pub protocols: Vec<String>,
+    /// The name space of XML answers.
+    pub xml_namespace: Option<String>,
+    pub is_query_compatible: bool,
+    json_version: Option<String>,
     /// In requests, an optional text that is empty stands for no value. A patch says so of a service.
     pub empty_text_is_absent: bool,
     pub operations: Vec<Operation>,
+    /// Names of the operations that get no shapes.
+    pub other_operations: Vec<String>,
     pub shapes: BTreeMap<String, Shape>,
 }
 
@@ -23,7 +32,19 @@ pub struct Operation {
     pub errors: Vec<String>,
     pub readonly: bool,
     pub idempotent: bool,
+    pub method: String,
+    pub uri: String,
+    /// The status of an answer, if the model gives one.
+    pub status: Option<u16>,
+    /// The element that a Query answer's members stand in.
+    pub result_wrapper: Option<String>,
 }
+
+/// Values beyond this make an enumeration that nobody matches on: EC2 has more than a thousand instance types.
+const ENUM_VALUES_MAX: usize = 150;
+
+/// The text of an error whose structure has no member for it; every protocol carries one all the same.
+const MESSAGE_SHAPE: &str = "LongshoreErrorMessage";
 
 pub struct Shape {
     pub kind: Kind,
@@ -32,6 +53,16 @@ pub struct Shape {
     pub pattern: Option<String>,
     pub sensitive: bool,
     pub deprecated: bool,
+    /// The name and the name space of its XML element.
+    pub xml_name: Option<String>,
+    pub xml_namespace: Option<XmlNamespace>,
+    /// The member that is the whole body in the REST protocols.
+    pub payload: Option<String>,
+}
+
+pub struct XmlNamespace {
+    pub prefix: Option<String>,
+    pub uri: String,
 }
 
 pub enum Kind {
@@ -46,10 +77,11 @@ pub enum Kind {
     Timestamp(Option<String>),
     Document,
     List { element: Reference, flattened: bool },
-    Map { key: Reference, value: Reference },
+    Map { key: Reference, value: Reference, flattened: bool },
     Structure { members: BTreeMap<String, Member>, error: Option<ErrorFacts> },
 }
 
+#[derive(Clone)]
 pub struct Reference {
     pub shape: String,
     pub location_name: Option<String>,
@@ -58,6 +90,11 @@ pub struct Reference {
 pub struct Member {
     pub target: Reference,
     pub query_name: Option<String>,
+    /// Its list or map is flattened here, whatever its shape says.
+    pub flattened: bool,
+    /// Where the REST protocols carry it: `header`, `headers`, `uri`, `querystring`, `statusCode`.
+    pub location: Option<String>,
+    pub xml_attribute: bool,
     pub required: bool,
     pub sensitive: bool,
     pub idempotency_token: bool,
@@ -92,26 +129,53 @@ impl Service {
         for (name, shape) in model["shapes"].as_object().context("no shapes")? {
             shapes.insert(name.clone(), Shape::parse(name, shape).with_context(|| format!("shape {name}"))?);
         }
+        add_messages(&mut shapes);
+        flatten_members(&mut shapes);
         let mut operations = Vec::new();
         for (name, operation) in model["operations"].as_object().context("no operations")? {
-            let reference =
-                |key: &str| text(&operation[key], "shape").with_context(|| format!("{name} has no {key}"));
+            // Some have nothing to say; they get a structure without members.
+            let mut end = |key: &str, suffix: &str| -> anyhow::Result<String> {
+                if let Some(shape) = text(&operation[key], "shape") {
+                    return Ok(shape);
+                }
+                let made = format!("{name}{suffix}");
+                let other = shapes.insert(made.clone(), Shape::empty_structure());
+                ensure!(other.is_none(), "{name} has no {key}, and {made} is something else");
+                Ok(made)
+            };
+            let (input, output) = (end("input", "Input")?, end("output", "Output")?);
+            let http = &operation["http"];
             operations.push(Operation {
                 name: name.clone(),
-                input: reference("input")?,
-                output: reference("output")?,
+                input,
+                output,
                 errors: strings(&operation["errors"]),
                 readonly: flag(operation, "readonly"),
                 idempotent: flag(operation, "idempotent"),
+                method: text(http, "method").unwrap_or_else(|| "POST".to_owned()),
+                uri: text(http, "requestUri").unwrap_or_else(|| "/".to_owned()),
+                status: http["responseCode"].as_u64().and_then(|status| u16::try_from(status).ok()),
+                result_wrapper: text(&operation["output"], "resultWrapper"),
             });
         }
         operations.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut protocols = strings(&model["metadata"]["protocols"]);
+        if protocols.is_empty() {
+            protocols.push(metadata("protocol")?);
+        }
+        let namespace =
+            metadata("xmlNamespace").ok().or_else(|| text(&model["metadata"]["xmlNamespace"], "uri"));
         let service = Self {
-            target_prefix: metadata("targetPrefix")?,
+            target_prefix: metadata("targetPrefix").ok(),
             signing_name: metadata("signingName").or_else(|_| metadata("endpointPrefix"))?,
             api_version: metadata("apiVersion")?,
+            protocols,
+            xml_namespace: namespace,
+            is_query_compatible: model["metadata"]["awsQueryCompatible"].is_object(),
+            json_version: metadata("jsonVersion").ok(),
             empty_text_is_absent: flag(&model["metadata"], "emptyTextIsAbsent"),
             operations,
+            other_operations: strings(&model["otherOperations"]),
             shapes,
         };
         service.check_references()?;
@@ -134,6 +198,22 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    /// A protocol that the model names, as an expression.
+    pub fn protocol(&self, name: &str) -> anyhow::Result<String> {
+        let variant = match (name, self.json_version.as_deref()) {
+            ("json", Some("1.1")) => "AwsJson11",
+            // A model that prefers another protocol does not say which JSON it has; it is the newer ones' 1.0.
+            ("json", _) => "AwsJson10",
+            ("query", _) => "Query",
+            ("ec2", _) => "Ec2Query",
+            ("smithy-rpc-v2-cbor", _) => "RpcV2Cbor",
+            ("rest-json", _) => "RestJson1",
+            ("rest-xml", _) => "RestXml",
+            (other, _) => bail!("unknown protocol {other}"),
+        };
+        Ok(format!("Protocol::{variant}"))
     }
 
     pub fn shape(&self, name: &str) -> &Shape {
@@ -175,7 +255,10 @@ impl Shape {
     fn parse(name: &str, shape: &Value) -> anyhow::Result<Self> {
         let reference = |key: &str| Reference::parse(&shape[key]).with_context(|| format!("no {key}"));
         let kind = match shape["type"].as_str().context("no type")? {
-            "string" if shape.get("enum").is_some() => Kind::Enum(strings(&shape["enum"])),
+            "string" if shape.get("enum").is_some() => match strings(&shape["enum"]) {
+                many if many.len() > ENUM_VALUES_MAX => Kind::String,
+                values => Kind::Enum(values),
+            },
             "string" | "character" => Kind::String,
             "integer" | "short" | "byte" => Kind::Integer,
             "long" => Kind::Long,
@@ -185,7 +268,11 @@ impl Shape {
             "blob" => Kind::Blob,
             "timestamp" => Kind::Timestamp(text(shape, "timestampFormat")),
             "list" => Kind::List { element: reference("member")?, flattened: flag(shape, "flattened") },
-            "map" => Kind::Map { key: reference("key")?, value: reference("value")? },
+            "map" => Kind::Map {
+                key: reference("key")?,
+                value: reference("value")?,
+                flattened: flag(shape, "flattened"),
+            },
             "structure" if flag(shape, "document") => Kind::Document,
             "structure" => {
                 let required: BTreeSet<String> = strings(&shape["required"]).into_iter().collect();
@@ -204,13 +291,34 @@ impl Shape {
             pattern: text(shape, "pattern"),
             sensitive: flag(shape, "sensitive"),
             deprecated: flag(shape, "deprecated"),
+            xml_name: text(shape, "locationName"),
+            xml_namespace: XmlNamespace::parse(&shape["xmlNamespace"]),
+            payload: text(shape, "payload"),
         })
+    }
+
+    fn of_kind(kind: Kind) -> Self {
+        Self {
+            kind,
+            min: None,
+            max: None,
+            pattern: None,
+            sensitive: false,
+            deprecated: false,
+            xml_name: None,
+            xml_namespace: None,
+            payload: None,
+        }
+    }
+
+    fn empty_structure() -> Self {
+        Self::of_kind(Kind::Structure { members: BTreeMap::new(), error: None })
     }
 
     fn references(&self) -> Vec<&str> {
         match &self.kind {
             Kind::List { element, .. } => vec![&element.shape],
-            Kind::Map { key, value } => vec![&key.shape, &value.shape],
+            Kind::Map { key, value, .. } => vec![&key.shape, &value.shape],
             Kind::Structure { members, .. } => {
                 members.values().map(|member| member.target.shape.as_str()).collect()
             }
@@ -228,6 +336,72 @@ impl Shape {
     }
 }
 
+/// Gives each error structure a member for its text.
+fn add_messages(shapes: &mut BTreeMap<String, Shape>) {
+    let mut is_needed = false;
+    for shape in shapes.values_mut() {
+        let Kind::Structure { members, error: Some(_) } = &mut shape.kind else { continue };
+        if !members.keys().any(|name| name.eq_ignore_ascii_case("message")) {
+            is_needed = true;
+            let target = Reference { shape: MESSAGE_SHAPE.to_owned(), location_name: None };
+            let member = Member {
+                target,
+                query_name: None,
+                flattened: false,
+                location: None,
+                xml_attribute: false,
+                required: false,
+                sensitive: false,
+                idempotency_token: false,
+                deprecated: false,
+                empty_is_a_value: false,
+            };
+            members.insert("message".to_owned(), member);
+        }
+    }
+    if is_needed {
+        shapes.insert(MESSAGE_SHAPE.to_owned(), Shape::of_kind(Kind::String));
+    }
+}
+
+/// A member that flattens a list gets a shape of its own, which says so: schemas of lists know nothing of members.
+fn flatten_members(shapes: &mut BTreeMap<String, Shape>) {
+    let mut made: BTreeMap<String, Shape> = BTreeMap::new();
+    let lists: BTreeMap<String, (Reference, Option<i64>, Option<i64>)> = shapes
+        .iter()
+        .filter_map(|(name, shape)| match &shape.kind {
+            Kind::List { element, flattened: false } => {
+                Some((name.clone(), (element.clone(), shape.min, shape.max)))
+            }
+            _ => None,
+        })
+        .collect();
+    for shape in shapes.values_mut() {
+        let Kind::Structure { members, .. } = &mut shape.kind else { continue };
+        for member in members.values_mut().filter(|member| member.flattened) {
+            let Some((element, min, max)) = lists.get(&member.target.shape) else { continue };
+            let name = format!("{}Flattened", member.target.shape);
+            // The member's own name is that of its elements.
+            let location_name = member.target.location_name.clone().or_else(|| element.location_name.clone());
+            let element = Reference { shape: element.shape.clone(), location_name };
+            let (min, max) = (*min, *max);
+            made.insert(
+                name.clone(),
+                Shape { min, max, ..Shape::of_kind(Kind::List { element, flattened: true }) },
+            );
+            member.target.shape = name;
+        }
+    }
+    shapes.extend(made);
+}
+
+impl XmlNamespace {
+    fn parse(value: &Value) -> Option<Self> {
+        let uri = value.as_str().map(str::to_owned).or_else(|| text(value, "uri"))?;
+        Some(Self { prefix: text(value, "prefix"), uri })
+    }
+}
+
 impl Reference {
     fn parse(value: &Value) -> Option<Self> {
         Some(Self { shape: text(value, "shape")?, location_name: text(value, "locationName") })
@@ -239,6 +413,9 @@ impl Member {
         Ok(Self {
             target: Reference::parse(value).context("a member without a shape")?,
             query_name: text(value, "queryName"),
+            flattened: flag(value, "flattened"),
+            location: text(value, "location"),
+            xml_attribute: flag(value, "xmlAttribute"),
             required,
             sensitive: flag(value, "sensitive"),
             idempotency_token: flag(value, "idempotencyToken"),

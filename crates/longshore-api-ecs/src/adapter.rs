@@ -23,7 +23,7 @@ impl Api for Ecs {
             let protocol = Protocol::AwsJson11;
             let reply = match Operation::from_name(operation) {
                 Some(operation) => dispatch(self, operation, &Caller::from(&call), protocol, &body).await,
-                None => protocol.error_reply(&unknown_operation(operation)),
+                None => protocol.error(&unknown_operation(operation), None, ""),
             };
             encoded(&call, operation, reply)
         })

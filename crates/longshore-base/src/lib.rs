@@ -8,6 +8,7 @@
 
 pub mod arn;
 pub mod cidr;
+pub mod civil;
 pub mod host;
 pub mod ids;
 pub mod names;
@@ -18,6 +19,7 @@ pub mod units;
 
 pub use arn::{Arn, ArnError, ArnFormat};
 pub use cidr::{Cidr, CidrError};
+pub use civil::Civil;
 pub use ids::{ContainerId, DeploymentId, IdError, InstanceId, ServiceDeploymentId, TaskId};
 pub use names::{ClusterName, ContainerName, FARGATE_POOL, Family, NameError, ServiceName};
 pub use scope::{AccountId, Partition, Region, Scope};

@@ -107,13 +107,13 @@ fn errors_out() {
         resource_ids: Some(vec!["arn:1".into()]),
         ..ConflictException::new("The token was used before.")
     });
-    let reply = JSON.error_reply(&error);
+    let reply = JSON.error(&error, None, "");
     assert_eq!(reply.status, 400);
     assert_eq!(
         String::from_utf8_lossy(&reply.body),
         r#"{"__type":"ConflictException","message":"The token was used before.","resourceIds":["arn:1"]}"#
     );
-    let reply = JSON.error_reply(&ListTasksError::from(ServerException::new("x")));
+    let reply = JSON.error(&ListTasksError::from(ServerException::new("x")), None, "");
     assert_eq!((reply.status, reply.error.map(|error| error.server_fault)), (500, Some(true)));
 }
 

@@ -69,7 +69,7 @@ fn value(target: &'static TypeSchema, depth: usize) -> BoxedStrategy<Value> {
         Kind::List(collection) => prop::collection::vec(value(collection.element, depth + 1), length(2))
             .prop_map(Value::Array)
             .boxed(),
-        Kind::Map { value: inner, .. } => {
+        Kind::Map(longshore_wire::schema::Entries { value: inner, .. }) => {
             prop::collection::btree_map("[a-z]{1,4}", value(inner, depth + 1), 0..3)
                 .prop_map(|entries| Value::Object(entries.into_iter().collect()))
                 .boxed()
@@ -155,7 +155,7 @@ fn schemas_are_sorted() {
     fn walk(target: &'static TypeSchema, seen: &mut Vec<&'static str>) {
         match &target.kind {
             Kind::List(collection) => walk(collection.element, seen),
-            Kind::Map { value, .. } => walk(value, seen),
+            Kind::Map(longshore_wire::schema::Entries { value, .. }) => walk(value, seen),
             Kind::Structure(schema) if !seen.contains(&schema.name) => {
                 seen.push(schema.name);
                 assert!(schema.members.is_sorted_by(|a, b| a.name < b.name), "{}", schema.name);

@@ -83,7 +83,7 @@ fn run<I: Shape, O: Shape, E: ModeledError>(
     match operation(input) {
         Ok(output) => Ok(PROTOCOL.encode(&output)),
         Err(error) => {
-            let reply = PROTOCOL.error_reply(&error);
+            let reply = PROTOCOL.error(&error, None, "");
             let cause = reply.error.and_then(|error| error.cause);
             Err(Failure { status: reply.status, body: reply.body, cause })
         }

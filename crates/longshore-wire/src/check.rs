@@ -8,7 +8,7 @@ use std::fmt;
 use longshore_base::Timestamp;
 
 use crate::document::Document;
-use crate::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
+use crate::schema::{Entries, Kind, MemberSchema, StructSchema, TypeSchema};
 use crate::shape::{ShapeWriter, Structure};
 
 /// How many violations one check collects; a hostile list must not multiply into megabytes of text.
@@ -253,7 +253,7 @@ impl ShapeWriter for Checker {
             self.length(expected, len);
         }
         let of = expected.and_then(|Expected { member, target }| {
-            let Kind::Map { value, .. } = &target.kind else { return None };
+            let Kind::Map(Entries { value, .. }) = &target.kind else { return None };
             Some(Expected { member, target: value })
         });
         self.frames.push(Frame::Map { of, key: String::new() });

@@ -10,8 +10,12 @@ use crate::shape::{ShapeWriter, Structure};
 
 /// An error that a caller can be told, in any protocol.
 pub trait ModeledError: Error + Send + Sync {
-    /// The name that clients match on (`__type` in JSON).
+    /// The name that clients match on.
     fn code(&self) -> &'static str;
+    /// The name of its shape, which the JSON protocols tell (`__type`) where the code is another.
+    fn shape_name(&self) -> &'static str {
+        self.code()
+    }
     fn message(&self) -> &str;
     fn http_status(&self) -> u16;
     /// The server's mistake rather than the caller's; clients retry these.
@@ -72,6 +76,9 @@ macro_rules! error_shape {
         impl $crate::ModeledError for $name {
             fn code(&self) -> &'static str {
                 $code
+            }
+            fn shape_name(&self) -> &'static str {
+                stringify!($name)
             }
             fn message(&self) -> &str {
                 $crate::ErrorShape::message(self)
@@ -142,6 +149,9 @@ macro_rules! operation_error {
         impl $crate::ModeledError for $name {
             fn code(&self) -> &'static str {
                 self.inner().code()
+            }
+            fn shape_name(&self) -> &'static str {
+                self.inner().shape_name()
             }
             fn message(&self) -> &str {
                 self.inner().message()

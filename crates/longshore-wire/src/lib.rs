@@ -1,8 +1,9 @@
 //! Bytes to shapes and back: the AWS protocols, told apart from the shapes they carry.
 //!
 //! Start reading at [`schema`] (what a shape looks like, as static data) and [`shape`] (the two
-//! object-safe traits between a shape and a protocol). [`json`] is the first protocol, awsJson 1.0
-//! and 1.1; Query, EC2 and RPC-CBOR will be further implementations of the same two traits.
+//! object-safe traits between a shape and a protocol). Each format implements them: [`json`], [`query`] (forms),
+//! [`xml`], [`cbor`], and [`rest`], which spreads a structure over path, headers and body. [`Protocol`] joins them to the
+//! seven protocols of AWS.
 //! [`operation`] puts one call together: choose the operation, decode, run, encode; [`fault`] holds
 //! what a call may answer instead of its output. [`token`] is where a list goes on.
 //!
@@ -12,23 +13,31 @@
 //!
 //! What it does not know: any particular service, HTTP, signatures, or what a value means.
 
+pub mod cbor;
 pub mod check;
 mod debug;
 pub mod document;
 mod enums;
 pub mod fault;
+pub mod form;
 pub mod json;
 pub mod operation;
 mod pattern;
+mod protocol;
+pub mod query;
+pub mod rest;
 pub mod schema;
 pub mod shape;
+mod text;
 mod timestamp;
 pub mod token;
+pub mod xml;
 
 pub use check::{Rule, Violation, Violations};
 pub use debug::debug_structure;
 pub use document::Document;
 pub use fault::{ErrorShape, Fault, GenericError, ModeledError};
-pub use operation::{OperationShape, Protocol, ReceivedError, Reply, ReplyError};
+pub use operation::{OperationShape, ReceivedError, Reply, ReplyError};
+pub use protocol::{Protocol, ServiceSchema};
 pub use schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 pub use shape::{Blob, DecodeError, Shape, ShapeReader, ShapeWriter, Structure};

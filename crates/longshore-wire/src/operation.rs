@@ -4,26 +4,27 @@ use std::error::Error;
 
 use crate::document::Document;
 use crate::fault::{GenericError, GenericErrorKind, ModeledError};
-use crate::json::{self, JsonWriter};
-use crate::shape::{DecodeError, Shape, Structure};
+use crate::protocol::{Protocol, ServiceSchema};
+use crate::shape::{DecodeError, DecodeReason, Shape, Structure};
+use crate::{cbor, json, rest};
 
 /// One operation of a service model, as a type.
 pub trait OperationShape: Send + Sync + 'static {
+    const SERVICE: &'static ServiceSchema;
     const NAME: &'static str;
     /// The model promises that it changes nothing.
     const READONLY: bool;
     /// The model promises that repeating it changes nothing more.
     const IDEMPOTENT: bool;
+    /// The HTTP method, the path with its labels, and the status of an answer; of use in the REST protocols.
+    const METHOD: &'static str = "POST";
+    const URI: &'static str = "/";
+    const STATUS: u16 = 200;
+    /// The element that the members of a Query answer stand in.
+    const RESULT_WRAPPER: Option<&'static str> = None;
     type Input: Structure + Default + Send;
     type Output: Structure + Default + Send;
     type Error: ModeledError + Send + 'static;
-}
-
-/// How a request is written, and therefore its answer. A property of the request, not of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    AwsJson10,
-    AwsJson11,
 }
 
 impl Protocol {
@@ -39,69 +40,46 @@ impl Protocol {
         }
     }
 
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::AwsJson10 => "application/x-amz-json-1.0",
-            Self::AwsJson11 => "application/x-amz-json-1.1",
-        }
-    }
-
-    /// Reads an input; an empty body counts as no members at all.
+    /// Reads the body of one of the JSON protocols or of CBOR, where all members travel; an empty one counts as no
+    /// members at all.
     pub fn decode<T: Shape>(self, body: &[u8]) -> Result<T, DecodeError> {
         match self {
-            Self::AwsJson10 | Self::AwsJson11 => json::from_slice(body),
+            Self::AwsJson10 | Self::AwsJson11 | Self::RestJson1 => json::from_slice(body),
+            Self::RpcV2Cbor => cbor::from_slice(body),
+            Self::Query | Self::Ec2Query | Self::RestXml => {
+                Err(DecodeError::new(DecodeReason::Malformed("body")))
+            }
         }
     }
 
     /// Reads the body of a reply whose status tells of an error. For clients.
     pub fn decode_error(self, body: &[u8]) -> Result<ReceivedError, DecodeError> {
-        match self {
-            Self::AwsJson10 | Self::AwsJson11 => {
-                let Document::Map(mut members) = self.decode(body)? else {
-                    return Err(DecodeError::wrong_type("a value", "Structure"));
-                };
-                let mut text = |names: [&str; 2]| {
-                    names.into_iter().find_map(|name| match members.remove(name) {
-                        Some(Document::String(text)) => Some(text),
-                        Some(_) | None => None,
-                    })
-                };
-                // Some services put a name space before the name: `com.amazon#ThrottlingException`.
-                let code = text(["__type", "code"]).unwrap_or_default();
-                let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-                Ok(ReceivedError { code, message: text(["message", "Message"]).unwrap_or_default() })
-            }
-        }
+        let Document::Map(mut members) = self.decode(body)? else {
+            return Err(DecodeError::wrong_type("a value", "Structure"));
+        };
+        let mut text = |names: [&str; 2]| {
+            names.into_iter().find_map(|name| match members.remove(name) {
+                Some(Document::String(text)) => Some(text),
+                Some(_) | None => None,
+            })
+        };
+        // Some services put a name space before the name: `com.amazon#ThrottlingException`.
+        let code = text(["__type", "code"]).unwrap_or_default();
+        let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+        Ok(ReceivedError { code, message: text(["message", "Message"]).unwrap_or_default() })
     }
 
-    /// Writes an output.
+    /// Writes the body of an output in one of the JSON protocols or in CBOR.
     pub fn encode(self, output: &dyn Shape) -> Vec<u8> {
         match self {
-            Self::AwsJson10 | Self::AwsJson11 => json::to_vec(output),
+            Self::RpcV2Cbor => cbor::to_vec(output),
+            Self::AwsJson10
+            | Self::AwsJson11
+            | Self::RestJson1
+            | Self::Query
+            | Self::Ec2Query
+            | Self::RestXml => json::to_vec(output),
         }
-    }
-
-    /// The reply of a call that succeeded.
-    pub fn reply(self, output: &dyn Shape) -> Reply {
-        Reply { status: 200, content_type: self.content_type(), body: self.encode(output), error: None }
-    }
-
-    /// The reply of a call that failed.
-    pub fn error_reply(self, error: &dyn ModeledError) -> Reply {
-        let body = match self {
-            Self::AwsJson10 | Self::AwsJson11 => {
-                let mut writer = JsonWriter::for_error(error.code());
-                error.encode(&mut writer);
-                writer.into_bytes()
-            }
-        };
-        let failure = ReplyError {
-            code: error.code(),
-            message: error.message().to_owned(),
-            server_fault: error.is_server_fault(),
-            cause: error.hidden_cause().map(chain),
-        };
-        Reply { status: error.http_status(), content_type: self.content_type(), body, error: Some(failure) }
     }
 }
 
@@ -111,10 +89,37 @@ impl Protocol {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
+    /// Empty for an answer without a body. One among the headers, which then is a member of the output, wins.
     pub content_type: &'static str,
+    /// Further ones, with their names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// What went wrong, for headers, logs and metrics; `None` for an output.
     pub error: Option<ReplyError>,
+}
+
+impl Reply {
+    pub fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, headers: Vec::new(), body, error: None }
+    }
+
+    #[must_use]
+    pub fn with_headers(mut self, headers: Vec<(String, String)>) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Notes what went wrong, for the edge.
+    #[must_use]
+    pub fn failed(mut self, error: &dyn ModeledError, code: &'static str) -> Self {
+        self.error = Some(ReplyError {
+            code,
+            message: error.message().to_owned(),
+            server_fault: error.is_server_fault(),
+            cause: error.hidden_cause().map(chain),
+        });
+        self
+    }
 }
 
 /// The failure that a [`Reply`] carries.
@@ -168,12 +173,14 @@ where
     F: FnOnce(O::Input) -> Fut,
     Fut: Future<Output = Result<O::Output, O::Error>>,
 {
-    let input = match protocol.decode::<O::Input>(body) {
+    let request = rest::Request { path: "/", query: "", headers: &[], body };
+    let failed = |error: &dyn ModeledError| protocol.error(error, Some(O::SERVICE), "");
+    let input = match protocol.read::<O>(&request) {
         Ok(input) => input,
-        Err(error) => return protocol.error_reply(&GenericError::from(error)),
+        Err(error) => return failed(&GenericError::from(error)),
     };
     match call(input).await {
-        Ok(output) => protocol.reply(&output),
-        Err(error) => protocol.error_reply(&error),
+        Ok(output) => protocol.answer::<O>(&output, ""),
+        Err(error) => failed(&error),
     }
 }

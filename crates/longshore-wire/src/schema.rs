@@ -10,13 +10,41 @@ pub struct StructSchema {
     pub name: &'static str,
     /// The whole structure is a secret.
     pub sensitive: bool,
+    /// Its element's name in XML, where it is the outermost and the model says another one than the shape's.
+    pub xml_name: Option<&'static str>,
+    pub xml_namespace: Option<XmlNamespace>,
+    /// The member that is the whole body in the REST protocols.
+    pub payload: Option<&'static str>,
     /// Sorted by name, so that a reader can look a member up by bisection.
     pub members: &'static [MemberSchema],
 }
 
+/// The name space that an XML element declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XmlNamespace {
+    pub prefix: Option<&'static str>,
+    pub uri: &'static str,
+}
+
 impl StructSchema {
     pub const fn new(name: &'static str, members: &'static [MemberSchema]) -> Self {
-        Self { name, sensitive: false, members }
+        let (xml_name, xml_namespace, payload) = (None, None, None);
+        Self { name, sensitive: false, xml_name, xml_namespace, payload, members }
+    }
+
+    pub const fn xml_name(mut self, name: &'static str) -> Self {
+        self.xml_name = Some(name);
+        self
+    }
+
+    pub const fn xml_namespace(mut self, prefix: Option<&'static str>, uri: &'static str) -> Self {
+        self.xml_namespace = Some(XmlNamespace { prefix, uri });
+        self
+    }
+
+    pub const fn payload(mut self, member: &'static str) -> Self {
+        self.payload = Some(member);
+        self
     }
 
     pub const fn sensitive(mut self) -> Self {
@@ -39,6 +67,10 @@ pub struct MemberSchema {
     pub xml_name: Option<&'static str>,
     /// Its name in EC2 requests (`queryName`), if the model gives one.
     pub ec2_name: Option<&'static str>,
+    /// Where the REST protocols carry it.
+    pub location: Location,
+    /// An attribute of its structure's XML element, not an element of its own.
+    pub xml_attribute: bool,
     pub required: bool,
     /// A secret: by the member itself or by the shape it has.
     pub sensitive: bool,
@@ -51,17 +83,28 @@ pub struct MemberSchema {
 
 impl MemberSchema {
     pub const fn new(name: &'static str, target: &'static TypeSchema) -> Self {
-        let (xml_name, ec2_name) = (None, None);
         Self {
             name,
-            xml_name,
-            ec2_name,
+            xml_name: None,
+            ec2_name: None,
+            location: Location::Body,
+            xml_attribute: false,
             required: false,
             sensitive: false,
             idempotency_token: false,
             absent_if_empty: false,
             target,
         }
+    }
+
+    pub const fn location(mut self, location: Location) -> Self {
+        self.location = location;
+        self
+    }
+
+    pub const fn xml_attribute(mut self) -> Self {
+        self.xml_attribute = true;
+        self
     }
 
     pub const fn required(mut self) -> Self {
@@ -95,6 +138,21 @@ impl MemberSchema {
     }
 }
 
+/// Where the REST protocols carry a member; the others know only the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Location {
+    Body,
+    Header(&'static str),
+    /// All headers with this prefix are a map's entries.
+    Headers(&'static str),
+    /// A label of the path.
+    Uri(&'static str),
+    /// A parameter of the URL.
+    Query(&'static str),
+    /// The status of the answer.
+    StatusCode,
+}
+
 /// A shape that can be the type of a member, with its constraints.
 #[derive(Debug)]
 pub struct TypeSchema {
@@ -123,10 +181,7 @@ pub enum Kind {
     Timestamp(TimestampFormat),
     Document,
     List(Collection),
-    Map {
-        key: &'static TypeSchema,
-        value: &'static TypeSchema,
-    },
+    Map(Entries),
     Structure(&'static StructSchema),
 }
 
@@ -136,6 +191,17 @@ pub struct Collection {
     pub element: &'static TypeSchema,
     /// Element name in XML and Query; `member` when the model gives none.
     pub element_name: Option<&'static str>,
+    pub flattened: bool,
+}
+
+/// The entries of a map, and how XML and Query spell them.
+#[derive(Debug)]
+pub struct Entries {
+    pub key: &'static TypeSchema,
+    pub value: &'static TypeSchema,
+    /// Element names in XML and Query; `key` and `value` when the model gives none.
+    pub key_name: Option<&'static str>,
+    pub value_name: Option<&'static str>,
     pub flattened: bool,
 }
 
@@ -155,6 +221,11 @@ impl TypeSchema {
 
     pub const fn list(name: &'static str, element: &'static TypeSchema) -> Self {
         Self::new(name, Kind::List(Collection { element, element_name: None, flattened: false }))
+    }
+
+    pub const fn map(name: &'static str, key: &'static TypeSchema, value: &'static TypeSchema) -> Self {
+        let entries = Entries { key, value, key_name: None, value_name: None, flattened: false };
+        Self::new(name, Kind::Map(entries))
     }
 
     pub const fn min(mut self, min: i64) -> Self {

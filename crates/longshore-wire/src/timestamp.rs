@@ -1,6 +1,6 @@
 //! Timestamps as text: `2018-02-04T08:08:43.303Z` to milliseconds.
 
-use longshore_base::Timestamp;
+use longshore_base::{Civil, Timestamp};
 
 /// Reads an ISO 8601 date and time with `Z` or an offset. A finer fraction than milliseconds is cut.
 pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
@@ -15,12 +15,6 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
     }
     let (year, month, day) = (digits(0, 4)?, digits(5, 7)?, digits(8, 10)?);
     let (hour, minute, second) = (digits(11, 13)?, digits(14, 16)?, digits(17, 19)?);
-    if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
-        return None;
-    }
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
     let mut next = 19;
     let mut millis = 0;
     if at(next, b".") {
@@ -47,38 +41,79 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    let seconds =
-        days_from_epoch(year, month, day) * 86_400 + (hour * 60 + minute - offset_minutes) * 60 + second;
-    Some(Timestamp::from_millis(seconds * 1000 + millis))
+    let local = Civil { year, month, day, hour, minute, second, millisecond: millis }.timestamp()?;
+    Some(Timestamp::from_millis(local.as_millis() - offset_minutes * 60_000))
 }
 
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+/// Writes `2018-02-04T08:08:43Z`, with milliseconds if there are any. Years have four digits.
+pub(crate) fn iso8601(time: Timestamp) -> String {
+    let Civil { year, month, day, hour, minute, second, millisecond } = Civil::of(time);
+    let date = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    if millisecond == 0 { format!("{date}Z") } else { format!("{date}.{millisecond:03}Z") }
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar. The year is taken to begin in March, so that
-/// the leap day is its last day and whole months before a date have a closed form.
-fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 days are 400 years.
-    era * 146_097 + day_of_era - 719_468
+/// Writes `Tue, 29 Apr 2014 18:30:38 GMT`, the date of HTTP.
+pub(crate) fn rfc822(time: Timestamp) -> String {
+    let civil = Civil::of(time);
+    let weekday = WEEKDAYS[civil.weekday()];
+    let month = MONTHS[usize::try_from(civil.month - 1).expect("months count from one")];
+    let Civil { year, day, hour, minute, second, .. } = civil;
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
+
+/// Reads a time as text in any form that a client may send: ISO 8601, seconds since the epoch, or HTTP's date.
+pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let seconds = || text.parse().ok().and_then(Timestamp::from_seconds_f64);
+    parse_iso8601(text).or_else(seconds).or_else(|| parse_rfc822(text))
+}
+
+/// Reads what [`rfc822`] writes.
+pub(crate) fn parse_rfc822(text: &str) -> Option<Timestamp> {
+    let rest = text.split_once(", ")?.1.strip_suffix(" GMT")?;
+    let mut parts = rest.split(' ');
+    let (day, month, year, clock) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let number = |text: &str| text.parse::<u16>().ok().map(i64::from);
+    let mut clock = clock.split(':').map(number);
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let is_whole = parts.next().is_none() && clock.next().is_none();
+    let month = i64::try_from(month).ok()?;
+    let civil = Civil { year: number(year)?, month, day: number(day)?, hour, minute, second, millisecond: 0 };
+    if is_whole { civil.timestamp() } else { None }
+}
+
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn iso8601() {
+    fn times_are_written_as_they_are_read() {
+        for (millis, iso, rfc) in [
+            (0, "1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (1_398_796_238_000, "2014-04-29T18:30:38Z", "Tue, 29 Apr 2014 18:30:38 GMT"),
+        ] {
+            let time = Timestamp::from_millis(millis);
+            assert_eq!((iso8601(time).as_str(), rfc822(time).as_str()), (iso, rfc));
+            assert_eq!((parse_iso8601(iso), parse_rfc822(rfc)), (Some(time), Some(time)));
+        }
+        assert_eq!(iso8601(Timestamp::from_millis(1_517_730_923_303)), "2018-02-04T07:55:23.303Z");
+        for bad in [
+            "",
+            "Tue, 29 Apr 2014 18:30:38",
+            "Tue, 31 Apr 2014 18:30:38 GMT",
+            "Tue, 29 Apr 2014 18:30 GMT",
+            "é, ",
+        ] {
+            assert_eq!(parse_rfc822(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn iso8601_is_read() {
         let check = |text: &str, millis: Option<i64>| {
             assert_eq!(parse_iso8601(text), millis.map(Timestamp::from_millis), "{text}");
         };

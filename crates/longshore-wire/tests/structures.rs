@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use longshore_wire::operation::{run, split_target, unknown_operation};
 use longshore_wire::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use longshore_wire::{
-    Fault, ModeledError as _, OperationShape, Protocol, Violations, error_shape, impl_structure,
-    operation_error, string_enum,
+    Fault, ModeledError as _, OperationShape, Protocol, ServiceSchema, Violations, error_shape,
+    impl_structure, operation_error, string_enum,
 };
 
 static STRING: TypeSchema = TypeSchema::new("String", Kind::String);
@@ -15,7 +15,7 @@ static COLOR: TypeSchema = TypeSchema::new("Color", Kind::Enum(Color::VALUES));
 static COUNT: TypeSchema = TypeSchema::new("Count", Kind::Integer).min(0).max(10);
 static BOATS: TypeSchema = TypeSchema::list("Boats", &BOAT_TYPE).max(2);
 static BOAT_TYPE: TypeSchema = TypeSchema::new("Boat", Kind::Structure(&BOAT));
-static LABELS: TypeSchema = TypeSchema::new("Labels", Kind::Map { key: &STRING, value: &NAME });
+static LABELS: TypeSchema = TypeSchema::map("Labels", &STRING, &NAME);
 static BOAT: StructSchema = StructSchema::new(
     "Boat",
     &[
@@ -79,7 +79,18 @@ operation_error! {
 
 struct Sail;
 
+static HARBOUR: ServiceSchema = ServiceSchema {
+    signing_name: "harbour",
+    api_version: "2026-11-30",
+    target_prefix: Some("Harbour"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[],
+};
+
 impl OperationShape for Sail {
+    const SERVICE: &'static ServiceSchema = &HARBOUR;
     const NAME: &'static str = "Sail";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -158,9 +169,9 @@ fn violations_say_what_and_where() {
 fn errors_carry_type_status_and_members() {
     let error =
         SailError::from(SunkException { place: Some("here".into()), ..SunkException::new("glub \"glub\"") });
-    let reply = Protocol::AwsJson11.error_reply(&error);
+    let reply = Protocol::AwsJson11.error(&error, Some(&HARBOUR), "");
     assert_eq!((reply.status, reply.content_type), (418, "application/x-amz-json-1.1"));
-    assert_eq!(reply.body, br#"{"__type":"Sunk","message":"glub \"glub\"","place":"here"}"#);
+    assert_eq!(reply.body, br#"{"__type":"SunkException","message":"glub \"glub\"","place":"here"}"#);
     assert_eq!(error.to_string(), "glub \"glub\"");
 }
 
@@ -181,7 +192,7 @@ fn clients_read_errors_back() {
 #[test]
 fn a_fault_keeps_its_cause_from_the_caller() {
     let cause = std::io::Error::other("disk on fire");
-    let reply = Protocol::AwsJson10.error_reply(&SailError::from(Fault::hidden(cause)));
+    let reply = Protocol::AwsJson10.error(&SailError::from(Fault::hidden(cause)), Some(&HARBOUR), "");
     assert_eq!((reply.status, reply.content_type), (500, "application/x-amz-json-1.0"));
     assert!(!String::from_utf8_lossy(&reply.body).contains("fire"));
     let error = reply.error.expect("a failure");
@@ -197,7 +208,7 @@ fn targets() {
     for bad in ["", "Sail", ".Sail", "Harbour."] {
         assert_eq!(split_target(bad), None, "{bad}");
     }
-    let reply = Protocol::AwsJson11.error_reply(&unknown_operation("Harbour.S\nink"));
+    let reply = Protocol::AwsJson11.error(&unknown_operation("Harbour.S\nink"), Some(&HARBOUR), "");
     assert_eq!(reply.status, 404);
     assert_eq!(
         reply.body,
@@ -236,7 +247,7 @@ fn a_call_decodes_runs_and_encodes() {
     };
     assert_eq!(call(br#"{"name": "ann"}"#), (200, r#"{"name":"ann"}"#.to_owned()));
     assert_eq!(call(b""), (200, "{}".to_owned()));
-    assert_eq!(call(br#"{"count": 0}"#), (418, r#"{"__type":"Sunk","message":"empty"}"#.to_owned()));
+    assert_eq!(call(br#"{"count": 0}"#), (418, r#"{"__type":"SunkException","message":"empty"}"#.to_owned()));
     assert_eq!(
         call(br#"{"count": []}"#),
         (

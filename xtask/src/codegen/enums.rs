@@ -14,7 +14,7 @@ pub fn generate(service: &Service, files: &mut Files) -> anyhow::Result<()> {
     for (name, shape) in &service.shapes {
         let Kind::Enum(values) = &shape.kind else { continue };
         let mut variants: BTreeMap<String, &str> = BTreeMap::new();
-        text.push_str(&format!("string_enum! {{\n    pub enum {name} {{\n"));
+        text.push_str(&format!("string_enum! {{\n    pub enum {} {{\n", names::shape(name)));
         for value in values {
             let variant = names::variant(value);
             let other = variants.insert(variant.clone(), value);

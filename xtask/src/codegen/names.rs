@@ -42,6 +42,12 @@ pub fn field(name: &str) -> String {
     if KEYWORDS.contains(&name.as_str()) { format!("r#{name}") } else { name }
 }
 
+/// A shape as a type: some models begin names small.
+pub fn shape(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
+}
+
 /// A shape as a static.
 pub fn constant(name: &str) -> String {
     snake(name).to_ascii_uppercase()

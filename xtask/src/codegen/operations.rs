@@ -1,27 +1,41 @@
 //! Operations: their names, types and errors, the trait that a service implements, the dispatcher.
 
 use super::{Api, Files, names};
-use crate::service::Service;
+use crate::service::{Operation, Service};
 
 /// Errors that tell an unwritten operation, the best first. None of them is the server's fault, because
 /// clients would try again; an operation without any of them has only that.
 const NOT_BUILT: [&str; 4] =
     ["UnsupportedFeatureException", "ClientException", "InvalidParameterException", "ServerException"];
 
+const FROM_TARGET: &str = "
+            /// The operation that an `X-Amz-Target` names, if it is one of this service.
+            pub fn from_target(target: &str) -> Option<Self> {
+                match longshore_wire::operation::split_target(target)? {
+                    (TARGET_PREFIX, name) => Self::from_name(name),
+                    _ => None,
+                }
+            }
+";
+
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
-    files.insert("operation.rs".into(), operation_enum(service));
+    files.insert("operation.rs".into(), operation_enum(service)?);
     files.insert("ops.rs".into(), markers(api, service));
     files.insert("operation_errors.rs".into(), errors(service));
-    files.insert("service.rs".into(), service_trait(api, service));
-    files.insert("dispatch.rs".into(), dispatch(api, service));
+    if let Some(name) = &api.service_trait {
+        files.insert("service.rs".into(), service_trait(api, name, service));
+        files.insert("dispatch.rs".into(), dispatch(name, service));
+    }
     Ok(())
 }
 
-fn operation_enum(service: &Service) -> String {
+fn operation_enum(service: &Service) -> anyhow::Result<String> {
+    let protocols: Vec<String> =
+        service.protocols.iter().map(|name| service.protocol(name)).collect::<Result<_, _>>()?;
     let variants = |map: &dyn Fn(&str) -> String| -> String {
         service.operations.iter().map(|operation| map(&operation.name)).collect()
     };
-    let facts = |pick: &dyn Fn(&crate::service::Operation) -> bool| -> String {
+    let facts = |pick: &dyn Fn(&Operation) -> bool| -> String {
         let names: Vec<String> = service
             .operations
             .iter()
@@ -30,16 +44,27 @@ fn operation_enum(service: &Service) -> String {
             .collect();
         if names.is_empty() { "false".to_owned() } else { format!("matches!(self, {})", names.join(" | ")) }
     };
-    format!(
+    Ok(format!(
         "//! The operations by name.
 
-        /// What stands before the operation's name in `X-Amz-Target`.
-        pub const TARGET_PREFIX: &str = {target:?};
+        use longshore_wire::{{Protocol, ServiceSchema}};
+
+        {target}
         /// The service's name in a signature's credential scope.
         pub const SIGNING_NAME: &str = {signing:?};
         pub const API_VERSION: &str = {version:?};
+        /// What its operations have in common.
+        pub static SERVICE: ServiceSchema = ServiceSchema {{
+            signing_name: SIGNING_NAME,
+            api_version: API_VERSION,
+            target_prefix: {prefix:?},
+            xml_namespace: {uri:?},
+            protocols: &[{protocols}],
+            is_query_compatible: {compatible},
+            other_operations: &{others:?},
+        }};
 
-        /// Every operation of the model.
+        /// Every operation that has shapes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Operation {{ {plain} }}
 
@@ -54,14 +79,7 @@ fn operation_enum(service: &Service) -> String {
                 match name {{ {from_name} _ => None }}
             }}
 
-            /// The operation that an `X-Amz-Target` names, if it is one of this service.
-            pub fn from_target(target: &str) -> Option<Self> {{
-                match longshore_wire::operation::split_target(target)? {{
-                    (TARGET_PREFIX, name) => Self::from_name(name),
-                    _ => None,
-                }}
-            }}
-
+            {from_target}
             /// The model promises that it changes nothing.
             pub const fn is_readonly(self) -> bool {{
                 {readonly}
@@ -74,7 +92,19 @@ fn operation_enum(service: &Service) -> String {
             }}
         }}
         ",
-        target = service.target_prefix,
+        target = match &service.target_prefix {
+            Some(prefix) => format!(
+                "/// What stands before the operation's name in `X-Amz-Target`.
+                pub const TARGET_PREFIX: &str = {prefix:?};"
+            ),
+            None => String::new(),
+        },
+        prefix = service.target_prefix,
+        uri = service.xml_namespace,
+        protocols = protocols.join(", "),
+        compatible = service.is_query_compatible,
+        others = service.other_operations,
+        from_target = if service.target_prefix.is_some() { FROM_TARGET } else { "" },
         signing = service.signing_name,
         version = service.api_version,
         plain = variants(&|name| format!("{name},")),
@@ -82,42 +112,77 @@ fn operation_enum(service: &Service) -> String {
         to_name = variants(&|name| format!("Self::{name} => {name:?},")),
         from_name = variants(&|name| format!("{name:?} => Some(Self::{name}),")),
         readonly = facts(&|operation| operation.readonly),
-    )
+    ))
 }
 
 fn markers(api: &Api, service: &Service) -> String {
     let mut text = String::from(
-        "//! One type per operation, which ties its name, input, output and error together.\n\nuse longshore_wire::OperationShape;\n\nuse crate::generated as shapes;\n\n",
+        "//! One type per operation, which ties its name, input, output and error together.\n\nuse longshore_wire::{OperationShape, ServiceSchema};\n\nuse crate::generated as shapes;\n\n",
     );
     for operation in &service.operations {
         let name = &operation.name;
         text.push_str(&format!(
-            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\ntype Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
+            "/// <{}>\n#[derive(Clone, Copy, Debug)]\npub struct {name};\n\nimpl OperationShape for {name} {{\nconst SERVICE: &'static ServiceSchema = &shapes::SERVICE;\nconst NAME: &'static str = {name:?};\nconst READONLY: bool = {};\nconst IDEMPOTENT: bool = {};\n{}type Input = shapes::{};\ntype Output = shapes::{};\ntype Error = shapes::{name}Error;\n}}\n\n",
             api.reference.replace("{}", name),
             operation.readonly,
             operation.idempotent,
-            operation.input,
-            operation.output,
+            http(operation),
+            names::shape(&operation.input),
+            names::shape(&operation.output),
         ));
+    }
+    text.push_str(&each_operation(service));
+    text
+}
+
+/// A macro that hands the names of all operations to another: the one list that tables of operations are made from.
+fn each_operation(service: &Service) -> String {
+    let names: Vec<&str> = service.operations.iter().map(|operation| operation.name.as_str()).collect();
+    format!(
+        "/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+        #[macro_export]
+        macro_rules! each_operation {{
+            ($with:ident $($given:tt)*) => {{
+                $with! {{ $($given)* {} }}
+            }};
+        }}\n",
+        names.join(" ")
+    )
+}
+
+/// What the model says of HTTP, where it is not what every operation has.
+fn http(operation: &Operation) -> String {
+    let mut text = String::new();
+    if operation.method != "POST" {
+        text.push_str(&format!("const METHOD: &'static str = {:?};\n", operation.method));
+    }
+    if operation.uri != "/" {
+        text.push_str(&format!("const URI: &'static str = {:?};\n", operation.uri));
+    }
+    if let Some(status) = operation.status.filter(|status| *status != 200) {
+        text.push_str(&format!("const STATUS: u16 = {status};\n"));
+    }
+    if let Some(wrapper) = &operation.result_wrapper {
+        text.push_str(&format!("const RESULT_WRAPPER: Option<&'static str> = Some({wrapper:?});\n"));
     }
     text
 }
 
 fn errors(service: &Service) -> String {
     let mut text = String::from(
-        "//! What each operation may answer other than its output.\n\nuse longshore_wire::operation_error;\n\nuse crate::generated::errors::*;\n\n",
+        "//! What each operation may answer other than its output.\n\nuse longshore_wire::operation_error;\n\nuse crate::generated::*;\n\n",
     );
     for operation in &service.operations {
         text.push_str(&format!("operation_error! {{\n    pub enum {}Error {{\n", operation.name));
         for error in &operation.errors {
-            text.push_str(&format!("        {error},\n"));
+            text.push_str(&format!("        {},\n", names::shape(error)));
         }
         text.push_str("    }\n}\n\n");
     }
     text
 }
 
-fn service_trait(api: &Api, service: &Service) -> String {
+fn service_trait(api: &Api, service_trait: &str, service: &Service) -> String {
     let mut text = format!(
         "//! The service as a trait.
 
@@ -133,7 +198,6 @@ fn service_trait(api: &Api, service: &Service) -> String {
             type Call: Send + Sync;
         ",
         title = api.title,
-        service_trait = api.service_trait,
     );
     for operation in &service.operations {
         let name = &operation.name;
@@ -148,15 +212,15 @@ fn service_trait(api: &Api, service: &Service) -> String {
         text.push_str(&format!(
             "\nfn {}(&self, _call: &Self::Call, _input: {}) -> impl Future<Output = Result<{}, {name}Error>> + Send {{\nready(Err({answer}))\n}}\n",
             names::field(name),
-            operation.input,
-            operation.output,
+            names::shape(&operation.input),
+            names::shape(&operation.output),
         ));
     }
     text.push_str("}\n");
     text
 }
 
-fn dispatch(api: &Api, service: &Service) -> String {
+fn dispatch(service_trait: &str, service: &Service) -> String {
     let mut text = format!(
         "//! From an operation's name and bytes to bytes.
 
@@ -174,8 +238,7 @@ fn dispatch(api: &Api, service: &Service) -> String {
             body: &[u8],
         ) -> Reply {{
             match operation {{
-        ",
-        service_trait = api.service_trait,
+        "
     );
     for operation in &service.operations {
         let name = &operation.name;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
 use super::{Files, names};
 use crate::service::{Kind, Member, Service, Shape};
@@ -10,10 +10,10 @@ use crate::service::{Kind, Member, Service, Shape};
 pub fn generate(service: &Service, files: &mut Files) -> anyhow::Result<()> {
     let mut constants: BTreeMap<String, &str> = BTreeMap::new();
     let mut types = String::from(
-        "//! Every shape that a member can have.\n\nuse longshore_wire::schema::{Collection, Kind, TimestampFormat, TypeSchema};\n\nuse super::structures;\n\n",
+        "//! Every shape that a member can have.\n\nuse longshore_wire::schema::{Collection, Entries, Kind, TimestampFormat, TypeSchema};\n\nuse super::structures;\n\n",
     );
     let mut structures = String::from(
-        "//! Every structure, with its members sorted by name.\n\nuse longshore_wire::schema::{MemberSchema, StructSchema};\n\nuse super::types;\n\n",
+        "//! Every structure, with its members sorted by name.\n\nuse longshore_wire::schema::{Location, MemberSchema, StructSchema};\n\nuse super::types;\n\n",
     );
     let of_requests = service.shapes_of_requests();
     for (name, shape) in &service.shapes {
@@ -27,7 +27,7 @@ pub fn generate(service: &Service, files: &mut Files) -> anyhow::Result<()> {
                 shape,
                 members,
                 service.empty_text_is_absent && of_requests.contains(name.as_str()),
-            ));
+            )?);
         }
     }
     files.insert("schema/types.rs".into(), types);
@@ -50,7 +50,7 @@ fn type_schema(name: &str, shape: &Shape) -> String {
         Kind::Boolean => simple(name, "Boolean"),
         Kind::Blob => simple(name, "Blob"),
         Kind::Document => simple(name, "Document"),
-        Kind::Enum(_) => simple(name, &format!("Enum(crate::generated::{name}::VALUES)")),
+        Kind::Enum(_) => simple(name, &format!("Enum(crate::generated::{}::VALUES)", names::shape(name))),
         Kind::Timestamp(format) => {
             let format = match format.as_deref() {
                 Some("unixTimestamp") => "EpochSeconds",
@@ -71,9 +71,21 @@ fn type_schema(name: &str, shape: &Shape) -> String {
                 element.location_name
             ),
         ),
-        Kind::Map { key, value } => {
-            simple(name, &format!("Map {{ key: {}, value: {} }}", target(&key.shape), target(&value.shape)))
+        Kind::Map { key, value, flattened: false }
+            if key.location_name.is_none() && value.location_name.is_none() =>
+        {
+            format!("TypeSchema::map({name:?}, {}, {})", target(&key.shape), target(&value.shape))
         }
+        Kind::Map { key, value, flattened } => simple(
+            name,
+            &format!(
+                "Map(Entries {{ key: {}, value: {}, key_name: {:?}, value_name: {:?}, flattened: {flattened} }})",
+                target(&key.shape),
+                target(&value.shape),
+                key.location_name,
+                value.location_name
+            ),
+        ),
         Kind::Structure { .. } => simple(name, &format!("Structure(&structures::{})", names::constant(name))),
     };
     let mut text = format!("pub static {}: TypeSchema = {body}", names::constant(name));
@@ -99,7 +111,7 @@ fn struct_schema(
     shape: &Shape,
     members: &BTreeMap<String, Member>,
     empty_text_is_absent: bool,
-) -> String {
+) -> anyhow::Result<String> {
     let constant = names::constant(name);
     let mut text = format!("pub static {constant}: StructSchema = StructSchema::new({name:?}, &[\n");
     for (name, member) in members {
@@ -120,16 +132,46 @@ fn struct_schema(
         if empty_text_is_absent && is_text && !member.empty_is_a_value {
             text.push_str(".absent_if_empty()");
         }
-        if let Some(other) = member.target.location_name.as_ref().filter(|other| *other != name) {
+        let is_in_body = member.location.is_none();
+        if let Some(other) = member.target.location_name.as_ref().filter(|other| is_in_body && *other != name)
+        {
             text.push_str(&format!(".xml_name({other:?})"));
         }
         if let Some(other) = &member.query_name {
             text.push_str(&format!(".ec2_name({other:?})"));
         }
+        if let Some(location) = &member.location {
+            let carried = member.target.location_name.as_ref().unwrap_or(name);
+            let location = match location.as_str() {
+                "header" => format!("Header({:?})", carried.to_ascii_lowercase()),
+                "headers" => format!("Headers({:?})", carried.to_ascii_lowercase()),
+                "uri" => format!("Uri({carried:?})"),
+                "querystring" => format!("Query({carried:?})"),
+                "statusCode" => "StatusCode".to_owned(),
+                other => bail!("{name} is carried by {other}"),
+            };
+            text.push_str(&format!(".location(Location::{location})"));
+        }
+        if member.xml_attribute {
+            text.push_str(".xml_attribute()");
+        }
         text.push_str(",\n");
     }
-    text.push_str(if shape.sensitive { "]).sensitive();\n\n" } else { "]);\n\n" });
-    text
+    text.push_str("])");
+    if shape.sensitive {
+        text.push_str(".sensitive()");
+    }
+    if let Some(name) = &shape.xml_name {
+        text.push_str(&format!(".xml_name({name:?})"));
+    }
+    if let Some(namespace) = &shape.xml_namespace {
+        text.push_str(&format!(".xml_namespace({:?}, {:?})", namespace.prefix, namespace.uri));
+    }
+    if let Some(payload) = &shape.payload {
+        text.push_str(&format!(".payload({payload:?})"));
+    }
+    text.push_str(";\n\n");
+    Ok(text)
 }
 
 /// A member is secret by itself, by its shape, or by the elements of its list or map.

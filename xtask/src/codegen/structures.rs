@@ -52,7 +52,7 @@ fn structure(
     if deprecated {
         text.push_str("///\n/// The model calls it deprecated.\n");
     }
-    text.push_str(&format!("#[derive(Clone, Default, PartialEq)]\npub struct {name} {{\n"));
+    text.push_str(&format!("#[derive(Clone, Default, PartialEq)]\npub struct {} {{\n", names::shape(name)));
     let mut positions = String::new();
     let mut fields = BTreeSet::new();
     for (position, (member_name, member)) in members.iter().enumerate() {
@@ -80,7 +80,8 @@ fn structure(
     }
     text.push_str("}\n\n");
     text.push_str(&format!(
-        "impl_structure!({name}, schema::{}, {{\n{positions}}});\n\n",
+        "impl_structure!({}, schema::{}, {{\n{positions}}});\n\n",
+        names::shape(name),
         names::constant(name)
     ));
     Ok(text)
@@ -106,7 +107,7 @@ fn describe(api: &Api, service: &Service, name: &str) -> String {
 fn rust_type(service: &Service, shape: &str) -> String {
     match &service.shape(shape).kind {
         Kind::String => "String".to_owned(),
-        Kind::Enum(_) | Kind::Structure { .. } => shape.to_owned(),
+        Kind::Enum(_) | Kind::Structure { .. } => names::shape(shape),
         Kind::Integer => "i32".to_owned(),
         Kind::Long => "i64".to_owned(),
         Kind::Float => "f32".to_owned(),
@@ -124,7 +125,8 @@ fn error_impl(name: &str, error: &ErrorFacts, members: &BTreeMap<String, Member>
     let message = members.keys().find(|member| member.eq_ignore_ascii_case("message"));
     let message = message.with_context(|| format!("{name} has no message"))?;
     Ok(format!(
-        "error_shape!({name}, code = {:?}, status = {}, server_fault = {}, message = {});\n\n",
+        "error_shape!({}, code = {:?}, status = {}, server_fault = {}, message = {});\n\n",
+        names::shape(name),
         error.code,
         error.http_status,
         error.server_fault,

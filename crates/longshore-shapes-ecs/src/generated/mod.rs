@@ -15,7 +15,7 @@ mod inputs_r;
 mod inputs_s;
 mod inputs_t;
 mod inputs_u;
-mod operation;
+pub mod operation;
 mod operation_errors;
 pub mod ops;
 mod outputs_c;

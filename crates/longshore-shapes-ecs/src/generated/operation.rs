@@ -2,13 +2,25 @@
 
 //! The operations by name.
 
+use longshore_wire::{Protocol, ServiceSchema};
+
 /// What stands before the operation's name in `X-Amz-Target`.
 pub const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
 /// The service's name in a signature's credential scope.
 pub const SIGNING_NAME: &str = "ecs";
 pub const API_VERSION: &str = "2014-11-13";
+/// What its operations have in common.
+pub static SERVICE: ServiceSchema = ServiceSchema {
+    signing_name: SIGNING_NAME,
+    api_version: API_VERSION,
+    target_prefix: Some("AmazonEC2ContainerServiceV20141113"),
+    xml_namespace: None,
+    protocols: &[Protocol::AwsJson11],
+    is_query_compatible: false,
+    other_operations: &[],
+};
 
-/// Every operation of the model.
+/// Every operation that has shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     ContinueServiceDeployment,

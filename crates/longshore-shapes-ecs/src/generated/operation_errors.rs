@@ -4,7 +4,7 @@
 
 use longshore_wire::operation_error;
 
-use crate::generated::errors::*;
+use crate::generated::*;
 
 operation_error! {
     pub enum ContinueServiceDeploymentError {

@@ -2,7 +2,7 @@
 
 //! One type per operation, which ties its name, input, output and error together.
 
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ServiceSchema};
 
 use crate::generated as shapes;
 
@@ -11,6 +11,7 @@ use crate::generated as shapes;
 pub struct ContinueServiceDeployment;
 
 impl OperationShape for ContinueServiceDeployment {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ContinueServiceDeployment";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -24,6 +25,7 @@ impl OperationShape for ContinueServiceDeployment {
 pub struct CreateCapacityProvider;
 
 impl OperationShape for CreateCapacityProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateCapacityProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -37,6 +39,7 @@ impl OperationShape for CreateCapacityProvider {
 pub struct CreateCluster;
 
 impl OperationShape for CreateCluster {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateCluster";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -50,6 +53,7 @@ impl OperationShape for CreateCluster {
 pub struct CreateDaemon;
 
 impl OperationShape for CreateDaemon {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateDaemon";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -63,6 +67,7 @@ impl OperationShape for CreateDaemon {
 pub struct CreateExpressGatewayService;
 
 impl OperationShape for CreateExpressGatewayService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateExpressGatewayService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -76,6 +81,7 @@ impl OperationShape for CreateExpressGatewayService {
 pub struct CreateService;
 
 impl OperationShape for CreateService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -89,6 +95,7 @@ impl OperationShape for CreateService {
 pub struct CreateTaskSet;
 
 impl OperationShape for CreateTaskSet {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "CreateTaskSet";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -102,6 +109,7 @@ impl OperationShape for CreateTaskSet {
 pub struct DeleteAccountSetting;
 
 impl OperationShape for DeleteAccountSetting {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAccountSetting";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -115,6 +123,7 @@ impl OperationShape for DeleteAccountSetting {
 pub struct DeleteAttributes;
 
 impl OperationShape for DeleteAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -128,6 +137,7 @@ impl OperationShape for DeleteAttributes {
 pub struct DeleteCapacityProvider;
 
 impl OperationShape for DeleteCapacityProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteCapacityProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -141,6 +151,7 @@ impl OperationShape for DeleteCapacityProvider {
 pub struct DeleteCluster;
 
 impl OperationShape for DeleteCluster {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteCluster";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -154,6 +165,7 @@ impl OperationShape for DeleteCluster {
 pub struct DeleteDaemon;
 
 impl OperationShape for DeleteDaemon {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteDaemon";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -167,6 +179,7 @@ impl OperationShape for DeleteDaemon {
 pub struct DeleteDaemonTaskDefinition;
 
 impl OperationShape for DeleteDaemonTaskDefinition {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteDaemonTaskDefinition";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -180,6 +193,7 @@ impl OperationShape for DeleteDaemonTaskDefinition {
 pub struct DeleteExpressGatewayService;
 
 impl OperationShape for DeleteExpressGatewayService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteExpressGatewayService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -193,6 +207,7 @@ impl OperationShape for DeleteExpressGatewayService {
 pub struct DeleteService;
 
 impl OperationShape for DeleteService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -206,6 +221,7 @@ impl OperationShape for DeleteService {
 pub struct DeleteTaskDefinitions;
 
 impl OperationShape for DeleteTaskDefinitions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteTaskDefinitions";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -219,6 +235,7 @@ impl OperationShape for DeleteTaskDefinitions {
 pub struct DeleteTaskSet;
 
 impl OperationShape for DeleteTaskSet {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeleteTaskSet";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = true;
@@ -232,6 +249,7 @@ impl OperationShape for DeleteTaskSet {
 pub struct DeregisterContainerInstance;
 
 impl OperationShape for DeregisterContainerInstance {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeregisterContainerInstance";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -245,6 +263,7 @@ impl OperationShape for DeregisterContainerInstance {
 pub struct DeregisterTaskDefinition;
 
 impl OperationShape for DeregisterTaskDefinition {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DeregisterTaskDefinition";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -258,6 +277,7 @@ impl OperationShape for DeregisterTaskDefinition {
 pub struct DescribeCapacityProviders;
 
 impl OperationShape for DescribeCapacityProviders {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeCapacityProviders";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -271,6 +291,7 @@ impl OperationShape for DescribeCapacityProviders {
 pub struct DescribeClusters;
 
 impl OperationShape for DescribeClusters {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeClusters";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -284,6 +305,7 @@ impl OperationShape for DescribeClusters {
 pub struct DescribeContainerInstances;
 
 impl OperationShape for DescribeContainerInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeContainerInstances";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -297,6 +319,7 @@ impl OperationShape for DescribeContainerInstances {
 pub struct DescribeDaemon;
 
 impl OperationShape for DescribeDaemon {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeDaemon";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -310,6 +333,7 @@ impl OperationShape for DescribeDaemon {
 pub struct DescribeDaemonDeployments;
 
 impl OperationShape for DescribeDaemonDeployments {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeDaemonDeployments";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -323,6 +347,7 @@ impl OperationShape for DescribeDaemonDeployments {
 pub struct DescribeDaemonRevisions;
 
 impl OperationShape for DescribeDaemonRevisions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeDaemonRevisions";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -336,6 +361,7 @@ impl OperationShape for DescribeDaemonRevisions {
 pub struct DescribeDaemonTaskDefinition;
 
 impl OperationShape for DescribeDaemonTaskDefinition {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeDaemonTaskDefinition";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -349,6 +375,7 @@ impl OperationShape for DescribeDaemonTaskDefinition {
 pub struct DescribeExpressGatewayService;
 
 impl OperationShape for DescribeExpressGatewayService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeExpressGatewayService";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -362,6 +389,7 @@ impl OperationShape for DescribeExpressGatewayService {
 pub struct DescribeServiceDeployments;
 
 impl OperationShape for DescribeServiceDeployments {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeServiceDeployments";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -375,6 +403,7 @@ impl OperationShape for DescribeServiceDeployments {
 pub struct DescribeServiceRevisions;
 
 impl OperationShape for DescribeServiceRevisions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeServiceRevisions";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -388,6 +417,7 @@ impl OperationShape for DescribeServiceRevisions {
 pub struct DescribeServices;
 
 impl OperationShape for DescribeServices {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeServices";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -401,6 +431,7 @@ impl OperationShape for DescribeServices {
 pub struct DescribeTaskDefinition;
 
 impl OperationShape for DescribeTaskDefinition {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTaskDefinition";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -414,6 +445,7 @@ impl OperationShape for DescribeTaskDefinition {
 pub struct DescribeTaskSets;
 
 impl OperationShape for DescribeTaskSets {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTaskSets";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -427,6 +459,7 @@ impl OperationShape for DescribeTaskSets {
 pub struct DescribeTasks;
 
 impl OperationShape for DescribeTasks {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DescribeTasks";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -440,6 +473,7 @@ impl OperationShape for DescribeTasks {
 pub struct DiscoverPollEndpoint;
 
 impl OperationShape for DiscoverPollEndpoint {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "DiscoverPollEndpoint";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -453,6 +487,7 @@ impl OperationShape for DiscoverPollEndpoint {
 pub struct ExecuteCommand;
 
 impl OperationShape for ExecuteCommand {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ExecuteCommand";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -466,6 +501,7 @@ impl OperationShape for ExecuteCommand {
 pub struct GetTaskProtection;
 
 impl OperationShape for GetTaskProtection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "GetTaskProtection";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -479,6 +515,7 @@ impl OperationShape for GetTaskProtection {
 pub struct ListAccountSettings;
 
 impl OperationShape for ListAccountSettings {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAccountSettings";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -492,6 +529,7 @@ impl OperationShape for ListAccountSettings {
 pub struct ListAttributes;
 
 impl OperationShape for ListAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListAttributes";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -505,6 +543,7 @@ impl OperationShape for ListAttributes {
 pub struct ListClusters;
 
 impl OperationShape for ListClusters {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListClusters";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -518,6 +557,7 @@ impl OperationShape for ListClusters {
 pub struct ListContainerInstances;
 
 impl OperationShape for ListContainerInstances {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListContainerInstances";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -531,6 +571,7 @@ impl OperationShape for ListContainerInstances {
 pub struct ListDaemonDeployments;
 
 impl OperationShape for ListDaemonDeployments {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDaemonDeployments";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -544,6 +585,7 @@ impl OperationShape for ListDaemonDeployments {
 pub struct ListDaemonTaskDefinitions;
 
 impl OperationShape for ListDaemonTaskDefinitions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDaemonTaskDefinitions";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -557,6 +599,7 @@ impl OperationShape for ListDaemonTaskDefinitions {
 pub struct ListDaemons;
 
 impl OperationShape for ListDaemons {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListDaemons";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -570,6 +613,7 @@ impl OperationShape for ListDaemons {
 pub struct ListServiceDeployments;
 
 impl OperationShape for ListServiceDeployments {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListServiceDeployments";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -583,6 +627,7 @@ impl OperationShape for ListServiceDeployments {
 pub struct ListServices;
 
 impl OperationShape for ListServices {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListServices";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -596,6 +641,7 @@ impl OperationShape for ListServices {
 pub struct ListServicesByNamespace;
 
 impl OperationShape for ListServicesByNamespace {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListServicesByNamespace";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -609,6 +655,7 @@ impl OperationShape for ListServicesByNamespace {
 pub struct ListTagsForResource;
 
 impl OperationShape for ListTagsForResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTagsForResource";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -622,6 +669,7 @@ impl OperationShape for ListTagsForResource {
 pub struct ListTaskDefinitionFamilies;
 
 impl OperationShape for ListTaskDefinitionFamilies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTaskDefinitionFamilies";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -635,6 +683,7 @@ impl OperationShape for ListTaskDefinitionFamilies {
 pub struct ListTaskDefinitions;
 
 impl OperationShape for ListTaskDefinitions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTaskDefinitions";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -648,6 +697,7 @@ impl OperationShape for ListTaskDefinitions {
 pub struct ListTasks;
 
 impl OperationShape for ListTasks {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "ListTasks";
     const READONLY: bool = true;
     const IDEMPOTENT: bool = false;
@@ -661,6 +711,7 @@ impl OperationShape for ListTasks {
 pub struct PutAccountSetting;
 
 impl OperationShape for PutAccountSetting {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutAccountSetting";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -674,6 +725,7 @@ impl OperationShape for PutAccountSetting {
 pub struct PutAccountSettingDefault;
 
 impl OperationShape for PutAccountSettingDefault {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutAccountSettingDefault";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -687,6 +739,7 @@ impl OperationShape for PutAccountSettingDefault {
 pub struct PutAttributes;
 
 impl OperationShape for PutAttributes {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutAttributes";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -700,6 +753,7 @@ impl OperationShape for PutAttributes {
 pub struct PutClusterCapacityProviders;
 
 impl OperationShape for PutClusterCapacityProviders {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "PutClusterCapacityProviders";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -713,6 +767,7 @@ impl OperationShape for PutClusterCapacityProviders {
 pub struct RegisterContainerInstance;
 
 impl OperationShape for RegisterContainerInstance {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RegisterContainerInstance";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -726,6 +781,7 @@ impl OperationShape for RegisterContainerInstance {
 pub struct RegisterDaemonTaskDefinition;
 
 impl OperationShape for RegisterDaemonTaskDefinition {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RegisterDaemonTaskDefinition";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -739,6 +795,7 @@ impl OperationShape for RegisterDaemonTaskDefinition {
 pub struct RegisterTaskDefinition;
 
 impl OperationShape for RegisterTaskDefinition {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RegisterTaskDefinition";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -752,6 +809,7 @@ impl OperationShape for RegisterTaskDefinition {
 pub struct RunTask;
 
 impl OperationShape for RunTask {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "RunTask";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -765,6 +823,7 @@ impl OperationShape for RunTask {
 pub struct StartTask;
 
 impl OperationShape for StartTask {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StartTask";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -778,6 +837,7 @@ impl OperationShape for StartTask {
 pub struct StopServiceDeployment;
 
 impl OperationShape for StopServiceDeployment {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StopServiceDeployment";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -791,6 +851,7 @@ impl OperationShape for StopServiceDeployment {
 pub struct StopTask;
 
 impl OperationShape for StopTask {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "StopTask";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -804,6 +865,7 @@ impl OperationShape for StopTask {
 pub struct SubmitAttachmentStateChanges;
 
 impl OperationShape for SubmitAttachmentStateChanges {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SubmitAttachmentStateChanges";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -817,6 +879,7 @@ impl OperationShape for SubmitAttachmentStateChanges {
 pub struct SubmitContainerStateChange;
 
 impl OperationShape for SubmitContainerStateChange {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SubmitContainerStateChange";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -830,6 +893,7 @@ impl OperationShape for SubmitContainerStateChange {
 pub struct SubmitTaskStateChange;
 
 impl OperationShape for SubmitTaskStateChange {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "SubmitTaskStateChange";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -843,6 +907,7 @@ impl OperationShape for SubmitTaskStateChange {
 pub struct TagResource;
 
 impl OperationShape for TagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "TagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -856,6 +921,7 @@ impl OperationShape for TagResource {
 pub struct UntagResource;
 
 impl OperationShape for UntagResource {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UntagResource";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -869,6 +935,7 @@ impl OperationShape for UntagResource {
 pub struct UpdateCapacityProvider;
 
 impl OperationShape for UpdateCapacityProvider {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateCapacityProvider";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -882,6 +949,7 @@ impl OperationShape for UpdateCapacityProvider {
 pub struct UpdateCluster;
 
 impl OperationShape for UpdateCluster {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateCluster";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -895,6 +963,7 @@ impl OperationShape for UpdateCluster {
 pub struct UpdateClusterSettings;
 
 impl OperationShape for UpdateClusterSettings {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateClusterSettings";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -908,6 +977,7 @@ impl OperationShape for UpdateClusterSettings {
 pub struct UpdateContainerAgent;
 
 impl OperationShape for UpdateContainerAgent {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateContainerAgent";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -921,6 +991,7 @@ impl OperationShape for UpdateContainerAgent {
 pub struct UpdateContainerInstancesState;
 
 impl OperationShape for UpdateContainerInstancesState {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateContainerInstancesState";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -934,6 +1005,7 @@ impl OperationShape for UpdateContainerInstancesState {
 pub struct UpdateDaemon;
 
 impl OperationShape for UpdateDaemon {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateDaemon";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -947,6 +1019,7 @@ impl OperationShape for UpdateDaemon {
 pub struct UpdateExpressGatewayService;
 
 impl OperationShape for UpdateExpressGatewayService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateExpressGatewayService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -960,6 +1033,7 @@ impl OperationShape for UpdateExpressGatewayService {
 pub struct UpdateService;
 
 impl OperationShape for UpdateService {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateService";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -973,6 +1047,7 @@ impl OperationShape for UpdateService {
 pub struct UpdateServicePrimaryTaskSet;
 
 impl OperationShape for UpdateServicePrimaryTaskSet {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateServicePrimaryTaskSet";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -986,6 +1061,7 @@ impl OperationShape for UpdateServicePrimaryTaskSet {
 pub struct UpdateTaskProtection;
 
 impl OperationShape for UpdateTaskProtection {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateTaskProtection";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -999,6 +1075,7 @@ impl OperationShape for UpdateTaskProtection {
 pub struct UpdateTaskSet;
 
 impl OperationShape for UpdateTaskSet {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
     const NAME: &'static str = "UpdateTaskSet";
     const READONLY: bool = false;
     const IDEMPOTENT: bool = false;
@@ -1006,3 +1083,11 @@ impl OperationShape for UpdateTaskSet {
     type Output = shapes::UpdateTaskSetResponse;
     type Error = shapes::UpdateTaskSetError;
 }
+
+/// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
+#[macro_export]
+macro_rules! each_operation {
+            ($with:ident $($given:tt)*) => {
+                $with! { $($given)* ContinueServiceDeployment CreateCapacityProvider CreateCluster CreateDaemon CreateExpressGatewayService CreateService CreateTaskSet DeleteAccountSetting DeleteAttributes DeleteCapacityProvider DeleteCluster DeleteDaemon DeleteDaemonTaskDefinition DeleteExpressGatewayService DeleteService DeleteTaskDefinitions DeleteTaskSet DeregisterContainerInstance DeregisterTaskDefinition DescribeCapacityProviders DescribeClusters DescribeContainerInstances DescribeDaemon DescribeDaemonDeployments DescribeDaemonRevisions DescribeDaemonTaskDefinition DescribeExpressGatewayService DescribeServiceDeployments DescribeServiceRevisions DescribeServices DescribeTaskDefinition DescribeTaskSets DescribeTasks DiscoverPollEndpoint ExecuteCommand GetTaskProtection ListAccountSettings ListAttributes ListClusters ListContainerInstances ListDaemonDeployments ListDaemonTaskDefinitions ListDaemons ListServiceDeployments ListServices ListServicesByNamespace ListTagsForResource ListTaskDefinitionFamilies ListTaskDefinitions ListTasks PutAccountSetting PutAccountSettingDefault PutAttributes PutClusterCapacityProviders RegisterContainerInstance RegisterDaemonTaskDefinition RegisterTaskDefinition RunTask StartTask StopServiceDeployment StopTask SubmitAttachmentStateChanges SubmitContainerStateChange SubmitTaskStateChange TagResource UntagResource UpdateCapacityProvider UpdateCluster UpdateClusterSettings UpdateContainerAgent UpdateContainerInstancesState UpdateDaemon UpdateExpressGatewayService UpdateService UpdateServicePrimaryTaskSet UpdateTaskProtection UpdateTaskSet }
+            };
+        }

@@ -2,7 +2,7 @@
 
 //! Every structure, with its members sorted by name.
 
-use longshore_wire::schema::{MemberSchema, StructSchema};
+use longshore_wire::schema::{Location, MemberSchema, StructSchema};
 
 use super::types;
 

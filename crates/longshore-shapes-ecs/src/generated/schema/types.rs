@@ -2,7 +2,7 @@
 
 //! Every shape that a member can have.
 
-use longshore_wire::schema::{Collection, Kind, TimestampFormat, TypeSchema};
+use longshore_wire::schema::{Collection, Entries, Kind, TimestampFormat, TypeSchema};
 
 use super::structures;
 
@@ -586,8 +586,7 @@ pub static DISCOVER_POLL_ENDPOINT_RESPONSE: TypeSchema = TypeSchema::new(
     "DiscoverPollEndpointResponse",
     Kind::Structure(&structures::DISCOVER_POLL_ENDPOINT_RESPONSE),
 );
-pub static DOCKER_LABELS_MAP: TypeSchema =
-    TypeSchema::new("DockerLabelsMap", Kind::Map { key: &STRING, value: &STRING });
+pub static DOCKER_LABELS_MAP: TypeSchema = TypeSchema::map("DockerLabelsMap", &STRING, &STRING);
 pub static DOCKER_VOLUME_CONFIGURATION: TypeSchema =
     TypeSchema::new("DockerVolumeConfiguration", Kind::Structure(&structures::DOCKER_VOLUME_CONFIGURATION));
 pub static DOUBLE: TypeSchema = TypeSchema::new("Double", Kind::Double);
@@ -697,7 +696,7 @@ pub static FAILURES: TypeSchema = TypeSchema::list("Failures", &FAILURE);
 pub static FIRELENS_CONFIGURATION: TypeSchema =
     TypeSchema::new("FirelensConfiguration", Kind::Structure(&structures::FIRELENS_CONFIGURATION));
 pub static FIRELENS_CONFIGURATION_OPTIONS_MAP: TypeSchema =
-    TypeSchema::new("FirelensConfigurationOptionsMap", Kind::Map { key: &STRING, value: &STRING });
+    TypeSchema::map("FirelensConfigurationOptionsMap", &STRING, &STRING);
 pub static FIRELENS_CONFIGURATION_TYPE: TypeSchema = TypeSchema::new(
     "FirelensConfigurationType",
     Kind::Enum(crate::generated::FirelensConfigurationType::VALUES),
@@ -877,7 +876,7 @@ pub static LOCAL_STORAGE_TYPE_SET: TypeSchema = TypeSchema::list("LocalStorageTy
 pub static LOG_CONFIGURATION: TypeSchema =
     TypeSchema::new("LogConfiguration", Kind::Structure(&structures::LOG_CONFIGURATION));
 pub static LOG_CONFIGURATION_OPTIONS_MAP: TypeSchema =
-    TypeSchema::new("LogConfigurationOptionsMap", Kind::Map { key: &STRING, value: &STRING });
+    TypeSchema::map("LogConfigurationOptionsMap", &STRING, &STRING);
 pub static LOG_DRIVER: TypeSchema =
     TypeSchema::new("LogDriver", Kind::Enum(crate::generated::LogDriver::VALUES));
 pub static LONG: TypeSchema = TypeSchema::new("Long", Kind::Long);
@@ -1285,7 +1284,7 @@ pub static STOP_TASK_RESPONSE: TypeSchema =
     TypeSchema::new("StopTaskResponse", Kind::Structure(&structures::STOP_TASK_RESPONSE));
 pub static STRING: TypeSchema = TypeSchema::new("String", Kind::String);
 pub static STRING_LIST: TypeSchema = TypeSchema::list("StringList", &STRING);
-pub static STRING_MAP: TypeSchema = TypeSchema::new("StringMap", Kind::Map { key: &STRING, value: &STRING });
+pub static STRING_MAP: TypeSchema = TypeSchema::map("StringMap", &STRING, &STRING);
 pub static SUBMIT_ATTACHMENT_STATE_CHANGES_REQUEST: TypeSchema = TypeSchema::new(
     "SubmitAttachmentStateChangesRequest",
     Kind::Structure(&structures::SUBMIT_ATTACHMENT_STATE_CHANGES_REQUEST),

@@ -1,0 +1,183 @@
+//! Lets somebody else's client judge the protocols: `tests/protocols` drives this program with botocore.
+//!
+//! Each line of stdin is a question, each line of stdout its answer, both JSON:
+//!
+//! - `{"ask": "read", "service", "operation", "protocol", "path", "query", "headers", "body"}`: a request as a client
+//!   writes it, the body in base64. The answer is `{"input": ...}`, the decoded input as awsJson writes it.
+//! - `{"ask": "answer", "service", "operation", "protocol", "output"}`: an output as awsJson reads it. The answer is
+//!   `{"status", "headers", "body"}`, as a client gets it.
+//! - `{"ask": "operations"}`: every service with its operations and protocols.
+//!
+//! It knows nothing of what an operation does; every operation of every service with shapes is there.
+
+use std::io::{BufRead, Write};
+
+use anyhow::{Context, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use longshore_wire::rest::Request;
+use longshore_wire::{OperationShape, Protocol, Reply, ServiceSchema, json};
+use serde_json::{Value, json};
+
+/// What can be asked of one operation.
+struct Judged {
+    name: &'static str,
+    schema: &'static ServiceSchema,
+    read: fn(Protocol, &Request<'_>) -> Result<Vec<u8>, String>,
+    answer: fn(Protocol, &[u8]) -> Result<Reply, String>,
+}
+
+fn judged<O: OperationShape>() -> Judged {
+    Judged {
+        name: O::NAME,
+        schema: O::SERVICE,
+        read: |protocol, request| {
+            protocol.read::<O>(request).map(|input| json::to_vec(&input)).map_err(|error| error.to_string())
+        },
+        answer: |protocol, output| {
+            let output: O::Output = json::from_slice(output).map_err(|error| error.to_string())?;
+            Ok(protocol.answer::<O>(&output, "request-id"))
+        },
+    }
+}
+
+macro_rules! table {
+    ($shapes:ident $($operation:ident)*) => {
+        vec![$(judged::<$shapes::ops::$operation>()),*]
+    };
+}
+
+macro_rules! services {
+    ($($name:literal = $shapes:ident;)*) => {
+        vec![$(($name, $shapes::each_operation!(table $shapes))),*]
+    };
+}
+
+type Services = Vec<(&'static str, Vec<Judged>)>;
+
+fn services() -> Services {
+    use {
+        longshore_shapes_acm as acm, longshore_shapes_appscaling as appscaling,
+        longshore_shapes_autoscaling as autoscaling, longshore_shapes_cloudwatch as cloudwatch,
+        longshore_shapes_codedeploy as codedeploy, longshore_shapes_discovery as discovery,
+        longshore_shapes_ec2 as ec2, longshore_shapes_ecr as ecr, longshore_shapes_ecrpublic as ecrpublic,
+        longshore_shapes_ecs as ecs, longshore_shapes_elb as elb, longshore_shapes_elbv2 as elbv2,
+        longshore_shapes_events as events, longshore_shapes_iam as iam, longshore_shapes_kms as kms,
+        longshore_shapes_logs as logs, longshore_shapes_s3 as s3, longshore_shapes_scheduler as scheduler,
+        longshore_shapes_secretsmanager as secretsmanager, longshore_shapes_ssm as ssm,
+        longshore_shapes_sts as sts,
+    };
+    // Names as botocore has them.
+    services! {
+        "acm" = acm;
+        "application-autoscaling" = appscaling;
+        "autoscaling" = autoscaling;
+        "cloudwatch" = cloudwatch;
+        "codedeploy" = codedeploy;
+        "servicediscovery" = discovery;
+        "ec2" = ec2;
+        "ecr" = ecr;
+        "ecr-public" = ecrpublic;
+        "ecs" = ecs;
+        "elb" = elb;
+        "elbv2" = elbv2;
+        "events" = events;
+        "iam" = iam;
+        "kms" = kms;
+        "logs" = logs;
+        "s3" = s3;
+        "scheduler" = scheduler;
+        "secretsmanager" = secretsmanager;
+        "ssm" = ssm;
+        "sts" = sts;
+    }
+}
+
+const PROTOCOLS: [(&str, Protocol); 7] = [
+    ("json-1.0", Protocol::AwsJson10),
+    ("json-1.1", Protocol::AwsJson11),
+    ("query", Protocol::Query),
+    ("ec2", Protocol::Ec2Query),
+    ("smithy-rpc-v2-cbor", Protocol::RpcV2Cbor),
+    ("rest-json", Protocol::RestJson1),
+    ("rest-xml", Protocol::RestXml),
+];
+
+fn protocol_name(protocol: Protocol) -> &'static str {
+    PROTOCOLS.iter().find(|(_, other)| *other == protocol).map_or("", |(name, _)| name)
+}
+
+fn main() -> anyhow::Result<()> {
+    let services = services();
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let question: Value = serde_json::from_str(&line?)?;
+        let answer = consider(&services, &question).with_context(|| format!("asked {question}"))?;
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
+    let text = |key: &str| question[key].as_str().with_context(|| format!("a question without {key}"));
+    let ask = text("ask")?;
+    if ask == "operations" {
+        return Ok(listing(services));
+    }
+    let (service, operation) = (text("service")?, text("operation")?);
+    let (_, operations) = services
+        .iter()
+        .find(|(name, _)| *name == service)
+        .with_context(|| format!("no service {service}"))?;
+    let judged = operations.iter().find(|judged| judged.name == operation).context("no such operation")?;
+    let wanted = text("protocol")?;
+    let (_, protocol) =
+        PROTOCOLS.into_iter().find(|(name, _)| *name == wanted).context("no such protocol")?;
+    match ask {
+        "read" => {
+            let headers: Vec<(String, &str)> = question["headers"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str().unwrap_or_default()))
+                .collect();
+            let headers: Vec<(&str, &str)> =
+                headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            let body = STANDARD.decode(text("body")?)?;
+            let request =
+                Request { path: text("path")?, query: text("query")?, headers: &headers, body: &body };
+            Ok(match (judged.read)(protocol, &request) {
+                Ok(input) => json!({"input": serde_json::from_slice::<Value>(&input)?}),
+                Err(error) => json!({"refused": error}),
+            })
+        }
+        "answer" => match (judged.answer)(protocol, question["output"].to_string().as_bytes()) {
+            Ok(reply) => Ok(replied(&reply)),
+            Err(error) => Ok(json!({"refused": error})),
+        },
+        other => bail!("cannot be asked to {other}"),
+    }
+}
+
+fn replied(reply: &Reply) -> Value {
+    let mut headers: serde_json::Map<String, Value> =
+        reply.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    if !reply.content_type.is_empty() {
+        headers.entry("content-type").or_insert_with(|| reply.content_type.into());
+    }
+    json!({"status": reply.status, "headers": headers, "body": STANDARD.encode(&reply.body)})
+}
+
+fn listing(services: &Services) -> Value {
+    let mut all = serde_json::Map::new();
+    for (name, operations) in services {
+        let protocols: Vec<&str> = operations
+            .first()
+            .map(|judged| judged.schema.protocols.iter().map(|protocol| protocol_name(*protocol)).collect())
+            .unwrap_or_default();
+        let names: Vec<&str> = operations.iter().map(|judged| judged.name).collect();
+        all.insert((*name).to_owned(), json!({"protocols": protocols, "operations": names}));
+    }
+    all.into()
+}

@@ -1,0 +1,112 @@
+//! Forms: `a=1&b=%20`, the bodies and URLs of the Query protocols.
+
+use std::borrow::Cow;
+
+use crate::shape::{DecodeError, DecodeReason};
+
+/// How many pairs a form may have. The longest list of any input has a thousand elements, of a few members each.
+const PAIRS_MAX: usize = 20_000;
+
+/// A decoded form: names with their values, sorted by name, no name twice.
+#[derive(Debug, Default)]
+pub struct Form<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Form<'a> {
+    /// Decodes a form. A name without `=` has an empty value.
+    pub fn parse(text: &'a [u8]) -> Result<Self, DecodeError> {
+        let malformed = |what| DecodeError::new(DecodeReason::Malformed(what));
+        let text = std::str::from_utf8(text).map_err(|_| malformed("form"))?;
+        let mut pairs = Vec::new();
+        for pair in text.trim_end().split('&').filter(|pair| !pair.is_empty()) {
+            if pairs.len() == PAIRS_MAX {
+                return Err(DecodeError::new(DecodeReason::TooLarge));
+            }
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = |part| decode(part).ok_or_else(|| malformed("form"));
+            pairs.push((decoded(name)?, decoded(value)?));
+        }
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if pairs.windows(2).any(|two| two[0].0 == two[1].0) {
+            return Err(malformed("form: a parameter occurs twice"));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// The value of exactly this name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let at = self.pairs.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
+        Some(&self.pairs[at].1)
+    }
+
+    pub(crate) fn pairs(&self) -> &[(Cow<'a, str>, Cow<'a, str>)] {
+        &self.pairs
+    }
+}
+
+/// Undoes percent-encoding; `+` is a space, and a `%` without two digits stands for itself, as in browsers. `None` if the
+/// result is not UTF-8.
+pub fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Some(Cow::Borrowed(text));
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    out.push(high << 4 | low);
+                    rest = after;
+                }
+                (None, _) | (_, None) => out.push(b'%'),
+            },
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(*byte),
+        }
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+/// Appends `text`, percent-encoded as RFC 3986 wants it: all but letters, digits and `-._~`.
+pub fn encode_into(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded_and_sorted() {
+        let form = Form::parse(b"b=2+3&a=%C3%A4%20x&c&d=1%3D2&&e=%zz\n").expect("a form");
+        let pairs: Vec<_> = form.pairs().iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(pairs, [("a", "ä x"), ("b", "2 3"), ("c", ""), ("d", "1=2"), ("e", "%zz")]);
+        assert_eq!((form.get("b"), form.get("bb")), (Some("2 3"), None));
+        for bad in [&b"a=1&a=2"[..], b"a=%ff", b"\xff=1", b"%61=1&a=1"] {
+            assert!(Form::parse(bad).is_err(), "{bad:?}");
+        }
+        let many = "a&".repeat(PAIRS_MAX + 1);
+        assert_eq!(Form::parse(many.as_bytes()).expect_err("too many").reason(), &DecodeReason::TooLarge);
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        let mut text = String::new();
+        encode_into(&mut text, "a b+ü/~%&=");
+        assert_eq!(text, "a%20b%2B%C3%BC%2F~%25%26%3D");
+        assert_eq!(decode(&text).as_deref(), Some("a b+ü/~%&="));
+    }
+}

@@ -1,0 +1,210 @@
+//! The protocols: how an input is read, and how an output or an error is written, in each of them.
+
+use crate::cbor::{self, CborWriter};
+use crate::fault::ModeledError;
+use crate::form::Form;
+use crate::json::{self, JsonWriter};
+use crate::operation::{OperationShape, Reply};
+use crate::query::{self, Dialect};
+use crate::rest;
+use crate::shape::{DecodeError, Shape, Structure};
+use crate::xml::{Style, XmlWriter, escape};
+
+/// How a request is written, and therefore its answer. A property of the request, not of a service: CloudWatch is
+/// called in three of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    AwsJson10,
+    AwsJson11,
+    /// A form in, XML out.
+    Query,
+    /// EC2's dialect of it.
+    Ec2Query,
+    RpcV2Cbor,
+    RestJson1,
+    RestXml,
+}
+
+/// What the operations of one service have in common.
+#[derive(Debug)]
+pub struct ServiceSchema {
+    /// The service's name in a signature's credential scope.
+    pub signing_name: &'static str,
+    pub api_version: &'static str,
+    /// What stands before the operation's name in `X-Amz-Target`.
+    pub target_prefix: Option<&'static str>,
+    /// The name space of XML answers.
+    pub xml_namespace: Option<&'static str>,
+    /// Those that the model lists, its preferred one first.
+    pub protocols: &'static [Protocol],
+    /// Clients of the JSON and CBOR protocols are told Query's error codes in a header (`awsQueryCompatible`).
+    pub is_query_compatible: bool,
+    /// Operations without shapes, sorted: of them it is known only that they exist.
+    pub other_operations: &'static [&'static str],
+}
+
+impl Protocol {
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::AwsJson10 => "application/x-amz-json-1.0",
+            Self::AwsJson11 => "application/x-amz-json-1.1",
+            Self::Query => "text/xml",
+            Self::Ec2Query => "text/xml;charset=UTF-8",
+            Self::RpcV2Cbor => "application/cbor",
+            Self::RestJson1 => "application/json",
+            Self::RestXml => "application/xml",
+        }
+    }
+
+    /// Reads the input of an operation.
+    pub fn read<O: OperationShape>(self, request: &rest::Request<'_>) -> Result<O::Input, DecodeError> {
+        match self {
+            Self::AwsJson10 | Self::AwsJson11 => json::from_slice(request.body),
+            Self::Query => read_form(request, Dialect::Query),
+            Self::Ec2Query => read_form(request, Dialect::Ec2),
+            Self::RpcV2Cbor => cbor::from_slice(request.body),
+            Self::RestJson1 => rest::read(request, O::URI, rest::Body::Json),
+            Self::RestXml => rest::read(request, O::URI, rest::Body::Xml),
+        }
+    }
+
+    /// Writes the output of an operation. XML answers repeat the request's id.
+    pub fn answer<O: OperationShape>(self, output: &O::Output, request_id: &str) -> Reply {
+        let namespace = O::SERVICE.xml_namespace.unwrap_or_default();
+        let body = match self {
+            Self::AwsJson10 | Self::AwsJson11 => json::to_vec(output),
+            Self::RpcV2Cbor => cbor::to_vec(output),
+            Self::Query => {
+                let mut text = format!("<{}Response xmlns=\"{}\">", O::NAME, escape(namespace));
+                if let Some(wrapper) = O::RESULT_WRAPPER {
+                    text = element(text, wrapper, |text| members(text, output, Style::Aws));
+                }
+                text.push_str("<ResponseMetadata><RequestId>");
+                text.push_str(&escape(request_id));
+                text.push_str(&format!("</RequestId></ResponseMetadata></{}Response>", O::NAME));
+                text.into_bytes()
+            }
+            Self::Ec2Query => {
+                let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+                let mut text = format!("{head}<{}Response xmlns=\"{}\">", O::NAME, escape(namespace));
+                text = element(text, "requestId", |text| text + &escape(request_id));
+                text = members(text, output, Style::Ec2);
+                text.push_str(&format!("</{}Response>", O::NAME));
+                text.into_bytes()
+            }
+            Self::RestJson1 => return self.rest_answer::<O>(output, rest::Body::Json),
+            Self::RestXml => return self.rest_answer::<O>(output, rest::Body::Xml),
+        };
+        Reply::new(200, self.content_type(), body).with_headers(self.headers())
+    }
+
+    fn rest_answer<O: OperationShape>(self, output: &O::Output, body: rest::Body) -> Reply {
+        let answer = rest::write(output, body, O::SERVICE.xml_namespace);
+        let content_type = match &answer {
+            rest::Answer { body, .. } if body.is_empty() => "",
+            rest::Answer { is_raw: true, .. } => "application/octet-stream",
+            rest::Answer { is_raw: false, .. } => self.content_type(),
+        };
+        Reply::new(answer.status.unwrap_or(O::STATUS), content_type, answer.body).with_headers(answer.headers)
+    }
+
+    /// Headers that every answer of the protocol has.
+    fn headers(self) -> Vec<(String, String)> {
+        match self {
+            Self::RpcV2Cbor => vec![("smithy-protocol".into(), "rpc-v2-cbor".into())],
+            Self::AwsJson10
+            | Self::AwsJson11
+            | Self::Query
+            | Self::Ec2Query
+            | Self::RestJson1
+            | Self::RestXml => Vec::new(),
+        }
+    }
+
+    /// What clients of this protocol know an error by: the names of shapes, or, in XML, Query's older codes.
+    fn code(self, error: &dyn ModeledError) -> &'static str {
+        match self {
+            Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor | Self::RestJson1 => error.shape_name(),
+            Self::Query | Self::Ec2Query | Self::RestXml => error.code(),
+        }
+    }
+
+    /// Writes what a call answers instead of its output.
+    pub fn error(self, error: &dyn ModeledError, service: Option<&ServiceSchema>, request_id: &str) -> Reply {
+        let fault = if error.is_server_fault() { "Receiver" } else { "Sender" };
+        let mut headers = self.headers();
+        let is_compatible = service.is_some_and(|service| service.is_query_compatible);
+        let body = match self {
+            Self::AwsJson10 | Self::AwsJson11 => {
+                let mut writer = JsonWriter::for_error(self.code(error));
+                error.encode(&mut writer);
+                writer.into_bytes()
+            }
+            Self::RpcV2Cbor => {
+                let mut writer = CborWriter::for_error(self.code(error));
+                error.encode(&mut writer);
+                writer.into_bytes()
+            }
+            Self::RestJson1 => {
+                let mut writer = JsonWriter::new();
+                error.encode(&mut writer);
+                writer.into_bytes()
+            }
+            Self::Query => {
+                let uri = service.and_then(|service| service.xml_namespace);
+                let declared = uri.map(|uri| format!(" xmlns=\"{}\"", escape(uri))).unwrap_or_default();
+                let inner = code_and_message(format!("<Type>{fault}</Type>"), error);
+                let id = escape(request_id);
+                format!("<ErrorResponse{declared}><Error>{inner}</Error><RequestId>{id}</RequestId></ErrorResponse>")
+                    .into_bytes()
+            }
+            Self::Ec2Query => {
+                let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+                let inner = code_and_message(String::new(), error);
+                let id = escape(request_id);
+                format!("{head}<Response><Errors><Error>{inner}</Error></Errors><RequestID>{id}</RequestID></Response>")
+                    .into_bytes()
+            }
+            Self::RestXml => {
+                let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+                let inner = code_and_message(String::new(), error);
+                let id = escape(request_id);
+                format!("{head}<Error>{inner}<RequestId>{id}</RequestId></Error>").into_bytes()
+            }
+        };
+        if is_compatible && matches!(self, Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor) {
+            headers.push(("x-amzn-query-error".into(), format!("{};{fault}", error.code())));
+        }
+        Reply::new(error.http_status(), self.content_type(), body)
+            .with_headers(headers)
+            .failed(error, self.code(error))
+    }
+}
+
+fn read_form<T: Structure + Default>(
+    request: &rest::Request<'_>,
+    dialect: Dialect,
+) -> Result<T, DecodeError> {
+    // A call is a form, or everything in the URL; never half of each.
+    let text = if request.body.is_empty() { request.query.as_bytes() } else { request.body };
+    query::from_form(&Form::parse(text)?, dialect)
+}
+
+/// `<name>`, what `inside` appends, `</name>`.
+fn element(mut text: String, name: &str, inside: impl FnOnce(String) -> String) -> String {
+    text.push_str(&format!("<{name}>"));
+    let mut text = inside(text);
+    text.push_str(&format!("</{name}>"));
+    text
+}
+
+fn members(text: String, output: &dyn Shape, style: Style) -> String {
+    let mut writer = XmlWriter::inside(text, style);
+    output.encode(&mut writer);
+    writer.into_text()
+}
+
+fn code_and_message(text: String, error: &dyn ModeledError) -> String {
+    let text = element(text, "Code", |text| text + &escape(error.code()));
+    element(text, "Message", |text| text + &escape(error.message()))
+}

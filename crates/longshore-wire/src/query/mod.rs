@@ -1,0 +1,24 @@
+//! The Query protocols: a form goes in, XML comes out.
+//!
+//! A member is a path of names with dots between, `Tags.member.1.Key`. EC2's dialect names members otherwise and
+//! flattens every list.
+
+mod reader;
+
+pub use reader::QueryReader;
+
+use crate::form::Form;
+use crate::shape::{DecodeError, Structure};
+
+/// Which of the two protocols a form is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Query,
+    Ec2,
+}
+
+/// Reads an input. Parameters that it does not know are passed over, as AWS does; `Action`, `Version` and the
+/// signature's are among them.
+pub fn from_form<T: Structure + Default>(form: &Form<'_>, dialect: Dialect) -> Result<T, DecodeError> {
+    T::decode(&mut QueryReader::new(form, dialect))
+}

@@ -1,0 +1,265 @@
+"""botocore judges the protocols: what it sends is read, and what is written it reads, for every operation with shapes.
+
+Values are drawn from the service's own model, from a seed that is printed; LONGSHORE_JUDGE_SEED replays one.
+"""
+
+import base64
+import datetime
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import unittest
+import urllib.parse
+
+import botocore.awsrequest
+import botocore.loaders
+import botocore.model
+import botocore.parsers
+import botocore.serialize
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+JUDGE = pathlib.Path(os.environ.get("LONGSHORE_JUDGE_BIN", ROOT / "target" / "debug" / "longshore-judge"))
+SEED = int(os.environ.get("LONGSHORE_JUDGE_SEED", random.SystemRandom().randrange(2**32)))
+
+# How deep values nest, and how many are drawn for each operation and protocol.
+DEPTH_MAX = 6
+DRAWS = int(os.environ.get("LONGSHORE_JUDGE_DRAWS", "4"))
+
+TEXTS = ["a", "Abc-1", "ü/ñ", "x y+z&=%", "<a href=\"b\">'&", "line\nfeed", "日本", "0", "true", "a.b.c", "~*()!"]
+# Headers carry less: botocore refuses or strips the rest itself.
+HEADER_TEXTS = ["a", "Abc-1", "x y", "0"]
+
+
+class Judge:
+    def __init__(self):
+        self.child = subprocess.Popen([str(JUDGE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, **question):
+        self.child.stdin.write(json.dumps(question) + "\n")
+        self.child.stdin.flush()
+        return json.loads(self.child.stdout.readline())
+
+    def close(self):
+        self.child.stdin.close()
+        self.child.wait()
+        self.child.stdout.close()
+
+
+class Drawing:
+    """Random values for shapes, as botocore takes them."""
+
+    def __init__(self, chance):
+        self.chance = chance
+
+    def value(self, shape, depth=0, name=None):
+        location = shape.serialization.get("location") if name else None
+        kind = shape.type_name
+        if kind == "structure":
+            if shape.is_document_type:
+                return {"any": [1, "two", None]}
+            return self.structure(shape, depth)
+        if kind == "list":
+            # An empty list is not told from an absent one in some protocols.
+            drawn = [self.value(shape.member, depth + 1) for _ in range(self.chance.randint(1, 12 if depth < 2 else 2))]
+            return [element for element in drawn if not is_empty(element)]
+        if kind == "map":
+            count = self.chance.randint(1, 3)
+            entries = {self.key(shape.key): self.value(shape.value, depth + 1) for _ in range(count)}
+            # Names of headers have no case.
+            return {key.lower(): value for key, value in entries.items()} if location == "headers" else entries
+        if kind == "string":
+            if shape.enum:
+                return self.chance.choice(shape.enum)
+            if location in ("header", "headers"):
+                return self.chance.choice(HEADER_TEXTS)
+            return self.chance.choice(TEXTS)
+        if kind == "boolean":
+            return self.chance.random() < 0.5
+        if kind == "integer":
+            return self.chance.choice([0, 1, -1, 2**31 - 1, -(2**31), self.chance.randint(0, 1000)])
+        if kind == "long":
+            return self.chance.choice([0, -1, 2**53, -(2**53), self.chance.randint(0, 10**12)])
+        if kind in ("float", "double"):
+            return self.chance.choice([0.0, 0.5, -1.25, 1024.0, 1e10])
+        if kind == "timestamp":
+            return datetime.datetime.fromtimestamp(self.chance.randint(0, 2**31), datetime.timezone.utc)
+        if kind == "blob":
+            return bytes(self.chance.randrange(256) for _ in range(self.chance.randint(1, 20)))
+        raise AssertionError(f"{shape.name} is {kind}")
+
+    def key(self, shape):
+        return self.chance.choice(shape.enum) if shape.enum else self.chance.choice(["k", "Key-2", "x"])
+
+    def structure(self, shape, depth):
+        made = {}
+        if shape.is_tagged_union:
+            leaves = [pair for pair in shape.members.items() if pair[1].type_name not in ("structure", "list", "map")]
+            pairs = list(shape.members.items()) if depth < DEPTH_MAX or not leaves else leaves
+            name, member = self.chance.choice(pairs)
+            return {name: self.value(member, depth + 1, name)}
+        for name, member in shape.members.items():
+            wanted = name in shape.required_members or self.chance.random() < (0.7 if depth < 2 else 0.4)
+            is_leaf = member.type_name not in ("structure", "list", "map")
+            if not wanted or (depth >= DEPTH_MAX and not is_leaf):
+                continue
+            if getattr(member, "is_eventstream", False) or member.serialization.get("eventstream"):
+                continue
+            made[name] = self.value(member, depth + 1, name)
+        return made
+
+
+def is_empty(value):
+    """Nothing that a form could tell: lists would lose such elements."""
+    if isinstance(value, dict):
+        return all(map(is_empty, value.values()))
+    if isinstance(value, list):
+        return all(map(is_empty, value))
+    return value in ("", b"")
+
+
+def plain(value):
+    """As awsJson writes it."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    if isinstance(value, datetime.datetime):
+        return value.timestamp()
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    return value
+
+
+def difference(one, other, path=""):
+    """Where two values differ, or `None`. Empty structures and collections are as absent: not every protocol tells them."""
+    if is_empty(one) or one is None:
+        one = None
+    if is_empty(other) or other is None:
+        other = None
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = (difference(one.get(key), other.get(key), f"{path}.{key}") for key in sorted(set(one) | set(other)))
+        return next((text for text in found if text), None)
+    if isinstance(one, list) and isinstance(other, list):
+        if len(one) != len(other):
+            return f"{path}: {len(one)} elements, {len(other)}"
+        found = (difference(a, b, f"{path}[{n}]") for n, (a, b) in enumerate(zip(one, other)))
+        return next((text for text in found if text), None)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)) and not isinstance(one, bool):
+        is_same = abs(one - other) <= 1e-6 * max(1.0, abs(one))
+    else:
+        is_same = one == other
+    return None if is_same else f"{path}: {one!r}, {other!r}"
+
+
+class Protocols(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.judge = Judge()
+        cls.addClassCleanup(cls.judge.close)
+        cls.services = cls.judge.ask(ask="operations")
+        cls.loader = botocore.loaders.Loader()
+        print(f"\nLONGSHORE_JUDGE_SEED={SEED}", file=sys.stderr)
+
+    def model(self, service, protocol):
+        # As published: botocore's loader adds what it needs for its own old users.
+        version = self.loader.determine_latest_version(service, "service-2")
+        raw = self.loader.load_data(f"{service}/{version}/service-2")
+        if protocol.startswith("json"):
+            raw["metadata"]["jsonVersion"] = protocol.removeprefix("json-")
+        return botocore.model.ServiceModel(raw, service)
+
+    def each(self):
+        for service, facts in self.services.items():
+            for protocol in facts["protocols"]:
+                model = self.model(service, protocol)
+                for operation in facts["operations"]:
+                    found = model.operation_model(operation)
+                    # Streams of events come with the API that has them.
+                    if not found.has_event_stream_output:
+                        yield service, protocol, found
+
+    def test_what_botocore_sends_is_read(self):
+        count = 0
+        for service, protocol, operation in self.each():
+            family = "json" if protocol.startswith("json") else protocol
+            serializer = botocore.serialize.create_serializer(family, include_validation=False)
+            drawing = Drawing(random.Random(f"{SEED} {service} {protocol} {operation.name} in"))
+            for _ in range(DRAWS):
+                shape = operation.input_shape
+                parameters = drawing.structure(shape, 0) if shape is not None else {}
+                with self.subTest(service=service, protocol=protocol, operation=operation.name):
+                    request = serializer.serialize_to_request(parameters, operation)
+                    answer = self.judge.ask(**self.question(service, protocol, operation, request))
+                    found = difference(plain(parameters), answer.get("input"))
+                    self.assertIsNone(found, f"sent, and read\nanswer {str(answer)[:300]}\nas {str(request)[:3000]}")
+                    count += 1
+        print(f"{count} requests of botocore were read as they were meant", file=sys.stderr)
+
+    def question(self, service, protocol, operation, request):
+        path, _, query = request["url_path"].partition("?")
+        pairs = []
+        for name, value in (request.get("query_string") or {}).items() if isinstance(request.get("query_string"), dict) else []:
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                pairs.append((name, one))
+        more = urllib.parse.urlencode(pairs, quote_via=urllib.parse.quote)
+        body = request["body"]
+        if isinstance(body, dict):
+            body = urllib.parse.urlencode(body).encode()
+        elif isinstance(body, str):
+            body = body.encode()
+        elif hasattr(body, "read"):
+            body = body.read()
+        return {
+            "ask": "read",
+            "service": service,
+            "operation": operation.name,
+            "protocol": protocol,
+            "path": path,
+            "query": "&".join(part for part in (query, more) if part),
+            "headers": {name: str(value) for name, value in request["headers"].items()},
+            "body": base64.b64encode(body or b"").decode(),
+        }
+
+    def test_what_is_written_botocore_reads(self):
+        count = 0
+        for service, protocol, operation in self.each():
+            family = "json" if protocol.startswith("json") else protocol
+            parser = botocore.parsers.create_parser(family)
+            drawing = Drawing(random.Random(f"{SEED} {service} {protocol} {operation.name} out"))
+            for _ in range(DRAWS):
+                shape = operation.output_shape
+                output = drawing.structure(shape, 0) if shape is not None else {}
+                if any(member.serialization.get("streaming") for member in (shape.members.values() if shape else [])):
+                    continue
+                # A status that is a member decides about success.
+                for name, member in shape.members.items() if shape else []:
+                    if member.serialization.get("location") == "statusCode" and name in output:
+                        output[name] = 206
+                with self.subTest(service=service, protocol=protocol, operation=operation.name):
+                    reply = self.judge.ask(
+                        ask="answer",
+                        service=service,
+                        operation=operation.name,
+                        protocol=protocol,
+                        output=plain(output),
+                    )
+                    self.assertIn("body", reply, plain(output))
+                    response = {
+                        "body": base64.b64decode(reply["body"]),
+                        "headers": botocore.awsrequest.HeadersDict(reply["headers"]),
+                        "status_code": reply["status"],
+                        "context": {"operation_name": operation.name},
+                    }
+                    parsed = parser.parse(response, shape)
+                    parsed.pop("ResponseMetadata", None)
+                    found = difference(plain(output), plain(parsed))
+                    self.assertIsNone(found, f"written, and read from {str(response)[:3000]}")
+                    count += 1
+        print(f"{count} answers were read by botocore as they were meant", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
