@@ -181,7 +181,7 @@ mod tests {
             "https://[a]:1",
         ] {
             let error = Url::parse(text).expect_err(text);
-            assert!(error.contains("give a URL"), "{text}: {error}");
+            assert!(error.contains("write http://HOST:PORT"), "{text}: {error}");
         }
     }
 
