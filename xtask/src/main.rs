@@ -9,6 +9,7 @@ mod manifest;
 mod models;
 mod service;
 mod tidy;
+mod unused;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 //!
 //! Every crate declares its layer; dependencies point down or sideways; nothing that ships carries
 //! a licence outside of [`LICENCES`]; a directory is named like its package; a crate says what it
-//! is for before its first line of code.
+//! is for before its first line of code, and depends on nothing that it does not use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -56,6 +56,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         let name = package["name"].as_str().context("a package without a name")?;
         if members.contains(package["id"].as_str().unwrap_or_default()) {
             findings.extend(check_files(name, package)?);
+            findings.extend(crate::unused::check(name, package)?);
             packages.insert(name.to_owned(), read_package(name, package));
         } else {
             findings.extend(check_licence(name, package));
