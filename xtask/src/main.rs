@@ -4,6 +4,7 @@
 //! [`tidy`] checks the rules that the compiler does not know, [`bench`] measures.
 
 mod bench;
+mod changed;
 mod codegen;
 mod manifest;
 mod models;
@@ -27,6 +28,7 @@ Usage: cargo xtask <command>
   codegen [--check]        write the generated shape crates from models/; with --check write
                            nothing and fail if anything would change
   tidy                     check layers, licences and crate headers; print the crates by layer
+  changed COMMIT           print the crates that changed since then, and those that depend on them
   bench [ARGUMENT...]      build in the release profile and measure; see docs/benchmarks.md
   help                     this text
 ";
@@ -50,6 +52,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
         ["codegen"] => codegen::run(&root, codegen::Mode::Write),
         ["codegen", "--check"] => codegen::run(&root, codegen::Mode::Check),
         ["tidy"] => tidy::run(&root),
+        ["changed", since] => changed::run(&root, since),
         ["bench", rest @ ..] => bench::run(&root, rest),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -38,11 +38,12 @@ const TEST_SUPPORT: &str = "longshore-testkit";
 /// What each layer is, for the printed graph.
 const LAYERS: [&str; 6] = ["ground", "core", "ports", "services", "programs", "proof"];
 
-struct Package {
-    name: String,
-    layer: Option<u64>,
+/// A crate of ours.
+pub struct Package {
+    pub name: String,
+    pub layer: Option<u64>,
     /// Name and kind (`None`, `dev`, `build`) of dependencies inside the workspace.
-    uses: Vec<(String, Option<String>)>,
+    pub uses: Vec<(String, Option<String>)>,
 }
 
 pub fn run(root: &Path) -> anyhow::Result<()> {
@@ -72,6 +73,18 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         0 => Ok(()),
         count => bail!("{count} findings"),
     }
+}
+
+/// All crates of ours, by name.
+pub fn packages(root: &Path) -> anyhow::Result<BTreeMap<String, Package>> {
+    let metadata = metadata(root)?;
+    let all = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let ours = all.iter().filter(|package| package["source"].is_null());
+    ours.map(|package| {
+        let name = package["name"].as_str().context("a package without a name")?;
+        Ok((name.to_owned(), read_package(name, package)))
+    })
+    .collect()
 }
 
 fn metadata(root: &Path) -> anyhow::Result<Value> {
