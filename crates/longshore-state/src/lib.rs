@@ -23,6 +23,7 @@ mod check;
 pub mod codec;
 pub mod db;
 pub mod domain;
+mod follow;
 pub mod hint;
 pub mod key;
 pub mod level;

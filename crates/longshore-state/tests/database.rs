@@ -135,7 +135,7 @@ fn what_is_too_large_is_refused_and_nothing_else() {
         large.await.expect_err("a commit is smaller than this");
         let many = db.write(|tx| {
             for n in 0..200 {
-                tx.put::<Note>(NoteKey::new(&format!("many-{n}")), note(""));
+                tx.put::<Note>(NoteKey::new(format!("many-{n}")), note(""));
             }
             Ok::<_, ()>(())
         });
