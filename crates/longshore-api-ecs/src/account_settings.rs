@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use longshore_base::{ArnFormat, Scope};
 use longshore_shapes_ecs::*;
-use longshore_state::record::AccountSetting;
-use longshore_state::{Key, State, Tx, Value};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::EcsState;
+use longshore_tables_ecs::key::SettingKey;
+use longshore_tables_ecs::record::AccountSetting;
 
 use crate::paging::{self, Page};
 use crate::{Caller, Settings, input, texts};
@@ -60,7 +62,7 @@ pub fn delete_account_setting(
     let name = known(input.name.as_ref())?;
     let principal = principal(caller, input.principal_arn)?;
     if stored(tx.state(), &caller.scope, &principal, name).is_some() {
-        tx.delete(Key::AccountSetting(caller.scope.clone(), name.as_str().to_owned(), principal.clone()));
+        tx.delete::<AccountSetting>(SettingKey::new(caller.scope.clone(), name.as_str(), principal.as_str()));
     }
     let value = in_force(tx.state(), caller, &principal, name);
     Ok(DeleteAccountSettingResponse { setting: Some(shape(name, &value, principal)) })
@@ -121,8 +123,7 @@ fn put(
     let value: Arc<str> = value.into();
     let setting = shape(name, &value, principal.clone());
     let record = AccountSetting { principal: principal.as_str().into(), name: name.as_str().into(), value };
-    let key = Key::AccountSetting(caller.scope.clone(), name.as_str().to_owned(), principal);
-    tx.put(key, Value::AccountSetting(Arc::new(record)));
+    tx.put::<AccountSetting>(SettingKey::new(caller.scope.clone(), name.as_str(), principal), record);
     Ok(setting)
 }
 
@@ -174,7 +175,7 @@ fn in_force(state: &State, caller: &Caller, principal: &str, name: &SettingName)
 }
 
 fn stored(state: &State, scope: &Scope, principal: &str, name: &SettingName) -> Option<Arc<str>> {
-    let settings = state.realm(scope)?.settings();
+    let settings = state.ecs().realm(scope)?.settings();
     Some(settings.get(&(name.as_str().to_owned(), principal.to_owned()))?.value.clone())
 }
 

@@ -8,8 +8,9 @@ use longshore_base::{Arn, Port, Protocol, TaskId};
 use longshore_controllers::tasks::{ContainerReport, Report, ReportedStatus, UnknownTask, report};
 use longshore_domain::ContainerStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::record::NetworkBinding as Binding;
-use longshore_state::{ClusterKey, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::NetworkBinding as Binding;
+use longshore_tables_ecs::{ClusterKey, EcsState};
 
 use crate::{Caller, identifiers, input, texts};
 
@@ -107,12 +108,12 @@ fn task(
     let named = named.unwrap_or_default();
     if !host.is_pool() {
         let id = identifiers::task_id(&host, named).map_err(|_| unknown())?;
-        let pooled = state.task(&host, id).is_some_and(|task| task.is_pooled());
+        let pooled = state.ecs().task(&host, id).is_some_and(|task| task.is_pooled());
         return if pooled { Err(unknown()) } else { Ok((host, id)) };
     }
     let arn = Arn::parse(named).ok().filter(|arn| arn.kind == "task").ok_or_else(unknown)?;
     let id = arn.rest.rsplit('/').next().and_then(|id| TaskId::parse(id).ok()).ok_or_else(unknown)?;
-    let home = state.home(&host, id).cloned().ok_or_else(unknown)?;
+    let home = state.ecs().home(&host, id).cloned().ok_or_else(unknown)?;
     // The same id in another account or cluster is no task of this pool.
     identifiers::task_id(&home, named).map_err(|_| unknown())?;
     Ok((home, id))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use longshore_base::InstanceId;
 use longshore_domain::InstanceStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, InstanceEntry, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, InstanceEntry, record};
 
 use crate::identifiers::NoMember;
 use crate::paging::{self, Page};
@@ -201,7 +201,7 @@ fn target_instance(state: &State, at: &ClusterKey, target: &str) -> Result<recor
         let entry = identifiers::instance(at, tables, target)?;
         if belongs(entry) { Ok(record::Instance::clone(&entry.record)) } else { Err(NoMember::NotFound) }
     };
-    match state.cluster(at).map_or(Err(NoMember::NotFound), entry) {
+    match state.ecs().cluster(at).map_or(Err(NoMember::NotFound), entry) {
         Ok(instance) => Ok(instance),
         Err(NoMember::NotFound) => {
             Err(NoTarget::NotFound(TargetNotFoundException::new(texts::target_not_found(target))))

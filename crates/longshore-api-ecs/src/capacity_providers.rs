@@ -12,8 +12,10 @@ use longshore_domain::status::ClusterStatus;
 use longshore_placement::provider::FARGATE;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record::{self, Capacity};
-use longshore_state::{Key, Realm, State, Tx, Value};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::key::ProviderKey;
+use longshore_tables_ecs::record::{self, Capacity};
+use longshore_tables_ecs::{EcsState, Realm};
 
 use crate::paging::{self, Page};
 use crate::{Caller, documents, failures, identifiers, input, strategies, tags, task_sets, texts};
@@ -105,7 +107,7 @@ pub fn delete_capacity_provider(
     input::check(&input)?;
     let mut provider =
         changeable(tx.state(), caller, input.capacity_provider.as_deref().unwrap_or_default())?;
-    if let Some(realm) = tx.state().realm(&caller.scope) {
+    if let Some(realm) = tx.ecs().realm(&caller.scope) {
         if let Some(cluster) = attached_to(realm, &provider.name) {
             return Err(ClientException::new(texts::provider_attached(&cluster)).into());
         }
@@ -174,7 +176,7 @@ pub fn describe_capacity_providers(
 
 /// Every provider that can be used, the implicit ones too.
 fn all_names<'s>(state: &'s State, caller: &Caller) -> impl Iterator<Item = String> + 's {
-    let realm = state.realm(&caller.scope);
+    let realm = state.ecs().realm(&caller.scope);
     let own = realm.into_iter().flat_map(|realm| realm.providers().values());
     let own = own.filter(|provider| *provider.status != *INACTIVE).map(|provider| provider.name.to_string());
     own.chain(strategies::FARGATE_PROVIDERS.map(str::to_owned))
@@ -277,8 +279,7 @@ fn in_a_service(realm: &Realm, provider: &str) -> bool {
 }
 
 fn put(tx: &mut Tx<'_>, caller: &Caller, provider: record::CapacityProvider) {
-    let key = Key::CapacityProvider(caller.scope.clone(), provider.name.to_string());
-    tx.put(key, Value::CapacityProvider(Arc::new(provider)));
+    tx.put::<record::CapacityProvider>(ProviderKey::new(caller.scope.clone(), &*provider.name), provider);
 }
 
 pub(crate) fn stored<'s>(
@@ -286,7 +287,7 @@ pub(crate) fn stored<'s>(
     caller: &Caller,
     name: &str,
 ) -> Option<&'s Arc<record::CapacityProvider>> {
-    state.realm(&caller.scope)?.providers().get(name)
+    state.ecs().realm(&caller.scope)?.providers().get(name)
 }
 
 /// True if the provider has managed scaling: whoever finds no room waits for it.

@@ -9,8 +9,9 @@ use longshore_domain::status::ClusterStatus;
 use longshore_domain::{InstanceStatus, LaunchType, ServiceStatus};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record::{self, Capacity};
-use longshore_state::{ClusterKey, ClusterTables, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::{self, Capacity};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx};
 
 use crate::input::{self, count};
 use crate::paging::{self, Page};
@@ -45,7 +46,7 @@ pub fn create_cluster(
         providers.iter().map(|name| &**name),
     )?;
     // A repetition answers what is there and changes nothing (ecs-behaviour A7).
-    let existing = tx.state().cluster(&at).and_then(|tables| Some((tables, tables.record()?)));
+    let existing = tx.ecs().cluster(&at).and_then(|tables| Some((tables, tables.record()?)));
     if let Some((tables, record)) = existing
         && record.status != ClusterStatus::Inactive
     {
@@ -114,7 +115,7 @@ pub fn describe_clusters(
         match identifiers::cluster_name(&caller.scope, Some(&named)) {
             Ok(name) => {
                 let at = ClusterKey::new(caller.scope.clone(), name);
-                match state.cluster(&at).and_then(|tables| Some((tables, tables.record()?))) {
+                match state.ecs().cluster(&at).and_then(|tables| Some((tables, tables.record()?))) {
                     Some((tables, record)) if seen.insert(at.clone()) => {
                         clusters.push(View::of(tables, record, include).shape(&at));
                     }
@@ -138,7 +139,8 @@ pub fn list_clusters(
     let in_use = |&(_, tables): &(&ClusterName, &ClusterTables)| {
         tables.record().is_some_and(|record| record.status != ClusterStatus::Inactive)
     };
-    let clusters = state.realm(&caller.scope).into_iter().flat_map(|realm| realm.clusters()).filter(in_use);
+    let clusters =
+        state.ecs().realm(&caller.scope).into_iter().flat_map(|realm| realm.clusters()).filter(in_use);
     let (names, next_token) = page.fill_rising(clusters.map(|(name, _)| name), |name| name.to_string());
     let arns = names.into_iter().map(|name| caller.scope.cluster_arn(name)).collect();
     Ok(ListClustersResponse { cluster_arns: Some(arns), next_token })
@@ -307,7 +309,7 @@ fn registered(tables: &ClusterTables) -> usize {
 
 /// The cluster with all that belongs to it, as writers answer it.
 fn shape(state: &State, at: &ClusterKey) -> Option<shapes::Cluster> {
-    let tables = state.cluster(at)?;
+    let tables = state.ecs().cluster(at)?;
     Some(View::of(tables, tables.record()?, Include::ALL).shape(at))
 }
 

@@ -9,8 +9,8 @@ use longshore_domain::{InstanceHealth, InstanceStatus, StopCode};
 use longshore_placement::{Expression, Remaining};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, InstanceEntry, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, InstanceEntry, record};
 
 use crate::input::{self, count};
 use crate::paging::{self, Page};
@@ -150,7 +150,7 @@ pub fn update_container_instances_state(
     let at = identifiers::host(tx.state(), caller, input.cluster.as_deref())?.0;
     let (mut changed, mut failures) = (Vec::new(), Vec::new());
     for named in named {
-        let tables = tx.state().cluster(&at);
+        let tables = tx.ecs().cluster(&at);
         let entry = tables.map(|tables| identifiers::instance(&at, tables, &named));
         let Some(entry) = entry.map(identifiers::found).transpose()?.flatten() else {
             failures.push(failures::missing(would_be_arn(&at, &named)));
@@ -226,7 +226,7 @@ impl Include {
 
 /// The instance as writers answer it.
 pub(crate) fn shape(state: &State, at: &ClusterKey, id: InstanceId) -> Option<shapes::ContainerInstance> {
-    let tables = state.cluster(at)?;
+    let tables = state.ecs().cluster(at)?;
     Some(View::of(tables, tables.instance(id)?).shape(at, Include::ALL))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_state::record::Document;
+use longshore_tables_ecs::record::Document;
 use longshore_wire::{Shape, json};
 
 /// The text that a record keeps of a shape.

@@ -8,7 +8,8 @@ use longshore_base::{
 use longshore_domain::status::ClusterStatus;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{ClientException, ClusterNotFoundException, InvalidParameterException};
-use longshore_state::{ClusterKey, ClusterTables, InstanceEntry, State};
+use longshore_state::State;
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, InstanceEntry};
 
 use crate::{Caller, texts};
 
@@ -145,7 +146,7 @@ pub fn cluster<'s>(
     named: Option<&str>,
 ) -> Result<(ClusterKey, &'s ClusterTables), NoCluster> {
     let at = ClusterKey::new(caller.scope.clone(), cluster_name(&caller.scope, named)?);
-    let tables = state.cluster(&at).ok_or(NoCluster::NotFound)?;
+    let tables = state.ecs().cluster(&at).ok_or(NoCluster::NotFound)?;
     let record = tables.record().ok_or(NoCluster::NotFound)?;
     match record.status {
         ClusterStatus::Provisioning
@@ -174,7 +175,7 @@ pub fn host<'s>(
     named: Option<&str>,
 ) -> Result<(ClusterKey, &'s ClusterTables), NoCluster> {
     match pool(caller, named) {
-        Some(at) => state.pool(&at.scope.region).map(|tables| (at, tables)).ok_or(NoCluster::NotFound),
+        Some(at) => state.ecs().pool(&at.scope.region).map(|tables| (at, tables)).ok_or(NoCluster::NotFound),
         None => cluster(state, caller, named),
     }
 }

@@ -6,8 +6,8 @@ use longshore_base::{TaskId, Timestamp};
 use longshore_domain::DesiredStatus;
 use longshore_rollout::Topic;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, record};
 
 use crate::identifiers::{self, NoMember};
 use crate::{Caller, failures, input, texts};
@@ -71,7 +71,7 @@ pub fn update_task_protection(
                 continue;
             }
         };
-        if until.is_some() && tx.state().cluster(&at).is_some_and(|cluster| blocked(cluster, task)) {
+        if until.is_some() && tx.ecs().cluster(&at).is_some_and(|cluster| blocked(cluster, task)) {
             failed.push(failures::failure(arn(&at, task), DEPLOYMENT_BLOCKED));
             continue;
         }
@@ -107,7 +107,7 @@ fn service_task<'s>(
     let missing = || Ok(Err(failures::missing(identifiers::would_be_arn(host, "task", named))));
     let Some(at) = home(state, host, named) else { return missing() };
     let found = match identifiers::task_id(&at, named) {
-        Ok(id) => state.cluster(&at).and_then(|cluster| cluster.task(id)),
+        Ok(id) => state.ecs().cluster(&at).and_then(|cluster| cluster.task(id)),
         Err(NoMember::NotFound) => None,
         Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
             return Err(InvalidParameterException::new(error.to_string()));
@@ -127,7 +127,7 @@ fn home(state: &State, host: &ClusterKey, named: &str) -> Option<ClusterKey> {
         return Some(host.clone());
     }
     let id = named.rsplit('/').next().and_then(|id| TaskId::parse(id).ok())?;
-    state.home(host, id).cloned()
+    state.ecs().home(host, id).cloned()
 }
 
 /// True if the planner says of the task's service that protected tasks hold up its deployment.

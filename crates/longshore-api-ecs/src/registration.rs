@@ -9,8 +9,8 @@ use longshore_domain::tags::Tags;
 use longshore_domain::{InstanceStatus, LaunchType};
 use longshore_placement::ZONE_ATTRIBUTE;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, record};
 use longshore_wire::{Document, json};
 use sha2::{Digest, Sha256};
 
@@ -60,7 +60,7 @@ pub fn register_container_instance(
     };
     let tags = tags::parse(input.tags.unwrap_or_default())?;
     let empty = ClusterTables::default();
-    let tables = tx.state().cluster(&at).unwrap_or(&empty);
+    let tables = tx.ecs().cluster(&at).unwrap_or(&empty);
     let (instance, known) = match named {
         Some(arn) => {
             let known = registered_before(&at, tables, &arn)?;
@@ -78,7 +78,7 @@ pub fn register_container_instance(
     let id = instance.id;
     // An agent that says nothing new is no news for schedulers.
     let unchanged =
-        known && tx.state().cluster(&at).and_then(|c| c.instance(id)).is_some_and(|e| *e.record == instance);
+        known && tx.ecs().cluster(&at).and_then(|c| c.instance(id)).is_some_and(|e| *e.record == instance);
     if !unchanged {
         tx.put_instance(&at, instance);
     }

@@ -6,8 +6,8 @@ use longshore_controllers::launch::platform_version;
 use longshore_rollout::{StopType, failure_threshold};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, ServiceEntry, ServiceKey, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, ServiceEntry, ServiceKey, record};
 
 use crate::launching::capacity;
 use crate::paging::{self, Page};
@@ -180,7 +180,7 @@ fn revision_name(caller: &Caller, arn: &str) -> Option<(ServiceKey, DeploymentId
 }
 
 fn find<'s>(state: &'s State, key: &ServiceKey) -> Option<(&'s ClusterTables, &'s ServiceEntry)> {
-    let cluster = state.cluster(&key.cluster)?;
+    let cluster = state.ecs().cluster(&key.cluster)?;
     Some((cluster, cluster.service(&key.service)?))
 }
 

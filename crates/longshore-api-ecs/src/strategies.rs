@@ -4,7 +4,7 @@ use longshore_placement::provider;
 pub use longshore_placement::provider::is_fargate;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::InvalidParameterException;
-use longshore_state::record::StrategyItem;
+use longshore_tables_ecs::record::StrategyItem;
 
 use crate::texts;
 

@@ -8,8 +8,9 @@ use longshore_domain::tags::{self, TagError, Tags};
 use longshore_domain::{InstanceStatus, ServiceStatus};
 use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{ClusterKey, ClusterTables, Key, State, Tx, Value};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::key::ProviderKey;
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, record};
 
 use crate::identifiers::{self, NoCluster};
 use crate::{Caller, capacity_providers, input, texts};
@@ -78,9 +79,9 @@ pub fn list_tags_for_resource(
 fn guest<'s>(state: &'s State, caller: &Caller, arn: &str) -> Option<&'s Arc<record::Task>> {
     let host = identifiers::pool(caller, Some(FARGATE_POOL))?;
     let id = Arn::parse(arn).ok()?.rest.rsplit('/').next().and_then(|id| TaskId::parse(id).ok())?;
-    let home = state.home(&host, id)?;
+    let home = state.ecs().home(&host, id)?;
     identifiers::task_id(home, arn).ok()?;
-    state.task(home, id)
+    state.ecs().task(home, id)
 }
 
 /// Something that carries tags, as it is stored.
@@ -164,8 +165,8 @@ impl Resource {
             }
             Resource::Provider(record) => {
                 let record = record::CapacityProvider { tags, ..Arc::unwrap_or_clone(record) };
-                let key = Key::CapacityProvider(caller.scope.clone(), record.name.to_string());
-                tx.put(key, Value::CapacityProvider(Arc::new(record)));
+                let key = ProviderKey::new(caller.scope.clone(), &*record.name);
+                tx.put::<record::CapacityProvider>(key, record);
             }
         }
     }
@@ -177,7 +178,7 @@ fn find(state: &State, caller: &Caller, arn: &str) -> Result<Resource, NoResourc
     let parsed = Arn::parse(arn).map_err(|_: ArnError| invalid(texts::ARN_INVALID))?;
     if parsed.kind == "cluster" {
         let name = identifiers::cluster_name(&caller.scope, Some(arn)).map_err(NoResource::Cluster)?;
-        let tables = state.cluster(&ClusterKey::new(caller.scope.clone(), name));
+        let tables = state.ecs().cluster(&ClusterKey::new(caller.scope.clone(), name));
         let record =
             tables.and_then(ClusterTables::record).ok_or(NoResource::Cluster(NoCluster::NotFound))?;
         return Ok(Resource::Cluster(record.clone()));
@@ -187,7 +188,7 @@ fn find(state: &State, caller: &Caller, arn: &str) -> Result<Resource, NoResourc
         let (cluster, id) = parsed.rest.split_once('/').ok_or_else(|| invalid(texts::TAGS_NEED_LONG_ARN))?;
         let name = longshore_base::ClusterName::parse(cluster).map_err(|_| NoResource::NotFound(kind))?;
         let at = ClusterKey::new(caller.scope.clone(), name);
-        let tables = state.cluster(&at).filter(|_| mine).ok_or(NoResource::NotFound(kind))?;
+        let tables = state.ecs().cluster(&at).filter(|_| mine).ok_or(NoResource::NotFound(kind))?;
         Ok::<_, NoResource>((at, tables, id))
     };
     match parsed.kind {
@@ -212,10 +213,10 @@ fn find(state: &State, caller: &Caller, arn: &str) -> Result<Resource, NoResourc
             let (family, revision) =
                 parsed.rest.split_once(':').ok_or_else(|| invalid(texts::ARN_INVALID))?;
             let family = Family::parse(family).ok().filter(|_| mine);
-            let definition =
-                family.and_then(|family| state.definition(&caller.scope, &family, revision.parse().ok()?));
+            let definition = family
+                .and_then(|family| state.ecs().definition(&caller.scope, &family, revision.parse().ok()?));
             let definition = definition.ok_or(NoResource::NotFound("task definition"))?;
-            Ok(Resource::Definition(definition.record.clone()))
+            Ok(Resource::Definition(definition.clone()))
         }
         "capacity-provider" => {
             let provider = capacity_providers::stored(state, caller, parsed.rest).filter(|_| mine);

@@ -7,8 +7,8 @@ use longshore_domain::TaskDefinitionStatus as Status;
 use longshore_domain::task_definition::{self, DOCUMENT_BYTES_MAX, Owner};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record;
-use longshore_state::{Definition, FamilyTable, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::{EcsState, EcsTx, FamilyTable, record};
 
 use crate::identifiers::{self, NoDefinition};
 use crate::paging::{self, Page};
@@ -24,9 +24,7 @@ pub struct Prepared {
     family: Family,
     /// Without what the registration adds.
     shape: shapes::TaskDefinition,
-    document: record::Document,
-    /// What the document compiles to.
-    spec: longshore_domain::TaskSpec,
+    document: record::Compiled,
     tags: longshore_domain::tags::Tags,
 }
 
@@ -46,10 +44,10 @@ pub fn prepare(
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(ClientException::new(texts::TASK_DEFINITION_LARGE).into());
     }
-    // Here and only here: under the writer's lock the state takes what it is given.
-    let spec =
-        task_definition::compile(&document).map_err(|error| ClientException::new(error.to_string()))?;
-    Ok(Prepared { family: normalised.family, shape: normalised.shape, document, spec, tags })
+    // Here and only here, not under the writer's lock.
+    let document =
+        record::Compiled::new(document).map_err(|error| ClientException::new(error.to_string()))?;
+    Ok(Prepared { family: normalised.family, shape: normalised.shape, document, tags })
 }
 
 /// Gives a prepared definition its revision.
@@ -58,8 +56,8 @@ pub fn register(
     caller: &Caller,
     prepared: Prepared,
 ) -> Result<RegisterTaskDefinitionResponse, RegisterTaskDefinitionError> {
-    let Prepared { family, shape, document, spec, tags } = prepared;
-    let known = tx.state().realm(&caller.scope).and_then(|realm| realm.family(family.as_str()));
+    let Prepared { family, shape, document, tags } = prepared;
+    let known = tx.ecs().realm(&caller.scope).and_then(|realm| realm.family(family.as_str()));
     let revision = known.map_or(1, FamilyTable::next_revision);
     if revision > REVISIONS_MAX {
         return Err(LimitExceededException::new(texts::FAMILY_FULL).into());
@@ -79,7 +77,7 @@ pub fn register(
         tags: (!record.tags.is_empty()).then(|| tags::shapes(&record.tags)),
         task_definition: Some(completed(&caller.scope, &record, shape)),
     };
-    tx.put_new_definition(&caller.scope, record, spec);
+    tx.put_definition(&caller.scope, record);
     Ok(answer)
 }
 
@@ -96,7 +94,7 @@ pub fn register_task_definition(
 #[derive(Debug)]
 pub struct Described {
     scope: Scope,
-    definition: Arc<Definition>,
+    definition: Arc<record::TaskDefinition>,
     with_tags: bool,
 }
 
@@ -104,8 +102,8 @@ impl From<Described> for DescribeTaskDefinitionResponse {
     fn from(described: Described) -> Self {
         let Described { scope, definition, with_tags } = described;
         Self {
-            tags: with_tags.then(|| tags::shapes(&definition.record.tags)),
-            task_definition: Some(shape(&scope, &definition.record)),
+            tags: with_tags.then(|| tags::shapes(&definition.tags)),
+            task_definition: Some(shape(&scope, &definition)),
         }
     }
 }
@@ -145,8 +143,8 @@ pub fn deregister_task_definition(
         }
     })?;
     let revision = name.revision.ok_or_else(|| ClientException::new(texts::REVISION_MISSING))?;
-    let definition = tx.state().definition(&caller.scope, &name.family, revision).ok_or_else(unknown)?;
-    let mut record = record::TaskDefinition::clone(&definition.record);
+    let definition = tx.ecs().definition(&caller.scope, &name.family, revision).ok_or_else(unknown)?;
+    let mut record = record::TaskDefinition::clone(definition);
     match record.status {
         Status::Active => {
             record.status = Status::Inactive;
@@ -188,8 +186,8 @@ fn delete(tx: &mut Tx<'_>, caller: &Caller, named: &str) -> Result<record::TaskD
         NoDefinition::Revision(_) | NoDefinition::Malformed => texts::DELETE_INVALID,
     })?;
     let revision = name.revision.ok_or(texts::DELETE_INVALID)?;
-    let definition = tx.state().definition(&caller.scope, &name.family, revision);
-    let mut record = record::TaskDefinition::clone(&definition.ok_or(texts::DELETE_MISSING)?.record);
+    let definition = tx.ecs().definition(&caller.scope, &name.family, revision);
+    let mut record = record::TaskDefinition::clone(definition.ok_or(texts::DELETE_MISSING)?);
     match record.status {
         Status::Active => return Err(texts::DELETE_ACTIVE),
         Status::Inactive => {
@@ -215,7 +213,7 @@ pub fn list_task_definitions(
     let falling = input.sort == Some(SortOrder::Desc);
     // Named a prefix, but documented to be a whole family (ecs-operations B3).
     let wanted = |family: &Family| input.family_prefix.as_deref().is_none_or(|name| name == family.as_str());
-    let families = state.realm(&caller.scope).into_iter().flat_map(|realm| realm.families());
+    let families = state.ecs().realm(&caller.scope).into_iter().flat_map(|realm| realm.families());
     let mut families: Vec<_> = families.filter(|(family, _)| wanted(family)).collect();
     if falling {
         families.reverse();
@@ -227,25 +225,28 @@ pub fn list_task_definitions(
         )
     };
     let revisions = families.into_iter().flat_map(|(_, table)| in_order(table, falling));
-    let wanted = revisions.filter(|definition| definition.record.status == status).skip_while(|definition| {
-        begins_before(definition.record.family.as_str(), definition.record.revision)
-    });
+    let wanted = revisions
+        .filter(|definition| definition.status == status)
+        .skip_while(|definition| begins_before(definition.family.as_str(), definition.revision));
     let (definitions, next_token) = page.fill(wanted, |definition| place(definition));
-    let arn = |definition: &Arc<Definition>| {
-        caller.scope.task_definition_arn(&definition.record.family, definition.record.revision)
+    let arn = |definition: &Arc<record::TaskDefinition>| {
+        caller.scope.task_definition_arn(&definition.family, definition.revision)
     };
     let arns = definitions.into_iter().map(arn).collect();
     Ok(ListTaskDefinitionsResponse { task_definition_arns: Some(arns), next_token })
 }
 
-fn in_order(table: &FamilyTable, falling: bool) -> Box<dyn Iterator<Item = &Arc<Definition>> + '_> {
+fn in_order(
+    table: &FamilyTable,
+    falling: bool,
+) -> Box<dyn Iterator<Item = &Arc<record::TaskDefinition>> + '_> {
     let revisions = table.revisions().values();
     if falling { Box::new(revisions.rev()) } else { Box::new(revisions) }
 }
 
 /// A revision's place in the list: a blank cannot be part of a family.
-fn place(definition: &Definition) -> String {
-    format!("{} {}", definition.record.family, definition.record.revision)
+fn place(definition: &record::TaskDefinition) -> String {
+    format!("{} {}", definition.family, definition.revision)
 }
 
 fn read_place(place: &str) -> Option<(&str, u32)> {
@@ -267,7 +268,7 @@ pub fn list_task_definition_families(
         Some(TaskDefinitionFamilyStatus::Inactive) => table.latest_active().is_none(),
         Some(TaskDefinitionFamilyStatus::All | TaskDefinitionFamilyStatus::Unrecognized(_)) | None => true,
     };
-    let families = state.realm(&caller.scope).into_iter().flat_map(|realm| realm.families());
+    let families = state.ecs().realm(&caller.scope).into_iter().flat_map(|realm| realm.families());
     let families = families
         .filter(|(family, table)| family.as_str().starts_with(prefix) && wanted(table))
         .map(|(family, _)| family.to_string());
@@ -276,9 +277,13 @@ pub fn list_task_definition_families(
 }
 
 /// The revision that a name means: without a number, the highest ACTIVE one.
-fn find<'s>(state: &'s State, scope: &Scope, named: &str) -> Result<&'s Arc<Definition>, NoDefinition> {
+fn find<'s>(
+    state: &'s State,
+    scope: &Scope,
+    named: &str,
+) -> Result<&'s Arc<record::TaskDefinition>, NoDefinition> {
     let name = identifiers::definition_name(scope, named)?;
-    let family = state.realm(scope).and_then(|realm| realm.family(name.family.as_str()));
+    let family = state.ecs().realm(scope).and_then(|realm| realm.family(name.family.as_str()));
     let definition = family.and_then(|family| match name.revision {
         Some(revision) => family.revisions().get(&revision),
         None => family.latest_active(),
@@ -288,7 +293,7 @@ fn find<'s>(state: &'s State, scope: &Scope, named: &str) -> Result<&'s Arc<Defi
 
 /// A stored revision as the API shows it.
 pub fn shape(scope: &Scope, record: &record::TaskDefinition) -> shapes::TaskDefinition {
-    completed(scope, record, documents::recall(&record.document).unwrap_or_default())
+    completed(scope, record, documents::recall(record.document()).unwrap_or_default())
 }
 
 /// Adds what the registration gave the definition.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use longshore_base::Timestamp;
 use longshore_domain::{InstanceStatus, ServiceStatus, TaskStatus};
-use longshore_state::{Db, Hint, Refused, ServiceKey, Stopped, Tx};
+use longshore_state::{Db, Inbox, Refused, Stopped, Tx};
+use longshore_tables_ecs::{EcsState, Hint, ServiceKey};
 use longshore_telemetry::Metrics;
 use parking_lot::Mutex;
 
@@ -102,10 +103,19 @@ impl InFlight {
 }
 
 /// Runs until the database stops, and keeps `metrics` and `pulse` up to date. Drop the future to stop it.
-pub async fn run(db: Arc<Db>, settings: Settings, metrics: Metrics, pulse: Pulse) -> Stopped {
-    match drive(&Driver { db, settings, metrics, pulse }).await {
-        Ok(never) => match never {},
-        Err(stopped) => stopped,
+pub fn run(
+    db: Arc<Db>,
+    settings: Settings,
+    metrics: Metrics,
+    pulse: Pulse,
+) -> impl Future<Output = Stopped> + Send + 'static {
+    // At once, not when the future first gets its turn: until then, hints would find nobody.
+    let hints = db.inbox();
+    async move {
+        match drive(&Driver { db, settings, metrics, pulse }, &hints).await {
+            Ok(never) => match never {},
+            Err(stopped) => stopped,
+        }
     }
 }
 
@@ -136,7 +146,7 @@ impl Driver {
     }
 }
 
-async fn drive(driver: &Driver) -> Result<Infallible, Stopped> {
+async fn drive(driver: &Driver, hints: &Inbox<Hint>) -> Result<Infallible, Stopped> {
     let Driver { db, settings, metrics, pulse } = driver;
     let mut agenda = Agenda::default();
     let mut sweep_at = db.clock().now();
@@ -148,15 +158,15 @@ async fn drive(driver: &Driver) -> Result<Infallible, Stopped> {
         let wake_at = agenda.next().map_or(sweep_at, |next| next.min(sweep_at));
         let mut provisioning = Vec::new();
         let keys: BTreeSet<ServiceKey> = tokio::select! {
-            hints = db.next_hints() => {
+            hints = hints.next() => {
                 let services = hints.into_iter().filter_map(|hint| match hint {
                     Hint::Service(key) => Some(key),
                     Hint::Provisioning(cluster) => {
                         provisioning.push(cluster);
                         None
                     }
-                    // Definitions are looked at by the sweep; instances by the hub.
-                    Hint::Instance(_) | Hint::Work(..) | Hint::Definitions(_) => None,
+                    // The sweep looks at definitions.
+                    Hint::Definitions(_) => None,
                 });
                 services.collect()
             }
@@ -199,7 +209,7 @@ fn count(db: &Db, metrics: &Metrics) {
     let mut services = BTreeMap::new();
     let mut instances = BTreeMap::new();
     db.peek(|state| {
-        for (_, cluster) in state.realms().flat_map(|(_, realm)| realm.clusters()) {
+        for (_, cluster) in state.ecs().realms().flat_map(|(_, realm)| realm.clusters()) {
             running += cluster.running();
             pending += cluster.pending();
             stopped += cluster.stopped().len();
@@ -207,9 +217,10 @@ fn count(db: &Db, metrics: &Metrics) {
                 *services.entry(service.status).or_insert(0) += 1;
             }
         }
-        let clusters = state.realms().flat_map(|(_, realm)| realm.clusters()).map(|(_, cluster)| cluster);
+        let clusters =
+            state.ecs().realms().flat_map(|(_, realm)| realm.clusters()).map(|(_, cluster)| cluster);
         for entry in
-            clusters.chain(state.pools().map(|(_, pool)| pool)).flat_map(|own| own.instances().values())
+            clusters.chain(state.ecs().pools().map(|(_, pool)| pool)).flat_map(|own| own.instances().values())
         {
             *instances.entry(entry.record.status).or_insert(0) += 1;
         }

@@ -18,7 +18,8 @@ use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
 use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
-use longshore_state::{Db, Hint, InstanceKey};
+use longshore_state::Db;
+use longshore_tables_ecs::{AgentHint, EcsTx, InstanceKey};
 use longshore_telemetry::{Damper, Metrics};
 use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -119,15 +120,17 @@ impl Hub {
             refused: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
         });
         let waker = Arc::downgrade(&hub);
-        db.on_instance_hint(move |hint| {
+        db.on_hint(move |hints| {
             let Some(hub) = waker.upgrade() else { return };
-            let (key, task) = match hint {
-                Hint::Instance(key) => (key, None),
-                Hint::Work(key, task) => (key, Some(*task)),
-                Hint::Service(_) | Hint::Provisioning(_) | Hint::Definitions(_) => return,
-            };
-            if let Some(slot) = hub.open.lock().get(key) {
-                slot.knock(task);
+            let open = hub.open.lock();
+            for hint in hints {
+                let (key, task) = match hint {
+                    AgentHint::Instance(key) => (key, None),
+                    AgentHint::Work(key, task) => (key, Some(*task)),
+                };
+                if let Some(slot) = open.get(key) {
+                    slot.knock(task);
+                }
             }
         });
         hub

@@ -6,8 +6,9 @@ use std::net::Ipv4Addr;
 use longshore_base::Region;
 use longshore_domain::{TaskNetwork, interface};
 use longshore_link::message::{ElasticNetworkInterface, Ipv4Address};
-use longshore_state::record::{Interface, Task};
-use longshore_state::{ClusterKey, InstanceKey, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::{Interface, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState, InstanceKey};
 
 /// An interface for a new task on the instance `at`, of a cluster or of the pool. The caller puts it into the task's record; until that
 /// record is STOPPED, nobody else gets its address.
@@ -30,20 +31,20 @@ pub fn allocate(tx: &mut Tx<'_>, at: &InstanceKey) -> Option<Interface> {
 
 /// The addresses that an instance has for tasks; `None` if it told of none.
 pub fn network(state: &State, at: &InstanceKey) -> Option<TaskNetwork> {
-    let fleet = state.cluster(&at.cluster)?.fleet();
+    let fleet = state.ecs().cluster(&at.cluster)?.fleet();
     TaskNetwork::of(|name| fleet.attribute(at.instance, name))
 }
 
 /// The addresses of the instance's tasks that are not STOPPED.
 pub fn taken(state: &State, at: &InstanceKey) -> BTreeSet<Ipv4Addr> {
-    state.tasks_on(at).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
+    state.ecs().tasks_on(at).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
 }
 
 /// The interface as agents are told of it (agent-protocol G12). Without name servers, the containers get those that
 /// the engine gives to all of its containers.
 pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<ElasticNetworkInterface> {
     let interface = task.interface.as_ref()?;
-    let host = task.instance.zip(state.host(at, task));
+    let host = task.instance.zip(state.ecs().host(at, task));
     let servers = host.and_then(|(id, host)| host.fleet().attribute(id, interface::NAME_SERVERS_ATTRIBUTE));
     Some(ElasticNetworkInterface {
         attachment_arn: at.scope.attachment_arn(&at.cluster, &interface.attachment),

@@ -13,8 +13,9 @@ use longshore_placement::{
     Shortage, Strategy, StrategyError,
 };
 use longshore_shapes_ecs as shapes;
-use longshore_state::record::{self, Gpus, Origin, PlacementItem, WaitingForPlace};
-use longshore_state::{ClusterKey, ClusterTables, Definition, InstanceKey, State, Tx, fleet};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::{self, Gpus, Origin, PlacementItem, WaitingForPlace};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, InstanceKey, fleet};
 use longshore_wire::json;
 
 use crate::interface;
@@ -22,7 +23,7 @@ use crate::interface;
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
 pub struct Template {
-    pub definition: Arc<Definition>,
+    pub definition: Arc<record::TaskDefinition>,
     pub origin: Arc<Origin>,
 }
 
@@ -39,7 +40,7 @@ fn gpus(tx: &Tx<'_>, host: &InstanceKey, count: u32) -> Option<Box<Gpus>> {
     if count == 0 {
         return None;
     }
-    let left = tx.state().cluster(&host.cluster)?.fleet().remaining(host.instance)?;
+    let left = tx.ecs().cluster(&host.cluster)?.fleet().remaining(host.instance)?;
     Some(Box::new(Gpus(left.gpus.into_iter().take(count as usize).collect())))
 }
 
@@ -55,8 +56,8 @@ pub fn host(at: &ClusterKey, launch_type: LaunchType) -> ClusterKey {
 /// pool of its region. `None` while there is no such pool.
 pub fn capacity<'s>(state: &'s State, at: &ClusterKey, launch_type: LaunchType) -> Option<&'s ClusterTables> {
     match launch_type {
-        LaunchType::Fargate => state.pool(&at.scope.region),
-        LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => state.cluster(at),
+        LaunchType::Fargate => state.ecs().pool(&at.scope.region),
+        LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => state.ecs().cluster(at),
     }
 }
 
@@ -197,7 +198,7 @@ impl Template {
         default: DefaultStrategy,
         zones: Option<Vec<Arc<str>>>,
     ) -> Request {
-        let spec = &self.definition.spec;
+        let spec = self.definition.spec();
         let required = spec.required_attributes.iter().map(|attribute| RequiredAttribute {
             name: attribute.name.as_str().into(),
             value: attribute.value.as_deref().map(Into::into),
@@ -230,7 +231,7 @@ impl Template {
 
     /// What the tasks ask for and cannot be given, wherever they are placed: none of them may start.
     pub fn not_built(&self) -> Option<&'static NotBuilt> {
-        let own = self.definition.spec.not_built.first().copied();
+        let own = self.definition.spec().not_built.first().copied();
         own.or_else(|| {
             // Written by this program, from a shape.
             let overrides: shapes::TaskOverride =
@@ -246,7 +247,7 @@ impl Template {
 
     /// True if each task gets a network interface of its own.
     fn has_interface(&self) -> bool {
-        match self.definition.spec.network_mode {
+        match self.definition.spec().network_mode {
             NetworkMode::Awsvpc => true,
             NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => false,
         }
@@ -282,7 +283,7 @@ impl Template {
         task.instance = Some(instance);
         task.zone = zone;
         task.waiting = None;
-        task.last_status = match self.definition.spec.network_mode {
+        task.last_status = match self.definition.spec().network_mode {
             // The network interface comes first.
             NetworkMode::Awsvpc => TaskStatus::Provisioning,
             NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => TaskStatus::Pending,
@@ -290,7 +291,7 @@ impl Template {
     }
 
     fn unplaced(&self, tx: &mut Tx<'_>) -> record::Task {
-        let spec = &self.definition.spec;
+        let spec = self.definition.spec();
         let containers = spec.containers.iter().map(|container| record::Container {
             id: tx.ids.container(),
             name: container.name.clone(),

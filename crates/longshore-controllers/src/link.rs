@@ -12,8 +12,9 @@ use longshore_link::message::{
 };
 use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
-use longshore_state::record::{InstanceCheck, Task};
-use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::{InstanceCheck, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceEntry, InstanceKey};
 
 use crate::{payload, tasks};
 
@@ -41,10 +42,10 @@ pub fn identify(state: &State, caller: &Scope, instance_arn: &str) -> Result<Ins
     let id = InstanceId::parse(id).map_err(|_| Refusal::BadRequest)?;
     let pool = ClusterKey::pool(caller.region.clone());
     if cluster == Some(pool.cluster.as_str()) && *caller == pool.scope {
-        let entry = state.cluster(&pool).and_then(|tables| tables.instance(id));
+        let entry = state.ecs().cluster(&pool).and_then(|tables| tables.instance(id));
         return served(pool.instance(id), entry.ok_or(Refusal::InvalidInstance)?);
     }
-    let realm = state.realm(caller).ok_or(Refusal::InvalidInstance)?;
+    let realm = state.ecs().realm(caller).ok_or(Refusal::InvalidInstance)?;
     let mut clusters = realm.clusters().filter(|(name, _)| cluster.is_none_or(|own| own == name.as_str()));
     let found = clusters.find_map(|(name, tables)| Some((name, tables.instance(id)?)));
     let (name, entry) = found.ok_or(Refusal::InvalidInstance)?;
@@ -65,7 +66,7 @@ fn served(at: InstanceKey, entry: &InstanceEntry) -> Result<InstanceKey, Refusal
 /// Notes that the agent's command channel is open, and gives what its session starts with.
 /// `None` if the instance has gone meanwhile.
 pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed) -> Option<Connection> {
-    let entry = tx.state().cluster(&at.cluster)?.instance(at.instance)?;
+    let entry = tx.ecs().cluster(&at.cluster)?.instance(at.instance)?;
     let mut record = (*entry.record).clone();
     let given = |text: &str| {
         let kept: String = text.chars().take(VERSION_CHARACTERS_MAX).collect();
@@ -94,8 +95,7 @@ pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed
 
 /// The new agent process has everything it had lost.
 pub fn credentials_settled(tx: &mut Tx<'_>, at: &InstanceKey) {
-    let Some(entry) = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance))
-    else {
+    let Some(entry) = tx.ecs().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance)) else {
         return;
     };
     if entry.record.owes_credentials {
@@ -137,14 +137,14 @@ pub type Found = Vec<(TaskId, Option<DesiredTask>)>;
 
 /// What the instance should do with those of its tasks that `look` names. `None` if it is not served any more.
 pub fn look(state: &State, at: &InstanceKey, look: &Look) -> Option<Found> {
-    let cluster = state.cluster(&at.cluster)?;
+    let cluster = state.ecs().cluster(&at.cluster)?;
     let entry = cluster.instance(at.instance)?;
     if entry.record.status == InstanceStatus::Inactive {
         return None;
     }
     let of = |&id: &TaskId| {
-        let home = state.home(&at.cluster, id).filter(|_| entry.tasks().contains(&id));
-        (id, home.and_then(|home| Some(desired(home, state.task(home, id)?))))
+        let home = state.ecs().home(&at.cluster, id).filter(|_| entry.tasks().contains(&id));
+        (id, home.and_then(|home| Some(desired(home, state.ecs().task(home, id)?))))
     };
     Some(match look {
         Look::All => entry.tasks().iter().map(of).collect(),
@@ -191,8 +191,8 @@ pub fn tell(session: &mut Session, now: Timestamp, look: &Look, found: Found) {
 /// The message's content for a task that the session names. `None` if there is no such task any more.
 pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPayload> {
     let id = TaskId::parse(arn.rsplit('/').next()?).ok()?;
-    let home = state.home(&at.cluster, id)?;
-    let task = state.task(home, id).filter(|task| task.instance == Some(at.instance))?;
+    let home = state.ecs().home(&at.cluster, id)?;
+    let task = state.ecs().task(home, id).filter(|task| task.instance == Some(at.instance))?;
     payload::payload(state, home, task)
 }
 
@@ -207,15 +207,14 @@ pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, tasks: &[TaskHealth]) {
             .map(|container| (container.container_name.clone(), health_status(container.health_status)))
             .collect();
         // An unknown task is one that ended a moment ago.
-        let Some(home) = tx.state().home(&at.cluster, id).cloned() else { continue };
+        let Some(home) = tx.ecs().home(&at.cluster, id).cloned() else { continue };
         let _ = tasks::report_health(tx, &home, at.instance, id, &containers);
     }
 }
 
 /// Takes in what telemetry says of the machine. Kinds of checks that the API has no word for are skipped.
 pub fn instance_health(tx: &mut Tx<'_>, at: &InstanceKey, published: &PublishInstanceStatus, now: Timestamp) {
-    let Some(entry) = tx.state().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance))
-    else {
+    let Some(entry) = tx.ecs().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance)) else {
         return;
     };
     let time = |seconds: Option<f64>| seconds.and_then(Timestamp::from_seconds_f64).unwrap_or(now);

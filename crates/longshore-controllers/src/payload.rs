@@ -13,8 +13,9 @@ use longshore_link::message::{
     VolumePayload,
 };
 use longshore_shapes_ecs as shapes;
-use longshore_state::record::{Document, Task};
-use longshore_state::{ClusterKey, Definition, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Document, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState, record};
 use longshore_wire::json;
 use serde_json::{Map, Value};
 
@@ -28,7 +29,7 @@ const MIB: i64 = 1024 * 1024;
 
 /// Everything that the agent needs to run `task`. `None` if its definition is gone.
 pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayload> {
-    let definition = state.definition(&at.scope, &task.origin.family, task.origin.revision)?;
+    let definition = state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision)?;
     let document = document(definition)?;
     // Written by this program, from a shape.
     let overrides: shapes::TaskOverride = task
@@ -82,11 +83,11 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
 
 /// The definition as a shape. Tasks start in bursts of the same definition, so each thread keeps the last one; a stored
 /// document never changes, and so its address says whether it is the same.
-fn document(definition: &Definition) -> Option<Rc<shapes::TaskDefinition>> {
+fn document(definition: &record::TaskDefinition) -> Option<Rc<shapes::TaskDefinition>> {
     thread_local! {
         static LAST: RefCell<Option<(Document, Rc<shapes::TaskDefinition>)>> = const { RefCell::new(None) };
     }
-    let stored = &definition.record.document;
+    let stored = definition.document();
     LAST.with_borrow_mut(|last| match last {
         Some((kept, document)) if Arc::ptr_eq(kept, stored) => Some(document.clone()),
         Some(_) | None => {
@@ -102,8 +103,8 @@ fn word(word: Option<&str>) -> String {
     word.unwrap_or_default().to_owned()
 }
 
-fn network_mode(definition: &Definition) -> &'static str {
-    match definition.spec.network_mode {
+fn network_mode(definition: &record::TaskDefinition) -> &'static str {
+    match definition.spec().network_mode {
         NetworkMode::Bridge => "bridge",
         NetworkMode::Host => "host",
         NetworkMode::Awsvpc => "awsvpc",
@@ -112,10 +113,10 @@ fn network_mode(definition: &Definition) -> &'static str {
 }
 
 /// GPUs of the task, dealt out to its containers in order.
-fn associations(task: &Task, definition: &Definition) -> Vec<Association> {
+fn associations(task: &Task, definition: &record::TaskDefinition) -> Vec<Association> {
     let mut ids = task.gpus().iter();
     let mut associations = Vec::new();
-    for container in &definition.spec.containers {
+    for container in &definition.spec().containers {
         for id in ids.by_ref().take(container.gpus as usize) {
             associations.push(Association {
                 name: id.to_string(),
@@ -131,7 +132,7 @@ fn associations(task: &Task, definition: &Definition) -> Vec<Association> {
 fn container_payload(
     at: &ClusterKey,
     task: &Task,
-    definition: &Definition,
+    definition: &record::TaskDefinition,
     container: &shapes::ContainerDefinition,
     own: Option<&shapes::ContainerOverride>,
 ) -> ContainerPayload {
@@ -247,8 +248,8 @@ fn execution_environment(launch_type: LaunchType) -> &'static str {
 }
 
 /// None with awsvpc: the engine refuses publishing there (agent-protocol G12).
-fn ports(container: &shapes::ContainerDefinition, definition: &Definition) -> Vec<PortMapping> {
-    if definition.spec.network_mode == NetworkMode::Awsvpc {
+fn ports(container: &shapes::ContainerDefinition, definition: &record::TaskDefinition) -> Vec<PortMapping> {
+    if definition.spec().network_mode == NetworkMode::Awsvpc {
         return Vec::new();
     }
     let port = |number: Option<i32>| number.and_then(|number| u16::try_from(number).ok());
@@ -363,13 +364,13 @@ fn config(container: &shapes::ContainerDefinition) -> String {
 /// Docker's `HostConfig`, as JSON text: the table of agent-protocol G7, "dockerConfig".
 fn host_config(
     container: &shapes::ContainerDefinition,
-    definition: &Definition,
+    definition: &record::TaskDefinition,
     hard: Option<i32>,
     soft: Option<i32>,
 ) -> String {
     let mut host = Map::new();
     let mut set = |key: &str, value: Value| host.insert(key.to_owned(), value);
-    if definition.spec.network_mode != NetworkMode::Awsvpc {
+    if definition.spec().network_mode != NetworkMode::Awsvpc {
         set("NetworkMode", network_mode(definition).into());
     }
     if let Some(soft) = soft {

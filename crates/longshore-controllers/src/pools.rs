@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use longshore_placement::{Request, provider};
-use longshore_state::record::{Capacity, StrategyItem};
+use longshore_tables_ecs::record::{Capacity, StrategyItem};
 
 use crate::launch::Template;
 

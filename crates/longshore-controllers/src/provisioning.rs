@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use longshore_domain::StopCode;
 use longshore_placement::{DefaultStrategy, Refusal, Request};
-use longshore_state::record::Task;
-use longshore_state::{ClusterKey, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::Task;
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use crate::launch::{Rules, Template, capacity, detail};
 use crate::{Settings, tasks};
@@ -58,7 +59,7 @@ pub fn expire(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings, limit: usiz
 }
 
 fn waiting(state: &State, at: &ClusterKey) -> Vec<Arc<Task>> {
-    let Some(tables) = state.cluster(at) else { return Vec::new() };
+    let Some(tables) = state.ecs().cluster(at) else { return Vec::new() };
     tables.provisioning().iter().filter_map(|(_, id)| tables.task(*id).cloned()).collect()
 }
 
@@ -95,7 +96,7 @@ fn failure(refusal: &Refusal) -> String {
 /// the rules of its call cannot be read, which another version of the program has written then: it goes nowhere.
 fn asked(state: &State, at: &ClusterKey, task: &Task) -> Option<(Template, Request)> {
     let origin = &task.origin;
-    let definition = state.definition(&at.scope, &origin.family, origin.revision)?.clone();
+    let definition = state.ecs().definition(&at.scope, &origin.family, origin.revision)?.clone();
     let template = Template { definition, origin: origin.clone() };
     let rules = match &task.waiting {
         Some(waiting) => Rules::parse(&waiting.constraints, &waiting.strategies).ok()?,

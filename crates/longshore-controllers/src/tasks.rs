@@ -6,8 +6,9 @@ use longshore_base::{InstanceId, Port, TaskId, Timestamp};
 use longshore_domain::{
     ContainerStatus, DesiredStatus, HealthStatus, NetworkMode, StopCode, TaskSpec, TaskStatus,
 };
-use longshore_state::record::{Container, NetworkBinding, Task};
-use longshore_state::{ClusterKey, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{Container, NetworkBinding, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 /// `stoppedReason` when an essential container ended.
 const ESSENTIAL_EXITED: &str = "Essential container in task exited";
@@ -102,15 +103,15 @@ pub fn report(
     id: TaskId,
     report: &Report,
 ) -> Result<(), UnknownTask> {
-    let known = tx.state().task(at, id).cloned().ok_or(UnknownTask)?;
+    let known = tx.ecs().task(at, id).cloned().ok_or(UnknownTask)?;
     if reporter.is_some() && known.instance != reporter {
         return Err(UnknownTask);
     }
     if known.last_status.is_stopped() {
         return Ok(());
     }
-    let definition = tx.state().definition(&at.scope, &known.origin.family, known.origin.revision).cloned();
-    let spec = definition.as_ref().map(|definition| &definition.spec);
+    let definition = tx.ecs().definition(&at.scope, &known.origin.family, known.origin.revision).cloned();
+    let spec = definition.as_ref().map(|definition| definition.spec());
     let mut task = (*known).clone();
     let now = tx.now;
     task.connectivity_at.get_or_insert(now);
@@ -319,11 +320,11 @@ pub fn report_health(
     id: TaskId,
     health: &[(String, HealthStatus)],
 ) -> Result<(), UnknownTask> {
-    let known = tx.state().task(at, id).cloned().ok_or(UnknownTask)?;
+    let known = tx.ecs().task(at, id).cloned().ok_or(UnknownTask)?;
     if known.instance != Some(reporter) {
         return Err(UnknownTask);
     }
-    let definition = tx.state().definition(&at.scope, &known.origin.family, known.origin.revision).cloned();
+    let definition = tx.ecs().definition(&at.scope, &known.origin.family, known.origin.revision).cloned();
     let (Some(definition), false) = (definition, known.last_status.is_stopped()) else { return Ok(()) };
     let mut task = (*known).clone();
     for (name, health) in health {
@@ -331,7 +332,7 @@ pub fn report_health(
             own.health = *health;
         }
     }
-    task.health = task_health(&task, &definition.spec);
+    task.health = task_health(&task, definition.spec());
     if task != *known {
         tx.put_task(at, task);
     }

@@ -8,8 +8,12 @@ use std::time::Duration;
 use longshore_base::{Family, Scope, TaskId};
 use longshore_domain::{DesiredStatus, InstanceStatus, ServiceStatus, StopCode, TaskDefinitionStatus};
 use longshore_placement::provider::FARGATE_SPOT;
-use longshore_state::record::{FamilyCounter, Task};
-use longshore_state::{ClusterKey, InstanceEntry, InstanceKey, Key, State, Tx, Value};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::key::{FamilyKey, ProviderKey};
+use longshore_tables_ecs::record::{
+    CapacityProvider, Cluster, FamilyCounter, Instance, Task, TaskDefinition, Token,
+};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceEntry, InstanceKey};
 
 use crate::Settings;
 use crate::{provisioning, tasks};
@@ -65,18 +69,18 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
 }
 
 fn scopes(state: &State) -> Vec<Scope> {
-    state.realms().map(|(scope, _)| scope.clone()).collect()
+    state.ecs().realms().map(|(scope, _)| scope.clone()).collect()
 }
 
 fn clusters(state: &State) -> Vec<ClusterKey> {
-    let of_realm = |(scope, realm): (&Scope, &longshore_state::Realm)| {
+    let of_realm = |(scope, realm): (&Scope, &longshore_tables_ecs::Realm)| {
         realm.clusters().map(|(name, _)| ClusterKey::new(scope.clone(), name.clone())).collect::<Vec<_>>()
     };
-    state.realms().flat_map(of_realm).collect()
+    state.ecs().realms().flat_map(of_realm).collect()
 }
 
 fn pools(state: &State) -> Vec<ClusterKey> {
-    state.pools().map(|(at, _)| at).collect()
+    state.ecs().pools().map(|(at, _)| at).collect()
 }
 
 /// What is left of the sweep's allowance.
@@ -87,7 +91,7 @@ fn room(tx: &Tx<'_>) -> usize {
 fn forget_tasks(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let before = tx.now - settings.stopped_task_retention;
     let room = room(tx);
-    let Some(cluster) = tx.state().cluster(at) else { return };
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
     let old = cluster.stopped().iter().take_while(|(end, _)| *end < before).take(room);
     let old: Vec<TaskId> = old.map(|&(_, id)| id).collect();
     for id in old {
@@ -98,10 +102,10 @@ fn forget_tasks(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
 fn forget_tokens(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let now = tx.now;
     let room = room(tx);
-    let Some(cluster) = tx.state().cluster(at) else { return };
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
     // 24 hours, or until the tasks of the call have been STOPPED for an hour, or rather are forgotten after
     // at least one (ecs-behaviour A7).
-    let over = |token: &longshore_state::record::Token| {
+    let over = |token: &Token| {
         now.since(token.created_at) >= settings.token_life
             || (now.since(token.created_at) >= settings.token_life_min
                 && token.tasks.iter().all(|&id| cluster.task(id).is_none()))
@@ -114,13 +118,13 @@ fn forget_tokens(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
         .map(|(name, _)| name.clone())
         .collect();
     for token in old {
-        tx.delete(Key::Token(at.clone(), token));
+        tx.delete::<Token>(at.token(token));
     }
 }
 
 fn forget_services(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let now = tx.now;
-    let Some(cluster) = tx.state().cluster(at) else { return };
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
     let old: Vec<_> = cluster
         .services()
         .filter(|(service, entry)| {
@@ -141,7 +145,7 @@ fn forget_services(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
 fn forget_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let now = tx.now;
     let room = room(tx);
-    let Some(cluster) = tx.state().cluster(at) else { return };
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
     let old: Vec<_> = cluster
         .instances()
         .iter()
@@ -155,13 +159,13 @@ fn forget_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
         .take(room)
         .collect();
     for id in old {
-        tx.delete(Key::Instance(at.clone(), id));
+        tx.delete::<Instance>(at.instance(id));
     }
 }
 
 fn forget_cluster(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let now = tx.now;
-    let over = tx.state().cluster(at).is_some_and(|cluster| {
+    let over = tx.ecs().cluster(at).is_some_and(|cluster| {
         let gone = cluster.record().and_then(|record| record.deleted_at);
         gone.is_some_and(|end| now.since(end) >= settings.inactive_retention)
             && cluster.instances().is_empty()
@@ -169,7 +173,7 @@ fn forget_cluster(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
             && cluster.services().next().is_none()
     });
     if over {
-        tx.delete(Key::Cluster(at.clone()));
+        tx.delete::<Cluster>(at.clone());
     }
 }
 
@@ -178,7 +182,7 @@ fn forget_cluster(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
 fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
     let Some(lost_after) = settings.instance_lost_after else { return };
     let now = tx.now;
-    let Some(cluster) = tx.state().cluster(at) else { return };
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
     let lost: Vec<_> = cluster
         .instances()
         .iter()
@@ -201,7 +205,7 @@ fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
 
 /// Ends the tasks of deregistered instances that did not fit the commit of the call.
 fn finish_deregistrations(tx: &mut Tx<'_>, at: &ClusterKey) {
-    let Some(cluster) = tx.state().cluster(at) else { return };
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
     let over =
         |entry: &InstanceEntry| entry.record.status == InstanceStatus::Inactive && !entry.tasks().is_empty();
     let left: Vec<_> =
@@ -214,7 +218,7 @@ fn finish_deregistrations(tx: &mut Tx<'_>, at: &ClusterKey) {
 
 /// Interrupts the Spot tasks of DRAINING pool instances that did not fit the commit of the call.
 fn finish_interruptions(tx: &mut Tx<'_>, at: &ClusterKey) {
-    let Some(pool) = tx.state().cluster(at) else { return };
+    let Some(pool) = tx.ecs().cluster(at) else { return };
     let draining = pool.instances().values().filter(|e| e.record.status == InstanceStatus::Draining);
     for instance in draining.map(|entry| at.instance(entry.record.id)).collect::<Vec<_>>() {
         let room = room(tx);
@@ -232,7 +236,7 @@ pub fn interrupt_spot(tx: &mut Tx<'_>, at: &InstanceKey, limit: usize) {
             && task.origin.capacity_provider.as_deref() == Some(FARGATE_SPOT)
     };
     let interrupted: Vec<_> = tx
-        .state()
+        .ecs()
         .tasks_on(at)
         .filter(spot)
         .take(limit)
@@ -255,7 +259,7 @@ pub fn abandon_instance(
     reason: &str,
     limit: usize,
 ) -> bool {
-    let on = tx.state().tasks_on(at).map(|(home, task)| (home.clone(), task.clone()));
+    let on = tx.ecs().tasks_on(at).map(|(home, task)| (home.clone(), task.clone()));
     let mut on: Vec<_> = on.take(limit + 1).collect();
     let whole = on.len() <= limit;
     on.truncate(limit);
@@ -271,23 +275,23 @@ pub fn abandon_instance(
 fn forget_providers(tx: &mut Tx<'_>, scope: &Scope, settings: &Settings) {
     let now = tx.now;
     let room = room(tx);
-    let Some(realm) = tx.state().realm(scope) else { return };
+    let Some(realm) = tx.ecs().realm(scope) else { return };
     let over = |end: longshore_base::Timestamp| now.since(end) >= settings.inactive_retention;
     let old = realm.providers().iter().filter(|(_, provider)| provider.deleted_at.is_some_and(over));
     for name in old.map(|(name, _)| name.clone()).take(room).collect::<Vec<_>>() {
-        tx.delete(Key::CapacityProvider(scope.clone(), name));
+        tx.delete::<CapacityProvider>(ProviderKey::new(scope.clone(), name));
     }
 }
 
 /// Removes revisions whose deletion was asked for and that nothing refers to (ecs-task-definitions C1).
 fn forget_definitions(tx: &mut Tx<'_>, scope: &Scope) {
-    let Some(realm) = tx.state().realm(scope) else { return };
+    let Some(realm) = tx.ecs().realm(scope) else { return };
     let doomed: BTreeSet<(Family, u32)> = realm
         .families()
         .flat_map(|(family, table)| {
             let revisions = table.revisions().iter();
             revisions
-                .filter(|(_, d)| d.record.status == TaskDefinitionStatus::DeleteInProgress)
+                .filter(|(_, d)| d.status == TaskDefinitionStatus::DeleteInProgress)
                 .map(|(&revision, _)| (family.clone(), revision))
         })
         .collect();
@@ -310,12 +314,11 @@ fn forget_definitions(tx: &mut Tx<'_>, scope: &Scope) {
             return;
         }
         // The counter outlives the revisions, so that their numbers are not given out again.
-        let next = tx
-            .state()
-            .realm(scope)
-            .and_then(|realm| realm.family(family.as_str()).map(|f| f.next_revision()));
+        let next =
+            tx.ecs().realm(scope).and_then(|realm| realm.family(family.as_str()).map(|f| f.next_revision()));
         let counter = FamilyCounter { family: family.clone(), last_revision: next.unwrap_or(1) - 1 };
-        tx.put(Key::FamilyCounter(scope.clone(), family.clone()), Value::FamilyCounter(counter.into()));
-        tx.delete(Key::TaskDefinition(scope.clone(), family, revision));
+        let family = FamilyKey::new(scope.clone(), family);
+        tx.put::<FamilyCounter>(family.clone(), counter);
+        tx.delete::<TaskDefinition>(family.revision(revision));
     }
 }

@@ -9,8 +9,9 @@ use longshore_domain::capability::Missing;
 use longshore_domain::needs::NeedsOverride;
 use longshore_domain::{LaunchType, TaskDefinitionStatus};
 use longshore_placement::{DefaultStrategy, Fleet, Reason, Refusal, Request};
-use longshore_state::record::Origin;
-use longshore_state::{ClusterKey, Definition, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::Origin;
+use longshore_tables_ecs::{ClusterKey, EcsState, record};
 
 use crate::{ExplainError, Explanation, Question};
 
@@ -19,15 +20,15 @@ use crate::{ExplainError, Explanation, Question};
 pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result<Explanation, ExplainError> {
     let (at, _) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
     let named = identifiers::definition_name(&caller.scope, &question.subject)?;
-    let family = state.realm(&caller.scope).and_then(|realm| realm.family(named.family.as_str()));
-    let latest = |table: &longshore_state::FamilyTable| {
+    let family = state.ecs().realm(&caller.scope).and_then(|realm| realm.family(named.family.as_str()));
+    let latest = |table: &longshore_tables_ecs::FamilyTable| {
         let mut active = table.revisions().values().filter(|definition| is_active(definition));
-        active.next_back().map(|definition| definition.record.revision)
+        active.next_back().map(|definition| definition.revision)
     };
     let revision = named.revision.or_else(|| latest(family?));
-    let found = revision.and_then(|revision| state.definition(&caller.scope, &named.family, revision));
+    let found = revision.and_then(|revision| state.ecs().definition(&caller.scope, &named.family, revision));
     let definition = found.ok_or_else(|| ExplainError::NoSuchDefinition(question.subject.as_str().into()))?;
-    let record = &definition.record;
+    let record = definition;
     let name = format!("{}:{}", record.family, record.revision);
     let mut out = Explanation::about(format!("task definition {name} in cluster {}", at.cluster));
     if !is_active(definition) {
@@ -47,14 +48,14 @@ pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result
 }
 
 /// The launch types that tasks of this definition are meant for. What it merely allows is not judged.
-fn launch_types(definition: &Definition) -> Vec<LaunchType> {
+fn launch_types(definition: &record::TaskDefinition) -> Vec<LaunchType> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Required {
         #[serde(default)]
         requires_compatibilities: Vec<String>,
     }
-    let required: Option<Required> = serde_json::from_str(&definition.record.document).ok();
+    let required: Option<Required> = serde_json::from_str(definition.document()).ok();
     let words = required.map(|required| required.requires_compatibilities).unwrap_or_default();
     let named = [LaunchType::Ec2, LaunchType::External, LaunchType::Fargate]
         .into_iter()
@@ -63,18 +64,18 @@ fn launch_types(definition: &Definition) -> Vec<LaunchType> {
     if named.is_empty() { vec![LaunchType::Ec2] } else { named }
 }
 
-fn is_active(definition: &Definition) -> bool {
-    definition.record.status == TaskDefinitionStatus::Active
+fn is_active(definition: &record::TaskDefinition) -> bool {
+    definition.status == TaskDefinitionStatus::Active
 }
 
 /// What RunTask makes of a definition if nothing else is asked for.
-fn template(definition: &Arc<Definition>, launch_type: LaunchType) -> Template {
+fn template(definition: &Arc<record::TaskDefinition>, launch_type: LaunchType) -> Template {
     let origin = Origin {
-        family: definition.record.family.clone(),
-        revision: definition.record.revision,
-        needs: definition.spec.needs(&NeedsOverride::default()),
+        family: definition.family.clone(),
+        revision: definition.revision,
+        needs: definition.spec().needs(&NeedsOverride::default()),
         arn_format: Default::default(),
-        group: format!("family:{}", definition.record.family).into(),
+        group: format!("family:{}", definition.family).into(),
         started_by: None,
         service: None,
         launch_type,

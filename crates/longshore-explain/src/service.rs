@@ -10,8 +10,9 @@ use longshore_controllers::service::deployment::{Recipe, template, unreadable_ru
 use longshore_domain::ServiceStatus;
 use longshore_placement::DefaultStrategy;
 use longshore_rollout::Waiting;
-use longshore_state::record::{Deployment, Service, Task, TaskSet};
-use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Deployment, Service, Task, TaskSet};
+use longshore_tables_ecs::{ClusterTables, ServiceEntry, ServiceKey};
 
 use crate::time::{ago, ahead};
 use crate::{ExplainError, Explanation, Question, placement};

@@ -3,8 +3,9 @@
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Timestamp;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
-use longshore_state::record::{Container, Task};
-use longshore_state::{ClusterKey, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Container, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState};
 
 use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question};
@@ -241,12 +242,12 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
 
 /// Where the lines of containers with `awslogs` are, if not in CloudWatch Logs.
 fn say_logs(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) {
-    let definition = state.definition(&at.scope, &task.origin.family, task.origin.revision);
-    let needs = definition.iter().flat_map(|definition| &definition.spec.required_attributes);
+    let definition = state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision);
+    let needs = definition.iter().flat_map(|definition| &definition.spec().required_attributes);
     if !needs.into_iter().any(|needed| needed.name == AWSLOGS_CAPABILITY) {
         return;
     }
-    let host = task.instance.zip(state.host(at, task));
+    let host = task.instance.zip(state.ecs().host(at, task));
     let driver = host.and_then(|(id, host)| host.fleet().attribute(id, AWSLOGS_STAND_IN));
     let Some(driver) = driver else { return };
     let details = out.say(format!(
@@ -257,6 +258,6 @@ fn say_logs(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) 
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {
-    let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
+    let entry = task.instance.and_then(|id| state.ecs().host(at, task)?.instance(id));
     entry.is_some_and(|entry| entry.connection.open)
 }

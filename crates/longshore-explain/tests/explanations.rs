@@ -12,7 +12,7 @@ use longshore_api_ecs::Caller;
 use longshore_base::{AccountId, InstanceId, Region, Scope};
 use longshore_controllers::Settings;
 use longshore_explain::{ExplainError, Explanation, Question};
-use longshore_state::ClusterKey;
+use longshore_tables_ecs::{ClusterKey, EcsTx};
 use serde_json::json;
 
 use world::{ACCOUNT, CLUSTER, REGION, World};

@@ -18,15 +18,18 @@ use clap::Parser;
 use longshore::args::{Args, Command};
 use longshore::machine::Machine;
 use longshore::server;
-use longshore_base::{Clock, ClusterName, Family, Scope, Seed, Timestamp};
-use longshore_domain::TaskDefinitionStatus;
+use longshore_base::{Clock, ClusterName, Scope, Seed, Timestamp};
 use longshore_state::db::SeedSource;
-use longshore_state::record::TaskDefinition;
-use longshore_state::{ClusterKey, Db, Key, Tx, Value};
+use longshore_state::{
+    Db, Hints, Keep, KeyReader, KeyWriter, Kind as RecordKind, Kinds, Record, RecordKey, Records, Tables, Tx,
+};
 use longshore_store::{
     Commit, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, Page, Revision, Store,
     StoreError, Watch, WatchError,
 };
+use longshore_tables_ecs::record::Service;
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Where the panic is.
@@ -141,7 +144,7 @@ impl Store for Panicky<dyn Store> {
 
 /// This machine, with panics in it.
 fn machine(due: &Arc<Due>) -> Machine {
-    let Machine { clock, seeds, open_store } = Machine::this();
+    let Machine { clock, seeds, open_store, domains } = Machine::this();
     let within = due.clone();
     Machine {
         clock: Arc::new(Panicky { inner: clock, due: due.clone() }),
@@ -150,46 +153,81 @@ fn machine(due: &Arc<Due>) -> Machine {
             let store = Panicky { inner: open_store(dir)?, due: within };
             Ok(Arc::new(store))
         }),
+        domains: domains.with::<Traps>(),
     }
 }
 
 /// Half a command, in every account: a cluster that nobody asked for, and a service less.
 fn half_a_command(tx: &mut Tx<'_>) {
-    let scopes: Vec<Scope> = tx.state().realms().map(|(scope, _)| scope.clone()).collect();
+    let scopes: Vec<Scope> = tx.ecs().realms().map(|(scope, _)| scope.clone()).collect();
     for scope in scopes {
-        let realm = tx.state().realm(&scope);
+        let realm = tx.ecs().realm(&scope);
         let service = realm.into_iter().flat_map(|realm| realm.clusters()).find_map(|(name, tables)| {
             let (service, _) = tables.services().next()?;
-            Some(Key::Service(ClusterKey::new(scope.clone(), name.clone()), service.name.clone()))
+            Some(ClusterKey::new(scope.clone(), name.clone()).service(&service.name))
         });
         let some =
-            tx.state().realm(&scope).and_then(|realm| realm.clusters().find_map(|(_, own)| own.record()));
+            tx.ecs().realm(&scope).and_then(|realm| realm.clusters().find_map(|(_, own)| own.record()));
         if let Some(record) = some.cloned() {
             let mut phantom = (*record).clone();
             phantom.name = ClusterName::parse("phantom").expect("a name");
             tx.put_cluster(&scope, phantom);
         }
         if let Some(key) = service {
-            tx.delete(key);
+            tx.delete::<Service>(key);
         }
     }
 }
 
-/// A definition that the tables cannot take.
-fn unusable(scope: Scope, now: Timestamp) -> (Key, Value) {
-    let family = Family::parse("phantom").expect("a name");
-    let record = TaskDefinition {
-        family: family.clone(),
-        revision: 1,
-        status: TaskDefinitionStatus::Active,
-        registered_at: now,
-        registered_by: "nobody".into(),
-        deregistered_at: None,
-        delete_requested_at: None,
-        document: "no document".into(),
-        tags: Default::default(),
-    };
-    (Key::TaskDefinition(scope, family, 1), Value::TaskDefinition(Arc::new(record)))
+/// A record whose tables panic while they take it.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Trap;
+
+/// There is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TrapKey;
+
+impl RecordKey for TrapKey {
+    fn write(&self, _key: &mut KeyWriter<'_>) {}
+
+    fn read(_key: &mut KeyReader<'_>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl Record for Trap {
+    type Key = TrapKey;
+    type Tables = Traps;
+    const KIND: RecordKind = RecordKind { name: "traps", level: 1 };
+}
+
+#[derive(Debug)]
+struct Traps;
+
+impl Tables for Traps {
+    const DOMAIN: &'static str = "panicky";
+
+    fn new(_now: Timestamp) -> Self {
+        Self
+    }
+
+    fn kinds() -> Kinds<Self> {
+        Kinds::new().with::<Trap>()
+    }
+
+    fn records(&self, _records: &mut Records) {}
+
+    fn compare(&self, _fresh: &Self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn all_hints(&self, _hints: &mut Hints) {}
+}
+
+impl Keep<Trap> for Traps {
+    fn replace(&mut self, _: &TrapKey, _: Option<Arc<Trap>>, _: &mut Hints) -> Option<Arc<Trap>> {
+        panic!("on purpose: {:?}", Kind::Tables);
+    }
 }
 
 fn strike(db: &Db, due: &Due) {
@@ -203,12 +241,8 @@ fn strike(db: &Db, due: &Due) {
         }
         Some(Kind::Tables) => {
             let _ = db.submit(|tx| {
-                let scope = tx.state().realms().next().map(|(scope, _)| scope.clone());
-                if let Some(scope) = scope {
-                    half_a_command(tx);
-                    let (key, value) = unusable(scope, tx.now);
-                    tx.put(key, value);
-                }
+                half_a_command(tx);
+                tx.put::<Trap>(TrapKey, Trap);
                 Ok::<_, ()>(())
             });
         }

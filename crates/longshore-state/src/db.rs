@@ -19,10 +19,15 @@ use longshore_base::{Clock, Ids, Seed};
 use longshore_store::limits::op_bytes;
 use longshore_store::{Commit, Conflict, LimitExceeded, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use crate::tables::{LoadError, State};
-use crate::tx::{Batch, Hint, Hints, Tx};
+use crate::board::{Board, Inbox};
+use crate::domain::Domains;
+use crate::hint::Hint;
+use crate::level;
+use crate::load::LoadError;
+use crate::state::State;
+use crate::tx::{Batch, Tx};
 
 /// How many transactions share one fsync at most. Beyond this the waiting of the first outweighs
 /// what the last saves; measured on the embedded backend.
@@ -72,7 +77,8 @@ pub struct Db {
     durable: Arc<Durable>,
     clock: Arc<dyn Clock>,
     seeds: Arc<dyn SeedSource>,
-    board: Arc<Board>,
+    board: Board,
+    watched: Arc<Watched>,
 }
 
 /// How far the store is, or why it gets no further. The first reason stays.
@@ -122,44 +128,43 @@ impl Drop for Farewell {
 /// long the store took.
 type CommitObserver = Box<dyn Fn(u64, u64, Duration) + Send + Sync>;
 
-/// Called with each instance whose work changed.
-type InstanceWaker = Box<dyn Fn(&Hint) + Send + Sync>;
-
-/// What controllers and connections should look at again, until somebody takes it.
+/// What is told of the committer's work.
 #[derive(Default)]
-struct Board {
-    services: Mutex<Hints>,
-    service_woken: Notify,
-    instances: OnceLock<InstanceWaker>,
+struct Watched {
     commits: OnceLock<CommitObserver>,
     /// Since when the store has had the group that it is writing.
     writing_since: Mutex<Option<Instant>>,
 }
 
 impl Db {
-    /// Loads everything from the store and starts the committer.
+    /// Loads everything from the store and starts the committer. `domains` are all that the store may hold.
     pub fn open(
         store: Arc<dyn Store>,
+        domains: &Domains,
         clock: Arc<dyn Clock>,
         seeds: Arc<dyn SeedSource>,
     ) -> Result<Arc<Self>, LoadError> {
-        let state = State::load(&*store, clock.now())?;
+        let mut state = State::load(&*store, domains, clock.now())?;
         let (queue, batches) = channel();
         let durable = Arc::new(Durable(watch::Sender::new(Ok(state.sequence()))));
-        let board = Arc::new(Board::default());
-        *board.services.lock() = state.all_hints();
-        let (observed, farewell) = (board.clone(), Farewell(durable.clone()));
+        let watched = Arc::new(Watched::default());
+        let (observed, farewell) = (watched.clone(), Farewell(durable.clone()));
         std::thread::Builder::new()
             .name("committer".into())
             .spawn(move || run_committer(&*store, &batches, &farewell.0, &observed))
             .map_err(LoadError::Thread)?;
+        // Before anything else is written.
+        if let Some(batch) = level::raise(&mut state, clock.now()) {
+            queue.send((state.sequence(), batch)).expect("the committer has just begun to wait");
+        }
         Ok(Arc::new(Self {
             state: RwLock::new(state),
             queue: Mutex::new(queue),
             durable,
             clock,
             seeds,
-            board,
+            board: Board::default(),
+            watched,
         }))
     }
 
@@ -224,7 +229,7 @@ impl Db {
         let sequence = state.sequence();
         drop(state);
         let result = done?.map(|(value, hints)| {
-            self.board.post(hints);
+            self.board.post(&hints);
             value
         });
         Ok((result, sequence))
@@ -256,76 +261,58 @@ impl Db {
 
     /// How long the store has been writing at what it was given last; `None` while it has nothing to write.
     pub fn writing_for(&self) -> Option<Duration> {
-        self.board.writing_since.lock().map(|since| since.elapsed())
+        self.watched.writing_since.lock().map(|since| since.elapsed())
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// Takes the services (and other keys for controllers) to look at again; waits for the first.
-    pub async fn next_hints(&self) -> Hints {
-        loop {
-            let woken = self.board.service_woken.notified();
-            let hints = std::mem::take(&mut *self.board.services.lock());
-            if !hints.is_empty() {
-                return hints;
-            }
-            woken.await;
-        }
+    /// Hints of one type from now on, beginning with all of those that there may be.
+    pub fn inbox<H: Hint>(&self) -> Inbox<H> {
+        let state = self.state.read();
+        // Under the lock: what is done after this look is posted after the inbox is there.
+        self.board.inbox(state.all_hints().take())
+    }
+
+    /// Has `tell` called with the hints of one type, as soon as a transaction that gives some is over.
+    pub fn on_hint<H: Hint>(&self, tell: impl Fn(&BTreeSet<H>) + Send + Sync + 'static) {
+        self.board.listen(tell);
     }
 
     /// Has `observe` told of every group that became durable. Once per database.
     pub fn on_commit(&self, observe: impl Fn(u64, u64, Duration) + Send + Sync + 'static) {
-        let _ = self.board.commits.set(Box::new(observe));
-    }
-
-    /// Has `wake` called for each instance whose work changed. Once per database: the link's hub.
-    pub fn on_instance_hint(&self, wake: impl Fn(&Hint) + Send + Sync + 'static) {
-        // A second hub would be a wiring mistake; the first keeps its place.
-        let _ = self.board.instances.set(Box::new(wake));
+        let _ = self.watched.commits.set(Box::new(observe));
     }
 }
 
-impl Board {
-    fn post(&self, hints: Hints) {
-        if hints.is_empty() {
-            return;
-        }
-        let (instances, rest): (BTreeSet<_>, BTreeSet<_>) =
-            hints.into_iter().partition(|hint| matches!(hint, Hint::Instance(_) | Hint::Work(..)));
-        if let Some(wake) = self.instances.get() {
-            instances.iter().for_each(wake);
-        }
-        if !rest.is_empty() {
-            self.services.lock().extend(rest);
-            self.service_woken.notify_one();
-        }
-    }
-}
-
-fn run_committer(store: &dyn Store, batches: &Receiver<(Sequence, Batch)>, durable: &Durable, board: &Board) {
+fn run_committer(
+    store: &dyn Store,
+    batches: &Receiver<(Sequence, Batch)>,
+    durable: &Durable,
+    watched: &Watched,
+) {
     // Ends when the database is dropped.
     while let Ok((mut last, first)) = batches.recv() {
-        let mut group = vec![Commit::new(first.ops())];
+        let mut group = vec![Commit::new(first.changes.ops())];
         let mut bytes = size(&group[0]);
         while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Ok((sequence, batch)) = batches.try_recv() else { break };
             last = sequence;
-            let commit = Commit::new(batch.ops());
+            let commit = Commit::new(batch.changes.ops());
             bytes += size(&commit);
             group.push(commit);
         }
         let began = Instant::now();
-        *board.writing_since.lock() = Some(began);
+        *watched.writing_since.lock() = Some(began);
         let written = commit(store, &group);
-        *board.writing_since.lock() = None;
+        *watched.writing_since.lock() = None;
         match written {
             Ok(()) => {
                 if !durable.reached(last) {
                     return;
                 }
-                if let Some(observe) = board.commits.get() {
+                if let Some(observe) = watched.commits.get() {
                     observe(group.len() as u64, last, began.elapsed());
                 }
             }

@@ -1,221 +1,140 @@
 //! How records are named in the store. This crate is the only one that spells a key.
 //!
-//! Keys are text, `<account>/<region>/<kind>/<name>...`. No part can hold a `/`, because names,
-//! ids and regions cannot; the two free texts (principals and tokens) come last or are hex.
+//! A key is text: `<domain>/<kind>/<part>/<part>...`, for example
+//! `ecs/tasks/123456789012/eu-west-1/default/0f7c...`. A part may be any text; what would be taken for the end of a part
+//! is escaped (see [`KeyWriter::part`]), and each key has exactly one spelling.
+//!
+//! Whose a record is comes first among the parts: account and region ([`KeyWriter::scope`]), the account alone for what
+//! is global to it, as in IAM ([`KeyWriter::account`]), or neither.
 
-use longshore_base::{
-    AccountId, ClusterName, DeploymentId, Family, InstanceId, Region, Scope, ServiceDeploymentId,
-    ServiceName, TaskId,
-};
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write};
 
-/// A cluster's full name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterKey {
-    pub scope: Scope,
-    pub cluster: ClusterName,
+use longshore_base::{AccountId, Region, Scope};
+
+/// What names a record among those of its kind.
+///
+/// A key reads back as what was written: `read` gives an equal key from the parts that `write` made, in that order.
+pub trait RecordKey: Clone + Ord + fmt::Debug + Send + Sync + 'static {
+    fn write(&self, key: &mut KeyWriter<'_>);
+
+    /// `None` if the parts are not such a key.
+    fn read(key: &mut KeyReader<'_>) -> Option<Self>;
 }
 
-/// A service's full name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceKey {
-    pub cluster: ClusterKey,
-    pub service: ServiceName,
+/// Ends a part.
+const SLASH: char = '/';
+const SLASH_ESCAPED: &str = "%2F";
+/// Begins an escape.
+const PERCENT: char = '%';
+const PERCENT_ESCAPED: &str = "%25";
+
+/// Takes the parts of a key.
+pub struct KeyWriter<'a> {
+    out: &'a mut dyn Write,
 }
 
-/// A container instance's full name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InstanceKey {
-    pub cluster: ClusterKey,
-    pub instance: InstanceId,
-}
-
-impl ClusterKey {
-    pub fn new(scope: Scope, cluster: ClusterName) -> Self {
-        Self { scope, cluster }
+impl<'a> KeyWriter<'a> {
+    pub(crate) fn new(out: &'a mut dyn Write) -> Self {
+        Self { out }
     }
 
-    /// The Fargate pool of a region: instances that belong to no cluster and take tasks of every
-    /// account. Nobody else has a cluster of this name (see [`longshore_base::FARGATE_POOL`]).
-    pub fn pool(region: Region) -> Self {
-        Self { scope: Scope::new(AccountId::OPERATOR, region), cluster: ClusterName::fargate_pool() }
+    /// Adds one part, any text. In it `/` becomes `%2F`, and `%` becomes `%25`.
+    pub fn part(&mut self, part: impl Display) {
+        const WHY: &str = "keys are written to memory, and names have a text";
+        self.out.write_char(SLASH).expect(WHY);
+        write!(Escaped(self.out), "{part}").expect(WHY);
     }
 
-    pub fn is_pool(&self) -> bool {
-        self.cluster.is_fargate_pool() && self.scope.account == AccountId::OPERATOR
+    pub fn account(&mut self, account: AccountId) {
+        self.part(account);
     }
 
-    pub fn service(&self, service: &ServiceName) -> ServiceKey {
-        ServiceKey { cluster: self.clone(), service: service.clone() }
-    }
-
-    pub fn instance(&self, instance: InstanceId) -> InstanceKey {
-        InstanceKey { cluster: self.clone(), instance }
+    pub fn scope(&mut self, scope: &Scope) {
+        self.account(scope.account);
+        self.part(&scope.region);
     }
 }
 
-/// The name of one record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
-    Cluster(ClusterKey),
-    Instance(ClusterKey, InstanceId),
-    FamilyCounter(Scope, Family),
-    TaskDefinition(Scope, Family, u32),
-    Task(ClusterKey, TaskId),
-    Service(ClusterKey, ServiceName),
-    /// The slot in the ring of the service's newest events.
-    ServiceEvent(ClusterKey, ServiceName, u8),
-    ServiceDeployment(ClusterKey, ServiceName, ServiceDeploymentId),
-    ServiceRevision(ClusterKey, ServiceName, DeploymentId),
-    TaskSet(ClusterKey, ServiceName, DeploymentId),
-    CapacityProvider(Scope, String),
-    /// Name and principal.
-    AccountSetting(Scope, String, String),
-    Token(ClusterKey, String),
-}
+struct Escaped<'a>(&'a mut dyn Write);
 
-impl Key {
-    pub fn scope(&self) -> &Scope {
-        match self {
-            Key::Cluster(at)
-            | Key::Instance(at, _)
-            | Key::Task(at, _)
-            | Key::Service(at, _)
-            | Key::ServiceEvent(at, _, _)
-            | Key::ServiceDeployment(at, _, _)
-            | Key::ServiceRevision(at, _, _)
-            | Key::TaskSet(at, _, _)
-            | Key::Token(at, _) => &at.scope,
-            Key::FamilyCounter(scope, _)
-            | Key::TaskDefinition(scope, _, _)
-            | Key::CapacityProvider(scope, _)
-            | Key::AccountSetting(scope, _, _) => scope,
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find([SLASH, PERCENT]) {
+            self.0.write_str(&rest[..at])?;
+            self.0.write_str(if rest[at..].starts_with(SLASH) { SLASH_ESCAPED } else { PERCENT_ESCAPED })?;
+            rest = &rest[at + 1..];
         }
+        self.0.write_str(rest)
+    }
+}
+
+/// Gives back the parts of a key.
+pub struct KeyReader<'a> {
+    /// Each part that is left, behind its slash.
+    rest: &'a str,
+}
+
+impl<'a> KeyReader<'a> {
+    pub(crate) fn new(rest: &'a str) -> Self {
+        Self { rest }
     }
 
-    /// The key's text in the store.
-    pub fn encode(&self) -> String {
-        let Scope { account, region } = self.scope();
-        match self {
-            Key::Cluster(at) => format!("{account}/{region}/c/{}", at.cluster),
-            Key::Instance(at, id) => format!("{account}/{region}/i/{}/{id}", at.cluster),
-            Key::FamilyCounter(_, family) => format!("{account}/{region}/f/{family}"),
-            Key::TaskDefinition(_, family, revision) => {
-                format!("{account}/{region}/d/{family}/{revision:010}")
-            }
-            Key::Task(at, id) => format!("{account}/{region}/t/{}/{id}", at.cluster),
-            Key::Service(at, name) => format!("{account}/{region}/s/{}/{name}", at.cluster),
-            Key::ServiceEvent(at, name, slot) => {
-                format!("{account}/{region}/e/{}/{name}/{slot:03}", at.cluster)
-            }
-            Key::ServiceDeployment(at, name, id) => {
-                format!("{account}/{region}/sd/{}/{name}/{id}", at.cluster)
-            }
-            Key::ServiceRevision(at, name, id) => {
-                format!("{account}/{region}/sr/{}/{name}/{}", at.cluster, id.digits())
-            }
-            Key::TaskSet(at, name, id) => {
-                format!("{account}/{region}/ts/{}/{name}/{}", at.cluster, id.digits())
-            }
-            Key::CapacityProvider(_, name) => format!("{account}/{region}/p/{name}"),
-            Key::AccountSetting(_, name, principal) => format!("{account}/{region}/a/{name}/{principal}"),
-            Key::Token(at, token) => format!("{account}/{region}/k/{}/{token}", at.cluster),
-        }
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
     }
 
-    /// How many bytes [`Key::encode`] would give, without making them.
-    pub fn encoded_len(&self) -> usize {
-        const ACCOUNT: usize = 12;
-        const ID: usize = 32;
-        const REVISION: usize = 10;
-        const SLOT: usize = 3;
-        // The kind, and a slash behind each part but the last.
-        let (kind, rest) = match self {
-            Key::Cluster(at) => (1, at.cluster.as_str().len()),
-            Key::Instance(at, _) | Key::Task(at, _) => (1, at.cluster.as_str().len() + 1 + ID),
-            Key::FamilyCounter(_, family) => (1, family.as_str().len()),
-            Key::TaskDefinition(_, family, _) => (1, family.as_str().len() + 1 + REVISION),
-            Key::Service(at, name) => (1, at.cluster.as_str().len() + 1 + name.as_str().len()),
-            Key::ServiceEvent(at, name, _) => {
-                (1, at.cluster.as_str().len() + 1 + name.as_str().len() + 1 + SLOT)
-            }
-            Key::ServiceDeployment(at, name, id) => {
-                (2, at.cluster.as_str().len() + 1 + name.as_str().len() + 1 + id.to_string().len())
-            }
-            Key::ServiceRevision(at, name, id) | Key::TaskSet(at, name, id) => {
-                (2, at.cluster.as_str().len() + 1 + name.as_str().len() + 1 + id.digits().to_string().len())
-            }
-            Key::CapacityProvider(_, name) => (1, name.len()),
-            Key::AccountSetting(_, name, principal) => (1, name.len() + 1 + principal.len()),
-            Key::Token(at, token) => (1, at.cluster.as_str().len() + 1 + token.len()),
-        };
-        ACCOUNT + 1 + self.scope().region.as_str().len() + 1 + kind + 1 + rest
+    /// The next part's text; `None` if there is none, or if it is not spelled as [`KeyWriter::part`] spells it.
+    pub fn part(&mut self) -> Option<Cow<'a, str>> {
+        let rest = self.rest.strip_prefix(SLASH)?;
+        let (part, rest) = rest.split_at(rest.find(SLASH).unwrap_or(rest.len()));
+        self.rest = rest;
+        unescape(part)
     }
 
-    /// Reads a key back; `None` if it is not one of ours.
-    pub fn decode(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(4, '/');
-        let account = AccountId::parse(parts.next()?)?;
-        let scope = Scope::new(account, Region::parse(parts.next()?)?);
-        let (kind, rest) = (parts.next()?, parts.next()?);
-        let in_cluster = |rest: &str| -> Option<(ClusterKey, String)> {
-            let (cluster, rest) = rest.split_once('/')?;
-            let pool = ClusterKey::pool(scope.region.clone());
-            if cluster == pool.cluster.as_str() && scope == pool.scope {
-                return Some((pool, rest.to_owned()));
-            }
-            Some((ClusterKey::new(scope.clone(), ClusterName::parse(cluster).ok()?), rest.to_owned()))
+    /// The next part, if `parse` takes it.
+    pub fn parse<T>(&mut self, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        parse(&self.part()?)
+    }
+
+    pub fn account(&mut self) -> Option<AccountId> {
+        self.parse(AccountId::parse)
+    }
+
+    pub fn scope(&mut self) -> Option<Scope> {
+        Some(Scope::new(self.account()?, self.parse(Region::parse)?))
+    }
+}
+
+fn unescape(part: &str) -> Option<Cow<'_, str>> {
+    if !part.contains(PERCENT) {
+        return Some(Cow::Borrowed(part));
+    }
+    let mut text = String::with_capacity(part.len());
+    let mut rest = part;
+    while let Some(at) = rest.find(PERCENT) {
+        text.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let (character, end) = if let Some(end) = escape.strip_prefix(SLASH_ESCAPED) {
+            (SLASH, end)
+        } else {
+            (PERCENT, escape.strip_prefix(PERCENT_ESCAPED)?)
         };
-        let in_service = |rest: &str| -> Option<(ClusterKey, ServiceName, String)> {
-            let (at, rest) = in_cluster(rest)?;
-            let (service, rest) = rest.split_once('/')?;
-            Some((at, ServiceName::parse(service).ok()?, rest.to_owned()))
-        };
-        Some(match kind {
-            "c" => Key::Cluster(ClusterKey::new(scope, ClusterName::parse(rest).ok()?)),
-            "i" => {
-                let (at, id) = in_cluster(rest)?;
-                Key::Instance(at, InstanceId::parse(&id).ok()?)
-            }
-            "f" => Key::FamilyCounter(scope, Family::parse(rest).ok()?),
-            "d" => {
-                let (family, revision) = rest.split_once('/')?;
-                Key::TaskDefinition(scope, Family::parse(family).ok()?, revision.parse().ok()?)
-            }
-            "t" => {
-                let (at, id) = in_cluster(rest)?;
-                Key::Task(at, TaskId::parse(&id).ok()?)
-            }
-            "s" => {
-                let (at, name) = in_cluster(rest)?;
-                Key::Service(at, ServiceName::parse(&name).ok()?)
-            }
-            "e" => {
-                let (at, name, slot) = in_service(rest)?;
-                Key::ServiceEvent(at, name, slot.parse().ok()?)
-            }
-            "sd" => {
-                let (at, name, id) = in_service(rest)?;
-                Key::ServiceDeployment(at, name, ServiceDeploymentId::parse(&id).ok()?)
-            }
-            "sr" => {
-                let (at, name, id) = in_service(rest)?;
-                Key::ServiceRevision(at, name, DeploymentId::parse(&id).ok()?)
-            }
-            "ts" => {
-                let (at, name, id) = in_service(rest)?;
-                Key::TaskSet(at, name, DeploymentId::parse(&id).ok()?)
-            }
-            "p" => Key::CapacityProvider(scope, rest.to_owned()),
-            "a" => {
-                let (name, principal) = rest.split_once('/')?;
-                Key::AccountSetting(scope, name.to_owned(), principal.to_owned())
-            }
-            "k" => {
-                let (at, token) = in_cluster(rest)?;
-                Key::Token(at, token)
-            }
-            _ => return None,
-        })
+        text.push(character);
+        rest = end;
+    }
+    text.push_str(rest);
+    Some(Cow::Owned(text))
+}
+
+/// Counts what is written to it.
+pub(crate) struct Length(pub usize);
+
+impl Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
     }
 }
 
@@ -223,41 +142,59 @@ impl Key {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_kind_of_key_reads_back() {
-        let scope = Scope::new(
-            AccountId::parse("000000000000").expect("digits"),
-            Region::parse("eu-west-1").expect("a region"),
-        );
-        let at = ClusterKey::new(scope.clone(), ClusterName::parse("c").expect("valid"));
-        let name = ServiceName::parse("web").expect("valid");
-        let family = Family::parse("f").expect("valid");
-        let keys = [
-            Key::Cluster(at.clone()),
-            Key::Instance(at.clone(), InstanceId::from_bits(7)),
-            Key::FamilyCounter(scope.clone(), family.clone()),
-            Key::TaskDefinition(scope.clone(), family, 12),
-            Key::Task(at.clone(), TaskId::from_bits(9)),
-            Key::Service(at.clone(), name.clone()),
-            Key::ServiceEvent(at.clone(), name.clone(), 99),
-            Key::ServiceDeployment(at.clone(), name.clone(), ServiceDeploymentId::from_bits(5)),
-            Key::ServiceRevision(at.clone(), name.clone(), DeploymentId::from_bits(5)),
-            Key::TaskSet(at.clone(), name, DeploymentId::from_bits(6)),
-            Key::CapacityProvider(scope.clone(), "cp".into()),
-            Key::AccountSetting(scope, "awsvpcTrunking".into(), "arn:aws:iam::000000000000:user/a/b".into()),
-            Key::Token(at, "a/b".into()),
-            Key::Instance(
-                ClusterKey::pool(Region::parse("eu-west-1").expect("a region")),
-                InstanceId::from_bits(7),
-            ),
-        ];
-        for key in keys {
-            assert_eq!(key.encoded_len(), key.encode().len(), "{key:?}");
-            assert_eq!(Key::decode(&key.encode()), Some(key));
+    fn written(parts: &[&str]) -> String {
+        let mut text = String::new();
+        let mut key = KeyWriter::new(&mut text);
+        parts.iter().for_each(|part| key.part(part));
+        text
+    }
+
+    fn read(text: &str) -> Option<Vec<String>> {
+        let mut key = KeyReader::new(text);
+        let mut parts = Vec::new();
+        while !key.is_at_end() {
+            parts.push(key.part()?.into_owned());
         }
-        assert_eq!(Key::decode("000000000000/eu-west-1/zz/x"), None);
-        assert_eq!(Key::decode(""), None);
-        let of_a_user = "123456789012/eu-west-1/i/.fargate/00000000000000000000000000000007";
-        assert_eq!(Key::decode(of_a_user), None);
+        Some(parts)
+    }
+
+    #[test]
+    fn a_part_may_be_any_text() {
+        for parts in [
+            &["a", "b"][..],
+            &["a/b", "c"],
+            &["a", "b/c"],
+            &["/", "//", "%", "%2F", "%25", "%2f", ""],
+            &["", ""],
+            &[""],
+            &["arn:aws:iam::1:user/a/b", "ü/\u{0}\n"],
+        ] {
+            let text = written(parts);
+            assert_eq!(text.matches('/').count(), parts.len(), "{text}");
+            assert_eq!(read(&text).expect("our own spelling"), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        for text in ["a", "/%", "/%4", "/%41", "/%2f", "/%2"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_is_of_an_account_in_a_region_of_an_account_or_of_nobody() {
+        let scope =
+            Scope::new(AccountId::parse("000000000042").expect("digits"), Region::parse("r-1").expect("one"));
+        let mut text = String::new();
+        let mut key = KeyWriter::new(&mut text);
+        key.scope(&scope);
+        key.account(scope.account);
+        assert_eq!(text, "/000000000042/r-1/000000000042");
+        let mut key = KeyReader::new(&text);
+        assert_eq!(key.scope(), Some(scope.clone()));
+        assert_eq!(key.account(), Some(scope.account));
+        assert!(key.is_at_end());
+        assert_eq!(key.scope(), None);
     }
 }

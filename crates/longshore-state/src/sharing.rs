@@ -1,62 +1,54 @@
 //! Values that many records have in common, each kept once.
 
+use std::any::{Any, TypeId};
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
-
-use crate::record::{Instance, Origin, Task};
 
 /// From so many values on it is worth looking which of them nobody has any more.
 const SWEEP_LEN_MIN: usize = 1024;
 
-/// What tasks and instances have in common with others. Only saves memory: nothing depends on who shares what.
+/// What records have in common with others. Only saves memory: nothing depends on who shares what.
 #[derive(Debug, Default)]
-pub(crate) struct Sharing {
-    pub(crate) origins: Kept<Origin>,
-    pub(crate) texts: Kept<str>,
+pub struct Sharing {
+    texts: Kept<str>,
+    /// One set a type, of which domains have few.
+    others: Vec<(TypeId, Box<dyn AnyKept>)>,
 }
 
+trait AnyKept: Any + Debug + Send + Sync {}
+
+impl<T: ?Sized + Debug + Send + Sync + 'static> AnyKept for Kept<T> {}
+
 impl Sharing {
-    /// Gives an instance the texts that others have too: agents of one version tell the same capabilities.
-    pub(crate) fn instance(&mut self, instance: &mut Instance) {
-        let versions = [
-            &mut instance.agent_version,
-            &mut instance.agent_hash,
-            &mut instance.docker_version,
-            &mut instance.capacity_provider,
-        ];
-        for text in versions.into_iter().flatten() {
-            *text = self.texts.share(text.clone());
-        }
-        for attribute in instance.agent_attributes.iter_mut().chain(&mut instance.user_attributes) {
-            attribute.name = self.texts.share(attribute.name.clone());
-            if let Some(value) = &mut attribute.value {
-                *value = self.texts.share(value.clone());
-            }
-        }
+    /// A text that many records have in common.
+    pub fn text(&mut self, text: &str) -> Arc<str> {
+        self.texts.text(text)
     }
 
-    /// Gives a task that was read from the store the values that others have too.
-    pub(crate) fn task(&mut self, task: &mut Task) {
-        task.origin = self.origins.share(task.origin.clone());
-        let mut text = |text: &mut Arc<str>| *text = self.texts.share(text.clone());
-        if let Some(zone) = &mut task.zone {
-            text(zone);
-        }
-        for container in &mut task.containers {
-            if let Some(digest) = &mut container.image_digest {
-                text(digest);
-            }
-            for binding in &mut container.bindings {
-                text(&mut binding.bind_ip);
-            }
-        }
+    /// Puts the text that others have in the place of an equal one.
+    pub fn share_text(&mut self, text: &mut Arc<str>) {
+        *text = self.texts.share(text.clone());
+    }
+
+    /// The value that is equal to this one and that others have; else this one, for those to come.
+    pub fn share<T: Eq + Hash + Debug + Send + Sync + 'static>(&mut self, value: &Arc<T>) -> Arc<T> {
+        let id = TypeId::of::<T>();
+        let at = self.others.iter().position(|(own, _)| *own == id).unwrap_or_else(|| {
+            self.others.push((id, Box::new(Kept::<T>::default())));
+            self.others.len() - 1
+        });
+        let kept: &mut dyn Any = &mut *self.others[at].1;
+        kept.downcast_mut::<Kept<T>>()
+            .expect("a set is kept under the type of its values")
+            .share(value.clone())
     }
 }
 
 /// A set of shared values. One that is held by nobody else is forgotten some time.
 #[derive(Debug)]
-pub(crate) struct Kept<T: ?Sized> {
+struct Kept<T: ?Sized> {
     known: HashSet<Arc<T>>,
     /// How many there may be before the next sweep: twice what the last one left, so that sweeping costs each new
     /// value the same.
@@ -71,7 +63,7 @@ impl<T: ?Sized> Default for Kept<T> {
 
 impl<T: ?Sized + Eq + Hash> Kept<T> {
     /// The value that is equal to this one and known already; else this one, known from now on.
-    pub(crate) fn share(&mut self, value: Arc<T>) -> Arc<T> {
+    fn share(&mut self, value: Arc<T>) -> Arc<T> {
         if let Some(known) = self.known.get(&*value) {
             return known.clone();
         }
@@ -89,7 +81,7 @@ impl<T: ?Sized + Eq + Hash> Kept<T> {
 }
 
 impl Kept<str> {
-    pub(crate) fn text(&mut self, text: &str) -> Arc<str> {
+    fn text(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.known.get(text) {
             return known.clone();
         }
@@ -110,6 +102,18 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &texts.text("eu-west-1a")));
         assert!(Arc::ptr_eq(&first, &texts.share("eu-west-1a".into())));
         assert!(!Arc::ptr_eq(&first, &texts.text("eu-west-1b")));
+    }
+
+    #[test]
+    fn values_of_any_type_are_shared_with_their_like() {
+        let mut sharing = Sharing::default();
+        let (number, other) = (sharing.share(&Arc::new(7_u8)), sharing.share(&Arc::new(7_u16)));
+        assert!(Arc::ptr_eq(&number, &sharing.share(&Arc::new(7_u8))));
+        assert!(Arc::ptr_eq(&other, &sharing.share(&Arc::new(7_u16))));
+        let mut text: Arc<str> = "a".into();
+        let first = sharing.text("a");
+        sharing.share_text(&mut text);
+        assert!(Arc::ptr_eq(&first, &text));
     }
 
     #[test]

@@ -2,20 +2,25 @@
 //! that is too large; and under several threads.
 
 mod broken;
+// Each of these files uses a part of it.
+#[allow(dead_code)]
+mod notes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use broken::{Broken, Counter, Fault, NOW, Still, cluster, names, scope};
+use broken::{Broken, Counter, Fault, Still};
 use longshore_state::{Db, State};
 use longshore_store::{MemoryStore, Store};
+use notes::*;
 
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn open(store: Arc<dyn Store>) -> Arc<Db> {
-    Db::open(store, Arc::new(Still), Arc::new(Counter::default())).expect("the store is empty or whole")
+    Db::open(store, &domains(), Arc::new(Still), Arc::new(Counter::default()))
+        .expect("the store is empty or whole")
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -23,25 +28,25 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("it happens in time") })
 }
 
-/// Writes a cluster and waits until it is durable.
+/// Writes a note and waits until it is durable.
 async fn put(db: &Db, name: &str) -> Result<(), String> {
     let written = db.write(|tx| {
-        tx.put_cluster(&scope(), cluster(name, ""));
+        tx.put::<Note>(NoteKey::new(name), note(""));
         Ok::<_, ()>(())
     });
     written.await.map(|done| done.expect("it does not fail")).map_err(|error| error.to_string())
 }
 
-/// The clusters that the next process would find.
+/// The notes that the next process would find.
 fn found(store: &dyn Store) -> Vec<String> {
-    names(&State::load(store, NOW).expect("the records are whole"))
+    names(&State::load(store, &domains(), NOW).expect("the records are whole"))
 }
 
 /// Runs a transaction that changes something and panics half-way.
 fn panic_half_way(db: &Db) {
     let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let _ = db.submit(|tx| {
-            tx.put_cluster(&scope(), cluster("phantom", ""));
+            tx.put::<Note>(NoteKey::new("phantom"), note(""));
             if tx.changed() == 1 {
                 panic!("on purpose");
             }
@@ -74,8 +79,7 @@ fn a_panic_in_the_tables_is_no_less() {
     let db = open(store.clone());
     let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let _ = db.submit(|tx| {
-            let (key, value) = broken::definition_that_does_not_compile();
-            tx.put(key, value);
+            tx.put::<Trap>(ProfileKey(account()), Trap);
             Ok::<_, ()>(())
         });
     }));
@@ -124,22 +128,20 @@ fn what_is_too_large_is_refused_and_nothing_else() {
         put(&db, "before").await.expect("all is well");
         let text = "x".repeat(2 << 20);
         let large = db.write(|tx| {
-            tx.put_cluster(&scope(), cluster("one", ""));
-            tx.put_cluster(&scope(), cluster("large", &text));
+            tx.put::<Note>(NoteKey::new("one"), note(""));
+            tx.put::<Note>(NoteKey::new("large"), note(&text));
             Ok::<_, ()>(())
         });
         large.await.expect_err("a commit is smaller than this");
         let many = db.write(|tx| {
             for n in 0..200 {
-                tx.put_cluster(&scope(), cluster(&format!("many-{n}"), ""));
+                tx.put::<Note>(NoteKey::new(format!("many-{n}")), note(""));
             }
             Ok::<_, ()>(())
         });
         many.await.expect_err("a commit has fewer records");
         let long = db.write(|tx| {
-            let name = "n".repeat(2000);
-            let (key, value) = broken::setting(&name);
-            tx.put(key, value);
+            tx.put::<Note>(NoteKey::new("n".repeat(2000)), note(""));
             Ok::<_, ()>(())
         });
         long.await.expect_err("a key is shorter than this");
@@ -152,7 +154,7 @@ fn what_is_too_large_is_refused_and_nothing_else() {
 }
 
 /// Whatever the moment of a panic, what was acknowledged is there, and what is there was asked for: each transaction
-/// of a thread writes two clusters, which are there together or not at all.
+/// of a thread writes two notes, which are there together or not at all.
 #[test]
 fn threads_lose_nothing_to_a_panic() {
     const THREADS: usize = 4;
@@ -165,7 +167,7 @@ fn threads_lose_nothing_to_a_panic() {
                 let pair = [format!("t{thread}-{n}-a"), format!("t{thread}-{n}-b")];
                 let written = block_on(db.write(|tx| {
                     for name in &pair {
-                        tx.put_cluster(&scope(), cluster(name, ""));
+                        tx.put::<Note>(NoteKey::new(name), note(""));
                     }
                     Ok::<_, ()>(())
                 }));

@@ -9,14 +9,18 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use longshore_base::{Clock, Family, Scope};
-use longshore_state::{Key, State, Value, view};
+use longshore_base::Clock;
+use longshore_state::{Records, State};
 use longshore_store::Store;
 use longshore_store_embedded::EmbeddedStore;
 use longshore_survey::{Note, Rule};
+use longshore_tables_ecs::key::FamilyKey;
+use longshore_tables_ecs::record::{FamilyCounter, TaskDefinition};
+use longshore_tables_ecs::view;
 
 use crate::args::{CheckOptions, default_data_dir};
 use crate::clock::SystemClock;
+use crate::domains;
 use crate::out::print;
 
 /// Findings that are printed; their number is always told.
@@ -33,9 +37,9 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
         bail!("{} does not exist; name a server's data directory with --data-dir", dir.display());
     }
     let store = EmbeddedStore::open(&dir)?;
-    let state = State::load(&store, SystemClock.now())
+    let state = State::load(&store, &domains::all(), SystemClock.now())
         .with_context(|| format!("the records in {} cannot be used; restore a backup", dir.display()))?;
-    let records: BTreeMap<Key, Value> = state.records().into_iter().collect();
+    let records = state.records();
     let found = look(&state, &records);
     // Whether anybody reads it or not, the exit status says what was found.
     print(&report(&dir, store.revision().get(), &records, &found))?;
@@ -57,7 +61,7 @@ struct Found {
     unfinished: usize,
 }
 
-fn look(state: &State, records: &BTreeMap<Key, Value>) -> Found {
+fn look(state: &State, records: &Records) -> Found {
     let mut findings = state.check();
     findings.extend(missing_revisions(records));
     let notes = longshore_survey::survey(&view::snapshot(records, true));
@@ -69,19 +73,15 @@ fn look(state: &State, records: &BTreeMap<Key, Value>) -> Found {
 
 /// Revisions are given one after the other (ecs-task-definitions C1), so one that is missing was lost, unless a counter says
 /// that it was removed.
-fn missing_revisions(records: &BTreeMap<Key, Value>) -> Vec<String> {
-    let mut families: BTreeMap<(&Scope, &Family), Vec<u32>> = BTreeMap::new();
-    for key in records.keys() {
-        if let Key::TaskDefinition(scope, family, revision) = key {
-            families.entry((scope, family)).or_default().push(*revision);
-        }
+fn missing_revisions(records: &Records) -> Vec<String> {
+    let mut families: BTreeMap<&FamilyKey, Vec<u32>> = BTreeMap::new();
+    for (key, _) in records.of::<TaskDefinition>() {
+        families.entry(&key.family).or_default().push(key.revision);
     }
-    let notes = families.iter().flat_map(|(&(scope, family), revisions)| {
-        let last_removed = match records.get(&Key::FamilyCounter(scope.clone(), family.clone())) {
-            Some(Value::FamilyCounter(counter)) => counter.last_revision,
-            Some(_) | None => 0,
-        };
+    let notes = families.iter().flat_map(|(&key, revisions)| {
+        let last_removed = records.get::<FamilyCounter>(key).map_or(0, |counter| counter.last_revision);
         let missing = gaps(last_removed, revisions);
+        let family = &key.family;
         missing.into_iter().map(move |revision| format!("task definition {family}:{revision} is missing"))
     });
     notes.collect()
@@ -94,15 +94,11 @@ fn gaps(last_removed: u32, revisions: &[u32]) -> Vec<u32> {
 }
 
 /// `NAME NUMBER` lines, then the findings.
-fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, found: &Found) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for key in records.keys() {
-        *counts.entry(kind(key)).or_default() += 1;
-    }
+fn report(dir: &Path, revision: u64, records: &Records, found: &Found) -> String {
     let mut text = format!("{}\nrevision {revision}\nrecords {}\n", dir.display(), records.len());
     let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
-    for (kind, count) in counts {
-        line(format!("{kind} {count}"));
+    for (domain, kind, count) in records.counts() {
+        line(format!("{domain}/{kind} {count}"));
     }
     line(format!("unfinished {}", found.unfinished));
     let findings = &found.findings;
@@ -114,24 +110,6 @@ fn report(dir: &Path, revision: u64, records: &BTreeMap<Key, Value>, found: &Fou
         line(format!("  and {} more", findings.len() - SHOWN_MAX));
     }
     text
-}
-
-fn kind(key: &Key) -> &'static str {
-    match key {
-        Key::Cluster(..) => "clusters",
-        Key::Instance(..) => "container-instances",
-        Key::FamilyCounter(..) => "families",
-        Key::TaskDefinition(..) => "task-definitions",
-        Key::Task(..) => "tasks",
-        Key::Service(..) => "services",
-        Key::ServiceEvent(..) => "service-events",
-        Key::ServiceDeployment(..) => "service-deployments",
-        Key::ServiceRevision(..) => "service-revisions",
-        Key::TaskSet(..) => "task-sets",
-        Key::CapacityProvider(..) => "capacity-providers",
-        Key::AccountSetting(..) => "account-settings",
-        Key::Token(..) => "client-tokens",
-    }
 }
 
 #[cfg(test)]

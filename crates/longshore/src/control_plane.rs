@@ -166,7 +166,7 @@ impl ControlPlane {
         let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
         let sockets = options.advertise_sockets.as_ref().unwrap_or(&url);
 
-        let Machine { clock, seeds, open_store } = machine;
+        let Machine { clock, seeds, open_store, domains } = machine;
         let store = open_store(data_dir.as_deref())?;
         let (keyring, operator) = keys::load(options, data_dir.as_deref())?;
         let mode = match options.auth {
@@ -175,7 +175,7 @@ impl ControlPlane {
             None if options.listen.ip().is_loopback() => Mode::Open,
             None => Mode::Strict,
         };
-        let db = Db::open(store, clock.clone(), seeds).context("cannot load the state")?;
+        let db = Db::open(store, &domains, clock.clone(), seeds).context("cannot load the state")?;
         let metrics = Metrics::new();
         let observed = metrics.clone();
         db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));

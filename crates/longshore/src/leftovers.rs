@@ -4,7 +4,8 @@
 use anyhow::Context;
 use longshore_base::{AccountId, ClusterName, FARGATE_POOL, Region, Scope};
 use longshore_domain::InstanceStatus;
-use longshore_state::{ClusterKey, ClusterTables, Db};
+use longshore_state::Db;
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState};
 
 use crate::args::UpOptions;
 use crate::out::tell;
@@ -18,7 +19,7 @@ pub async fn tell_of(db: &Db, options: &UpOptions) -> anyhow::Result<()> {
     let cluster = ClusterName::parse(&options.cluster).context("the cluster's name cannot be read")?;
     let at = ClusterKey::new(Scope::new(AccountId::OPERATOR, region.clone()), cluster);
     let (instances, pool) =
-        db.read(|state| (state.cluster(&at).map(away), state.pool(&region).map(away))).await?;
+        db.read(|state| (state.ecs().cluster(&at).map(away), state.ecs().pool(&region).map(away))).await?;
     for (cluster, away) in [(options.cluster.as_str(), instances), (FARGATE_POOL, pool)] {
         if let Some(note) = note(cluster, &away.unwrap_or_default()) {
             tell!("{note}");

@@ -17,6 +17,7 @@ mod check;
 mod client;
 mod clock;
 pub mod control_plane;
+pub mod domains;
 mod endpoints;
 mod engine;
 mod explain;

@@ -18,11 +18,12 @@ use longshore_runtime::scripted::{ScriptedEngine, World};
 use longshore_shapes_ecs::{
     ContainerDefinition, CreateClusterRequest, CreateServiceRequest, RegisterTaskDefinitionRequest,
 };
-use longshore_state::{Hint, InstanceKey, State};
+use longshore_state::State;
 use longshore_store::{
     Commit, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, Page, Revision, Store,
     StoreError, Watch, WatchError,
 };
+use longshore_tables_ecs::{AgentHint, EcsState, Hint, InstanceKey};
 use parking_lot::{Condvar, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -130,7 +131,7 @@ struct Hands {
 }
 
 async fn start() -> Hands {
-    let Machine { clock, seeds, open_store } = Machine::this();
+    let Machine { clock, seeds, open_store, domains } = Machine::this();
     let trap = Arc::new(Trap { inner: clock, file: Mutex::new(None) });
     let gate = Arc::new(Gate::default());
     let behind = gate.clone();
@@ -138,6 +139,7 @@ async fn start() -> Hands {
         clock: trap.clone(),
         seeds,
         open_store: Box::new(|dir| Ok(Arc::new(Gated { inner: open_store(dir)?, gate: behind }))),
+        domains,
     };
     let plane = server::start(&options(), machine).await.expect("it starts");
     Hands { plane, trap, gate }
@@ -233,9 +235,9 @@ fn scope() -> Scope {
 
 /// The only instance, and whether the tables show its agent connected.
 fn instance(state: &State) -> Option<(InstanceKey, bool, u32)> {
-    let (name, cluster) = state.realm(&scope())?.clusters().next()?;
+    let (name, cluster) = state.ecs().realm(&scope())?.clusters().next()?;
     let (&id, entry) = cluster.instances().iter().next()?;
-    let at = longshore_state::ClusterKey::new(scope(), name.clone()).instance(id);
+    let at = longshore_tables_ecs::ClusterKey::new(scope(), name.clone()).instance(id);
     Some((at, entry.connection.open, entry.record.link_epoch))
 }
 
@@ -269,7 +271,7 @@ async fn a_panic_in_a_connection_disconnects_its_instance() {
             // The telemetry socket may have been the one that fell in.
             trap.set(Some("src/hub.rs"));
             let hinted = plane.db.write(|tx| {
-                tx.hint(Hint::Instance(at.clone()));
+                tx.hint(AgentHint::Instance(at.clone()));
                 Ok::<_, ()>(())
             });
             hinted.await.expect("all is well").expect("it does not fail");
@@ -355,7 +357,7 @@ async fn the_controllers_do_not_wait_for_the_disk_after_each_look() {
 
 /// How many services of the cluster have been looked at: there is no instance, so each is refused a place.
 fn refused(state: &State, cluster: &str) -> usize {
-    let cluster = state.realm(&scope()).and_then(|realm| realm.cluster(cluster)).expect("the cluster");
+    let cluster = state.ecs().realm(&scope()).and_then(|realm| realm.cluster(cluster)).expect("the cluster");
     cluster.services().filter(|(service, _)| !service.memory.refusals.is_empty()).count()
 }
 

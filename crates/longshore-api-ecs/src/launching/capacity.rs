@@ -5,7 +5,7 @@ use std::sync::Arc;
 use longshore_domain::{LaunchType, TaskSpec};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{InvalidParameterException, PlatformUnknownException};
-use longshore_state::record::{Capacity, Cluster, StrategyItem};
+use longshore_tables_ecs::record::{Capacity, Cluster, StrategyItem};
 
 use crate::{strategies, texts};
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use longshore_domain::TaskDefinitionStatus;
 use longshore_shapes_ecs::{ClientException, InvalidParameterException};
-use longshore_state::{Definition, State};
+use longshore_state::State;
+use longshore_tables_ecs::{EcsState, record};
 
 use crate::identifiers::{self, NoDefinition};
 use crate::{Caller, texts};
@@ -18,7 +19,11 @@ use crate::{Caller, texts};
 ///
 /// # Errors
 /// A ClientException where there is no such revision or it is not ACTIVE (ecs-behaviour, Part X).
-pub(crate) fn definition<E>(state: &State, caller: &Caller, named: &str) -> Result<Arc<Definition>, E>
+pub(crate) fn definition<E>(
+    state: &State,
+    caller: &Caller,
+    named: &str,
+) -> Result<Arc<record::TaskDefinition>, E>
 where
     E: From<ClientException> + From<InvalidParameterException>,
 {
@@ -28,13 +33,13 @@ where
             E::from(InvalidParameterException::new(error.to_string()))
         }
     })?;
-    let family = state.realm(&caller.scope).and_then(|realm| realm.family(name.family.as_str()));
+    let family = state.ecs().realm(&caller.scope).and_then(|realm| realm.family(name.family.as_str()));
     let found = family.and_then(|family| match name.revision {
         Some(revision) => family.revisions().get(&revision),
         None => family.latest_active(),
     });
     let definition = found.ok_or_else(|| E::from(ClientException::new(texts::DEFINITION_NOT_FOUND)))?;
-    match definition.record.status {
+    match definition.status {
         TaskDefinitionStatus::Active => Ok(definition.clone()),
         TaskDefinitionStatus::Inactive | TaskDefinitionStatus::DeleteInProgress => {
             Err(E::from(ClientException::new(texts::DEFINITION_INACTIVE)))

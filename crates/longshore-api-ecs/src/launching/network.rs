@@ -4,7 +4,7 @@ use longshore_domain::NetworkMode;
 use longshore_shapes_ecs::{
     AssignPublicIp, AwsVpcConfiguration, InvalidParameterException, NetworkConfiguration,
 };
-use longshore_state::record::Document;
+use longshore_tables_ecs::record::Document;
 
 use crate::{documents, texts};
 

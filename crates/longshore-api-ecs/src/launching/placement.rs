@@ -6,7 +6,7 @@ use longshore_placement::Strategy;
 use longshore_placement::constraint::CONSTRAINTS_MAX;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::InvalidParameterException;
-use longshore_state::record::{Capacity, PlacementItem};
+use longshore_tables_ecs::record::{Capacity, PlacementItem};
 
 use super::capacity;
 use crate::texts;

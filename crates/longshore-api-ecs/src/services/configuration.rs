@@ -6,7 +6,7 @@ use longshore_shapes_ecs::{
     DeploymentAlarms, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentStrategy,
     InvalidParameterException, UnsupportedFeatureException,
 };
-use longshore_state::record::{Document, Service};
+use longshore_tables_ecs::record::{Document, Service};
 
 use crate::{documents, texts};
 

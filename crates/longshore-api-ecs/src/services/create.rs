@@ -8,8 +8,9 @@ use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_domain::{SchedulingStrategy, ServiceStatus};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record::{self, PlannerMemory};
-use longshore_state::{ClusterKey, Definition, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{self, PlannerMemory};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
@@ -58,7 +59,7 @@ pub fn create_service(
     let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, input)?;
     // An INACTIVE service of this name may have left some. Its deployments stay describable.
     tx.delete_events(&at, &name);
-    let revision = (definition.record.family.clone(), definition.record.revision);
+    let revision = (definition.family.clone(), definition.revision);
     let configuration = Configuration::of(&service).document();
     let desired = service.desired_count;
     deployment::begin(tx, &at, &mut service, revision, desired, &configuration);
@@ -83,7 +84,7 @@ fn definition(
     tx: &Tx<'_>,
     caller: &Caller,
     input: &CreateServiceRequest,
-) -> Result<Arc<Definition>, CreateServiceError> {
+) -> Result<Arc<record::TaskDefinition>, CreateServiceError> {
     let named = input.task_definition.as_deref().filter(|named| !named.is_empty());
     let named = named.ok_or_else(|| InvalidParameterException::new(texts::TASK_DEFINITION_MISSING))?;
     launching::definition(tx.state(), caller, named)
@@ -96,10 +97,10 @@ fn new_service(
     at: &ClusterKey,
     name: ServiceName,
     fingerprint: u64,
-    definition: &Definition,
+    definition: &record::TaskDefinition,
     input: CreateServiceRequest,
 ) -> Result<record::Service, CreateServiceError> {
-    let spec = &definition.spec;
+    let spec = definition.spec();
     let scheduling = match input.scheduling_strategy {
         Some(shapes::SchedulingStrategy::Daemon) => SchedulingStrategy::Daemon,
         // An unknown word was refused with the constraints of the model.
@@ -108,7 +109,7 @@ fn new_service(
         }
     };
     let desired_count = desired_count(scheduling, input.desired_count)?;
-    let cluster = tx.state().cluster(at).and_then(|cluster| cluster.record());
+    let cluster = tx.ecs().cluster(at).and_then(|cluster| cluster.record());
     let cluster = cluster.expect("a cluster that was looked up has a record");
     let capacity = capacity::choose(cluster, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
     let platform_version =
@@ -148,7 +149,7 @@ fn new_service(
         scheduling,
         controller: DeploymentController::Ecs,
         desired_count,
-        task_definition: Some((definition.record.family.clone(), definition.record.revision)),
+        task_definition: Some((definition.family.clone(), definition.revision)),
         minimum_healthy_percent: 0,
         maximum_percent: 0,
         circuit_breaker: false,

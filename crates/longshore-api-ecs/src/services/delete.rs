@@ -3,7 +3,8 @@
 use longshore_domain::{SchedulingStrategy, ServiceStatus};
 use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::{Tx, record};
+use longshore_state::Tx;
+use longshore_tables_ecs::{EcsTx, record};
 
 use super::answer;
 use crate::{Caller, identifiers, input, task_sets, texts};

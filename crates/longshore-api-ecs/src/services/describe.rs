@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use longshore_shapes_ecs::*;
-use longshore_state::{ClusterKey, State};
+use longshore_state::State;
+use longshore_tables_ecs::ClusterKey;
 
 use super::shape::View;
 use crate::identifiers::{self, NoMember};

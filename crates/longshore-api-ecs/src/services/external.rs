@@ -8,8 +8,9 @@ use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_domain::{LaunchType, SchedulingStrategy, ServiceStatus};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::record::{self, PlannerMemory};
-use longshore_state::{ClusterKey, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{self, PlannerMemory};
+use longshore_tables_ecs::{ClusterKey, EcsTx};
 
 use super::answer;
 use super::configuration::Configuration;

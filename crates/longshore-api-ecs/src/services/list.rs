@@ -2,8 +2,9 @@
 
 use longshore_domain::ServiceStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::record::{self, Capacity};
-use longshore_state::{ServiceEntry, State};
+use longshore_state::State;
+use longshore_tables_ecs::ServiceEntry;
+use longshore_tables_ecs::record::{self, Capacity};
 
 use crate::paging::{self, Page};
 use crate::{Caller, identifiers, input, task_sets};

@@ -29,7 +29,8 @@ use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{
     InvalidParameterException, ServiceNotFoundException, UnsupportedFeatureException,
 };
-use longshore_state::{ClusterKey, ClusterTables, ServiceEntry, State};
+use longshore_state::State;
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, ServiceEntry};
 
 use crate::identifiers::{self, NoMember};
 use crate::texts;
@@ -57,7 +58,7 @@ where
 
 /// The service as writers answer it.
 fn answer(state: &State, at: &ClusterKey, name: &ServiceName) -> Option<shapes::Service> {
-    let cluster = state.cluster(at)?;
+    let cluster = state.ecs().cluster(at)?;
     Some(View::of(cluster, cluster.service(name)?)?.shape(at, true))
 }
 

@@ -8,7 +8,7 @@ use longshore_shapes_ecs::{
     InvalidParameterException, LoadBalancer, ServiceConnectConfiguration, ServiceRegistry,
     ServiceVolumeConfiguration, UnsupportedFeatureException, VpcLatticeConfiguration,
 };
-use longshore_state::record::{Document, Service};
+use longshore_tables_ecs::record::{Document, Service};
 
 use crate::{documents, texts};
 

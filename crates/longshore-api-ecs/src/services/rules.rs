@@ -2,7 +2,7 @@
 
 use longshore_domain::{SchedulingStrategy, TaskSpec};
 use longshore_shapes_ecs::InvalidParameterException;
-use longshore_state::record::Service;
+use longshore_tables_ecs::record::Service;
 
 use crate::launching::{capacity, placement};
 use crate::texts;

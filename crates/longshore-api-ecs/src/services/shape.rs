@@ -10,8 +10,8 @@ use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{
     AvailabilityZoneRebalancing, DeploymentController, ResourceManagementType, ServiceCurrentRevisionSummary,
 };
-use longshore_state::record::{self, Document};
-use longshore_state::{ClusterKey, ClusterTables, ServiceEntry};
+use longshore_tables_ecs::record::{self, Document};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, ServiceEntry};
 use longshore_wire::Shape;
 
 use super::configuration::Configuration;

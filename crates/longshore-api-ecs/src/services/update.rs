@@ -6,8 +6,9 @@ use longshore_controllers::service::deployment;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{NetworkMode, SchedulingStrategy, ServiceStatus};
 use longshore_shapes_ecs::*;
-use longshore_state::record::{self, Capacity};
-use longshore_state::{ClusterKey, Definition, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{self, Capacity};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
@@ -37,12 +38,12 @@ pub fn update_service(
     let force = input.force_new_deployment == Some(true);
     let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
     let mut service = updated(tx, &at, &before, &definition, input)?;
-    rules::check(&service, &definition.spec)?;
+    rules::check(&service, definition.spec())?;
     service.memory.throttle = Default::default();
     service.memory.fallback_throttle = Default::default();
     service.memory.refusals.clear();
     if force || needs_deployment(&before, &service) {
-        let revision = (definition.record.family.clone(), definition.record.revision);
+        let revision = (definition.family.clone(), definition.revision);
         let configuration = Configuration::of(&service).document();
         // Its count rises as its tasks are started (ecs-behaviour, Part X).
         deployment::begin(tx, &at, &mut service, revision, 0, &configuration);
@@ -63,9 +64,9 @@ fn definition(
     caller: &Caller,
     service: &record::Service,
     named: Option<&str>,
-) -> Result<Arc<Definition>, UpdateServiceError> {
+) -> Result<Arc<record::TaskDefinition>, UpdateServiceError> {
     let own = service.task_definition.as_ref();
-    let own = own.and_then(|(family, revision)| tx.state().definition(&caller.scope, family, *revision));
+    let own = own.and_then(|(family, revision)| tx.ecs().definition(&caller.scope, family, *revision));
     match (named, own) {
         (None, Some(own)) => Ok(own.clone()),
         (None, None) => Err(ClientException::new(texts::DEFINITION_NOT_FOUND).into()),
@@ -78,12 +79,12 @@ fn updated(
     tx: &Tx<'_>,
     at: &ClusterKey,
     before: &record::Service,
-    definition: &Definition,
+    definition: &record::TaskDefinition,
     input: UpdateServiceRequest,
 ) -> Result<record::Service, UpdateServiceError> {
-    let spec = &definition.spec;
+    let spec = definition.spec();
     let mut service = before.clone();
-    service.task_definition = Some((definition.record.family.clone(), definition.record.revision));
+    service.task_definition = Some((definition.family.clone(), definition.revision));
     if let Some(count) = input.desired_count {
         service.desired_count = desired_count(service.scheduling, count)?;
     }
@@ -166,7 +167,7 @@ fn capacity_of(
             before.launch_type.ok_or_else(|| InvalidParameterException::new(texts::NO_LAUNCH_TYPE))?;
         return Ok(Capacity::LaunchType(launch_type));
     }
-    let cluster = tx.state().cluster(at).and_then(|cluster| cluster.record());
+    let cluster = tx.ecs().cluster(at).and_then(|cluster| cluster.record());
     let cluster = cluster.expect("a cluster that was looked up has a record");
     capacity::parse_strategy(cluster, items).map(Capacity::Strategy)
 }

@@ -2,8 +2,8 @@
 
 use longshore_domain::status::DeploymentController;
 use longshore_rollout::TaskSetStatus;
-use longshore_state::ServiceEntry;
-use longshore_state::record::Capacity;
+use longshore_tables_ecs::ServiceEntry;
+use longshore_tables_ecs::record::Capacity;
 
 /// Every capacity that the service may start tasks on.
 pub(crate) fn capacities(entry: &ServiceEntry) -> impl Iterator<Item = &Capacity> {

@@ -3,7 +3,8 @@
 use longshore_base::{ArnFormat, ServiceName};
 use longshore_rollout::{Stability, TaskSetStatus, Throttle};
 use longshore_shapes_ecs::*;
-use longshore_state::{ClusterKey, Tx, record};
+use longshore_state::Tx;
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, record};
 
 use super::{answer, owner, scale};
 use crate::launching::{self, capacity, network, placement};
@@ -73,8 +74,8 @@ fn new_set(
     let named = input.task_definition.as_deref().filter(|named| !named.is_empty());
     let named = named.ok_or_else(|| InvalidParameterException::new(texts::TASK_DEFINITION_MISSING))?;
     let definition = launching::definition::<CreateTaskSetError>(tx.state(), caller, named)?;
-    let spec = &definition.spec;
-    let cluster = tx.state().cluster(at).and_then(|cluster| cluster.record());
+    let spec = definition.spec();
+    let cluster = tx.ecs().cluster(at).and_then(|cluster| cluster.record());
     let cluster = cluster.expect("a cluster that was looked up has a record");
     let capacity = capacity::choose(cluster, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
     capacity::check_compatible(spec, &capacity)?;
@@ -120,7 +121,7 @@ fn new_set(
         external_id,
         client_token: input.client_token.map(Into::into),
         fingerprint,
-        task_definition: (definition.record.family.clone(), definition.record.revision),
+        task_definition: (definition.family.clone(), definition.revision),
         capacity,
         platform_version,
         network,

@@ -3,7 +3,8 @@
 use longshore_base::ServiceName;
 use longshore_rollout::{Stability, TaskSetStatus};
 use longshore_shapes_ecs::*;
-use longshore_state::{ClusterKey, Tx, record};
+use longshore_state::Tx;
+use longshore_tables_ecs::{ClusterKey, EcsTx, record};
 
 use super::{answer, owner};
 use crate::{Caller, input, texts};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use longshore_shapes_ecs::*;
-use longshore_state::{ClusterKey, State, record};
+use longshore_state::State;
+use longshore_tables_ecs::{ClusterKey, EcsState, record};
 
 use super::{newest_first, owner, shape};
 use crate::services::Counts;
@@ -64,7 +65,7 @@ pub fn describe_task_sets(
             }
         }
     }
-    let cluster = state.cluster(&owner.at).expect("the cluster of a service that was found");
+    let cluster = state.ecs().cluster(&owner.at).expect("the cluster of a service that was found");
     Ok(DescribedTaskSets {
         counts: Counts::of(cluster, owner.entry),
         service: owner.service.clone(),

@@ -31,7 +31,8 @@ use longshore_shapes_ecs::{
     InvalidParameterException, ServiceNotActiveException, ServiceNotFoundException, TaskSetNotFoundException,
     UnsupportedFeatureException,
 };
-use longshore_state::{ClusterKey, ServiceEntry, State, record};
+use longshore_state::State;
+use longshore_tables_ecs::{ClusterKey, EcsState, ServiceEntry, record};
 
 use crate::identifiers::{self, NoCluster, NoMember};
 use crate::{Caller, services, texts};
@@ -118,7 +119,7 @@ fn answer(
     name: &ServiceName,
     id: longshore_base::DeploymentId,
 ) -> Option<shapes::TaskSet> {
-    let cluster = state.cluster(at)?;
+    let cluster = state.ecs().cluster(at)?;
     let entry = cluster.service(name)?;
     let counts = services::Counts::of(cluster, entry);
     let set = entry.task_sets().get(&id)?;

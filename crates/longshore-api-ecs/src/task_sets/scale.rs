@@ -4,8 +4,9 @@ use longshore_base::Timestamp;
 use longshore_rollout::bounds::scaled;
 use longshore_rollout::{Stability, TaskSetStatus, Throttle};
 use longshore_shapes_ecs::{InvalidParameterException, Scale, ScaleUnit};
-use longshore_state::record::{Service, TaskSet};
-use longshore_state::{ClusterKey, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{Service, TaskSet};
+use longshore_tables_ecs::{ClusterKey, EcsTx};
 
 use crate::texts;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use longshore_controllers::launch::platform_version;
 use longshore_shapes_ecs as shapes;
-use longshore_state::record::{Service, TaskSet};
-use longshore_state::{ClusterKey, ServiceEntry};
+use longshore_tables_ecs::record::{Service, TaskSet};
+use longshore_tables_ecs::{ClusterKey, ServiceEntry};
 
 use super::scale;
 use crate::launching::capacity;

@@ -2,7 +2,8 @@
 
 use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs::*;
-use longshore_state::{Tx, record};
+use longshore_state::Tx;
+use longshore_tables_ecs::{EcsTx, record};
 
 use super::{answer, check_not_draining, owner, scale};
 use crate::{Caller, input, texts};

@@ -2,7 +2,7 @@
 //! them when the lock is free again.
 
 use longshore_shapes_ecs::{DescribeTasksResponse, Failure, RunTaskResponse, StartTaskResponse, Task};
-use longshore_state::ClusterKey;
+use longshore_tables_ecs::ClusterKey;
 
 use super::shape::View;
 

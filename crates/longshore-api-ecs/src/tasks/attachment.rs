@@ -4,7 +4,7 @@ use longshore_base::Region;
 use longshore_controllers::interface::private_dns_name;
 use longshore_domain::{TaskStatus, interface};
 use longshore_shapes_ecs as shapes;
-use longshore_state::record::Task;
+use longshore_tables_ecs::record::Task;
 
 use crate::documents;
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use longshore_base::{InstanceId, ServiceName, TaskId};
 use longshore_domain::DesiredStatus as Desired;
 use longshore_shapes_ecs::*;
-use longshore_state::record::Task as Record;
-use longshore_state::{ClusterKey, ClusterTables, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::Task as Record;
+use longshore_tables_ecs::{ClusterKey, ClusterTables};
 
 use crate::identifiers::{self, NoMember};
 use crate::paging::{self, Page};

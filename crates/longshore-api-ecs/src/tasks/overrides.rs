@@ -9,7 +9,7 @@ use longshore_domain::task_definition::{
     check_container_memory, check_environment, check_ephemeral_storage, parse_cpu, parse_memory,
 };
 use longshore_shapes_ecs::{ContainerOverride, InvalidParameterException, ResourceType, TaskOverride};
-use longshore_state::record::Document;
+use longshore_tables_ecs::record::Document;
 
 use crate::{documents, texts};
 

@@ -10,8 +10,9 @@ use longshore_shapes_ecs::{
     InvalidParameterException, NetworkConfiguration, PropagateTags, SettingName, Tag, TaskOverride,
     TaskVolumeConfiguration, UnsupportedFeatureException,
 };
-use longshore_state::record::{Capacity, Origin};
-use longshore_state::{ClusterKey, Definition, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Capacity, Origin};
+use longshore_tables_ecs::{ClusterKey, record};
 
 use super::overrides;
 use crate::launching::{capacity, network};
@@ -41,18 +42,18 @@ impl Asked {
         state: &State,
         caller: &Caller,
         at: &ClusterKey,
-        definition: Arc<Definition>,
+        definition: Arc<record::TaskDefinition>,
         capacity: &Capacity,
         platform_version: Option<Arc<str>>,
     ) -> Result<Template, E>
     where
         E: From<InvalidParameterException> + From<UnsupportedFeatureException>,
     {
-        let spec = &definition.spec;
+        let spec = definition.spec();
         if self.volume_configurations.is_some_and(|volumes| !volumes.is_empty()) {
             return Err(UnsupportedFeatureException::new(texts::NO_MANAGED_VOLUMES).into());
         }
-        let group = group(self.group, definition.record.family.as_str())?;
+        let group = group(self.group, definition.family.as_str())?;
         let started_by = started_by(self.started_by, self.started_by_max)?;
         let fargate = capacity::is_fargate(capacity);
         let network = network::parse(self.network_configuration, spec.network_mode, fargate)?;
@@ -72,7 +73,7 @@ impl Asked {
             return Err(InvalidParameterException::new(texts::tags_need_opt_in("task")).into());
         }
         let mut tags = match self.propagate_tags {
-            Some(PropagateTags::TaskDefinition) => definition.record.tags.clone(),
+            Some(PropagateTags::TaskDefinition) => definition.tags.clone(),
             None | Some(PropagateTags::None) => domain_tags::Tags::new(),
             Some(PropagateTags::Service | PropagateTags::Unrecognized(_)) => {
                 return Err(InvalidParameterException::new(texts::PROPAGATE_FROM_SERVICE).into());
@@ -84,8 +85,8 @@ impl Asked {
             tags.insert("aws:ecs:clusterName".to_owned(), at.cluster.to_string());
         }
         let origin = Origin {
-            family: definition.record.family.clone(),
-            revision: definition.record.revision,
+            family: definition.family.clone(),
+            revision: definition.revision,
             arn_format,
             group,
             started_by,

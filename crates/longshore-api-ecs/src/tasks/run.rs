@@ -1,15 +1,14 @@
 //! RunTask.
 
-use std::sync::Arc;
-
 use longshore_base::TaskId;
 use longshore_controllers::launch::{self, PoolRefusal, Template};
 use longshore_controllers::pools::Pools;
 use longshore_controllers::provisioning::WAITING_MAX;
 use longshore_placement::{DefaultStrategy, Pool, Refusal};
 use longshore_shapes_ecs::*;
-use longshore_state::record::{Capacity, Token};
-use longshore_state::{ClusterKey, Key, Tx, Value};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{Capacity, Token};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::answer::StartedTasks;
 use super::request::Asked;
@@ -53,10 +52,10 @@ pub fn run_task(
     };
     let record = cluster.record().expect("a cluster that was looked up has a record");
     let capacity = capacity::choose(record, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
-    capacity::check_compatible(&definition.spec, &capacity)?;
+    capacity::check_compatible(definition.spec(), &capacity)?;
     let platform_version = capacity::platform_version::<RunTaskError>(input.platform_version, &capacity)?;
     let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
-    placement::check(&placement, &definition.spec, &capacity)?;
+    placement::check(&placement, definition.spec(), &capacity)?;
     let asked = Asked {
         group: input.group,
         started_by: input.started_by,
@@ -85,7 +84,7 @@ pub fn run_task(
             tasks: placed.tasks.clone(),
             failures: kept,
         };
-        tx.put(Key::Token(at.clone(), text), Value::Token(Arc::new(token)));
+        tx.put::<Token>(at.token(text), token);
     }
     Ok(answer(tx, at, &placed.tasks, placed.failures))
 }
@@ -114,7 +113,7 @@ fn replay(
         return Ok(answer(tx, at, &token.tasks, failures));
     }
     let arn = |&id: &TaskId| {
-        let format = tx.state().task(&at, id).map(|task| task.origin.arn_format).unwrap_or_default();
+        let format = tx.ecs().task(&at, id).map(|task| task.origin.arn_format).unwrap_or_default();
         at.scope.task_arn(&at.cluster, id, format)
     };
     let resource_ids = token.tasks.iter().map(arn).collect();
@@ -127,7 +126,7 @@ fn replay(
 
 fn answer(tx: &Tx<'_>, at: ClusterKey, tasks: &[TaskId], failures: Vec<Failure>) -> StartedTasks {
     let (mut views, mut forgotten) = (Vec::with_capacity(tasks.len()), Vec::new());
-    if let Some(cluster) = tx.state().cluster(&at) {
+    if let Some(cluster) = tx.ecs().cluster(&at) {
         for &id in tasks {
             match cluster.task(id) {
                 Some(task) => views.push(View::of(tx.state(), &at, task)),
@@ -208,7 +207,7 @@ fn place(
 
 /// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
 fn will_scale(tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
-    let waiting = tx.state().cluster(at).map_or(0, |tables| tables.provisioning().len());
+    let waiting = tx.ecs().cluster(at).map_or(0, |tables| tables.provisioning().len());
     match &refusal.pool {
         Pool::Provider(name) => waiting < WAITING_MAX && capacity_providers::scales(tx.state(), caller, name),
         Pool::Launch(_) => false,
@@ -229,7 +228,7 @@ fn failures_of(tx: &Tx<'_>, at: &ClusterKey, refusal: &Refusal) -> Vec<Failure> 
         let arn = at.scope.capacity_provider_arn(name);
         return vec![failures::failure(arn, "EMPTY CAPACITY PROVIDER")];
     }
-    let cluster = tx.state().cluster(at);
+    let cluster = tx.ecs().cluster(at);
     let failure = |(instance, reason): (longshore_base::InstanceId, &longshore_placement::Reason)| {
         let entry = cluster.and_then(|cluster| cluster.instance(instance));
         let format = entry.map(|entry| entry.record.arn_format).unwrap_or_default();

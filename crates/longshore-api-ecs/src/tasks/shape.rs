@@ -8,8 +8,9 @@ use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{
     Connectivity, ContainerOverride, EphemeralStorage, TaskEphemeralStorage, TaskOverride,
 };
-use longshore_state::record::{Container, NetworkBinding, Task};
-use longshore_state::{ClusterKey, Connection, Definition, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Container, NetworkBinding, Task};
+use longshore_tables_ecs::{ClusterKey, Connection, EcsState, record};
 
 use super::attachment;
 use crate::launching::capacity::PLATFORM_FAMILY;
@@ -24,22 +25,22 @@ const CPU_ARCHITECTURE: &str = "ecs.cpu-architecture";
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     task: Arc<Task>,
-    definition: Option<Arc<Definition>>,
+    definition: Option<Arc<record::TaskDefinition>>,
     host: Option<Host>,
 }
 
 #[derive(Clone, Debug)]
 struct Host {
-    record: Arc<longshore_state::record::Instance>,
+    record: Arc<longshore_tables_ecs::record::Instance>,
     connection: Connection,
 }
 
 impl View {
     pub(crate) fn of(state: &State, at: &ClusterKey, task: &Arc<Task>) -> Self {
-        let entry = task.instance.and_then(|id| state.host(at, task)?.instance(id));
+        let entry = task.instance.and_then(|id| state.ecs().host(at, task)?.instance(id));
         Self {
             task: task.clone(),
-            definition: state.definition(&at.scope, &task.origin.family, task.origin.revision).cloned(),
+            definition: state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision).cloned(),
             host: entry.map(|entry| Host { record: entry.record.clone(), connection: entry.connection }),
         }
     }
@@ -104,7 +105,7 @@ impl View {
         let asked = overrides.ephemeral_storage.as_ref().and_then(|storage| storage.size_in_gib);
         asked
             .or_else(|| {
-                let document = &self.definition.as_ref()?.record.document;
+                let document = self.definition.as_ref()?.document();
                 // Few ask, and reading a definition for each task of an answer takes its time.
                 let asks = document.contains("\"ephemeralStorage\"");
                 let document = asks.then(|| documents::recall::<shapes::TaskDefinition>(document));
@@ -141,7 +142,7 @@ impl View {
     ) -> Vec<shapes::Container> {
         let mut gpus = self.task.gpus().iter();
         let shape = |container: &Container| {
-            let spec = self.definition.as_ref().and_then(|d| d.spec.container(container.name.as_str()));
+            let spec = self.definition.as_ref().and_then(|d| d.spec().container(container.name.as_str()));
             let own = override_of(overrides, container.name.as_str());
             let gpus = gpus.by_ref().take(spec.map_or(0, |spec| spec.gpus as usize));
             let gpu_ids: Vec<String> = gpus.map(ToString::to_string).collect();

@@ -6,8 +6,9 @@ use longshore_controllers::launch::{Rules, Template, detail};
 use longshore_domain::LaunchType;
 use longshore_placement::{DefaultStrategy, Request};
 use longshore_shapes_ecs::*;
-use longshore_state::record::Capacity;
-use longshore_state::{ClusterKey, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::Capacity;
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::answer::StartedTasks;
 use super::request::Asked;
@@ -63,7 +64,7 @@ pub fn start_task(
             Err(failure) => failed.push(failure),
         }
     }
-    let cluster = tx.state().cluster(&at).expect("the cluster was looked up in this transaction");
+    let cluster = tx.ecs().cluster(&at).expect("the cluster was looked up in this transaction");
     let view = |id| Some(View::of(tx.state(), &at, cluster.task(id)?));
     let views = tasks.into_iter().filter_map(view).collect();
     Ok(StartedTasks { at, views, forgotten: Vec::new(), failures: failed })
@@ -77,7 +78,7 @@ fn start_on(
     template: &Template,
     request: &Request,
 ) -> Result<Result<longshore_base::TaskId, Failure>, InvalidParameterException> {
-    let cluster = tx.state().cluster(at).expect("the cluster was looked up in this transaction");
+    let cluster = tx.ecs().cluster(at).expect("the cluster was looked up in this transaction");
     let entry = match identifiers::instance(at, cluster, named) {
         Ok(entry) => entry,
         Err(NoMember::NotFound) => {

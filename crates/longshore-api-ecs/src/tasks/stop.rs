@@ -4,6 +4,7 @@ use longshore_controllers::tasks;
 use longshore_domain::StopCode;
 use longshore_shapes_ecs::*;
 use longshore_state::Tx;
+use longshore_tables_ecs::EcsState;
 
 use super::shape::View;
 use crate::{Caller, identifiers, input, texts};
@@ -29,7 +30,7 @@ pub fn stop_task(
     }
     tasks::stop(tx, &at, &task, StopCode::UserInitiated, reason);
     let stopped = tx
-        .state()
+        .ecs()
         .cluster(&at)
         .and_then(|cluster| Some(View::of(tx.state(), &at, cluster.task(id)?).shape(&at, true)));
     Ok(StopTaskResponse { task: stopped })

@@ -3,7 +3,7 @@ use std::time::Duration;
 use longshore_base::{ClusterName, InstanceId, TaskId};
 use longshore_domain::TaskStatus;
 use longshore_shapes_ecs::Operation::*;
-use longshore_state::ClusterKey;
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 use serde_json::{Value, json};
 
 use crate::support::{ACCOUNT, World, attribute, caller, registration, text};
@@ -206,7 +206,7 @@ fn an_external_agent_makes_an_external_instance() {
     let id = id(&text(&instance["containerInstanceArn"]));
     let kind = world
         .db
-        .peek(|state| state.cluster(&key()).and_then(|c| c.instance(id)).map(|e| e.record.launch_type));
+        .peek(|state| state.ecs().cluster(&key()).and_then(|c| c.instance(id)).map(|e| e.record.launch_type));
     assert_eq!(kind, Some(longshore_domain::LaunchType::External));
 }
 
@@ -222,7 +222,8 @@ fn attributes_of_longshores_agent_are_its_own() {
     let at = key().instance(id(&arn));
     let users = || {
         world.db.peek(|state| {
-            let entry = state.cluster(&key()).and_then(|c| c.instance(at.instance)).expect("the instance");
+            let entry =
+                state.ecs().cluster(&key()).and_then(|c| c.instance(at.instance)).expect("the instance");
             let names = entry.record.user_attributes.iter().map(|own| own.name.to_string());
             names.filter(|name| name.starts_with("longshore.")).collect::<Vec<_>>()
         })
@@ -230,8 +231,8 @@ fn attributes_of_longshores_agent_are_its_own() {
     assert_eq!(users(), Vec::<String>::new());
     // As older versions kept it.
     world.act(|tx| {
-        let entry = tx.state().cluster(&key()).and_then(|c| c.instance(at.instance)).expect("the instance");
-        let mut record = longshore_state::record::Instance::clone(&entry.record);
+        let entry = tx.ecs().cluster(&key()).and_then(|c| c.instance(at.instance)).expect("the instance");
+        let mut record = longshore_tables_ecs::record::Instance::clone(&entry.record);
         let (own, rest) =
             record.agent_attributes.into_iter().partition(|own| own.name.starts_with("longshore."));
         (record.user_attributes, record.agent_attributes) = (own, rest);
@@ -334,7 +335,7 @@ fn w5_deregister_by_force() {
     assert_eq!(gone["containerInstance"]["status"], "INACTIVE");
     world.act(|tx| longshore_controllers::upkeep::sweep(tx, &longshore_controllers::Settings::default()));
     for id in tasks {
-        let task = world.db.peek(|state| state.task(&key(), id).cloned()).expect("it is remembered");
+        let task = world.db.peek(|state| state.ecs().task(&key(), id).cloned()).expect("it is remembered");
         assert_eq!(task.last_status, TaskStatus::Stopped);
         assert_eq!(task.stopped_reason.as_deref(), Some("Container instance deregistration forced by user."));
     }

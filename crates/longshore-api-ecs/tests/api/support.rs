@@ -8,8 +8,9 @@ use longshore_api_ecs::{Caller, Ecs, Settings};
 use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp};
 use longshore_shapes_ecs::{Operation, dispatch};
 use longshore_state::db::SeedSource;
-use longshore_state::{Db, Key, Tx, Value as Record};
+use longshore_state::{Db, Domains, Records, Tx};
 use longshore_store::MemoryStore;
+use longshore_tables_ecs::EcsTables;
 use longshore_wire::{Protocol, Reply};
 use serde_json::{Value, json};
 
@@ -56,8 +57,10 @@ impl World {
 
     pub fn with(settings: Settings) -> Self {
         let clock = Arc::new(HeldClock(AtomicI64::new(START_MILLIS)));
-        let db = Db::open(Arc::new(MemoryStore::new()), clock.clone(), Arc::new(Counting::default()))
-            .expect("an empty store opens");
+        let domains = Domains::new("test").with::<EcsTables>();
+        let db =
+            Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), Arc::new(Counting::default()))
+                .expect("an empty store opens");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { ecs: Ecs::new(db.clone(), settings), db, clock, caller: caller(ACCOUNT), runtime }
     }
@@ -99,7 +102,7 @@ impl World {
         format!("{}: {}", text("__type"), text("message"))
     }
 
-    pub fn records(&self) -> Vec<(Key, Record)> {
+    pub fn records(&self) -> Records {
         self.db.peek(|state| state.records())
     }
 

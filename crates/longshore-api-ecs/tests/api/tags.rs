@@ -1,6 +1,6 @@
 use longshore_base::{ClusterName, InstanceId};
 use longshore_shapes_ecs::Operation::*;
-use longshore_state::ClusterKey;
+use longshore_tables_ecs::{ClusterKey, EcsTx};
 use serde_json::{Value, json};
 
 use crate::support::{ACCOUNT, World, caller, text};

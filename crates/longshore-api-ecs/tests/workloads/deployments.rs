@@ -1,6 +1,6 @@
 //! Service deployments and revisions (ecs-services E4 and E6).
 
-use longshore_state::record;
+use longshore_tables_ecs::{EcsTx, record};
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};

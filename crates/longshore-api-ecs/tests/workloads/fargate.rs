@@ -7,7 +7,7 @@ use longshore_api_ecs::Caller;
 use longshore_base::{AccountId, InstanceId, ServiceName};
 use longshore_controllers::{Settings, link, upkeep};
 use longshore_domain::StopCode;
-use longshore_state::{ClusterKey, InstanceKey};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceKey};
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, REGION, World};
@@ -94,7 +94,10 @@ impl World {
     }
 
     /// Wanted tasks by what `of` says of each.
-    fn count_wanted<K: Ord>(&self, of: impl Fn(&longshore_state::record::Task) -> K) -> BTreeMap<K, usize> {
+    fn count_wanted<K: Ord>(
+        &self,
+        of: impl Fn(&longshore_tables_ecs::record::Task) -> K,
+    ) -> BTreeMap<K, usize> {
         let mut counts = BTreeMap::new();
         for task in self.wanted() {
             *counts.entry(of(&task)).or_default() += 1;
@@ -104,7 +107,7 @@ impl World {
 
     fn pool_left(&self, id: InstanceId) -> (u32, u32) {
         self.db.peek(|state| {
-            let pool = state.pool(&self.at().scope.region).expect("a pool");
+            let pool = state.ecs().pool(&self.at().scope.region).expect("a pool");
             let left = pool.fleet().remaining(id).expect("the instance");
             (left.cpu.0, left.memory.0)
         })
@@ -404,7 +407,7 @@ fn only_who_uses_the_pool_waits_for_it() {
     let changed = || {
         ["s", "t"].map(|name| {
             let key = world.at().service(&ServiceName::parse(name).expect("a name"));
-            world.db.peek(|state| state.capacity_changed_since_refusal(&key))
+            world.db.peek(|state| state.ecs().capacity_changed_since_refusal(&key))
         })
     };
     world.hinted();
@@ -442,7 +445,7 @@ fn accounts_share_the_room_and_nothing_else() {
     assert_eq!((world.pool_left(a), world.pool_left(b)), ((0, 0), (0, 0)));
     let addresses: BTreeSet<_> = world.db.peek(|state| {
         let on = world.pool_key(a);
-        state.tasks_on(&on).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
+        state.ecs().tasks_on(&on).filter_map(|(_, task)| Some(task.interface.as_ref()?.address)).collect()
     });
     assert_eq!(addresses.len(), 2, "an address is given once, whoever asks");
     let listed = world.ok("ListTasks", json!({"cluster": CLUSTER}));
@@ -511,7 +514,7 @@ fn a_strategy_shares_tasks_out_between_both_providers() {
     assert_eq!(spot(&tasks), 2);
     world.ok("CreateService", with(service(5), by_strategy));
     world.settle();
-    let of_service = |task: &longshore_state::record::Task| {
+    let of_service = |task: &longshore_tables_ecs::record::Task| {
         (
             task.origin.service.is_some(),
             task.origin.capacity_provider.as_deref().unwrap_or_default().to_owned(),
@@ -579,7 +582,7 @@ fn draining_an_agent_interrupts_spot_and_moves_services() {
         assert_eq!(service["deployments"][0]["failedTasks"], json!(0), "{name}");
     }
     // What is left there are tasks of FARGATE that no service moves.
-    let left = |task: &longshore_state::record::Task| {
+    let left = |task: &longshore_tables_ecs::record::Task| {
         task.instance == Some(first)
             && (task.origin.service.is_some() || task.origin.capacity_provider.as_deref() != Some("FARGATE"))
     };

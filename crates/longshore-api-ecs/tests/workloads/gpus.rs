@@ -1,6 +1,7 @@
 //! Which GPUs a task has is its own for life.
 
-use longshore_state::{State, record};
+use longshore_state::State;
+use longshore_tables_ecs::{EcsState, EcsTx, record};
 use serde_json::json;
 
 use crate::world::{CLUSTER, World};
@@ -43,7 +44,7 @@ fn set_gpus(world: &World, instance: longshore_base::InstanceId, gpus: &[&str]) 
     let (done, _) = world
         .db
         .submit(|tx| {
-            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let entry = tx.ecs().cluster(&at).and_then(|cluster| cluster.instance(instance));
             let mut record = record::Instance::clone(&entry.expect("the instance").record);
             record.gpus = gpus.iter().map(|&gpu| gpu.into()).collect();
             tx.put_instance(&at, record);

@@ -1,6 +1,7 @@
 //! Any calls in any order: a refused one changes nothing, no instance is promised more than it has, and
 //! the indexes stay right.
 
+use longshore_tables_ecs::EcsState;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -178,7 +179,7 @@ proptest! {
 fn task_sets(world: &World) -> Vec<(String, String)> {
     let at = world.at();
     world.db.peek(|state| {
-        let services = state.cluster(&at).expect("the cluster").services();
+        let services = state.ecs().cluster(&at).expect("the cluster").services();
         let ids = services.flat_map(|(_, entry)| entry.task_sets().values());
         ids.map(|set| (set.service.to_string(), set.id.to_string())).collect()
     })

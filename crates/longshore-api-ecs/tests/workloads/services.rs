@@ -6,6 +6,7 @@ use expect_test::expect;
 use longshore_base::ServiceName;
 use longshore_controllers::link;
 use longshore_link::message::PublishHealth;
+use longshore_tables_ecs::{EcsState, EcsTx};
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};
@@ -110,9 +111,9 @@ fn w10_it_runs() {
         task["containers"][0]["networkBindings"],
         json!([{"bindIP": "0.0.0.0", "containerPort": 8080, "hostPort": 8080, "protocol": "tcp"}])
     );
-    let remaining = world
-        .db
-        .peek(|state| state.cluster(&world.at()).and_then(|cluster| cluster.fleet().remaining(instances[0])));
+    let remaining = world.db.peek(|state| {
+        state.ecs().cluster(&world.at()).and_then(|cluster| cluster.fleet().remaining(instances[0]))
+    });
     let remaining = remaining.expect("the instance");
     assert_eq!((remaining.cpu.0, remaining.memory.0), (1024 - 102, 1000 - 50));
     world.check();

@@ -301,7 +301,7 @@ fn tasks_that_end_are_replaced_by_their_own_set() {
 }
 
 /// The task's image cannot be had.
-fn fail_to_start(world: &World, task: &longshore_state::record::Task) {
+fn fail_to_start(world: &World, task: &longshore_tables_ecs::record::Task) {
     let reason = "CannotPullContainerError: no such image";
     world.ok(
         "SubmitTaskStateChange",
@@ -347,7 +347,7 @@ fn protected_tasks_hold_up_scale_in_of_their_set_only() {
     let world = world(2, 2);
     let (blue, green) = (create(&world, "blue", 100.0), create(&world, "green", 100.0));
     world.settle();
-    let of_blue = |task: &std::sync::Arc<longshore_state::record::Task>| {
+    let of_blue = |task: &std::sync::Arc<longshore_tables_ecs::record::Task>| {
         task.origin.started_by.as_deref() == blue.as_str()
     };
     let protected: Vec<_> =

@@ -12,8 +12,9 @@ use longshore_domain::task_definition::{Owner, normalise};
 use longshore_domain::{InstanceStatus, LaunchType, TaskDefinitionStatus};
 use longshore_shapes_ecs::{Operation, RegisterTaskDefinitionRequest, dispatch};
 use longshore_state::db::SeedSource;
-use longshore_state::{ClusterKey, Db, Hint, InstanceKey, ServiceKey, record};
+use longshore_state::{Db, Domains, Inbox};
 use longshore_store::MemoryStore;
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey, record};
 use longshore_wire::{Protocol, json};
 use serde_json::{Value, json};
 
@@ -40,6 +41,7 @@ impl SeedSource for CountingSeeds {
 
 pub struct World {
     pub db: Arc<Db>,
+    hints: Inbox<Hint>,
     ecs: Ecs,
     clock: Arc<ManualClock>,
     caller: Caller,
@@ -52,13 +54,16 @@ impl World {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
         let seeds = Arc::new(CountingSeeds(AtomicU64::new(1)));
-        let db = Db::open(Arc::new(MemoryStore::new()), clock.clone(), seeds).expect("an empty store");
+        let domains = Domains::new("test").with::<EcsTables>();
+        let db =
+            Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), seeds).expect("an empty store");
         let scope = Scope::new(
             AccountId::parse(ACCOUNT).expect("an account"),
             Region::parse(REGION).expect("a region"),
         );
         let world = Self {
             ecs: Ecs::new(db.clone(), Settings::default()),
+            hints: db.inbox(),
             db,
             clock,
             caller: Caller::new(scope, format!("arn:aws:iam::{ACCOUNT}:user/tester")),
@@ -195,7 +200,7 @@ impl World {
         let (done, _) = self
             .db
             .submit(|tx| {
-                let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+                let entry = tx.ecs().cluster(&at).and_then(|cluster| cluster.instance(instance));
                 let mut record = record::Instance::clone(&entry.expect("the instance").record);
                 record.agent_attributes.extend([
                     flag("com.amazonaws.ecs.capability.docker-remote-api.1.17"),
@@ -218,7 +223,7 @@ impl World {
         let (done, _) = self
             .db
             .submit(|tx| {
-                let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+                let entry = tx.ecs().cluster(&at).and_then(|cluster| cluster.instance(instance));
                 let mut record = record::Instance::clone(&entry.expect("the instance").record);
                 let flag = |name: &&str| record::Attribute { name: (*name).into(), value: None };
                 record.agent_attributes.extend(names.iter().map(flag));
@@ -233,7 +238,7 @@ impl World {
     pub fn give_attribute(&self, instance: InstanceId, name: &str, value: &str) {
         let at = self.at();
         let submitted = self.db.submit(|tx| {
-            let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+            let entry = tx.ecs().cluster(&at).and_then(|cluster| cluster.instance(instance));
             let mut record = record::Instance::clone(&entry.expect("the instance").record);
             record.agent_attributes.push(record::Attribute { name: name.into(), value: Some(value.into()) });
             tx.put_instance(&at, record);
@@ -249,7 +254,7 @@ impl World {
         let (done, _) = self
             .db
             .submit(|tx| {
-                let entry = tx.state().cluster(&at).and_then(|cluster| cluster.instance(instance));
+                let entry = tx.ecs().cluster(&at).and_then(|cluster| cluster.instance(instance));
                 let mut record = record::Instance::clone(&entry.expect("the instance").record);
                 record.capacity_provider = Some(provider.into());
                 tx.put_instance(&at, record);
@@ -285,9 +290,11 @@ impl World {
             .db
             .submit(|tx| {
                 let family = normalised.family.clone();
-                let known = tx.state().realm(scope).and_then(|realm| realm.family(family.as_str()));
+                let known = tx.ecs().realm(scope).and_then(|realm| realm.family(family.as_str()));
                 let revision = known.map_or(1, |family| family.next_revision());
                 let document = String::from_utf8(json::to_vec(&normalised.shape)).expect("JSON is text");
+                let document =
+                    record::Compiled::new(document.into()).expect("a normalised document compiles");
                 let definition = record::TaskDefinition {
                     family,
                     revision,
@@ -296,7 +303,7 @@ impl World {
                     registered_by: "tester".into(),
                     deregistered_at: None,
                     delete_requested_at: None,
-                    document: document.into(),
+                    document,
                     tags: [("from".to_owned(), "definition".to_owned())].into(),
                 };
                 tx.put_definition(scope, definition);
@@ -312,9 +319,8 @@ impl World {
         let (done, _) = self
             .db
             .submit(|tx| {
-                let known =
-                    tx.state().definition(scope, &family, revision).expect("registered").record.clone();
-                let mut definition = record::TaskDefinition::clone(&known);
+                let known = tx.ecs().definition(scope, &family, revision).expect("registered");
+                let mut definition = record::TaskDefinition::clone(known);
                 definition.status = TaskDefinitionStatus::Inactive;
                 tx.put_definition(scope, definition);
                 Ok::<_, ()>(())
@@ -353,10 +359,10 @@ impl World {
             .expect("the database is well");
         hinted.expect("nothing refuses it");
         // There is one hint at least, so that this does not wait.
-        let hints = self.runtime.block_on(self.db.next_hints());
+        let hints = self.runtime.block_on(self.hints.next());
         let services = hints.into_iter().filter_map(|hint| match hint {
             Hint::Service(key) => Some(key.service.to_string()),
-            Hint::Instance(_) | Hint::Work(..) | Hint::Provisioning(_) | Hint::Definitions(_) => None,
+            Hint::Provisioning(_) | Hint::Definitions(_) => None,
         });
         services.collect()
     }
@@ -383,7 +389,7 @@ impl World {
     fn services(&self) -> Vec<ServiceKey> {
         let at = self.at();
         self.db.peek(|state| {
-            let cluster = state.cluster(&at).expect("the cluster");
+            let cluster = state.ecs().cluster(&at).expect("the cluster");
             cluster.services().map(|(service, _)| at.service(&service.name)).collect()
         })
     }
@@ -418,7 +424,8 @@ impl World {
 
     pub fn tasks(&self) -> Vec<Arc<record::Task>> {
         let at = self.at();
-        self.db.peek(|state| state.cluster(&at).expect("the cluster").tasks().values().cloned().collect())
+        self.db
+            .peek(|state| state.ecs().cluster(&at).expect("the cluster").tasks().values().cloned().collect())
     }
 
     /// Tasks that are wanted.
@@ -510,14 +517,14 @@ impl World {
         let notes = self.db.peek(|state| state.check());
         assert_eq!(notes, Vec::<String>::new());
         self.db.peek(|state| {
-            let own = state.cluster(&self.at()).expect("the cluster");
+            let own = state.ecs().cluster(&self.at()).expect("the cluster");
             let own = own.instances().iter().map(|(&id, entry)| (self.at().instance(id), entry));
-            let pooled = state.pools().flat_map(|(at, pool)| {
+            let pooled = state.ecs().pools().flat_map(|(at, pool)| {
                 pool.instances().iter().map(move |(&id, entry)| (at.instance(id), entry))
             });
             for (at, entry) in own.chain(pooled) {
                 let id = at.instance;
-                let tasks = || state.tasks_on(&at).map(|(_, task)| task);
+                let tasks = || state.ecs().tasks_on(&at).map(|(_, task)| task);
                 assert_eq!(tasks().count(), entry.tasks().len());
                 let cpu: u32 = tasks().map(|task| task.origin.needs.cpu.0).sum();
                 let memory: u32 = tasks().map(|task| task.origin.needs.memory.0).sum();

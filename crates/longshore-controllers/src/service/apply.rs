@@ -11,8 +11,9 @@ use longshore_rollout::{
     DeploymentChange, NewDeployment, PlacementRefusal, Plan, ServiceDeploymentChange,
     ServiceDeploymentStatus, ServiceEvent, Start, Stop, room_may_help,
 };
-use longshore_state::record::{Deployment, RefusalMemory, Service};
-use longshore_state::{ServiceEntry, ServiceKey, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::{Deployment, RefusalMemory, Service};
+use longshore_tables_ecs::{EcsState, EcsTx, ServiceEntry, ServiceKey};
 
 use super::deployment::{
     DEFINITION_GONE, Recipe, Refused, placement_refusal, roll_back, template, unreadable_rules,
@@ -286,7 +287,7 @@ fn forget_settled_refusals(tx: &Tx<'_>, key: &ServiceKey, service: &mut Service)
 }
 
 fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {
-    let Some(task) = tx.state().task(&key.cluster, stop.task).cloned() else { return };
+    let Some(task) = tx.ecs().task(&key.cluster, stop.task).cloned() else { return };
     let lost = matches!(stop.reason, longshore_rollout::StopReason::InstanceLost(_));
     let text = if lost && task.is_pooled() {
         upkeep::POOL_AGENT_LOST.to_owned()
@@ -350,7 +351,7 @@ fn pools(
 
 /// How many tasks of the deployment a capacity provider has. One that is about to end is replaced where it was.
 fn tasks_of_provider(tx: &Tx<'_>, key: &ServiceKey, deployment: DeploymentId, provider: &str) -> u32 {
-    let cluster = tx.state().cluster(&key.cluster);
+    let cluster = tx.ecs().cluster(&key.cluster);
     let active = cluster
         .and_then(|cluster| cluster.service(&key.service))
         .into_iter()

@@ -9,11 +9,12 @@ use longshore_domain::status::PropagateTags;
 use longshore_domain::tags::Tags;
 use longshore_placement::Reason;
 use longshore_rollout::{PlacementRefusal, RolloutReason, ServiceDeploymentStatus, room_may_help};
-use longshore_state::record::{
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::record::{
     Capacity, Deployment, Document, Origin, Service, ServiceDeployment, ServiceMembership, ServiceRevision,
     TaskSet,
 };
-use longshore_state::{ClusterKey, Key, State, Tx};
+use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use crate::launch::{RulesError, Template, platform_version};
 
@@ -107,7 +108,8 @@ const FORGOTTEN_AT_ONCE: usize = 4;
 /// Removes the oldest service deployments beyond the limit, with their revisions, unless a deployment
 /// still needs them.
 fn forget_oldest(tx: &mut Tx<'_>, at: &ClusterKey, service: &Service) {
-    let Some(entry) = tx.service(&at.service(&service.name)) else { return };
+    let key = at.service(&service.name);
+    let Some(entry) = tx.service(&key) else { return };
     let excess = entry.deployments().len().saturating_sub(SERVICE_DEPLOYMENTS_KEPT);
     if excess == 0 {
         return;
@@ -119,8 +121,8 @@ fn forget_oldest(tx: &mut Tx<'_>, at: &ClusterKey, service: &Service) {
     let mut oldest: Vec<_> = entry.deployments().values().filter(|record| !needed(record)).cloned().collect();
     oldest.sort_by_key(|record| (record.created_at, record.id));
     for record in oldest.iter().take(excess.min(FORGOTTEN_AT_ONCE)) {
-        tx.delete(Key::ServiceDeployment(at.clone(), service.name.clone(), record.id));
-        tx.delete(Key::ServiceRevision(at.clone(), service.name.clone(), record.target));
+        tx.delete::<ServiceDeployment>(key.deployment(record.id));
+        tx.delete::<ServiceRevision>(key.revision(record.target));
     }
 }
 
@@ -129,8 +131,8 @@ fn images(
     at: &ClusterKey,
     (family, revision): &(Family, u32),
 ) -> Vec<(longshore_base::ContainerName, Arc<str>, Option<Arc<str>>)> {
-    let definition = state.definition(&at.scope, family, *revision);
-    let containers = definition.iter().flat_map(|definition| &definition.spec.containers);
+    let definition = state.ecs().definition(&at.scope, family, *revision);
+    let containers = definition.iter().flat_map(|definition| &definition.spec().containers);
     containers.map(|container| (container.name.clone(), container.image.as_str().into(), None)).collect()
 }
 
@@ -212,11 +214,11 @@ impl From<&TaskSet> for Recipe {
 /// What tasks of a deployment are made from. `None` if its definition is gone.
 pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &Recipe) -> Option<Template> {
     let (family, revision) = &deployment.task_definition;
-    let definition = state.definition(&at.scope, family, *revision)?.clone();
-    let needs = definition.spec.needs(&NeedsOverride::default());
+    let definition = state.ecs().definition(&at.scope, family, *revision)?.clone();
+    let needs = definition.spec().needs(&NeedsOverride::default());
     let mut tags = match service.propagate_tags {
         PropagateTags::None => Tags::new(),
-        PropagateTags::TaskDefinition => definition.record.tags.clone(),
+        PropagateTags::TaskDefinition => definition.tags.clone(),
         PropagateTags::Service => service.tags.clone(),
     };
     if service.managed_tags {

@@ -7,7 +7,8 @@ mod view;
 
 use longshore_base::{Seed, Timestamp};
 use longshore_rollout::{Plan, ServiceView, Waiting};
-use longshore_state::{ServiceKey, State, Tx};
+use longshore_state::{State, Tx};
+use longshore_tables_ecs::{EcsState, EcsTx, ServiceKey};
 
 use crate::Settings;
 use crate::launch::capacity;
@@ -31,7 +32,8 @@ pub fn reconcile(tx: &mut Tx<'_>, key: &ServiceKey, settings: &Settings) -> Opti
 }
 
 fn plan(state: &State, key: &ServiceKey, view: &ServiceView, now: Timestamp, seed: Seed) -> Plan {
-    let record = state.cluster(&key.cluster).and_then(|cluster| cluster.service(&key.service)?.record());
+    let record =
+        state.ecs().cluster(&key.cluster).and_then(|cluster| cluster.service(&key.service)?.record());
     let launch_type = record.map(|service| service.capacity.launch_type());
     match launch_type.and_then(|launch_type| capacity(state, &key.cluster, launch_type)) {
         Some(cluster) => longshore_rollout::plan_on(cluster.fleet(), view, now, seed),

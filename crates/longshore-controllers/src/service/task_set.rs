@@ -2,8 +2,9 @@
 
 use longshore_base::DeploymentId;
 use longshore_rollout::{TaskSetChange, TaskSetView};
-use longshore_state::record::TaskSet;
-use longshore_state::{ServiceEntry, ServiceKey, Tx};
+use longshore_state::Tx;
+use longshore_tables_ecs::record::TaskSet;
+use longshore_tables_ecs::{EcsTx, ServiceEntry, ServiceKey};
 
 /// The sets as the planner sees them, the oldest first.
 pub(super) fn views(entry: &ServiceEntry) -> Vec<TaskSetView> {

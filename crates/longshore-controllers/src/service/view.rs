@@ -14,8 +14,9 @@ use longshore_rollout::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, PlacementRefusal, Refusal,
     Scheduling, ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
 };
-use longshore_state::record::{Deployment, Service, Task};
-use longshore_state::{ClusterTables, ServiceEntry, ServiceKey, State};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Deployment, Service, Task};
+use longshore_tables_ecs::{ClusterTables, EcsState, ServiceEntry, ServiceKey};
 
 use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template, unreadable_rules};
 use super::task_set;
@@ -31,7 +32,7 @@ pub fn gather(
     stopped: &[TaskId],
     settings: &Settings,
 ) -> Option<ServiceView> {
-    let cluster = state.cluster(&key.cluster)?;
+    let cluster = state.ecs().cluster(&key.cluster)?;
     let entry = cluster.service(&key.service)?;
     let service = entry.record()?;
     if service.status == ServiceStatus::Inactive {
@@ -209,8 +210,8 @@ fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
 }
 
 fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {
-    let definition = state.definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
-    let has_checks = definition.is_some_and(|definition| definition.spec.has_health_checks());
+    let definition = state.ecs().definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
+    let has_checks = definition.is_some_and(|definition| definition.spec().has_health_checks());
     TaskView {
         id: task.id,
         // Tasks of services always carry their membership.
@@ -236,7 +237,7 @@ fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {
 
 fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
     let Some(id) = task.instance else { return Host::Up };
-    let tables = state.host(&key.cluster, task);
+    let tables = state.ecs().host(&key.cluster, task);
     match tables.and_then(|tables| tables.instance(id)).map(|entry| entry.record.status) {
         Some(InstanceStatus::Draining) => Host::Draining,
         Some(InstanceStatus::Active | InstanceStatus::Registering | InstanceStatus::RegistrationFailed) => {
@@ -249,10 +250,10 @@ fn host(state: &State, key: &ServiceKey, task: &Task) -> Host {
 fn stopped_task(state: &State, key: &ServiceKey, task: &Arc<Task>) -> Option<StoppedTask> {
     let service = task.origin.service.as_ref()?;
     debug_assert_eq!(task.desired_status, DesiredStatus::Stopped);
-    let definition = state.definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
+    let definition = state.ecs().definition(&key.cluster.scope, &task.origin.family, task.origin.revision);
     let ever_running = task.started_at.is_some();
     let because = match StoppedBecause::of(task.stop_code?, task.unhealthy) {
-        StoppedBecause::EssentialExited if was_killed(task, definition.map(|own| &own.spec)) => {
+        StoppedBecause::EssentialExited if was_killed(task, definition.map(|own| own.spec())) => {
             StoppedBecause::Killed
         }
         // It ended while other containers had yet to start.
@@ -290,8 +291,8 @@ fn ran_for(task: &Task) -> Duration {
 }
 
 fn refusals(state: &State, key: &ServiceKey, service: &Service) -> Vec<Refusal> {
-    let capacity_changed = state.capacity_changed_since_refusal(key);
-    let refusal = |memory: &longshore_state::record::RefusalMemory| Refusal {
+    let capacity_changed = state.ecs().capacity_changed_since_refusal(key);
+    let refusal = |memory: &longshore_tables_ecs::record::RefusalMemory| Refusal {
         deployment: memory.deployment,
         at: memory.at,
         attempts: memory.attempts,

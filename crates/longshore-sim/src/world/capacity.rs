@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use longshore_base::{InstanceId, TaskId};
 use longshore_domain::status::ClusterStatus;
 use longshore_domain::{DesiredStatus, InstanceStatus, LaunchType, RolloutState, ServiceStatus, StopCode};
-use longshore_state::record::{Capacity, Service, StrategyItem, Task};
-use longshore_state::{ClusterKey, Key, Value};
+use longshore_state::Changes;
+use longshore_tables_ecs::ClusterKey;
+use longshore_tables_ecs::key::ProviderKey;
+use longshore_tables_ecs::record::{
+    Capacity, CapacityProvider, Cluster, Instance, Service, StrategyItem, Task,
+};
 use serde_json::Value as Json;
 
 use super::World;
@@ -95,10 +100,8 @@ impl World {
     }
 
     fn status_of(&self, host: &ClusterKey, id: InstanceId) -> Option<InstanceStatus> {
-        match self.server.up.as_ref()?.records.get(&Key::Instance(host.clone(), id)) {
-            Some(Value::Instance(instance)) => Some(instance.status),
-            _ => None,
-        }
+        let records = &self.server.up.as_ref()?.records;
+        records.get::<Instance>(&host.instance(id)).map(|instance| instance.status)
     }
 
     /// A task has come to an instance.
@@ -145,35 +148,29 @@ impl World {
 
     /// After a transaction: who drains a machine of the pool leaves no Spot task on it, and no provider goes that is
     /// needed.
-    pub(super) fn watch_capacity(&mut self, changes: &[(Key, Option<Value>)]) {
-        for (key, after) in changes {
-            match (key, after) {
-                (Key::Instance(at, id), Some(Value::Instance(instance)))
-                    if at.is_pool() && instance.status == InstanceStatus::Draining =>
-                {
-                    if let Some(task) = self.spared(*id) {
-                        self.fail("spot", format!("instance {id} drains, and Spot task {task} stays on it"));
-                    }
-                }
-                (Key::Cluster(_) | Key::CapacityProvider(..) | Key::Service(..), _) => self.check_providers(),
-                _ => {}
+    pub(super) fn watch_capacity(&mut self, changes: &Changes) {
+        for (key, after) in changes.of::<Instance>().filter(|(key, _)| key.cluster.is_pool()) {
+            if after.is_some_and(|instance| instance.status == InstanceStatus::Draining)
+                && let Some(task) = self.spared(key.instance)
+            {
+                let text = format!("instance {} drains, and Spot task {task} stays on it", key.instance);
+                self.fail("spot", text);
             }
+        }
+        if changes.touch::<Cluster>() || changes.touch::<CapacityProvider>() || changes.touch::<Service>() {
+            self.check_providers();
         }
     }
 
     /// A Spot task that is to go on running on an instance.
     fn spared(&self, id: InstanceId) -> Option<TaskId> {
-        let records = &self.server.up.as_ref()?.records;
-        records.values().find_map(|record| match record {
-            Value::Task(task)
-                if task.instance == Some(id)
-                    && task.origin.capacity_provider.as_deref() == Some(SPOT)
-                    && task.desired_status == DesiredStatus::Running =>
-            {
-                Some(task.id)
-            }
-            _ => None,
-        })
+        let mut tasks = self.server.up.as_ref()?.records.of::<Task>().map(|(_, task)| task);
+        let stays = |task: &&Arc<Task>| {
+            task.instance == Some(id)
+                && task.origin.capacity_provider.as_deref() == Some(SPOT)
+                && task.desired_status == DesiredStatus::Running
+        };
+        tasks.find(stays).map(|task| task.id)
     }
 
     /// Each cluster's providers are there, and each ACTIVE service's are its cluster's (ecs-operations B1).
@@ -181,25 +178,19 @@ impl World {
         let Some(running) = &self.server.up else { return };
         let mut wrong = None;
         for at in &self.clusters {
-            let Some(Value::Cluster(cluster)) = running.records.get(&Key::Cluster(at.clone())) else {
-                continue;
-            };
+            let Some(cluster) = running.records.get::<Cluster>(at) else { continue };
             if cluster.status != ClusterStatus::Active {
                 continue;
             }
             for name in &cluster.capacity_providers {
-                let record = running.records.get(&Key::CapacityProvider(at.scope.clone(), name.to_string()));
-                let active = matches!(record, Some(Value::CapacityProvider(own)) if *own.status == *"ACTIVE");
+                let key = ProviderKey::new(at.scope.clone(), &**name);
+                let record = running.records.get::<CapacityProvider>(&key);
+                let active = record.is_some_and(|own| *own.status == *"ACTIVE");
                 if !active && !is_fargate(name) {
                     wrong = Some(format!("cluster {} has the provider {name}, which is gone", at.cluster));
                 }
             }
-            let first = Key::Service(at.clone(), longshore_base::ServiceName::parse("a").expect("a name"));
-            for (key, record) in running.records.range(first..) {
-                let (Key::Service(of, _), Value::Service(service)) = (key, record) else { break };
-                if of != at {
-                    break;
-                }
+            for (_, service) in running.records.of::<Service>().filter(|(key, _)| key.cluster == *at) {
                 if service.status != ServiceStatus::Active {
                     continue;
                 }
@@ -233,10 +224,8 @@ impl World {
     /// A task of a cluster whose instances a machine is one of, or of Fargate in the machine's region.
     pub(super) fn is_at_home(&self, index: usize, id: TaskId) -> bool {
         let host = self.host_of(index);
-        self.clusters.iter().any(|at| match self.server.stored.get(&Key::Task(at.clone(), id)) {
-            Some(Value::Task(task)) => host_of(at, task) == *host,
-            _ => false,
-        })
+        let stored = |at: &ClusterKey| self.server.stored.get::<Task>(&at.task(id));
+        self.clusters.iter().any(|at| stored(at).is_some_and(|task| host_of(at, task) == *host))
     }
 
     /// At rest: where a service of Fargate that lacks tasks could have one, in words.
@@ -252,10 +241,8 @@ impl World {
         }
         let records = &self.server.up.as_ref()?.records;
         let live = || {
-            records.iter().filter_map(|(key, record)| match (key, record) {
-                (Key::Task(of, _), Value::Task(task)) if !task.last_status.is_stopped() => Some((of, task)),
-                _ => None,
-            })
+            let tasks = records.of::<Task>().filter(|(_, task)| !task.last_status.is_stopped());
+            tasks.map(|(key, task)| (&key.cluster, task))
         };
         let own = live().filter(|(of, task)| {
             *of == at && task.origin.service.as_ref().is_some_and(|own| own.deployment == primary.id)

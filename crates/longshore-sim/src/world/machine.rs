@@ -14,7 +14,7 @@ use longshore_node::journal::Change;
 use longshore_runtime::RuntimeInfo;
 use longshore_runtime::port::{LabelFilter, NetworkInfo};
 use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
-use longshore_state::ClusterKey;
+use longshore_tables_ecs::ClusterKey;
 
 use super::network::{Caller, PipeId};
 use super::{Event, Skew, World, watch};

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use longshore_base::{AccountId, ClusterName, Region, Scope, Seed, Timestamp};
 use longshore_node::core::SocketEvent;
-use longshore_state::ClusterKey;
+use longshore_tables_ecs::ClusterKey;
 
 use crate::chance::Chance;
 use crate::scenario::{ClusterSetup, Scenario, Setup, Timed};

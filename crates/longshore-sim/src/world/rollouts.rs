@@ -4,16 +4,15 @@
 //! Only what the planner itself did is judged, with what it could know: a machine that vanishes may leave too few healthy
 //! tasks, the planner may not. Everything is counted from the records around one transaction.
 
-use std::collections::BTreeMap;
-
 use longshore_base::{InstanceId, Timestamp};
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{
     DesiredStatus, HealthStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, StopCode, TaskStatus,
 };
 use longshore_rollout::TaskSetStatus;
-use longshore_state::record::{Capacity, Service, Task, TaskSet};
-use longshore_state::{ClusterKey, Key, ServiceKey, Value, view};
+use longshore_state::{Changes, Records};
+use longshore_tables_ecs::record::{Capacity, Instance, Service, Task, TaskSet};
+use longshore_tables_ecs::{ClusterKey, ServiceKey, view};
 
 use super::World;
 use super::capacity::{host_of, unfair};
@@ -31,46 +30,38 @@ struct Pair<'a> {
 type Verdict = Result<(), (&'static str, String)>;
 
 impl World {
-    /// After a transaction of the service's controller; `before` has the old values of what it changed.
-    pub(super) fn watch_rollout(&mut self, key: &ServiceKey, before: &BTreeMap<Key, Option<Value>>) {
-        if let Err((rule, text)) = self.judge(key, before) {
+    /// After a transaction of the service's controller; `before` has the old records of what it changed.
+    pub(super) fn watch_rollout(&mut self, key: &ServiceKey, changes: &Changes, before: &Records) {
+        if let Err((rule, text)) = self.judge(key, changes, before) {
             self.fail(rule, text);
         }
     }
 
-    fn judge(&self, key: &ServiceKey, before: &BTreeMap<Key, Option<Value>>) -> Verdict {
+    fn judge(&self, key: &ServiceKey, changes: &Changes, before: &Records) -> Verdict {
         let Some(running) = &self.server.up else { return Ok(()) };
         let at = &key.cluster;
-        let Some(Value::Service(service)) =
-            running.records.get(&Key::Service(at.clone(), key.service.clone()))
-        else {
-            return Ok(());
-        };
+        let Some(service) = running.records.get::<Service>(key) else { return Ok(()) };
         if service.status != ServiceStatus::Active {
             return Ok(());
         }
         let mut own = Vec::new();
-        for (of, record) in &running.records {
-            let (Key::Task(cluster, _), Value::Task(after)) = (of, record) else { continue };
-            if cluster != at || after.origin.service.as_ref().is_none_or(|own| own.name != key.service) {
+        for (of, after) in running.records.of::<Task>() {
+            if of.cluster != *at || after.origin.service.as_ref().is_none_or(|own| own.name != key.service) {
                 continue;
             }
-            let before: Option<&Task> = match before.get(of) {
-                Some(Some(Value::Task(before))) => Some(before),
-                Some(_) => None,
-                None => Some(after),
-            };
+            let changed = changes.get::<Task>(of).is_some();
+            let before = if changed { before.get::<Task>(of) } else { Some(after) }.map(|task| &**task);
             let lives = after.instance.is_some_and(|id| self.instance_lives(&host_of(at, after), id));
             own.push(Pair { before, after, lives });
         }
         let now = self.server_now();
         if service.controller == DeploymentController::External {
-            for set in view::task_sets(&running.records, at, &key.service) {
+            for set in view::task_sets(&running.records, key) {
                 self.judge_set(service, set, &own, now)?;
             }
             // Who deletes a set, and by force if it has tasks, means those that are protected as well.
             let goes = |pair: &&Pair<'_>| {
-                let mut sets = view::task_sets(&running.records, at, &key.service);
+                let mut sets = view::task_sets(&running.records, key);
                 let own = pair.after.origin.service.as_ref().map(|own| own.deployment);
                 sets.any(|set| set.status == TaskSetStatus::Draining && Some(set.id) == own)
             };
@@ -89,8 +80,8 @@ impl World {
     }
 
     fn instance_lives(&self, at: &ClusterKey, id: InstanceId) -> bool {
-        let record = self.server.up.as_ref().and_then(|up| up.records.get(&Key::Instance(at.clone(), id)));
-        matches!(record, Some(Value::Instance(instance)) if instance.status != InstanceStatus::Inactive)
+        let record = self.server.up.as_ref().and_then(|up| up.records.get::<Instance>(&at.instance(id)));
+        record.is_some_and(|instance| instance.status != InstanceStatus::Inactive)
     }
 
     /// Tasks that were healthy and are not any more, and those that are.
@@ -164,11 +155,9 @@ impl World {
                 return Err(("daemon", text));
             }
         }
-        let records = self.server.up.iter().flat_map(|running| &running.records);
-        let active = records.filter(|(key, record)| {
-            matches!((key, record), (Key::Instance(of, _), Value::Instance(instance))
-                if of == at && instance.status == InstanceStatus::Active)
-        });
+        let instances = self.server.up.iter().flat_map(|running| running.records.of::<Instance>());
+        let active =
+            instances.filter(|(of, instance)| of.cluster == *at && instance.status == InstanceStatus::Active);
         let min = (active.count() as u64 * u64::from(service.minimum_healthy_percent)).div_ceil(100);
         let (taken, left) = self.healthy(own, now);
         judge_minimum(service, taken, left, min)

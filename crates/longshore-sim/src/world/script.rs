@@ -9,8 +9,9 @@ use longshore_engine::spec::RuntimeId;
 use longshore_runtime::port::LabelFilter;
 use longshore_runtime::scripted::{Faults, Operation};
 use longshore_runtime::{ErrorKind, RuntimeError};
-use longshore_state::record::Service;
-use longshore_state::{Key, Value as Record, view};
+use longshore_state::Record;
+use longshore_tables_ecs::record::{Service, TaskDefinition};
+use longshore_tables_ecs::{EcsState, view};
 use serde_json::{Value, json};
 
 use super::{Event, World};
@@ -354,7 +355,7 @@ impl World {
 
     pub(super) fn some_task_of(&self, cluster: usize, pick: u32) -> Option<TaskId> {
         let running = self.server.up.as_ref()?;
-        let tasks = running.state.cluster(&self.clusters[cluster])?.tasks();
+        let tasks = running.state.ecs().cluster(&self.clusters[cluster])?.tasks();
         let wanted: Vec<TaskId> = tasks
             .values()
             .filter(|task| task.desired_status == DesiredStatus::Running)
@@ -382,11 +383,9 @@ impl World {
 
     fn service_record(&self, service: u8) -> Option<&Service> {
         let (cluster, name) = self.named(service);
-        let key = Key::Service(self.clusters[cluster].clone(), ServiceName::parse(&name).ok()?);
-        match self.server.up.as_ref()?.records.get(&key)? {
-            Record::Service(service) => Some(service),
-            _ => None,
-        }
+        let key = self.clusters[cluster].service(&ServiceName::parse(&name).ok()?);
+        let service = self.server.up.as_ref()?.records.get::<Service>(&key)?;
+        Some(service)
     }
 
     /// What a service's next definition has to be like.
@@ -413,7 +412,7 @@ impl World {
     fn newest_deployment(&self, service: u8) -> Option<(usize, String)> {
         let (cluster, name) = self.named(service);
         let (name, at) = (ServiceName::parse(&name).ok()?, &self.clusters[cluster]);
-        let entry = self.server.up.as_ref()?.state.cluster(at)?.service(&name)?;
+        let entry = self.server.up.as_ref()?.state.ecs().cluster(at)?.service(&name)?;
         let newest = entry.deployments().values().max_by_key(|record| (record.created_at, record.id))?;
         Some((cluster, at.scope.service_deployment_arn(&at.cluster, &name, newest.id)))
     }
@@ -436,7 +435,8 @@ impl World {
         let (cluster, name) = self.named(service);
         let (at, Ok(parsed)) = (&self.clusters[cluster], ServiceName::parse(&name)) else { return };
         let Some(running) = &self.server.up else { return };
-        let sets: Vec<_> = view::task_sets(&running.records, at, &parsed).map(|set| set.id).collect();
+        let sets: Vec<_> =
+            view::task_sets(&running.records, &at.service(&parsed)).map(|set| set.id).collect();
         if sets.is_empty() {
             return;
         }
@@ -567,14 +567,13 @@ impl World {
     }
 
     pub(super) fn is_prepared(&self) -> bool {
-        let records = self.server.stored.keys();
-        let definitions = records.filter(|key| matches!(key, Key::TaskDefinition(..))).count();
+        let definitions = self.server.stored.of::<TaskDefinition>().count();
         self.calls.is_empty()
             && definitions >= self.kinds().count() * Image::ALL.len() * self.first_of_scopes().len()
     }
 
-    pub(super) fn cluster_has(&self, key: &Key) -> bool {
-        self.server.up.as_ref().is_some_and(|running| running.records.contains_key(key))
+    pub(super) fn server_has<R: Record>(&self, key: &R::Key) -> bool {
+        self.server.up.as_ref().is_some_and(|running| running.records.get::<R>(key).is_some())
     }
 }
 

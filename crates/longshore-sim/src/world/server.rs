@@ -10,8 +10,9 @@ use std::time::Duration;
 use longshore_base::{Ids, Timestamp};
 use longshore_controllers::driver::Agenda;
 use longshore_controllers::{link, service, upkeep};
-use longshore_state::{Hint, InstanceKey, Key, ServiceKey, State, Tx, Value};
+use longshore_state::{Changes, Domains, Hints, Records, State, Tx};
 use longshore_store::{Commit, MemoryStore, Store};
+use longshore_tables_ecs::{AgentHint, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey};
 
 use super::network::{Call, CallId, Caller, PipeId, Reply};
 use super::sessions::Served;
@@ -22,9 +23,10 @@ use crate::api;
 pub(super) const DISK_FAILED: &str = r#"{"__type":"ServerException","message":"the store refuses"}"#;
 
 pub(super) struct Server {
+    domains: Domains,
     store: MemoryStore,
     /// What the store must hold, kept apart from it.
-    pub stored: BTreeMap<Key, Value>,
+    pub stored: Records,
     pub skew: Skew,
     /// Counts starts.
     pub epoch: u32,
@@ -36,7 +38,7 @@ pub(super) struct Server {
 pub(super) struct Running {
     pub state: State,
     /// What the state must hold, kept apart from it.
-    pub records: BTreeMap<Key, Value>,
+    pub records: Records,
     queue: VecDeque<Queued>,
     /// The disk is at work on these.
     writing: Vec<Queued>,
@@ -56,7 +58,7 @@ pub(super) struct Running {
 
 struct Queued {
     sequence: u64,
-    changes: Vec<(Key, Option<Value>)>,
+    changes: Changes,
     commit: Commit,
 }
 
@@ -78,8 +80,9 @@ pub(super) enum Writer {
 impl Server {
     pub fn new() -> Self {
         Self {
+            domains: Domains::new("longshore-sim").with::<EcsTables>(),
             store: MemoryStore::new(),
-            stored: BTreeMap::new(),
+            stored: Records::new(),
             skew: Skew::default(),
             epoch: 0,
             disk_fails: None,
@@ -100,14 +103,14 @@ impl World {
         let now = self.server_now();
         self.server.epoch += 1;
         self.tally.server_starts += 1;
-        let state = match State::load(&self.server.store, now) {
+        let state = match State::load(&self.server.store, &self.server.domains, now) {
             Ok(state) => state,
             Err(error) => {
                 return self.fail("durability", format!("what was stored cannot be loaded: {error}"));
             }
         };
-        let found: BTreeMap<Key, Value> = state.records().into_iter().collect();
-        self.compare_records("durability", "after a restart", &found, &self.server.stored.clone());
+        let found = state.records();
+        self.fail_different("durability", "after a restart", self.server.stored.differences(&found));
         let hints = state.all_hints();
         self.server.up = Some(Running {
             durable: state.sequence(),
@@ -168,12 +171,7 @@ impl World {
         if let Err(error) = self.server.store.commit(&[queued.commit]) {
             self.fail("durability", format!("the store refuses a commit: {error}"));
         }
-        for (key, value) in queued.changes {
-            match value {
-                Some(value) => self.server.stored.insert(key, value),
-                None => self.server.stored.remove(&key),
-            };
-        }
+        self.server.stored.apply(&queued.changes);
     }
 
     /// Runs a transaction. What it gives must not leave before its sequence is durable.
@@ -203,10 +201,10 @@ impl World {
         }
         if !batch.changes.is_empty() {
             self.tally.transactions += 1;
-            let changes = self.watch_changes(writer, &batch.changes);
-            let commit = Commit::new(batch.ops());
+            self.watch_changes(writer, &batch.changes);
+            let commit = Commit::new(batch.changes.ops());
             if let Some(running) = &mut self.server.up {
-                running.queue.push_back(Queued { sequence, changes, commit });
+                running.queue.push_back(Queued { sequence, changes: batch.changes, commit });
             }
             self.write_next();
         }
@@ -316,24 +314,25 @@ impl World {
         self.when_durable(sequence, Then::Answer(id, Ok(reply)));
     }
 
-    pub(super) fn hint(&mut self, hints: longshore_state::Hints) {
+    pub(super) fn hint(&mut self, mut hints: Hints) {
         let epoch = self.server.epoch;
         let Some(running) = &mut self.server.up else { return };
         let mut woken = Vec::new();
-        for hint in hints {
+        for hint in hints.take::<Hint>() {
             match hint {
                 Hint::Service(key) => {
                     running.hints.insert(key);
                 }
-                Hint::Instance(key) => {
-                    woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, None)));
-                }
-                Hint::Work(key, task) => {
-                    woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, Some(task))));
-                }
                 // No scenario has providers with managed scaling; the sweep looks at definitions.
                 Hint::Provisioning(_) | Hint::Definitions(_) => {}
             }
+        }
+        for hint in hints.take::<AgentHint>() {
+            let (key, task) = match hint {
+                AgentHint::Instance(key) => (key, None),
+                AgentHint::Work(key, task) => (key, Some(task)),
+            };
+            woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, task)));
         }
         if !running.hints.is_empty() && !running.is_looking {
             running.is_looking = true;

@@ -8,7 +8,7 @@ use longshore_link::client::Loss;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, TcsQuery};
 use longshore_node::core::{Socket, SocketEvent};
-use longshore_state::InstanceKey;
+use longshore_tables_ecs::InstanceKey;
 use serde_json::Value;
 
 use super::World;

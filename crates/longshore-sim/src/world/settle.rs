@@ -10,8 +10,9 @@ use longshore_domain::{DesiredStatus, SchedulingStrategy, ServiceStatus, TaskSta
 use longshore_engine::input::ObservedStatus;
 use longshore_rollout::{TaskSetStatus, Waiting};
 use longshore_runtime::port::LabelFilter;
-use longshore_state::record::{Instance, Service};
-use longshore_state::{ClusterKey, Key, State, Value, view};
+use longshore_state::State;
+use longshore_tables_ecs::record::{Instance, Service, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState, view};
 
 use super::World;
 use super::rollouts::share_of;
@@ -27,25 +28,17 @@ impl World {
         let now = self.server_now();
         let mut open = Vec::new();
         self.unsettled_machines(&running.state, &mut open);
-        for (key, record) in &running.records {
-            match record {
-                Value::Task(task) if !task.last_status.is_stopped() => {
-                    let moves =
-                        task.desired_status == DesiredStatus::Stopped || task.last_status.is_pending();
-                    let since = task.stopping_at.unwrap_or(task.created_at);
-                    let may_move = self.watch.restless.contains(&task.id) || task.last_status.is_pending();
-                    if moves && !(may_move && now.since(since) < MOVING_MAX) {
-                        let (id, wish, status) = (task.id, task.desired_status, task.last_status);
-                        open.push(format!("task {id} shall be {wish} and is {status}"));
-                    }
-                }
-                Value::Service(service) => {
-                    if let Key::Service(at, _) = key {
-                        self.unsettled_service(&running.state, at, service, &mut open);
-                    }
-                }
-                _ => {}
+        for (_, task) in running.records.of::<Task>().filter(|(_, task)| !task.last_status.is_stopped()) {
+            let moves = task.desired_status == DesiredStatus::Stopped || task.last_status.is_pending();
+            let since = task.stopping_at.unwrap_or(task.created_at);
+            let may_move = self.watch.restless.contains(&task.id) || task.last_status.is_pending();
+            if moves && !(may_move && now.since(since) < MOVING_MAX) {
+                let (id, wish, status) = (task.id, task.desired_status, task.last_status);
+                open.push(format!("task {id} shall be {wish} and is {status}"));
             }
+        }
+        for (key, service) in running.records.of::<Service>() {
+            self.unsettled_service(&running.state, &key.cluster, service, &mut open);
         }
         open
     }
@@ -66,7 +59,8 @@ impl World {
                 open.push(format!("m{index}'s agent is not connected"));
                 continue;
             };
-            let entry = state.cluster(self.host_of(index)).and_then(|cluster| cluster.instance(instance.id));
+            let entry =
+                state.ecs().cluster(self.host_of(index)).and_then(|cluster| cluster.instance(instance.id));
             if !entry.is_some_and(|entry| entry.connection.open) {
                 open.push(format!("the server does not know that m{index} is connected"));
             }
@@ -87,10 +81,8 @@ impl World {
     /// The instance that a machine is, as far as its agent knows.
     pub(super) fn instance_of(&self, index: usize) -> Option<&Instance> {
         let id = self.instance_id(index)?;
-        match self.server.up.as_ref()?.records.get(&Key::Instance(self.host_of(index).clone(), id)) {
-            Some(Value::Instance(instance)) => Some(instance),
-            _ => None,
-        }
+        let instance = self.server.up.as_ref()?.records.get::<Instance>(&self.host_of(index).instance(id))?;
+        Some(instance)
     }
 
     /// The cluster or the pool that a machine is of.
@@ -104,13 +96,9 @@ impl World {
 
     /// Containers that run on an instance, by the records.
     fn wanted_on(&self, instance: InstanceId) -> BTreeSet<(TaskId, String)> {
-        let records = self.server.up.iter().flat_map(|running| running.records.values());
-        let tasks = records.filter_map(|record| match record {
-            Value::Task(task) if task.instance == Some(instance) && !task.last_status.is_stopped() => {
-                Some(task)
-            }
-            _ => None,
-        });
+        let tasks = self.server.up.iter().flat_map(|running| running.records.of::<Task>());
+        let tasks = tasks.map(|(_, task)| task);
+        let tasks = tasks.filter(|task| task.instance == Some(instance) && !task.last_status.is_stopped());
         let running = |status| status == longshore_domain::ContainerStatus::Running;
         tasks
             .flat_map(|task| {
@@ -154,7 +142,7 @@ impl World {
         if waiting.is_empty() {
             return open.push(format!("service {name} is not steady and does not say why"));
         }
-        let sets = self.server.up.iter().flat_map(|running| view::task_sets(&running.records, at, name));
+        let sets = self.server.up.iter().flat_map(|running| view::task_sets(&running.records, &key));
         let deployments = service.deployments.iter().map(|own| own.task_definition.0.as_str());
         let families: Vec<&str> = sets.map(|set| set.task_definition.0.as_str()).chain(deployments).collect();
         // Images that do not work never come to rest; that the service says so is enough.
@@ -184,7 +172,7 @@ impl World {
                 open.push(format!("service {name} ({family}) waits for the pool, and {room}"));
             }
             // Whoever asks for the service's events has to find the reason there as well.
-            let said = state.cluster(at).and_then(|cluster| cluster.service(name)).is_some();
+            let said = state.ecs().cluster(at).and_then(|cluster| cluster.service(name)).is_some();
             if said && service.events_total == 0 {
                 open.push(format!("service {name} waits, and no event says why"));
             }
@@ -198,17 +186,15 @@ impl World {
     fn sets_are_steady(&self, at: &ClusterKey, service: &Service) -> bool {
         let Some(running) = &self.server.up else { return false };
         let mut shares: BTreeMap<DeploymentId, u64> = BTreeMap::new();
-        for set in view::task_sets(&running.records, at, &service.name) {
+        for set in view::task_sets(&running.records, &at.service(&service.name)) {
             if set.status == TaskSetStatus::Draining {
                 return false;
             }
             shares.insert(set.id, share_of(service, set));
         }
         let mut found: BTreeMap<DeploymentId, u64> = shares.keys().map(|&id| (id, 0)).collect();
-        for (key, record) in &running.records {
-            let (Key::Task(of, _), Value::Task(task)) = (key, record) else { continue };
-            let Some(own) = task.origin.service.as_ref().filter(|own| of == at && own.name == service.name)
-            else {
+        for (_, task) in running.records.of::<Task>().filter(|(of, _)| of.cluster == *at) {
+            let Some(own) = task.origin.service.as_ref().filter(|own| own.name == service.name) else {
                 continue;
             };
             match found.get_mut(&own.deployment) {
@@ -225,13 +211,9 @@ impl World {
             return self.sets_are_steady(at, service);
         }
         let Some(primary) = service.deployments.iter().find(|own| own.primary) else { return false };
-        let records = self.server.up.iter().flat_map(|running| &running.records);
+        let tasks = self.server.up.iter().flat_map(|running| running.records.of::<Task>());
         let mut count = 0;
-        for record in records {
-            let (Key::Task(of, _), Value::Task(task)) = record else { continue };
-            if of != at {
-                continue;
-            }
+        for (_, task) in tasks.filter(|(of, _)| of.cluster == *at) {
             let Some(own) = task.origin.service.as_ref().filter(|own| own.name == service.name) else {
                 continue;
             };

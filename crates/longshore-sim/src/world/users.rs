@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 use longshore_base::{Arn, Family, InstanceId, Scope, ServiceName, TaskId};
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
-use longshore_state::record::StrategyItem;
-use longshore_state::{ClusterKey, Key, Value as Record};
+use longshore_tables_ecs::ClusterKey;
+use longshore_tables_ecs::key::{FamilyKey, ProviderKey};
+use longshore_tables_ecs::record::{
+    CapacityProvider, Cluster, Instance, Service, StrategyItem, Task, TaskDefinition,
+};
 use serde_json::Value;
 
 use super::network::{Call, CallId, Caller, Reply};
@@ -418,27 +421,21 @@ impl World {
         let mut providers: BTreeMap<usize, (&Vec<String>, &Vec<StrategyItem>)> = BTreeMap::new();
         let mut spares: BTreeMap<&Scope, bool> = BTreeMap::new();
         let mut started: BTreeMap<&str, usize> = BTreeMap::new();
-        for record in running.records.values() {
-            if let Record::Task(task) = record
-                && let Some(by) = &task.origin.started_by
-            {
-                *started.entry(by).or_default() += 1;
-            }
+        for by in running.records.of::<Task>().filter_map(|(_, task)| task.origin.started_by.as_deref()) {
+            *started.entry(by).or_default() += 1;
         }
-        let task = |at: &ClusterKey, id: TaskId| match running.records.get(&Key::Task(at.clone(), id)) {
-            Some(Record::Task(task)) => Some(task),
-            _ => None,
-        };
+        let task = |at: &ClusterKey, id: TaskId| running.records.get::<Task>(&at.task(id));
         for known in &self.watch.facts {
             let (place, at) = (known.place, &self.places[known.place]);
             match &known.fact {
                 Fact::Cluster => {
-                    if !self.cluster_has(&Key::Cluster(at.clone())) {
+                    if !self.server_has::<Cluster>(at) {
                         problems.push("the cluster is gone".to_owned());
                     }
                 }
                 Fact::Definition(family, revision) => {
-                    if !self.cluster_has(&Key::TaskDefinition(at.scope.clone(), family.clone(), *revision)) {
+                    let key = FamilyKey::new(at.scope.clone(), family.clone()).revision(*revision);
+                    if !self.server_has::<TaskDefinition>(&key) {
                         problems.push(format!("definition {family}:{revision} is gone"));
                     }
                 }
@@ -493,10 +490,10 @@ impl World {
         }
         for ((place, name), expected) in services {
             let at = &self.places[place];
-            let record = match running.records.get(&Key::Service(at.clone(), name.clone())) {
-                Some(Record::Service(record)) => record,
-                _ if expected.deleted => continue,
-                _ => {
+            let record = match running.records.get::<Service>(&at.service(name)) {
+                Some(record) => record,
+                None if expected.deleted => continue,
+                None => {
                     problems.push(format!("service {name} is gone"));
                     continue;
                 }
@@ -527,18 +524,17 @@ impl World {
         }
         for (id, (place, status)) in instances {
             let at = &self.places[place];
-            match running.records.get(&Key::Instance(at.clone(), id)) {
-                Some(Record::Instance(record)) if record.status == status => {}
-                Some(Record::Instance(record)) => {
+            match running.records.get::<Instance>(&at.instance(id)) {
+                Some(record) if record.status == status => {}
+                Some(record) => {
                     problems.push(format!("instance {id} is {}, and was made {status}", record.status));
                 }
-                _ if status == InstanceStatus::Inactive => {}
-                _ => problems.push(format!("instance {id} is gone")),
+                None if status == InstanceStatus::Inactive => {}
+                None => problems.push(format!("instance {id} is gone")),
             }
         }
         for (place, (names, default)) in providers {
-            let record = running.records.get(&Key::Cluster(self.places[place].clone()));
-            let Some(Record::Cluster(cluster)) = record else { continue };
+            let Some(cluster) = running.records.get::<Cluster>(&self.places[place]) else { continue };
             let known: Vec<&str> = cluster.capacity_providers.iter().map(|name| &**name).collect();
             if known != names.iter().map(String::as_str).collect::<Vec<_>>()
                 || cluster.default_strategy != *default
@@ -550,8 +546,8 @@ impl World {
             }
         }
         for (scope, is_there) in spares {
-            let record = running.records.get(&Key::CapacityProvider(scope.clone(), SPARE.to_owned()));
-            let active = matches!(record, Some(Record::CapacityProvider(own)) if *own.status == *"ACTIVE");
+            let record = running.records.get::<CapacityProvider>(&ProviderKey::new(scope.clone(), SPARE));
+            let active = record.is_some_and(|own| *own.status == *"ACTIVE");
             if active != is_there {
                 problems.push(format!("provider {SPARE} is active: {active}, and was made: {is_there}"));
             }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use longshore_base::{DeploymentId, InstanceId, Port, Protocol, TaskId, Timestamp};
 use longshore_domain::{DesiredStatus, InstanceStatus, Needs, TaskStatus};
@@ -12,8 +13,11 @@ use longshore_engine::input::ObservedStatus;
 use longshore_engine::spec::{ContainerKey, NetworkPlace, RuntimeId};
 use longshore_engine::view::KnownStatus;
 use longshore_runtime::port::LabelFilter;
-use longshore_state::record::Task;
-use longshore_state::{Key, Value, view};
+use longshore_state::{Changes, Record, Records};
+use longshore_survey::Note;
+use longshore_tables_ecs::key::TaskKey;
+use longshore_tables_ecs::record::{Instance, Service, ServiceEvent, Task, TaskSet};
+use longshore_tables_ecs::{InstanceKey, ServiceKey, view};
 
 use super::World;
 use super::server::Writer;
@@ -56,35 +60,31 @@ pub(super) struct Watch {
 }
 
 impl World {
-    /// Checks and remembers the changes of a transaction; gives them back for the disk.
-    pub(super) fn watch_changes(
-        &mut self,
-        writer: &Writer,
-        changes: &[(Key, Option<Value>)],
-    ) -> Vec<(Key, Option<Value>)> {
-        let before: BTreeMap<Key, Option<Value>> = match &self.server.up {
-            Some(running) => {
-                changes.iter().map(|(key, _)| (key.clone(), running.records.get(key).cloned())).collect()
-            }
-            None => return Vec::new(),
-        };
-        for (key, after) in changes {
-            self.watch_change(writer, key, before.get(key).and_then(Option::as_ref), after.as_ref());
-            if let Some(running) = &mut self.server.up {
-                match after {
-                    Some(after) => running.records.insert(key.clone(), after.clone()),
-                    None => running.records.remove(key),
-                };
-            }
+    /// Checks and remembers the changes of a transaction.
+    pub(super) fn watch_changes(&mut self, writer: &Writer, changes: &Changes) {
+        let Some(running) = &mut self.server.up else { return };
+        let mut before = Records::new();
+        old::<Instance>(&running.records, changes, &mut before);
+        old::<Task>(&running.records, changes, &mut before);
+        old::<Service>(&running.records, changes, &mut before);
+        running.records.apply(changes);
+        for (key, after) in changes.of::<Instance>() {
+            self.watch_instance(writer, key, before.get::<Instance>(key), after);
+        }
+        for (key, after) in changes.of::<Task>() {
+            self.watch_task(writer, key, before.get::<Task>(key), after);
+        }
+        for (key, after) in changes.of::<Service>() {
+            self.watch_service(writer, key, before.get::<Service>(key), after);
+        }
+        for (key, event) in changes.of::<ServiceEvent>().filter_map(|(key, event)| Some((key, event?))) {
+            self.note(|| format!("event of {}: {}", key.service.service, event.message));
         }
         if let Writer::Controller(service) = writer {
-            self.watch_rollout(service, &before);
+            self.watch_rollout(service, changes, &before);
         }
         self.watch_capacity(changes);
-        let matters = |(key, _): &(Key, Option<Value>)| {
-            matches!(key, Key::Task(..) | Key::Instance(..) | Key::Service(..))
-        };
-        if changes.iter().any(matters) {
+        if changes.touch::<Task>() || changes.touch::<Instance>() || changes.touch::<Service>() {
             self.survey(false);
             // What a call has settled is not known yet.
             if !matches!(writer, Writer::Api) {
@@ -94,97 +94,114 @@ impl World {
         if self.tally.transactions.is_multiple_of(COMPARE_EVERY) {
             self.compare_everything();
         }
-        changes.to_vec()
     }
 
-    fn watch_change(&mut self, writer: &Writer, key: &Key, before: Option<&Value>, after: Option<&Value>) {
-        let mut notes = Vec::new();
-        match (key, before, after) {
-            (Key::Task(at, id), before, Some(Value::Task(task))) => {
-                let scope = &at.scope;
-                let is_new = before.is_none();
-                self.tally.tasks += u64::from(is_new);
-                if is_new {
-                    self.watch.needs.insert(*id, task.origin.needs.clone());
-                    if !Image::of_family(task.origin.family.as_str()).is_some_and(Image::is_good) {
-                        self.watch.restless.insert(*id);
-                    }
-                    if Image::of_family(task.origin.family.as_str()).is_some_and(Image::may_restart) {
-                        self.watch.phoenixes.insert(*id);
-                    }
-                }
-                self.note(|| {
-                    format!(
-                        "{writer:?}: task {id} {} -> {} on {:?} {:?} {:?}",
-                        task.last_status,
-                        task.desired_status,
-                        task.instance.map(|id| id.to_string()),
-                        task.stop_code,
-                        task.stopped_reason
-                    )
-                });
-                if task.last_status.is_stopped() && self.watch.ended.insert(*id) {
-                    self.note_failure(task);
-                }
-                let known = before.and_then(|before| match before {
-                    Value::Task(before) => Some(&**before),
-                    _ => None,
-                });
-                self.watch_place(at, known, task);
-                self.watch_started(known, task);
-                if let (Some(Value::Task(before)), Some(running)) = (before, &self.server.up) {
-                    let view = |task: &Task| view::task(task, &running.records, scope);
-                    notes = longshore_survey::step::task(&view(before), &view(task));
-                }
-            }
-            (Key::Task(_, id), Some(Value::Task(task)), None) if !task.last_status.is_stopped() => {
+    fn watch_task(
+        &mut self,
+        writer: &Writer,
+        key: &TaskKey,
+        before: Option<&Arc<Task>>,
+        after: Option<&Arc<Task>>,
+    ) {
+        let (at, id, before) = (&key.cluster, key.task, before.map(|task| &**task));
+        let Some(task) = after else {
+            if let Some(task) = before.filter(|task| !task.last_status.is_stopped()) {
                 let text = format!("{writer:?} forgets task {id}, which is {}", task.last_status);
                 self.fail("forgotten", text);
             }
-            (Key::Service(at, name), before, Some(Value::Service(service))) => {
-                self.note(|| {
-                    let deployments: Vec<String> = service
-                        .deployments
-                        .iter()
-                        .map(|own| {
-                            format!(
-                                "{}{} {:?} {} failed {}",
-                                if own.primary { "*" } else { "" },
-                                own.id,
-                                own.task_definition,
-                                own.rollout_state,
-                                own.failed_tasks
-                            )
-                        })
-                        .collect();
-                    format!(
-                        "{writer:?}: service {name} {} wants {}: {}",
-                        service.status,
-                        service.desired_count,
-                        deployments.join(", ")
-                    )
-                });
-                self.check_failures(service);
-                if let (Some(Value::Service(before)), Some(running)) = (before, &self.server.up) {
-                    let view = |service| view::service(service, &running.records, at);
-                    notes = longshore_survey::step::service(&view(before), &view(service));
-                }
+            return;
+        };
+        if before.is_none() {
+            self.tally.tasks += 1;
+            self.watch.needs.insert(id, task.origin.needs.clone());
+            let image = Image::of_family(task.origin.family.as_str());
+            if !image.is_some_and(Image::is_good) {
+                self.watch.restless.insert(id);
             }
-            (Key::Instance(_, id), before, Some(Value::Instance(instance))) => {
-                self.note(|| format!("{writer:?}: instance {id} {}", instance.status));
-                if instance.status == InstanceStatus::Inactive {
-                    self.watch.retired.insert(*id);
-                }
-                if let Some(Value::Instance(before)) = before {
-                    notes =
-                        longshore_survey::step::instance(&view::instance(before), &view::instance(instance));
-                }
+            if image.is_some_and(Image::may_restart) {
+                self.watch.phoenixes.insert(id);
             }
-            (Key::ServiceEvent(_, name, _), _, Some(Value::ServiceEvent(event))) => {
-                self.note(|| format!("event of {name}: {}", event.message));
-            }
-            _ => {}
         }
+        self.note(|| {
+            format!(
+                "{writer:?}: task {id} {} -> {} on {:?} {:?} {:?}",
+                task.last_status,
+                task.desired_status,
+                task.instance.map(|id| id.to_string()),
+                task.stop_code,
+                task.stopped_reason
+            )
+        });
+        if task.last_status.is_stopped() && self.watch.ended.insert(id) {
+            self.note_failure(task);
+        }
+        self.watch_place(at, before, task);
+        self.watch_started(before, task);
+        if let (Some(before), Some(running)) = (before, &self.server.up) {
+            let view = |task: &Task| view::task(task, &running.records, &at.scope);
+            let notes = longshore_survey::step::task(&view(before), &view(task));
+            self.fail_noted(writer, &notes);
+        }
+    }
+
+    fn watch_service(
+        &mut self,
+        writer: &Writer,
+        key: &ServiceKey,
+        before: Option<&Arc<Service>>,
+        after: Option<&Arc<Service>>,
+    ) {
+        let Some(service) = after else { return };
+        self.note(|| {
+            let deployments: Vec<String> = service
+                .deployments
+                .iter()
+                .map(|own| {
+                    format!(
+                        "{}{} {:?} {} failed {}",
+                        if own.primary { "*" } else { "" },
+                        own.id,
+                        own.task_definition,
+                        own.rollout_state,
+                        own.failed_tasks
+                    )
+                })
+                .collect();
+            format!(
+                "{writer:?}: service {} {} wants {}: {}",
+                key.service,
+                service.status,
+                service.desired_count,
+                deployments.join(", ")
+            )
+        });
+        self.check_failures(service);
+        if let (Some(before), Some(running)) = (before, &self.server.up) {
+            let view = |service| view::service(service, &running.records, &key.cluster);
+            let notes = longshore_survey::step::service(&view(before), &view(service));
+            self.fail_noted(writer, &notes);
+        }
+    }
+
+    fn watch_instance(
+        &mut self,
+        writer: &Writer,
+        key: &InstanceKey,
+        before: Option<&Arc<Instance>>,
+        after: Option<&Arc<Instance>>,
+    ) {
+        let Some(instance) = after else { return };
+        self.note(|| format!("{writer:?}: instance {} {}", key.instance, instance.status));
+        if instance.status == InstanceStatus::Inactive {
+            self.watch.retired.insert(key.instance);
+        }
+        if let Some(before) = before {
+            let notes = longshore_survey::step::instance(&view::instance(before), &view::instance(instance));
+            self.fail_noted(writer, &notes);
+        }
+    }
+
+    fn fail_noted(&mut self, writer: &Writer, notes: &[Note]) {
         if let Some(note) = notes.first() {
             self.fail("survey", format!("{writer:?}: {note}"));
         }
@@ -228,8 +245,7 @@ impl World {
         let Some(running) = &self.server.up else { return };
         let mut taken: BTreeMap<(InstanceId, Port, Protocol), TaskId> = BTreeMap::new();
         let mut twice = None;
-        for record in running.records.values() {
-            let Value::Task(task) = record else { continue };
+        for (_, task) in running.records.of::<Task>() {
             let Some(instance) = task.instance.filter(|_| task.last_status == TaskStatus::Running) else {
                 continue;
             };
@@ -250,11 +266,8 @@ impl World {
     fn check_set_tokens(&mut self) {
         let Some(running) = &self.server.up else { return };
         let mut seen = BTreeSet::new();
-        let sets = running.records.values().filter_map(|record| match record {
-            Value::TaskSet(set) => set.client_token.clone(),
-            _ => None,
-        });
-        let twice = sets.into_iter().find(|token| !seen.insert(token.clone()));
+        let tokens = running.records.of::<TaskSet>().filter_map(|(_, set)| set.client_token.clone());
+        let twice = { tokens }.find(|token| !seen.insert(token.clone()));
         if let Some(token) = twice {
             self.fail("model", format!("{token} made two task sets"));
         }
@@ -267,35 +280,12 @@ impl World {
         if let Some(note) = notes.first() {
             return self.fail("indexes", format!("{note} ({} notes)", notes.len()));
         }
-        let found: BTreeMap<Key, Value> = running.state.records().into_iter().collect();
-        let expected = running.records.clone();
-        self.compare_records("atomicity", "in memory", &found, &expected);
+        let differences = running.records.differences(&running.state.records());
+        self.fail_different("atomicity", "in memory", differences);
     }
 
-    pub(super) fn compare_records(
-        &mut self,
-        rule: &'static str,
-        when: &str,
-        found: &BTreeMap<Key, Value>,
-        expected: &BTreeMap<Key, Value>,
-    ) {
-        let mut differences: Vec<String> = Vec::new();
-        for (key, value) in expected {
-            match found.get(key) {
-                None if matches!(key, Key::FamilyCounter(..)) => {}
-                None => differences.push(format!("{} is missing", key.encode())),
-                Some(found) if found != value => {
-                    differences.push(format!("{} is {found:?} and not {value:?}", key.encode()))
-                }
-                Some(_) => {}
-            }
-        }
-        differences.extend(
-            found
-                .keys()
-                .filter(|key| !expected.contains_key(key))
-                .map(|key| format!("{} is too much", key.encode())),
-        );
+    /// Complains of records that are not what they should be.
+    pub(super) fn fail_different(&mut self, rule: &'static str, when: &str, mut differences: Vec<String>) {
         if !differences.is_empty() {
             differences.truncate(3);
             self.fail(rule, format!("{when}: {}", differences.join("; ")));
@@ -305,10 +295,7 @@ impl World {
     /// The record of a task as the control plane has it, or had it before it crashed.
     fn task_record(&self, id: TaskId) -> Option<&Task> {
         let records = self.server.up.as_ref().map_or(&self.server.stored, |running| &running.records);
-        self.clusters.iter().find_map(|at| match records.get(&Key::Task(at.clone(), id)) {
-            Some(Value::Task(task)) => Some(&**task),
-            _ => None,
-        })
+        self.clusters.iter().find_map(|at| records.get::<Task>(&at.task(id))).map(|task| &**task)
     }
 
     /// Before a machine's container engine is asked for something.
@@ -497,4 +484,13 @@ impl World {
 
 pub(super) fn task_of(container: &ContainerKey) -> Option<TaskId> {
     TaskId::parse(container.task.arn().rsplit('/').next()?).ok()
+}
+
+/// What the records of a kind were that a transaction changed.
+fn old<R: Record>(records: &Records, changes: &Changes, old: &mut Records) {
+    for (key, _) in changes.of::<R>() {
+        if let Some(record) = records.get::<R>(key) {
+            old.insert::<R>(key.clone(), record.clone());
+        }
+    }
 }

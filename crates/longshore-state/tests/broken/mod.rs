@@ -1,22 +1,19 @@
-//! A store that fails on purpose, and records to give it.
+//! A store that fails on purpose, a clock and chance.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use longshore_base::{AccountId, Clock, ClusterName, Family, Region, Scope, Seed, Timestamp};
-use longshore_domain::TaskDefinitionStatus;
-use longshore_domain::status::ClusterStatus;
+use longshore_base::{Clock, Seed, Timestamp};
 use longshore_state::db::SeedSource;
-use longshore_state::record::{AccountSetting, Cluster, TaskDefinition};
-use longshore_state::{Key, State, Value};
+use longshore_state::record::{encode, key_text};
+use longshore_state::{Level, LevelKey};
 use longshore_store::{
-    Commit, Condition, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, MemoryStore, Page,
-    Revision, Store, StoreError, Unavailable, Watch, WatchError,
+    Commit, Condition, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, MemoryStore, Op,
+    Page, Revision, Store, StoreError, Unavailable, Watch, WatchError,
 };
 
-pub const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+use crate::notes::{NOW, domains};
 
 /// A clock that stands still.
 pub struct Still;
@@ -34,56 +31,6 @@ impl SeedSource for Counter {
     fn draw(&self) -> Seed {
         Seed::new(self.0.fetch_add(1, Ordering::Relaxed).into())
     }
-}
-
-pub fn scope() -> Scope {
-    let account = AccountId::parse("111122223333").expect("twelve digits");
-    Scope::new(account, Region::parse("eu-west-1").expect("a region"))
-}
-
-pub fn cluster(name: &str, configuration: &str) -> Cluster {
-    Cluster {
-        name: ClusterName::parse(name).expect("a name"),
-        status: ClusterStatus::Active,
-        created_at: NOW,
-        deleted_at: None,
-        container_insights: "disabled".into(),
-        configuration: Some(configuration.into()),
-        service_connect_namespace: None,
-        capacity_providers: Vec::new(),
-        default_strategy: Vec::new(),
-        tags: Default::default(),
-    }
-}
-
-/// The clusters that there are.
-pub fn names(state: &State) -> Vec<String> {
-    let realm = state.realm(&scope());
-    realm.into_iter().flat_map(|own| own.clusters()).map(|(name, _)| name.to_string()).collect()
-}
-
-pub fn setting(principal: &str) -> (Key, Value) {
-    let key = Key::AccountSetting(scope(), "containerInsights".into(), principal.into());
-    let record =
-        AccountSetting { principal: principal.into(), name: "containerInsights".into(), value: "on".into() };
-    (key, Value::AccountSetting(Arc::new(record)))
-}
-
-/// The tables expect that nobody enters this, and panic.
-pub fn definition_that_does_not_compile() -> (Key, Value) {
-    let family = Family::parse("f").expect("a name");
-    let record = TaskDefinition {
-        family: family.clone(),
-        revision: 1,
-        status: TaskDefinitionStatus::Active,
-        registered_at: NOW,
-        registered_by: "nobody".into(),
-        deregistered_at: None,
-        delete_requested_at: None,
-        document: "no document".into(),
-        tags: Default::default(),
-    };
-    (Key::TaskDefinition(scope(), family, 1), Value::TaskDefinition(Arc::new(record)))
 }
 
 /// How a commit goes wrong.
@@ -104,7 +51,12 @@ pub struct Broken {
 
 impl Broken {
     pub fn new(fault: Fault) -> Self {
-        Self { inner: MemoryStore::new(), fault }
+        let inner = MemoryStore::new();
+        // What a database writes at once is there, so that the first commit is that of the test.
+        let level = Level { level: domains().level(), program: domains().program().into() };
+        let op = Op::put(key_text::<Level>(&LevelKey), encode(&level));
+        inner.commit(&[Commit::new(vec![op])]).expect("memory takes everything");
+        Self { inner, fault }
     }
 }
 

@@ -117,7 +117,7 @@ impl Task {
     }
 
     /// About how many bytes of it, stored, came from requests and reports.
-    pub(crate) fn weight(&self) -> usize {
+    pub(super) fn stored_weight(&self) -> usize {
         let document = |document: &Option<Document>| document.as_ref().map_or(0, |own| own.len());
         let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |own| own.len());
         let container = |own: &Container| {

@@ -20,35 +20,33 @@ use longshore_rollout::{
     ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
     Topic,
 };
-use longshore_state::record::*;
-use longshore_state::{ClusterKey, Key, Value};
+use longshore_state::Records;
+use longshore_tables_ecs::ClusterKey;
+use longshore_tables_ecs::key::{FamilyKey, ProviderKey, SettingKey};
+use longshore_tables_ecs::record::*;
 
-pub fn records() -> Vec<(Key, Value)> {
-    let (at, scope) = (at(), at().scope);
-    vec![
-        (Key::Cluster(at.clone()), Value::Cluster(Arc::new(cluster()))),
-        (Key::Instance(at.clone(), instance().id), Value::Instance(Arc::new(instance()))),
-        (Key::FamilyCounter(scope.clone(), family()), Value::FamilyCounter(Arc::new(counter()))),
-        (Key::TaskDefinition(scope.clone(), family(), 12), Value::TaskDefinition(Arc::new(definition()))),
-        (Key::Task(at.clone(), task().id), Value::Task(Arc::new(task()))),
-        (Key::Service(at.clone(), name()), Value::Service(Arc::new(service()))),
-        (Key::ServiceEvent(at.clone(), name(), 0), Value::ServiceEvent(Arc::new(event()))),
-        (
-            Key::ServiceDeployment(at.clone(), name(), service_deployment().id),
-            Value::ServiceDeployment(Arc::new(service_deployment())),
-        ),
-        (
-            Key::ServiceRevision(at.clone(), name(), revision().id),
-            Value::ServiceRevision(Arc::new(revision())),
-        ),
-        (Key::TaskSet(at.clone(), name(), task_set().id), Value::TaskSet(Arc::new(task_set()))),
-        (Key::CapacityProvider(scope.clone(), "mine".into()), Value::CapacityProvider(Arc::new(provider()))),
-        (
-            Key::AccountSetting(scope, "containerInsights".into(), PRINCIPAL.into()),
-            Value::AccountSetting(Arc::new(setting())),
-        ),
-        (Key::Token(at, "t-1".into()), Value::Token(Arc::new(token()))),
-    ]
+pub fn records() -> Records {
+    let (at, scope, service_key) = (at(), at().scope, at().service(&name()));
+    let family = FamilyKey::new(scope.clone(), family());
+    let mut records = Records::new();
+    records.insert::<Cluster>(at.clone(), cluster().into());
+    records.insert::<Instance>(at.instance(instance().id), instance().into());
+    records.insert::<FamilyCounter>(family.clone(), counter().into());
+    records.insert::<TaskDefinition>(family.revision(12), definition().into());
+    records.insert::<Task>(at.task(task().id), task().into());
+    records.insert::<Service>(service_key.clone(), service().into());
+    records.insert::<ServiceEvent>(service_key.event(0), event().into());
+    records.insert::<ServiceDeployment>(
+        service_key.deployment(service_deployment().id),
+        service_deployment().into(),
+    );
+    records.insert::<ServiceRevision>(service_key.revision(revision().id), revision().into());
+    records.insert::<TaskSet>(service_key.task_set(task_set().id), task_set().into());
+    records.insert::<CapacityProvider>(ProviderKey::new(scope.clone(), "mine"), provider().into());
+    records
+        .insert::<AccountSetting>(SettingKey::new(scope, "containerInsights", PRINCIPAL), setting().into());
+    records.insert::<Token>(at.token("t-1"), token().into());
+    records
 }
 
 const PRINCIPAL: &str = "arn:aws:iam::123456789012:user/a";
@@ -84,16 +82,16 @@ fn strategy() -> Vec<StrategyItem> {
 }
 
 /// Records as earlier versions wrote them: without the members that came later.
-pub fn earlier() -> Vec<(Key, Value)> {
+pub fn earlier() -> Records {
     let task = Task { interface: None, waiting: None, gpus: None, ..task() };
     let instance = Instance { health: Vec::new(), ..instance() };
     let memory = PlannerMemory { fallback_throttle: Throttle::default(), ..memory() };
     let service = Service { memory, ..service() };
-    vec![
-        (Key::Task(at(), task.id), Value::Task(Arc::new(task))),
-        (Key::Instance(at(), instance.id), Value::Instance(Arc::new(instance))),
-        (Key::Service(at(), name()), Value::Service(Arc::new(service))),
-    ]
+    let mut records = Records::new();
+    records.insert::<Task>(at().task(task.id), task.into());
+    records.insert::<Instance>(at().instance(instance.id), instance.into());
+    records.insert::<Service>(at().service(&name()), service.into());
+    records
 }
 
 fn cluster() -> Cluster {
@@ -148,6 +146,8 @@ fn counter() -> FamilyCounter {
     FamilyCounter { family: family(), last_revision: 12 }
 }
 
+const DOCUMENT: &str = r#"{"containerDefinitions":[{"name":"app","image":"nginx","memory":64}]}"#;
+
 fn definition() -> TaskDefinition {
     TaskDefinition {
         family: family(),
@@ -157,7 +157,7 @@ fn definition() -> TaskDefinition {
         registered_by: PRINCIPAL.into(),
         deregistered_at: Some(time(5)),
         delete_requested_at: Some(time(6)),
-        document: r#"{"containerDefinitions":[{"name":"app","image":"nginx","memory":64}]}"#.into(),
+        document: Compiled::new(DOCUMENT.into()).expect("it compiles"),
         tags: tags(),
     }
 }

@@ -4,53 +4,52 @@
 
 use std::collections::BTreeMap;
 
-use longshore_base::{DeploymentId, Protocol, Scope, ServiceName};
+use longshore_base::{DeploymentId, Protocol, Scope};
 use longshore_domain::status::DeploymentController;
 use longshore_rollout::TaskSetStatus;
 use longshore_survey::{Cluster, Container, Deployment, Instance, Service, Snapshot, Task};
 
-use crate::codec::Value;
-use crate::key::{ClusterKey, Key};
-use crate::record;
+use longshore_state::Records;
 
-type Records = BTreeMap<Key, Value>;
+use crate::key::{ClusterKey, FamilyKey, ServiceKey};
+use crate::record;
 
 /// The whole state, without the STOPPED tasks unless `all`.
 pub fn snapshot(records: &Records, all: bool) -> Snapshot {
-    let mut clusters: BTreeMap<ClusterKey, Cluster> = BTreeMap::new();
+    let mut clusters = Clusters::default();
     let mut pool = Vec::new();
-    let empty = |at: &ClusterKey| Cluster {
-        name: at.cluster.clone(),
-        status: None,
-        instances: Vec::new(),
-        tasks: Vec::new(),
-        services: Vec::new(),
-    };
-    for (key, value) in records {
-        match (key, value) {
-            (Key::Cluster(at), Value::Cluster(record)) => {
-                clusters.entry(at.clone()).or_insert_with(|| empty(at)).status = Some(record.status);
-            }
-            (Key::Instance(at, _), Value::Instance(record)) if at.is_pool() => pool.push(instance(record)),
-            (Key::Instance(at, _), Value::Instance(record)) => {
-                clusters.entry(at.clone()).or_insert_with(|| empty(at)).instances.push(instance(record));
-            }
-            (Key::Task(at, _), Value::Task(record)) if all || !record.last_status.is_stopped() => {
-                let task = task(record, records, &at.scope);
-                clusters.entry(at.clone()).or_insert_with(|| empty(at)).tasks.push(task);
-            }
-            (Key::Service(at, _), Value::Service(record)) => {
-                clusters
-                    .entry(at.clone())
-                    .or_insert_with(|| empty(at))
-                    .services
-                    .push(service(record, records, at));
-            }
-            // What the survey has no rule about, and STOPPED tasks when they are not asked for.
-            _ => {}
+    for (at, record) in records.of::<record::Cluster>() {
+        clusters.at(at).status = Some(record.status);
+    }
+    for (at, record) in records.of::<record::Instance>() {
+        if at.cluster.is_pool() {
+            pool.push(instance(record));
+        } else {
+            clusters.at(&at.cluster).instances.push(instance(record));
         }
     }
-    Snapshot { clusters: clusters.into_values().collect(), pool }
+    for (at, record) in records.of::<record::Task>().filter(|(_, own)| all || !own.last_status.is_stopped()) {
+        clusters.at(&at.cluster).tasks.push(task(record, records, &at.cluster.scope));
+    }
+    for (at, record) in records.of::<record::Service>() {
+        clusters.at(&at.cluster).services.push(service(record, records, &at.cluster));
+    }
+    Snapshot { clusters: clusters.0.into_values().collect(), pool }
+}
+
+#[derive(Default)]
+struct Clusters(BTreeMap<ClusterKey, Cluster>);
+
+impl Clusters {
+    fn at(&mut self, at: &ClusterKey) -> &mut Cluster {
+        self.0.entry(at.clone()).or_insert_with(|| Cluster {
+            name: at.cluster.clone(),
+            status: None,
+            instances: Vec::new(),
+            tasks: Vec::new(),
+            services: Vec::new(),
+        })
+    }
 }
 
 pub fn instance(record: &record::Instance) -> Instance {
@@ -67,7 +66,8 @@ pub fn instance(record: &record::Instance) -> Instance {
 }
 
 pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
-    let definition = Key::TaskDefinition(scope.clone(), record.origin.family.clone(), record.origin.revision);
+    let family = FamilyKey::new(scope.clone(), record.origin.family.clone());
+    let definition = family.revision(record.origin.revision);
     Task {
         id: record.id,
         instance: record.instance,
@@ -85,7 +85,7 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
         stopped_at: record.stopped_at,
         stop_code: record.stop_code,
         stopped_reason: record.stopped_reason.as_deref().map(str::to_owned),
-        definition_known: records.contains_key(&definition),
+        definition_known: records.get::<record::TaskDefinition>(&definition).is_some(),
         containers: record
             .containers
             .iter()
@@ -100,7 +100,8 @@ pub fn task(record: &record::Task, records: &Records, scope: &Scope) -> Task {
 
 pub fn service(record: &record::Service, records: &Records, at: &ClusterKey) -> Service {
     let external = record.controller == DeploymentController::External;
-    let sets = external.then(|| task_sets(records, at, &record.name)).into_iter().flatten();
+    let key = at.service(&record.name);
+    let sets = external.then(|| task_sets(records, &key)).into_iter().flatten();
     let sets = sets.map(|set| Deployment { id: set.id, primary: set.status == TaskSetStatus::Primary });
     Service {
         name: record.name.clone(),
@@ -120,14 +121,9 @@ pub fn service(record: &record::Service, records: &Records, at: &ClusterKey) -> 
 /// The task sets of a service.
 pub fn task_sets<'a>(
     records: &'a Records,
-    at: &ClusterKey,
-    service: &ServiceName,
+    service: &ServiceKey,
 ) -> impl Iterator<Item = &'a record::TaskSet> {
-    let first = Key::TaskSet(at.clone(), service.clone(), DeploymentId::from_bits(0));
-    let (at, service) = (at.clone(), service.clone());
-    records.range(first..).map_while(move |(key, value)| match (key, value) {
-        // The next cluster may have a service of the same name.
-        (Key::TaskSet(of, name, _), Value::TaskSet(set)) if *of == at && *name == service => Some(&**set),
-        _ => None,
-    })
+    let service = service.clone();
+    let from = records.from::<record::TaskSet>(&service.task_set(DeploymentId::from_bits(0)));
+    from.take_while(move |(key, _)| key.service == service).map(|(_, set)| &**set)
 }

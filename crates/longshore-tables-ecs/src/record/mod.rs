@@ -1,8 +1,8 @@
 //! The stored forms: what survives a restart.
 //!
-//! Each record is written as a MessagePack array behind one version byte (see [`crate::codec`]).
-//! The layout is a promise: members are only ever appended, with `#[serde(default)]`, and the golden
-//! files under `tests/golden` hold one record of every kind and released version.
+//! The layout is a promise (see [`longshore_state::Record`]): members are only ever appended, with `#[serde(default)]`
+//! and a higher level of the kind, and the golden files under `tests/golden` hold one record of every kind and level.
+//! Which key a record has is in [`kinds`](self).
 //!
 //! Whatever can be computed from other records is not here: counters, remaining resources and views
 //! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
@@ -18,7 +18,7 @@ use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTag
 use longshore_domain::tags::Tags;
 use longshore_domain::{
     InstanceCheckKind, InstanceHealth, InstanceStatus, LaunchType, RolloutState, SchedulingStrategy,
-    ServiceStatus, TaskDefinitionStatus,
+    ServiceStatus,
 };
 use longshore_placement::provider::is_fargate;
 use longshore_rollout::{
@@ -26,8 +26,11 @@ use longshore_rollout::{
 };
 use serde::{Deserialize, Serialize};
 
+mod definition;
+mod kinds;
 mod task;
 
+pub use definition::{Compiled, TaskDefinition};
 pub use task::{
     Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
 };
@@ -103,7 +106,7 @@ pub struct Instance {
 }
 
 /// About how many bytes tags take when they are stored.
-pub(crate) fn tags_weight(tags: &Tags) -> usize {
+fn tags_weight(tags: &Tags) -> usize {
     tags.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
@@ -128,21 +131,6 @@ pub struct Attribute {
 pub struct FamilyCounter {
     pub family: Family,
     pub last_revision: u32,
-}
-
-/// A task definition revision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaskDefinition {
-    pub family: Family,
-    pub revision: u32,
-    pub status: TaskDefinitionStatus,
-    pub registered_at: Timestamp,
-    pub registered_by: Arc<str>,
-    pub deregistered_at: Option<Timestamp>,
-    pub delete_requested_at: Option<Timestamp>,
-    /// The normalised `TaskDefinition`, without the members above.
-    pub document: Document,
-    pub tags: Tags,
 }
 
 /// A service: what its user asked for, and where its deployments stand.

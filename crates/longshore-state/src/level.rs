@@ -1,0 +1,136 @@
+//! Which program can read a store.
+//!
+//! Layouts of records are numbered in the order in which programs introduced them, over all kinds ([`crate::Kind`]); the
+//! level of a program is its newest. A program writes its own down before it writes anything else, and refuses a store
+//! whose level is above it: what it does not know it would drop or misread (ha M12).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use longshore_base::{Ids, Seed, Timestamp};
+use longshore_store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use crate::codec::CodecError;
+use crate::domain::{Domains, Keep, Kinds, Tables};
+use crate::hint::Hints;
+use crate::key::{KeyReader, KeyWriter, RecordKey};
+use crate::load::LoadError;
+use crate::record::{Kind, Record, decode, key_text};
+use crate::records::Records;
+use crate::state::State;
+use crate::tx::Batch;
+
+/// The highest level of all programs that wrote to the store, and the program that brought it.
+///
+/// Its own layout never changes, so that every program can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    pub level: u8,
+    /// Name and version.
+    pub program: Arc<str>,
+}
+
+/// There is one level, of the whole store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LevelKey;
+
+impl RecordKey for LevelKey {
+    fn write(&self, _key: &mut KeyWriter<'_>) {}
+
+    fn read(_key: &mut KeyReader<'_>) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+impl Record for Level {
+    type Key = LevelKey;
+    type Tables = LevelTables;
+    const KIND: Kind = Kind { name: "level", level: 1 };
+}
+
+/// The kernel's own domain.
+#[derive(Debug, Default)]
+pub struct LevelTables {
+    level: Option<Arc<Level>>,
+}
+
+impl LevelTables {
+    /// What the store says; `None`: nothing was written yet.
+    pub fn level(&self) -> Option<&Level> {
+        self.level.as_deref()
+    }
+}
+
+impl Tables for LevelTables {
+    const DOMAIN: &'static str = "longshore";
+
+    fn new(_now: Timestamp) -> Self {
+        Self::default()
+    }
+
+    fn kinds() -> Kinds<Self> {
+        Kinds::new().with::<Level>()
+    }
+
+    fn records(&self, records: &mut Records) {
+        if let Some(level) = &self.level {
+            records.insert::<Level>(LevelKey, level.clone());
+        }
+    }
+
+    fn compare(&self, _fresh: &Self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn all_hints(&self, _hints: &mut Hints) {}
+}
+
+impl Keep<Level> for LevelTables {
+    fn replace(&mut self, _: &LevelKey, record: Option<Arc<Level>>, _: &mut Hints) -> Option<Arc<Level>> {
+        std::mem::replace(&mut self.level, record)
+    }
+}
+
+/// Refuses a store that a newer program wrote, before anything else of it is read.
+pub(crate) fn check(store: &dyn Store, domains: &Domains) -> Result<(), LoadError> {
+    let key = key_text::<Level>(&LevelKey);
+    let Some(entry) = store.get(key.as_bytes()).map_err(LoadError::Store)? else { return Ok(()) };
+    let stored: Level = decode(&key, &entry.value)?;
+    if stored.level > domains.level() {
+        return Err(LoadError::Level {
+            level: stored.level,
+            program: stored.program.to_string(),
+            known: domains.level(),
+        });
+    }
+    Ok(())
+}
+
+/// Says in the store which program writes there from now on, unless the store says so already.
+pub(crate) fn raise(state: &mut State, now: Timestamp) -> Option<Batch> {
+    let known = state.of::<LevelTables>().level().map_or(0, |known| known.level);
+    let level = Level { level: state.domains().level(), program: state.domains().program().into() };
+    if known >= level.level {
+        return None;
+    }
+    // No id is drawn.
+    let raised = state.transact(now, Ids::new(Seed::new(0)), |tx| {
+        tx.put::<Level>(LevelKey, level);
+        Ok::<_, Infallible>(())
+    });
+    let Ok(((), batch)) = raised.expect("one short record fits");
+    Some(batch)
+}
+
+impl From<CodecError> for LoadError {
+    fn from(error: CodecError) -> Self {
+        LoadError::Record(error)
+    }
+}
+
+impl From<StoreError> for LoadError {
+    fn from(error: StoreError) -> Self {
+        LoadError::Store(error)
+    }
+}

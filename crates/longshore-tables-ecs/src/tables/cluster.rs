@@ -1,0 +1,212 @@
+//! A cluster and all that lives in it. [`super::index`] keeps its indexes in step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use longshore_base::{InstanceId, ServiceName, TaskId, Timestamp};
+use longshore_placement::Fleet;
+use longshore_state::Hints;
+
+use super::service::{CapacityEpoch, ServiceEntry};
+use crate::key::{ClusterKey, ServiceKey};
+use crate::record::{Cluster, Instance, Service, Task, Token};
+
+/// A cluster and all that lives in it.
+#[derive(Debug, Default)]
+pub struct ClusterTables {
+    pub(super) record: Option<Arc<Cluster>>,
+    pub(super) instances: BTreeMap<InstanceId, InstanceEntry>,
+    pub(super) tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub(super) services: BTreeMap<ServiceName, ServiceEntry>,
+    pub(super) tokens: BTreeMap<String, Arc<Token>>,
+    /// Instances with what is left of them; what placement chooses from.
+    pub(super) fleet: Fleet,
+    /// Stopped tasks by their end, for the reaper.
+    pub(super) stopped: BTreeSet<(Timestamp, TaskId)>,
+    /// Tasks that wait for a place, oldest first.
+    pub(super) provisioning: BTreeSet<(Timestamp, TaskId)>,
+    pub(super) running: usize,
+    pub(super) pending: usize,
+    /// Services that look again whenever capacity comes or goes: those that wait for a place, and
+    /// those that want a task on every instance.
+    pub(super) waiting: BTreeSet<ServiceName>,
+    /// Rises whenever capacity comes, goes or is freed. Not stored.
+    pub(super) capacity_epoch: u64,
+    /// Of a pool: tasks of clusters that are on its instances and not STOPPED.
+    pub(super) guests: BTreeMap<TaskId, Guest>,
+    /// Of a pool: services of clusters that wait for its capacity.
+    pub(super) waiting_guests: BTreeSet<ServiceKey>,
+}
+
+/// A task on an instance of a pool. Its record is in the tables of its own cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    pub home: ClusterKey,
+    pub service: Option<ServiceName>,
+}
+
+#[derive(Debug)]
+pub struct InstanceEntry {
+    pub record: Arc<Instance>,
+    /// Found among its attributes once, not for every task that is placed on it.
+    pub(super) zone: Option<Arc<str>>,
+    pub connection: Connection,
+    /// Its tasks that are not STOPPED.
+    pub(super) tasks: BTreeSet<TaskId>,
+    pub(super) running: usize,
+    pub(super) pending: usize,
+}
+
+/// Whether an agent's command channel is open, and since when it is so. Never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub open: bool,
+    pub since: Timestamp,
+}
+
+impl InstanceEntry {
+    /// Tasks that are not STOPPED.
+    pub fn tasks(&self) -> &BTreeSet<TaskId> {
+        &self.tasks
+    }
+
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Its availability zone, if its agent or a user told it.
+    pub fn zone(&self) -> Option<&Arc<str>> {
+        self.zone.as_ref()
+    }
+}
+
+impl ClusterTables {
+    pub fn record(&self) -> Option<&Arc<Cluster>> {
+        self.record.as_ref()
+    }
+
+    pub fn instances(&self) -> &BTreeMap<InstanceId, InstanceEntry> {
+        &self.instances
+    }
+
+    pub fn instance(&self, id: InstanceId) -> Option<&InstanceEntry> {
+        self.instances.get(&id)
+    }
+
+    pub fn tasks(&self) -> &BTreeMap<TaskId, Arc<Task>> {
+        &self.tasks
+    }
+
+    pub fn task(&self, id: TaskId) -> Option<&Arc<Task>> {
+        self.tasks.get(&id)
+    }
+
+    /// Services that have a record, whatever their status.
+    pub fn services(&self) -> impl Iterator<Item = (&Arc<Service>, &ServiceEntry)> {
+        self.services.values().filter_map(|entry| Some((entry.record.as_ref()?, entry)))
+    }
+
+    pub fn service(&self, name: &ServiceName) -> Option<&ServiceEntry> {
+        self.services.get(name).filter(|entry| entry.record.is_some())
+    }
+
+    pub(crate) fn service_entry(&self, name: &ServiceName) -> Option<&ServiceEntry> {
+        self.services.get(name)
+    }
+
+    pub fn token(&self, token: &str) -> Option<&Arc<Token>> {
+        self.tokens.get(token)
+    }
+
+    pub fn tokens(&self) -> &BTreeMap<String, Arc<Token>> {
+        &self.tokens
+    }
+
+    /// The capacity epoch when placement last refused a task of the service.
+    pub(super) fn refused_at(&self, service: &ServiceName) -> Option<CapacityEpoch> {
+        self.services.get(service).map(|entry| entry.refused_at)
+    }
+
+    /// Of a pool: the tasks of clusters on its instances.
+    pub fn guests(&self) -> &BTreeMap<TaskId, Guest> {
+        &self.guests
+    }
+
+    /// Of a pool: the services that look again whenever its capacity comes or goes.
+    pub fn waiting_guests(&self) -> &BTreeSet<ServiceKey> {
+        &self.waiting_guests
+    }
+
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Tasks that count as running: RUNNING and not yet STOPPED.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// Tasks that are not yet RUNNING.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Tasks that wait in PROVISIONING for an instance of their capacity provider, oldest first.
+    pub fn provisioning(&self) -> &BTreeSet<(Timestamp, TaskId)> {
+        &self.provisioning
+    }
+
+    /// STOPPED tasks by their end.
+    pub fn stopped(&self) -> &BTreeSet<(Timestamp, TaskId)> {
+        &self.stopped
+    }
+
+    /// Nothing is left of the cluster, not even a record.
+    pub(super) fn is_empty(&self) -> bool {
+        self.record.is_none()
+            && self.instances.is_empty()
+            && self.tasks.is_empty()
+            && self.services.is_empty()
+            && self.tokens.is_empty()
+    }
+
+    /// Tasks that were STOPPED before this process began are no news.
+    pub(super) fn forget_news(&mut self) {
+        for service in self.services.values_mut() {
+            service.newly_stopped.clear();
+        }
+    }
+
+    pub(super) fn set_connected(
+        &mut self,
+        at: &ClusterKey,
+        id: InstanceId,
+        connection: Connection,
+        hints: &mut Hints,
+    ) {
+        let Some(entry) = self.instances.get_mut(&id) else { return };
+        if entry.connection.open != connection.open {
+            entry.connection = connection;
+            self.fleet.set_connected(id, connection.open);
+            self.hint_capacity(at, hints);
+            self.hint_services_on(at, id, hints);
+        }
+    }
+
+    pub(super) fn note_refusal(&mut self, service: &ServiceName, epoch: CapacityEpoch) {
+        if let Some(entry) = self.services.get_mut(service) {
+            entry.refused_at = epoch;
+        }
+    }
+
+    pub(super) fn take_newly_stopped(&mut self, service: &ServiceName) -> Vec<TaskId> {
+        self.services
+            .get_mut(service)
+            .map(|entry| std::mem::take(&mut entry.newly_stopped))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,94 @@
+//! A service and what belongs to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use longshore_base::{DeploymentId, ServiceDeploymentId, TaskId};
+
+use super::EVENTS_KEPT;
+use crate::record::{Service, ServiceDeployment, ServiceEvent, ServiceRevision, TaskSet};
+
+#[derive(Debug, Default)]
+pub struct ServiceEntry {
+    pub(super) record: Option<Arc<Service>>,
+    /// Its tasks that are not STOPPED.
+    pub(super) active: BTreeSet<TaskId>,
+    /// Its STOPPED tasks that are still remembered.
+    pub(super) stopped: BTreeSet<TaskId>,
+    /// Oldest first.
+    events: VecDeque<Arc<ServiceEvent>>,
+    pub(super) deployments: BTreeMap<ServiceDeploymentId, Arc<ServiceDeployment>>,
+    pub(super) revisions: BTreeMap<DeploymentId, Arc<ServiceRevision>>,
+    pub(super) task_sets: BTreeMap<DeploymentId, Arc<TaskSet>>,
+    /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
+    /// not counted.
+    pub(super) newly_stopped: Vec<TaskId>,
+    /// The capacity's epoch when placement last refused a task of it. Not stored.
+    pub(super) refused_at: CapacityEpoch,
+}
+
+/// How often the capacity that a service may use has changed: that of its cluster, and that of its region's pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CapacityEpoch {
+    pub cluster: u64,
+    pub pool: u64,
+}
+
+impl ServiceEntry {
+    pub fn record(&self) -> Option<&Arc<Service>> {
+        self.record.as_ref()
+    }
+
+    /// Tasks that are not STOPPED.
+    pub fn active(&self) -> &BTreeSet<TaskId> {
+        &self.active
+    }
+
+    /// STOPPED tasks that are still remembered.
+    pub fn stopped(&self) -> &BTreeSet<TaskId> {
+        &self.stopped
+    }
+
+    /// Oldest first.
+    pub fn events(&self) -> &VecDeque<Arc<ServiceEvent>> {
+        &self.events
+    }
+
+    pub fn deployments(&self) -> &BTreeMap<ServiceDeploymentId, Arc<ServiceDeployment>> {
+        &self.deployments
+    }
+
+    pub fn revisions(&self) -> &BTreeMap<DeploymentId, Arc<ServiceRevision>> {
+        &self.revisions
+    }
+
+    /// Its task sets; only services of other controllers than ECS have some.
+    pub fn task_sets(&self) -> &BTreeMap<DeploymentId, Arc<TaskSet>> {
+        &self.task_sets
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.record.is_none()
+            && self.active.is_empty()
+            && self.stopped.is_empty()
+            && self.events.is_empty()
+            && self.deployments.is_empty()
+            && self.revisions.is_empty()
+            && self.task_sets.is_empty()
+    }
+
+    pub(super) fn replace_event(
+        &mut self,
+        slot: u8,
+        event: Option<Arc<ServiceEvent>>,
+    ) -> Option<Arc<ServiceEvent>> {
+        let in_slot = |event: &Arc<ServiceEvent>| event.number % EVENTS_KEPT as u64 == u64::from(slot);
+        let previous = self.events.iter().position(in_slot).and_then(|at| self.events.remove(at));
+        if let Some(event) = event {
+            // Nearly always the newest; only a load sees another order.
+            let at = self.events.partition_point(|e| e.number < event.number);
+            self.events.insert(at, event);
+        }
+        previous
+    }
+}

@@ -1,0 +1,9 @@
+//! The one list of what a control plane keeps records of.
+
+use longshore_state::Domains;
+use longshore_tables_ecs::EcsTables;
+
+/// Every domain of this program. A store may hold records of all of them and of no others.
+pub fn all() -> Domains {
+    Domains::new(concat!("longshore ", env!("CARGO_PKG_VERSION"))).with::<EcsTables>()
+}
