@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use longshore_sigv4::decode_component;
+use longshore_base::percent;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -127,7 +127,7 @@ fn accept_key(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, &'sta
 
 /// The parameters that are not part of a presigned signature.
 fn query_pairs(query: &str) -> Vec<(String, String)> {
-    let text = |part| decode_component(part).map(|text| text.into_owned());
+    let text = |part| percent::decode(part).map(|text| text.into_owned());
     query
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("X-Amz-"))

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use longshore_base::Timestamp;
-use longshore_sigv4::{
-    Credentials, Presented, Request, Secret, SigError, SigningKey, ToSign, decode_component,
-    encode_component, presign, sign,
-};
+use longshore_base::{Timestamp, percent};
+use longshore_sigv4::{Credentials, Presented, Request, Secret, SigError, SigningKey, ToSign, presign, sign};
 
 /// A year of the form's range, so that every date can be written.
 const LATEST: i64 = 250_000_000_000;
@@ -78,12 +75,12 @@ fn presented(sent: &Sent<'_>) {
 /// Encoding of a component is reversible and has one form.
 fn components(sent: &Sent<'_>) {
     for text in [sent.query, sent.path] {
-        let encoded = encode_component(text);
+        let encoded = percent::encode(text);
         assert!(encoded.len() <= 3 * text.len());
-        assert_eq!(decode_component(&encoded).as_deref(), Some(text));
-        if let Some(decoded) = decode_component(text) {
-            let once = encode_component(&decoded);
-            let twice = decode_component(&once).map(|decoded| encode_component(&decoded));
+        assert_eq!(percent::decode(&encoded).as_deref(), Some(text));
+        if let Some(decoded) = percent::decode(text) {
+            let once = percent::encode(&decoded);
+            let twice = percent::decode(&once).map(|decoded| percent::encode(&decoded));
             assert_eq!(twice.as_deref(), Some(once.as_str()));
         }
     }

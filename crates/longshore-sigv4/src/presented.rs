@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{Timestamp, percent};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::{self, Headers, PathStyle, Repeated, Request};
-use crate::encode::{decode_component, hex_into, parse_digest};
+use crate::hex::{hex_into, parse_digest};
 use crate::key::SigningKey;
 use crate::{ALGORITHM, SigError, time};
 
@@ -302,7 +302,7 @@ impl<'a> PresignedQuery<'a> {
                 _ours => continue,
             };
             let value =
-                decode_component(value).ok_or(SigError::Incomplete("an X-Amz- parameter is not text"))?;
+                percent::decode(value).ok_or(SigError::Incomplete("an X-Amz- parameter is not text"))?;
             if slot.replace(value).is_some() {
                 return Err(SigError::Incomplete("an X-Amz- parameter occurs twice"));
             }

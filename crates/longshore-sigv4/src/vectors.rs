@@ -6,7 +6,7 @@ use longshore_base::Timestamp;
 use proptest::prelude::*;
 
 use crate::canonical::{self, PathStyle, Request};
-use crate::encode::hex;
+use crate::hex::hex;
 use crate::*;
 
 /// 2015-08-30T12:36:00Z, the time of every vector.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use longshore_base::percent;
+
 use crate::shape::{DecodeError, DecodeReason};
 
 /// How many pairs a form may have. The longest list of any input has a thousand elements, of a few members each.
@@ -24,7 +26,7 @@ impl<'a> Form<'a> {
                 return Err(DecodeError::new(DecodeReason::TooLarge));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = |part| decode(part).ok_or_else(|| malformed("form"));
+            let decoded = |part| percent::decode(part).ok_or_else(|| malformed("form"));
             pairs.push((decoded(name)?, decoded(value)?));
         }
         pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -45,46 +47,6 @@ impl<'a> Form<'a> {
     }
 }
 
-/// Undoes percent-encoding; `+` is a space, and a `%` without two digits stands for itself, as in browsers. `None` if the
-/// result is not UTF-8.
-pub fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text));
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    out.push(high << 4 | low);
-                    rest = after;
-                }
-                (None, _) | (_, None) => out.push(b'%'),
-            },
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(*byte),
-        }
-    }
-    String::from_utf8(out).ok().map(Cow::Owned)
-}
-
-/// Appends `text`, percent-encoded as RFC 3986 wants it: all but letters, digits and `-._~`.
-pub fn encode_into(out: &mut String, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,13 +62,5 @@ mod tests {
         }
         let many = "a&".repeat(PAIRS_MAX + 1);
         assert_eq!(Form::parse(many.as_bytes()).expect_err("too many").reason(), &DecodeReason::TooLarge);
-    }
-
-    #[test]
-    fn what_is_encoded_is_decoded() {
-        let mut text = String::new();
-        encode_into(&mut text, "a b+ü/~%&=");
-        assert_eq!(text, "a%20b%2B%C3%BC%2F~%25%26%3D");
-        assert_eq!(decode(&text).as_deref(), Some("a b+ü/~%&="));
     }
 }

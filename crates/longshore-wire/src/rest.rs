@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use longshore_base::Timestamp;
+use longshore_base::{Timestamp, percent};
 
 use crate::document::Document;
-use crate::form;
 use crate::json::{JsonReader, JsonWriter};
 use crate::schema::{Kind, Location, MemberSchema, StructSchema, TimestampFormat, TypeSchema};
 use crate::shape::{
@@ -59,21 +58,15 @@ pub fn labels(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, St
         rest = after;
         match label {
             Some(_) if taken.is_empty() => return None,
-            Some(label) => found.push((label.trim_end_matches('+'), decode_path(taken)?)),
+            Some(label) => {
+                found.push((label.trim_end_matches('+'), percent::decode_path(taken)?.into_owned()))
+            }
             None if segment == taken => {}
             None => return None,
         }
     }
     // A slash at the end is forgiven, as by most servers.
     rest.is_none_or(str::is_empty).then_some(found)
-}
-
-/// In a path a plus is a plus.
-fn decode_path(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    form::decode(&text.replace('+', "%2B")).map(Cow::into_owned)
 }
 
 /// Reads an input whose operation has the path `pattern`.
@@ -87,7 +80,7 @@ pub fn read<T: Structure + Default>(
     let mut query = Vec::new();
     for pair in request.query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decoded = |part| form::decode(part).ok_or_else(|| malformed("query"));
+        let decoded = |part| percent::decode(part).ok_or_else(|| malformed("query"));
         query.push((decoded(name)?, decoded(value)?));
     }
     T::decode(&mut RestReader { labels, query, request, body })
