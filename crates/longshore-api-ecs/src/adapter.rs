@@ -4,8 +4,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use longshore_front::{Api, BoxFuture, Call, Reply};
 use longshore_shapes_ecs::{Operation, SIGNING_NAME, TARGET_PREFIX, dispatch};
-use longshore_wire::Protocol;
-use longshore_wire::operation::unknown_operation;
+use longshore_wire::{Ask, GenericError, GenericErrorKind, Protocol};
 
 use crate::{Caller, Ecs};
 
@@ -22,8 +21,13 @@ impl Api for Ecs {
         Box::pin(async move {
             let protocol = Protocol::AwsJson11;
             let reply = match Operation::from_name(operation) {
-                Some(operation) => dispatch(self, operation, &Caller::from(&call), protocol, &body).await,
-                None => protocol.error(&unknown_operation(operation), None, ""),
+                Some(operation) => {
+                    dispatch(self, operation, &Caller::from(&call), &Ask::of_body(protocol, &body)).await
+                }
+                None => {
+                    let message = "The operation is not known.";
+                    protocol.error(&GenericError::new(GenericErrorKind::UnknownOperation, message), None, "")
+                }
             };
             encoded(&call, operation, reply)
         })

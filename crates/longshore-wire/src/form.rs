@@ -47,6 +47,26 @@ impl<'a> Form<'a> {
     }
 }
 
+/// The values of a few names in a form, without decoding the rest. What [`Form::parse`] refuses, this may pass.
+pub fn find<'a, const N: usize>(
+    form: &'a [u8],
+    names: [&str; N],
+) -> Result<[Option<Cow<'a, str>>; N], DecodeError> {
+    let malformed = |what| DecodeError::new(DecodeReason::Malformed(what));
+    let text = std::str::from_utf8(form).map_err(|_| malformed("form"))?;
+    let mut found = [const { None }; N];
+    for pair in text.trim_end().split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent::decode(name).ok_or_else(|| malformed("form"))?;
+        let Some(at) = names.iter().position(|wanted| *wanted == name) else { continue };
+        let value = percent::decode(value).ok_or_else(|| malformed("form"))?;
+        if found[at].replace(value).is_some() {
+            return Err(malformed("form: a parameter occurs twice"));
+        }
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +82,20 @@ mod tests {
         }
         let many = "a&".repeat(PAIRS_MAX + 1);
         assert_eq!(Form::parse(many.as_bytes()).expect_err("too many").reason(), &DecodeReason::TooLarge);
+    }
+    /// The one that looks for a name and the one that reads all say the same.
+    #[test]
+    fn names_are_found_without_reading_the_rest() {
+        let find = |text: &str| {
+            let [action, version] = find(text.as_bytes(), ["Action", "Version"]).ok()?;
+            Some((action.map(Cow::into_owned), version.map(Cow::into_owned)))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(find("x=1&%41ction=A%20b&Version=&Actions=c\n"), Some((some("A b"), some(""))));
+        assert_eq!(find(""), Some((None, None)));
+        for bad in ["Action=a&Action=a", "Action=a&%41ction=b", "Action=%ff", "%ff=1"] {
+            assert_eq!(find(bad), None, "{bad}");
+            assert!(Form::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

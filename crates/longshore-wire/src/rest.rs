@@ -21,6 +21,7 @@ pub enum Body {
 }
 
 /// A request, as far as members travel in it.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// As on the wire, percent-encoded.
     pub path: &'a str,
@@ -28,6 +29,13 @@ pub struct Request<'a> {
     /// Names in lower case.
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for Request<'_> {
+    /// Without what may be secret: that is the body, the query and every header.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("path", &self.path).field("body_bytes", &self.body.len()).finish()
+    }
 }
 
 /// An answer, as far as members travel in it.
@@ -43,8 +51,26 @@ pub struct Answer {
 
 /// The labels of a path that has the form of `pattern` (`/{Bucket}/{Key+}`), decoded; `None` if it has another.
 pub fn labels(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
-    let pattern = pattern.split('?').next().unwrap_or_default();
     let mut found = Vec::new();
+    walk(pattern, path, &mut |label, text| {
+        found.push((label, percent::decode_path(text)?.into_owned()));
+        Some(())
+    })?;
+    Some(found)
+}
+
+/// Whether a path has the form of `pattern`, whatever its labels hold.
+pub fn has_form(pattern: &'static str, path: &str) -> bool {
+    walk(pattern, path, &mut |_, _| Some(())).is_some()
+}
+
+/// Goes along a path and shows what stands for each label; `None` if it leaves the pattern, or `see` ends it.
+fn walk(
+    pattern: &'static str,
+    path: &str,
+    see: &mut dyn FnMut(&'static str, &str) -> Option<()>,
+) -> Option<()> {
+    let pattern = pattern.split('?').next().unwrap_or_default();
     let mut rest = Some(path.strip_prefix('/')?);
     for segment in pattern.strip_prefix('/')?.split('/') {
         let here = rest?;
@@ -58,15 +84,13 @@ pub fn labels(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, St
         rest = after;
         match label {
             Some(_) if taken.is_empty() => return None,
-            Some(label) => {
-                found.push((label.trim_end_matches('+'), percent::decode_path(taken)?.into_owned()))
-            }
+            Some(label) => see(label.trim_end_matches('+'), taken)?,
             None if segment == taken => {}
             None => return None,
         }
     }
     // A slash at the end is forgiven, as by most servers.
-    rest.is_none_or(str::is_empty).then_some(found)
+    rest.is_none_or(str::is_empty).then_some(())
 }
 
 /// Reads an input whose operation has the path `pattern`.

@@ -10,7 +10,7 @@ use longshore_shapes_ecs::{Operation, dispatch};
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Key, Tx, Value as Record};
 use longshore_store::MemoryStore;
-use longshore_wire::{Protocol, Reply};
+use longshore_wire::{Ask, Protocol, Reply};
 use serde_json::{Value, json};
 
 pub const ACCOUNT: &str = "123456789012";
@@ -74,7 +74,8 @@ impl World {
 
     pub fn reply(&self, operation: Operation, body: &Value) -> Reply {
         let body = body.to_string();
-        let call = dispatch(&self.ecs, operation, &self.caller, Protocol::AwsJson11, body.as_bytes());
+        let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
+        let call = dispatch(&self.ecs, operation, &self.caller, &ask);
         self.runtime.block_on(call)
     }
 
