@@ -25,9 +25,9 @@ mod time;
 mod vectors;
 
 pub use canonical::{Headers, Request};
-pub use error::SigError;
+pub use error::{OutOfTime, SigError};
 pub use key::{Credentials, KeyCache, Secret, SigningKey};
-pub use presented::{CLOCK_SKEW, EXPIRES_MAX, Form, Presented};
+pub use presented::{CLOCK_SKEW, EXPIRES_MAX, Form, Presented, claimed_service};
 pub use sign::{ToSign, presign, sign};
 
 /// The only algorithm that is spoken here.
