@@ -184,10 +184,43 @@ pub(crate) fn reduce(model: &Value, wanted: &Operations) -> anyhow::Result<Value
         ("operations".into(), operations.into()),
         ("shapes".into(), shapes.into()),
     ]);
+    if is_rest(&model["metadata"]) && !others.is_empty() {
+        let shapes = object("shapes")?;
+        let bindings: Map<String, Value> =
+            others.iter().map(|name| ((*name).to_owned(), binding(&all[*name], shapes))).collect();
+        facts.insert("otherBindings".into(), bindings.into());
+    }
     if !others.is_empty() {
         facts.insert("otherOperations".into(), others.into());
     }
     Ok(sorted(&Value::Object(facts)))
+}
+
+/// Whether a request of the service names its operation by method and path.
+fn is_rest(metadata: &Value) -> bool {
+    metadata["protocol"].as_str().is_some_and(|protocol| protocol.starts_with("rest-"))
+}
+
+/// What a request for an operation without shapes looks like, in so far as it tells it from others: method, path, and
+/// the parameters and headers that it cannot do without.
+fn binding(operation: &Value, shapes: &Map<String, Value>) -> Value {
+    let input =
+        operation["input"]["shape"].as_str().and_then(|name| shapes.get(name)).unwrap_or(&Value::Null);
+    let required: BTreeSet<&str> =
+        input["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let needs = |location: &str| -> Value {
+        let members = input["members"].as_object().into_iter().flatten();
+        let needed = members.filter(|(name, member)| {
+            required.contains(name.as_str()) && member["location"].as_str() == Some(location)
+        });
+        needed.filter_map(|(_, member)| member["locationName"].as_str()).collect::<Vec<_>>().into()
+    };
+    serde_json::json!({
+        "headers": needs("header"),
+        "method": operation["http"]["method"],
+        "query": needs("querystring"),
+        "uri": operation["http"]["requestUri"],
+    })
 }
 
 /// The shapes that the operations name, and those that these are made of.

@@ -22,7 +22,22 @@ pub struct Service {
     pub operations: Vec<Operation>,
     /// Names of the operations that get no shapes.
     pub other_operations: Vec<String>,
+    /// The first label of the service's host at AWS.
+    pub endpoint_prefix: String,
+    /// How requests name operations in the REST protocols; empty for services of other protocols.
+    pub bindings: Vec<Binding>,
     pub shapes: BTreeMap<String, Shape>,
+}
+
+/// What tells a request for an operation from others, in the REST protocols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    pub operation: String,
+    pub method: String,
+    pub uri: String,
+    /// Parameters and headers that it cannot do without.
+    pub query: Vec<String>,
+    pub headers: Vec<String>,
 }
 
 pub struct Operation {
@@ -176,10 +191,63 @@ impl Service {
             empty_text_is_absent: flag(&model["metadata"], "emptyTextIsAbsent"),
             operations,
             other_operations: strings(&model["otherOperations"]),
+            endpoint_prefix: metadata("endpointPrefix")?,
+            bindings: Vec::new(),
             shapes,
         };
+        let service = Self { bindings: service.bindings(&model["otherBindings"]), ..service };
         service.check_references()?;
         Ok(service)
+    }
+
+    /// Of several operations with one binding, which are old names of one another, the first counts: those with shapes,
+    /// then the longest name.
+    fn bindings(&self, others: &Value) -> Vec<Binding> {
+        if !self.protocols.iter().any(|protocol| protocol.starts_with("rest-")) {
+            return Vec::new();
+        }
+        let own = self.operations.iter().map(|operation| {
+            let needs = |location: &str| match &self.shape(&operation.input).kind {
+                Kind::Structure { members, .. } => members
+                    .iter()
+                    .filter(|(_, member)| member.required && member.location.as_deref() == Some(location))
+                    .map(|(name, member)| member.target.location_name.clone().unwrap_or_else(|| name.clone()))
+                    .collect(),
+                _ => Vec::new(),
+            };
+            Binding {
+                operation: operation.name.clone(),
+                method: operation.method.clone(),
+                uri: operation.uri.clone(),
+                query: needs("querystring"),
+                headers: needs("header"),
+            }
+        });
+        let mut others: Vec<Binding> = others
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, facts)| Binding {
+                operation: name.clone(),
+                method: text(facts, "method").unwrap_or_default(),
+                uri: text(facts, "uri").unwrap_or_default(),
+                query: strings(&facts["query"]),
+                headers: strings(&facts["headers"]),
+            })
+            .collect();
+        others.sort_by_key(|binding| std::cmp::Reverse(binding.operation.len()));
+        let mut kept: Vec<Binding> = Vec::new();
+        for mut binding in own.chain(others) {
+            binding.headers.iter_mut().for_each(|name| name.make_ascii_lowercase());
+            let facts = |binding: &Binding| {
+                (binding.method.clone(), binding.uri.clone(), binding.query.clone(), binding.headers.clone())
+            };
+            if !kept.iter().any(|other| facts(other) == facts(&binding)) {
+                kept.push(binding);
+            }
+        }
+        kept.sort_by(|one, other| one.operation.cmp(&other.operation));
+        kept
     }
 
     fn check_references(&self) -> anyhow::Result<()> {

@@ -1,42 +1,34 @@
-//! The API as the front serves it: an operation's name and bytes in, bytes out.
+//! The API as it is served: a request for an operation in, its answer out.
 
-use bytes::Bytes;
-use http::StatusCode;
-use longshore_front::{Api, BoxFuture, Call, Reply};
-use longshore_shapes_ecs::{Operation, SIGNING_NAME, TARGET_PREFIX, dispatch};
-use longshore_wire::Protocol;
-use longshore_wire::operation::unknown_operation;
+use longshore_api::{Api, Body, BoxFuture, Reply, Request};
+use longshore_shapes_ecs::{Operation, dispatch};
+use longshore_wire::route::ServiceFacts;
+use longshore_wire::{GenericError, GenericErrorKind};
 
 use crate::{Caller, Ecs};
 
 impl Api for Ecs {
-    fn signing_name(&self) -> &str {
-        SIGNING_NAME
+    fn facts(&self) -> &'static ServiceFacts {
+        &longshore_catalog::ECS
     }
 
-    fn target_prefix(&self) -> &str {
-        TARGET_PREFIX
-    }
-
-    fn call<'a>(&'a self, call: Call, operation: &'a str, body: Bytes) -> BoxFuture<'a, Reply> {
+    fn call<'a>(&'a self, request: Request) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
-            let protocol = Protocol::AwsJson11;
-            let reply = match Operation::from_name(operation) {
-                Some(operation) => dispatch(self, operation, &Caller::from(&call), protocol, &body).await,
-                None => protocol.error(&unknown_operation(operation), None, ""),
+            let request = match request.whole().await {
+                Ok(request) => request,
+                Err(broken) => return broken,
             };
-            encoded(&call, operation, reply)
+            let headers = request.call.head.pairs();
+            let ask = request.ask(&headers);
+            let reply = match Operation::from_name(request.operation) {
+                Some(operation) => dispatch(self, operation, &Caller::from(&request.call), &ask).await,
+                // The catalog and the shapes are made of one model.
+                None => {
+                    let error = GenericError::new(GenericErrorKind::UnknownOperation, "It is not known.");
+                    ask.protocol.error(&error, None, ask.request_id)
+                }
+            };
+            reply.map(Body::from)
         })
     }
-}
-
-/// The reply in the front's terms; a fault's cause, which the caller does not read, goes to the log.
-fn encoded(call: &Call, operation: &str, reply: longshore_wire::Reply) -> Reply {
-    let Some(error) = reply.error else { return Reply::json(reply.body) };
-    if error.server_fault {
-        let request_id = call.request_id.as_str();
-        tracing::error!(request_id, operation, cause = error.cause, "{}", error.message);
-    }
-    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Reply::json_error(status, error.code, reply.body)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use longshore_api::Call;
 use longshore_base::Scope;
-use longshore_front::Call;
 
 /// Who makes a call, and in which account and region.
 ///

@@ -12,6 +12,7 @@ pub mod civil;
 pub mod host;
 pub mod ids;
 pub mod names;
+pub mod percent;
 pub mod scope;
 pub mod seed;
 pub mod time;

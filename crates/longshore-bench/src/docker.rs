@@ -192,5 +192,5 @@ impl Docker {
 }
 
 pub fn encode(text: &str) -> String {
-    longshore_sigv4::encode_component(text)
+    longshore_base::percent::encode(text)
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use longshore_api::{BoxFuture, Call, Message, Refusal, Socket, SocketHandler, Sockets};
 use longshore_base::{Seed, TaskId, Timestamp};
-use longshore_front::{BoxFuture, Call, Refusal, Socket, SocketHandler, Sockets};
 use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
@@ -22,9 +22,6 @@ use longshore_state::Db;
 use longshore_tables_ecs::{AgentHint, EcsTx, InstanceKey};
 use longshore_telemetry::{Damper, Metrics};
 use tokio::sync::{Notify, watch};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::link::{self, Found, Look};
 
@@ -262,7 +259,7 @@ impl Hub {
                         }
                     }
                     Output::Close(reason) => {
-                        let _ = sink.send(Message::Close(Some(close_frame(reason)))).await;
+                        let _ = sink.send(close(reason)).await;
                         return reason.text();
                     }
                     Output::CredentialsSettled => {
@@ -293,11 +290,11 @@ impl Hub {
             let pause = session.deadline().map_or(IDLE_MAX, |deadline| deadline.since(now).min(IDLE_MAX));
             tokio::select! {
                 message = stream.next() => match message {
-                    Some(Ok(Message::Text(text))) => session.handle(self.now(), Input::Received(&text)),
-                    Some(Ok(Message::Close(_))) => return CLOSED,
+                    Some(Ok(Message::Text(text))) => session.handle(self.now(), Input::Received(text.as_str())),
+                    Some(Ok(Message::Close { .. })) => return CLOSED,
                     Some(Err(_)) | None => return CUT,
-                    // Pings are answered by the library.
-                    Some(Ok(_)) => {}
+                    // Commands are text; what else there is means nothing.
+                    Some(Ok(Message::Binary(_))) => {}
                 },
                 () = door.wake.notified() => {
                     if !self.is_newest(at, generation) {
@@ -385,7 +382,7 @@ impl Hub {
                         tracing::warn!(instance = %at.instance, %error, "skipped a malformed telemetry message");
                     }
                     TelemetryOutput::Close(reason) => {
-                        let _ = sink.send(Message::Close(Some(close_frame(reason)))).await;
+                        let _ = sink.send(close(reason)).await;
                         return reason.text();
                     }
                 }
@@ -394,14 +391,13 @@ impl Hub {
                 session.deadline().map_or(IDLE_MAX, |deadline| deadline.since(self.now()).min(IDLE_MAX));
             tokio::select! {
                 message = stream.next() => match message {
-                    Some(Ok(Message::Text(text))) => session.received(self.now(), &text),
+                    Some(Ok(Message::Text(text))) => session.received(self.now(), text.as_str()),
                     Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
                         Ok(text) => session.received(self.now(), text),
                         Err(_) => return NO_TEXT,
                     },
-                    Some(Ok(Message::Close(_))) => return CLOSED,
+                    Some(Ok(Message::Close { .. })) => return CLOSED,
                     Some(Err(_)) | None => return CUT,
-                    Some(Ok(_)) => {}
                 },
                 () = tokio::time::sleep(pause) => session.tick(self.now()),
             }
@@ -443,12 +439,12 @@ impl Drop for Presence<'_> {
 
 /// Tells the agent that the server goes away. It backs off, and comes back.
 async fn take_leave(sink: &mut SplitSink<Socket, Message>) {
-    let told = sink.send(Message::Close(Some(close_frame(CloseReason::Draining))));
+    let told = sink.send(close(CloseReason::Draining));
     let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
-fn close_frame(reason: CloseReason) -> CloseFrame {
-    CloseFrame { code: CloseCode::from(reason.code()), reason: Utf8Bytes::from_static(reason.text()) }
+fn close(reason: CloseReason) -> Message {
+    Message::Close { code: reason.code(), reason: reason.text().into() }
 }
 
 fn refusal(refusal: LinkRefusal) -> Refusal {

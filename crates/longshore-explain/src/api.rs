@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::StatusCode;
+use longshore_api::{Api, Body, BoxFuture, Call, Reply, Request};
 use longshore_api_ecs::Caller;
 use longshore_controllers::Settings;
-use longshore_front::{Api, BoxFuture, Call, Reply};
 use longshore_state::{Db, State};
-use serde_json::json;
+use longshore_wire::route::ServiceFacts;
+use longshore_wire::{Fault, GenericError, GenericErrorKind, ModeledError, Protocol, ServiceSchema};
+
+use longshore_shapes_ecs::InvalidParameterException;
 
 use crate::{ExplainError, Explanation, Question};
 
@@ -27,7 +28,7 @@ impl Explainer {
         Self { db, settings }
     }
 
-    async fn answer(&self, call: &Call, operation: &str, body: &[u8]) -> Reply {
+    async fn answer(&self, call: &Call, operation: &str, body: &[u8], protocol: Protocol) -> Reply {
         let explain: fn(&State, &Caller, &Question, &Settings, _) -> Result<Explanation, ExplainError> =
             match operation {
                 "ExplainTask" => |state, caller, question, _, now| crate::task(state, caller, question, now),
@@ -35,40 +36,63 @@ impl Explainer {
                 "ExplainTaskDefinition" => {
                     |state, caller, question, _, _| crate::definition(state, caller, question)
                 }
-                _ => return refusal("UnknownOperationException", "Longshore does not know this operation."),
+                _ => return generic(protocol, GenericErrorKind::UnknownOperation, "It is not known."),
             };
         let question: Question = match serde_json::from_slice(body) {
             Ok(question) => question,
-            Err(error) => return refusal("SerializationException", &error.to_string()),
+            Err(error) => return generic(protocol, GenericErrorKind::Serialization, error.to_string()),
         };
         let caller = Caller::from(call);
         let said = self.db.read(|state| explain(state, &caller, &question, &self.settings, call.now)).await;
         match said {
-            Ok(Ok(explanation)) => Reply::json(serde_json::to_vec(&explanation).unwrap_or_default()),
-            Ok(Err(error)) => refusal("InvalidParameterException", &error.to_string()),
-            Err(stopped) => {
-                let body = json!({"__type": "ServerException", "message": stopped.to_string()});
-                Reply::json_error(StatusCode::INTERNAL_SERVER_ERROR, "ServerException", body.to_string())
+            Ok(Ok(explanation)) => {
+                let text = serde_json::to_vec(&explanation).unwrap_or_default();
+                Reply::new(200, protocol.content_type(), Body::from(text))
             }
+            Ok(Err(error)) => refusal(protocol, &InvalidParameterException::new(error.to_string())),
+            Err(stopped) => refusal(protocol, &Fault::hidden(stopped)),
         }
     }
 }
 
-fn refusal(code: &'static str, message: &str) -> Reply {
-    let body = json!({"__type": code, "message": message});
-    Reply::json_error(StatusCode::BAD_REQUEST, code, body.to_string())
+fn generic(protocol: Protocol, kind: GenericErrorKind, message: impl Into<String>) -> Reply {
+    refusal(protocol, &GenericError::new(kind, message))
 }
 
+fn refusal(protocol: Protocol, error: &dyn ModeledError) -> Reply {
+    protocol.error(error, Some(&FACTS.schema), "").map(Body::from)
+}
+
+/// What the router knows of these operations: they are called as ECS's are, under a target of their own.
+static FACTS: ServiceFacts = ServiceFacts {
+    name: "longshore",
+    title: "Longshore",
+    endpoint_prefix: "ecs",
+    schema: ServiceSchema {
+        signing_name: "ecs",
+        api_version: "1",
+        target_prefix: Some(TARGET_PREFIX),
+        xml_namespace: None,
+        protocols: &[Protocol::AwsJson11],
+        is_query_compatible: false,
+    },
+    operations: &["ExplainService", "ExplainTask", "ExplainTaskDefinition"],
+    bindings: &[],
+};
+
 impl Api for Explainer {
-    fn signing_name(&self) -> &str {
-        "ecs"
+    fn facts(&self) -> &'static ServiceFacts {
+        &FACTS
     }
 
-    fn target_prefix(&self) -> &str {
-        TARGET_PREFIX
-    }
-
-    fn call<'a>(&'a self, call: Call, operation: &'a str, body: Bytes) -> BoxFuture<'a, Reply> {
-        Box::pin(async move { self.answer(&call, operation, &body).await })
+    fn call<'a>(&'a self, request: Request) -> BoxFuture<'a, Reply> {
+        Box::pin(async move {
+            match request.whole().await {
+                Ok(Request { call, operation, protocol, body }) => {
+                    self.answer(&call, operation, &body, protocol).await
+                }
+                Err(broken) => broken,
+            }
+        })
     }
 }

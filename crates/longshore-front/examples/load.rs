@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use longshore_api::{Api, Body, BoxFuture, Reply, Request};
 use longshore_base::{AccountId, Clock, Seed, Timestamp};
-use longshore_front::{Api, BoxFuture, Call, Config, Ready, Reply, Services, serve};
+use longshore_front::{Config, Ready, Services, serve};
 use longshore_identity::{AccessKey, Identity, Keyring, Mode, PrincipalKind};
 use longshore_sigv4::{Credentials, ToSign, sign};
 use longshore_telemetry::Metrics;
+use longshore_wire::route::ServiceFacts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -30,16 +31,13 @@ impl Clock for SystemClock {
 struct Nothing;
 
 impl Api for Nothing {
-    fn signing_name(&self) -> &str {
-        "ecs"
+    fn facts(&self) -> &'static ServiceFacts {
+        &longshore_catalog::ECS
     }
 
-    fn target_prefix(&self) -> &str {
-        "AmazonEC2ContainerServiceV20141113"
-    }
-
-    fn call<'a>(&'a self, _call: Call, _operation: &'a str, _body: Bytes) -> BoxFuture<'a, Reply> {
-        Box::pin(async { Reply::json(Bytes::from_static(br#"{"clusterArns":[]}"#)) })
+    fn call<'a>(&'a self, request: Request) -> BoxFuture<'a, Reply> {
+        let body = Body::from(&br#"{"clusterArns":[]}"#[..]);
+        Box::pin(async move { Reply::new(200, request.protocol.content_type(), body) })
     }
 }
 
@@ -65,6 +63,7 @@ fn main() {
             .expect("room for one");
         let services = Services {
             apis: vec![Arc::new(Nothing)],
+            catalog: longshore_catalog::ALL,
             sockets: None,
             identity: Arc::new(Identity::new(Mode::Strict, keyring)),
             metrics: Metrics::new(),

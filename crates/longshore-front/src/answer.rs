@@ -1,109 +1,83 @@
-//! Answers that the front gives itself.
-
-use std::borrow::Cow;
+//! Replies as HTTP.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use longshore_api::{Body, Reply, RequestId};
+use longshore_wire::Protocol;
 
-use crate::api::{JSON, Reply, RequestId};
+pub(crate) type Answer = Response<Body>;
 
-pub(crate) type Answer = Response<Full<Bytes>>;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
-
-/// How errors are written: in the protocol of the request, not of the service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// awsJson: `{"__type", "message"}`.
-    Json,
-    /// AWS Query: an `<ErrorResponse>`.
-    Query,
-}
-
-/// An error of the front's own. Client errors that any AWS client may get (ecs-behaviour A2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
-    pub(crate) message: Cow<'static, str>,
-}
-
-impl Failure {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into() }
-    }
-
-    /// The answer to a panic or another defect: nothing but a code and the request id.
-    pub(crate) fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "InternalFailure",
-            "The request processing has failed because of an unknown error.",
-        )
-    }
-
-    pub(crate) fn into_reply(self, protocol: Protocol, id: &RequestId) -> Reply {
-        let (content_type, body) = match protocol {
-            Protocol::Json => {
-                (JSON, serde_json::json!({"__type": self.code, "message": self.message}).to_string())
-            }
-            Protocol::Query => {
-                let fault = if self.status.is_server_error() { "Receiver" } else { "Sender" };
-                let (code, message) = (self.code, escape(&self.message));
-                let body = format!(
-                    "<ErrorResponse><Error><Type>{fault}</Type><Code>{code}</Code>\
-                     <Message>{message}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>"
-                );
-                ("text/xml", body)
-            }
-        };
-        Reply { status: self.status, content_type, body: body.into(), error_code: Some(self.code.into()) }
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-pub(crate) fn answer(reply: Reply, id: &RequestId) -> Answer {
-    let mut response = Response::new(Full::new(reply.body));
-    *response.status_mut() = reply.status;
+/// A reply with the headers that its protocol has for the request's id and for the code of an error.
+pub(crate) fn answer(reply: Reply, protocol: Protocol, id: &RequestId) -> Answer {
+    let mut response = Response::new(reply.body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    headers.insert(REQUEST_ID, id.header());
-    if let Some(value) = reply.error_code.and_then(|code| HeaderValue::from_str(&code).ok()) {
-        headers.insert(ERROR_TYPE, value);
+    if !reply.content_type.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
+    for (name, value) in reply.headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        // A member that no header can carry: the client learns by its absence.
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) else { continue };
+        // A content type that is a member of the output wins.
+        headers.insert(name, value);
+    }
+    name_request(headers, protocol, id);
+    if let (Some(name), Some(error)) = (protocol.error_code_header(), reply.error) {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(error.code));
     }
     response
 }
 
+fn name_request(headers: &mut HeaderMap, protocol: Protocol, id: &RequestId) {
+    let id = HeaderValue::from_str(id.as_str()).expect("a UUID is a valid header value");
+    headers.insert(HeaderName::from_static(protocol.request_id_header()), id);
+}
+
 /// Text for people and probes.
 pub(crate) fn plain(status: StatusCode, text: impl Into<Bytes>, id: &RequestId) -> Answer {
-    let body = text.into();
-    answer(Reply { status, content_type: "text/plain; charset=utf-8", body, error_code: None }, id)
+    let reply = Reply::new(status.as_u16(), "text/plain; charset=utf-8", Body::from(text.into()));
+    answer(reply, Protocol::AwsJson11, id)
 }
 
 #[cfg(test)]
 mod tests {
+    use longshore_wire::{GenericError, GenericErrorKind};
+
     use super::*;
 
+    /// The headers of an error, by protocol.
     #[test]
-    fn errors_are_written_in_the_protocol_of_the_request() {
-        let id = RequestId::new("5dd5c2f6-0000-4000-8000-000000000000".into());
-        let failure = Failure::new(StatusCode::FORBIDDEN, "SomeException", "a < b & \"c\"");
-        let text = |protocol| {
-            let reply = failure.clone().into_reply(protocol, &id);
-            String::from_utf8(reply.body.to_vec()).expect("text")
-        };
-        assert_eq!(text(Protocol::Json), r#"{"__type":"SomeException","message":"a < b & \"c\""}"#);
-        assert_eq!(
-            text(Protocol::Query),
-            "<ErrorResponse><Error><Type>Sender</Type><Code>SomeException</Code>\
-             <Message>a &lt; b &amp; \"c\"</Message></Error>\
-             <RequestId>5dd5c2f6-0000-4000-8000-000000000000</RequestId></ErrorResponse>"
-        );
+    fn errors_have_the_headers_of_their_protocol() {
+        let id = RequestId::new("5dd5c2f6-0000-4000-8000-000000000000");
+        let error = GenericError::new(GenericErrorKind::AccessDenied, "no");
+        for (protocol, id_header, code) in [
+            (Protocol::AwsJson11, "x-amzn-requestid", Some("AccessDeniedException")),
+            (Protocol::RpcV2Cbor, "x-amzn-requestid", Some("AccessDeniedException")),
+            (Protocol::RestJson1, "x-amzn-requestid", Some("AccessDeniedException")),
+            (Protocol::Query, "x-amzn-requestid", None),
+            (Protocol::Ec2Query, "x-amzn-requestid", None),
+            (Protocol::RestXml, "x-amz-request-id", None),
+        ] {
+            let reply = protocol.error(&error, None, id.as_str()).map(Body::from);
+            let response = answer(reply, protocol, &id);
+            let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text"));
+            assert_eq!(header(id_header), Some(id.as_str()), "{protocol:?}");
+            assert_eq!(header("x-amzn-errortype"), code, "{protocol:?}");
+            assert_eq!(header("content-type"), Some(protocol.content_type()), "{protocol:?}");
+        }
+    }
+
+    #[test]
+    fn members_in_headers_win_or_are_left_out() {
+        let headers = [("content-type", "image/png"), ("x-amz-meta-a", "ü"), ("x-bad", "a\nb"), ("b d", "x")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let reply = Reply::new(206, "application/octet-stream", Body::from("x")).with_headers(headers);
+        let response = answer(reply, Protocol::RestXml, &RequestId::new("id"));
+        assert_eq!(response.status(), 206);
+        assert_eq!(response.headers()["content-type"], "image/png");
+        assert_eq!(response.headers()["x-amz-meta-a"].as_bytes(), "ü".as_bytes());
+        assert_eq!(response.headers().len(), 3);
     }
 }

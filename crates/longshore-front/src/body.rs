@@ -1,13 +1,13 @@
 //! Reading a request's body within its limits: of length, of time, and of what all bodies take together.
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use longshore_wire::{GenericError, GenericErrorKind};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::answer::Failure;
 use crate::server::Shared;
 
 /// What every body may take without asking. Nearly all requests are smaller, so that clients with long ones
@@ -21,42 +21,46 @@ pub(crate) struct Received {
     pub(crate) share: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads to the end, or says in which way it went wrong.
-pub(crate) async fn read(shared: &Shared, headers: &HeaderMap, body: Incoming) -> Result<Received, Failure> {
+/// Reads to the end, at most `max` bytes, or says in which way it went wrong.
+pub(crate) async fn read(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Incoming,
+    max: usize,
+) -> Result<Received, GenericError> {
     if body.is_end_stream() {
         return Ok(Received { bytes: Bytes::new(), share: None });
     }
-    let max = shared.limits.body_bytes_max;
     let stated = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if stated.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > max)) {
         return Err(too_large(max));
     }
-    let mut reading = Reading { shared, body, parts: Vec::new(), length: 0, share: None, is_waiting: false };
+    let mut reading =
+        Reading { shared, body, max, parts: Vec::new(), length: 0, share: None, is_waiting: false };
     match tokio::time::timeout(shared.limits.body_timeout, reading.receive()).await {
         Ok(Ok(())) => Ok(reading.finish()),
-        Ok(Err(failure)) => Err(failure),
+        Ok(Err(error)) => Err(error),
         // The client did its part; the room was taken by others.
-        Err(_elapsed) if reading.is_waiting => Err(Failure::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServiceUnavailable",
+        Err(_elapsed) if reading.is_waiting => Err(GenericError::new(
+            GenericErrorKind::ServiceUnavailable,
             "Too many long requests at once. Try again.",
         )),
-        Err(_elapsed) => Err(Failure::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "RequestTimeoutException",
+        Err(_elapsed) => Err(GenericError::new(
+            GenericErrorKind::RequestTimeout,
             "The request body did not arrive in time.",
         )),
     }
 }
 
-fn too_large(max: usize) -> Failure {
+pub(crate) fn too_large(max: usize) -> GenericError {
     let message = format!("The request body is longer than {max} bytes.");
-    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
+    GenericError::new(GenericErrorKind::RequestEntityTooLarge, message)
 }
 
 struct Reading<'s> {
     shared: &'s Shared,
     body: Incoming,
+    max: usize,
     parts: Vec<Bytes>,
     length: usize,
     share: Option<OwnedSemaphorePermit>,
@@ -66,20 +70,19 @@ struct Reading<'s> {
 
 impl Reading<'_> {
     /// Everything up to the end.
-    async fn receive(&mut self) -> Result<(), Failure> {
+    async fn receive(&mut self) -> Result<(), GenericError> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(|_truncated| {
-                Failure::new(
-                    StatusCode::BAD_REQUEST,
-                    "SerializationException",
+                GenericError::new(
+                    GenericErrorKind::Serialization,
                     "The request body ended early or is not valid HTTP.",
                 )
             })?;
             // Trailers say nothing that is of use here.
             let Ok(part) = frame.into_data() else { continue };
             self.length += part.len();
-            if self.length > self.shared.limits.body_bytes_max {
-                return Err(too_large(self.shared.limits.body_bytes_max));
+            if self.length > self.max {
+                return Err(too_large(self.max));
             }
             self.take_share().await;
             self.parts.push(part);

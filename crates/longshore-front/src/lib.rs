@@ -1,24 +1,26 @@
 //! The HTTP edge: one port, every API.
 //!
-//! Start at [`serve`]; [`Api`] and [`Sockets`] are what it serves. A request goes through
-//! `handle`: limits and a request id, whether a web page may have sent it ([`Site`]), then the signature
-//! ([`longshore_identity`]), then the service that its `X-Amz-Target` names, with a deadline and with panics caught.
+//! Start at [`serve`]; `Api` and `Sockets` of [`longshore_api`] are what it serves. A request goes through
+//! `handle`: a request id, whether a web page may have sent it ([`Site`]), where it goes
+//! ([`longshore_wire::route`]). What goes to an API continues in `call`: its body within limits, the signature
+//! ([`longshore_identity`]), the operation with a deadline and with panics caught, the answer in the request's protocol.
 //!
 //! Invariants:
 //! - No handler sees a request whose signature was not accepted, nor a body above the limit.
 //! - No web page of another origin commands the server, in any mode ([decision 25](../../../docs/decisions/0025-foreign-pages.md)).
 //! - Whatever a client does, it holds one connection slot, bounded buffers and bounded time.
-//! - Every answer carries `x-amzn-RequestId`, but for those that the HTTP parser itself gives
-//!   (400, 408, 431), where there is no request yet.
+//! - Every answer carries `x-amzn-RequestId` (S3's: `x-amz-request-id`), but for those that the HTTP parser itself
+//!   gives (400, 408, 431), where there is no request yet.
+//! - What is not served is told so, in the protocol of the request and with a 4xx, so that no client tries again.
 //! - No `Authorization` header, query or body is logged.
 //!
-//! It does not know: shapes or codecs (bodies are bytes), what an operation does, how agents talk
+//! It does not know: shapes (bodies are bytes), what an operation does, how agents talk
 //! once their socket is open. That plain HTTP is for loopback only (design 2) is the program's
 //! rule, which knows the flags; this crate serves TLS when it is given a certificate.
 
 mod answer;
-mod api;
 mod body;
+mod call;
 mod config;
 mod cors;
 mod handle;
@@ -32,9 +34,7 @@ mod site;
 mod socket;
 mod transcript;
 
-pub use api::{Api, BoxFuture, Call, Refusal, Reply, RequestId, Socket, SocketHandler, Sockets};
 pub use config::{Config, Limits, Tls, TlsError};
-pub use meter::Metered;
 pub use ready::Ready;
 pub use server::{Bound, Ended, Running, ServeError, Services, serve};
 pub use site::{Origin, Site};

@@ -9,15 +9,16 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use longshore_api::{Api, Sockets};
 use longshore_base::Clock;
 use longshore_identity::Identity;
 use longshore_telemetry::{Damper, InFlight, Metrics};
+use longshore_wire::route::{Known, ServiceFacts};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, Sockets};
 use crate::config::{Config, Limits, Tls};
 use crate::handle::handle;
 use crate::handshake;
@@ -41,6 +42,8 @@ const BUFFER_BYTES_MIN: usize = 8 << 10;
 #[derive(Clone)]
 pub struct Services {
     pub apis: Vec<Arc<dyn Api>>,
+    /// Services that are known. What one that nobody serves is asked for is told by its name.
+    pub catalog: &'static [&'static ServiceFacts],
     pub sockets: Option<Arc<dyn Sockets>>,
     pub identity: Arc<Identity>,
     pub metrics: Metrics,
@@ -123,9 +126,19 @@ pub(crate) enum Phase {
     Cutting,
 }
 
+/// The router's table: the APIs that are served, in their order, then all others that are known.
+fn known(services: &Services) -> Vec<Known> {
+    let served: Vec<Known> = services.apis.iter().map(|api| longshore_api::known(&**api)).collect();
+    let is_served = |facts: &ServiceFacts| served.iter().any(|known| known.facts.name == facts.name);
+    let others = services.catalog.iter().filter(|facts| !is_served(facts));
+    let others: Vec<Known> = others.map(|&facts| Known { facts, built: None }).collect();
+    [served, others].concat()
+}
+
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) services: Services,
+    pub(crate) known: Vec<Known>,
     pub(crate) limits: Limits,
     pub(crate) site: Site,
     /// `http` or `https`.
@@ -193,6 +206,7 @@ impl Bound {
         let shared = Arc::new(Shared {
             bodies: kibibytes(config.limits.bodies_bytes_max),
             messages: kibibytes(config.limits.messages_bytes_max),
+            known: known(&services),
             services,
             limits: config.limits,
             site: config.site,

@@ -1,24 +1,30 @@
 //! From a signed upgrade request to an open websocket.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use longshore_sigv4::decode_component;
+use longshore_api::{Body, Message, Reply, RequestId, SocketError, SocketHandler, Text};
+use longshore_base::percent;
+use longshore_wire::{Family, GenericError, GenericErrorKind, Protocol};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
 
-use crate::answer::{Answer, Failure, Protocol, answer, plain};
-use crate::api::{JSON, Reply, RequestId, SocketHandler};
-use crate::handle::{authenticate, call, is_serving, refuse_foreign};
+use crate::answer::{Answer, answer, plain};
+use crate::call::{call, internal, refuse_foreign};
+use crate::handle::{Asking, is_serving};
 use crate::meter::Metered;
 use crate::server::{Peer, Phase, Shared};
 
@@ -26,22 +32,16 @@ use crate::server::{Peer, Phase, Shared};
 const SOCKET_BUFFER_BYTES: usize = 4 << 10;
 
 /// Answers a request for an agent socket (agent-protocol G5).
-pub(crate) async fn upgrade(
-    shared: &Arc<Shared>,
-    peer: Peer,
-    id: RequestId,
-    mut request: Request<Incoming>,
-) -> Answer {
+pub(crate) async fn upgrade(asking: Asking<'_>, incoming: Incoming, extensions: Extensions) -> Answer {
+    let (shared, peer, id) = (asking.shared, asking.peer, &asking.id);
     // Pages may open sockets to anywhere, and tell whose they are.
-    if let Err(foreign) = shared.site.check_origin(shared.scheme, request.headers()) {
-        return refuse_foreign(shared, &peer, &id, request, &foreign).await;
+    if let Err(foreign) = shared.site.check_origin(shared.scheme, &asking.head.headers) {
+        return refuse_foreign(asking, incoming, &foreign).await;
     }
-    let refuse = |failure: Failure| answer(failure.into_reply(Protocol::Json, &id), &id);
-    let accept = match accept_key(request.method(), request.headers()) {
+    let accept = match accept_key(&asking.head.method, &asking.head.headers) {
         Ok(accept) => accept,
         Err(wrong) => {
-            let mut response =
-                refuse(Failure::new(StatusCode::UPGRADE_REQUIRED, "BadRequestException", wrong));
+            let mut response = plain(StatusCode::UPGRADE_REQUIRED, wrong, id);
             let headers = response.headers_mut();
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -50,35 +50,31 @@ pub(crate) async fn upgrade(
     };
     if !is_serving(shared) {
         // A status other than 101 makes agents back off; a closed socket would not (G5).
-        return refuse(Failure::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServerException",
-            "The server is shutting down.",
-        ));
+        return refuse(id, GenericErrorKind::ServiceUnavailable, "The server is shutting down.");
     }
-    let on_upgrade = hyper::upgrade::on(&mut request);
-    let (parts, _no_body) = request.into_parts();
+    let on_upgrade = on_upgrade(extensions);
     let now = shared.services.clock.now();
-    let who = match authenticate(shared, &parts, b"", now, Protocol::Json) {
+    let who = match asking.authenticate(b"", now) {
         Ok(who) => who,
-        Err(failure) => {
+        Err(error) => {
             if let Some(kept_back) = shared.refused_sockets.event(Instant::now(), peer.ip) {
-                tracing::warn!(request_id = %id, peer = %peer.ip, code = failure.code, kept_back, "socket refused");
+                let code = error.kind().code();
+                tracing::warn!(request_id = %id, peer = %peer.ip, code, kept_back, "socket refused");
             }
-            return refuse(failure);
+            return refuse(id, error.kind(), error.to_string());
         }
     };
-    let call = call(shared, &peer, &id, &parts, now, who);
-    let query = query_pairs(parts.uri.query().unwrap_or(""));
+    let call = call(&asking, who, now);
+    let query = query_pairs(asking.head.query());
     let Some(sockets) = &shared.services.sockets else {
-        return plain(StatusCode::NOT_FOUND, "nothing is served here\n", &id);
+        return plain(StatusCode::NOT_FOUND, "nothing is served here\n", id);
     };
     let opening =
-        AssertUnwindSafe(async { sockets.open(call, parts.uri.path(), query).await }).catch_unwind();
+        AssertUnwindSafe(async { sockets.open(call, asking.head.path(), query).await }).catch_unwind();
     match tokio::time::timeout(shared.limits.request_timeout, opening).await {
         Ok(Ok(Ok(handler))) => {
-            tokio::spawn(run(shared.clone(), peer, id.clone(), on_upgrade, handler));
-            let mut response = plain(StatusCode::SWITCHING_PROTOCOLS, Bytes::new(), &id);
+            tokio::spawn(run(shared.clone(), peer.clone(), id.clone(), on_upgrade, handler));
+            let mut response = plain(StatusCode::SWITCHING_PROTOCOLS, Bytes::new(), id);
             let headers = response.headers_mut();
             headers.remove(http::header::CONTENT_TYPE);
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -87,22 +83,38 @@ pub(crate) async fn upgrade(
             response
         }
         Ok(Ok(Err(refusal))) => {
-            tracing::debug!(request_id = %id, peer = %peer.ip, status = refusal.status.as_u16(), "socket refused");
-            let reply =
-                Reply { status: refusal.status, content_type: JSON, body: refusal.body, error_code: None };
-            answer(reply, &id)
+            let status = refusal.status.as_u16();
+            tracing::debug!(request_id = %id, peer = %peer.ip, status, "socket refused");
+            answer(Reply::new(status, JSON.content_type(), Body::from(refusal.body)), JSON, id)
         }
         Ok(Err(_panic)) => {
             shared.services.metrics.panicked();
             tracing::error!(request_id = %id, "opening a socket panicked");
-            refuse(Failure::internal())
+            let error = internal();
+            refuse(id, error.kind, error.message)
         }
-        Err(_elapsed) => refuse(Failure::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ServerException",
-            "The socket was not opened in time.",
-        )),
+        Err(_elapsed) => {
+            refuse(id, GenericErrorKind::ServiceUnavailable, "The socket was not opened in time.")
+        }
     }
+}
+
+/// How agents read refusals.
+const JSON: Protocol = Protocol::AwsJson11;
+
+/// Agents look at the status: that of a signature is 403, as everywhere outside of awsJson.
+fn refuse(id: &RequestId, kind: GenericErrorKind, message: impl Into<String>) -> Answer {
+    let error = GenericError::new(kind, message);
+    let mut reply = JSON.error(&error, None, id.as_str()).map(Body::from);
+    (_, reply.status) = kind.told_in(Family::RestJson);
+    answer(reply, JSON, id)
+}
+
+/// What turns the connection into a socket once the answer is written: hyper keeps it among the extensions.
+fn on_upgrade(extensions: Extensions) -> OnUpgrade {
+    let mut request = Request::new(());
+    *request.extensions_mut() = extensions;
+    hyper::upgrade::on(&mut request)
 }
 
 /// Checks the handshake of RFC 6455, section 4.2.1, and yields its answer.
@@ -127,7 +139,7 @@ fn accept_key(method: &Method, headers: &HeaderMap) -> Result<HeaderValue, &'sta
 
 /// The parameters that are not part of a presigned signature.
 fn query_pairs(query: &str) -> Vec<(String, String)> {
-    let text = |part| decode_component(part).map(|text| text.into_owned());
+    let text = |part| percent::decode(part).map(|text| text.into_owned());
     query
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("X-Amz-"))
@@ -154,7 +166,7 @@ async fn run(shared: Arc<Shared>, peer: Peer, id: RequestId, on_upgrade: OnUpgra
             Ok(upgraded) => {
                 let io = Metered::new(TokioIo::new(upgraded), messages, limit);
                 let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-                handler(socket).await;
+                handler(Box::pin(Carried(socket))).await;
             }
             Err(error) => tracing::debug!(request_id = %id, %error, "the upgrade was not completed"),
         }
@@ -167,6 +179,78 @@ async fn run(shared: Arc<Shared>, peer: Peer, id: RequestId, on_upgrade: OnUpgra
         _cut = cut => {}
     }
     drop(peer.slot);
+}
+
+/// A websocket as the port has it.
+struct Carried<S>(WebSocketStream<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Carried<S> {
+    type Item = Result<Message, SocketError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let said = match ready!(self.0.poll_next_unpin(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Ok(message)) => said(message),
+            };
+            if let Some(said) = said {
+                return Poll::Ready(Some(Ok(said)));
+            }
+        }
+    }
+}
+
+/// What the peer says, apart from pings, which the library answers.
+fn said(message: tungstenite::Message) -> Option<Message> {
+    match message {
+        tungstenite::Message::Text(text) => {
+            let text = Text::try_from(Bytes::from(text)).expect("the library has checked that it is UTF-8");
+            Some(Message::Text(text))
+        }
+        tungstenite::Message::Binary(bytes) => Some(Message::Binary(bytes)),
+        tungstenite::Message::Close(frame) => {
+            let (code, reason) = match frame {
+                Some(frame) => (frame.code.into(), frame.reason.to_string()),
+                None => (NO_STATUS, String::new()),
+            };
+            Some(Message::Close { code, reason: reason.into() })
+        }
+        tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_) => {
+            None
+        }
+    }
+}
+
+/// Who closes without a code (RFC 6455, section 7.1.5).
+const NO_STATUS: u16 = 1005;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message> for Carried<S> {
+    type Error = SocketError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.0.poll_ready_unpin(cx).map_err(SocketError::from)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), SocketError> {
+        let message = match message {
+            Message::Text(text) => tungstenite::Message::Text(Utf8Bytes::try_from(text.into_bytes())?),
+            Message::Binary(bytes) => tungstenite::Message::Binary(bytes),
+            Message::Close { code, reason } => {
+                let reason = Utf8Bytes::from(reason.into_owned());
+                tungstenite::Message::Close(Some(CloseFrame { code: code.into(), reason }))
+            }
+        };
+        self.0.start_send_unpin(message).map_err(SocketError::from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.0.poll_flush_unpin(cx).map_err(SocketError::from)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.0.poll_close_unpin(cx).map_err(SocketError::from)
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::task::{Context, Poll, Waker};
 
-use longshore_shapes_ecs::{AmazonEcs, Operation, dispatch, ops};
+use longshore_shapes_ecs::{AmazonEcs, Operation, dispatch, each_operation, ops};
 use longshore_wire::check::VIOLATIONS_MAX;
 use longshore_wire::json::{self, DEPTH_MAX};
 use longshore_wire::shape::DecodeReason;
-use longshore_wire::{DecodeError, Document, OperationShape, Protocol, Structure, Violations};
+use longshore_wire::{
+    Ask, DecodeError, Document, OperationShape, Protocol, ReceivedError, Structure, Violations,
+};
 
 /// The most bytes that an answer to one body may have. Violations quote paths and allowed values, not the body.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
@@ -35,12 +37,13 @@ impl AmazonEcs for Nothing {
 
 /// What is dispatched is answered at once, with an error that has a code, a text and bounded size.
 fn answer(operation: Operation, body: &[u8]) {
-    let call = dispatch(&Nothing, operation, &(), Protocol::AwsJson11, body);
+    let ask = Ask::of_body(Protocol::AwsJson11, body);
+    let call = dispatch(&Nothing, operation, &(), &ask);
     let Poll::Ready(reply) = std::pin::pin!(call).poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("{} waits for nothing", operation.name());
     };
     let error = reply.error.expect("nothing is built");
-    let received = Protocol::AwsJson11.decode_error(&reply.body).expect("an answer is valid JSON");
+    let received = ReceivedError::from_json(&reply.body).expect("an answer is valid JSON");
     assert_eq!((received.code.as_str(), &received.message), (error.code, &error.message));
     assert!(!received.message.is_empty());
     assert!(reply.body.len() <= ERROR_BYTES_MAX, "{} bytes", reply.body.len());
@@ -54,7 +57,7 @@ fn input_is_malformed(code: &str) -> bool {
 }
 
 macro_rules! inputs {
-    ($operation:expr, $body:expr, $($name:ident,)*) => {
+    ($operation:ident $body:ident $($name:ident)*) => {
         match $operation {
             $(Operation::$name => check::<<ops::$name as OperationShape>::Input>($body),)*
         }
@@ -62,87 +65,7 @@ macro_rules! inputs {
 }
 
 fn input_of(operation: Operation, body: &[u8]) {
-    inputs!(
-        operation,
-        body,
-        ContinueServiceDeployment,
-        CreateCapacityProvider,
-        CreateCluster,
-        CreateDaemon,
-        CreateExpressGatewayService,
-        CreateService,
-        CreateTaskSet,
-        DeleteAccountSetting,
-        DeleteAttributes,
-        DeleteCapacityProvider,
-        DeleteCluster,
-        DeleteDaemon,
-        DeleteDaemonTaskDefinition,
-        DeleteExpressGatewayService,
-        DeleteService,
-        DeleteTaskDefinitions,
-        DeleteTaskSet,
-        DeregisterContainerInstance,
-        DeregisterTaskDefinition,
-        DescribeCapacityProviders,
-        DescribeClusters,
-        DescribeContainerInstances,
-        DescribeDaemon,
-        DescribeDaemonDeployments,
-        DescribeDaemonRevisions,
-        DescribeDaemonTaskDefinition,
-        DescribeExpressGatewayService,
-        DescribeServiceDeployments,
-        DescribeServiceRevisions,
-        DescribeServices,
-        DescribeTaskDefinition,
-        DescribeTaskSets,
-        DescribeTasks,
-        DiscoverPollEndpoint,
-        ExecuteCommand,
-        GetTaskProtection,
-        ListAccountSettings,
-        ListAttributes,
-        ListClusters,
-        ListContainerInstances,
-        ListDaemonDeployments,
-        ListDaemonTaskDefinitions,
-        ListDaemons,
-        ListServiceDeployments,
-        ListServices,
-        ListServicesByNamespace,
-        ListTagsForResource,
-        ListTaskDefinitionFamilies,
-        ListTaskDefinitions,
-        ListTasks,
-        PutAccountSetting,
-        PutAccountSettingDefault,
-        PutAttributes,
-        PutClusterCapacityProviders,
-        RegisterContainerInstance,
-        RegisterDaemonTaskDefinition,
-        RegisterTaskDefinition,
-        RunTask,
-        StartTask,
-        StopServiceDeployment,
-        StopTask,
-        SubmitAttachmentStateChanges,
-        SubmitContainerStateChange,
-        SubmitTaskStateChange,
-        TagResource,
-        UntagResource,
-        UpdateCapacityProvider,
-        UpdateCluster,
-        UpdateClusterSettings,
-        UpdateContainerAgent,
-        UpdateContainerInstancesState,
-        UpdateDaemon,
-        UpdateExpressGatewayService,
-        UpdateService,
-        UpdateServicePrimaryTaskSet,
-        UpdateTaskProtection,
-        UpdateTaskSet,
-    );
+    each_operation!(inputs operation body);
 }
 
 /// Decoding undoes encoding, and everything that looks at an input survives it.

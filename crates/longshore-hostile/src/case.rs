@@ -450,7 +450,7 @@ impl<'m> Maker<'m> {
     fn frames(&self, case: &mut Case<'m>, chance: &mut Chance) {
         let Some(instance) = self.world.instances.first() else { return };
         let path = *chance.pick(&["/acs/ws", "/tcs/ws"]);
-        let encoded = longshore_sigv4::encode_component(instance);
+        let encoded = longshore_base::percent::encode(instance);
         let query = format!(
             "agentVersion=1.0.0&cluster=default&containerInstance={encoded}&containerInstanceArn={encoded}"
         );

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use longshore_api::{Principal, PrincipalKind};
 use longshore_base::{AccountId, Region, Scope, Timestamp};
-use longshore_sigv4::{Presented, Request, SigError};
+use longshore_sigv4::{Form, Presented, Request, SigError};
+use longshore_wire::GenericErrorKind;
 
 use crate::Keyring;
 
@@ -20,32 +22,7 @@ pub enum Mode {
     Strict,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrincipalKind {
-    /// The account itself.
-    Root,
-    /// A named user of the account.
-    User,
-    /// A role's session: a task or an instance with temporary credentials.
-    Session,
-    /// A key that open mode let in without knowing it.
-    Guest,
-}
-
-/// Who makes a request, as far as the signature proves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The account of the key and the region of the signature.
-    pub scope: Scope,
-    pub access_key_id: Arc<str>,
-    /// `arn:aws:iam::ACCOUNT:root`, `...:user/NAME`, or an assumed role's.
-    pub arn: Arc<str>,
-    pub kind: PrincipalKind,
-    /// The service that the signature is scoped to (`ecs`).
-    pub service: Arc<str>,
-}
-
-/// A request that is not let in. All variants are answered with HTTP 403 (ecs-behaviour A2).
+/// A request that is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     #[error(transparent)]
@@ -56,26 +33,33 @@ pub enum AuthError {
     Expired,
     #[error("Credential should be scoped to a valid region.")]
     Region,
+    /// Every web page can send a URL or a form with an invented signature in the query (decision 25).
+    #[error(
+        "In open mode a URL is signed with a key that this server knows. The signature of another key counts in the \
+         Authorization header alone."
+    )]
+    Unproven,
 }
 
 impl AuthError {
-    /// The error code in the JSON protocols.
-    pub fn code(&self) -> &'static str {
+    /// What it is called depends on the protocol (identity J2).
+    pub fn kind(&self) -> GenericErrorKind {
+        use GenericErrorKind as K;
         match self {
-            AuthError::Signature(error) => error.code(),
-            AuthError::Unrecognized => "UnrecognizedClientException",
-            AuthError::Expired => "ExpiredTokenException",
-            AuthError::Region => "InvalidSignatureException",
-        }
-    }
-
-    /// The error code in the Query protocol.
-    pub fn query_code(&self) -> &'static str {
-        match self {
-            AuthError::Signature(error) => error.query_code(),
-            AuthError::Unrecognized => "InvalidClientTokenId",
-            AuthError::Expired => "ExpiredToken",
-            AuthError::Region => "SignatureDoesNotMatch",
+            AuthError::Signature(SigError::Missing) => K::MissingAuthenticationToken,
+            AuthError::Signature(SigError::Incomplete(_)) => K::IncompleteSignature,
+            AuthError::Signature(SigError::Expired(_) | SigError::NotYetCurrent(_)) => K::ClockSkew,
+            AuthError::Signature(
+                SigError::NotSigned(_)
+                | SigError::ScopeDate
+                | SigError::ExpiresRange
+                | SigError::Payload
+                | SigError::Mismatch,
+            )
+            | AuthError::Region => K::InvalidSignature,
+            AuthError::Unrecognized => K::UnrecognizedClient,
+            AuthError::Expired => K::ExpiredToken,
+            AuthError::Unproven => K::ForeignPage,
         }
     }
 }
@@ -124,6 +108,7 @@ impl Identity {
         let Some(key) = self.keyring.get(id) else {
             return match self.mode {
                 Mode::Strict => Err(AuthError::Unrecognized),
+                Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
                 Mode::Open => {
                     let account = AccountId::parse(id).unwrap_or(self.default_account);
                     Ok(principal(account, region, &presented, PrincipalKind::Guest, ""))
@@ -171,7 +156,7 @@ fn principal(
 mod tests {
     use std::time::Duration;
 
-    use longshore_sigv4::{Credentials, Secret, ToSign, sign};
+    use longshore_sigv4::{Credentials, Secret, ToSign, presign, sign};
 
     use super::*;
     use crate::{AccessKey, generate};
@@ -209,7 +194,7 @@ mod tests {
         let identity = Identity::new(mode, Arc::new(ring));
         let got = match ask(&identity, &Credentials::new(id, secret), NOW) {
             Ok(who) => format!("{} {} {:?}", who.scope.region, who.arn, who.kind),
-            Err(error) => error.code().to_owned(),
+            Err(error) => error.kind().code().to_owned(),
         };
         assert_eq!(got, want, "{mode:?} {id}");
     }
@@ -235,10 +220,30 @@ mod tests {
         let identity = Identity::new(Mode::Open, Arc::default());
         let headers: &[(&str, &str)] = &[("host", "h")];
         let request = Request { method: "POST", path: "/", query: "", headers: &headers };
-        let code = |request: &Request<'_>| identity.authenticate(request, b"", NOW).map_err(|e| e.code());
-        assert_eq!(code(&request), Err("MissingAuthenticationToken"));
+        let code =
+            |request: &Request<'_>| identity.authenticate(request, b"", NOW).map_err(|e| e.kind().code());
+        assert_eq!(code(&request), Err("MissingAuthenticationTokenException"));
         let headers: &[(&str, &str)] = &[("host", "h"), ("authorization", "AWS4-HMAC-SHA256 x")];
-        assert_eq!(code(&Request { headers: &headers, ..request }), Err("IncompleteSignature"));
+        assert_eq!(code(&Request { headers: &headers, ..request }), Err("IncompleteSignatureException"));
+    }
+
+    /// A page can make a browser send any URL, with any signature in it; a header it cannot.
+    #[test]
+    fn guests_sign_in_the_header() {
+        let ring = Keyring::new();
+        ring.add(known("AKIAKNOWN", "111122223333")).expect("room");
+        let identity = Identity::new(Mode::Open, Arc::new(ring));
+        let ask = |id: &str| {
+            let headers: &[(&str, &str)] = &[("host", "h")];
+            let to_sign = ToSign { method: "GET", path: "/", query: "Action=X", headers, body: b"" };
+            let credentials = Credentials::new(id, "secret");
+            let query = presign(&to_sign, &credentials, "eu-west-1", "sts", NOW, Duration::from_secs(60));
+            let request = Request { method: "GET", path: "/", query: &query, headers: &headers };
+            identity.authenticate(&request, b"", NOW).map(|who| who.kind)
+        };
+        assert_eq!(ask("AKIAKNOWN"), Ok(PrincipalKind::User));
+        assert_eq!(ask("test"), Err(AuthError::Unproven));
+        assert_eq!(ask("444455556666"), Err(AuthError::Unproven));
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //!    verified, in either mode;
 //! 2. [`Mode::Open`] only: twelve digits are their own account, and every other unknown key belongs to
 //!    the default account ([`DEFAULT_ACCOUNT`] unless configured). No secret is known, so any
-//!    well-formed signature is accepted and its time is not checked: it proves nothing either way,
-//!    and a laptop's virtual machine with a slow clock keeps working;
+//!    well-formed signature is accepted, in the header alone, and its time is not checked: it proves nothing
+//!    either way, and a laptop's virtual machine with a slow clock keeps working;
 //! 3. [`Mode::Strict`]: there are no other keys.
 //!
 //! The region is that of the signature's credential scope.
@@ -21,6 +21,7 @@ mod authenticate;
 mod generate;
 mod keyring;
 
-pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode, Principal, PrincipalKind};
+pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode};
 pub use generate::generate;
 pub use keyring::{AccessKey, KEYS_MAX, Keyring, KeyringError};
+pub use longshore_api::{Principal, PrincipalKind};

@@ -352,8 +352,8 @@ impl ApiError {
             "InvalidSignatureException"
                 | "UnrecognizedClientException"
                 | "InvalidClientTokenId"
-                | "MissingAuthenticationToken"
-                | "IncompleteSignature"
+                | "MissingAuthenticationTokenException"
+                | "IncompleteSignatureException"
         )
     }
 

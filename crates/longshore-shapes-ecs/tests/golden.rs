@@ -2,12 +2,10 @@
 
 use longshore_base::Timestamp;
 use longshore_shapes_ecs::*;
-use longshore_wire::{Protocol, Violations};
-
-const JSON: Protocol = Protocol::AwsJson11;
+use longshore_wire::{Protocol, Violations, json};
 
 fn encoded(shape: &dyn longshore_wire::Shape) -> String {
-    String::from_utf8(JSON.encode(shape)).expect("JSON is UTF-8")
+    String::from_utf8(json::to_vec(shape)).expect("JSON is UTF-8")
 }
 
 #[test]
@@ -23,7 +21,7 @@ fn register_task_definition_in() {
         }],
         "tags": [{"key": "team", "value": "blue"}]
     }"#;
-    let request: RegisterTaskDefinitionRequest = JSON.decode(body).expect("a request");
+    let request: RegisterTaskDefinitionRequest = json::from_slice(body).expect("a request");
     assert_eq!(request.network_mode, Some(NetworkMode::Awsvpc));
     let compatibilities = request.requires_compatibilities.as_deref().expect("present");
     assert_eq!(compatibilities, [Compatibility::Ec2, Compatibility::Unrecognized("MOON".into())]);
@@ -42,11 +40,10 @@ fn register_task_definition_in() {
 
 #[test]
 fn run_task_in() {
-    let request: RunTaskRequest = JSON
-        .decode(
-            br#"{"count":2,"launchType":"MOON","capacityProviderStrategy":[{"base":100001}],"tags":null}"#,
-        )
-        .expect("a request");
+    let request: RunTaskRequest = json::from_slice(
+        br#"{"count":2,"launchType":"MOON","capacityProviderStrategy":[{"base":100001}],"tags":null}"#,
+    )
+    .expect("a request");
     assert_eq!((request.count, request.tags.as_ref()), (Some(2), None));
     let violations: Vec<String> = Violations::of(&request).iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -58,7 +55,7 @@ fn run_task_in() {
             "taskDefinition is required",
         ]
     );
-    let error = JSON.decode::<RunTaskRequest>(br#"{"overrides":{"containerOverrides":[{"cpu":"1"}]}}"#);
+    let error = json::from_slice::<RunTaskRequest>(br#"{"overrides":{"containerOverrides":[{"cpu":"1"}]}}"#);
     assert_eq!(
         error.expect_err("a string").to_string(),
         "overrides.containerOverrides[0].cpu: a string can not be converted to Integer"
@@ -67,9 +64,9 @@ fn run_task_in() {
 
 #[test]
 fn register_container_instance_takes_the_agents_token() {
-    let request: RegisterContainerInstanceRequest = JSON
-        .decode(br#"{"clientToken":"t-1","instanceIdentityDocumentSignature":"sig-1"}"#)
-        .expect("a request");
+    let request: RegisterContainerInstanceRequest =
+        json::from_slice(br#"{"clientToken":"t-1","instanceIdentityDocumentSignature":"sig-1"}"#)
+            .expect("a request");
     assert_eq!(request.client_token.as_deref(), Some("t-1"));
     assert!(!format!("{request:?}").contains("sig-1"));
 }
@@ -107,13 +104,13 @@ fn errors_out() {
         resource_ids: Some(vec!["arn:1".into()]),
         ..ConflictException::new("The token was used before.")
     });
-    let reply = JSON.error(&error, None, "");
+    let reply = Protocol::AwsJson11.error(&error, None, "");
     assert_eq!(reply.status, 400);
     assert_eq!(
         String::from_utf8_lossy(&reply.body),
         r#"{"__type":"ConflictException","message":"The token was used before.","resourceIds":["arn:1"]}"#
     );
-    let reply = JSON.error(&ListTasksError::from(ServerException::new("x")), None, "");
+    let reply = Protocol::AwsJson11.error(&ListTasksError::from(ServerException::new("x")), None, "");
     assert_eq!((reply.status, reply.error.map(|error| error.server_fault)), (500, Some(true)));
 }
 

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use longshore_shapes_ecs::*;
-use longshore_wire::{Protocol, Reply};
+use longshore_wire::{Ask, Protocol, Reply};
 
 /// A service of which one operation is written.
 struct Almost;
@@ -28,7 +28,8 @@ impl AmazonEcs for Almost {
 }
 
 fn call(operation: Operation, body: &str) -> Reply {
-    let future = pin!(dispatch(&Almost, operation, &"caller", Protocol::AwsJson11, body.as_bytes()));
+    let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
+    let future = pin!(dispatch(&Almost, operation, &"caller", &ask));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(reply) => reply,
         Poll::Pending => panic!("nothing here waits"),
@@ -76,19 +77,18 @@ fn names_and_targets() {
     assert!(Operation::ALL.is_sorted());
     for operation in Operation::ALL {
         assert_eq!(Operation::from_name(operation.name()), Some(*operation));
-        assert_eq!(Operation::from_target(&format!("{TARGET_PREFIX}.{operation}")), Some(*operation));
     }
     assert_eq!(TARGET_PREFIX, "AmazonEC2ContainerServiceV20141113");
     assert_eq!((SIGNING_NAME, API_VERSION), ("ecs", "2014-11-13"));
-    assert_eq!(Operation::from_target("Other.RunTask"), None);
-    assert_eq!(Operation::from_target("AmazonEC2ContainerServiceV20141113.runTask"), None);
+    assert_eq!(Operation::from_name("runTask"), None);
     assert!(Operation::DescribeTasks.is_readonly() && !Operation::RunTask.is_readonly());
 }
 
 /// The futures of all operations share one, so no single one may be allowed to grow it unseen.
 #[test]
 fn the_dispatch_future_is_small() {
-    let future = dispatch(&Almost, Operation::RunTask, &"caller", Protocol::AwsJson11, b"");
+    let ask = Ask::of_body(Protocol::AwsJson11, b"");
+    let future = dispatch(&Almost, Operation::RunTask, &"caller", &ask);
     let size = std::mem::size_of_val(&future);
     assert!(size < 8 * 1024, "{size} bytes");
 }

@@ -3,7 +3,7 @@
 
 use longshore_shapes_ecs::*;
 use longshore_wire::schema::{Kind, StructSchema, TypeSchema};
-use longshore_wire::{Protocol, Structure, Violations};
+use longshore_wire::{Structure, Violations, json};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -82,14 +82,13 @@ fn check<T: Structure + Default + Clone + PartialEq + std::fmt::Debug + 'static>
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let outcome = runner.run(&structure(T::default().schema(), 0), |drawn| {
-        let shape: T = Protocol::AwsJson11
-            .decode(drawn.to_string().as_bytes())
+        let shape: T = json::from_slice(drawn.to_string().as_bytes())
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let bytes = Protocol::AwsJson11.encode(&shape);
+        let bytes = json::to_vec(&shape);
         let written: Value =
             serde_json::from_slice(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(written, drawn);
-        prop_assert_eq!(Protocol::AwsJson11.decode::<T>(&bytes), Ok(shape.clone()));
+        prop_assert_eq!(json::from_slice::<T>(&bytes), Ok(shape.clone()));
         prop_assert_eq!(Violations::of(&shape).to_string(), "");
         let debug = format!("{shape:?}");
         prop_assert!(debug.starts_with(shape.schema().name));
@@ -131,7 +130,7 @@ fn damaged_bodies_never_panic() {
             let position = index.index(bytes.len());
             bytes[position] = byte;
         }
-        if let Ok(request) = Protocol::AwsJson11.decode::<RegisterTaskDefinitionRequest>(&bytes) {
+        if let Ok(request) = json::from_slice::<RegisterTaskDefinitionRequest>(&bytes) {
             let _violations = Violations::of(&request).to_string();
         }
         Ok(())
@@ -143,7 +142,7 @@ fn damaged_bodies_never_panic() {
 #[test]
 fn empty_elements_do_not_balloon() {
     let body = |containers: usize| format!("{{\"containerDefinitions\":[{}{{}}]}}", "{},".repeat(containers));
-    let decode = |body: String| Protocol::AwsJson11.decode::<RegisterTaskDefinitionRequest>(body.as_bytes());
+    let decode = |body: String| json::from_slice::<RegisterTaskDefinitionRequest>(body.as_bytes());
     assert!(decode(body(500)).is_ok());
     let error = decode(body(300_000)).expect_err("hundreds of megabytes");
     assert!(error.to_string().ends_with("the value is too large"), "{error}");

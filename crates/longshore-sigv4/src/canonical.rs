@@ -2,9 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::encode::{decode, encode_into, hex_into};
+use crate::hex::hex_into;
 use crate::time;
 use longshore_base::Timestamp;
+use longshore_base::percent::{decode_bytes, encode_into};
 
 /// Read access to headers, by case-insensitive name.
 pub trait Headers {
@@ -103,7 +104,7 @@ fn write_path(out: &mut Vec<u8>, path: &str, style: PathStyle) {
     match style {
         PathStyle::AsSent => {
             let path = if path.is_empty() { "/" } else { path };
-            encode_into(out, &decode(path.as_bytes(), false), true);
+            encode_into(out, &decode_bytes(path.as_bytes(), false), true);
         }
         PathStyle::Normalised => {
             let mut kept: Vec<&str> = Vec::new();
@@ -136,7 +137,7 @@ fn write_query(out: &mut Vec<u8>, query: &str) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let encoded = |text: &str| {
             let mut bytes = Vec::with_capacity(text.len());
-            encode_into(&mut bytes, &decode(text.as_bytes(), true), false);
+            encode_into(&mut bytes, &decode_bytes(text.as_bytes(), true), false);
             bytes
         };
         let key = encoded(key);

@@ -1,7 +1,13 @@
-//! Why a signature was refused, and the AWS error that says so.
+//! Why a signature was refused.
 
-/// A refused signature. Every variant is the caller's fault and answered with HTTP 403
-/// (ecs-behaviour A2). Nothing here depends on the secret or on the expected signature.
+use std::time::Duration;
+
+use longshore_base::Timestamp;
+
+use crate::time;
+
+/// A refused signature. Every variant is the caller's fault; what it is called depends on the protocol (identity J2).
+/// Nothing here depends on the secret or on the expected signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigError {
     #[error("Missing Authentication Token")]
@@ -12,10 +18,10 @@ pub enum SigError {
     NotSigned(&'static str),
     #[error("Date in Credential scope does not match the date of X-Amz-Date.")]
     ScopeDate,
-    #[error("Signature expired: {0} is too far in the past.")]
-    Expired(String),
-    #[error("Signature not yet current: {0} is too far in the future.")]
-    NotYetCurrent(String),
+    #[error("Signature expired: {}", .0.told("now earlier", '-'))]
+    Expired(Box<OutOfTime>),
+    #[error("Signature not yet current: {}", .0.told("still later", '+'))]
+    NotYetCurrent(Box<OutOfTime>),
     #[error("X-Amz-Expires must be between 1 and 604800 seconds.")]
     ExpiresRange,
     #[error("The value of x-amz-content-sha256 is not the SHA-256 of the body.")]
@@ -27,34 +33,47 @@ pub enum SigError {
     Mismatch,
 }
 
-impl SigError {
-    /// The error code in the JSON protocols.
-    pub fn code(&self) -> &'static str {
-        match self {
-            SigError::Missing => "MissingAuthenticationToken",
-            SigError::Incomplete(_) => "IncompleteSignature",
-            SigError::NotSigned(_)
-            | SigError::ScopeDate
-            | SigError::Expired(_)
-            | SigError::NotYetCurrent(_)
-            | SigError::ExpiresRange
-            | SigError::Payload
-            | SigError::Mismatch => "InvalidSignatureException",
-        }
-    }
+/// A signature's time, and what it was held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfTime {
+    /// As it was signed.
+    pub date: String,
+    pub now: Timestamp,
+    /// How far from now it may lie.
+    pub window: Duration,
+}
 
-    /// The error code in the Query protocol, where older services have other names.
-    pub fn query_code(&self) -> &'static str {
-        match self {
-            SigError::Missing => "MissingAuthenticationToken",
-            SigError::Incomplete(_) => "IncompleteSignature",
-            SigError::NotSigned(_)
-            | SigError::ScopeDate
-            | SigError::Expired(_)
-            | SigError::NotYetCurrent(_)
-            | SigError::ExpiresRange
-            | SigError::Payload
-            | SigError::Mismatch => "SignatureDoesNotMatch",
-        }
+impl OutOfTime {
+    /// AWS's words (identity J2): clients show them, and people see both clocks.
+    fn told(&self, relation: &str, sign: char) -> String {
+        let Self { date, now, window } = self;
+        let limit = if sign == '-' { *now - *window } else { *now + *window };
+        let (limit, now) = (time::format(limit), time::format(*now));
+        let minutes = window.as_secs() / 60;
+        format!("{date} is {relation} than {limit} ({now} {sign} {minutes} min.)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_clocks_are_told() {
+        let out = OutOfTime {
+            date: "20191209T104625Z".into(),
+            now: time::parse("20191210T034404Z").expect("a time"),
+            window: Duration::from_secs(300),
+        };
+        assert_eq!(
+            SigError::Expired(Box::new(out.clone())).to_string(),
+            "Signature expired: 20191209T104625Z is now earlier than 20191210T033904Z (20191210T034404Z - 5 min.)"
+        );
+        assert_eq!(
+            SigError::NotYetCurrent(Box::new(OutOfTime { date: "20191211T000000Z".into(), ..out }))
+                .to_string(),
+            "Signature not yet current: 20191211T000000Z is still later than 20191210T034904Z \
+             (20191210T034404Z + 5 min.)"
+        );
     }
 }

@@ -15,8 +15,8 @@
 //! It does not know: who owns a key, HTTP libraries, chunked (`STREAMING-*`) payloads, SigV4a.
 
 mod canonical;
-mod encode;
 mod error;
+mod hex;
 mod key;
 mod presented;
 mod sign;
@@ -25,10 +25,9 @@ mod time;
 mod vectors;
 
 pub use canonical::{Headers, Request};
-pub use encode::{decode_component, encode_component};
-pub use error::SigError;
+pub use error::{OutOfTime, SigError};
 pub use key::{Credentials, KeyCache, Secret, SigningKey};
-pub use presented::{CLOCK_SKEW, EXPIRES_MAX, Form, Presented};
+pub use presented::{CLOCK_SKEW, EXPIRES_MAX, Form, Presented, claimed_service};
 pub use sign::{ToSign, presign, sign};
 
 /// The only algorithm that is spoken here.

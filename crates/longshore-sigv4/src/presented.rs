@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{Timestamp, percent};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::{self, Headers, PathStyle, Repeated, Request};
-use crate::encode::{decode_component, hex_into, parse_digest};
+use crate::error::OutOfTime;
+use crate::hex::{hex_into, parse_digest};
 use crate::key::SigningKey;
 use crate::{ALGORITHM, SigError, time};
 
@@ -217,11 +218,12 @@ impl<'a> Presented<'a> {
             Form::Header => CLOCK_SKEW,
             Form::Query { expires } => expires,
         };
+        let out = |window| Box::new(OutOfTime { date: self.date.to_string(), now, window });
         if now > self.time + life {
-            return Err(SigError::Expired(self.date.to_string()));
+            return Err(SigError::Expired(out(life)));
         }
         if now < self.time - CLOCK_SKEW {
-            return Err(SigError::NotYetCurrent(self.date.to_string()));
+            return Err(SigError::NotYetCurrent(out(CLOCK_SKEW)));
         }
         Ok(())
     }
@@ -258,6 +260,25 @@ impl<'a> Presented<'a> {
         let to_sign = canonical::string_to_sign(&self.date, self.scope(), &text);
         if key.is_signature(&to_sign, &self.signature) { Ok(()) } else { Err(SigError::Mismatch) }
     }
+}
+
+/// The service that a request says it is signed for, whether the rest of its signature can be read or not. A claim:
+/// it chooses where a request goes and in which words it is refused.
+pub fn claimed_service(request: &Request<'_>) -> Option<String> {
+    let service = |credential: &str| {
+        let mut parts = credential.trim().rsplit('/');
+        let ends_well = parts.next() == Some("aws4_request");
+        parts.next().filter(|service| ends_well && !service.is_empty()).map(str::to_owned)
+    };
+    let mut header = None;
+    request.headers.each("authorization", &mut |value| header = header.or(Some(value)));
+    if let Some(value) = header {
+        let (_algorithm, fields) = std::str::from_utf8(value).ok()?.trim().split_once(' ')?;
+        let credential = fields.split(',').find_map(|field| field.trim().strip_prefix("Credential="))?;
+        return service(credential);
+    }
+    let credential = request.query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
+    service(&percent::decode(credential)?)
 }
 
 /// What both forms have in common, as text.
@@ -302,7 +323,7 @@ impl<'a> PresignedQuery<'a> {
                 _ours => continue,
             };
             let value =
-                decode_component(value).ok_or(SigError::Incomplete("an X-Amz- parameter is not text"))?;
+                percent::decode(value).ok_or(SigError::Incomplete("an X-Amz- parameter is not text"))?;
             if slot.replace(value).is_some() {
                 return Err(SigError::Incomplete("an X-Amz- parameter occurs twice"));
             }

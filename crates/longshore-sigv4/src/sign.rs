@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{Timestamp, percent};
 use sha2::{Digest, Sha256};
 
 use crate::ALGORITHM;
 use crate::canonical::{self, PathStyle, Request};
-use crate::encode::{encode_component, hex};
+use crate::hex::hex;
 use crate::key::{Credentials, SigningKey};
 
 /// A request about to be signed.
@@ -82,13 +82,13 @@ pub fn presign(
         "{}{separator}X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={}&X-Amz-Date={date}&X-Amz-Expires={}\
          &X-Amz-SignedHeaders={}",
         request.query,
-        encode_component(&format!("{}/{scope}", credentials.access_key_id)),
+        percent::encode(&format!("{}/{scope}", credentials.access_key_id)),
         expires.as_secs(),
-        encode_component(&signed_headers),
+        percent::encode(&signed_headers),
     );
     if let Some(token) = &credentials.session_token {
         query.push_str("&X-Amz-Security-Token=");
-        query.push_str(&encode_component(token.reveal()));
+        query.push_str(&percent::encode(token.reveal()));
     }
     let payload = match service {
         "s3" => "UNSIGNED-PAYLOAD".to_owned(),

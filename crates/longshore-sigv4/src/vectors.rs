@@ -6,7 +6,7 @@ use longshore_base::Timestamp;
 use proptest::prelude::*;
 
 use crate::canonical::{self, PathStyle, Request};
-use crate::encode::hex;
+use crate::hex::hex;
 use crate::*;
 
 /// 2015-08-30T12:36:00Z, the time of every vector.
@@ -127,8 +127,8 @@ fn fifteen_minutes_either_way() {
     let at = |seconds: i64| Timestamp::from_millis(NOW.as_millis() + seconds * 1000);
     assert_eq!(check(&headers, "", b"{}", at(900)), Ok(()));
     assert_eq!(check(&headers, "", b"{}", at(-900)), Ok(()));
-    assert_eq!(check(&headers, "", b"{}", at(901)), Err(SigError::Expired(DATE.into())));
-    assert_eq!(check(&headers, "", b"{}", at(-901)), Err(SigError::NotYetCurrent(DATE.into())));
+    assert_eq!(check(&headers, "", b"{}", at(901)), Err(SigError::Expired(out(901, 900))));
+    assert_eq!(check(&headers, "", b"{}", at(-901)), Err(SigError::NotYetCurrent(out(-901, 900))));
 }
 
 #[test]
@@ -141,10 +141,34 @@ fn presigned_requests_end_when_they_say() {
     };
     let week = 604_800;
     assert_eq!(check(&headers, &signed_for(60), b"", at(60)), Ok(()));
-    assert_eq!(check(&headers, &signed_for(60), b"", at(61)), Err(SigError::Expired(DATE.into())));
+    assert_eq!(check(&headers, &signed_for(60), b"", at(61)), Err(SigError::Expired(out(61, 60))));
     assert_eq!(check(&headers, &signed_for(week), b"", at(week)), Ok(()));
     assert_eq!(check(&headers, &signed_for(week + 1), b"", at(0)), Err(SigError::ExpiresRange));
     assert_eq!(check(&headers, &signed_for(0), b"", at(0)), Err(SigError::ExpiresRange));
+}
+
+/// A signature of [`DATE`], seen so many seconds later where it may be so old.
+fn out(after: i64, window: u64) -> Box<OutOfTime> {
+    let now = Timestamp::from_millis(NOW.as_millis() + after * 1000);
+    Box::new(OutOfTime { date: DATE.into(), now, window: Duration::from_secs(window) })
+}
+
+#[test]
+fn the_service_is_read_where_the_rest_cannot_be() {
+    let claimed = |headers: &[(&str, &str)], query| {
+        claimed_service(&Request { method: "GET", path: "/", query, headers: &headers })
+    };
+    let header = |value| claimed(&[("Authorization", value)], "X-Amz-Credential=A/1/r/other/aws4_request");
+    let s3 = Some("s3".to_owned());
+    assert_eq!(header("AWS4-HMAC-SHA256 Credential=A/20150830/r/s3/aws4_request, Signature=0"), s3);
+    assert_eq!(header("AWS4-HMAC-SHA256 SignedHeaders=host,Credential=A/20150830/r/s3/aws4_request"), s3);
+    assert_eq!(header("AWS4-ECDSA-P256-SHA256 Credential=A/20150830/s3/aws4_request"), s3);
+    for none in ["", "Basic QVdTOg==", "AWS4-HMAC-SHA256 Credential=A/1/r/s3", "x Credential=//aws4_request"]
+    {
+        assert_eq!(header(none), None, "{none}");
+    }
+    assert_eq!(claimed(&[], "a=b&X-Amz-Credential=A%2F1%2Fr%2Fs3%2Faws4_request"), s3);
+    assert_eq!(claimed(&[], "a=b"), None);
 }
 
 #[test]
@@ -152,15 +176,15 @@ fn unreadable_signatures_are_incomplete() {
     let good = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
                 SignedHeaders=host;x-amz-date, Signature=";
     let good = format!("{good}{}", "0".repeat(64));
-    let code = |authorization: &str, date: &str| {
+    let error = |authorization: &str, date: &str| {
         let headers = vec![
             ("host".to_owned(), "h".to_owned()),
             ("x-amz-date".to_owned(), date.to_owned()),
             ("authorization".to_owned(), authorization.to_owned()),
         ];
-        check(&headers, "", b"", NOW).expect_err("no signature of ours").code()
+        check(&headers, "", b"", NOW).expect_err("no signature of ours")
     };
-    assert_eq!(code(&good, DATE), "InvalidSignatureException");
+    assert_eq!(error(&good, DATE), SigError::Mismatch);
     for (authorization, date) in [
         (good.as_str(), "yesterday"),
         ("", DATE),
@@ -177,10 +201,11 @@ fn unreadable_signatures_are_incomplete() {
         (&good.replace("0000", "00"), DATE),
         (&format!("{good}, Signature=00"), DATE),
     ] {
-        assert_eq!(code(authorization, date), "IncompleteSignature", "{authorization} {date}");
+        let got = error(authorization, date);
+        assert!(matches!(got, SigError::Incomplete(_)), "{authorization} {date}: {got}");
     }
-    assert_eq!(code(&good.replace("host;", ""), DATE), "InvalidSignatureException");
-    assert_eq!(code(&good.replace("/20150830", "/20150831"), DATE), "InvalidSignatureException");
+    assert_eq!(error(&good.replace("host;", ""), DATE), SigError::NotSigned("host"));
+    assert_eq!(error(&good.replace("/20150830", "/20150831"), DATE), SigError::ScopeDate);
     assert_eq!(check(&[], "", b"", NOW), Err(SigError::Missing));
 }
 

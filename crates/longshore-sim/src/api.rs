@@ -8,9 +8,7 @@ use longshore_api_ecs::{
 };
 use longshore_base::Scope;
 use longshore_state::Tx;
-use longshore_wire::{ModeledError, Protocol, Shape};
-
-const PROTOCOL: Protocol = Protocol::AwsJson11;
+use longshore_wire::{ModeledError, Protocol, Shape, json};
 
 /// An answer that is not 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +73,15 @@ fn run<I: Shape, O: Shape, E: ModeledError>(
     body: &[u8],
     operation: impl FnOnce(I) -> Result<O, E>,
 ) -> Result<Vec<u8>, Failure> {
-    let input = PROTOCOL.decode(body).map_err(|error| Failure {
+    let input = json::from_slice(body).map_err(|error| Failure {
         status: 400,
         body: br#"{"__type":"SerializationException"}"#.to_vec(),
         cause: Some(error.to_string()),
     })?;
     match operation(input) {
-        Ok(output) => Ok(PROTOCOL.encode(&output)),
+        Ok(output) => Ok(json::to_vec(&output)),
         Err(error) => {
-            let reply = PROTOCOL.error(&error, None, "");
+            let reply = Protocol::AwsJson11.error(&error, None, "");
             let cause = reply.error.and_then(|error| error.cause);
             Err(Failure { status: reply.status, body: reply.body, cause })
         }

@@ -23,12 +23,14 @@ impl EncodeLabelValue for Name {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
+    service: Name,
     operation: Name,
     code: Name,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabels {
+    service: Name,
     operation: Name,
 }
 
@@ -109,7 +111,11 @@ impl Default for Metrics {
         };
         let mut r = Registry::with_prefix("longshore");
         let m = &metrics;
-        r.register("requests", "API requests by operation and error code (OK if none)", m.requests.clone());
+        r.register(
+            "requests",
+            "API requests by service, operation and error code (OK if none)",
+            m.requests.clone(),
+        );
         r.register_with_unit(
             "request_duration",
             "Time from a request's last byte to its answer",
@@ -175,17 +181,18 @@ impl Metrics {
         InFlight::new(&self.agents)
     }
 
-    /// Counts an answered request. `operation` has to be one of the model's.
-    pub fn request_ends(&self, operation: &str, end: RequestEnd<'_>, took: Duration) {
+    /// Counts an answered request. `service` and `operation` have to be of the models.
+    pub fn request_ends(&self, service: &str, operation: &str, end: RequestEnd<'_>, took: Duration) {
+        let service = Name(service.into());
         let operation = Name(operation.into());
         let code = Name(match end {
             RequestEnd::Ok => "OK".into(),
             RequestEnd::Error(code) => code.into(),
         });
         self.request_seconds
-            .get_or_create(&OperationLabels { operation: operation.clone() })
+            .get_or_create(&OperationLabels { service: service.clone(), operation: operation.clone() })
             .observe(took.as_secs_f64());
-        self.requests.get_or_create(&RequestLabels { operation, code }).inc();
+        self.requests.get_or_create(&RequestLabels { service, operation, code }).inc();
     }
 
     pub fn panicked(&self) {
@@ -252,16 +259,16 @@ mod tests {
         let metrics = Metrics::new();
         let clone = metrics.clone();
         let guard = clone.request_begins();
-        clone.request_ends("RunTask", RequestEnd::Ok, Duration::from_millis(2));
-        clone.request_ends("RunTask", RequestEnd::Error("ClientException"), Duration::from_millis(2));
+        clone.request_ends("ecs", "RunTask", RequestEnd::Ok, Duration::from_millis(2));
+        clone.request_ends("ecs", "RunTask", RequestEnd::Error("ClientException"), Duration::from_millis(2));
         clone.committed(3, 7, Duration::from_micros(300));
         clone.set_tasks("RUNNING", 5);
         clone.reconciled("service", "done");
         let text = metrics.encode();
         for line in [
-            "longshore_requests_total{operation=\"RunTask\",code=\"OK\"} 1",
-            "longshore_requests_total{operation=\"RunTask\",code=\"ClientException\"} 1",
-            "longshore_request_duration_seconds_count{operation=\"RunTask\"} 2",
+            "longshore_requests_total{service=\"ecs\",operation=\"RunTask\",code=\"OK\"} 1",
+            "longshore_requests_total{service=\"ecs\",operation=\"RunTask\",code=\"ClientException\"} 1",
+            "longshore_request_duration_seconds_count{service=\"ecs\",operation=\"RunTask\"} 2",
             "longshore_requests_in_flight 1",
             "longshore_store_commands_total 3",
             "longshore_store_revision 7",

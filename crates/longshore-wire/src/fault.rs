@@ -1,10 +1,11 @@
-//! What a call answers instead of its output: modelled errors, faults, and the generic errors
-//! that every service shares.
+//! What a call answers instead of its output: modelled errors, and faults. The errors that every service shares are in
+//! [`crate::generic`].
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::protocol::Family;
 use crate::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use crate::shape::{ShapeWriter, Structure};
 
@@ -18,6 +19,15 @@ pub trait ModeledError: Error + Send + Sync {
     }
     fn message(&self) -> &str;
     fn http_status(&self) -> u16;
+    /// The name and the status by which clients of a family of protocols know it: names of shapes, or, in XML, Query's
+    /// older codes. Errors that no model has differ more.
+    fn told_in(&self, family: Family) -> (&'static str, u16) {
+        let name = match family {
+            Family::AwsJson | Family::RestJson => self.shape_name(),
+            Family::Query | Family::Ec2 | Family::RestXml => self.code(),
+        };
+        (name, self.http_status())
+    }
     /// The server's mistake rather than the caller's; clients retry these.
     fn is_server_fault(&self) -> bool;
     /// Writes the error as a structure: its message and whatever other members it has.
@@ -159,6 +169,9 @@ macro_rules! operation_error {
             fn http_status(&self) -> u16 {
                 self.inner().http_status()
             }
+            fn told_in(&self, family: $crate::Family) -> (&'static str, u16) {
+                self.inner().told_in(family)
+            }
             fn is_server_fault(&self) -> bool {
                 self.inner().is_server_fault()
             }
@@ -174,8 +187,8 @@ macro_rules! operation_error {
 
 /// A failure of the server's own. The caller reads a fixed text; the cause goes to the log.
 ///
-/// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model; what the caller has to change, as
-/// `ClientException`, 400.
+/// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model, and in XML as `InternalFailure` or
+/// `InternalError`; what the caller has to change, as `ClientException`, 400, or XML's words for it.
 #[derive(Clone)]
 pub struct Fault {
     message: &'static str,
@@ -233,6 +246,17 @@ impl ModeledError for Fault {
     fn http_status(&self) -> u16 {
         if self.is_final { 400 } else { 500 }
     }
+    fn told_in(&self, family: Family) -> (&'static str, u16) {
+        let code = match (family, self.is_final) {
+            (Family::AwsJson | Family::RestJson, _) => self.code(),
+            (Family::Query, true) => "ValidationError",
+            (Family::Ec2, true) => "InvalidRequest",
+            (Family::RestXml, true) => "InvalidRequest",
+            (Family::Query, false) => "InternalFailure",
+            (Family::Ec2 | Family::RestXml, false) => "InternalError",
+        };
+        (code, self.http_status())
+    }
     fn is_server_fault(&self) -> bool {
         !self.is_final
     }
@@ -244,105 +268,11 @@ impl ModeledError for Fault {
     }
 }
 
-/// Errors outside of every model, which clients know all the same (ecs-behaviour A2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GenericError {
-    pub kind: GenericErrorKind,
-    pub message: String,
-}
-
-macro_rules! generic_errors {
-    ($($(#[$meta:meta])* $kind:ident = $code:literal, $status:literal;)*) => {
-        /// The names and statuses of [`GenericError`].
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum GenericErrorKind {
-            $($(#[$meta])* $kind,)*
-        }
-
-        impl GenericErrorKind {
-            pub const ALL: &'static [Self] = &[$(Self::$kind),*];
-
-            pub fn code(self) -> &'static str {
-                match self {
-                    $(Self::$kind => $code,)*
-                }
-            }
-
-            pub fn http_status(self) -> u16 {
-                match self {
-                    $(Self::$kind => $status,)*
-                }
-            }
-        }
-    };
-}
-
-generic_errors! {
-    /// The service has no such operation, or the request names none.
-    UnknownOperation = "UnknownOperationException", 404;
-    /// The body is not what the operation's input looks like.
-    Serialization = "SerializationException", 400;
-    /// A parameter breaks a constraint of the model.
-    Validation = "ValidationException", 400;
-    /// Too many requests; clients back off and retry.
-    Throttling = "ThrottlingException", 400;
-    /// Neither an authorization header nor a presigned query.
-    MissingAuthenticationToken = "MissingAuthenticationToken", 403;
-    /// The authorization header lacks a part.
-    IncompleteSignature = "IncompleteSignature", 403;
-    InvalidSignature = "InvalidSignatureException", 403;
-    /// The access key is unknown, or its session token does not belong to it.
-    UnrecognizedClient = "UnrecognizedClientException", 403;
-    ExpiredToken = "ExpiredTokenException", 403;
-    AccessDenied = "AccessDeniedException", 400;
-    RequestTimeout = "RequestTimeoutException", 408;
-    RequestEntityTooLarge = "RequestEntityTooLargeException", 413;
-    ServiceUnavailable = "ServiceUnavailable", 503;
-    InternalFailure = "InternalFailure", 500;
-}
-
-impl GenericError {
-    pub fn new(kind: GenericErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-}
-
-impl fmt::Display for GenericError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.code(), self.message)
-    }
-}
-
-impl Error for GenericError {}
-
-impl From<crate::DecodeError> for GenericError {
-    fn from(error: crate::DecodeError) -> Self {
-        Self::new(GenericErrorKind::Serialization, error.to_string())
-    }
-}
-
-impl ModeledError for GenericError {
-    fn code(&self) -> &'static str {
-        self.kind.code()
-    }
-    fn message(&self) -> &str {
-        &self.message
-    }
-    fn http_status(&self) -> u16 {
-        self.kind.http_status()
-    }
-    fn is_server_fault(&self) -> bool {
-        self.http_status() >= 500
-    }
-    fn encode(&self, writer: &mut dyn ShapeWriter) {
-        encode_message(&self.message, writer);
-    }
-}
-
 static MESSAGE: TypeSchema = TypeSchema::new("String", Kind::String);
 static MESSAGE_ONLY: StructSchema = StructSchema::new("Error", &[MemberSchema::new("message", &MESSAGE)]);
 
-fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
+/// An error that is nothing but its text.
+pub(crate) fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
     writer.begin_structure(&MESSAGE_ONLY);
     writer.member(&MESSAGE_ONLY.members[0]);
     writer.string(message);

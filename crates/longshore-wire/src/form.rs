@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use longshore_base::percent;
+
 use crate::shape::{DecodeError, DecodeReason};
 
 /// How many pairs a form may have. The longest list of any input has a thousand elements, of a few members each.
@@ -24,7 +26,7 @@ impl<'a> Form<'a> {
                 return Err(DecodeError::new(DecodeReason::TooLarge));
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = |part| decode(part).ok_or_else(|| malformed("form"));
+            let decoded = |part| percent::decode(part).ok_or_else(|| malformed("form"));
             pairs.push((decoded(name)?, decoded(value)?));
         }
         pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -45,44 +47,24 @@ impl<'a> Form<'a> {
     }
 }
 
-/// Undoes percent-encoding; `+` is a space, and a `%` without two digits stands for itself, as in browsers. `None` if the
-/// result is not UTF-8.
-pub fn decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
-        return Some(Cow::Borrowed(text));
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    out.push(high << 4 | low);
-                    rest = after;
-                }
-                (None, _) | (_, None) => out.push(b'%'),
-            },
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(*byte),
+/// The values of a few names in a form, without decoding the rest. What [`Form::parse`] refuses, this may pass.
+pub fn find<'a, const N: usize>(
+    form: &'a [u8],
+    names: [&str; N],
+) -> Result<[Option<Cow<'a, str>>; N], DecodeError> {
+    let malformed = |what| DecodeError::new(DecodeReason::Malformed(what));
+    let text = std::str::from_utf8(form).map_err(|_| malformed("form"))?;
+    let mut found = [const { None }; N];
+    for pair in text.trim_end().split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = percent::decode(name).ok_or_else(|| malformed("form"))?;
+        let Some(at) = names.iter().position(|wanted| *wanted == name) else { continue };
+        let value = percent::decode(value).ok_or_else(|| malformed("form"))?;
+        if found[at].replace(value).is_some() {
+            return Err(malformed("form: a parameter occurs twice"));
         }
     }
-    String::from_utf8(out).ok().map(Cow::Owned)
-}
-
-/// Appends `text`, percent-encoded as RFC 3986 wants it: all but letters, digits and `-._~`.
-pub fn encode_into(out: &mut String, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -101,12 +83,19 @@ mod tests {
         let many = "a&".repeat(PAIRS_MAX + 1);
         assert_eq!(Form::parse(many.as_bytes()).expect_err("too many").reason(), &DecodeReason::TooLarge);
     }
-
+    /// The one that looks for a name and the one that reads all say the same.
     #[test]
-    fn what_is_encoded_is_decoded() {
-        let mut text = String::new();
-        encode_into(&mut text, "a b+ü/~%&=");
-        assert_eq!(text, "a%20b%2B%C3%BC%2F~%25%26%3D");
-        assert_eq!(decode(&text).as_deref(), Some("a b+ü/~%&="));
+    fn names_are_found_without_reading_the_rest() {
+        let find = |text: &str| {
+            let [action, version] = find(text.as_bytes(), ["Action", "Version"]).ok()?;
+            Some((action.map(Cow::into_owned), version.map(Cow::into_owned)))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(find("x=1&%41ction=A%20b&Version=&Actions=c\n"), Some((some("A b"), some(""))));
+        assert_eq!(find(""), Some((None, None)));
+        for bad in ["Action=a&Action=a", "Action=a&%41ction=b", "Action=%ff", "%ff=1"] {
+            assert_eq!(find(bad), None, "{bad}");
+            assert!(Form::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

@@ -4,14 +4,15 @@
 //! object-safe traits between a shape and a protocol). Each format implements them: [`json`], [`query`] (forms),
 //! [`xml`], [`cbor`], and [`rest`], which spreads a structure over path, headers and body. [`Protocol`] joins them to the
 //! seven protocols of AWS.
-//! [`operation`] puts one call together: choose the operation, decode, run, encode; [`fault`] holds
-//! what a call may answer instead of its output. [`token`] is where a list goes on.
+//! [`route`] says which operation of which service a request asks for, and in which protocol; [`operation`] puts one
+//! call together: decode, run, encode; [`fault`] and [`generic`] hold what a call may answer instead of its output. [`token`] is where a
+//! list goes on.
 //!
 //! Invariants: decoding never panics and uses memory in proportion to the body; a shape knows
 //! nothing of the protocol that carries it; a member that the model marks sensitive never reaches
 //! a `Debug` text, a violation or a decoding error.
 //!
-//! What it does not know: any particular service, HTTP, signatures, or what a value means.
+//! What it does not know: any particular service (their facts are arguments), HTTP, signatures, or what a value means.
 
 pub mod cbor;
 pub mod check;
@@ -20,12 +21,15 @@ pub mod document;
 mod enums;
 pub mod fault;
 pub mod form;
+pub mod generic;
 pub mod json;
 pub mod operation;
 mod pattern;
 mod protocol;
 pub mod query;
+mod reply;
 pub mod rest;
+pub mod route;
 pub mod schema;
 pub mod shape;
 mod text;
@@ -36,8 +40,10 @@ pub mod xml;
 pub use check::{Rule, Violation, Violations};
 pub use debug::debug_structure;
 pub use document::Document;
-pub use fault::{ErrorShape, Fault, GenericError, ModeledError};
-pub use operation::{OperationShape, ReceivedError, Reply, ReplyError};
-pub use protocol::{Protocol, ServiceSchema};
+pub use fault::{ErrorShape, Fault, ModeledError};
+pub use generic::{GenericError, GenericErrorKind};
+pub use operation::{Ask, OperationShape, ReceivedError};
+pub use protocol::{Family, Protocol, ServiceSchema};
+pub use reply::{Reply, ReplyError};
 pub use schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 pub use shape::{Blob, DecodeError, Shape, ShapeReader, ShapeWriter, Structure};

@@ -4,8 +4,9 @@ use crate::cbor::{self, CborWriter};
 use crate::fault::ModeledError;
 use crate::form::Form;
 use crate::json::{self, JsonWriter};
-use crate::operation::{OperationShape, Reply};
+use crate::operation::OperationShape;
 use crate::query::{self, Dialect};
+use crate::reply::Reply;
 use crate::rest;
 use crate::shape::{DecodeError, Shape, Structure};
 use crate::xml::{Style, XmlWriter, escape};
@@ -39,11 +40,46 @@ pub struct ServiceSchema {
     pub protocols: &'static [Protocol],
     /// Clients of the JSON and CBOR protocols are told Query's error codes in a header (`awsQueryCompatible`).
     pub is_query_compatible: bool,
-    /// Operations without shapes, sorted: of them it is known only that they exist.
-    pub other_operations: &'static [&'static str],
+}
+
+/// Protocols whose errors are told alike: by the same codes and with the same statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// The JSON protocols with a target, and CBOR.
+    AwsJson,
+    RestJson,
+    Query,
+    Ec2,
+    RestXml,
 }
 
 impl Protocol {
+    pub fn family(self) -> Family {
+        match self {
+            Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor => Family::AwsJson,
+            Self::RestJson1 => Family::RestJson,
+            Self::Query => Family::Query,
+            Self::Ec2Query => Family::Ec2,
+            Self::RestXml => Family::RestXml,
+        }
+    }
+
+    /// The header of an answer that names its request. S3's has a name of its own.
+    pub fn request_id_header(self) -> &'static str {
+        match self.family() {
+            Family::AwsJson | Family::RestJson | Family::Query | Family::Ec2 => "x-amzn-requestid",
+            Family::RestXml => "x-amz-request-id",
+        }
+    }
+
+    /// The header of an error that has its code; in the XML protocols the body alone tells it.
+    pub fn error_code_header(self) -> Option<&'static str> {
+        match self.family() {
+            Family::AwsJson | Family::RestJson => Some("x-amzn-errortype"),
+            Family::Query | Family::Ec2 | Family::RestXml => None,
+        }
+    }
+
     pub fn content_type(self) -> &'static str {
         match self {
             Self::AwsJson10 => "application/x-amz-json-1.0",
@@ -121,27 +157,20 @@ impl Protocol {
         }
     }
 
-    /// What clients of this protocol know an error by: the names of shapes, or, in XML, Query's older codes.
-    fn code(self, error: &dyn ModeledError) -> &'static str {
-        match self {
-            Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor | Self::RestJson1 => error.shape_name(),
-            Self::Query | Self::Ec2Query | Self::RestXml => error.code(),
-        }
-    }
-
     /// Writes what a call answers instead of its output.
     pub fn error(self, error: &dyn ModeledError, service: Option<&ServiceSchema>, request_id: &str) -> Reply {
         let fault = if error.is_server_fault() { "Receiver" } else { "Sender" };
+        let (code, status) = error.told_in(self.family());
         let mut headers = self.headers();
         let is_compatible = service.is_some_and(|service| service.is_query_compatible);
         let body = match self {
             Self::AwsJson10 | Self::AwsJson11 => {
-                let mut writer = JsonWriter::for_error(self.code(error));
+                let mut writer = JsonWriter::for_error(code);
                 error.encode(&mut writer);
                 writer.into_bytes()
             }
             Self::RpcV2Cbor => {
-                let mut writer = CborWriter::for_error(self.code(error));
+                let mut writer = CborWriter::for_error(code);
                 error.encode(&mut writer);
                 writer.into_bytes()
             }
@@ -153,31 +182,30 @@ impl Protocol {
             Self::Query => {
                 let uri = service.and_then(|service| service.xml_namespace);
                 let declared = uri.map(|uri| format!(" xmlns=\"{}\"", escape(uri))).unwrap_or_default();
-                let inner = code_and_message(format!("<Type>{fault}</Type>"), error);
+                let inner = code_and_message(format!("<Type>{fault}</Type>"), code, error);
                 let id = escape(request_id);
                 format!("<ErrorResponse{declared}><Error>{inner}</Error><RequestId>{id}</RequestId></ErrorResponse>")
                     .into_bytes()
             }
             Self::Ec2Query => {
                 let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-                let inner = code_and_message(String::new(), error);
+                let inner = code_and_message(String::new(), code, error);
                 let id = escape(request_id);
                 format!("{head}<Response><Errors><Error>{inner}</Error></Errors><RequestID>{id}</RequestID></Response>")
                     .into_bytes()
             }
             Self::RestXml => {
                 let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-                let inner = code_and_message(String::new(), error);
+                let inner = code_and_message(String::new(), code, error);
                 let id = escape(request_id);
                 format!("{head}<Error>{inner}<RequestId>{id}</RequestId></Error>").into_bytes()
             }
         };
         if is_compatible && matches!(self, Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor) {
-            headers.push(("x-amzn-query-error".into(), format!("{};{fault}", error.code())));
+            headers
+                .push(("x-amzn-query-error".into(), format!("{};{fault}", error.told_in(Family::Query).0)));
         }
-        Reply::new(error.http_status(), self.content_type(), body)
-            .with_headers(headers)
-            .failed(error, self.code(error))
+        Reply::new(status, self.content_type(), body).with_headers(headers).failed(error, code)
     }
 }
 
@@ -204,7 +232,7 @@ fn members(text: String, output: &dyn Shape, style: Style) -> String {
     writer.into_text()
 }
 
-fn code_and_message(text: String, error: &dyn ModeledError) -> String {
-    let text = element(text, "Code", |text| text + &escape(error.code()));
+fn code_and_message(text: String, code: &str, error: &dyn ModeledError) -> String {
+    let text = element(text, "Code", |text| text + &escape(code));
     element(text, "Message", |text| text + &escape(error.message()))
 }

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use longshore_base::Timestamp;
+use longshore_base::{Timestamp, percent};
 
 use crate::document::Document;
-use crate::form;
 use crate::json::{JsonReader, JsonWriter};
 use crate::schema::{Kind, Location, MemberSchema, StructSchema, TimestampFormat, TypeSchema};
 use crate::shape::{
@@ -22,6 +21,7 @@ pub enum Body {
 }
 
 /// A request, as far as members travel in it.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// As on the wire, percent-encoded.
     pub path: &'a str,
@@ -29,6 +29,13 @@ pub struct Request<'a> {
     /// Names in lower case.
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for Request<'_> {
+    /// Without what may be secret: that is the body, the query and every header.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("path", &self.path).field("body_bytes", &self.body.len()).finish()
+    }
 }
 
 /// An answer, as far as members travel in it.
@@ -44,8 +51,26 @@ pub struct Answer {
 
 /// The labels of a path that has the form of `pattern` (`/{Bucket}/{Key+}`), decoded; `None` if it has another.
 pub fn labels(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
-    let pattern = pattern.split('?').next().unwrap_or_default();
     let mut found = Vec::new();
+    walk(pattern, path, &mut |label, text| {
+        found.push((label, percent::decode_path(text)?.into_owned()));
+        Some(())
+    })?;
+    Some(found)
+}
+
+/// Whether a path has the form of `pattern`, whatever its labels hold.
+pub fn has_form(pattern: &'static str, path: &str) -> bool {
+    walk(pattern, path, &mut |_, _| Some(())).is_some()
+}
+
+/// Goes along a path and shows what stands for each label; `None` if it leaves the pattern, or `see` ends it.
+fn walk(
+    pattern: &'static str,
+    path: &str,
+    see: &mut dyn FnMut(&'static str, &str) -> Option<()>,
+) -> Option<()> {
+    let pattern = pattern.split('?').next().unwrap_or_default();
     let mut rest = Some(path.strip_prefix('/')?);
     for segment in pattern.strip_prefix('/')?.split('/') {
         let here = rest?;
@@ -59,21 +84,13 @@ pub fn labels(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, St
         rest = after;
         match label {
             Some(_) if taken.is_empty() => return None,
-            Some(label) => found.push((label.trim_end_matches('+'), decode_path(taken)?)),
+            Some(label) => see(label.trim_end_matches('+'), taken)?,
             None if segment == taken => {}
             None => return None,
         }
     }
     // A slash at the end is forgiven, as by most servers.
-    rest.is_none_or(str::is_empty).then_some(found)
-}
-
-/// In a path a plus is a plus.
-fn decode_path(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    form::decode(&text.replace('+', "%2B")).map(Cow::into_owned)
+    rest.is_none_or(str::is_empty).then_some(())
 }
 
 /// Reads an input whose operation has the path `pattern`.
@@ -87,7 +104,7 @@ pub fn read<T: Structure + Default>(
     let mut query = Vec::new();
     for pair in request.query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decoded = |part| form::decode(part).ok_or_else(|| malformed("query"));
+        let decoded = |part| percent::decode(part).ok_or_else(|| malformed("query"));
         query.push((decoded(name)?, decoded(value)?));
     }
     T::decode(&mut RestReader { labels, query, request, body })

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use longshore_wire::operation::{run, split_target, unknown_operation};
+use longshore_wire::operation::run;
 use longshore_wire::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use longshore_wire::{
-    Fault, ModeledError as _, OperationShape, Protocol, ServiceSchema, Violations, error_shape,
-    impl_structure, operation_error, string_enum,
+    Ask, Fault, GenericError, GenericErrorKind, ModeledError as _, OperationShape, Protocol, ReceivedError,
+    ServiceSchema, Violations, error_shape, impl_structure, json, operation_error, string_enum,
 };
 
 static STRING: TypeSchema = TypeSchema::new("String", Kind::String);
@@ -86,7 +86,6 @@ static HARBOUR: ServiceSchema = ServiceSchema {
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[],
 };
 
 impl OperationShape for Sail {
@@ -100,7 +99,7 @@ impl OperationShape for Sail {
 }
 
 fn boat(json: &str) -> Boat {
-    Protocol::AwsJson11.decode(json.as_bytes()).expect("a boat")
+    json::from_slice(json.as_bytes()).expect("a boat")
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn unknown_members_and_nulls_are_passed_over() {
     let expected =
         Boat { count: Some(3), color: Some(Color::Unrecognized("BLUE".into())), ..Boat::default() };
     assert_eq!(decoded, expected);
-    assert_eq!(Protocol::AwsJson11.encode(&decoded), br#"{"color":"BLUE","count":3}"#);
+    assert_eq!(json::to_vec(&decoded), br#"{"color":"BLUE","count":3}"#);
 }
 
 #[test]
@@ -119,18 +118,17 @@ fn an_empty_text_is_absent_where_the_schema_says_so() {
     });
     assert_eq!(boat(r#"{"name":" "}"#).name.as_deref(), Some(" "));
     // Only a text can be empty in this way.
-    let error = Protocol::AwsJson11.decode::<Boat>(br#"{"name":[]}"#).expect_err("a list");
+    let error = json::from_slice::<Boat>(br#"{"name":[]}"#).expect_err("a list");
     assert_eq!(error.to_string(), "name: a list can not be converted to String");
-    let error = Protocol::AwsJson11.decode::<Boat>(br#"{"name":""x}"#).expect_err("no JSON");
+    let error = json::from_slice::<Boat>(br#"{"name":""x}"#).expect_err("no JSON");
     assert_eq!(error.to_string(), "expected a comma or the end of the collection at byte 10");
 }
 
 #[test]
 fn a_decoding_error_names_the_member_but_not_the_value() {
-    let error =
-        Protocol::AwsJson11.decode::<Boat>(br#"{"fleet":[{},{"secret":12345}]}"#).expect_err("a number");
+    let error = json::from_slice::<Boat>(br#"{"fleet":[{},{"secret":12345}]}"#).expect_err("a number");
     assert_eq!(error.to_string(), "fleet[1].secret: a number can not be converted to String");
-    let error = Protocol::AwsJson11.decode::<Boat>(br#"{"labels":{"key":[]}}"#).expect_err("a list");
+    let error = json::from_slice::<Boat>(br#"{"labels":{"key":[]}}"#).expect_err("a list");
     assert_eq!(error.to_string(), "labels[..]: a list can not be converted to String");
 }
 
@@ -178,15 +176,15 @@ fn errors_carry_type_status_and_members() {
 #[test]
 fn clients_read_errors_back() {
     let check = |body: &str, code: &str, message: &str| {
-        let error = Protocol::AwsJson11.decode_error(body.as_bytes()).expect("an error");
+        let error = ReceivedError::from_json(body.as_bytes()).expect("an error");
         assert_eq!((error.code.as_str(), error.message.as_str()), (code, message), "{body}");
     };
     check(r#"{"__type":"Sunk","message":"glub","place":"here"}"#, "Sunk", "glub");
     check(r#"{"__type":"com.harbour#Sunk","Message":"glub"}"#, "Sunk", "glub");
     check(r#"{"__type":5}"#, "", "");
     check("", "", "");
-    assert!(Protocol::AwsJson11.decode_error(b"<html>").is_err());
-    assert!(Protocol::AwsJson11.decode_error(b"[]").is_err());
+    assert!(ReceivedError::from_json(b"<html>").is_err());
+    assert!(ReceivedError::from_json(b"[]").is_err());
 }
 
 #[test]
@@ -201,19 +199,56 @@ fn a_fault_keeps_its_cause_from_the_caller() {
     assert_eq!(SailError::from(SunkException::new("x")).http_status(), 418);
 }
 
+/// What clients of each family know a refused signature by (identity J2), and who is called what in XML.
 #[test]
-fn targets() {
-    assert_eq!(split_target("Harbour_V1.Sail"), Some(("Harbour_V1", "Sail")));
-    assert_eq!(split_target("a.b.Sail"), Some(("a.b", "Sail")));
-    for bad in ["", "Sail", ".Sail", "Harbour."] {
-        assert_eq!(split_target(bad), None, "{bad}");
-    }
-    let reply = Protocol::AwsJson11.error(&unknown_operation("Harbour.S\nink"), Some(&HARBOUR), "");
-    assert_eq!(reply.status, 404);
+fn generic_errors_have_the_words_of_their_protocol() {
+    use GenericErrorKind as K;
+    let told = |kind, protocol: Protocol| {
+        let reply = protocol.error(&GenericError::new(kind, "a < b"), Some(&HARBOUR), "id-1");
+        format!("{} {}", reply.status, String::from_utf8_lossy(&reply.body).replace('\n', ""))
+    };
+    let json = r#"{"__type":"UnrecognizedClientException","message":"a < b"}"#;
+    assert_eq!(told(K::UnrecognizedClient, Protocol::AwsJson11), format!("400 {json}"));
+    assert_eq!(told(K::UnrecognizedClient, Protocol::RestJson1), r#"403 {"message":"a < b"}"#);
     assert_eq!(
-        reply.body,
-        br#"{"__type":"UnknownOperationException","message":"The operation Harbour.Sink is not known."}"#
+        told(K::UnrecognizedClient, Protocol::Query),
+        "403 <ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>a &lt; b</Message>\
+         </Error><RequestId>id-1</RequestId></ErrorResponse>"
     );
+    assert_eq!(
+        told(K::UnrecognizedClient, Protocol::Ec2Query),
+        "401 <?xml version=\"1.0\" encoding=\"UTF-8\"?><Response><Errors><Error><Code>AuthFailure</Code>\
+         <Message>a &lt; b</Message></Error></Errors><RequestID>id-1</RequestID></Response>"
+    );
+    assert_eq!(
+        told(K::UnrecognizedClient, Protocol::RestXml),
+        "403 <?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>InvalidAccessKeyId</Code>\
+         <Message>a &lt; b</Message><RequestId>id-1</RequestId></Error>"
+    );
+    for kind in K::ALL {
+        for protocol in
+            [Protocol::AwsJson10, Protocol::RestJson1, Protocol::Query, Protocol::Ec2Query, Protocol::RestXml]
+        {
+            let (code, status) = kind.told_in(protocol.family());
+            let is_ours = matches!(kind, K::ServiceUnavailable | K::InternalFailure | K::Throttling);
+            assert!(
+                (400..500).contains(&status) || is_ours,
+                "{code} {status}: clients ask again after a 5xx"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_fault_has_the_words_of_its_protocol() {
+    let code = |protocol: Protocol, fault: Fault| {
+        let reply = protocol.error(&SailError::from(fault), Some(&HARBOUR), "");
+        (reply.error.expect("a failure").code, reply.status)
+    };
+    assert_eq!(code(Protocol::AwsJson11, Fault::told("x")), ("ServerException", 500));
+    assert_eq!(code(Protocol::Query, Fault::told("x")), ("InternalFailure", 500));
+    assert_eq!(code(Protocol::Query, Fault::final_refusal("x")), ("ValidationError", 400));
+    assert_eq!(code(Protocol::RestXml, Fault::told("x")), ("InternalError", 500));
 }
 
 #[test]
@@ -232,6 +267,7 @@ fn protocols_by_content_type() {
 #[test]
 fn a_call_decodes_runs_and_encodes() {
     let call = |body: &[u8]| {
+        let ask = Ask::of_body(Protocol::AwsJson11, body);
         let sail = |boat: Boat| {
             std::future::ready(if boat.count == Some(0) {
                 Err(SunkException::new("empty").into())
@@ -239,7 +275,7 @@ fn a_call_decodes_runs_and_encodes() {
                 Ok(boat)
             })
         };
-        let future = std::pin::pin!(run::<Sail, _, _>(Protocol::AwsJson11, body, sail));
+        let future = std::pin::pin!(run::<Sail, _, _>(&ask, sail));
         match future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
             std::task::Poll::Ready(reply) => (reply.status, String::from_utf8(reply.body).expect("JSON")),
             std::task::Poll::Pending => panic!("nothing here waits"),

@@ -9,7 +9,7 @@ use longshore_base::Clock;
 use longshore_node::{ConnectError, HttpClient, SendError};
 use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use longshore_sigv4::{Credentials, Secret, ToSign, sign};
-use longshore_wire::{OperationShape, Protocol};
+use longshore_wire::{OperationShape, Protocol, ReceivedError, json};
 
 use crate::advertise::Url;
 use crate::args::{ClientOptions, default_data_dir};
@@ -109,8 +109,8 @@ impl Client {
     /// Makes one call.
     pub async fn call<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<O::Output> {
         let target = format!("{TARGET_PREFIX}.{}", O::NAME);
-        let body = self.post(&target, PROTOCOL.encode(&input)).await?;
-        PROTOCOL.decode(&body).with_context(|| format!("the answer to {} cannot be read", O::NAME))
+        let body = self.post(&target, json::to_vec(&input)).await?;
+        json::from_slice(&body).with_context(|| format!("the answer to {} cannot be read", O::NAME))
     }
 
     /// Sends a body to an operation by its full name, and gives the answer's.
@@ -130,7 +130,7 @@ impl Client {
         let (status, body) = self.send(request).await?;
         if !(200..300).contains(&status) {
             let operation = target.rsplit('.').next().unwrap_or_default();
-            let error = PROTOCOL.decode_error(&body).with_context(|| {
+            let error = ReceivedError::from_json(&body).with_context(|| {
                 format!(
                     "{operation} was refused with HTTP {status}; is {} a control plane of Longshore?",
                     self.endpoint
@@ -184,8 +184,8 @@ fn with_advice(code: &str, message: &str) -> String {
         "InvalidSignatureException"
         | "UnrecognizedClientException"
         | "InvalidClientTokenId"
-        | "MissingAuthenticationToken"
-        | "IncompleteSignature" => {
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignatureException" => {
             "the access key is not one of this control plane's: source the env file in its data directory, or name \
              that directory with --data-dir"
         }

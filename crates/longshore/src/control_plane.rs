@@ -196,6 +196,7 @@ impl ControlPlane {
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
             apis: vec![Arc::new(ecs), Arc::new(explainer)],
+            catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets(hub.clone()))),
             identity: Arc::new(Identity::new(mode, keyring)),
             metrics,

@@ -1,9 +1,11 @@
-//! `cargo xtask codegen`: facts in `models/` to Rust in `crates/longshore-shapes-*/src/generated`.
+//! `cargo xtask codegen`: facts in `models/` to Rust in `crates/longshore-shapes-*/src/generated`, and what is known of
+//! all services to `crates/longshore-catalog/src/generated`.
 //!
 //! The output is a function of the models and of rustfmt alone, so that it can be committed and
 //! checked. What can be said once stands in macros of `longshore-wire`; generated text is the
 //! part that differs from shape to shape.
 
+mod catalog;
 mod enums;
 mod names;
 mod operations;
@@ -31,20 +33,27 @@ pub enum Mode {
 pub type Files = BTreeMap<String, String>;
 
 pub fn run(root: &Path, mode: Mode) -> anyhow::Result<()> {
-    for api in &crate::manifest::load(root)? {
+    let apis = crate::manifest::load(root)?;
+    let mut services = Vec::new();
+    for api in &apis {
         let service = Service::load(root, &api.name).with_context(|| format!("models/{}.json", api.name))?;
-        let mut files = generate(api, &service).with_context(|| api.name.clone())?;
-        for (name, text) in &mut files {
-            *text = format(root, text).with_context(|| format!("generated {name}"))?;
-        }
-        let directory =
-            root.join("crates").join(format!("longshore-shapes-{}", api.name)).join("src/generated");
-        match mode {
-            Mode::Write => store(&directory, &files)?,
-            Mode::Check => compare(&directory, &files)?,
-        }
+        let files = generate(api, &service).with_context(|| api.name.clone())?;
+        finish(root, &format!("longshore-shapes-{}", api.name), files, mode)?;
+        services.push((api, service));
     }
-    Ok(())
+    finish(root, "longshore-catalog", catalog::generate(&services)?, mode)
+}
+
+/// Formats the files of a crate, and writes or compares them.
+fn finish(root: &Path, name: &str, mut files: Files, mode: Mode) -> anyhow::Result<()> {
+    for (name, text) in &mut files {
+        *text = format(root, text).with_context(|| format!("generated {name}"))?;
+    }
+    let directory = root.join("crates").join(name).join("src/generated");
+    match mode {
+        Mode::Write => store(&directory, &files),
+        Mode::Check => compare(&directory, &files),
+    }
 }
 
 fn generate(api: &Api, service: &Service) -> anyhow::Result<Files> {

@@ -8,16 +8,6 @@ use crate::service::{Operation, Service};
 const NOT_BUILT: [&str; 4] =
     ["UnsupportedFeatureException", "ClientException", "InvalidParameterException", "ServerException"];
 
-const FROM_TARGET: &str = "
-            /// The operation that an `X-Amz-Target` names, if it is one of this service.
-            pub fn from_target(target: &str) -> Option<Self> {
-                match longshore_wire::operation::split_target(target)? {
-                    (TARGET_PREFIX, name) => Self::from_name(name),
-                    _ => None,
-                }
-            }
-";
-
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
     files.insert("operation.rs".into(), operation_enum(service)?);
     files.insert("ops.rs".into(), markers(api, service));
@@ -30,8 +20,6 @@ pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Resu
 }
 
 fn operation_enum(service: &Service) -> anyhow::Result<String> {
-    let protocols: Vec<String> =
-        service.protocols.iter().map(|name| service.protocol(name)).collect::<Result<_, _>>()?;
     let variants = |map: &dyn Fn(&str) -> String| -> String {
         service.operations.iter().map(|operation| map(&operation.name)).collect()
     };
@@ -54,15 +42,7 @@ fn operation_enum(service: &Service) -> anyhow::Result<String> {
         pub const SIGNING_NAME: &str = {signing:?};
         pub const API_VERSION: &str = {version:?};
         /// What its operations have in common.
-        pub static SERVICE: ServiceSchema = ServiceSchema {{
-            signing_name: SIGNING_NAME,
-            api_version: API_VERSION,
-            target_prefix: {prefix:?},
-            xml_namespace: {uri:?},
-            protocols: &[{protocols}],
-            is_query_compatible: {compatible},
-            other_operations: &{others:?},
-        }};
+        pub static SERVICE: ServiceSchema = {schema};
 
         /// Every operation that has shapes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +59,6 @@ fn operation_enum(service: &Service) -> anyhow::Result<String> {
                 match name {{ {from_name} _ => None }}
             }}
 
-            {from_target}
             /// The model promises that it changes nothing.
             pub const fn is_readonly(self) -> bool {{
                 {readonly}
@@ -99,12 +78,7 @@ fn operation_enum(service: &Service) -> anyhow::Result<String> {
             ),
             None => String::new(),
         },
-        prefix = service.target_prefix,
-        uri = service.xml_namespace,
-        protocols = protocols.join(", "),
-        compatible = service.is_query_compatible,
-        others = service.other_operations,
-        from_target = if service.target_prefix.is_some() { FROM_TARGET } else { "" },
+        schema = service_schema(service)?,
         signing = service.signing_name,
         version = service.api_version,
         plain = variants(&|name| format!("{name},")),
@@ -112,6 +86,28 @@ fn operation_enum(service: &Service) -> anyhow::Result<String> {
         to_name = variants(&|name| format!("Self::{name} => {name:?},")),
         from_name = variants(&|name| format!("{name:?} => Some(Self::{name}),")),
         readonly = facts(&|operation| operation.readonly),
+    ))
+}
+
+/// What the operations have in common, as an expression.
+pub fn service_schema(service: &Service) -> anyhow::Result<String> {
+    let protocols: Vec<String> =
+        service.protocols.iter().map(|name| service.protocol(name)).collect::<Result<_, _>>()?;
+    Ok(format!(
+        "ServiceSchema {{
+            signing_name: {signing:?},
+            api_version: {version:?},
+            target_prefix: {prefix:?},
+            xml_namespace: {uri:?},
+            protocols: &[{protocols}],
+            is_query_compatible: {compatible},
+        }}",
+        signing = service.signing_name,
+        version = service.api_version,
+        prefix = service.target_prefix,
+        uri = service.xml_namespace,
+        protocols = protocols.join(", "),
+        compatible = service.is_query_compatible,
     ))
 }
 
@@ -225,17 +221,16 @@ fn dispatch(service_trait: &str, service: &Service) -> String {
         "//! From an operation's name and bytes to bytes.
 
         use longshore_wire::operation::run;
-        use longshore_wire::{{Protocol, Reply}};
+        use longshore_wire::{{Ask, Reply}};
 
         use crate::generated::{{Operation, {service_trait}, ops}};
 
-        /// Decodes the body, calls the operation, encodes its answer.
+        /// Decodes the request, calls the operation, encodes its answer.
         pub async fn dispatch<A: {service_trait}>(
             api: &A,
             operation: Operation,
             call: &A::Call,
-            protocol: Protocol,
-            body: &[u8],
+            ask: &Ask<'_>,
         ) -> Reply {{
             match operation {{
         "
@@ -243,7 +238,7 @@ fn dispatch(service_trait: &str, service: &Service) -> String {
     for operation in &service.operations {
         let name = &operation.name;
         text.push_str(&format!(
-            "Operation::{name} => run::<ops::{name}, _, _>(protocol, body, |input| api.{}(call, input)).await,\n",
+            "Operation::{name} => run::<ops::{name}, _, _>(ask, |input| api.{}(call, input)).await,\n",
             names::field(name)
         ));
     }

@@ -11,7 +11,7 @@ use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Records, Tx};
 use longshore_store::MemoryStore;
 use longshore_tables_ecs::EcsTables;
-use longshore_wire::{Protocol, Reply};
+use longshore_wire::{Ask, Protocol, Reply};
 use serde_json::{Value, json};
 
 pub const ACCOUNT: &str = "123456789012";
@@ -77,7 +77,8 @@ impl World {
 
     pub fn reply(&self, operation: Operation, body: &Value) -> Reply {
         let body = body.to_string();
-        let call = dispatch(&self.ecs, operation, &self.caller, Protocol::AwsJson11, body.as_bytes());
+        let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
+        let call = dispatch(&self.ecs, operation, &self.caller, &ask);
         self.runtime.block_on(call)
     }
 

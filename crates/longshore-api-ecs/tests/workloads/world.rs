@@ -15,7 +15,7 @@ use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Inbox};
 use longshore_store::MemoryStore;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey, record};
-use longshore_wire::{Protocol, json};
+use longshore_wire::{Ask, Protocol, json};
 use serde_json::{Value, json};
 
 pub const CLUSTER: &str = "deep-dive-cluster";
@@ -91,7 +91,8 @@ impl World {
     pub fn call_as(&self, caller: &Caller, operation: &str, input: &Value) -> (u16, Value) {
         let operation = Operation::from_name(operation).expect("an operation of the model");
         let body = input.to_string();
-        let answer = dispatch(&self.ecs, operation, caller, Protocol::AwsJson11, body.as_bytes());
+        let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
+        let answer = dispatch(&self.ecs, operation, caller, &ask);
         let reply = self.runtime.block_on(answer);
         (reply.status, serde_json::from_slice(&reply.body).expect("answers are JSON"))
     }

@@ -22,14 +22,39 @@ impl Answer {
             key.eq_ignore_ascii_case(name).then_some(value)
         })
     }
+
+    /// The code of an error, as clients of its protocol find it.
+    pub fn code(&self) -> &str {
+        let between = |start, end| self.body.split_once(start)?.1.split_once(end).map(|(code, _)| code);
+        let header = self.header("x-amzn-errortype");
+        header.or_else(|| between("<Code>", "</Code>")).unwrap_or("OK")
+    }
 }
 
 /// A signed POST of `body` to `target`, as bytes.
 pub fn signed(credentials: &Credentials, target: &str, body: &str) -> String {
-    let headers = [("host", "localhost"), ("x-amz-target", target)];
-    let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
-    let mut text = String::from("POST / HTTP/1.1\r\n");
-    let added = sign(&to_sign, credentials, "eu-west-1", "ecs", NOW);
+    signed_as("POST", "/", "ecs", &[("x-amz-target", target)], credentials, body)
+}
+
+/// A signed form for the service that takes them.
+pub fn form(credentials: &Credentials, body: &str) -> String {
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    signed_as("POST", "/", "sts", &[form], credentials, body)
+}
+
+pub fn signed_as(
+    method: &str,
+    target: &str,
+    service: &str,
+    headers: &[(&str, &str)],
+    credentials: &Credentials,
+    body: &str,
+) -> String {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers = [&[("host", "localhost")], headers].concat();
+    let to_sign = ToSign { method, path, query, headers: &headers, body: body.as_bytes() };
+    let mut text = format!("{method} {target} HTTP/1.1\r\n");
+    let added = sign(&to_sign, credentials, "eu-west-1", service, NOW);
     for (name, value) in headers.into_iter().chain(added.iter().map(|(n, v)| (*n, v.as_str()))) {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

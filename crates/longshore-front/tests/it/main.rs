@@ -3,6 +3,7 @@
 mod client;
 mod limits;
 mod pages;
+mod protocols;
 mod requests;
 mod server;
 mod sockets;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_identity::Mode;
 use longshore_sigv4::{Credentials, ToSign, presign};
 
-use crate::client::{Answer, ask_once, get, signed};
+use crate::client::{Answer, ask_once, form as form_of, get, signed, signed_as};
 use crate::server::{FRONT_END, NOW, Server, known, limits, start};
 
 /// Everything of a signature can be invented where no secret is known, and a query needs no header.
@@ -72,7 +72,78 @@ async fn no_form_image_or_link_of_another_origin_commands_the_server() {
         }
         // Nor does a header help that the signature leaves out.
         let unsigned = request("POST", &url, &[host, ("x-amz-target", "Toy.Echo")], "{}");
-        assert_eq!(refused(&server, &unsigned).await.status, 403);
+        assert_eq!(refused(&server, &unsigned).await.status, 400);
+    }
+}
+
+/// The parts of an invented signature for `service`, as a query.
+fn invented_for(service: &str, method: &str, path: &str, query: &str) -> String {
+    let headers = [("host", "h")];
+    let to_sign = ToSign { method, path, query, headers: &headers, body: b"" };
+    presign(&to_sign, &Credentials::new("test", "guess"), "eu-west-1", service, NOW, Duration::from_secs(900))
+}
+
+/// APIs that take forms or are called by paths: what browsers send without asking, even those that tell nothing of the
+/// page. A guest's signature counts in the header alone, for which every browser asks first.
+#[tokio::test]
+async fn no_form_or_url_of_another_origin_calls_what_takes_forms_and_urls() {
+    let (host, form) = (("host", "127.0.0.1:8722"), ("content-type", "application/x-www-form-urlencoded"));
+    let action = "Action=Echo&Version=2026-11-30";
+    let urls = [
+        ("GET", format!("/?{}", invented_for("sts", "GET", "/", action)), ""),
+        ("POST", format!("/?{}", invented_for("sts", "POST", "/", action)), ""),
+        ("POST", format!("/?{}", invented_for("sts", "POST", "/", "")), action),
+        ("POST", "/".to_owned(), action),
+        ("GET", format!("/?{action}"), ""),
+        ("PUT", format!("/echo/x?{}", invented_for("scheduler", "PUT", "/echo/x", "")), "x"),
+        ("GET", format!("/x?{}", invented_for("scheduler", "GET", "/x", "")), ""),
+        ("GET", format!("/metrics?{}", invented_for("s3", "GET", "/metrics", "")), ""),
+    ];
+    for mode in [Mode::Open, Mode::Strict] {
+        let server = start(mode, limits()).await;
+        for (method, url, body) in &urls {
+            for page in [&[][..], &[("origin", "http://other.example")], &[("sec-fetch-site", "cross-site")]]
+            {
+                let headers = [&[host, form], page].concat();
+                let answer = refused(&server, &request(method, url, &headers, body)).await;
+                assert_eq!(answer.status, 403, "{mode:?} {method} {url} {page:?}: {}", answer.body);
+                assert_eq!(server.answered("Stream"), 0, "{url}");
+            }
+        }
+        // With the header, which a page cannot add without asking; and whoever asks, is told no.
+        let page = [("origin", "http://other.example"), form];
+        let call = signed_as("POST", "/", "sts", &page, &known(), action);
+        assert_eq!(refused(&server, &call).await.status, 403);
+        for path in ["/", "/x", "/echo/x"] {
+            let ask = [host, page[0], ("access-control-request-method", "PUT")];
+            assert_eq!(refused(&server, &request("OPTIONS", path, &ask, "")).await.status, 403, "{path}");
+        }
+        let rebound = form_of(&known(), action).replace("host: localhost", "host: other.example");
+        let status = refused(&server, &rebound).await.status;
+        assert_eq!(status, 403, "open mode sees the host, strict mode the signature");
+        // A client's own.
+        assert_eq!(ask_once(server.address, &form_of(&known(), action)).await.status, 200);
+    }
+    let open = start(Mode::Open, limits()).await;
+    assert_eq!(ask_once(open.address, &form_of(&Credentials::new("test", "test"), action)).await.status, 200);
+}
+
+/// A URL that somebody signed with a key that is known is a proof, not an invention.
+#[tokio::test]
+async fn a_url_counts_where_its_signature_is_verified() {
+    let headers = [("host", "h")];
+    let action = "Action=Echo&Version=2026-11-30";
+    let to_sign = ToSign { method: "GET", path: "/", query: action, headers: &headers, body: b"" };
+    let query = presign(&to_sign, &known(), "eu-west-1", "sts", NOW, Duration::from_secs(60));
+    for mode in [Mode::Open, Mode::Strict] {
+        let server = start(mode, limits()).await;
+        let own = request("GET", &format!("/?{query}"), &[("host", "h")], "");
+        assert_eq!(ask_once(server.address, &own).await.status, 200);
+        let changed = own.replace("Action=Echo", "Action=Much");
+        assert_eq!(ask_once(server.address, &changed).await.status, 403);
+        let image =
+            request("GET", &format!("/?{query}"), &[("host", "h"), ("sec-fetch-site", "cross-site")], "");
+        assert_eq!(ask_once(server.address, &image).await.status, 403);
     }
 }
 

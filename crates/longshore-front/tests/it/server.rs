@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
-use longshore_base::{AccountId, Clock, Seed, Timestamp};
-use longshore_front::{
-    Api, BoxFuture, Call, Config, Limits, Origin, Ready, Refusal, Reply, Running, Services, Site,
-    SocketHandler, Sockets, serve,
+use longshore_api::{
+    Api, Body, BoxFuture, Call, Message, Refusal, Reply, Request, SocketHandler, Sockets, Text,
 };
+use longshore_base::{AccountId, Clock, Seed, Timestamp};
+use longshore_front::{Config, Limits, Origin, Ready, Running, Services, Site, serve};
 use longshore_identity::{AccessKey, Identity, Keyring, Mode, PrincipalKind};
 use longshore_sigv4::Credentials;
 use longshore_telemetry::Metrics;
+use longshore_wire::route::{Binding, ServiceFacts};
+use longshore_wire::{Protocol, ServiceSchema};
 use tokio::sync::{Notify, oneshot};
 
 /// 2015-08-30T12:36:00Z.
@@ -47,38 +48,84 @@ pub fn known() -> Credentials {
 /// The length of what `Much` answers.
 pub const MUCH_BYTES: usize = 64 << 10;
 
+/// The longest body of `Small`.
+pub const SMALL_BYTES_MAX: usize = 10;
+
+const fn facts(
+    name: &'static str,
+    signing_name: &'static str,
+    protocols: &'static [Protocol],
+    bindings: &'static [Binding],
+) -> ServiceFacts {
+    let schema = ServiceSchema {
+        signing_name,
+        api_version: "2026-11-30",
+        target_prefix: Some(name),
+        xml_namespace: None,
+        protocols,
+        is_query_compatible: false,
+    };
+    let operations = &["Echo", "Hang", "Much", "NotBuilt", "Panic", "Small", "Stream"];
+    ServiceFacts { name, title: name, endpoint_prefix: name, schema, operations, bindings }
+}
+
+/// One service for each way of calling: by a target, by a form, by a path; and one that nobody serves.
+static TOY: ServiceFacts = facts("Toy", "ecs", &[Protocol::AwsJson11], &[]);
+static FORMS: ServiceFacts = facts("Forms", "sts", &[Protocol::Query], &[]);
+static PATHS: ServiceFacts = facts("Paths", "scheduler", &[Protocol::RestJson1], BINDINGS);
+static BUCKETS: ServiceFacts = facts("Buckets", "s3", &[Protocol::RestXml], BINDINGS);
+static ABSENT: ServiceFacts = facts("Absent", "ec2", &[Protocol::Ec2Query], &[]);
+
+static CATALOG: &[&ServiceFacts] = &[&ABSENT, &FORMS];
+
+static BINDINGS: &[Binding] = &[
+    Binding { operation: "Echo", method: "PUT", uri: "/echo/{Text}", query: &[], headers: &[] },
+    Binding { operation: "Stream", method: "GET", uri: "/{Any}", query: &[], headers: &[] },
+];
+
 /// Answers `Echo` with its body and its caller and `Much` with a long text, waits in `Hang` until released,
-/// panics in `Panic`.
+/// panics in `Panic`, and lets `Stream` come in pieces.
 struct Toy {
+    facts: &'static ServiceFacts,
     entered: Arc<Notify>,
     release: Arc<Notify>,
 }
 
 impl Api for Toy {
-    fn signing_name(&self) -> &str {
-        "ecs"
+    fn facts(&self) -> &'static ServiceFacts {
+        self.facts
     }
 
-    fn target_prefix(&self) -> &str {
-        "Toy"
+    fn operations(&self) -> &'static [&'static str] {
+        &["Echo", "Hang", "Much", "Panic", "Small", "Stream"]
     }
 
-    fn call<'a>(&'a self, call: Call, operation: &'a str, body: Bytes) -> BoxFuture<'a, Reply> {
+    fn body_bytes_max(&self, operation: &str) -> Option<usize> {
+        (operation == "Small").then_some(SMALL_BYTES_MAX)
+    }
+
+    fn call<'a>(&'a self, request: Request) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
-            match operation {
-                "Echo" => {
-                    let scope = &call.principal.scope;
-                    let body = String::from_utf8_lossy(&body);
-                    Reply::json(format!("{} {} {body}", scope.account, scope.region))
+            let protocol = request.protocol;
+            let reply = |body: Body| Reply::new(200, protocol.content_type(), body);
+            match request.operation {
+                "Echo" | "Small" => {
+                    let Request { call, body, .. } = request.whole().await.expect("it is whole");
+                    let (scope, body) = (&call.principal.scope, String::from_utf8_lossy(&body));
+                    reply(format!("{} {} {body}", scope.account, scope.region).into())
                 }
-                "Much" => Reply::json("x".repeat(MUCH_BYTES)),
+                "Much" => reply("x".repeat(MUCH_BYTES).into()),
                 "Hang" => {
                     self.entered.notify_one();
                     self.release.notified().await;
-                    Reply::json("released")
+                    reply("released".into())
                 }
                 "Panic" => panic!("on purpose: hush"),
-                _unknown => Reply::json_error(StatusCode::NOT_FOUND, "UnknownOperationException", "{}"),
+                "Stream" => {
+                    let pieces = ["one", "two"].map(|text| Ok(http_body::Frame::data(text.into())));
+                    reply(Body::stream(http_body_util::StreamBody::new(futures_util::stream::iter(pieces))))
+                }
+                unknown => unreachable!("{unknown} is not built"),
             }
         })
     }
@@ -106,10 +153,11 @@ impl Sockets for EchoSockets {
             let handler: SocketHandler = Box::new(move |mut socket| {
                 Box::pin(async move {
                     let hello = format!("{} {query:?}", call.principal.scope.account);
-                    socket.send(hello.into()).await.expect("the client listens");
+                    socket.send(Message::Text(Text::from(hello))).await.expect("the client listens");
                     while let Some(Ok(message)) = socket.next().await {
-                        assert!(!message.to_text().is_ok_and(|text| text == "panic"), "on purpose");
-                        if message.is_text() && socket.send(message).await.is_err() {
+                        let Message::Text(text) = message else { continue };
+                        assert!(text.as_str() != "panic", "on purpose");
+                        if socket.send(Message::Text(text)).await.is_err() {
                             break;
                         }
                     }
@@ -141,12 +189,13 @@ pub async fn start(mode: Mode, limits: Limits) -> Server {
 }
 
 impl Server {
-    /// How often an operation has succeeded.
+    /// How often an operation has succeeded, of whichever service.
     pub fn answered(&self, operation: &str) -> u64 {
-        let name = format!("longshore_requests_total{{operation=\"{operation}\",code=\"OK\"}} ");
+        let name = format!(",operation=\"{operation}\",code=\"OK\"}} ");
         let text = self.metrics.encode();
-        let count = text.lines().find_map(|line| line.strip_prefix(name.as_str()));
-        count.map_or(0, |count| count.parse().expect("a count is a number"))
+        let counts = text.lines().filter(|line| line.starts_with("longshore_requests_total{"));
+        let counts = counts.filter_map(|line| Some(line.split_once(name.as_str())?.1));
+        counts.map(|count| count.parse::<u64>().expect("a count is a number")).sum()
     }
 
     /// Waits until it is so.
@@ -182,7 +231,12 @@ pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front:
     let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (ready, metrics) = (Ready::new(), Metrics::new());
     let services = Services {
-        apis: vec![Arc::new(Toy { entered: entered.clone(), release: release.clone() })],
+        apis: [&TOY, &FORMS, &PATHS, &BUCKETS]
+            .map(|facts| -> Arc<dyn Api> {
+                Arc::new(Toy { facts, entered: entered.clone(), release: release.clone() })
+            })
+            .to_vec(),
+        catalog: CATALOG,
         sockets: Some(Arc::new(EchoSockets)),
         identity: Arc::new(Identity::new(mode, keyring)),
         metrics: metrics.clone(),

@@ -100,7 +100,7 @@ fn introspect_tasks(core: &AgentCore, query: &str) -> Answer {
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .find(|(key, _)| *key == name)
-            .and_then(|(_, value)| longshore_sigv4::decode_component(value))
+            .and_then(|(_, value)| longshore_base::percent::decode(value))
     };
     let one = |task: Option<TaskView<'_>>| match task {
         Some(task) => answer(200, &IntrospectedTask::of(task)),

@@ -11,22 +11,12 @@ pub const SIGNING_NAME: &str = "acm";
 pub const API_VERSION: &str = "2015-12-08";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "acm",
+    api_version: "2015-12-08",
     target_prefix: Some("CertificateManager"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[
-        "ExportCertificate",
-        "GetAccountConfiguration",
-        "PutAccountConfiguration",
-        "RenewCertificate",
-        "ResendValidationEmail",
-        "RevokeCertificate",
-        "SearchCertificates",
-        "UpdateCertificateOptions",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -81,14 +71,6 @@ impl Operation {
             "ListTagsForCertificate" => Some(Self::ListTagsForCertificate),
             "RemoveTagsFromCertificate" => Some(Self::RemoveTagsFromCertificate),
             "RequestCertificate" => Some(Self::RequestCertificate),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

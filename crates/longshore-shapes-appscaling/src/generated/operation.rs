@@ -11,13 +11,12 @@ pub const SIGNING_NAME: &str = "application-autoscaling";
 pub const API_VERSION: &str = "2016-02-06";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "application-autoscaling",
+    api_version: "2016-02-06",
     target_prefix: Some("AnyScaleFrontendService"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &["GetPredictiveScalingForecast"],
 };
 
 /// Every operation that has shapes.
@@ -88,14 +87,6 @@ impl Operation {
             "RegisterScalableTarget" => Some(Self::RegisterScalableTarget),
             "TagResource" => Some(Self::TagResource),
             "UntagResource" => Some(Self::UntagResource),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

@@ -9,29 +9,12 @@ pub const SIGNING_NAME: &str = "autoscaling";
 pub const API_VERSION: &str = "2011-01-01";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "autoscaling",
+    api_version: "2011-01-01",
     target_prefix: None,
     xml_namespace: Some("http://autoscaling.amazonaws.com/doc/2011-01-01/"),
     protocols: &[Protocol::Query],
     is_query_compatible: false,
-    other_operations: &[
-        "AttachLoadBalancers",
-        "AttachTrafficSources",
-        "DeleteNotificationConfiguration",
-        "DeleteWarmPool",
-        "DescribeAdjustmentTypes",
-        "DescribeAutoScalingNotificationTypes",
-        "DetachLoadBalancers",
-        "DetachTrafficSources",
-        "DisableMetricsCollection",
-        "EnableMetricsCollection",
-        "GetPredictiveScalingForecast",
-        "LaunchInstances",
-        "PutNotificationConfiguration",
-        "PutWarmPool",
-        "RollbackInstanceRefresh",
-    ],
 };
 
 /// Every operation that has shapes.

@@ -11,40 +11,12 @@ pub const SIGNING_NAME: &str = "monitoring";
 pub const API_VERSION: &str = "2010-08-01";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "monitoring",
+    api_version: "2010-08-01",
     target_prefix: Some("GraniteServiceVersion20100801"),
     xml_namespace: Some("http://monitoring.amazonaws.com/doc/2010-08-01/"),
     protocols: &[Protocol::RpcV2Cbor, Protocol::AwsJson10, Protocol::Query],
     is_query_compatible: true,
-    other_operations: &[
-        "DeleteAlarmMuteRule",
-        "DeleteAnomalyDetector",
-        "DeleteInsightRules",
-        "DeleteMetricStream",
-        "DescribeAlarmContributors",
-        "DescribeAnomalyDetectors",
-        "DescribeInsightRules",
-        "DisableInsightRules",
-        "EnableInsightRules",
-        "GetAlarmMuteRule",
-        "GetInsightRuleReport",
-        "GetMetricStream",
-        "GetMetricWidgetImage",
-        "GetOTelEnrichment",
-        "ListAlarmMuteRules",
-        "ListManagedInsightRules",
-        "ListMetricStreams",
-        "PutAlarmMuteRule",
-        "PutAnomalyDetector",
-        "PutInsightRule",
-        "PutManagedInsightRules",
-        "PutMetricStream",
-        "StartMetricStreams",
-        "StartOTelEnrichment",
-        "StopMetricStreams",
-        "StopOTelEnrichment",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -143,14 +115,6 @@ impl Operation {
             "SetAlarmState" => Some(Self::SetAlarmState),
             "TagResource" => Some(Self::TagResource),
             "UntagResource" => Some(Self::UntagResource),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

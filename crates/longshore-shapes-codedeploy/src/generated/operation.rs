@@ -11,34 +11,12 @@ pub const SIGNING_NAME: &str = "codedeploy";
 pub const API_VERSION: &str = "2014-10-06";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "codedeploy",
+    api_version: "2014-10-06",
     target_prefix: Some("CodeDeploy_20141006"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[
-        "AddTagsToOnPremisesInstances",
-        "BatchGetApplicationRevisions",
-        "BatchGetApplications",
-        "BatchGetDeploymentGroups",
-        "BatchGetDeploymentInstances",
-        "BatchGetOnPremisesInstances",
-        "DeleteGitHubAccountToken",
-        "DeleteResourcesByExternalId",
-        "DeregisterOnPremisesInstance",
-        "GetApplicationRevision",
-        "GetDeploymentInstance",
-        "GetOnPremisesInstance",
-        "ListApplicationRevisions",
-        "ListDeploymentInstances",
-        "ListGitHubAccountTokenNames",
-        "ListOnPremisesInstances",
-        "RegisterApplicationRevision",
-        "RegisterOnPremisesInstance",
-        "RemoveTagsFromOnPremisesInstances",
-        "SkipWaitTimeForInstanceTermination",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -165,14 +143,6 @@ impl Operation {
             "UntagResource" => Some(Self::UntagResource),
             "UpdateApplication" => Some(Self::UpdateApplication),
             "UpdateDeploymentGroup" => Some(Self::UpdateDeploymentGroup),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

@@ -11,13 +11,12 @@ pub const SIGNING_NAME: &str = "servicediscovery";
 pub const API_VERSION: &str = "2017-03-14";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "servicediscovery",
+    api_version: "2017-03-14",
     target_prefix: Some("Route53AutoNaming_v20170314"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[],
 };
 
 /// Every operation that has shapes.
@@ -156,14 +155,6 @@ impl Operation {
             "UpdatePublicDnsNamespace" => Some(Self::UpdatePublicDnsNamespace),
             "UpdateService" => Some(Self::UpdateService),
             "UpdateServiceAttributes" => Some(Self::UpdateServiceAttributes),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

@@ -11,22 +11,12 @@ pub const SIGNING_NAME: &str = "ecr";
 pub const API_VERSION: &str = "2015-09-21";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "ecr",
+    api_version: "2015-09-21",
     target_prefix: Some("AmazonEC2ContainerRegistry_V20150921"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[
-        "DeleteSigningConfiguration",
-        "DeregisterPullTimeUpdateExclusion",
-        "DescribeImageSigningStatus",
-        "GetSigningConfiguration",
-        "ListPullTimeUpdateExclusions",
-        "PutSigningConfiguration",
-        "RegisterPullTimeUpdateExclusion",
-        "UpdateImageStorageClass",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -245,14 +235,6 @@ impl Operation {
             "UpdateRepositoryCreationTemplate" => Some(Self::UpdateRepositoryCreationTemplate),
             "UploadLayerPart" => Some(Self::UploadLayerPart),
             "ValidatePullThroughCacheRule" => Some(Self::ValidatePullThroughCacheRule),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

@@ -11,26 +11,12 @@ pub const SIGNING_NAME: &str = "ecr-public";
 pub const API_VERSION: &str = "2020-10-30";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "ecr-public",
+    api_version: "2020-10-30",
     target_prefix: Some("SpencerFrontendService"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[
-        "BatchCheckLayerAvailability",
-        "BatchDeleteImage",
-        "CompleteLayerUpload",
-        "DeleteRepositoryPolicy",
-        "DescribeRegistries",
-        "GetRegistryCatalogData",
-        "GetRepositoryPolicy",
-        "InitiateLayerUpload",
-        "PutImage",
-        "PutRegistryCatalogData",
-        "SetRepositoryPolicy",
-        "UploadLayerPart",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -93,14 +79,6 @@ impl Operation {
             "PutRepositoryCatalogData" => Some(Self::PutRepositoryCatalogData),
             "TagResource" => Some(Self::TagResource),
             "UntagResource" => Some(Self::UntagResource),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

@@ -3,390 +3,323 @@
 //! From an operation's name and bytes to bytes.
 
 use longshore_wire::operation::run;
-use longshore_wire::{Protocol, Reply};
+use longshore_wire::{Ask, Reply};
 
 use crate::generated::{AmazonEcs, Operation, ops};
 
-/// Decodes the body, calls the operation, encodes its answer.
-pub async fn dispatch<A: AmazonEcs>(
-    api: &A,
-    operation: Operation,
-    call: &A::Call,
-    protocol: Protocol,
-    body: &[u8],
-) -> Reply {
+/// Decodes the request, calls the operation, encodes its answer.
+pub async fn dispatch<A: AmazonEcs>(api: &A, operation: Operation, call: &A::Call, ask: &Ask<'_>) -> Reply {
     match operation {
         Operation::ContinueServiceDeployment => {
-            run::<ops::ContinueServiceDeployment, _, _>(protocol, body, |input| {
+            run::<ops::ContinueServiceDeployment, _, _>(ask, |input| {
                 api.continue_service_deployment(call, input)
             })
             .await
         }
         Operation::CreateCapacityProvider => {
-            run::<ops::CreateCapacityProvider, _, _>(protocol, body, |input| {
-                api.create_capacity_provider(call, input)
-            })
-            .await
+            run::<ops::CreateCapacityProvider, _, _>(ask, |input| api.create_capacity_provider(call, input))
+                .await
         }
         Operation::CreateCluster => {
-            run::<ops::CreateCluster, _, _>(protocol, body, |input| api.create_cluster(call, input)).await
+            run::<ops::CreateCluster, _, _>(ask, |input| api.create_cluster(call, input)).await
         }
         Operation::CreateDaemon => {
-            run::<ops::CreateDaemon, _, _>(protocol, body, |input| api.create_daemon(call, input)).await
+            run::<ops::CreateDaemon, _, _>(ask, |input| api.create_daemon(call, input)).await
         }
         Operation::CreateExpressGatewayService => {
-            run::<ops::CreateExpressGatewayService, _, _>(protocol, body, |input| {
+            run::<ops::CreateExpressGatewayService, _, _>(ask, |input| {
                 api.create_express_gateway_service(call, input)
             })
             .await
         }
         Operation::CreateService => {
-            run::<ops::CreateService, _, _>(protocol, body, |input| api.create_service(call, input)).await
+            run::<ops::CreateService, _, _>(ask, |input| api.create_service(call, input)).await
         }
         Operation::CreateTaskSet => {
-            run::<ops::CreateTaskSet, _, _>(protocol, body, |input| api.create_task_set(call, input)).await
+            run::<ops::CreateTaskSet, _, _>(ask, |input| api.create_task_set(call, input)).await
         }
         Operation::DeleteAccountSetting => {
-            run::<ops::DeleteAccountSetting, _, _>(protocol, body, |input| {
-                api.delete_account_setting(call, input)
-            })
-            .await
+            run::<ops::DeleteAccountSetting, _, _>(ask, |input| api.delete_account_setting(call, input)).await
         }
         Operation::DeleteAttributes => {
-            run::<ops::DeleteAttributes, _, _>(protocol, body, |input| api.delete_attributes(call, input))
-                .await
+            run::<ops::DeleteAttributes, _, _>(ask, |input| api.delete_attributes(call, input)).await
         }
         Operation::DeleteCapacityProvider => {
-            run::<ops::DeleteCapacityProvider, _, _>(protocol, body, |input| {
-                api.delete_capacity_provider(call, input)
-            })
-            .await
+            run::<ops::DeleteCapacityProvider, _, _>(ask, |input| api.delete_capacity_provider(call, input))
+                .await
         }
         Operation::DeleteCluster => {
-            run::<ops::DeleteCluster, _, _>(protocol, body, |input| api.delete_cluster(call, input)).await
+            run::<ops::DeleteCluster, _, _>(ask, |input| api.delete_cluster(call, input)).await
         }
         Operation::DeleteDaemon => {
-            run::<ops::DeleteDaemon, _, _>(protocol, body, |input| api.delete_daemon(call, input)).await
+            run::<ops::DeleteDaemon, _, _>(ask, |input| api.delete_daemon(call, input)).await
         }
         Operation::DeleteDaemonTaskDefinition => {
-            run::<ops::DeleteDaemonTaskDefinition, _, _>(protocol, body, |input| {
+            run::<ops::DeleteDaemonTaskDefinition, _, _>(ask, |input| {
                 api.delete_daemon_task_definition(call, input)
             })
             .await
         }
         Operation::DeleteExpressGatewayService => {
-            run::<ops::DeleteExpressGatewayService, _, _>(protocol, body, |input| {
+            run::<ops::DeleteExpressGatewayService, _, _>(ask, |input| {
                 api.delete_express_gateway_service(call, input)
             })
             .await
         }
         Operation::DeleteService => {
-            run::<ops::DeleteService, _, _>(protocol, body, |input| api.delete_service(call, input)).await
+            run::<ops::DeleteService, _, _>(ask, |input| api.delete_service(call, input)).await
         }
         Operation::DeleteTaskDefinitions => {
-            run::<ops::DeleteTaskDefinitions, _, _>(protocol, body, |input| {
-                api.delete_task_definitions(call, input)
-            })
-            .await
+            run::<ops::DeleteTaskDefinitions, _, _>(ask, |input| api.delete_task_definitions(call, input))
+                .await
         }
         Operation::DeleteTaskSet => {
-            run::<ops::DeleteTaskSet, _, _>(protocol, body, |input| api.delete_task_set(call, input)).await
+            run::<ops::DeleteTaskSet, _, _>(ask, |input| api.delete_task_set(call, input)).await
         }
         Operation::DeregisterContainerInstance => {
-            run::<ops::DeregisterContainerInstance, _, _>(protocol, body, |input| {
+            run::<ops::DeregisterContainerInstance, _, _>(ask, |input| {
                 api.deregister_container_instance(call, input)
             })
             .await
         }
         Operation::DeregisterTaskDefinition => {
-            run::<ops::DeregisterTaskDefinition, _, _>(protocol, body, |input| {
+            run::<ops::DeregisterTaskDefinition, _, _>(ask, |input| {
                 api.deregister_task_definition(call, input)
             })
             .await
         }
         Operation::DescribeCapacityProviders => {
-            run::<ops::DescribeCapacityProviders, _, _>(protocol, body, |input| {
+            run::<ops::DescribeCapacityProviders, _, _>(ask, |input| {
                 api.describe_capacity_providers(call, input)
             })
             .await
         }
         Operation::DescribeClusters => {
-            run::<ops::DescribeClusters, _, _>(protocol, body, |input| api.describe_clusters(call, input))
-                .await
+            run::<ops::DescribeClusters, _, _>(ask, |input| api.describe_clusters(call, input)).await
         }
         Operation::DescribeContainerInstances => {
-            run::<ops::DescribeContainerInstances, _, _>(protocol, body, |input| {
+            run::<ops::DescribeContainerInstances, _, _>(ask, |input| {
                 api.describe_container_instances(call, input)
             })
             .await
         }
         Operation::DescribeDaemon => {
-            run::<ops::DescribeDaemon, _, _>(protocol, body, |input| api.describe_daemon(call, input)).await
+            run::<ops::DescribeDaemon, _, _>(ask, |input| api.describe_daemon(call, input)).await
         }
         Operation::DescribeDaemonDeployments => {
-            run::<ops::DescribeDaemonDeployments, _, _>(protocol, body, |input| {
+            run::<ops::DescribeDaemonDeployments, _, _>(ask, |input| {
                 api.describe_daemon_deployments(call, input)
             })
             .await
         }
         Operation::DescribeDaemonRevisions => {
-            run::<ops::DescribeDaemonRevisions, _, _>(protocol, body, |input| {
-                api.describe_daemon_revisions(call, input)
-            })
-            .await
+            run::<ops::DescribeDaemonRevisions, _, _>(ask, |input| api.describe_daemon_revisions(call, input))
+                .await
         }
         Operation::DescribeDaemonTaskDefinition => {
-            run::<ops::DescribeDaemonTaskDefinition, _, _>(protocol, body, |input| {
+            run::<ops::DescribeDaemonTaskDefinition, _, _>(ask, |input| {
                 api.describe_daemon_task_definition(call, input)
             })
             .await
         }
         Operation::DescribeExpressGatewayService => {
-            run::<ops::DescribeExpressGatewayService, _, _>(protocol, body, |input| {
+            run::<ops::DescribeExpressGatewayService, _, _>(ask, |input| {
                 api.describe_express_gateway_service(call, input)
             })
             .await
         }
         Operation::DescribeServiceDeployments => {
-            run::<ops::DescribeServiceDeployments, _, _>(protocol, body, |input| {
+            run::<ops::DescribeServiceDeployments, _, _>(ask, |input| {
                 api.describe_service_deployments(call, input)
             })
             .await
         }
         Operation::DescribeServiceRevisions => {
-            run::<ops::DescribeServiceRevisions, _, _>(protocol, body, |input| {
+            run::<ops::DescribeServiceRevisions, _, _>(ask, |input| {
                 api.describe_service_revisions(call, input)
             })
             .await
         }
         Operation::DescribeServices => {
-            run::<ops::DescribeServices, _, _>(protocol, body, |input| api.describe_services(call, input))
-                .await
+            run::<ops::DescribeServices, _, _>(ask, |input| api.describe_services(call, input)).await
         }
         Operation::DescribeTaskDefinition => {
-            run::<ops::DescribeTaskDefinition, _, _>(protocol, body, |input| {
-                api.describe_task_definition(call, input)
-            })
-            .await
+            run::<ops::DescribeTaskDefinition, _, _>(ask, |input| api.describe_task_definition(call, input))
+                .await
         }
         Operation::DescribeTaskSets => {
-            run::<ops::DescribeTaskSets, _, _>(protocol, body, |input| api.describe_task_sets(call, input))
-                .await
+            run::<ops::DescribeTaskSets, _, _>(ask, |input| api.describe_task_sets(call, input)).await
         }
         Operation::DescribeTasks => {
-            run::<ops::DescribeTasks, _, _>(protocol, body, |input| api.describe_tasks(call, input)).await
+            run::<ops::DescribeTasks, _, _>(ask, |input| api.describe_tasks(call, input)).await
         }
         Operation::DiscoverPollEndpoint => {
-            run::<ops::DiscoverPollEndpoint, _, _>(protocol, body, |input| {
-                api.discover_poll_endpoint(call, input)
-            })
-            .await
+            run::<ops::DiscoverPollEndpoint, _, _>(ask, |input| api.discover_poll_endpoint(call, input)).await
         }
         Operation::ExecuteCommand => {
-            run::<ops::ExecuteCommand, _, _>(protocol, body, |input| api.execute_command(call, input)).await
+            run::<ops::ExecuteCommand, _, _>(ask, |input| api.execute_command(call, input)).await
         }
         Operation::GetTaskProtection => {
-            run::<ops::GetTaskProtection, _, _>(protocol, body, |input| api.get_task_protection(call, input))
-                .await
+            run::<ops::GetTaskProtection, _, _>(ask, |input| api.get_task_protection(call, input)).await
         }
         Operation::ListAccountSettings => {
-            run::<ops::ListAccountSettings, _, _>(protocol, body, |input| {
-                api.list_account_settings(call, input)
-            })
-            .await
+            run::<ops::ListAccountSettings, _, _>(ask, |input| api.list_account_settings(call, input)).await
         }
         Operation::ListAttributes => {
-            run::<ops::ListAttributes, _, _>(protocol, body, |input| api.list_attributes(call, input)).await
+            run::<ops::ListAttributes, _, _>(ask, |input| api.list_attributes(call, input)).await
         }
         Operation::ListClusters => {
-            run::<ops::ListClusters, _, _>(protocol, body, |input| api.list_clusters(call, input)).await
+            run::<ops::ListClusters, _, _>(ask, |input| api.list_clusters(call, input)).await
         }
         Operation::ListContainerInstances => {
-            run::<ops::ListContainerInstances, _, _>(protocol, body, |input| {
-                api.list_container_instances(call, input)
-            })
-            .await
+            run::<ops::ListContainerInstances, _, _>(ask, |input| api.list_container_instances(call, input))
+                .await
         }
         Operation::ListDaemonDeployments => {
-            run::<ops::ListDaemonDeployments, _, _>(protocol, body, |input| {
-                api.list_daemon_deployments(call, input)
-            })
-            .await
+            run::<ops::ListDaemonDeployments, _, _>(ask, |input| api.list_daemon_deployments(call, input))
+                .await
         }
         Operation::ListDaemonTaskDefinitions => {
-            run::<ops::ListDaemonTaskDefinitions, _, _>(protocol, body, |input| {
+            run::<ops::ListDaemonTaskDefinitions, _, _>(ask, |input| {
                 api.list_daemon_task_definitions(call, input)
             })
             .await
         }
         Operation::ListDaemons => {
-            run::<ops::ListDaemons, _, _>(protocol, body, |input| api.list_daemons(call, input)).await
+            run::<ops::ListDaemons, _, _>(ask, |input| api.list_daemons(call, input)).await
         }
         Operation::ListServiceDeployments => {
-            run::<ops::ListServiceDeployments, _, _>(protocol, body, |input| {
-                api.list_service_deployments(call, input)
-            })
-            .await
+            run::<ops::ListServiceDeployments, _, _>(ask, |input| api.list_service_deployments(call, input))
+                .await
         }
         Operation::ListServices => {
-            run::<ops::ListServices, _, _>(protocol, body, |input| api.list_services(call, input)).await
+            run::<ops::ListServices, _, _>(ask, |input| api.list_services(call, input)).await
         }
         Operation::ListServicesByNamespace => {
-            run::<ops::ListServicesByNamespace, _, _>(protocol, body, |input| {
+            run::<ops::ListServicesByNamespace, _, _>(ask, |input| {
                 api.list_services_by_namespace(call, input)
             })
             .await
         }
         Operation::ListTagsForResource => {
-            run::<ops::ListTagsForResource, _, _>(protocol, body, |input| {
-                api.list_tags_for_resource(call, input)
-            })
-            .await
+            run::<ops::ListTagsForResource, _, _>(ask, |input| api.list_tags_for_resource(call, input)).await
         }
         Operation::ListTaskDefinitionFamilies => {
-            run::<ops::ListTaskDefinitionFamilies, _, _>(protocol, body, |input| {
+            run::<ops::ListTaskDefinitionFamilies, _, _>(ask, |input| {
                 api.list_task_definition_families(call, input)
             })
             .await
         }
         Operation::ListTaskDefinitions => {
-            run::<ops::ListTaskDefinitions, _, _>(protocol, body, |input| {
-                api.list_task_definitions(call, input)
-            })
-            .await
+            run::<ops::ListTaskDefinitions, _, _>(ask, |input| api.list_task_definitions(call, input)).await
         }
-        Operation::ListTasks => {
-            run::<ops::ListTasks, _, _>(protocol, body, |input| api.list_tasks(call, input)).await
-        }
+        Operation::ListTasks => run::<ops::ListTasks, _, _>(ask, |input| api.list_tasks(call, input)).await,
         Operation::PutAccountSetting => {
-            run::<ops::PutAccountSetting, _, _>(protocol, body, |input| api.put_account_setting(call, input))
-                .await
+            run::<ops::PutAccountSetting, _, _>(ask, |input| api.put_account_setting(call, input)).await
         }
         Operation::PutAccountSettingDefault => {
-            run::<ops::PutAccountSettingDefault, _, _>(protocol, body, |input| {
+            run::<ops::PutAccountSettingDefault, _, _>(ask, |input| {
                 api.put_account_setting_default(call, input)
             })
             .await
         }
         Operation::PutAttributes => {
-            run::<ops::PutAttributes, _, _>(protocol, body, |input| api.put_attributes(call, input)).await
+            run::<ops::PutAttributes, _, _>(ask, |input| api.put_attributes(call, input)).await
         }
         Operation::PutClusterCapacityProviders => {
-            run::<ops::PutClusterCapacityProviders, _, _>(protocol, body, |input| {
+            run::<ops::PutClusterCapacityProviders, _, _>(ask, |input| {
                 api.put_cluster_capacity_providers(call, input)
             })
             .await
         }
         Operation::RegisterContainerInstance => {
-            run::<ops::RegisterContainerInstance, _, _>(protocol, body, |input| {
+            run::<ops::RegisterContainerInstance, _, _>(ask, |input| {
                 api.register_container_instance(call, input)
             })
             .await
         }
         Operation::RegisterDaemonTaskDefinition => {
-            run::<ops::RegisterDaemonTaskDefinition, _, _>(protocol, body, |input| {
+            run::<ops::RegisterDaemonTaskDefinition, _, _>(ask, |input| {
                 api.register_daemon_task_definition(call, input)
             })
             .await
         }
         Operation::RegisterTaskDefinition => {
-            run::<ops::RegisterTaskDefinition, _, _>(protocol, body, |input| {
-                api.register_task_definition(call, input)
-            })
-            .await
+            run::<ops::RegisterTaskDefinition, _, _>(ask, |input| api.register_task_definition(call, input))
+                .await
         }
-        Operation::RunTask => {
-            run::<ops::RunTask, _, _>(protocol, body, |input| api.run_task(call, input)).await
-        }
-        Operation::StartTask => {
-            run::<ops::StartTask, _, _>(protocol, body, |input| api.start_task(call, input)).await
-        }
+        Operation::RunTask => run::<ops::RunTask, _, _>(ask, |input| api.run_task(call, input)).await,
+        Operation::StartTask => run::<ops::StartTask, _, _>(ask, |input| api.start_task(call, input)).await,
         Operation::StopServiceDeployment => {
-            run::<ops::StopServiceDeployment, _, _>(protocol, body, |input| {
-                api.stop_service_deployment(call, input)
-            })
-            .await
+            run::<ops::StopServiceDeployment, _, _>(ask, |input| api.stop_service_deployment(call, input))
+                .await
         }
-        Operation::StopTask => {
-            run::<ops::StopTask, _, _>(protocol, body, |input| api.stop_task(call, input)).await
-        }
+        Operation::StopTask => run::<ops::StopTask, _, _>(ask, |input| api.stop_task(call, input)).await,
         Operation::SubmitAttachmentStateChanges => {
-            run::<ops::SubmitAttachmentStateChanges, _, _>(protocol, body, |input| {
+            run::<ops::SubmitAttachmentStateChanges, _, _>(ask, |input| {
                 api.submit_attachment_state_changes(call, input)
             })
             .await
         }
         Operation::SubmitContainerStateChange => {
-            run::<ops::SubmitContainerStateChange, _, _>(protocol, body, |input| {
+            run::<ops::SubmitContainerStateChange, _, _>(ask, |input| {
                 api.submit_container_state_change(call, input)
             })
             .await
         }
         Operation::SubmitTaskStateChange => {
-            run::<ops::SubmitTaskStateChange, _, _>(protocol, body, |input| {
-                api.submit_task_state_change(call, input)
-            })
-            .await
+            run::<ops::SubmitTaskStateChange, _, _>(ask, |input| api.submit_task_state_change(call, input))
+                .await
         }
         Operation::TagResource => {
-            run::<ops::TagResource, _, _>(protocol, body, |input| api.tag_resource(call, input)).await
+            run::<ops::TagResource, _, _>(ask, |input| api.tag_resource(call, input)).await
         }
         Operation::UntagResource => {
-            run::<ops::UntagResource, _, _>(protocol, body, |input| api.untag_resource(call, input)).await
+            run::<ops::UntagResource, _, _>(ask, |input| api.untag_resource(call, input)).await
         }
         Operation::UpdateCapacityProvider => {
-            run::<ops::UpdateCapacityProvider, _, _>(protocol, body, |input| {
-                api.update_capacity_provider(call, input)
-            })
-            .await
+            run::<ops::UpdateCapacityProvider, _, _>(ask, |input| api.update_capacity_provider(call, input))
+                .await
         }
         Operation::UpdateCluster => {
-            run::<ops::UpdateCluster, _, _>(protocol, body, |input| api.update_cluster(call, input)).await
+            run::<ops::UpdateCluster, _, _>(ask, |input| api.update_cluster(call, input)).await
         }
         Operation::UpdateClusterSettings => {
-            run::<ops::UpdateClusterSettings, _, _>(protocol, body, |input| {
-                api.update_cluster_settings(call, input)
-            })
-            .await
+            run::<ops::UpdateClusterSettings, _, _>(ask, |input| api.update_cluster_settings(call, input))
+                .await
         }
         Operation::UpdateContainerAgent => {
-            run::<ops::UpdateContainerAgent, _, _>(protocol, body, |input| {
-                api.update_container_agent(call, input)
-            })
-            .await
+            run::<ops::UpdateContainerAgent, _, _>(ask, |input| api.update_container_agent(call, input)).await
         }
         Operation::UpdateContainerInstancesState => {
-            run::<ops::UpdateContainerInstancesState, _, _>(protocol, body, |input| {
+            run::<ops::UpdateContainerInstancesState, _, _>(ask, |input| {
                 api.update_container_instances_state(call, input)
             })
             .await
         }
         Operation::UpdateDaemon => {
-            run::<ops::UpdateDaemon, _, _>(protocol, body, |input| api.update_daemon(call, input)).await
+            run::<ops::UpdateDaemon, _, _>(ask, |input| api.update_daemon(call, input)).await
         }
         Operation::UpdateExpressGatewayService => {
-            run::<ops::UpdateExpressGatewayService, _, _>(protocol, body, |input| {
+            run::<ops::UpdateExpressGatewayService, _, _>(ask, |input| {
                 api.update_express_gateway_service(call, input)
             })
             .await
         }
         Operation::UpdateService => {
-            run::<ops::UpdateService, _, _>(protocol, body, |input| api.update_service(call, input)).await
+            run::<ops::UpdateService, _, _>(ask, |input| api.update_service(call, input)).await
         }
         Operation::UpdateServicePrimaryTaskSet => {
-            run::<ops::UpdateServicePrimaryTaskSet, _, _>(protocol, body, |input| {
+            run::<ops::UpdateServicePrimaryTaskSet, _, _>(ask, |input| {
                 api.update_service_primary_task_set(call, input)
             })
             .await
         }
         Operation::UpdateTaskProtection => {
-            run::<ops::UpdateTaskProtection, _, _>(protocol, body, |input| {
-                api.update_task_protection(call, input)
-            })
-            .await
+            run::<ops::UpdateTaskProtection, _, _>(ask, |input| api.update_task_protection(call, input)).await
         }
         Operation::UpdateTaskSet => {
-            run::<ops::UpdateTaskSet, _, _>(protocol, body, |input| api.update_task_set(call, input)).await
+            run::<ops::UpdateTaskSet, _, _>(ask, |input| api.update_task_set(call, input)).await
         }
     }
 }

@@ -11,13 +11,12 @@ pub const SIGNING_NAME: &str = "ecs";
 pub const API_VERSION: &str = "2014-11-13";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "ecs",
+    api_version: "2014-11-13",
     target_prefix: Some("AmazonEC2ContainerServiceV20141113"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[],
 };
 
 /// Every operation that has shapes.
@@ -344,14 +343,6 @@ impl Operation {
             "UpdateServicePrimaryTaskSet" => Some(Self::UpdateServicePrimaryTaskSet),
             "UpdateTaskProtection" => Some(Self::UpdateTaskProtection),
             "UpdateTaskSet" => Some(Self::UpdateTaskSet),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

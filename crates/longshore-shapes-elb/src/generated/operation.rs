@@ -9,38 +9,12 @@ pub const SIGNING_NAME: &str = "elasticloadbalancing";
 pub const API_VERSION: &str = "2012-06-01";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "elasticloadbalancing",
+    api_version: "2012-06-01",
     target_prefix: None,
     xml_namespace: Some("http://elasticloadbalancing.amazonaws.com/doc/2012-06-01/"),
     protocols: &[Protocol::Query],
     is_query_compatible: false,
-    other_operations: &[
-        "AddTags",
-        "ApplySecurityGroupsToLoadBalancer",
-        "AttachLoadBalancerToSubnets",
-        "ConfigureHealthCheck",
-        "CreateAppCookieStickinessPolicy",
-        "CreateLBCookieStickinessPolicy",
-        "CreateLoadBalancer",
-        "CreateLoadBalancerListeners",
-        "CreateLoadBalancerPolicy",
-        "DeleteLoadBalancer",
-        "DeleteLoadBalancerListeners",
-        "DeleteLoadBalancerPolicy",
-        "DeregisterInstancesFromLoadBalancer",
-        "DescribeLoadBalancerPolicies",
-        "DescribeLoadBalancerPolicyTypes",
-        "DetachLoadBalancerFromSubnets",
-        "DisableAvailabilityZonesForLoadBalancer",
-        "EnableAvailabilityZonesForLoadBalancer",
-        "ModifyLoadBalancerAttributes",
-        "RegisterInstancesWithLoadBalancer",
-        "RemoveTags",
-        "SetLoadBalancerListenerSSLCertificate",
-        "SetLoadBalancerPoliciesForBackendServer",
-        "SetLoadBalancerPoliciesOfListener",
-    ],
 };
 
 /// Every operation that has shapes.

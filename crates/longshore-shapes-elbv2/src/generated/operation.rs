@@ -9,27 +9,12 @@ pub const SIGNING_NAME: &str = "elasticloadbalancing";
 pub const API_VERSION: &str = "2015-12-01";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "elasticloadbalancing",
+    api_version: "2015-12-01",
     target_prefix: None,
     xml_namespace: Some("http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"),
     protocols: &[Protocol::Query],
     is_query_compatible: false,
-    other_operations: &[
-        "AddTrustStoreRevocations",
-        "CreateTrustStore",
-        "DeleteSharedTrustStoreAssociation",
-        "DeleteTrustStore",
-        "DescribeTrustStoreAssociations",
-        "DescribeTrustStoreRevocations",
-        "DescribeTrustStores",
-        "GetResourcePolicy",
-        "GetTrustStoreCaCertificatesBundle",
-        "GetTrustStoreRevocationContent",
-        "ModifyIpPools",
-        "ModifyTrustStore",
-        "RemoveTrustStoreRevocations",
-    ],
 };
 
 /// Every operation that has shapes.

@@ -11,41 +11,12 @@ pub const SIGNING_NAME: &str = "events";
 pub const API_VERSION: &str = "2015-10-07";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "events",
+    api_version: "2015-10-07",
     target_prefix: Some("AWSEvents"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[
-        "ActivateEventSource",
-        "CancelReplay",
-        "CreateArchive",
-        "CreateEndpoint",
-        "CreatePartnerEventSource",
-        "DeactivateEventSource",
-        "DeauthorizeConnection",
-        "DeleteArchive",
-        "DeleteEndpoint",
-        "DeletePartnerEventSource",
-        "DescribeArchive",
-        "DescribeEndpoint",
-        "DescribeEventSource",
-        "DescribePartnerEventSource",
-        "DescribeReplay",
-        "ListArchives",
-        "ListEndpoints",
-        "ListEventSources",
-        "ListPartnerEventSourceAccounts",
-        "ListPartnerEventSources",
-        "ListReplays",
-        "PutPartnerEvents",
-        "PutPermission",
-        "RemovePermission",
-        "StartReplay",
-        "UpdateArchive",
-        "UpdateEndpoint",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -184,14 +155,6 @@ impl Operation {
             "UpdateApiDestination" => Some(Self::UpdateApiDestination),
             "UpdateConnection" => Some(Self::UpdateConnection),
             "UpdateEventBus" => Some(Self::UpdateEventBus),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

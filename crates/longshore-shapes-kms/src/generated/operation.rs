@@ -11,43 +11,12 @@ pub const SIGNING_NAME: &str = "kms";
 pub const API_VERSION: &str = "2014-11-01";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "kms",
+    api_version: "2014-11-01",
     target_prefix: Some("TrentService"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[
-        "ConnectCustomKeyStore",
-        "CreateCustomKeyStore",
-        "CreateGrant",
-        "DeleteCustomKeyStore",
-        "DeleteImportedKeyMaterial",
-        "DeriveSharedSecret",
-        "DescribeCustomKeyStores",
-        "DisconnectCustomKeyStore",
-        "GenerateDataKeyPair",
-        "GenerateDataKeyPairWithoutPlaintext",
-        "GenerateMac",
-        "GetKeyLastUsage",
-        "GetParametersForImport",
-        "GetPublicKey",
-        "ImportKeyMaterial",
-        "ListGrants",
-        "ListKeyPolicies",
-        "ListKeyRotations",
-        "ListRetirableGrants",
-        "ReplicateKey",
-        "RetireGrant",
-        "RevokeGrant",
-        "RotateKeyOnDemand",
-        "Sign",
-        "UpdateCustomKeyStore",
-        "UpdateKeyDescription",
-        "UpdatePrimaryRegion",
-        "Verify",
-        "VerifyMac",
-    ],
 };
 
 /// Every operation that has shapes.
@@ -166,14 +135,6 @@ impl Operation {
             "TagResource" => Some(Self::TagResource),
             "UntagResource" => Some(Self::UntagResource),
             "UpdateAlias" => Some(Self::UpdateAlias),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

@@ -9,13 +9,12 @@ pub const SIGNING_NAME: &str = "scheduler";
 pub const API_VERSION: &str = "2021-06-30";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "scheduler",
+    api_version: "2021-06-30",
     target_prefix: None,
     xml_namespace: None,
     protocols: &[Protocol::RestJson1],
     is_query_compatible: false,
-    other_operations: &[],
 };
 
 /// Every operation that has shapes.

@@ -11,13 +11,12 @@ pub const SIGNING_NAME: &str = "secretsmanager";
 pub const API_VERSION: &str = "2017-10-17";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "secretsmanager",
+    api_version: "2017-10-17",
     target_prefix: Some("secretsmanager"),
     xml_namespace: None,
     protocols: &[Protocol::AwsJson11],
     is_query_compatible: false,
-    other_operations: &[],
 };
 
 /// Every operation that has shapes.
@@ -128,14 +127,6 @@ impl Operation {
             "UpdateSecret" => Some(Self::UpdateSecret),
             "UpdateSecretVersionStage" => Some(Self::UpdateSecretVersionStage),
             "ValidateResourcePolicy" => Some(Self::ValidateResourcePolicy),
-            _ => None,
-        }
-    }
-
-    /// The operation that an `X-Amz-Target` names, if it is one of this service.
-    pub fn from_target(target: &str) -> Option<Self> {
-        match longshore_wire::operation::split_target(target)? {
-            (TARGET_PREFIX, name) => Self::from_name(name),
             _ => None,
         }
     }

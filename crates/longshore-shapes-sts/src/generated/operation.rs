@@ -9,19 +9,12 @@ pub const SIGNING_NAME: &str = "sts";
 pub const API_VERSION: &str = "2011-06-15";
 /// What its operations have in common.
 pub static SERVICE: ServiceSchema = ServiceSchema {
-    signing_name: SIGNING_NAME,
-    api_version: API_VERSION,
+    signing_name: "sts",
+    api_version: "2011-06-15",
     target_prefix: None,
     xml_namespace: Some("https://sts.amazonaws.com/doc/2011-06-15/"),
     protocols: &[Protocol::Query],
     is_query_compatible: false,
-    other_operations: &[
-        "AssumeRoleWithSAML",
-        "AssumeRoot",
-        "DecodeAuthorizationMessage",
-        "GetDelegatedAccessToken",
-        "GetWebIdentityToken",
-    ],
 };
 
 /// Every operation that has shapes.

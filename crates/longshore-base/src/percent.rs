@@ -1,9 +1,8 @@
-//! Percent-encoding as SigV4 wants it (RFC 3986, unreserved characters only), and hexadecimal.
+//! Percent-encoding (RFC 3986), as URLs, forms and signatures have it: all but letters, digits and `-._~` as `%XX`.
 
 use std::borrow::Cow;
 
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-const LOWER: &[u8; 16] = b"0123456789abcdef";
 
 /// Letters, digits and `-._~` stand for themselves; every other byte is written as `%XX`.
 fn is_unreserved(byte: u8) -> bool {
@@ -11,7 +10,7 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// Appends `bytes`, percent-encoded; a slash stays a slash if `keep_slash`.
-pub(crate) fn encode_into(out: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
+pub fn encode_into(out: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
     for &byte in bytes {
         if is_unreserved(byte) || (keep_slash && byte == b'/') {
             out.push(byte);
@@ -23,7 +22,7 @@ pub(crate) fn encode_into(out: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
 }
 
 /// One key or value of a query, percent-encoded.
-pub fn encode_component(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     encode_into(&mut out, text.as_bytes(), false);
     String::from_utf8(out).expect("percent-encoding yields ASCII")
@@ -35,7 +34,7 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 /// Undoes percent-encoding. A `%` without two digits stands for itself, as in browsers.
 /// With `plus_is_space`, `+` is a space.
-pub(crate) fn decode(bytes: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
+pub fn decode_bytes(bytes: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
     if !bytes.iter().any(|&b| b == b'%' || (plus_is_space && b == b'+')) {
         return Cow::Borrowed(bytes);
     }
@@ -58,36 +57,21 @@ pub(crate) fn decode(bytes: &[u8], plus_is_space: bool) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// One key or value of a query as text; `None` if it is not UTF-8.
-pub fn decode_component(text: &str) -> Option<Cow<'_, str>> {
-    match decode(text.as_bytes(), true) {
-        Cow::Borrowed(_) => Some(Cow::Borrowed(text)),
+/// One key or value of a query or form, where `+` is a space; `None` if it is not UTF-8.
+pub fn decode(of: &str) -> Option<Cow<'_, str>> {
+    decode_text(of, true)
+}
+
+/// One segment of a path, where a plus is a plus; `None` if it is not UTF-8.
+pub fn decode_path(of: &str) -> Option<Cow<'_, str>> {
+    decode_text(of, false)
+}
+
+fn decode_text(of: &str, plus_is_space: bool) -> Option<Cow<'_, str>> {
+    match decode_bytes(of.as_bytes(), plus_is_space) {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(of)),
         Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
     }
-}
-
-pub(crate) fn hex_into(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.extend_from_slice(&[LOWER[usize::from(byte >> 4)], LOWER[usize::from(byte & 15)]]);
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut out = Vec::with_capacity(bytes.len() * 2);
-    hex_into(&mut out, bytes);
-    String::from_utf8(out).expect("hexadecimal is ASCII")
-}
-
-/// Thirty-two bytes from sixty-four hexadecimal digits.
-pub(crate) fn parse_digest(text: &[u8]) -> Option<[u8; 32]> {
-    if text.len() != 64 {
-        return None;
-    }
-    let mut out = [0; 32];
-    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -96,22 +80,17 @@ mod tests {
 
     #[test]
     fn only_unreserved_characters_stay() {
-        assert_eq!(encode_component("a-Z_0.~"), "a-Z_0.~");
-        assert_eq!(encode_component("a b+c/d=é"), "a%20b%2Bc%2Fd%3D%C3%A9");
+        assert_eq!(encode("a-Z_0.~"), "a-Z_0.~");
+        assert_eq!(encode("a b+c/d=é"), "a%20b%2Bc%2Fd%3D%C3%A9");
+        assert_eq!(decode(&encode("a b+ü/~%&=")).as_deref(), Some("a b+ü/~%&="));
     }
 
     #[test]
     fn decoding_tolerates_stray_percent_signs() {
         for (text, want) in [("a%20b", "a b"), ("a+b", "a b"), ("%", "%"), ("%4", "%4"), ("%zz", "%zz")] {
-            assert_eq!(decode_component(text).as_deref(), Some(want), "{text}");
+            assert_eq!(decode(text).as_deref(), Some(want), "{text}");
         }
-        assert_eq!(decode_component("%ff"), None);
-    }
-
-    #[test]
-    fn digests_are_exactly_64_digits() {
-        assert_eq!(parse_digest("0a".repeat(32).as_bytes()), Some([10; 32]));
-        assert_eq!(parse_digest("0a".repeat(31).as_bytes()), None);
-        assert_eq!(parse_digest("0g".repeat(32).as_bytes()), None);
+        assert_eq!((decode("%ff"), decode_path("%ff")), (None, None));
+        assert_eq!(decode_path("a+b%2Fc").as_deref(), Some("a+b/c"));
     }
 }

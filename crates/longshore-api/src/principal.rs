@@ -1,0 +1,30 @@
+//! Who makes a request.
+
+use std::sync::Arc;
+
+use longshore_base::Scope;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// The account itself.
+    Root,
+    /// A named user of the account.
+    User,
+    /// A role's session: a task or an instance with temporary credentials.
+    Session,
+    /// A key that open mode let in without knowing it.
+    Guest,
+}
+
+/// Who makes a request, as far as the signature proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The account of the key and the region of the signature.
+    pub scope: Scope,
+    pub access_key_id: Arc<str>,
+    /// `arn:aws:iam::ACCOUNT:root`, `...:user/NAME`, or an assumed role's.
+    pub arn: Arc<str>,
+    pub kind: PrincipalKind,
+    /// The service that the signature is scoped to (`ecs`).
+    pub service: Arc<str>,
+}
