@@ -10,6 +10,7 @@ use longshore_base::{DeploymentId, InstanceId};
 use longshore_domain::status::RolloutState;
 
 use crate::bounds::Bounds;
+use crate::budget::Budget;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::memory::Topic;
@@ -99,18 +100,18 @@ pub(crate) fn plan(
         }
     }
 
-    let mut budget = count.healthy.saturating_sub(bounds.min);
+    let mut budget = Budget::new(members, bounds.min);
     let mut held_back = 0;
-    leavers.sort_by_key(|leaver| (leaver.member.is_healthy(), !leaver.member.on_draining()));
+    leavers.sort_by_key(|leaver| {
+        let member = leaver.member;
+        (member.is_healthy(), member.is_proving(), !member.on_draining())
+    });
     for leaver in leavers {
-        if leaver.member.is_healthy() {
-            if budget == 0 {
-                held_back += 1;
-                continue;
-            }
-            budget -= 1;
+        if budget.take(leaver.member.standing) {
+            draft.stop(leaver.member, leaver.reason);
+        } else {
+            held_back += 1;
         }
-        draft.stop(leaver.member, leaver.reason);
     }
     // One unhealthy task at a time, since nothing can be started beside it.
     let quiet = count.leaving + count.pending == 0 && draft.plan.stops.is_empty();
@@ -138,11 +139,12 @@ pub(crate) fn plan(
 fn preference<'v>(member: &Member<'v>, primary: DeploymentId) -> impl Ord + use<'v> {
     let standing = match member.standing {
         Standing::Healthy => 0,
-        Standing::Settling { .. } => 1,
-        Standing::Pending => 2,
-        Standing::Unhealthy(_) => 3,
-        Standing::Lost => 4,
-        Standing::Leaving => 5,
+        Standing::Proving { .. } => 1,
+        Standing::Settling { .. } => 2,
+        Standing::Pending => 3,
+        Standing::Unhealthy(_) => 4,
+        Standing::Lost => 5,
+        Standing::Leaving => 6,
     };
     (member.is_leaving(), member.task.deployment != primary, standing, member.task.created_at, member.task.id)
 }
@@ -154,7 +156,7 @@ fn count(members: &[Member<'_>]) -> Count {
             Standing::Leaving => count.leaving += 1,
             Standing::Lost => {}
             Standing::Pending => count.pending += 1,
-            Standing::Settling { .. } => count.settling += 1,
+            Standing::Settling { .. } | Standing::Proving { .. } => count.settling += 1,
             Standing::Healthy => count.healthy += 1,
             Standing::Unhealthy(_) => count.bad += 1,
         }
@@ -206,14 +208,7 @@ fn explain(draft: &mut Draft<'_>, members: &[Member<'_>], count: &Count) {
         draft.wait(Waiting::TasksToStart { count: count.pending });
     }
     if count.settling > 0 {
-        let until = members.iter().filter_map(|member| match member.standing {
-            Standing::Settling { until } => until,
-            Standing::Leaving
-            | Standing::Lost
-            | Standing::Pending
-            | Standing::Healthy
-            | Standing::Unhealthy(_) => None,
-        });
+        let until = members.iter().filter_map(Member::healthy_at);
         draft.wait(Waiting::TasksToBecomeHealthy { count: count.settling, until: until.max() });
     }
     if count.bad > 0 {

@@ -122,6 +122,7 @@ impl<'v> Draft<'v> {
             Standing::Leaving
             | Standing::Lost
             | Standing::Settling { .. }
+            | Standing::Proving { .. }
             | Standing::Healthy
             | Standing::Unhealthy(_) => self.stopped_running.push(member.task.id),
         }

@@ -8,7 +8,7 @@
 //! - *leaving*: told to stop; they take up room until they are STOPPED.
 //!
 //! Why the bounds hold: starts never exceed `max` minus all tasks that are not STOPPED; every stop
-//! of a healthy task is taken from one budget, the healthy tasks above `min`; all others that are
+//! of a healthy task is taken from one [`Budget`], the healthy tasks above `min`; all others that are
 //! stopped were not healthy.
 //!
 //! # A worked example
@@ -34,6 +34,7 @@ use longshore_base::{DeploymentId, Timestamp};
 use longshore_placement::removal::{self, Removable};
 
 use crate::bounds::Bounds;
+use crate::budget::Budget;
 use crate::draft::Draft;
 use crate::event::ServiceEvent;
 use crate::memory::Topic;
@@ -140,8 +141,8 @@ struct Round<'r, 'd, 'v> {
     unplaced_own: u32,
     /// How many tasks have to be told to stop so that there is room for the unplaced ones.
     make_room: u32,
-    /// How many healthy tasks may still be stopped.
-    budget: u32,
+    /// Which tasks may still be stopped.
+    budget: Budget,
     /// Tasks that are more than are wanted and that this round stops although they serve, or will.
     dismissed: u32,
     /// Tasks that should be stopped, but are kept by the minimum.
@@ -160,7 +161,7 @@ impl<'r, 'd, 'v> Round<'r, 'd, 'v> {
             unplaced: 0,
             unplaced_own: 0,
             make_room: 0,
-            budget: parts.healthy.saturating_sub(wanted.bounds.min),
+            budget: Budget::new(wanted.members, wanted.bounds.min),
             dismissed: 0,
             held_back: 0,
             draft,
@@ -280,12 +281,13 @@ impl<'r, 'd, 'v> Round<'r, 'd, 'v> {
         if surplus == 0 {
             return;
         }
-        let mut classes: [Vec<usize>; 3] = Default::default();
+        let mut classes: [Vec<usize>; 4] = Default::default();
         for &at in self.parts.kept.iter().filter(|&&at| !wanted.members[at].protected) {
             let class = match wanted.members[at].standing {
                 Standing::Pending => 0,
                 Standing::Settling { .. } => 1,
-                Standing::Healthy => 2,
+                Standing::Proving { .. } => 2,
+                Standing::Healthy => 3,
                 // Kept tasks are none of these.
                 Standing::Leaving | Standing::Lost | Standing::Unhealthy(_) => continue,
             };
@@ -301,17 +303,19 @@ impl<'r, 'd, 'v> Round<'r, 'd, 'v> {
             }
         }
         let mut chosen = Vec::new();
-        let limits = [u32::MAX, u32::MAX, self.budget];
-        for (class, limit) in classes.iter().zip(limits) {
-            let picked = self.pick(class, surplus.min(limit) as usize, &chosen);
+        for class in classes {
+            let Some(&first) = class.first() else { continue };
+            let limit = self.budget.left(wanted.members[first].standing);
+            let picked = self.pick(&class, surplus.min(limit) as usize, &chosen);
             surplus -= picked.len() as u32;
             chosen.extend(picked);
         }
         for at in chosen {
-            let member = &wanted.members[at];
-            self.dismissed += u32::from(member.standing != Standing::Pending);
-            self.budget -= u32::from(member.is_healthy());
-            self.stop(at, StopReason::Scaling(wanted.id));
+            let standing = wanted.members[at].standing;
+            if self.budget.take(standing) {
+                self.dismissed += u32::from(standing != Standing::Pending);
+                self.stop(at, StopReason::Scaling(wanted.id));
+            }
         }
     }
 
@@ -321,12 +325,9 @@ impl<'r, 'd, 'v> Round<'r, 'd, 'v> {
         let count = self.over().max(self.room_to_make()).max(self.drained());
         for at in self.replacement_order(count as usize) {
             let member = &self.wanted.members[at];
-            if member.is_healthy() {
-                if self.budget == 0 {
-                    self.held_back += 1;
-                    continue;
-                }
-                self.budget -= 1;
+            if !self.budget.take(member.standing) {
+                self.held_back += 1;
+                continue;
             }
             let reason = match member.on_draining() {
                 true => StopReason::InstanceDraining,
@@ -374,22 +375,24 @@ impl<'r, 'd, 'v> Round<'r, 'd, 'v> {
     }
 
     /// The replaceable tasks in the order in which they go, at most `count`: first those that are not
-    /// healthy, then those on DRAINING instances, then the others. The deployment that fills in goes
-    /// last, however its tasks are: what it just started must not be what makes room.
+    /// healthy, then those that have yet to prove themselves, then those on DRAINING instances, then the others. The
+    /// deployment that fills in goes last, however its tasks are: what it just started must not be what makes room.
     fn replacement_order(&self, count: usize) -> Vec<usize> {
         if count == 0 {
             return Vec::new();
         }
-        let mut classes: [Vec<usize>; 5] = Default::default();
+        let mut classes: [Vec<usize>; 7] = Default::default();
         for &at in &self.parts.replaceable {
             let member = &self.wanted.members[at];
-            let fills_in = self.wanted.fills_in(member);
-            let class = match (member.is_healthy(), member.on_draining()) {
-                (false, false) if fills_in => 3,
-                (true, false) if fills_in => 4,
-                (false, _) => 0,
-                (true, true) => 1,
-                (true, false) => 2,
+            let last = self.wanted.fills_in(member) && !member.on_draining();
+            let class = match (last, member.is_healthy(), member.is_proving()) {
+                (false, false, false) => 0,
+                (false, false, true) => 1,
+                (false, true, _) if member.on_draining() => 2,
+                (false, true, _) => 3,
+                (true, false, false) => 4,
+                (true, false, true) => 5,
+                (true, true, _) => 6,
             };
             classes[class].push(at);
         }
@@ -525,12 +528,10 @@ fn divide(wanted: &Wanted<'_, '_>) -> Parts {
             Standing::Unhealthy(_) if own => parts.unhealthy.push(at),
             Standing::Unhealthy(_) if member.protected => protect(&mut parts, member, wanted),
             Standing::Unhealthy(_) => parts.unhealthy_old.push(at),
-            Standing::Settling { .. } | Standing::Healthy => {
+            Standing::Settling { .. } | Standing::Proving { .. } | Standing::Healthy => {
                 parts.healthy += u32::from(member.is_healthy());
-                if let Standing::Settling { until } = member.standing {
-                    parts.settling += 1;
-                    parts.settled_at = parts.settled_at.max(until);
-                }
+                parts.settling += u32::from(!member.is_healthy());
+                parts.settled_at = parts.settled_at.max(member.healthy_at());
                 parts.fallback_kept += u32::from(fallback && !member.on_draining());
                 if own && (!member.on_draining() || member.protected) {
                     if member.on_draining() {
@@ -569,6 +570,7 @@ fn unhealthy_reason(member: &Member<'_>) -> StopReason {
         | Standing::Lost
         | Standing::Pending
         | Standing::Settling { .. }
+        | Standing::Proving { .. }
         | Standing::Healthy => StopReason::ContainerHealth,
     }
 }

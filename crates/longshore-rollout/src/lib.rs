@@ -2,9 +2,9 @@
 //!
 //! Start reading at [`plan`], the one entry point; [`ServiceView`] is all that it looks at and
 //! [`Plan`] all that it says. [`bounds`] holds the arithmetic of minimumHealthyPercent and
-//! maximumPercent, `standing` sorts tasks into pending, settling, healthy and unhealthy, `hold` is
-//! the rolling update itself, which `replica` and `task_set` use; `daemon` is the other way to run a
-//! service; `progress` moves deployments through their states (circuit breaker, alarms, rollback).
+//! maximumPercent, `standing` sorts tasks into pending, settling, healthy and unhealthy, `budget` says
+//! which of them the minimum lets go; `hold` is the rolling update itself, which `replica` and
+//! `task_set` use; `daemon` is the other way to run a service; `progress` moves deployments through their states (circuit breaker, alarms, rollback).
 //!
 //! Invariants:
 //! - Equal arguments give equal plans. There is no clock, no chance but the seed, no I/O.
@@ -22,6 +22,7 @@ use longshore_base::{Seed, Timestamp};
 use longshore_placement::Fleet;
 
 pub mod bounds;
+mod budget;
 mod daemon;
 mod decide;
 mod draft;

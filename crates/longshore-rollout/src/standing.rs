@@ -7,7 +7,7 @@ use longshore_domain::status::{DesiredStatus, HealthStatus, TaskStatus};
 
 use crate::draft::Looks;
 use crate::memory::FAILURES_NOTICED;
-use crate::view::{Host, ServiceView, TaskView};
+use crate::view::{Host, Scheduling, ServiceView, TaskView};
 
 /// What a task that is not STOPPED counts as (ecs-services E2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ pub(crate) enum Standing {
     /// RUNNING, but not yet healthy; it becomes so at `until` if only time decides.
     Settling {
         until: Option<Timestamp>,
+    },
+    /// Healthy as far as can be seen, but tasks of its deployment keep ending soon after RUNNING. Until it has lived
+    /// for longer than they do it takes nobody's place; still it is a task that minimumHealthyPercent keeps.
+    Proving {
+        until: Timestamp,
     },
     Healthy,
     /// A health check fails and the grace period is over.
@@ -51,6 +56,23 @@ impl<'v> Member<'v> {
         self.standing == Standing::Healthy
     }
 
+    pub fn is_proving(&self) -> bool {
+        matches!(self.standing, Standing::Proving { .. })
+    }
+
+    /// When it comes to be healthy, if time alone decides.
+    pub fn healthy_at(&self) -> Option<Timestamp> {
+        match self.standing {
+            Standing::Settling { until } => until,
+            Standing::Proving { until } => Some(until),
+            Standing::Leaving
+            | Standing::Lost
+            | Standing::Pending
+            | Standing::Healthy
+            | Standing::Unhealthy(_) => None,
+        }
+    }
+
     pub fn is_unhealthy(&self) -> bool {
         matches!(self.standing, Standing::Unhealthy(_))
     }
@@ -75,13 +97,17 @@ pub(crate) fn members<'v>(view: &'v ServiceView, now: Timestamp, looks: &mut Loo
 }
 
 /// Tasks of a deployment that keeps ending soon after RUNNING serve nobody in between, so that no other is stopped
-/// for them: they have to live for longer first.
-fn settle_time(task: &TaskView, view: &ServiceView) -> Duration {
-    let settings = &view.settings;
-    let fails = [&view.throttle, &view.fallback_throttle]
-        .into_iter()
+/// for them: they have to live for longer first (decision 24).
+fn proving_time(task: &TaskView, view: &ServiceView) -> Duration {
+    let of_sets = match &view.scheduling {
+        Scheduling::TaskSets { sets } => sets.as_slice(),
+        Scheduling::Replica | Scheduling::Daemon { .. } => &[],
+    };
+    let throttles = [&view.throttle, &view.fallback_throttle].into_iter();
+    let fails = throttles
+        .chain(of_sets.iter().map(|set| &set.throttle))
         .any(|it| it.failures >= FAILURES_NOTICED && it.deployment == Some(task.deployment));
-    if fails { settings.settle_time.max(settings.short_life) } else { settings.settle_time }
+    if fails { view.settings.short_life } else { Duration::ZERO }
 }
 
 fn standing(task: &TaskView, view: &ServiceView, now: Timestamp, looks: &mut Looks) -> Standing {
@@ -115,10 +141,15 @@ fn standing(task: &TaskView, view: &ServiceView, now: Timestamp, looks: &mut Loo
         let all_healthy = checks.iter().flatten().all(|&health| health == HealthStatus::Healthy);
         return if all_healthy { Standing::Healthy } else { Standing::Settling { until: None } };
     }
-    let settled_at = started_at + settle_time(task, view);
-    if now >= settled_at {
+    let settled_at = started_at + view.settings.settle_time;
+    let proven_at = started_at + proving_time(task, view);
+    let healthy_at = settled_at.max(proven_at);
+    if now >= healthy_at {
         return Standing::Healthy;
     }
-    looks.at(settled_at);
-    Standing::Settling { until: Some(settled_at) }
+    looks.at(healthy_at);
+    if now >= settled_at {
+        return Standing::Proving { until: proven_at };
+    }
+    Standing::Settling { until: Some(healthy_at) }
 }

@@ -69,7 +69,7 @@ fn hold_set(draft: &mut Draft<'_>, set: &TaskSetView, members: &[Member<'_>]) ->
 /// there is passes. Time to settle is for rolling updates, which would go on too fast without it.
 fn serves(member: &Member<'_>) -> bool {
     let up = match member.standing {
-        Standing::Healthy | Standing::Settling { until: Some(_) } => true,
+        Standing::Healthy | Standing::Proving { .. } | Standing::Settling { until: Some(_) } => true,
         Standing::Settling { until: None }
         | Standing::Leaving
         | Standing::Lost

@@ -107,6 +107,23 @@ fn a_failed_first_deployment_is_drained_as_well() {
     assert_eq!(world.view.tasks.len(), 1);
 }
 
+/// Tasks of a crash loop take nobody's place before they have lived for a while, but those that have settled are
+/// healthy all the same (ecs-services E2): a drain at 100/100 does not move. Found by the simulation (seed 5019919).
+#[test]
+fn the_minimum_keeps_what_has_settled_in_a_crash_loop() {
+    let mut world = World::running(3, 100, 100);
+    world.view.settings.settle_time = secs(1);
+    world.crash_loop(world.primary().id);
+    world.now = world.now + secs(2);
+    assert_eq!(world.healthy(), 3);
+    assert!(world.view.throttle.failures >= memory::FAILURES_NOTICED);
+    world.drain(0, true);
+    let plan = world.round();
+    assert_eq!(plan.stops, []);
+    let keeps = Waiting::MinimumHealthy { healthy: 0, min: 3 };
+    assert!(plan.waiting_for.contains(&keeps), "{:?}", plan.waiting_for);
+}
+
 #[test]
 fn a_pending_task_on_a_draining_instance_goes_at_once() {
     let mut world = World::new(1, 100, 100);

@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::time::Duration;
+
 use longshore_domain::status::{DesiredStatus, HealthStatus, RolloutState, TaskStatus};
 use longshore_rollout::*;
 use proptest::prelude::*;
@@ -15,6 +17,7 @@ enum Step {
     Run(usize),
     Finish(usize),
     Crash(usize),
+    CrashLoop,
     FailToStart(usize),
     Sicken(usize),
     Recover(usize),
@@ -37,6 +40,7 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => n.clone().prop_map(Step::Run),
         6 => n.clone().prop_map(Step::Finish),
         2 => n.clone().prop_map(Step::Crash),
+        1 => Just(Step::CrashLoop),
         3 => n.clone().prop_map(Step::FailToStart),
         2 => n.clone().prop_map(Step::Sicken),
         1 => n.clone().prop_map(Step::Recover),
@@ -55,6 +59,11 @@ fn steps() -> impl Strategy<Value = Step> {
 
 fn percents() -> impl Strategy<Value = (u32, u32)> {
     (prop_oneof![Just(0), Just(50), Just(75), Just(100)], prop_oneof![Just(100), Just(125), Just(200)])
+}
+
+/// Shorter and longer than what counts as a short life.
+fn settle_times() -> impl Strategy<Value = Duration> {
+    prop_oneof![Just(secs(0)), Just(secs(2)), Just(secs(40))]
 }
 
 fn nth<T: Copy>(of: &[T], n: usize) -> Option<T> {
@@ -81,6 +90,7 @@ fn take(world: &mut World, step: &Step) {
                 world.end(id, StoppedBecause::EssentialExited);
             }
         }
+        Step::CrashLoop => world.crash_loop(world.primary().id),
         Step::FailToStart(n) => {
             if let Some(id) = nth(&world.ids(|task| alive(task) && !runs(task)), n) {
                 world.end(id, StoppedBecause::FailedToStart);
@@ -209,12 +219,14 @@ proptest! {
         checked in any::<bool>(),
         breaker in any::<(bool, bool)>(),
         rebalancing in any::<bool>(),
+        settle in settle_times(),
         steps in prop::collection::vec(steps(), 1..120),
     ) {
         let mut world = World::new(desired, min, max);
         world.checked = checked;
         world.view.circuit_breaker = CircuitBreaker { enable: breaker.0, rollback: breaker.1 };
         world.view.zone_rebalancing = rebalancing;
+        world.view.settings.settle_time = settle;
         world.list_zones();
         for step in &steps {
             take(&mut world, step);
@@ -249,9 +261,11 @@ proptest! {
     #[test]
     fn daemons_keep_to_one_task_per_instance_and_converge(
         min in prop_oneof![Just(0), Just(34), Just(66)],
+        settle in settle_times(),
         steps in prop::collection::vec(steps(), 1..100),
     ) {
         let mut world = World::new(0, min, 100);
+        world.view.settings.settle_time = settle;
         world.list_instances();
         for step in &steps {
             match step {

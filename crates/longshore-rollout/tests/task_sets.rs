@@ -17,6 +17,7 @@ enum Step {
     Run(usize),
     Finish(usize),
     Crash(usize),
+    CrashLoop(usize),
     FailToStart(usize),
     Sicken(usize),
     Drain(usize, bool),
@@ -39,6 +40,7 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => n.clone().prop_map(Step::Run),
         6 => n.clone().prop_map(Step::Finish),
         2 => n.clone().prop_map(Step::Crash),
+        1 => n.clone().prop_map(Step::CrashLoop),
         2 => n.clone().prop_map(Step::FailToStart),
         2 => n.clone().prop_map(Step::Sicken),
         1 => (n.clone(), any::<bool>()).prop_map(|(n, draining)| Step::Drain(n, draining)),
@@ -104,6 +106,11 @@ fn take(world: &mut World, step: &Step, created: &mut u64) {
         Step::Crash(n) => {
             if let Some(id) = nth(&world.ids(runs), n) {
                 world.end(id, StoppedBecause::EssentialExited);
+            }
+        }
+        Step::CrashLoop(n) => {
+            if let Some(id) = nth_set(world, n, live) {
+                world.crash_loop(id);
             }
         }
         Step::FailToStart(n) => {
@@ -261,10 +268,12 @@ proptest! {
     fn sets_keep_to_their_bounds_and_come_to_rest(
         desired in 0..8_u32,
         checked in any::<bool>(),
+        settle in prop_oneof![Just(0), Just(2), Just(40)],
         steps in prop::collection::vec(steps(), 1..120),
     ) {
         let mut world = World::new(desired, 100, 200);
         world.checked = checked;
+        world.view.settings.settle_time = secs(settle);
         world.view.deployments.clear();
         world.view.scheduling = Scheduling::TaskSets { sets: Vec::new() };
         let mut created = 0;
@@ -332,4 +341,34 @@ fn a_throttled_set_leaves_the_others_alone() {
     let plan = world.round();
     assert_eq!(plan.starts.iter().map(|start| start.deployment).collect::<Vec<_>>(), [good]);
     assert!(plan.waiting_for.iter().any(|waiting| matches!(waiting, Waiting::Throttle { .. })));
+}
+
+/// As with a deployment (decision 24): each crash was healthy for a moment, and a task left its DRAINING instance for it.
+#[test]
+fn a_crash_loop_does_not_wear_out_what_served_before_in_its_set() {
+    let mut world = two_sets(3);
+    world.view.settings.settle_time = secs(1);
+    let id = sets(&world)[0].id;
+    let served = world.ids(|task| task.deployment == id);
+    let fresh = |world: &World| world.ids(|task| task.deployment == id && !served.contains(&task.id));
+    let draining = world.task_mut(served[0]).instance;
+    let n = world.instances.iter().position(|it| Some(it.id) == draining).expect("an instance of the world");
+    world.drain(n, true);
+    for lives in [0, 0].into_iter().chain([2; 10]) {
+        world.now = world.now + world.view.settings.crash_max;
+        world.round();
+        world.run_all();
+        world.now = world.now + secs(lives);
+        world.round();
+        for task in fresh(&world) {
+            world.end(task, StoppedBecause::EssentialExited);
+        }
+        world.finish_all();
+        world.round();
+    }
+    assert!(set_mut(&mut world, id).throttle.failures > memory::FAILURES_NOTICED);
+    assert_eq!(world.ids(|task| served.contains(&task.id)), served);
+    // One that lives takes its place.
+    world.calm();
+    assert_eq!(world.ids(|task| task.instance == draining), []);
 }

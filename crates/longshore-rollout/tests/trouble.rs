@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use expect_test::expect;
-use longshore_domain::status::{HealthStatus, RolloutState, TaskStatus};
+use longshore_domain::status::{DesiredStatus, HealthStatus, RolloutState, TaskStatus};
 use longshore_rollout::*;
 use world::{World, deployment_id, revision_id, secs};
 
@@ -62,6 +62,37 @@ fn a_crash_loop_does_not_wear_out_what_served_before() {
     }
     assert_eq!(stops.split_off(40), vec![0; 40], "{stops:?}");
     assert_eq!(world.healthy(), 3);
+}
+
+/// A crash loop that was COMPLETED in a lucky moment is updated or scaled in: what has settled of it is kept by the
+/// minimum like any other. Found by the simulation (seed 5016800).
+#[test]
+fn the_minimum_keeps_what_has_settled_in_a_crash_loop() {
+    // No room beside them, and no more of them than the minimum; as many more as go; all of them are too many.
+    for (percents, desired, stops) in
+        [((100, 200), 4, 0), ((50, 100), 4, 2), ((75, 100), 4, 1), ((100, 200), 3, 1)]
+    {
+        let mut world = World::running(4, percents.0, percents.1);
+        world.view.settings.settle_time = secs(1);
+        world.crash_loop(world.primary().id);
+        let throttle = world.view.throttle.clone();
+        world.now = world.now + secs(2);
+        world.capacity = 4;
+        if desired == 4 {
+            world.update();
+            world.view.fallback_throttle = throttle;
+        } else {
+            world.desire(desired);
+            world.view.throttle = throttle;
+        }
+        assert_eq!(world.healthy(), 4);
+        for _ in 0..3 {
+            world.check_bounds(&world.plan());
+            world.round();
+        }
+        let stopped = world.ids(|task| task.desired_status == DesiredStatus::Stopped).len();
+        assert_eq!(stopped, stops, "{percents:?} {desired}: {}", world.picture());
+    }
 }
 
 /// Found by the simulation (seed 6556): what had just been started to fill in made room for the next try, and so on.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use longshore_sim::scenario::Simpler;
-use longshore_sim::{Scenario, report, run};
+use longshore_sim::images::Image;
+use longshore_sim::scenario::{Capacity, MachineSetup, Simpler};
+use longshore_sim::{Scenario, Step, Timed, report, run};
 
 /// How many seeds `cargo test` runs. Many more are run by hand: `cargo run -p longshore-sim -- --seeds 20000`.
 const SEEDS: u64 = 500;
@@ -128,4 +130,39 @@ fn any_sublist_of_a_script_is_a_script() {
     let part = scenario.only(&odd);
     assert_eq!(part.steps.iter().map(|step| step.number).collect::<Vec<_>>(), odd);
     assert_eq!(run(&part, false).violation, None);
+}
+
+/// A container that starts in the very millisecond in which its agent goes or comes was not seen, so that the true
+/// `startedAt` of its task was taken for a lie (seeds 5000938 and 5013673).
+#[test]
+fn a_start_is_seen_at_the_moment_at_which_its_agent_goes_or_comes() {
+    let millis = Duration::from_millis;
+    let mut scenario = Scenario::of(0).made(Simpler::Calm).made(Simpler::Quick);
+    scenario.setup.machines = vec![MachineSetup {
+        cluster: 0,
+        pool: false,
+        cpu: 1024,
+        memory: 1024,
+        zone: 0,
+        provider: None,
+        prefix: 26,
+    }];
+    scenario.setup.horizon = Duration::from_secs(60);
+    let task =
+        Step::RunTask { cluster: 0, image: Image::Web, count: 1, ports: false, capacity: Capacity::Ec2 };
+    scenario.steps = vec![Timed { number: 0, at: Duration::from_secs(30), step: task }];
+    let undisturbed = run(&scenario, true);
+    assert_eq!(undisturbed.violation, None);
+    let line =
+        undisturbed.log.iter().find(|line| line.contains("engine: ContainerStarted")).expect("a start");
+    let seconds: f64 = line.split_whitespace().next().and_then(|at| at.parse().ok()).expect("a time");
+    let start = Duration::from_secs_f64(seconds);
+    for (before, down_millis) in [(0, 5_000), (100, 100)] {
+        let mut disturbed = scenario.clone();
+        let kill = Step::AgentCrash { machine: 0, down_millis };
+        disturbed.steps.push(Timed { number: 1, at: start - millis(before), step: kill });
+        let outcome = run(&disturbed, false);
+        assert_eq!(outcome.violation, None, "killed {before} ms before the start");
+        assert_eq!(outcome.tally.containers_started, 1);
+    }
 }

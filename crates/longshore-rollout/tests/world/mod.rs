@@ -376,6 +376,21 @@ impl World {
         }
     }
 
+    /// All tasks of a deployment end as soon as they run, often enough to be noticed. The next ones have just come up.
+    pub fn crash_loop(&mut self, of: DeploymentId) {
+        for _ in 0..3 {
+            for id in self.ids(|task| task.deployment == of) {
+                self.task_mut(id).started_at = Some(self.now);
+                self.end(id, StoppedBecause::EssentialExited);
+            }
+            self.round();
+            self.now = self.now + self.view.settings.crash_max;
+            self.round();
+            self.run_all();
+        }
+        self.round();
+    }
+
     /// So many looks, each at its time; what can stop or start does.
     pub fn pass(&mut self, looks: usize) {
         for _ in 0..looks {

@@ -304,6 +304,16 @@ impl World {
         }
     }
 
+    /// Takes the agent away from its machine, if there is one. What its container engine was asked for happens all the
+    /// same, with nobody to hear of it but the checks: now, if it is due at this very moment.
+    fn take_agent(&mut self, index: usize) -> Option<Agent> {
+        let machine = &mut self.machines[index];
+        let agent = machine.agent.take()?;
+        machine.docker.agent_restarted(self.now);
+        self.watch_engine(index);
+        Some(agent)
+    }
+
     /// Lets the disk work on everything that was written meanwhile.
     fn sync(&mut self, index: usize) {
         let (low, high) = self.setup.agent_disk_millis;
@@ -338,12 +348,11 @@ impl World {
 
     /// kill -9. What the disk was at work on may be there or not, in order; containers live on.
     pub(super) fn agent_crash(&mut self, index: usize, down: Duration) {
-        let machine = &mut self.machines[index];
-        if !machine.alive {
+        if !self.machines[index].alive {
             return;
         }
-        if let Some(mut agent) = machine.agent.take() {
-            machine.docker.agent_restarted(self.now);
+        if let Some(mut agent) = self.take_agent(index) {
+            let machine = &mut self.machines[index];
             let under_way = agent
                 .written
                 .iter()
@@ -365,9 +374,8 @@ impl World {
 
     fn agent_exits(&mut self, index: usize, reason: ExitReason) {
         self.note(|| format!("m{index}'s agent ends: {reason:?}"));
+        let Some(agent) = self.take_agent(index) else { return };
         let machine = &mut self.machines[index];
-        let Some(agent) = machine.agent.take() else { return };
-        machine.docker.agent_restarted(self.now);
         machine.incarnation += 1;
         for (_, changes) in agent.written {
             store(&mut machine.disk, changes);
@@ -408,6 +416,10 @@ impl World {
         }
         machine.starts_at = None;
         machine.incarnation += 1;
+        let lost = machine.docker.advance(now);
+        drop(lost);
+        self.watch_engine(index);
+        let machine = &mut self.machines[index];
         let clock = machine.skew.read(now);
         let core = AgentCore::new(clock, seed, machine.config.clone(), info(machine.setup), &machine.disk);
         let core = match core {
@@ -416,8 +428,6 @@ impl World {
         };
         let agent = Agent { core, written: VecDeque::new(), syncing: None, pipes: BTreeMap::new() };
         machine.agent = Some(agent);
-        let lost = machine.docker.advance(now);
-        drop(lost);
         let containers = machine.docker.found();
         self.tally.agent_starts += 1;
         self.note(|| format!("m{index}'s agent starts and finds {} containers", containers.len()));
