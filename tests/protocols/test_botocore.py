@@ -15,6 +15,8 @@ import unittest
 import urllib.parse
 
 import botocore.awsrequest
+import botocore.eventstream
+import botocore.exceptions
 import botocore.loaders
 import botocore.model
 import botocore.parsers
@@ -177,7 +179,7 @@ class Protocols(unittest.TestCase):
                 model = self.model(service, protocol)
                 for operation in facts["operations"]:
                     found = model.operation_model(operation)
-                    # Streams of events come with the API that has them.
+                    # Streams of events have a test of their own.
                     if not found.has_event_stream_output:
                         yield service, protocol, found
 
@@ -259,6 +261,75 @@ class Protocols(unittest.TestCase):
                     self.assertIsNone(found, f"written, and read from {str(response)[:3000]}")
                     count += 1
         print(f"{count} answers were read by botocore as they were meant", file=sys.stderr)
+
+
+class Raw:
+    """A body that comes in pieces, cut anywhere."""
+
+    def __init__(self, body, chance):
+        self.body, self.chance = body, chance
+
+    def stream(self):
+        while self.body:
+            length = self.chance.randint(1, 50)
+            yield self.body[:length]
+            self.body = self.body[length:]
+
+    def close(self):
+        pass
+
+
+class Streams(unittest.TestCase):
+    """StartLiveTail of CloudWatch Logs: frames as botocore reads them, checksums included."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.judge = Judge()
+        cls.addClassCleanup(cls.judge.close)
+        raw = botocore.loaders.Loader().load_data("logs/2014-03-28/service-2")
+        cls.model = botocore.model.ServiceModel(raw, "logs").operation_model("StartLiveTail")
+
+    def parsed(self, events, chance, spoil=lambda body: body):
+        reply = self.judge.ask(ask="events", protocol="json-1.1", events=plain(events))
+        self.assertEqual(reply["headers"]["content-type"], "application/vnd.amazon.eventstream")
+        response = {
+            "body": Raw(spoil(base64.b64decode(reply["body"])), chance),
+            "headers": botocore.awsrequest.HeadersDict(reply["headers"]),
+            "status_code": reply["status"],
+            "context": {"operation_name": "StartLiveTail"},
+        }
+        output = botocore.parsers.create_parser("json").parse(response, self.model.output_shape)
+        return output["responseStream"]
+
+    def test_events_are_read(self):
+        stream = self.model.output_shape.members["responseStream"]
+        for seed in range(20):
+            chance = random.Random(f"{SEED} events {seed}")
+            drawing = Drawing(chance)
+            drawn = []
+            for _ in range(chance.randint(1, 6)):
+                name = chance.choice(["sessionStart", "sessionUpdate"])
+                drawn.append([name, drawing.structure(stream.members[name], 0)])
+            read = [[name, event] for found in self.parsed(drawn, chance) for name, event in found.items()]
+            self.assertEqual([name for name, _ in read], [name for name, _ in drawn])
+            for (_, sent), (_, found) in zip(drawn, read):
+                self.assertIsNone(difference(plain(sent), plain(found)), f"{sent}, {found}")
+
+    def test_an_exception_ends_the_stream(self):
+        events = [["sessionStart", {"requestId": "r"}], ["SessionTimeoutException", {"message": "three hours"}]]
+        stream = iter(self.parsed(events, random.Random(1)))
+        self.assertEqual(next(stream), {"sessionStart": {"requestId": "r"}})
+        with self.assertRaises(botocore.exceptions.EventStreamError) as caught:
+            next(stream)
+        self.assertEqual(caught.exception.response["Error"], {"Code": "SessionTimeoutException", "Message": "three hours"})
+
+    def test_a_changed_byte_is_noticed(self):
+        def spoil(body):
+            at = body.index(b"requestId")
+            return body[:at] + b"R" + body[at + 1 :]
+
+        with self.assertRaises(botocore.eventstream.ChecksumMismatch):
+            list(self.parsed([["sessionStart", {"requestId": "r"}]], random.Random(1), spoil))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ mod bodies;
 mod definition;
 mod link;
 mod names;
+mod protocols;
 mod query;
+mod route;
 mod settings;
 mod signature;
 mod tokens;
@@ -36,7 +38,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "definition", run: definition::run },
     Target { name: "link", run: link::run },
     Target { name: "names", run: names::run },
+    Target { name: "protocols", run: protocols::run },
     Target { name: "query", run: query::run },
+    Target { name: "route", run: route::run },
     Target { name: "settings", run: settings::run },
     Target { name: "signature", run: signature::run },
     Target { name: "tokens", run: tokens::run },

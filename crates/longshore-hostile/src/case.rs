@@ -32,6 +32,9 @@ pub enum Class {
     Target,
     MethodAndPath,
     Query,
+    Form,
+    Path,
+    Cbor,
     Page,
     Headers,
     NotHttp,
@@ -41,7 +44,7 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 20] = [
+    pub const ALL: [Class; 23] = [
         Class::Valid,
         Class::Types,
         Class::Sizes,
@@ -56,6 +59,9 @@ impl Class {
         Class::Target,
         Class::MethodAndPath,
         Class::Query,
+        Class::Form,
+        Class::Path,
+        Class::Cbor,
         Class::Page,
         Class::Headers,
         Class::NotHttp,
@@ -79,7 +85,10 @@ impl Class {
             Class::Signature => "bad signatures",
             Class::Target => "bad targets",
             Class::MethodAndPath => "methods and paths",
-            Class::Query => "query protocol",
+            Class::Query => "ECS by forms and URLs",
+            Class::Form => "forms of other services",
+            Class::Path => "paths of other services",
+            Class::Cbor => "CBOR of other services",
             Class::Page => "web pages of other origins",
             Class::Headers => "headers",
             Class::NotHttp => "not HTTP",
@@ -97,6 +106,9 @@ impl Class {
             Class::Nesting
             | Class::Target
             | Class::Query
+            | Class::Form
+            | Class::Path
+            | Class::Cbor
             | Class::Page
             | Class::Headers
             | Class::NotHttp
@@ -221,6 +233,9 @@ impl<'m> Maker<'m> {
             }
             Class::MethodAndPath => self.method_and_path(case, &value, chance),
             Class::Query => self.query(case, chance),
+            Class::Form => self.form(case, chance),
+            Class::Path => self.path(case, chance),
+            Class::Cbor => self.cbor(case, chance),
             Class::Page => {
                 let authority = self.caller.authority();
                 let mut draft = self.genuine(operation, value.to_string());
@@ -363,7 +378,7 @@ impl<'m> Maker<'m> {
         (case.bytes, case.half_close, case.expect) = (draft.bytes(), true, Expect::Anything);
     }
 
-    /// Forms and presigned URLs. The API speaks JSON only, and has to say so.
+    /// Forms and presigned URLs. ECS speaks JSON only, and the server has to say so.
     fn query(&self, case: &mut Case<'m>, chance: &mut Chance) {
         let name = &case.operation.name;
         let authority = self.caller.authority();

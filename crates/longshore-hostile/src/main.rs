@@ -19,6 +19,7 @@ mod client;
 mod dump;
 mod gate;
 mod model;
+mod protocols;
 mod run;
 mod server;
 mod siege;

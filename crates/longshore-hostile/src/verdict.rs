@@ -3,17 +3,30 @@
 use crate::case::{Case, Class, Expect};
 use crate::client::{Answer, Outcome};
 
-/// Errors that any AWS operation may answer (ecs-behaviour A2).
-const COMMON: [&str; 16] = [
+/// Errors that any AWS operation may answer (ecs-behaviour A2, identity J2), in the words of one protocol or another.
+const COMMON: [&str; 29] = [
+    "AccessDenied",
     "AccessDeniedException",
+    "AuthFailure",
+    "AuthorizationHeaderMalformed",
+    "EntityTooLarge",
     "ExpiredTokenException",
     "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidAccessKeyId",
+    "InvalidAction",
     "InvalidClientTokenId",
+    "InvalidParameterValue",
     "InvalidSignatureException",
+    "MalformedInput",
+    "MalformedXML",
+    "MethodNotAllowed",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
-    "IncompleteSignatureException",
+    "NotImplemented",
+    "RequestEntityTooLarge",
     "RequestEntityTooLargeException",
+    "RequestTimeTooSkewed",
     "RequestTimeoutException",
     "SerializationException",
     "SignatureDoesNotMatch",
@@ -52,8 +65,8 @@ pub fn judge(case: &Case<'_>, outcome: &Outcome) -> Result<Verdict, String> {
     if answer.status == 200 || answer.status == 101 {
         return match case.expect {
             Expect::Refusal => Err(format!("accepted: {}", shown(answer))),
-            Expect::OfOperation if serde_json::from_slice::<serde_json::Value>(&answer.body).is_err() => {
-                Err(format!("a success that is no JSON: {}", shown(answer)))
+            Expect::OfOperation if !is_output(answer) => {
+                Err(format!("a success without an output: {}", shown(answer)))
             }
             Expect::OfOperation | Expect::Anything => Ok(Verdict::Done),
         };
@@ -64,15 +77,27 @@ pub fn judge(case: &Case<'_>, outcome: &Outcome) -> Result<Verdict, String> {
     }
 }
 
+/// JSON, or the answer to a form.
+fn is_output(answer: &Answer) -> bool {
+    let is_xml = answer.body.starts_with(b"<") && answer.body.ends_with(b"Response>");
+    is_xml || serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok()
+}
+
 /// An error has a code that the caller can know, and a text.
 fn error(case: &Case<'_>, answer: &Answer) -> Result<(), String> {
     let (code, message) = if answer.body.starts_with(b"<") {
         let text = String::from_utf8_lossy(&answer.body);
         (between(&text, "<Code>", "</Code>"), between(&text, "<Message>", "</Message>"))
+    } else if answer.header("content-type") == Some("application/cbor") {
+        let code = answer.header("x-amzn-errortype").unwrap_or_default();
+        // Texts are as they are in CBOR.
+        (code.to_owned(), String::from_utf8_lossy(&answer.body).into_owned())
     } else {
         let body = answer.json();
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        (text("__type"), [text("message"), text("Message")].concat())
+        // By a header alone in REST-JSON.
+        let code = answer.header("x-amzn-errortype").filter(|_| body["__type"].is_null());
+        (code.map_or_else(|| text("__type"), str::to_owned), [text("message"), text("Message")].concat())
     };
     let is_known = COMMON.contains(&code.as_str()) || case.operation.errors.contains(&code);
     if !is_known {
@@ -81,7 +106,7 @@ fn error(case: &Case<'_>, answer: &Answer) -> Result<(), String> {
     if message.is_empty() || message.len() > MESSAGE_BYTES_MAX {
         return Err(format!("an error whose text has {} bytes: {}", message.len(), shown(answer)));
     }
-    if answer.header("x-amzn-requestid").is_none() {
+    if answer.header("x-amzn-requestid").or(answer.header("x-amz-request-id")).is_none() {
         return Err(format!("an error without a request id: {}", shown(answer)));
     }
     if case.class == Class::Signature && !(400..=403).contains(&answer.status) {

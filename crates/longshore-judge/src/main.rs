@@ -6,6 +6,8 @@
 //!   writes it, the body in base64. The answer is `{"input": ...}`, the decoded input as awsJson writes it.
 //! - `{"ask": "answer", "service", "operation", "protocol", "output"}`: an output as awsJson reads it. The answer is
 //!   `{"status", "headers", "body"}`, as a client gets it.
+//! - `{"ask": "events", "protocol", "events": [[NAME, EVENT], ...]}`: what StartLiveTail of CloudWatch Logs says, one
+//!   after the other, each as awsJson reads it. The answer is `{"status", "headers", "body"}`, frames and all.
 //! - `{"ask": "operations"}`: every service with its operations and protocols.
 //!
 //! It knows nothing of what an operation does; every operation of every service with shapes is there.
@@ -16,7 +18,7 @@ use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use longshore_wire::rest::Request;
-use longshore_wire::{OperationShape, Protocol, Reply, ServiceSchema, json};
+use longshore_wire::{OperationShape, Protocol, Reply, ServiceSchema, Shape, event_stream, json};
 use serde_json::{Value, json};
 
 /// What can be asked of one operation.
@@ -125,15 +127,18 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
     if ask == "operations" {
         return Ok(listing(services));
     }
+    let wanted = text("protocol")?;
+    let (_, protocol) =
+        PROTOCOLS.into_iter().find(|(name, _)| *name == wanted).context("no such protocol")?;
+    if ask == "events" {
+        return live_tail(protocol, question["events"].as_array().context("events are a list")?);
+    }
     let (service, operation) = (text("service")?, text("operation")?);
     let (_, operations) = services
         .iter()
         .find(|(name, _)| *name == service)
         .with_context(|| format!("no service {service}"))?;
     let judged = operations.iter().find(|judged| judged.name == operation).context("no such operation")?;
-    let wanted = text("protocol")?;
-    let (_, protocol) =
-        PROTOCOLS.into_iter().find(|(name, _)| *name == wanted).context("no such protocol")?;
     match ask {
         "read" => {
             let headers: Vec<(String, &str)> = question["headers"]
@@ -158,6 +163,32 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
         },
         other => bail!("cannot be asked to {other}"),
     }
+}
+
+/// A stream of events, of the one operation with shapes that has it.
+fn live_tail(protocol: Protocol, events: &[Value]) -> anyhow::Result<Value> {
+    use longshore_shapes_logs as logs;
+    fn framed<S: Shape>(event: &Value, frame: impl Fn(&S) -> Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let event: S = json::from_slice(event.to_string().as_bytes())?;
+        Ok(frame(&event))
+    }
+    let mut body = protocol.initial_response(&logs::StartLiveTailResponse::default());
+    for pair in events {
+        let (name, event) = (pair[0].as_str().context("an event without name")?, &pair[1]);
+        body.extend(match name {
+            "sessionStart" => {
+                framed::<logs::LiveTailSessionStart>(event, |event| protocol.event(name, event))
+            }
+            "sessionUpdate" => {
+                framed::<logs::LiveTailSessionUpdate>(event, |event| protocol.event(name, event))
+            }
+            "SessionTimeoutException" => {
+                framed::<logs::SessionTimeoutException>(event, |error| protocol.stream_exception(name, error))
+            }
+            other => bail!("no event {other}"),
+        }?);
+    }
+    Ok(replied(&Reply::new(200, event_stream::CONTENT_TYPE, body)))
 }
 
 fn replied(reply: &Reply) -> Value {

@@ -5,7 +5,7 @@
 //! [`xml`], [`cbor`], and [`rest`], which spreads a structure over path, headers and body. [`Protocol`] joins them to the
 //! seven protocols of AWS.
 //! [`route`] says which operation of which service a request asks for, and in which protocol; [`operation`] puts one
-//! call together: decode, run, encode; [`fault`] and [`generic`] hold what a call may answer instead of its output. [`token`] is where a
+//! call together: decode, run, encode; [`event_stream`] frames answers that go on; [`fault`] and [`generic`] hold what a call may answer instead of its output. [`token`] is where a
 //! list goes on.
 //!
 //! Invariants: decoding never panics and uses memory in proportion to the body; a shape knows
@@ -19,6 +19,7 @@ pub mod check;
 mod debug;
 pub mod document;
 mod enums;
+pub mod event_stream;
 pub mod fault;
 pub mod form;
 pub mod generic;

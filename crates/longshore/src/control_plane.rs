@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use longshore_api_ecs::{Caller, Ecs};
+use longshore_api_identity::Sts;
 use longshore_base::{AccountId, Region, Scope};
 use longshore_controllers::Settings;
 use longshore_controllers::driver::{self, Pulse};
@@ -195,7 +196,7 @@ impl ControlPlane {
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
-            apis: vec![Arc::new(ecs), Arc::new(explainer)],
+            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(Sts)],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets(hub.clone()))),
             identity: Arc::new(Identity::new(mode, keyring)),
@@ -233,7 +234,7 @@ impl ControlPlane {
         let region =
             Region::parse(region).with_context(|| format!("{region} is not the name of a region"))?;
         let scope = Scope::new(account, region);
-        let caller = Caller::new(scope.clone(), format!("arn:aws:iam::{account}:user/operator"));
+        let caller = Caller::new(scope.clone(), format!("arn:aws:iam::{account}:root"));
         let request = CreateClusterRequest { cluster_name: Some(name.to_owned()), ..Default::default() };
         self.db
             .write(|tx| longshore_api_ecs::clusters::create_cluster(tx, &caller, request))

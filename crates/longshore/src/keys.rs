@@ -17,7 +17,6 @@ use crate::clock::SystemSeeds;
 
 /// The account of the operator's key.
 const OPERATOR_ACCOUNT: &str = longshore_identity::DEFAULT_ACCOUNT;
-const OPERATOR_NAME: &str = "operator";
 const KEY_FILE: &str = "operator-key.json";
 
 /// The keys that the server knows: the operator's own, and those of `--keys`.
@@ -37,8 +36,9 @@ pub fn load(
     keyring.add(AccessKey {
         credentials: operator.clone(),
         account,
-        kind: PrincipalKind::User,
-        name: OPERATOR_NAME.into(),
+        // Whoever has the data directory is the account itself (identity J1).
+        kind: PrincipalKind::Root,
+        name: String::new(),
         expires: None,
     })?;
     Ok((Arc::new(keyring), operator))

@@ -188,10 +188,10 @@ class CommandLine:
             "AWS_PAGER": "",
         }
 
-    def run(self, *arguments):
-        """`aws ecs ARGUMENTS`; exit code, stdout, stderr."""
+    def run(self, *arguments, service="ecs"):
+        """`aws ecs ARGUMENTS`, or of another service; exit code, stdout, stderr."""
         done = subprocess.run(
-            ["aws", "ecs", *map(str, arguments), "--output", "json"],
+            ["aws", service, *map(str, arguments), "--output", "json"],
             env=self.environment,
             capture_output=True,
             text=True,
