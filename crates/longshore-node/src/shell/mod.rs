@@ -395,6 +395,7 @@ impl Shell {
             | LogLine::AwslogsKept { .. }
             | LogLine::Declined(_)
             | LogLine::CallFailed { .. }
+            | LogLine::Dismissed { .. }
             | LogLine::JoinsAnew { .. }
             | LogLine::Lost { .. }
             | LogLine::ReportRefused { .. }

@@ -12,12 +12,14 @@ use longshore_link::message::{
 };
 
 use longshore_link::server;
+use longshore_link::upgrade::Refusal;
 
 use longshore_runtime::scripted::{ImageScript, ScriptedRuntime};
 
 use super::*;
 
 mod chance;
+mod dismissal;
 mod registration;
 mod tasks;
 mod telemetry;
@@ -79,6 +81,10 @@ struct Rig {
     answers: BTreeMap<&'static str, Result<String, ApiError>>,
     /// The instances that agents know of themselves are deregistered.
     refuses_known: bool,
+    /// That was so long ago that nobody knows of it.
+    unknown: bool,
+    /// The instance is deregistered, and its sockets are refused for that.
+    refuses_sockets: bool,
 }
 
 impl Rig {
@@ -117,6 +123,8 @@ impl Rig {
             exit: None,
             answers: BTreeMap::new(),
             refuses_known: false,
+            unknown: false,
+            refuses_sockets: false,
         }
     }
 
@@ -285,12 +293,16 @@ impl Rig {
                 }
             }
             Effect::Connect { socket, connection, endpoint, query } => {
-                let event = if self.cut_off { SocketEvent::Refused(None) } else { SocketEvent::Opened };
+                let event = match (self.cut_off, self.refuses_sockets) {
+                    (true, _) => SocketEvent::Refused(None),
+                    (false, true) => SocketEvent::Refused(Some(Refusal::InactiveInstance)),
+                    (false, false) => SocketEvent::Opened,
+                };
                 match socket {
                     Socket::Commands => {
                         assert_eq!(endpoint, "http://acs");
                         self.commands = connection;
-                        if !self.cut_off {
+                        if matches!(event, SocketEvent::Opened) {
                             self.accept(&query);
                         }
                     }
@@ -347,7 +359,7 @@ impl Rig {
             ApiCall::RegisterContainerInstance(known)
                 if self.refuses_known && known.container_instance_arn.is_some() =>
             {
-                return Err(deregistered());
+                return Err(if self.unknown { forgotten() } else { deregistered() });
             }
             ApiCall::RegisterContainerInstance(registration) => serde_json::json!({"containerInstance": {
                 "containerInstanceArn": INSTANCE, "attributes": registration.attributes}}),
@@ -431,10 +443,14 @@ impl Rig {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn refused(message: &str) -> ApiError {
+    ApiError::Service { status: 400, code: "ClientException".into(), message: message.into() }
+}
+
 fn deregistered() -> ApiError {
-    ApiError::Service {
-        status: 400,
-        code: "ClientException".into(),
-        message: "The referenced container instance was inactive.".into(),
-    }
+    refused("The referenced container instance was inactive.")
+}
+
+fn forgotten() -> ApiError {
+    refused("The referenced container instance was not found.")
 }

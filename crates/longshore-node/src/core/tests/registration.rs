@@ -43,6 +43,15 @@ fn a_deregistered_instance_joins_as_a_new_one_where_that_is_wanted() {
     rig.run(60 * SECOND);
     assert_eq!(rig.heard("left").last(), Some(&"STOPPED"), "unknown to the new instance");
 
+    // So does one that was forgotten since.
+    rig.disk.insert(saved::INSTANCE_ARN.to_owned(), OLD.to_owned());
+    rig.crash();
+    rig.core.config.joins_anew = true;
+    rig.unknown = true;
+    rig.begin();
+    assert_eq!((rig.exit.clone(), rig.core.instance_arn()), (None, Some(INSTANCE)));
+
+    rig.unknown = false;
     rig.disk.insert(saved::INSTANCE_ARN.to_owned(), OLD.to_owned());
     rig.crash();
     rig.core.config.joins_anew = false;
@@ -62,8 +71,8 @@ fn a_failed_registration_says_what_to_do() {
     assert_eq!(
         said(&[("ECS_DATADIR", "/var/lib/agent")], &deregistered()),
         "registration failed: ClientException (HTTP 400): The referenced container instance was inactive. \
-         Somebody has deregistered this container instance. To join as a new one, move /var/lib/agent away; \
-         `docker ps --all --filter label=longshore.agent=ID` shows what is left of its tasks."
+         Somebody has deregistered this container instance. Nothing is left of its tasks. To join as a new one, move \
+         /var/lib/agent away."
     );
     let error = |code: &str, message: &str| ApiError::Service {
         status: 400,
