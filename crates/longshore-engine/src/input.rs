@@ -34,6 +34,10 @@ pub enum Input {
         reason: String,
     },
 
+    /// The node's instance is gone for good, and with it every task that the control plane knew of here: all end, nobody
+    /// is told, and what is left of them goes at once.
+    Dismissed,
+
     SecretsResolved {
         op: OpId,
         container: ContainerKey,

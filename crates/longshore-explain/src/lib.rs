@@ -8,6 +8,7 @@
 //! It changes nothing, and knows neither HTTP nor how an [`Explanation`] is printed.
 
 mod api;
+mod containers;
 mod placement;
 mod service;
 mod task;

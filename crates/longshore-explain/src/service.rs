@@ -17,7 +17,8 @@ use longshore_tables_ecs::{ClusterTables, ServiceEntry, ServiceKey};
 use crate::time::{ago, ahead};
 use crate::{ExplainError, Explanation, Question, placement};
 
-/// How many tasks that stopped lately are shown, and how many events.
+/// How many tasks are shown that are not RUNNING yet, that stopped lately, and how many events.
+const STARTING_SHOWN: usize = 3;
 const STOPPED_SHOWN: usize = 3;
 const EVENTS_SHOWN: usize = 3;
 
@@ -58,7 +59,13 @@ pub fn service(
         out.say("It waits for nothing.");
     }
     for cause in &waiting {
-        out.say(format!("It waits: {}.", in_words(cause, now)));
+        let details = out.say(format!("It waits: {}.", in_words(cause, now)));
+        if matches!(cause, Waiting::TasksToStart { .. }) {
+            let starting = active.iter().filter(|task| !task.last_status.is_running());
+            details.extend(
+                starting.take(STARTING_SHOWN).map(|task| format!("longshore explain task {}", task.id)),
+            );
+        }
         if let Waiting::Placement { deployment, .. } = cause {
             let own = service.deployments.iter().find(|own| own.id == *deployment).map(Recipe::from);
             let recipe = own.or_else(|| entry.task_sets().get(deployment).map(|set| Recipe::from(&**set)));

@@ -7,6 +7,7 @@ use longshore_state::State;
 use longshore_tables_ecs::record::{Container, Task};
 use longshore_tables_ecs::{ClusterKey, EcsState};
 
+use crate::containers::Definition;
 use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question};
 
@@ -45,7 +46,9 @@ pub fn task(
     if !task.last_status.is_stopped() {
         say_instance(&mut out, state, &at, task);
     }
-    say_logs(&mut out, state, &at, task);
+    if !say_logs(&mut out, state, &at, task) && task.last_status.is_stopped() {
+        say_last_words(&mut out, task);
+    }
     Ok(out)
 }
 
@@ -206,11 +209,16 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
         out.say(format!("It was made {since} and waits for capacity of {provider}."));
         return;
     };
+    let definition = Definition::of(state, at, task);
+    let waits_for: Vec<_> = task.containers.iter().map(|own| definition.wait(task, own)).collect();
+    let is_ordered = waits_for.iter().flatten().any(|wait| wait.is_begun);
     let pulling = task.pull_started_at.filter(|_| task.pull_stopped_at.is_none());
     let waits = if !is_connected(state, at, task) {
         "the agent of its instance is away, and will be told of it when it comes back".to_owned()
     } else if let Some(began) = pulling {
         format!("images are being pulled, begun {}", ago(now, began))
+    } else if is_ordered {
+        "a container waits for another one (dependsOn)".to_owned()
     } else {
         match task.last_status {
             TaskStatus::Provisioning => "its network interface is being made".to_owned(),
@@ -224,10 +232,11 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
         }
     };
     let details = out.say(format!("It was placed {since} and is not RUNNING yet: {waits}."));
-    for container in &task.containers {
+    for (container, waits_for) in task.containers.iter().zip(waits_for) {
         // Such as a registry that does not answer, while the agent tries again.
         let why = container.reason.as_deref().map_or_else(String::new, |reason| format!("; {reason}"));
-        details.push(format!("container {}: {}{why}", container.name, container.last_status));
+        let order = waits_for.map_or_else(String::new, |wait| format!("; {}", wait.text));
+        details.push(format!("container {}: {}{why}{order}", container.name, container.last_status));
     }
 }
 
@@ -240,21 +249,43 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
 }
 
-/// Where the lines of containers with `awslogs` are, if not in CloudWatch Logs.
-fn say_logs(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) {
+/// Where the lines of containers with `awslogs` are, if not in CloudWatch Logs. Gives whether it has said so.
+fn say_logs(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) -> bool {
     let definition = state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision);
     let needs = definition.iter().flat_map(|definition| &definition.spec().required_attributes);
     if !needs.into_iter().any(|needed| needed.name == AWSLOGS_CAPABILITY) {
-        return;
+        return false;
     }
     let host = task.instance.zip(state.ecs().host(at, task));
     let driver = host.and_then(|(id, host)| host.fleet().attribute(id, AWSLOGS_STAND_IN));
-    let Some(driver) = driver else { return };
+    let Some(driver) = driver else { return false };
     let details = out.say(format!(
         "Its log driver awslogs writes to no CloudWatch Logs: the container engine on its machine keeps the lines ({driver})."
     ));
-    let ids = task.containers.iter().filter_map(|own| Some((&own.name, own.runtime_id.as_ref()?)));
-    details.extend(ids.map(|(name, id)| format!("container {name}: docker logs {id}")));
+    details.extend(task.containers.iter().filter_map(docker_logs));
+    true
+}
+
+fn docker_logs(container: &Container) -> Option<String> {
+    let id = container.runtime_id.as_ref()?;
+    Some(format!("container {}: docker logs {id}", container.name))
+}
+
+/// Where a program that has ended with an error said why. Who was killed had no say.
+fn say_last_words(out: &mut Explanation, task: &Task) {
+    let has_crashed = |own: &&Container| !matches!(own.exit_code, None | Some(0 | 130 | 137 | 143));
+    let words: Vec<String> = task.containers.iter().filter(has_crashed).filter_map(docker_logs).collect();
+    if words.is_empty() {
+        return;
+    }
+    // Which machine of the pool it was concerns its operator.
+    let machine = match task.instance.filter(|_| !task.is_pooled()) {
+        Some(instance) => format!("the machine of instance {instance}"),
+        None => "its machine".to_owned(),
+    };
+    *out.say(format!(
+        "What it wrote last, on {machine}, until the agent there cleans up (ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION, 3 h):"
+    )) = words;
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {

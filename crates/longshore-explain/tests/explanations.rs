@@ -121,7 +121,9 @@ fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
               It stopped 0 ms ago: Essential container in task exited (EssentialContainerExited)
                 container app: exit code 1
                 container side: exit code 137 (SIGKILL)
-              SIGKILL: it did not end within its stopTimeout after SIGTERM. Let the program react to SIGTERM, or raise stopTimeout."#]],
+              SIGKILL: it did not end within its stopTimeout after SIGTERM. Let the program react to SIGTERM, or raise stopTimeout.
+              What it wrote last, on the machine of instance ID, until the agent there cleans up (ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION, 3 h):
+                container app: docker logs aa"#]],
     );
     check(
         end(json!({"containerName": "side", "status": "STOPPED"})),
@@ -129,8 +131,99 @@ fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
             task ID (pair:1): STOPPED, wanted STOPPED
               It stopped 0 ms ago, without ever having been RUNNING: Essential container in task exited (EssentialContainerExited)
                 container app: exit code 1
-                container side: no exit code, it never ran or its end was not seen"#]],
+                container side: no exit code, it never ran or its end was not seen
+              What it wrote last, on the machine of instance ID, until the agent there cleans up (ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION, 3 h):
+                container app: docker logs aa"#]],
     );
+}
+
+/// `dependsOn` keeps a container from being started, and nothing but the definition says so.
+#[test]
+fn a_container_that_waits_for_another_says_for_what() {
+    let (world, instances) = World::with_instances(1);
+    let needed = [
+        "com.amazonaws.ecs.capability.docker-remote-api.1.24",
+        "ecs.capability.container-ordering",
+        "ecs.capability.container-health-check",
+    ];
+    world.give_capabilities(instances[0], &needed);
+    let on = |name: &str, condition: &str| json!({"containerName": name, "condition": condition});
+    world.register(json!({
+        "family": "ordered",
+        "containerDefinitions": [
+            {"name": "db", "image": "db", "memory": 10, "healthCheck": {"command": ["CMD", "true"]}},
+            {"name": "setup", "image": "setup", "memory": 10, "essential": false, "dependsOn": [on("db", "START")]},
+            {"name": "web", "image": "web", "memory": 10, "dependsOn": [on("db", "HEALTHY"), on("setup", "SUCCESS")]},
+        ],
+    }));
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "ordered"}));
+    let started = world.wanted().pop().expect("a task");
+    let arn = world.task_arn(&started);
+    check(
+        task(&world, &arn),
+        &expect![[r#"
+            task ID (ordered:1): PENDING, wanted RUNNING
+              It was placed 0 ms ago and is not RUNNING yet: its agent has been told of it and has not reported yet.
+                container db: PENDING
+                container setup: PENDING; it is started when container db has been started (START)
+                container web: PENDING; it is started when container db is HEALTHY and container setup has ended with exit code 0 (SUCCESS)
+              It is on instance ID in eu-west-1a, whose agent is connected."#]],
+    );
+    let report = |name: &str, status: &str, code: Option<i32>| {
+        world.ok(
+            "SubmitTaskStateChange",
+            json!({"cluster": CLUSTER, "task": arn, "status": "PENDING", "containers": [
+                {"containerName": name, "status": status, "runtimeId": name, "exitCode": code},
+            ]}),
+        );
+    };
+    report("db", "RUNNING", None);
+    report("setup", "STOPPED", Some(0));
+    world.advance(Duration::from_secs(40));
+    check(
+        task(&world, &arn),
+        &expect![[r#"
+            task ID (ordered:1): PENDING, wanted RUNNING
+              It was placed 40 s ago and is not RUNNING yet: a container waits for another one (dependsOn).
+                container db: RUNNING
+                container setup: STOPPED
+                container web: PENDING; it is started when container db is HEALTHY (RUNNING and UNKNOWN as last reported)
+              It is on instance ID in eu-west-1a, whose agent is connected."#]],
+    );
+}
+
+/// The words of a program that has crashed say more than its exit code.
+#[test]
+fn a_crash_tells_where_the_last_words_are() {
+    let (world, _) = World::with_instances(1);
+    let ended = |family: &str, code: i32| {
+        let started = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": family}));
+        let arn = started["tasks"][0]["taskArn"].as_str().expect("it has a place").to_owned();
+        world.ok(
+            "SubmitTaskStateChange",
+            json!({
+                "cluster": CLUSTER, "task": arn, "status": "STOPPED",
+                "containers": [{"containerName": "app", "status": "STOPPED", "runtimeId": "aa", "exitCode": code}],
+            }),
+        );
+        task(&world, &arn)
+    };
+    world.register(
+        json!({"family": "plain", "containerDefinitions": [{"name": "app", "image": "app", "memory": 10}]}),
+    );
+    check(
+        ended("plain", 1),
+        &expect![[r#"
+            task ID (plain:1): STOPPED, wanted STOPPED
+              It stopped 0 ms ago: Essential container in task exited (EssentialContainerExited)
+                container app: exit code 1
+              What it wrote last, on the machine of instance ID, until the agent there cleans up (ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION, 3 h):
+                container app: docker logs aa"#]],
+    );
+    for (family, code) in [("plain", 0), ("plain", 137), ("plain", 143)] {
+        let said = ended(family, code).expect("it is known");
+        assert!(!said.points.iter().any(|point| point.text.contains("wrote last")), "{code}: {said:?}");
+    }
 }
 
 #[test]
@@ -184,6 +277,8 @@ fn a_service_without_room_tells_what_rules_out_whom() {
                 1 have an agent that is not connected (AGENT; one is ID)
                 2 have less than 600 MiB of memory left (RESOURCE:MEMORY; one is ID)
               It waits: 2 started tasks are not RUNNING yet.
+                longshore explain task ID
+                longshore explain task ID
               Its latest events:
                 0 ms ago: (service web) was unable to place a task because no container instance met all of its requirements. The closest matching (container-instance ID) has insufficient memory available. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.
                 0 ms ago: (service web) has started 2 tasks: (task ID) (task ID)."#]],

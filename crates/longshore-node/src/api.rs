@@ -339,6 +339,12 @@ impl ApiError {
         self.code() == "ClientException" && self.message().contains("container instance was inactive")
     }
 
+    /// Nobody knows the instance that registers again: it was deregistered so long ago that it was forgotten, or it is
+    /// another control plane's.
+    pub fn is_unknown_instance(&self) -> bool {
+        self.code() == "ClientException" && self.message().contains("container instance was not found")
+    }
+
     /// The cluster is missing, or deleted.
     pub fn is_without_cluster(&self) -> bool {
         let message = self.message();

@@ -26,7 +26,7 @@ pub(super) fn step(task: &mut Task, cx: &mut Cx) {
         task.cleanup_at = Some(stopped_at + cx.settings.cleanup_wait + jitter);
     }
     match task.cleanup {
-        Cleanup::NotDue if is_due(task, cx.now) => task.cleanup = Cleanup::Removing,
+        Cleanup::NotDue if cx.dismissed || is_due(task, cx.now) => task.cleanup = Cleanup::Removing,
         Cleanup::Removing => {}
         Cleanup::NotDue | Cleanup::Finished => return,
     }

@@ -54,6 +54,8 @@ pub(crate) struct Cx {
     pub pressure: Pressure,
     /// The runtime said that its disk is full.
     no_space: bool,
+    /// Nobody wants to hear of the tasks any more.
+    dismissed: bool,
     notes: VecDeque<Note>,
     pub now: Timestamp,
     seed: Seed,
@@ -148,6 +150,7 @@ impl TaskEngine {
                 ledger: Ledger::new(host),
                 pressure: Pressure::default(),
                 no_space: false,
+                dismissed: false,
                 notes: VecDeque::new(),
                 now: Timestamp::MIN,
                 seed,
@@ -234,6 +237,7 @@ impl TaskEngine {
         match input {
             Input::Assigned(spec) => self.assign(*spec),
             Input::StopRequested { task, containers } => self.request_stop(task, &containers),
+            Input::Dismissed => self.dismiss(),
             Input::Unloadable { task, cause } => {
                 if !self.tasks.contains_key(&task) {
                     let reason = format!("UnrecogniedTaskError: Error loading task - {cause}");
@@ -381,6 +385,20 @@ impl TaskEngine {
                 Vec::new()
             }
         }
+    }
+
+    fn dismiss(&mut self) -> Vec<TaskKey> {
+        self.cx.dismissed = true;
+        let keys: Vec<TaskKey> = self.tasks.keys().cloned().collect();
+        for key in &keys {
+            if let Some(task) = self.tasks.get_mut(key) {
+                task.desired = Desired::Stopped;
+            }
+            if self.restoring {
+                self.store_if_changed(key);
+            }
+        }
+        keys
     }
 
     /// The one report about a task that is not here: it ended, as far as this node can tell.

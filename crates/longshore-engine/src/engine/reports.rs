@@ -21,7 +21,8 @@ const ID_LEN_MAX: usize = 255;
 
 /// Sends the next report of the task if there is something to tell and none is under way.
 pub(super) fn step(task: &mut Task, cx: &mut Cx) {
-    if task.reporting.in_flight.is_some() || task.reporting.accepted == Some(ReportedStatus::Stopped) {
+    let is_over = cx.dismissed || task.reporting.accepted == Some(ReportedStatus::Stopped);
+    if task.reporting.in_flight.is_some() || is_over {
         return;
     }
     let status = status(task);

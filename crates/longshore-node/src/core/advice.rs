@@ -14,12 +14,10 @@ impl AgentCore {
 
     fn advice(&self, error: &ApiError) -> Option<String> {
         if error.is_deregistered() {
-            let directory = self.config.data_dir.as_ref()?.display();
-            return Some(format!(
-                "Somebody has deregistered this container instance. To join as a new one, move {directory} away; \
-                 `docker ps --all --filter label={AGENT_LABEL}={}` shows what is left of its tasks.",
-                self.agent_id
-            ));
+            return Some(self.after_deregistration());
+        }
+        if error.is_unknown_instance() {
+            return Some(self.where_nobody_knows_it());
         }
         if error.is_without_cluster() {
             let cluster = self.config.cluster_name();
@@ -31,6 +29,40 @@ impl AgentCore {
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be a key of this control plane; \
              the `env` file in its data directory has one."
                 .to_owned()
+        })
+    }
+
+    fn after_deregistration(&self) -> String {
+        let left = if self.engine.tasks().next().is_none() {
+            "Nothing is left of its tasks.".to_owned()
+        } else {
+            format!("Not all of its tasks could be stopped and removed: `{}` does it.", self.removal())
+        };
+        format!("Somebody has deregistered this container instance. {left}{}", self.anew())
+    }
+
+    /// It may be the wrong control plane, so nothing is stopped for its word.
+    fn where_nobody_knows_it(&self) -> String {
+        let left = if self.engine.tasks().next().is_none() {
+            String::new()
+        } else {
+            format!(" Its tasks are left as they are: `{}` removes them.", self.removal())
+        };
+        format!(
+            "It was deregistered more than an hour ago, or ECS_BACKEND_HOST names another control plane than it joined.{left}{}",
+            self.anew()
+        )
+    }
+
+    /// What a person types to be rid of this agent's containers.
+    fn removal(&self) -> String {
+        let filter = format!("--filter label={AGENT_LABEL}={}", self.agent_id);
+        format!("docker rm --force $(docker ps --all --quiet {filter})")
+    }
+
+    fn anew(&self) -> String {
+        self.config.data_dir.as_ref().map_or_else(String::new, |directory| {
+            format!(" To join as a new one, move {} away.", directory.display())
         })
     }
 }

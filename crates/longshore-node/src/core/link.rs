@@ -9,7 +9,7 @@ use longshore_link::message::{
     Ack, DesiredStatus, MessageError, PayloadMessage, RoleCredentials, RoleCredentialsAck,
     RoleCredentialsMessage, RoleType, TaskIdentity, TaskManifest, TaskPayload,
 };
-use longshore_link::upgrade::{AcsQuery, TcsQuery};
+use longshore_link::upgrade::{AcsQuery, Refusal, TcsQuery};
 use serde_json::Value;
 
 use super::{AGENT_HASH, AGENT_VERSION, AgentCore, Effect, Gated, LogLine, Socket, SocketEvent, saved};
@@ -45,6 +45,9 @@ impl AgentCore {
             SocketEvent::Refused(refusal) => {
                 self.log(LogLine::Refused { socket, refusal: *refusal });
                 self.phase.connection_failed();
+                if *refusal == Some(Refusal::InactiveInstance) {
+                    self.dismiss();
+                }
             }
             SocketEvent::Lost(loss) => self.log(LogLine::Lost { socket, loss: *loss }),
             SocketEvent::Received(_) => {}

@@ -11,6 +11,7 @@
 mod advice;
 mod assignments;
 mod credentials;
+mod dismissal;
 mod gate;
 mod link;
 mod metrics;
@@ -39,6 +40,7 @@ use crate::journal::Change;
 pub use credentials::{CredentialStore, Stored};
 
 use assignments::Assignments;
+use dismissal::Leaving;
 use gate::Gate;
 use metrics::Metrics;
 use registration::Phase;
@@ -169,6 +171,11 @@ pub enum LogLine {
     JoinsAnew { instance_arn: String },
     #[error("{operation} failed, trying again: {error}")]
     CallFailed { operation: &'static str, error: ApiError },
+    #[error(
+        "this container instance was deregistered; stopping and removing what is left of its {tasks} tasks, which the control \
+         plane counts as STOPPED"
+    )]
+    Dismissed { tasks: usize },
     #[error("the report {status} of {task} was refused for good: {error}")]
     ReportRefused { task: TaskKey, status: &'static str, error: ApiError },
     #[error("an answer of {operation} makes no sense")]
@@ -285,6 +292,7 @@ pub struct AgentCore {
     sample_at: Timestamp,
     effects: VecDeque<Effect>,
     stopping: bool,
+    leaving: Option<Leaving>,
     exited: bool,
 }
 
@@ -368,6 +376,7 @@ impl AgentCore {
             sample_at: now,
             effects: VecDeque::new(),
             stopping: false,
+            leaving: None,
             exited: false,
             config,
         };
@@ -463,6 +472,7 @@ impl AgentCore {
             self.commands.as_ref().and_then(client::Session::deadline),
             self.telemetry.as_ref().and_then(client::Telemetry::deadline),
             sample.filter(|_| calls),
+            self.leaving_until(),
         ]
         .into_iter()
         .flatten()
@@ -489,6 +499,7 @@ impl AgentCore {
         if self.stopping && self.gate.is_idle() {
             self.exit(ExitReason::Stopped);
         }
+        self.step_leaving();
     }
 
     fn stop(&mut self) {

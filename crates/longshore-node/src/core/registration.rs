@@ -149,8 +149,12 @@ impl AgentCore {
     }
 
     fn registration_failed(&mut self, error: ApiError) {
-        if self.config.joins_anew && error.is_deregistered() && self.instance_arn.is_some() {
+        let is_known = self.instance_arn.is_some();
+        if is_known && self.config.joins_anew && (error.is_deregistered() || error.is_unknown_instance()) {
             return self.join_anew();
+        }
+        if is_known && error.is_deregistered() {
+            return self.leave(error);
         }
         match error.on_registration(self.config.cluster.is_some()) {
             RegistrationFailure::CreateCluster => {

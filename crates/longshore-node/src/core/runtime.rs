@@ -189,6 +189,7 @@ fn task_with_health(input: &EngineInput) -> Option<&TaskKey> {
         | EngineInput::ContainerStarted { container, .. } => Some(&container.task),
         EngineInput::Assigned(_)
         | EngineInput::StopRequested { .. }
+        | EngineInput::Dismissed
         | EngineInput::Unloadable { .. }
         | EngineInput::SecretsResolved { .. }
         | EngineInput::ImageInspected { .. }

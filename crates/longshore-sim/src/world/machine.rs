@@ -8,6 +8,7 @@ use longshore_base::{Cidr, TaskId, Timestamp};
 use longshore_engine::Action;
 use longshore_engine::network::TaskNetwork;
 use longshore_link::client::Loss;
+use longshore_link::upgrade::Refusal;
 use longshore_node::config::Config;
 use longshore_node::core::{AgentCore, Effect, ExitReason, Input, Socket, SocketEvent};
 use longshore_node::journal::Change;
@@ -50,6 +51,8 @@ pub(super) struct Machine {
     pub instance: Option<String>,
     /// The agent has given up for good.
     pub given_up: Option<ExitReason>,
+    /// It was told that its instance is INACTIVE.
+    pub was_dismissed: bool,
     /// Tasks of which no agent knows any more, because its disk was wiped. Nobody may touch them.
     pub orphans: BTreeSet<TaskId>,
     /// Its agent is killed after so many more starts, and is down so long.
@@ -119,6 +122,17 @@ fn network(config: &Config, subnet: Cidr) -> Option<TaskNetwork> {
     longshore_node::network::share(config, request, NetworkInfo { subnet, gateway: subnet.nth(1)? })
 }
 
+/// Whether an agent learns by this that somebody has deregistered its instance.
+fn is_dismissal(input: &Input) -> bool {
+    match input {
+        Input::Socket { event: SocketEvent::Refused(Some(refusal)), .. } => {
+            *refusal == Refusal::InactiveInstance
+        }
+        Input::Answered { result: Err(error), .. } => error.is_deregistered(),
+        _ => false,
+    }
+}
+
 impl Machine {
     fn new(
         setup: MachineSetup,
@@ -144,6 +158,7 @@ impl Machine {
             starts_at: None,
             instance: None,
             given_up: None,
+            was_dismissed: false,
             orphans: BTreeSet::new(),
             dies_after: None,
             stale_manifest: false,
@@ -221,6 +236,7 @@ impl World {
         let machine = &mut self.machines[index];
         let now = machine.skew.read(self.now);
         let Some(agent) = &mut machine.agent else { return };
+        machine.was_dismissed |= is_dismissal(&input);
         agent.core.handle(now, input);
         if let Some(arn) = agent.core.instance_arn()
             && machine.instance.as_deref() != Some(arn)
@@ -446,6 +462,7 @@ impl World {
         let machine = &mut self.machines[index];
         machine.disk.clear();
         machine.given_up = None;
+        machine.was_dismissed = false;
         machine.orphans.extend(made);
         if containers {
             machine.docker.world.interrupt(now, Duration::ZERO, true);

@@ -46,7 +46,16 @@ impl World {
     fn unsettled_machines(&self, state: &State, open: &mut Vec<String>) {
         for (index, machine) in self.machines.iter().enumerate().filter(|(_, machine)| machine.alive) {
             if self.instance_id(index).is_some_and(|id| self.watch.retired.contains(&id)) {
-                // It was deregistered: its agent stays away, and what runs there is nobody's any more.
+                // It was deregistered: its agent stays away, once it has ended what nobody wants any more. One that comes
+                // back when its instance is forgotten cannot know that it was, and leaves things as they are.
+                let left = self.found_on(index);
+                if machine.was_dismissed && !left.is_empty() {
+                    let names: Vec<String> = left.iter().map(|(id, name)| format!("{id}/{name}")).collect();
+                    open.push(format!(
+                        "m{index} was deregistered and runs the containers [{}]",
+                        names.join(" ")
+                    ));
+                }
                 continue;
             }
             let instance = self.instance_of(index);
