@@ -15,8 +15,6 @@ pub struct Api {
     pub title: String,
     /// The model's directory below botocore's `data`.
     pub botocore: String,
-    /// The trait that an implementation of the service implements, where there is one.
-    pub service_trait: Option<String>,
     /// The published reference of an operation or shape; `{}` is its name.
     pub reference: String,
     pub operations: Operations,
@@ -54,7 +52,6 @@ impl Operations {
 struct Entry {
     title: String,
     botocore: String,
-    r#trait: Option<String>,
     reference: String,
     operations: String,
 }
@@ -80,7 +77,6 @@ fn parse(text: &str) -> anyhow::Result<Vec<Api>> {
             name,
             title: entry.title,
             botocore: entry.botocore,
-            service_trait: entry.r#trait,
             reference: entry.reference,
             operations,
         });

@@ -53,11 +53,12 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     let mut findings = Vec::new();
     let mut packages = BTreeMap::new();
     let all = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let libraries = crate::unused::libraries(all);
     for package in all {
         let name = package["name"].as_str().context("a package without a name")?;
         if members.contains(package["id"].as_str().unwrap_or_default()) {
             findings.extend(check_files(name, package)?);
-            findings.extend(crate::unused::check(name, package)?);
+            findings.extend(crate::unused::check(name, package, &libraries)?);
             packages.insert(name.to_owned(), read_package(name, package));
         } else {
             findings.extend(check_licence(name, package));

@@ -3,14 +3,15 @@
 //! A dependency is used where its name stands as a word in code. What the library and the programs of a crate use is
 //! looked for in `src` and `build.rs`; what its tests use, in `tests`, `examples` and `benches` too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::Value;
 
-/// The dependencies of `package` (of cargo's metadata) that no code of it names.
-pub fn check(name: &str, package: &Value) -> anyhow::Result<Vec<String>> {
+/// The dependencies of `package` (of cargo's metadata) that no code of it names. `libraries` says how the code calls the
+/// packages whose library has another name than they have.
+pub fn check(name: &str, package: &Value, libraries: &BTreeMap<&str, &str>) -> anyhow::Result<Vec<String>> {
     let manifest = Path::new(package["manifest_path"].as_str().context("a package without a manifest")?);
     let home = manifest.parent().context("a manifest in no directory")?;
     let shipped = words_of(&[home.join("src"), home.join("build.rs")])?;
@@ -18,7 +19,8 @@ pub fn check(name: &str, package: &Value) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     for dependency in package["dependencies"].as_array().into_iter().flatten() {
         let full = dependency["name"].as_str().context("a dependency without a name")?;
-        let word = dependency["rename"].as_str().unwrap_or(full).replace('-', "_");
+        let called = libraries.get(full).copied().unwrap_or(full);
+        let word = dependency["rename"].as_str().unwrap_or(called).replace('-', "_");
         let is_dev = dependency["kind"] == "dev";
         let in_tests = names(&proof, &word);
         match (names(&shipped, &word), is_dev) {
@@ -31,6 +33,19 @@ pub fn check(name: &str, package: &Value) -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(findings)
+}
+
+/// How the code calls the library of each package, where that is not the package's own name.
+pub fn libraries(packages: &[Value]) -> BTreeMap<&str, &str> {
+    fn library(package: &Value) -> Option<(&str, &str)> {
+        let targets = package["targets"].as_array()?;
+        let is_library = |kind: &Value| kind == "lib" || kind == "proc-macro";
+        let library = targets
+            .iter()
+            .find(|target| target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(is_library)))?;
+        Some((package["name"].as_str()?, library["name"].as_str()?))
+    }
+    packages.iter().filter_map(library).collect()
 }
 
 /// The code of all Rust files there, and of those that they take in by `#[path]`, without the lines that are comments.
@@ -98,11 +113,11 @@ mod tests {
             "dependencies": [
                 { "name": "shipped", "kind": null }, { "name": "proof", "kind": "dev" },
                 { "name": "misplaced", "kind": null }, { "name": "unused", "kind": null },
-                { "name": "un-used", "kind": "dev" },
+                { "name": "un-used", "kind": "dev" }, { "name": "rust-shipped", "kind": null },
             ],
         });
         assert_eq!(
-            check("it", &package).expect("findings"),
+            check("it", &package, &BTreeMap::from([("rust-shipped", "shipped")])).expect("findings"),
             [
                 "it depends on misplaced, which only its tests use",
                 "it depends on unused and does not use it",

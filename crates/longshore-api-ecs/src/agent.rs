@@ -7,12 +7,13 @@
 use longshore_base::{Arn, Port, Protocol, TaskId};
 use longshore_controllers::tasks::{ContainerReport, Report, ReportedStatus, UnknownTask, report};
 use longshore_domain::ContainerStatus;
+use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::NetworkBinding as Binding;
 use longshore_tables_ecs::{ClusterKey, EcsState};
 
-use crate::{Caller, identifiers, input, texts};
+use crate::{Caller, Ecs, identifiers, input, permission, texts};
 
 /// What is kept of a report's reasons, ids and digests, in characters: as much as official agents send
 /// (agent-protocol G8, "Limits applied by the agent"). The rest is cut off, because an agent whose report is refused
@@ -27,64 +28,91 @@ const BINDINGS_MAX: usize = 200;
 const ACKNOWLEDGED: &str = "ACK";
 
 /// Takes in the state of a task and of its containers, in the order given.
-pub fn submit_task_state_change(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: SubmitTaskStateChangeRequest,
-) -> Result<SubmitTaskStateChangeResponse, SubmitTaskStateChangeError> {
-    let at = cluster(tx, caller, input.cluster.as_deref())?;
-    let (at, id) = task(tx.state(), at, input.task.as_deref())?;
-    let attachments = input.attachments.unwrap_or_default();
-    let containers = input.containers.unwrap_or_default();
-    if input.status.is_none() && containers.is_empty() && !attachments.is_empty() {
-        // A report on a network interface alone. Longshore has made none that it could be about.
-        return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
+impl Command<Ecs> for ops::SubmitTaskStateChange {
+    type Parsed = Self::Input;
+    type Answer = SubmitTaskStateChangeResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        Ok(input)
     }
-    let content = Report {
-        status: input.status.as_deref().and_then(task_status),
-        reason: input.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
-        containers: containers.into_iter().map(container).collect(),
-        pull_started_at: input.pull_started_at,
-        pull_stopped_at: input.pull_stopped_at,
-        execution_stopped_at: input.execution_stopped_at,
-    };
-    accept(tx, &at, id, &content)?;
-    Ok(SubmitTaskStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let at = cluster(tx, caller, input.cluster.as_deref())?;
+        let (at, id) = task(tx.state(), at, input.task.as_deref())?;
+        let attachments = input.attachments.unwrap_or_default();
+        let containers = input.containers.unwrap_or_default();
+        if input.status.is_none() && containers.is_empty() && !attachments.is_empty() {
+            // A report on a network interface alone. Longshore has made none that it could be about.
+            return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
+        }
+        let content = Report {
+            status: input.status.as_deref().and_then(task_status),
+            reason: input.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
+            containers: containers.into_iter().map(container).collect(),
+            pull_started_at: input.pull_started_at,
+            pull_stopped_at: input.pull_stopped_at,
+            execution_stopped_at: input.execution_stopped_at,
+        };
+        accept(tx, &at, id, &content)?;
+        Ok(SubmitTaskStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+    }
 }
 
 /// The report of older agents, one container at a time.
-pub fn submit_container_state_change(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: SubmitContainerStateChangeRequest,
-) -> Result<SubmitContainerStateChangeResponse, SubmitContainerStateChangeError> {
-    let at = cluster(tx, caller, input.cluster.as_deref())?;
-    let (at, id) = task(tx.state(), at, input.task.as_deref())?;
-    let change = ContainerStateChange {
-        container_name: input.container_name,
-        exit_code: input.exit_code,
-        image_digest: None,
-        network_bindings: input.network_bindings,
-        reason: input.reason,
-        runtime_id: input.runtime_id,
-        status: input.status,
-    };
-    accept(tx, &at, id, &Report { containers: vec![container(change)], ..Report::default() })?;
-    Ok(SubmitContainerStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+impl Command<Ecs> for ops::SubmitContainerStateChange {
+    type Parsed = Self::Input;
+    type Answer = SubmitContainerStateChangeResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let at = cluster(tx, caller, input.cluster.as_deref())?;
+        let (at, id) = task(tx.state(), at, input.task.as_deref())?;
+        let change = ContainerStateChange {
+            container_name: input.container_name,
+            exit_code: input.exit_code,
+            image_digest: None,
+            network_bindings: input.network_bindings,
+            reason: input.reason,
+            runtime_id: input.runtime_id,
+            status: input.status,
+        };
+        accept(tx, &at, id, &Report { containers: vec![container(change)], ..Report::default() })?;
+        Ok(SubmitContainerStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+    }
 }
 
 /// Longshore attaches nothing, so no attachment that an agent could name is known.
-pub fn submit_attachment_state_changes(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: SubmitAttachmentStateChangesRequest,
-) -> Result<SubmitAttachmentStateChangesResponse, SubmitAttachmentStateChangesError> {
-    input::check(&input)?;
-    cluster(tx, caller, input.cluster.as_deref())?;
-    if input.attachments.is_some_and(|attachments| !attachments.is_empty()) {
-        return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
+impl Command<Ecs> for ops::SubmitAttachmentStateChanges {
+    type Parsed = Self::Input;
+    type Answer = SubmitAttachmentStateChangesResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    Ok(SubmitAttachmentStateChangesResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        cluster(tx, caller, input.cluster.as_deref())?;
+        if input.attachments.is_some_and(|attachments| !attachments.is_empty()) {
+            return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
+        }
+        Ok(SubmitAttachmentStateChangesResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
+    }
 }
 
 fn cluster(

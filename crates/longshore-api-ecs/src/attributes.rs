@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use longshore_base::InstanceId;
 use longshore_domain::InstanceStatus;
+use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, InstanceEntry, record};
 
 use crate::identifiers::NoMember;
 use crate::paging::{self, Page};
-use crate::{Caller, container_instances, identifiers, input, texts};
+use crate::{Caller, Ecs, container_instances, identifiers, input, permission, texts};
 
 /// The most attributes of one call, and the most that users put on one instance.
 const ATTRIBUTES_MAX: usize = 10;
@@ -19,85 +20,124 @@ const TEXT_CHARS_MAX: usize = 128;
 /// Longshore's agent has; older records keep them among the user's.
 const RESERVED_PREFIXES: [&str; 3] = ["ecs.", "com.amazonaws.ecs.", "longshore."];
 
-pub fn put_attributes(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: PutAttributesRequest,
-) -> Result<PutAttributesResponse, PutAttributesError> {
-    input::check(&input)?;
-    let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
-    let mut put = Vec::new();
-    for attribute in listed(input.attributes)? {
-        let Wanted { name, value, target } = wanted(attribute)?;
-        let mut instance = target_instance(tx.state(), &at, &target)?;
-        instance.user_attributes.retain(|own| own.name != name);
-        let custom = instance.user_attributes.iter().filter(|own| !is_reserved(&own.name)).count();
-        if custom >= ATTRIBUTES_MAX {
-            return Err(AttributeLimitExceededException::new(texts::ATTRIBUTE_LIMIT).into());
+impl Command<Ecs> for ops::PutAttributes {
+    type Parsed = Self::Input;
+    type Answer = PutAttributesResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_members(
+            input.cluster.as_deref(),
+            "container-instance",
+            input.attributes.iter().flatten().filter_map(|own| own.target_id.as_deref()),
+        )
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
+        let mut put = Vec::new();
+        for attribute in listed(input.attributes)? {
+            let Wanted { name, value, target } = wanted(attribute)?;
+            let mut instance = target_instance(tx.state(), &at, &target)?;
+            instance.user_attributes.retain(|own| own.name != name);
+            let custom = instance.user_attributes.iter().filter(|own| !is_reserved(&own.name)).count();
+            if custom >= ATTRIBUTES_MAX {
+                return Err(AttributeLimitExceededException::new(texts::ATTRIBUTE_LIMIT).into());
+            }
+            let attribute = record::Attribute { name, value };
+            put.push(shape(&at, &instance, &attribute));
+            instance.user_attributes.push(attribute);
+            tx.put_instance(&at, instance);
         }
-        let attribute = record::Attribute { name, value };
-        put.push(shape(&at, &instance, &attribute));
-        instance.user_attributes.push(attribute);
-        tx.put_instance(&at, instance);
+        Ok(PutAttributesResponse { attributes: Some(put) })
     }
-    Ok(PutAttributesResponse { attributes: Some(put) })
 }
 
-pub fn delete_attributes(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: DeleteAttributesRequest,
-) -> Result<DeleteAttributesResponse, DeleteAttributesError> {
-    input::check(&input)?;
-    let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
-    let mut deleted = Vec::new();
-    for attribute in listed(input.attributes)? {
-        let Wanted { name, value, target } = wanted(attribute)?;
-        let mut instance = target_instance(tx.state(), &at, &target)?;
-        let meant = |own: &record::Attribute| own.name == name && (value.is_none() || own.value == value);
-        let Some(found) = instance.user_attributes.iter().position(meant) else { continue };
-        let attribute = instance.user_attributes.remove(found);
-        deleted.push(shape(&at, &instance, &attribute));
-        tx.put_instance(&at, instance);
+impl Command<Ecs> for ops::DeleteAttributes {
+    type Parsed = Self::Input;
+    type Answer = DeleteAttributesResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    Ok(DeleteAttributesResponse { attributes: Some(deleted) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_members(
+            input.cluster.as_deref(),
+            "container-instance",
+            input.attributes.iter().flatten().filter_map(|own| own.target_id.as_deref()),
+        )
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let at = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0;
+        let mut deleted = Vec::new();
+        for attribute in listed(input.attributes)? {
+            let Wanted { name, value, target } = wanted(attribute)?;
+            let mut instance = target_instance(tx.state(), &at, &target)?;
+            let meant = |own: &record::Attribute| own.name == name && (value.is_none() || own.value == value);
+            let Some(found) = instance.user_attributes.iter().position(meant) else { continue };
+            let attribute = instance.user_attributes.remove(found);
+            deleted.push(shape(&at, &instance, &attribute));
+            tx.put_instance(&at, instance);
+        }
+        Ok(DeleteAttributesResponse { attributes: Some(deleted) })
+    }
 }
 
-pub fn list_attributes(
-    state: &State,
-    caller: &Caller,
-    mut input: ListAttributesRequest,
-) -> Result<ListAttributesResponse, ListAttributesError> {
-    let asked = (input.max_results.take(), input.next_token.take());
-    input::check(&input)?;
-    let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
-    let page = Page::open("ListAttributes", caller, &input, asked, paging::LIST)?;
-    if input.attribute_value.is_some() && input.attribute_name.is_none() {
-        return Err(InvalidParameterException::new(texts::ATTRIBUTE_VALUE_ALONE).into());
+impl Query<Ecs> for ops::ListAttributes {
+    type Parsed = (Self::Input, Page);
+    type Answer = ListAttributesResponse;
+
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        let asked = (input.max_results.take(), input.next_token.take());
+        input::check(&input)?;
+        let page = Page::open("ListAttributes", cx.caller, &input, asked, paging::LIST)?;
+        Ok((input, page))
     }
-    let wanted = |attribute: &record::Attribute| {
-        let named = input.attribute_name.as_deref().is_none_or(|name| *attribute.name == *name);
-        let valued =
-            input.attribute_value.as_deref().is_none_or(|value| attribute.value.as_deref() == Some(value));
-        named && valued
-    };
-    let after = page.after().and_then(read_place);
-    let from = after.map_or(InstanceId::from_bits(0), |(instance, _)| instance);
-    let attributes = tables
-        .instances()
-        .range(from..)
-        .filter(|(_, entry)| belongs(entry))
-        .flat_map(|(_, entry)| sorted(&entry.record).into_iter().map(|attribute| (&entry.record, attribute)))
-        .filter(|(_, attribute)| wanted(attribute))
-        .skip_while(|(instance, attribute)| {
-            after.is_some_and(|after| (instance.id, &*attribute.name) <= after)
-        });
-    let place = |(instance, attribute): &(&Arc<record::Instance>, &record::Attribute)| {
-        format!("{} {}", instance.id, attribute.name)
-    };
-    let (attributes, next_token) = page.fill(attributes, place);
-    let attributes = attributes.into_iter().map(|(instance, attribute)| shape(&at, instance, attribute));
-    Ok(ListAttributesResponse { attributes: Some(attributes.collect()), next_token })
+
+    fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
+    }
+
+    fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, tables) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+        if input.attribute_value.is_some() && input.attribute_name.is_none() {
+            return Err(InvalidParameterException::new(texts::ATTRIBUTE_VALUE_ALONE).into());
+        }
+        let wanted = |attribute: &record::Attribute| {
+            let named = input.attribute_name.as_deref().is_none_or(|name| *attribute.name == *name);
+            let valued = input
+                .attribute_value
+                .as_deref()
+                .is_none_or(|value| attribute.value.as_deref() == Some(value));
+            named && valued
+        };
+        let after = page.after().and_then(read_place);
+        let from = after.map_or(InstanceId::from_bits(0), |(instance, _)| instance);
+        let attributes = tables
+            .instances()
+            .range(from..)
+            .filter(|(_, entry)| belongs(entry))
+            .flat_map(|(_, entry)| {
+                sorted(&entry.record).into_iter().map(|attribute| (&entry.record, attribute))
+            })
+            .filter(|(_, attribute)| wanted(attribute))
+            .skip_while(|(instance, attribute)| {
+                after.is_some_and(|after| (instance.id, &*attribute.name) <= after)
+            });
+        let place = |(instance, attribute): &(&Arc<record::Instance>, &record::Attribute)| {
+            format!("{} {}", instance.id, attribute.name)
+        };
+        let (attributes, next_token) = page.fill(attributes, place);
+        let attributes = attributes.into_iter().map(|(instance, attribute)| shape(&at, instance, attribute));
+        Ok(ListAttributesResponse { attributes: Some(attributes.collect()), next_token })
+    }
 }
 
 fn read_place(place: &str) -> Option<(InstanceId, &str)> {

@@ -10,6 +10,7 @@ use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
 use longshore_domain::status::ClusterStatus;
 use longshore_placement::provider::FARGATE;
+use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
@@ -18,7 +19,9 @@ use longshore_tables_ecs::record::{self, Capacity};
 use longshore_tables_ecs::{EcsState, Realm};
 
 use crate::paging::{self, Page};
-use crate::{Caller, documents, failures, identifiers, input, strategies, tags, task_sets, texts};
+use crate::{
+    Caller, Ecs, documents, failures, identifiers, input, permission, strategies, tags, task_sets, texts,
+};
 
 const ACTIVE: &str = "ACTIVE";
 const INACTIVE: &str = "INACTIVE";
@@ -27,151 +30,197 @@ const DESCRIBE_MAX: usize = 100;
 /// Names that begin like this are AWS's own.
 const RESERVED_PREFIXES: [&str; 3] = ["aws", "ecs", "fargate"];
 
-pub fn create_capacity_provider(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: CreateCapacityProviderRequest,
-) -> Result<CreateCapacityProviderResponse, CreateCapacityProviderError> {
-    input::check(&input)?;
-    let name = input.name.unwrap_or_default();
-    if !is_name(&name) {
-        return Err(ClientException::new(texts::PROVIDER_NAME).into());
+impl Command<Ecs> for ops::CreateCapacityProvider {
+    type Parsed = Self::Input;
+    type Answer = CreateCapacityProviderResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let group = match (input.auto_scaling_group_provider, input.managed_instances_provider) {
-        (Some(group), None) => group,
-        (None, Some(_)) => return Err(UnsupportedFeatureException::new(texts::MANAGED_INSTANCES).into()),
-        (Some(_), Some(_)) | (None, None) => {
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let named = input.name.as_deref().unwrap_or_default();
+        ask.tagging(
+            ask.on_providers([named]),
+            input.tags.as_deref(),
+            &permission::provider_arn(caller, named),
+        )
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let name = input.name.unwrap_or_default();
+        if !is_name(&name) {
+            return Err(ClientException::new(texts::PROVIDER_NAME).into());
+        }
+        let group = match (input.auto_scaling_group_provider, input.managed_instances_provider) {
+            (Some(group), None) => group,
+            (None, Some(_)) => return Err(UnsupportedFeatureException::new(texts::MANAGED_INSTANCES).into()),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(InvalidParameterException::new(texts::PROVIDER_ONE_KIND).into());
+            }
+        };
+        let tags = tags::parse(input.tags.unwrap_or_default())?;
+        let group = with_defaults(group)?;
+        if stored(tx.state(), caller, &name).is_some_and(|known| *known.status == *ACTIVE) {
+            return Err(ClientException::new(texts::PROVIDER_EXISTS).into());
+        }
+        let provider = record::CapacityProvider {
+            name: name.into(),
+            status: ACTIVE.into(),
+            update_status: None,
+            created_at: tx.now,
+            deleted_at: None,
+            auto_scaling_group: Some(documents::keep(&group)),
+            tags,
+        };
+        put(tx, caller, provider.clone());
+        Ok(CreateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
+    }
+}
+
+impl Command<Ecs> for ops::UpdateCapacityProvider {
+    type Parsed = Self::Input;
+    type Answer = UpdateCapacityProviderResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_providers([input.name.as_deref().unwrap_or_default()])
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        if input.managed_instances_provider.is_some() {
+            return Err(UnsupportedFeatureException::new(texts::MANAGED_INSTANCES).into());
+        }
+        let mut provider = changeable(tx.state(), caller, input.name.as_deref().unwrap_or_default())?;
+        let Some(update) = input.auto_scaling_group_provider else {
             return Err(InvalidParameterException::new(texts::PROVIDER_ONE_KIND).into());
-        }
-    };
-    let tags = tags::parse(input.tags.unwrap_or_default())?;
-    let group = with_defaults(group)?;
-    if stored(tx.state(), caller, &name).is_some_and(|known| *known.status == *ACTIVE) {
-        return Err(ClientException::new(texts::PROVIDER_EXISTS).into());
+        };
+        let known: AutoScalingGroupProvider =
+            provider.auto_scaling_group.as_ref().and_then(documents::recall).unwrap_or_default();
+        let old = known.managed_scaling.unwrap_or_default();
+        let scaling = update.managed_scaling.map(|new| ManagedScaling {
+            status: new.status.or(old.status.clone()),
+            target_capacity: new.target_capacity.or(old.target_capacity),
+            minimum_scaling_step_size: new.minimum_scaling_step_size.or(old.minimum_scaling_step_size),
+            maximum_scaling_step_size: new.maximum_scaling_step_size.or(old.maximum_scaling_step_size),
+            instance_warmup_period: new.instance_warmup_period.or(old.instance_warmup_period),
+        });
+        let group = with_defaults(AutoScalingGroupProvider {
+            auto_scaling_group_arn: known.auto_scaling_group_arn,
+            managed_scaling: Some(scaling.unwrap_or(old)),
+            managed_termination_protection: update
+                .managed_termination_protection
+                .or(known.managed_termination_protection),
+            managed_draining: update.managed_draining.or(known.managed_draining),
+        })?;
+        provider.auto_scaling_group = Some(documents::keep(&group));
+        provider.update_status = Some("UPDATE_COMPLETE".into());
+        put(tx, caller, provider.clone());
+        Ok(UpdateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
     }
-    let provider = record::CapacityProvider {
-        name: name.into(),
-        status: ACTIVE.into(),
-        update_status: None,
-        created_at: tx.now,
-        deleted_at: None,
-        auto_scaling_group: Some(documents::keep(&group)),
-        tags,
-    };
-    put(tx, caller, provider.clone());
-    Ok(CreateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
 }
 
-pub fn update_capacity_provider(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: UpdateCapacityProviderRequest,
-) -> Result<UpdateCapacityProviderResponse, UpdateCapacityProviderError> {
-    input::check(&input)?;
-    if input.managed_instances_provider.is_some() {
-        return Err(UnsupportedFeatureException::new(texts::MANAGED_INSTANCES).into());
+impl Command<Ecs> for ops::DeleteCapacityProvider {
+    type Parsed = Self::Input;
+    type Answer = DeleteCapacityProviderResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let mut provider = changeable(tx.state(), caller, input.name.as_deref().unwrap_or_default())?;
-    let Some(update) = input.auto_scaling_group_provider else {
-        return Err(InvalidParameterException::new(texts::PROVIDER_ONE_KIND).into());
-    };
-    let known: AutoScalingGroupProvider =
-        provider.auto_scaling_group.as_ref().and_then(documents::recall).unwrap_or_default();
-    let old = known.managed_scaling.unwrap_or_default();
-    let scaling = update.managed_scaling.map(|new| ManagedScaling {
-        status: new.status.or(old.status.clone()),
-        target_capacity: new.target_capacity.or(old.target_capacity),
-        minimum_scaling_step_size: new.minimum_scaling_step_size.or(old.minimum_scaling_step_size),
-        maximum_scaling_step_size: new.maximum_scaling_step_size.or(old.maximum_scaling_step_size),
-        instance_warmup_period: new.instance_warmup_period.or(old.instance_warmup_period),
-    });
-    let group = with_defaults(AutoScalingGroupProvider {
-        auto_scaling_group_arn: known.auto_scaling_group_arn,
-        managed_scaling: Some(scaling.unwrap_or(old)),
-        managed_termination_protection: update
-            .managed_termination_protection
-            .or(known.managed_termination_protection),
-        managed_draining: update.managed_draining.or(known.managed_draining),
-    })?;
-    provider.auto_scaling_group = Some(documents::keep(&group));
-    provider.update_status = Some("UPDATE_COMPLETE".into());
-    put(tx, caller, provider.clone());
-    Ok(UpdateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller)
+            .on_providers([input.capacity_provider.as_deref().unwrap_or_default()])
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let mut provider =
+            changeable(tx.state(), caller, input.capacity_provider.as_deref().unwrap_or_default())?;
+        if let Some(realm) = tx.ecs().realm(&caller.scope) {
+            if let Some(cluster) = attached_to(realm, &provider.name) {
+                return Err(ClientException::new(texts::provider_attached(&cluster)).into());
+            }
+            if in_a_service(realm, &provider.name) {
+                return Err(ClientException::new(texts::PROVIDER_IN_USE).into());
+            }
+        }
+        provider.status = INACTIVE.into();
+        provider.update_status = Some("DELETE_COMPLETE".into());
+        provider.deleted_at = Some(tx.now);
+        put(tx, caller, provider.clone());
+        // ECS takes a while, and tells of the beginning; the next look finds the end.
+        let answer = shapes::CapacityProvider {
+            status: Some(CapacityProviderStatus::Deprovisioning),
+            update_status: Some(CapacityProviderUpdateStatus::DeleteInProgress),
+            ..shape(caller, &provider, true)
+        };
+        Ok(DeleteCapacityProviderResponse { capacity_provider: Some(answer) })
+    }
 }
 
-pub fn delete_capacity_provider(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: DeleteCapacityProviderRequest,
-) -> Result<DeleteCapacityProviderResponse, DeleteCapacityProviderError> {
-    input::check(&input)?;
-    let mut provider =
-        changeable(tx.state(), caller, input.capacity_provider.as_deref().unwrap_or_default())?;
-    if let Some(realm) = tx.ecs().realm(&caller.scope) {
-        if let Some(cluster) = attached_to(realm, &provider.name) {
-            return Err(ClientException::new(texts::provider_attached(&cluster)).into());
-        }
-        if in_a_service(realm, &provider.name) {
-            return Err(ClientException::new(texts::PROVIDER_IN_USE).into());
-        }
-    }
-    provider.status = INACTIVE.into();
-    provider.update_status = Some("DELETE_COMPLETE".into());
-    provider.deleted_at = Some(tx.now);
-    put(tx, caller, provider.clone());
-    // ECS takes a while, and tells of the beginning; the next look finds the end.
-    let answer = shapes::CapacityProvider {
-        status: Some(CapacityProviderStatus::Deprovisioning),
-        update_status: Some(CapacityProviderUpdateStatus::DeleteInProgress),
-        ..shape(caller, &provider, true)
-    };
-    Ok(DeleteCapacityProviderResponse { capacity_provider: Some(answer) })
-}
+impl Query<Ecs> for ops::DescribeCapacityProviders {
+    type Parsed = (Self::Input, Page);
+    type Answer = DescribeCapacityProvidersResponse;
 
-pub fn describe_capacity_providers(
-    state: &State,
-    caller: &Caller,
-    mut input: DescribeCapacityProvidersRequest,
-) -> Result<DescribeCapacityProvidersResponse, DescribeCapacityProvidersError> {
-    let asked = (input.max_results.take(), input.next_token.take());
-    input::check(&input)?;
-    let page = Page::open("DescribeCapacityProviders", caller, &input, asked, paging::LIST_TENS)?;
-    let in_cluster = match input.cluster.as_deref() {
-        Some(cluster) => Some(identifiers::cluster(state, caller, Some(cluster))?.1),
-        None => None,
-    };
-    let attached = |name: &str| {
-        let record = in_cluster.and_then(|tables| tables.record());
-        record.is_none_or(|record| record.capacity_providers.iter().any(|own| **own == *name))
-    };
-    let with_tags =
-        input.include.as_deref().is_some_and(|fields| fields.contains(&CapacityProviderField::Tags));
-    let named = input.capacity_providers.filter(|named| !named.is_empty());
-    let names: BTreeSet<String> = match named {
-        Some(named) if named.len() > DESCRIBE_MAX => {
-            return Err(
-                InvalidParameterException::new(texts::too_many("capacityProviders", DESCRIBE_MAX)).into()
-            );
-        }
-        Some(named) => named.into_iter().collect(),
-        None => all_names(state, caller).filter(|name| attached(name)).collect(),
-    };
-    let (names, next_token) = page.fill_rising(names, String::clone);
-    let (mut providers, mut failures) = (Vec::new(), Vec::new());
-    for named in names {
-        let name = name_of(caller, &named).filter(|name| attached(name));
-        let known = name.and_then(|name| stored(state, caller, name));
-        match (name, known) {
-            (Some(name), _) if strategies::is_fargate(name) => providers.push(fargate(caller, name)),
-            (Some(_), Some(provider)) => providers.push(shape(caller, provider, with_tags)),
-            (Some(_), None) | (None, _) => failures.push(failures::missing(would_be_arn(caller, &named))),
-        }
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        let asked = (input.max_results.take(), input.next_token.take());
+        input::check(&input)?;
+        let page = Page::open("DescribeCapacityProviders", cx.caller, &input, asked, paging::LIST_TENS)?;
+        Ok((input, page))
     }
-    Ok(DescribeCapacityProvidersResponse {
-        capacity_providers: Some(providers),
-        failures: Some(failures),
-        next_token,
-    })
+
+    fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller)
+            .on_providers(input.capacity_providers.iter().flatten().map(String::as_str))
+    }
+
+    fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let in_cluster = match input.cluster.as_deref() {
+            Some(cluster) => Some(identifiers::cluster(state, caller, Some(cluster))?.1),
+            None => None,
+        };
+        let attached = |name: &str| {
+            let record = in_cluster.and_then(|tables| tables.record());
+            record.is_none_or(|record| record.capacity_providers.iter().any(|own| **own == *name))
+        };
+        let with_tags =
+            input.include.as_deref().is_some_and(|fields| fields.contains(&CapacityProviderField::Tags));
+        let named = input.capacity_providers.filter(|named| !named.is_empty());
+        let names: BTreeSet<String> = match named {
+            Some(named) if named.len() > DESCRIBE_MAX => {
+                return Err(InvalidParameterException::new(texts::too_many(
+                    "capacityProviders",
+                    DESCRIBE_MAX,
+                ))
+                .into());
+            }
+            Some(named) => named.into_iter().collect(),
+            None => all_names(state, caller).filter(|name| attached(name)).collect(),
+        };
+        let (names, next_token) = page.fill_rising(names, String::clone);
+        let (mut providers, mut failures) = (Vec::new(), Vec::new());
+        for named in names {
+            let name = name_of(caller, &named).filter(|name| attached(name));
+            let known = name.and_then(|name| stored(state, caller, name));
+            match (name, known) {
+                (Some(name), _) if strategies::is_fargate(name) => providers.push(fargate(caller, name)),
+                (Some(_), Some(provider)) => providers.push(shape(caller, provider, with_tags)),
+                (Some(_), None) | (None, _) => failures.push(failures::missing(would_be_arn(caller, &named))),
+            }
+        }
+        Ok(DescribeCapacityProvidersResponse {
+            capacity_providers: Some(providers),
+            failures: Some(failures),
+            next_token,
+        })
+    }
 }
 
 /// Every provider that can be used, the implicit ones too.

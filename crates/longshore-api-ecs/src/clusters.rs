@@ -7,6 +7,7 @@ use longshore_base::ClusterName;
 use longshore_base::NameError;
 use longshore_domain::status::ClusterStatus;
 use longshore_domain::{InstanceStatus, LaunchType, ServiceStatus};
+use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
@@ -15,9 +16,10 @@ use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx};
 
 use crate::input::{self, count};
 use crate::paging::{self, Page};
+use crate::permission::Keys;
 use crate::{
-    Caller, account_settings, capacity_providers, documents, failures, identifiers, strategies, tags,
-    task_sets, texts,
+    Caller, Ecs, account_settings, capacity_providers, documents, failures, identifiers, permission,
+    strategies, tags, task_sets, texts,
 };
 
 /// The most clusters that one call describes (ecs-behaviour A4).
@@ -25,188 +27,270 @@ const DESCRIBE_MAX: usize = 100;
 /// The values of the setting `containerInsights`.
 pub const INSIGHTS: [&str; 3] = ["enhanced", "enabled", "disabled"];
 
-pub fn create_cluster(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: CreateClusterRequest,
-) -> Result<CreateClusterResponse, CreateClusterError> {
-    input::check(&input)?;
-    let name = match input.cluster_name.as_deref() {
-        None => ClusterName::default_cluster(),
-        Some(name) => new_name(name)?,
-    };
-    let at = ClusterKey::new(caller.scope.clone(), name.clone());
-    let tags = tags::parse(input.tags.unwrap_or_default())?;
-    let insights = container_insights(input.settings.unwrap_or_default())?;
-    check_configuration(input.configuration.as_ref())?;
-    let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
-        .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
-    let strategy = strategies::parse(
-        input.default_capacity_provider_strategy.unwrap_or_default(),
-        providers.iter().map(|name| &**name),
-    )?;
-    // A repetition answers what is there and changes nothing (ecs-behaviour A7).
-    let existing = tx.ecs().cluster(&at).and_then(|tables| Some((tables, tables.record()?)));
-    if let Some((tables, record)) = existing
-        && record.status != ClusterStatus::Inactive
-    {
-        let cluster = View::of(tables, record, Include::ALL).shape(&at);
-        return Ok(CreateClusterResponse { cluster: Some(cluster) });
+impl Command<Ecs> for ops::CreateCluster {
+    type Parsed = Self::Input;
+    type Answer = CreateClusterResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let default_insights =
-        || account_settings::effective(tx.state(), caller, &SettingName::ContainerInsights);
-    let namespace = input.service_connect_defaults.and_then(|defaults| defaults.namespace);
-    let cluster = record::Cluster {
-        name,
-        status: ClusterStatus::Active,
-        created_at: tx.now,
-        deleted_at: None,
-        container_insights: insights.unwrap_or_else(default_insights),
-        configuration: input.configuration.map(|configuration| documents::keep(&configuration)),
-        service_connect_namespace: namespace.filter(|namespace| !namespace.is_empty()).map(Into::into),
-        capacity_providers: providers,
-        default_strategy: strategy,
-        tags,
-    };
-    tx.put_cluster(&at.scope, cluster);
-    Ok(CreateClusterResponse { cluster: shape(tx.state(), &at) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let named = input.cluster_name.as_deref();
+        let made = permission::cluster_arn(caller, named);
+        let namespace = input.service_connect_defaults.as_ref().and_then(|own| own.namespace.clone());
+        let own = ask
+            .on_cluster(named)
+            .list(
+                "ecs:capacity-provider",
+                permission::providers_named(caller, input.capacity_providers.as_deref()),
+            )
+            .maybe("ecs:namespace", namespace);
+        ask.tagging(own, input.tags.as_deref(), &made)
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let name = match input.cluster_name.as_deref() {
+            None => ClusterName::default_cluster(),
+            Some(name) => new_name(name)?,
+        };
+        let at = ClusterKey::new(caller.scope.clone(), name.clone());
+        let tags = tags::parse(input.tags.unwrap_or_default())?;
+        let insights = container_insights(input.settings.unwrap_or_default())?;
+        check_configuration(input.configuration.as_ref())?;
+        let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
+            .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
+        let strategy = strategies::parse(
+            input.default_capacity_provider_strategy.unwrap_or_default(),
+            providers.iter().map(|name| &**name),
+        )?;
+        // A repetition answers what is there and changes nothing (ecs-behaviour A7).
+        let existing = tx.ecs().cluster(&at).and_then(|tables| Some((tables, tables.record()?)));
+        if let Some((tables, record)) = existing
+            && record.status != ClusterStatus::Inactive
+        {
+            let cluster = View::of(tables, record, Include::ALL).shape(&at);
+            return Ok(CreateClusterResponse { cluster: Some(cluster) });
+        }
+        let default_insights =
+            || account_settings::effective(tx.state(), caller, &SettingName::ContainerInsights);
+        let namespace = input.service_connect_defaults.and_then(|defaults| defaults.namespace);
+        let cluster = record::Cluster {
+            name,
+            status: ClusterStatus::Active,
+            created_at: tx.now,
+            deleted_at: None,
+            container_insights: insights.unwrap_or_else(default_insights),
+            configuration: input.configuration.map(|configuration| documents::keep(&configuration)),
+            service_connect_namespace: namespace.filter(|namespace| !namespace.is_empty()).map(Into::into),
+            capacity_providers: providers,
+            default_strategy: strategy,
+            tags,
+        };
+        tx.put_cluster(&at.scope, cluster);
+        Ok(CreateClusterResponse { cluster: shape(tx.state(), &at) })
+    }
 }
 
-pub fn delete_cluster(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: DeleteClusterRequest,
-) -> Result<DeleteClusterResponse, DeleteClusterError> {
-    input::check(&input)?;
-    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    if registered(tables) > 0 {
-        return Err(ClusterContainsContainerInstancesException::new(texts::CLUSTER_HAS_INSTANCES).into());
+impl Command<Ecs> for ops::DeleteCluster {
+    type Parsed = Self::Input;
+    type Answer = DeleteClusterResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    if tables.services().any(|(service, _)| service.status != ServiceStatus::Inactive) {
-        return Err(ClusterContainsServicesException::new(texts::CLUSTER_HAS_SERVICES).into());
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
     }
-    if tables.running() + tables.pending() > 0 {
-        return Err(ClusterContainsTasksException::new(texts::CLUSTER_HAS_TASKS).into());
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        if registered(tables) > 0 {
+            return Err(ClusterContainsContainerInstancesException::new(texts::CLUSTER_HAS_INSTANCES).into());
+        }
+        if tables.services().any(|(service, _)| service.status != ServiceStatus::Inactive) {
+            return Err(ClusterContainsServicesException::new(texts::CLUSTER_HAS_SERVICES).into());
+        }
+        if tables.running() + tables.pending() > 0 {
+            return Err(ClusterContainsTasksException::new(texts::CLUSTER_HAS_TASKS).into());
+        }
+        let mut cluster = existing(tables);
+        cluster.status = ClusterStatus::Inactive;
+        cluster.deleted_at = Some(tx.now);
+        cluster.capacity_providers.clear();
+        cluster.default_strategy.clear();
+        cluster.tags.clear();
+        tx.put_cluster(&at.scope, cluster);
+        Ok(DeleteClusterResponse { cluster: shape(tx.state(), &at) })
     }
-    let mut cluster = existing(tables);
-    cluster.status = ClusterStatus::Inactive;
-    cluster.deleted_at = Some(tx.now);
-    cluster.capacity_providers.clear();
-    cluster.default_strategy.clear();
-    cluster.tags.clear();
-    tx.put_cluster(&at.scope, cluster);
-    Ok(DeleteClusterResponse { cluster: shape(tx.state(), &at) })
 }
 
-pub fn describe_clusters(
-    state: &State,
-    caller: &Caller,
-    input: DescribeClustersRequest,
-) -> Result<DescribeClustersResponse, DescribeClustersError> {
-    input::check(&input)?;
-    let named = input.clusters.filter(|named| !named.is_empty()).unwrap_or_else(|| vec!["default".into()]);
-    if named.len() > DESCRIBE_MAX {
-        return Err(InvalidParameterException::new(texts::too_many("clusters", DESCRIBE_MAX)).into());
+impl Query<Ecs> for ops::DescribeClusters {
+    type Parsed = Self::Input;
+    type Answer = DescribeClustersResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let include = Include::of(input.include.as_deref().unwrap_or_default());
-    let (mut clusters, mut failures) = (Vec::new(), Vec::new());
-    let mut seen = BTreeSet::new();
-    for named in named {
-        match identifiers::cluster_name(&caller.scope, Some(&named)) {
-            Ok(name) => {
-                let at = ClusterKey::new(caller.scope.clone(), name);
-                match state.ecs().cluster(&at).and_then(|tables| Some((tables, tables.record()?))) {
-                    Some((tables, record)) if seen.insert(at.clone()) => {
-                        clusters.push(View::of(tables, record, include).shape(&at));
-                    }
-                    Some(_) => {}
-                    None => failures.push(failures::missing(at.scope.cluster_arn(&at.cluster))),
-                }
-            }
-            Err(_) => failures.push(failures::missing(would_be_arn(caller, &named))),
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let named = input.clusters.as_deref().filter(|named| !named.is_empty());
+        match named {
+            Some(named) => named.iter().flat_map(|named| ask.on_cluster(Some(named))).collect(),
+            None => ask.on_cluster(None),
         }
     }
-    Ok(DescribeClustersResponse { clusters: Some(clusters), failures: Some(failures) })
+
+    fn run(state: &State, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let named =
+            input.clusters.filter(|named| !named.is_empty()).unwrap_or_else(|| vec!["default".into()]);
+        if named.len() > DESCRIBE_MAX {
+            return Err(InvalidParameterException::new(texts::too_many("clusters", DESCRIBE_MAX)).into());
+        }
+        let include = Include::of(input.include.as_deref().unwrap_or_default());
+        let (mut clusters, mut failures) = (Vec::new(), Vec::new());
+        let mut seen = BTreeSet::new();
+        for named in named {
+            match identifiers::cluster_name(&caller.scope, Some(&named)) {
+                Ok(name) => {
+                    let at = ClusterKey::new(caller.scope.clone(), name);
+                    match state.ecs().cluster(&at).and_then(|tables| Some((tables, tables.record()?))) {
+                        Some((tables, record)) if seen.insert(at.clone()) => {
+                            clusters.push(View::of(tables, record, include).shape(&at));
+                        }
+                        Some(_) => {}
+                        None => failures.push(failures::missing(at.scope.cluster_arn(&at.cluster))),
+                    }
+                }
+                Err(_) => failures.push(failures::missing(would_be_arn(caller, &named))),
+            }
+        }
+        Ok(DescribeClustersResponse { clusters: Some(clusters), failures: Some(failures) })
+    }
 }
 
-pub fn list_clusters(
-    state: &State,
-    caller: &Caller,
-    mut input: ListClustersRequest,
-) -> Result<ListClustersResponse, ListClustersError> {
-    let asked = (input.max_results.take(), input.next_token.take());
-    let page = Page::open("ListClusters", caller, &input, asked, paging::LIST)?;
-    let in_use = |&(_, tables): &(&ClusterName, &ClusterTables)| {
-        tables.record().is_some_and(|record| record.status != ClusterStatus::Inactive)
-    };
-    let clusters =
-        state.ecs().realm(&caller.scope).into_iter().flat_map(|realm| realm.clusters()).filter(in_use);
-    let (names, next_token) = page.fill_rising(clusters.map(|(name, _)| name), |name| name.to_string());
-    let arns = names.into_iter().map(|name| caller.scope.cluster_arn(name)).collect();
-    Ok(ListClustersResponse { cluster_arns: Some(arns), next_token })
+impl Query<Ecs> for ops::ListClusters {
+    type Parsed = Page;
+    type Answer = ListClustersResponse;
+
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        let asked = (input.max_results.take(), input.next_token.take());
+        Ok(Page::open("ListClusters", cx.caller, &input, asked, paging::LIST)?)
+    }
+
+    fn resources(state: &State, caller: &Caller, _: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_all()
+    }
+
+    fn run(state: &State, caller: &Caller, page: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let in_use = |&(_, tables): &(&ClusterName, &ClusterTables)| {
+            tables.record().is_some_and(|record| record.status != ClusterStatus::Inactive)
+        };
+        let clusters =
+            state.ecs().realm(&caller.scope).into_iter().flat_map(|realm| realm.clusters()).filter(in_use);
+        let (names, next_token) = page.fill_rising(clusters.map(|(name, _)| name), |name| name.to_string());
+        let arns = names.into_iter().map(|name| caller.scope.cluster_arn(name)).collect();
+        Ok(ListClustersResponse { cluster_arns: Some(arns), next_token })
+    }
 }
 
-pub fn update_cluster(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: UpdateClusterRequest,
-) -> Result<UpdateClusterResponse, UpdateClusterError> {
-    input::check(&input)?;
-    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    let mut cluster = existing(tables);
-    if let Some(value) = container_insights(input.settings.unwrap_or_default())? {
-        cluster.container_insights = value;
+impl Command<Ecs> for ops::UpdateCluster {
+    type Parsed = Self::Input;
+    type Answer = UpdateClusterResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    check_configuration(input.configuration.as_ref())?;
-    if let Some(configuration) = input.configuration {
-        cluster.configuration = Some(documents::keep(&configuration));
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
     }
-    if let Some(defaults) = input.service_connect_defaults {
-        let namespace = defaults.namespace.filter(|namespace| !namespace.is_empty());
-        cluster.service_connect_namespace = namespace.map(Into::into);
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        let mut cluster = existing(tables);
+        if let Some(value) = container_insights(input.settings.unwrap_or_default())? {
+            cluster.container_insights = value;
+        }
+        check_configuration(input.configuration.as_ref())?;
+        if let Some(configuration) = input.configuration {
+            cluster.configuration = Some(documents::keep(&configuration));
+        }
+        if let Some(defaults) = input.service_connect_defaults {
+            let namespace = defaults.namespace.filter(|namespace| !namespace.is_empty());
+            cluster.service_connect_namespace = namespace.map(Into::into);
+        }
+        tx.put_cluster(&at.scope, cluster);
+        Ok(UpdateClusterResponse { cluster: shape(tx.state(), &at) })
     }
-    tx.put_cluster(&at.scope, cluster);
-    Ok(UpdateClusterResponse { cluster: shape(tx.state(), &at) })
 }
 
-pub fn update_cluster_settings(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: UpdateClusterSettingsRequest,
-) -> Result<UpdateClusterSettingsResponse, UpdateClusterSettingsError> {
-    input::check(&input)?;
-    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    let mut cluster = existing(tables);
-    if let Some(value) = container_insights(input.settings.unwrap_or_default())? {
-        cluster.container_insights = value;
+impl Command<Ecs> for ops::UpdateClusterSettings {
+    type Parsed = Self::Input;
+    type Answer = UpdateClusterSettingsResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    tx.put_cluster(&at.scope, cluster);
-    Ok(UpdateClusterSettingsResponse { cluster: shape(tx.state(), &at) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        let mut cluster = existing(tables);
+        if let Some(value) = container_insights(input.settings.unwrap_or_default())? {
+            cluster.container_insights = value;
+        }
+        tx.put_cluster(&at.scope, cluster);
+        Ok(UpdateClusterSettingsResponse { cluster: shape(tx.state(), &at) })
+    }
 }
 
-pub fn put_cluster_capacity_providers(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: PutClusterCapacityProvidersRequest,
-) -> Result<PutClusterCapacityProvidersResponse, PutClusterCapacityProvidersError> {
-    input::check(&input)?;
-    let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    let mut cluster = existing(tables);
-    let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
-        .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
-    let strategy = strategies::parse(
-        input.default_capacity_provider_strategy.unwrap_or_default(),
-        providers.iter().map(|name| &**name),
-    )?;
-    let used = providers_in_use(tables);
-    let removed = |name: &&Arc<str>| !providers.contains(name);
-    if cluster.capacity_providers.iter().filter(removed).any(|name| used.contains(&**name)) {
-        return Err(ResourceInUseException::new(texts::PROVIDER_IN_USE).into());
+impl Command<Ecs> for ops::PutClusterCapacityProviders {
+    type Parsed = Self::Input;
+    type Answer = PutClusterCapacityProvidersResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    cluster.capacity_providers = providers;
-    cluster.default_strategy = strategy;
-    tx.put_cluster(&at.scope, cluster);
-    Ok(PutClusterCapacityProvidersResponse { cluster: shape(tx.state(), &at) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref()).list(
+            "ecs:capacity-provider",
+            permission::providers_named(caller, input.capacity_providers.as_deref()),
+        )
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, tables) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        let mut cluster = existing(tables);
+        let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
+            .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
+        let strategy = strategies::parse(
+            input.default_capacity_provider_strategy.unwrap_or_default(),
+            providers.iter().map(|name| &**name),
+        )?;
+        let used = providers_in_use(tables);
+        let removed = |name: &&Arc<str>| !providers.contains(name);
+        if cluster.capacity_providers.iter().filter(removed).any(|name| used.contains(&**name)) {
+            return Err(ResourceInUseException::new(texts::PROVIDER_IN_USE).into());
+        }
+        cluster.capacity_providers = providers;
+        cluster.default_strategy = strategy;
+        tx.put_cluster(&at.scope, cluster);
+        Ok(PutClusterCapacityProvidersResponse { cluster: shape(tx.state(), &at) })
+    }
 }
 
 fn new_name(text: &str) -> Result<ClusterName, InvalidParameterException> {

@@ -1,8 +1,10 @@
 //! Where agents connect to (agent-protocol G3, "DiscoverPollEndpoint").
 
+use longshore_service::{Cx, Query, Resources, Watch};
 use longshore_shapes_ecs::*;
+use longshore_state::State;
 
-use crate::Settings;
+use crate::{Caller, Ecs, permission};
 
 /// The paths that the front serves agents on; an agent adds `/ws`.
 const COMMAND_PATH: &str = "acs";
@@ -10,15 +12,43 @@ const TELEMETRY_PATH: &str = "tcs";
 
 /// Both sockets are at one address, the API's unless the operator says otherwise. Agents keep the answer for twelve hours, so it must not depend on
 /// the call.
-pub fn discover_poll_endpoint(
-    settings: &Settings,
-    _input: DiscoverPollEndpointRequest,
-) -> Result<DiscoverPollEndpointResponse, DiscoverPollEndpointError> {
-    let at = |path: &str| Some(format!("{}/{path}", settings.socket_endpoint));
-    Ok(DiscoverPollEndpointResponse {
-        endpoint: at(COMMAND_PATH),
-        telemetry_endpoint: at(TELEMETRY_PATH),
-        // There is no Service Connect to configure.
-        service_connect_endpoint: None,
-    })
+impl Query<Ecs> for ops::DiscoverPollEndpoint {
+    type Parsed = Endpoints;
+    type Answer = DiscoverPollEndpointResponse;
+
+    fn parse(cx: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        let at = |path: &str| format!("{}/{path}", cx.api.settings.socket_endpoint);
+        let instance = input.container_instance;
+        Ok(Endpoints { instance, commands: at(COMMAND_PATH), telemetry: at(TELEMETRY_PATH) })
+    }
+
+    fn resources(state: &State, caller: &Caller, _: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_all()
+    }
+
+    fn run(_: &State, _: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        Ok(DiscoverPollEndpointResponse {
+            endpoint: Some(parsed.commands),
+            telemetry_endpoint: Some(parsed.telemetry),
+            // There is no Service Connect to configure.
+            service_connect_endpoint: None,
+        })
+    }
+
+    fn watch<'a>(cx: Cx<'a, Ecs>, parsed: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
+        let instance = parsed.instance.clone();
+        Some(Box::new(move |result| {
+            if let Ok(answer) = result {
+                cx.api.news.discovered(instance.as_deref(), answer);
+            }
+        }))
+    }
+}
+
+/// Where an agent finds its sockets.
+pub struct Endpoints {
+    /// As the agent names itself.
+    instance: Option<String>,
+    commands: String,
+    telemetry: String,
 }

@@ -17,10 +17,8 @@
 //! It does not know sockets, signatures, scheduling rules or how a record is stored.
 
 pub mod account_settings;
-mod adapter;
 pub mod agent;
 pub mod attributes;
-mod caller;
 pub mod capacity_providers;
 pub mod clusters;
 pub mod container_instances;
@@ -33,6 +31,7 @@ pub mod input;
 mod launching;
 mod news;
 pub mod paging;
+mod permission;
 pub mod protection;
 pub mod registration;
 pub mod service_deployments;
@@ -45,6 +44,6 @@ pub mod task_sets;
 pub mod tasks;
 pub mod texts;
 
-pub use caller::Caller;
-pub use ecs::Ecs;
+pub use ecs::{Ecs, OPERATIONS};
+pub use longshore_service::Caller;
 pub use settings::Settings;

@@ -34,6 +34,7 @@ pub(crate) struct News {
 }
 
 /// What is told of a registration, taken before it is carried out.
+#[derive(Clone)]
 pub(crate) struct Joining {
     cluster: String,
     known_before: bool,

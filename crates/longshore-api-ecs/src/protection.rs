@@ -5,12 +5,13 @@ use std::time::Duration;
 use longshore_base::{TaskId, Timestamp};
 use longshore_domain::DesiredStatus;
 use longshore_rollout::Topic;
+use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, record};
 
 use crate::identifiers::{self, NoMember};
-use crate::{Caller, failures, input, texts};
+use crate::{Caller, Ecs, failures, input, permission, texts};
 
 /// The most tasks that one call asks for, and that one call changes (ecs-behaviour A4).
 const GET_MAX: usize = 100;
@@ -24,65 +25,85 @@ const TASK_NOT_VALID: &str = "TASK_NOT_VALID";
 /// A deployment of its service waits for protected tasks already.
 const DEPLOYMENT_BLOCKED: &str = "DEPLOYMENT_BLOCKED";
 
-/// A transaction only for its time: whether a protection has expired depends on it.
-pub fn get_task_protection(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: GetTaskProtectionRequest,
-) -> Result<GetTaskProtectionResponse, GetTaskProtectionError> {
-    input::check(&input)?;
-    let (host, _) = identifiers::host(tx.state(), caller, input.cluster.as_deref())?;
-    let named = input.tasks.unwrap_or_default();
-    check_count::<GetTaskProtectionError>(&named, GET_MAX)?;
-    let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
-    for named in &named {
-        match service_task(tx.state(), &host, named)? {
-            Ok((at, task)) => protected_tasks.push(shape(&at, task, tx.now)),
-            Err(failure) => failed.push(failure),
-        }
+/// Whether a protection has expired depends on the time.
+impl Query<Ecs> for ops::GetTaskProtection {
+    type Parsed = (Self::Input, Timestamp);
+    type Answer = GetTaskProtectionResponse;
+
+    fn parse(cx: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok((input, cx.now))
     }
-    Ok(GetTaskProtectionResponse { protected_tasks: Some(protected_tasks), failures: Some(failed) })
+
+    fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        ask.on_members(input.cluster.as_deref(), "task", input.tasks.iter().flatten().map(String::as_str))
+    }
+
+    fn run(state: &State, caller: &Caller, (input, now): Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (host, _) = identifiers::host(state, caller, input.cluster.as_deref())?;
+        let named = input.tasks.unwrap_or_default();
+        check_count::<GetTaskProtectionError>(&named, GET_MAX)?;
+        let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
+        for named in &named {
+            match service_task(state, &host, named)? {
+                Ok((at, task)) => protected_tasks.push(shape(&at, task, now)),
+                Err(failure) => failed.push(failure),
+            }
+        }
+        Ok(GetTaskProtectionResponse { protected_tasks: Some(protected_tasks), failures: Some(failed) })
+    }
 }
 
 /// Every call starts the time anew.
-pub fn update_task_protection(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: UpdateTaskProtectionRequest,
-) -> Result<UpdateTaskProtectionResponse, UpdateTaskProtectionError> {
-    input::check(&input)?;
-    let (host, _) = identifiers::host(tx.state(), caller, input.cluster.as_deref())?;
-    let named = input.tasks.unwrap_or_default();
-    check_count::<UpdateTaskProtectionError>(&named, UPDATE_MAX)?;
-    let minutes = match input.expires_in_minutes.unwrap_or(MINUTES_DEFAULT) {
-        minutes @ 1..=MINUTES_MAX => minutes.unsigned_abs(),
-        _ => return Err(InvalidParameterException::new(texts::EXPIRES_IN_MINUTES).into()),
-    };
-    let until = input
-        .protection_enabled
-        .filter(|&enabled| enabled)
-        .map(|_| tx.now + Duration::from_secs(60 * u64::from(minutes)));
-    let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
-    for named in &named {
-        let (at, task) = match service_task(tx.state(), &host, named)? {
-            Ok(found) => found,
-            Err(failure) => {
-                failed.push(failure);
+impl Command<Ecs> for ops::UpdateTaskProtection {
+    type Parsed = Self::Input;
+    type Answer = UpdateTaskProtectionResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        ask.on_members(input.cluster.as_deref(), "task", input.tasks.iter().flatten().map(String::as_str))
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (host, _) = identifiers::host(tx.state(), caller, input.cluster.as_deref())?;
+        let named = input.tasks.unwrap_or_default();
+        check_count::<UpdateTaskProtectionError>(&named, UPDATE_MAX)?;
+        let minutes = match input.expires_in_minutes.unwrap_or(MINUTES_DEFAULT) {
+            minutes @ 1..=MINUTES_MAX => minutes.unsigned_abs(),
+            _ => return Err(InvalidParameterException::new(texts::EXPIRES_IN_MINUTES).into()),
+        };
+        let until = input
+            .protection_enabled
+            .filter(|&enabled| enabled)
+            .map(|_| tx.now + Duration::from_secs(60 * u64::from(minutes)));
+        let (mut protected_tasks, mut failed) = (Vec::new(), Vec::new());
+        for named in &named {
+            let (at, task) = match service_task(tx.state(), &host, named)? {
+                Ok(found) => found,
+                Err(failure) => {
+                    failed.push(failure);
+                    continue;
+                }
+            };
+            if until.is_some() && tx.ecs().cluster(&at).is_some_and(|cluster| blocked(cluster, task)) {
+                failed.push(failures::failure(arn(&at, task), DEPLOYMENT_BLOCKED));
                 continue;
             }
-        };
-        if until.is_some() && tx.ecs().cluster(&at).is_some_and(|cluster| blocked(cluster, task)) {
-            failed.push(failures::failure(arn(&at, task), DEPLOYMENT_BLOCKED));
-            continue;
+            let mut task = task.clone();
+            if task.protected_until != until {
+                task.protected_until = until;
+                tx.put_task(&at, task.clone());
+            }
+            protected_tasks.push(shape(&at, &task, tx.now));
         }
-        let mut task = task.clone();
-        if task.protected_until != until {
-            task.protected_until = until;
-            tx.put_task(&at, task.clone());
-        }
-        protected_tasks.push(shape(&at, &task, tx.now));
+        Ok(UpdateTaskProtectionResponse { protected_tasks: Some(protected_tasks), failures: Some(failed) })
     }
-    Ok(UpdateTaskProtectionResponse { protected_tasks: Some(protected_tasks), failures: Some(failed) })
 }
 
 fn check_count<E>(named: &[String], max: usize) -> Result<(), E>

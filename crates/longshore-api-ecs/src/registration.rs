@@ -8,14 +8,19 @@ use longshore_base::{ArnFormat, InstanceId, Port, Region};
 use longshore_domain::tags::Tags;
 use longshore_domain::{InstanceStatus, LaunchType};
 use longshore_placement::ZONE_ATTRIBUTE;
+use longshore_service::{Command, Cx, Resources, Watch};
 use longshore_shapes_ecs::*;
-use longshore_state::Tx;
+use longshore_state::{State, Tx};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, record};
 use longshore_wire::{Document, json};
 use sha2::{Digest, Sha256};
 
 use crate::identifiers::NoMember;
-use crate::{Caller, account_settings, attributes, container_instances, identifiers, input, tags, texts};
+use crate::news::Joining;
+use crate::{
+    Caller, Ecs, account_settings, attributes, container_instances, identifiers, input, permission, tags,
+    texts,
+};
 
 /// Says that the agent runs outside of AWS: its instance takes tasks of launch type EXTERNAL.
 const EXTERNAL_ATTRIBUTE: &str = "ecs.capability.external";
@@ -35,56 +40,94 @@ const ATTRIBUTE_CHARS_MAX: usize = 512;
 const PORTS_MAX: usize = longshore_placement::RESERVED_PORTS_MAX;
 const DEVICES_MAX: usize = longshore_placement::GPUS_MAX;
 
-pub fn register_container_instance(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: RegisterContainerInstanceRequest,
-) -> Result<RegisterContainerInstanceResponse, RegisterContainerInstanceError> {
-    input::check(&input)?;
-    if longshore_wire::json::to_vec(&input).len() > REGISTRATION_BYTES_MAX {
-        return Err(InvalidParameterException::new(texts::REGISTRATION_LARGE).into());
-    }
-    let at = match identifiers::pool(caller, input.cluster.as_deref()) {
-        // Its first agent is its beginning.
-        Some(pool) => pool,
-        None => identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?.0,
-    };
-    let named = input.container_instance_arn.filter(|arn| !arn.is_empty());
-    let token = input.client_token.filter(|token| !token.is_empty());
-    let agent = Agent {
-        resources: Resources::parse(input.total_resources.unwrap_or_default())?,
-        gpus: gpus(input.platform_devices.unwrap_or_default())?,
-        attributes: sent_attributes(input.attributes.unwrap_or_default())?,
-        machine: Machine::parse(input.instance_identity_document.as_deref().unwrap_or_default()),
-        versions: input.version_info.unwrap_or_default(),
-    };
-    let tags = tags::parse(input.tags.unwrap_or_default())?;
-    let empty = ClusterTables::default();
-    let tables = tx.ecs().cluster(&at).unwrap_or(&empty);
-    let (instance, known) = match named {
-        Some(arn) => {
-            let known = registered_before(&at, tables, &arn)?;
-            (agent.again(&at.scope.region, known)?, true)
+/// A registration, as far as it can be read by itself.
+pub struct Registration {
+    cluster: Option<String>,
+    /// The instance that the agent says it is.
+    named: Option<String>,
+    token: Option<String>,
+    agent: Agent,
+    given_tags: Vec<Tag>,
+    tags: Tags,
+    joining: Joining,
+}
+
+impl Command<Ecs> for ops::RegisterContainerInstance {
+    type Parsed = Registration;
+    type Answer = RegisterContainerInstanceResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        if json::to_vec(&input).len() > REGISTRATION_BYTES_MAX {
+            return Err(InvalidParameterException::new(texts::REGISTRATION_LARGE).into());
         }
-        None => match token.as_deref().map(|token| id_of(&at, token)) {
-            // The agent did not hear the first answer and asks again.
-            Some(id) if let Some(known) = in_use(tables, id) => (agent.again(&at.scope.region, known)?, true),
-            Some(id) if tables.instance(id).is_none() => {
-                (agent.first(tx, caller, &at, Some(id), tags)?, false)
-            }
-            Some(_) | None => (agent.first(tx, caller, &at, None, tags)?, false),
-        },
-    };
-    let id = instance.id;
-    // An agent that says nothing new is no news for schedulers.
-    let unchanged =
-        known && tx.ecs().cluster(&at).and_then(|c| c.instance(id)).is_some_and(|e| *e.record == instance);
-    if !unchanged {
-        tx.put_instance(&at, instance);
+        let joining = Joining::of(&input);
+        let agent = Agent {
+            totals: Totals::parse(input.total_resources.unwrap_or_default())?,
+            gpus: gpus(input.platform_devices.unwrap_or_default())?,
+            attributes: sent_attributes(input.attributes.unwrap_or_default())?,
+            machine: Machine::parse(input.instance_identity_document.as_deref().unwrap_or_default()),
+            versions: input.version_info.unwrap_or_default(),
+        };
+        let given_tags = input.tags.unwrap_or_default();
+        Ok(Registration {
+            cluster: input.cluster,
+            named: input.container_instance_arn.filter(|arn| !arn.is_empty()),
+            token: input.client_token.filter(|token| !token.is_empty()),
+            agent,
+            tags: tags::parse(given_tags.clone())?,
+            given_tags,
+            joining,
+        })
     }
-    Ok(RegisterContainerInstanceResponse {
-        container_instance: container_instances::shape(tx.state(), &at, id),
-    })
+
+    fn resources(state: &State, caller: &Caller, parsed: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let cluster = parsed.cluster.as_deref();
+        let made = permission::member_arn(caller, cluster, "container-instance", "*");
+        ask.tagging(ask.on_cluster(cluster), Some(&parsed.given_tags), &made)
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let Registration { cluster, named, token, agent, tags, given_tags: _, joining: _ } = parsed;
+        let at = match identifiers::pool(caller, cluster.as_deref()) {
+            // Its first agent is its beginning.
+            Some(pool) => pool,
+            None => identifiers::cluster(tx.state(), caller, cluster.as_deref())?.0,
+        };
+        let empty = ClusterTables::default();
+        let tables = tx.ecs().cluster(&at).unwrap_or(&empty);
+        let (instance, known) = match named {
+            Some(arn) => {
+                let known = registered_before(&at, tables, &arn)?;
+                (agent.again(&at.scope.region, known)?, true)
+            }
+            None => match token.as_deref().map(|token| id_of(&at, token)) {
+                // The agent did not hear the first answer and asks again.
+                Some(id) if let Some(known) = in_use(tables, id) => {
+                    (agent.again(&at.scope.region, known)?, true)
+                }
+                Some(id) if tables.instance(id).is_none() => {
+                    (agent.first(tx, caller, &at, Some(id), tags)?, false)
+                }
+                Some(_) | None => (agent.first(tx, caller, &at, None, tags)?, false),
+            },
+        };
+        let id = instance.id;
+        // An agent that says nothing new is no news for schedulers.
+        let unchanged = known
+            && tx.ecs().cluster(&at).and_then(|c| c.instance(id)).is_some_and(|e| *e.record == instance);
+        if !unchanged {
+            tx.put_instance(&at, instance);
+        }
+        Ok(RegisterContainerInstanceResponse {
+            container_instance: container_instances::shape(tx.state(), &at, id),
+        })
+    }
+    fn watch<'a>(cx: Cx<'a, Ecs>, parsed: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
+        let joining = parsed.joining.clone();
+        Some(Box::new(move |result| cx.api.news.registered(cx.caller, joining, result)))
+    }
 }
 
 /// The id that a registration gets from its token, so that its repetition finds it. Agents draw a new
@@ -121,7 +164,7 @@ fn registered_before<'s>(
 
 /// What an agent says of its machine.
 struct Agent {
-    resources: Resources,
+    totals: Totals,
     gpus: Vec<Arc<str>>,
     /// In the order in which they were sent.
     attributes: Vec<record::Attribute>,
@@ -201,7 +244,7 @@ impl Agent {
     fn described(self, region: &Region, instance: record::Instance) -> record::Instance {
         let external = self.attributes.iter().any(|own| *own.name == *EXTERNAL_ATTRIBUTE);
         let provider = self.attribute(PROVIDER_ATTRIBUTE);
-        let Self { resources, gpus, attributes, machine, versions } = self;
+        let Self { totals, gpus, attributes, machine, versions } = self;
         let (mut own, users): (Vec<_>, Vec<_>) =
             attributes.into_iter().partition(|sent| attributes::is_reserved(&sent.name));
         let id = instance.id;
@@ -239,10 +282,10 @@ impl Agent {
                 _ if external => LaunchType::External,
                 LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => LaunchType::Ec2,
             },
-            cpu: resources.cpu,
-            memory: resources.memory,
-            reserved_tcp: resources.tcp,
-            reserved_udp: resources.udp,
+            cpu: totals.cpu,
+            memory: totals.memory,
+            reserved_tcp: totals.tcp,
+            reserved_udp: totals.udp,
             gpus,
             agent_attributes: own,
             user_attributes,
@@ -271,28 +314,28 @@ fn machine_id(id: InstanceId, external: bool) -> Arc<str> {
 
 /// `totalResources`, read.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Resources {
+struct Totals {
     cpu: u32,
     memory: u32,
     tcp: Vec<Port>,
     udp: Vec<Port>,
 }
 
-impl Resources {
+impl Totals {
     /// CPU and MEMORY have to be there; other kinds than the four are left alone.
     fn parse(sent: Vec<Resource>) -> Result<Self, InvalidParameterException> {
-        let (mut cpu, mut memory, mut resources) = (None, None, Self::default());
+        let (mut cpu, mut memory, mut totals) = (None, None, Self::default());
         for resource in sent {
             match resource.name.as_deref() {
                 Some("CPU") => cpu = Some(amount(&resource)?),
                 Some("MEMORY") => memory = Some(amount(&resource)?),
-                Some("PORTS") => resources.tcp = ports(resource.string_set_value)?,
-                Some("PORTS_UDP") => resources.udp = ports(resource.string_set_value)?,
+                Some("PORTS") => totals.tcp = ports(resource.string_set_value)?,
+                Some("PORTS_UDP") => totals.udp = ports(resource.string_set_value)?,
                 Some(_) | None => {}
             }
         }
         match (cpu, memory) {
-            (Some(cpu), Some(memory)) => Ok(Self { cpu, memory, ..resources }),
+            (Some(cpu), Some(memory)) => Ok(Self { cpu, memory, ..totals }),
             (None, _) | (_, None) => Err(InvalidParameterException::new(texts::RESOURCES)),
         }
     }

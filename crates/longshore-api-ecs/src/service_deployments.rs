@@ -4,6 +4,7 @@
 use longshore_base::{Arn, ArnError, DeploymentId, ServiceDeploymentId, ServiceName, Timestamp};
 use longshore_controllers::launch::platform_version;
 use longshore_rollout::{StopType, failure_threshold};
+use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
@@ -12,43 +13,57 @@ use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, ServiceEn
 use crate::launching::capacity;
 use crate::paging::{self, Page};
 use crate::services::{Counts, number, recall};
-use crate::{Caller, documents, failures, identifiers, input, services, texts};
+use crate::{Caller, Ecs, documents, failures, identifiers, input, permission, services, texts};
 
 /// The most deployments or revisions that one call describes (ecs-behaviour A4).
 const DESCRIBE_MAX: usize = 20;
 
 /// Lists the deployments of a service, newest first.
-pub fn list_service_deployments(
-    state: &State,
-    caller: &Caller,
-    mut input: ListServiceDeploymentsRequest,
-) -> Result<ListServiceDeploymentsResponse, ListServiceDeploymentsError> {
-    input::check(&input)?;
-    let asked = (input.max_results.take(), input.next_token.take());
-    let page = Page::open("ListServiceDeployments", caller, &input, asked, paging::LIST_DEPLOYMENTS)?;
-    let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
-    let named = input.service.as_deref().unwrap_or_default();
-    let (name, entry) = services::find::<ListServiceDeploymentsError>(&at, cluster, named)?;
-    let service = entry.record().expect("a service that was found has a record");
-    let statuses = input.status.unwrap_or_default();
-    let created = input.created_at.unwrap_or_default();
-    let passes = |deployment: &&record::ServiceDeployment| {
-        // A service of the same name that went before leaves its own.
-        deployment.created_at >= service.created_at
-            && (statuses.is_empty() || statuses.iter().any(|status| status.as_str() == &*deployment.status))
-            && created.after.is_none_or(|after| deployment.created_at >= after)
-            && created.before.is_none_or(|before| deployment.created_at <= before)
-    };
-    let all = entry.deployments().values().map(|deployment| &**deployment);
-    let mut listed: Vec<(String, &record::ServiceDeployment)> =
-        all.filter(passes).map(|deployment| (place(deployment), deployment)).collect();
-    listed.sort_by(|a, b| b.0.cmp(&a.0));
-    let later =
-        listed.into_iter().skip_while(|(place, _)| page.after().is_some_and(|after| &**place >= after));
-    let (listed, next_token) = page.fill(later, |(place, _)| place.clone());
-    let names = Names { at: &at, service: &name, arn: service_arn(&at, service) };
-    let briefs = listed.into_iter().map(|(_, deployment)| names.brief(deployment)).collect();
-    Ok(ListServiceDeploymentsResponse { service_deployments: Some(briefs), next_token })
+impl Query<Ecs> for ops::ListServiceDeployments {
+    type Parsed = (Self::Input, Page);
+    type Answer = ListServiceDeploymentsResponse;
+
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        let asked = (input.max_results.take(), input.next_token.take());
+        let page = Page::open("ListServiceDeployments", cx.caller, &input, asked, paging::LIST_DEPLOYMENTS)?;
+        Ok((input, page))
+    }
+
+    fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_members(
+            input.cluster.as_deref(),
+            "service",
+            input.service.as_deref(),
+        )
+    }
+
+    fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+        let named = input.service.as_deref().unwrap_or_default();
+        let (name, entry) = services::find::<ListServiceDeploymentsError>(&at, cluster, named)?;
+        let service = entry.record().expect("a service that was found has a record");
+        let statuses = input.status.unwrap_or_default();
+        let created = input.created_at.unwrap_or_default();
+        let passes = |deployment: &&record::ServiceDeployment| {
+            // A service of the same name that went before leaves its own.
+            deployment.created_at >= service.created_at
+                && (statuses.is_empty()
+                    || statuses.iter().any(|status| status.as_str() == &*deployment.status))
+                && created.after.is_none_or(|after| deployment.created_at >= after)
+                && created.before.is_none_or(|before| deployment.created_at <= before)
+        };
+        let all = entry.deployments().values().map(|deployment| &**deployment);
+        let mut listed: Vec<(String, &record::ServiceDeployment)> =
+            all.filter(passes).map(|deployment| (place(deployment), deployment)).collect();
+        listed.sort_by(|a, b| b.0.cmp(&a.0));
+        let later =
+            listed.into_iter().skip_while(|(place, _)| page.after().is_some_and(|after| &**place >= after));
+        let (listed, next_token) = page.fill(later, |(place, _)| place.clone());
+        let names = Names { at: &at, service: &name, arn: service_arn(&at, service) };
+        let briefs = listed.into_iter().map(|(_, deployment)| names.brief(deployment)).collect();
+        Ok(ListServiceDeploymentsResponse { service_deployments: Some(briefs), next_token })
+    }
 }
 
 /// The place of a deployment in its list: by time, then by id.
@@ -56,93 +71,124 @@ fn place(deployment: &record::ServiceDeployment) -> String {
     format!("{:016}-{}", deployment.created_at.as_millis(), deployment.id)
 }
 
-pub fn describe_service_deployments(
-    state: &State,
-    caller: &Caller,
-    input: DescribeServiceDeploymentsRequest,
-) -> Result<DescribeServiceDeploymentsResponse, DescribeServiceDeploymentsError> {
-    let arns = input.service_deployment_arns.unwrap_or_default();
-    check_count("serviceDeploymentArns", &arns)?;
-    let (mut found, mut failed) = (Vec::new(), Vec::new());
-    for arn in arns {
-        let shape = deployment_name(caller, &arn).and_then(|(key, id)| {
-            let (cluster, entry) = find(state, &key)?;
-            let deployment = entry.deployments().get(&id)?;
-            Some(describe(cluster, entry, &key, deployment))
-        });
-        match shape {
-            Some(shape) => found.push(shape),
-            None => failed.push(failures::missing(arn)),
-        }
+impl Query<Ecs> for ops::DescribeServiceDeployments {
+    type Parsed = Self::Input;
+    type Answer = DescribeServiceDeploymentsResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        Ok(input)
     }
-    Ok(DescribeServiceDeploymentsResponse { service_deployments: Some(found), failures: Some(failed) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller)
+            .on_arns(input.service_deployment_arns.iter().flatten().map(String::as_str))
+    }
+
+    fn run(state: &State, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let arns = input.service_deployment_arns.unwrap_or_default();
+        check_count("serviceDeploymentArns", &arns)?;
+        let (mut found, mut failed) = (Vec::new(), Vec::new());
+        for arn in arns {
+            let shape = deployment_name(caller, &arn).and_then(|(key, id)| {
+                let (cluster, entry) = find(state, &key)?;
+                let deployment = entry.deployments().get(&id)?;
+                Some(describe(cluster, entry, &key, deployment))
+            });
+            match shape {
+                Some(shape) => found.push(shape),
+                None => failed.push(failures::missing(arn)),
+            }
+        }
+        Ok(DescribeServiceDeploymentsResponse { service_deployments: Some(found), failures: Some(failed) })
+    }
 }
 
-pub fn describe_service_revisions(
-    state: &State,
-    caller: &Caller,
-    input: DescribeServiceRevisionsRequest,
-) -> Result<DescribeServiceRevisionsResponse, DescribeServiceRevisionsError> {
-    let arns = input.service_revision_arns.unwrap_or_default();
-    check_count("serviceRevisionArns", &arns)?;
-    let (mut found, mut failed) = (Vec::new(), Vec::new());
-    for arn in arns {
-        let shape = revision_name(caller, &arn).and_then(|(key, id)| {
-            let (_, entry) = find(state, &key)?;
-            let revision = entry.revisions().get(&id)?;
-            Some(Names::of(&key, entry).revision(revision))
-        });
-        match shape {
-            Some(shape) => found.push(shape),
-            None => failed.push(failures::missing(arn)),
-        }
+impl Query<Ecs> for ops::DescribeServiceRevisions {
+    type Parsed = Self::Input;
+    type Answer = DescribeServiceRevisionsResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        Ok(input)
     }
-    Ok(DescribeServiceRevisionsResponse { service_revisions: Some(found), failures: Some(failed) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller)
+            .on_arns(input.service_revision_arns.iter().flatten().map(String::as_str))
+    }
+
+    fn run(state: &State, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let arns = input.service_revision_arns.unwrap_or_default();
+        check_count("serviceRevisionArns", &arns)?;
+        let (mut found, mut failed) = (Vec::new(), Vec::new());
+        for arn in arns {
+            let shape = revision_name(caller, &arn).and_then(|(key, id)| {
+                let (_, entry) = find(state, &key)?;
+                let revision = entry.revisions().get(&id)?;
+                Some(Names::of(&key, entry).revision(revision))
+            });
+            match shape {
+                Some(shape) => found.push(shape),
+                None => failed.push(failures::missing(arn)),
+            }
+        }
+        Ok(DescribeServiceRevisionsResponse { service_revisions: Some(found), failures: Some(failed) })
+    }
 }
 
 /// Asks for the end of a deployment that is still under way; the scheduler carries it out.
-pub fn stop_service_deployment(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: StopServiceDeploymentRequest,
-) -> Result<StopServiceDeploymentResponse, StopServiceDeploymentError> {
-    input::check(&input)?;
-    let arn = input.service_deployment_arn.unwrap_or_default();
-    let not_found = || ServiceDeploymentNotFoundException::new(texts::SERVICE_DEPLOYMENT_NOT_FOUND);
-    if Arn::parse(&arn).is_err() {
-        return Err(InvalidParameterException::new(texts::ARN_INVALID).into());
+impl Command<Ecs> for ops::StopServiceDeployment {
+    type Parsed = Self::Input;
+    type Answer = StopServiceDeploymentResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let (key, id) = deployment_name(caller, &arn).ok_or_else(not_found)?;
-    let (_, entry) = find(tx.state(), &key).ok_or_else(not_found)?;
-    let deployment = record::ServiceDeployment::clone(entry.deployments().get(&id).ok_or_else(not_found)?);
-    let mut service = record::Service::clone(entry.record().ok_or_else(not_found)?);
-    let (stop, status) = match input.stop_type {
-        None | Some(StopServiceDeploymentStopType::Rollback) => {
-            (StopType::Rollback, longshore_rollout::ServiceDeploymentStatus::RollbackRequested)
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_arns(input.service_deployment_arn.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let arn = input.service_deployment_arn.unwrap_or_default();
+        let not_found = || ServiceDeploymentNotFoundException::new(texts::SERVICE_DEPLOYMENT_NOT_FOUND);
+        if Arn::parse(&arn).is_err() {
+            return Err(InvalidParameterException::new(texts::ARN_INVALID).into());
         }
-        Some(StopServiceDeploymentStopType::Abort) => {
-            (StopType::Abort, longshore_rollout::ServiceDeploymentStatus::StopRequested)
-        }
-        Some(StopServiceDeploymentStopType::Unrecognized(_)) => {
-            let text = texts::one_of("stop type", StopServiceDeploymentStopType::VALUES);
-            return Err(InvalidParameterException::new(text).into());
-        }
-    };
-    // A rollback that is under way belongs to the deployment which it undoes, but cannot be stopped.
-    let stoppable = matches!(&*deployment.status, "PENDING" | "IN_PROGRESS");
-    let carried_out = service.deployments.iter_mut().find(|own| own.primary && own.service_deployment == id);
-    let (Some(own), true) = (carried_out, stoppable) else {
-        let message = Some(texts::service_deployment_over(&deployment.status));
-        return Err(ConflictException { message, resource_ids: Some(vec![arn]) }.into());
-    };
-    own.stop_request = Some(stop);
-    let now = tx.now;
-    tx.put_service_deployment(
-        &key.cluster,
-        record::ServiceDeployment { status: status.as_str().into(), updated_at: now, ..deployment },
-    );
-    tx.put_service(&key.cluster, service);
-    Ok(StopServiceDeploymentResponse { service_deployment_arn: Some(arn) })
+        let (key, id) = deployment_name(caller, &arn).ok_or_else(not_found)?;
+        let (_, entry) = find(tx.state(), &key).ok_or_else(not_found)?;
+        let deployment =
+            record::ServiceDeployment::clone(entry.deployments().get(&id).ok_or_else(not_found)?);
+        let mut service = record::Service::clone(entry.record().ok_or_else(not_found)?);
+        let (stop, status) = match input.stop_type {
+            None | Some(StopServiceDeploymentStopType::Rollback) => {
+                (StopType::Rollback, longshore_rollout::ServiceDeploymentStatus::RollbackRequested)
+            }
+            Some(StopServiceDeploymentStopType::Abort) => {
+                (StopType::Abort, longshore_rollout::ServiceDeploymentStatus::StopRequested)
+            }
+            Some(StopServiceDeploymentStopType::Unrecognized(_)) => {
+                let text = texts::one_of("stop type", StopServiceDeploymentStopType::VALUES);
+                return Err(InvalidParameterException::new(text).into());
+            }
+        };
+        // A rollback that is under way belongs to the deployment which it undoes, but cannot be stopped.
+        let stoppable = matches!(&*deployment.status, "PENDING" | "IN_PROGRESS");
+        let carried_out =
+            service.deployments.iter_mut().find(|own| own.primary && own.service_deployment == id);
+        let (Some(own), true) = (carried_out, stoppable) else {
+            let message = Some(texts::service_deployment_over(&deployment.status));
+            return Err(ConflictException { message, resource_ids: Some(vec![arn]) }.into());
+        };
+        own.stop_request = Some(stop);
+        let now = tx.now;
+        tx.put_service_deployment(
+            &key.cluster,
+            record::ServiceDeployment { status: status.as_str().into(), updated_at: now, ..deployment },
+        );
+        tx.put_service(&key.cluster, service);
+        Ok(StopServiceDeploymentResponse { service_deployment_arn: Some(arn) })
+    }
 }
 
 fn check_count(member: &str, arns: &[String]) -> Result<(), InvalidParameterException> {

@@ -7,13 +7,15 @@ use longshore_domain::status::ClusterStatus;
 use longshore_domain::tags::{self, TagError, Tags};
 use longshore_domain::{InstanceStatus, ServiceStatus};
 use longshore_rollout::TaskSetStatus;
+use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::key::ProviderKey;
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, record};
 
 use crate::identifiers::{self, NoCluster};
-use crate::{Caller, capacity_providers, input, texts};
+use crate::permission::Keys;
+use crate::{Caller, Ecs, capacity_providers, input, permission, texts};
 
 /// Reads the tags of a call.
 pub fn parse(tags: Vec<Tag>) -> Result<Tags, InvalidParameterException> {
@@ -27,51 +29,82 @@ pub fn shapes(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(tag).collect()
 }
 
-pub fn tag_resource(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: TagResourceRequest,
-) -> Result<TagResourceResponse, TagResourceError> {
-    input::check(&input)?;
-    let added = parse(input.tags.unwrap_or_default())?;
-    let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
-    resource.check_alive()?;
-    let merged = tags::merge(resource.tags(), added)
-        .map_err(|error: TagError| LimitExceededException::new(error.to_string()))?;
-    resource.retag(tx, caller, merged);
-    Ok(TagResourceResponse {})
+impl Command<Ecs> for ops::TagResource {
+    type Parsed = Self::Input;
+    type Answer = TagResourceResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller)
+            .on_arns(input.resource_arn.as_deref())
+            .map(|access| permission::with_request_tags(access, input.tags.as_deref().unwrap_or_default()))
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let added = parse(input.tags.unwrap_or_default())?;
+        let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
+        resource.check_alive()?;
+        let merged = tags::merge(resource.tags(), added)
+            .map_err(|error: TagError| LimitExceededException::new(error.to_string()))?;
+        resource.retag(tx, caller, merged);
+        Ok(TagResourceResponse {})
+    }
 }
 
-pub fn untag_resource(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: UntagResourceRequest,
-) -> Result<UntagResourceResponse, UntagResourceError> {
-    input::check(&input)?;
-    let keys = input.tag_keys.unwrap_or_default();
-    if let Some(key) = keys.iter().find(|key| tags::is_reserved(key)) {
-        return Err(InvalidParameterException::new(TagError::Reserved(key.clone()).to_string()).into());
+impl Command<Ecs> for ops::UntagResource {
+    type Parsed = Self::Input;
+    type Answer = UntagResourceResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
-    resource.check_alive()?;
-    let mut left = resource.tags().clone();
-    left.retain(|key, _| !keys.contains(key));
-    resource.retag(tx, caller, left);
-    Ok(UntagResourceResponse {})
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller)
+            .on_arns(input.resource_arn.as_deref())
+            .list("aws:TagKeys", input.tag_keys.clone().unwrap_or_default())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let keys = input.tag_keys.unwrap_or_default();
+        if let Some(key) = keys.iter().find(|key| tags::is_reserved(key)) {
+            return Err(InvalidParameterException::new(TagError::Reserved(key.clone()).to_string()).into());
+        }
+        let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
+        resource.check_alive()?;
+        let mut left = resource.tags().clone();
+        left.retain(|key, _| !keys.contains(key));
+        resource.retag(tx, caller, left);
+        Ok(UntagResourceResponse {})
+    }
 }
 
-pub fn list_tags_for_resource(
-    state: &State,
-    caller: &Caller,
-    input: ListTagsForResourceRequest,
-) -> Result<ListTagsForResourceResponse, ListTagsForResourceError> {
-    input::check(&input)?;
-    let arn = input.resource_arn.as_deref().unwrap_or_default();
-    if let Some(task) = guest(state, caller, arn) {
-        return Ok(ListTagsForResourceResponse { tags: Some(shapes(&task.origin.tags)) });
+impl Query<Ecs> for ops::ListTagsForResource {
+    type Parsed = Self::Input;
+    type Answer = ListTagsForResourceResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    let resource = find(state, caller, arn)?;
-    Ok(ListTagsForResourceResponse { tags: Some(shapes(resource.tags())) })
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_arns(input.resource_arn.as_deref())
+    }
+
+    fn run(state: &State, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let arn = input.resource_arn.as_deref().unwrap_or_default();
+        if let Some(task) = guest(state, caller, arn) {
+            return Ok(ListTagsForResourceResponse { tags: Some(shapes(&task.origin.tags)) });
+        }
+        let resource = find(state, caller, arn)?;
+        Ok(ListTagsForResourceResponse { tags: Some(shapes(resource.tags())) })
+    }
 }
 
 /// The pool's guest that an ARN names, for the pool's agents: their containers ask for its tags (agent-protocol G17), with
@@ -170,6 +203,11 @@ impl Resource {
             }
         }
     }
+}
+
+/// The tags of what an ARN names, for policies that ask for them.
+pub(crate) fn of(state: &State, caller: &Caller, arn: &str) -> Option<Tags> {
+    find(state, caller, arn).ok().map(|resource| resource.tags().clone())
 }
 
 /// What an ARN names. Only ARNs will do here, and of the kinds that live in a cluster only long ones.

@@ -1,13 +1,15 @@
 //! JSON bodies of requests, as the shape of every operation's input and as documents.
 
+use std::future::ready;
 use std::task::{Context, Poll, Waker};
 
-use longshore_shapes_ecs::{AmazonEcs, Operation, dispatch, each_operation, ops};
+use longshore_shapes_ecs::{Operation, each_operation, ops};
 use longshore_wire::check::VIOLATIONS_MAX;
 use longshore_wire::json::{self, DEPTH_MAX};
+use longshore_wire::operation::run as run_operation;
 use longshore_wire::shape::DecodeReason;
 use longshore_wire::{
-    Ask, DecodeError, Document, OperationShape, Protocol, ReceivedError, Structure, Violations,
+    Ask, DecodeError, Document, Fault, OperationShape, Protocol, ReceivedError, Structure, Violations,
 };
 
 /// The most bytes that an answer to one body may have. Violations quote paths and allowed values, not the body.
@@ -20,27 +22,17 @@ const GROWTH_MAX: usize = 64;
 pub fn run(bytes: &[u8]) {
     let (name, body) = crate::first_line(bytes);
     match Operation::from_name(name) {
-        Some(operation) => {
-            input_of(operation, body);
-            answer(operation, body);
-        }
+        Some(operation) => of(operation, body),
         None => document(body),
     }
 }
 
-/// An implementation of nothing: every operation answers that it is not built.
-struct Nothing;
-
-impl AmazonEcs for Nothing {
-    type Call = ();
-}
-
-/// What is dispatched is answered at once, with an error that has a code, a text and bounded size.
-fn answer(operation: Operation, body: &[u8]) {
+/// Whatever the body is, a call that fails is answered with an error that has a code, a text and bounded size.
+fn answer<O: OperationShape>(body: &[u8]) {
     let ask = Ask::of_body(Protocol::AwsJson11, body);
-    let call = dispatch(&Nothing, operation, &(), &ask);
+    let call = run_operation::<O, _, _>(&ask, |_| ready(Err(Fault::told("Nothing is built.").into())));
     let Poll::Ready(reply) = std::pin::pin!(call).poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("{} waits for nothing", operation.name());
+        panic!("{} waits for nothing", O::NAME);
     };
     let error = reply.error.expect("nothing is built");
     let received = ReceivedError::from_json(&reply.body).expect("an answer is valid JSON");
@@ -56,16 +48,19 @@ fn input_is_malformed(code: &str) -> bool {
     code == "SerializationException"
 }
 
-macro_rules! inputs {
+macro_rules! each {
     ($operation:ident $body:ident $($name:ident)*) => {
         match $operation {
-            $(Operation::$name => check::<<ops::$name as OperationShape>::Input>($body),)*
+            $(Operation::$name => {
+                check::<<ops::$name as OperationShape>::Input>($body);
+                answer::<ops::$name>($body);
+            })*
         }
     };
 }
 
-fn input_of(operation: Operation, body: &[u8]) {
-    each_operation!(inputs operation body);
+fn of(operation: Operation, body: &[u8]) {
+    each_operation!(each operation body);
 }
 
 /// Decoding undoes encoding, and everything that looks at an input survives it.

@@ -1,9 +1,8 @@
 //! The shapes of the Amazon ECS API, version 2014-11-13, as Rust types.
 //!
 //! Everything below `generated/` is written by `cargo xtask codegen` from `models/ecs.json`. Start
-//! reading at [`AmazonEcs`], the trait that an implementation of the service implements, and
-//! [`dispatch`], which calls it. [`ops`] ties an operation to its types, [`schema`] holds the same
-//! shapes as static data.
+//! reading at [`ops`], which ties an operation to its types; [`schema`] holds the same shapes as
+//! static data.
 //!
 //! Invariants: every member is optional, whatever the model demands, because a request may lack
 //! it; `Violations::of` says what is missing. Types here are what the wire says, never
@@ -12,10 +11,3 @@
 mod generated;
 
 pub use generated::*;
-
-/// The text that an operation answers which nobody has written yet.
-fn not_built(operation: &str) -> String {
-    format!(
-        "Longshore does not implement {operation} yet. Its support ledger, support/ecs.toml, lists what it does."
-    )
-}

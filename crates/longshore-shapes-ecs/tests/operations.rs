@@ -1,73 +1,46 @@
-//! Every operation, through the dispatcher.
+//! Every operation, through its own types.
 
+use std::future::ready;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use longshore_shapes_ecs::*;
-use longshore_wire::{Ask, Protocol, Reply};
+use longshore_wire::operation::run;
+use longshore_wire::{Ask, Denied, OperationShape, Protocol, Reply};
 
-/// A service of which one operation is written.
-struct Almost;
-
-impl AmazonEcs for Almost {
-    type Call = &'static str;
-
-    async fn list_clusters(
-        &self,
-        call: &Self::Call,
-        input: ListClustersRequest,
-    ) -> Result<ListClustersResponse, ListClustersError> {
-        match input.max_results {
-            Some(0) => Err(InvalidParameterException::new("maxResults").into()),
-            Some(_) | None => Ok(ListClustersResponse {
-                cluster_arns: Some(vec![(*call).to_owned()]),
-                ..Default::default()
-            }),
-        }
-    }
-}
-
-fn call(operation: Operation, body: &str) -> Reply {
+/// A call that is refused to everybody, if its body can be read at all.
+fn refused<O: OperationShape>(body: &str) -> Reply {
     let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
-    let future = pin!(dispatch(&Almost, operation, &"caller", &ask));
+    let future = pin!(run::<O, _, _>(&ask, |_| ready(Err(Denied::new("not you").into()))));
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(reply) => reply,
         Poll::Pending => panic!("nothing here waits"),
     }
 }
 
-#[test]
-fn a_written_operation_answers() {
-    assert_eq!(call(Operation::ListClusters, "{}").body, br#"{"clusterArns":["caller"]}"#);
-    let reply = call(Operation::ListClusters, r#"{"maxResults":0}"#);
-    assert_eq!((reply.status, reply.error.map(|error| error.code)), (400, Some("InvalidParameterException")));
+type Refused = fn(&str) -> Reply;
+
+macro_rules! all {
+    ($($name:ident)*) => { [$((ops::$name::NAME, refused::<ops::$name> as Refused)),*] };
 }
 
 #[test]
-fn an_unwritten_operation_says_so() {
-    let unwritten = Operation::ALL.iter().filter(|operation| **operation != Operation::ListClusters);
-    for operation in unwritten {
-        let reply = call(*operation, "");
+fn every_operation_can_be_denied() {
+    for (name, refused) in each_operation!(all) {
+        let reply = refused("{}");
         let error = reply.error.expect("an error");
-        assert!(
-            // Never a 5xx, which clients would repeat.
-            matches!((error.code, reply.status), ("UnsupportedFeatureException" | "ClientException", 400)),
-            "{operation}: {} {}",
-            error.code,
-            reply.status
-        );
-        assert!(error.message.contains(operation.name()), "{operation}: {}", error.message);
-        assert!(error.message.contains("support/ecs.toml"), "{operation}: {}", error.message);
+        assert_eq!((error.code, reply.status), ("AccessDeniedException", 400), "{name}");
+        assert_eq!(reply.body, br#"{"__type":"AccessDeniedException","message":"not you"}"#, "{name}");
     }
 }
 
 #[test]
 fn every_operation_refuses_what_is_not_an_object() {
-    for operation in Operation::ALL {
+    for (name, refused) in each_operation!(all) {
         for body in ["[]", "1", "{", "{}{}", "\"x\"", "nul"] {
-            let reply = call(*operation, body);
+            let reply = refused(body);
             let code = reply.error.map(|error| error.code);
-            assert_eq!((reply.status, code), (400, Some("SerializationException")), "{operation} {body}");
+            assert_eq!((reply.status, code), (400, Some("SerializationException")), "{name} {body}");
         }
     }
 }
@@ -75,6 +48,9 @@ fn every_operation_refuses_what_is_not_an_object() {
 #[test]
 fn names_and_targets() {
     assert!(Operation::ALL.is_sorted());
+    assert!(
+        each_operation!(all).iter().map(|(name, _)| *name).eq(Operation::ALL.iter().map(|own| own.name()))
+    );
     for operation in Operation::ALL {
         assert_eq!(Operation::from_name(operation.name()), Some(*operation));
     }
@@ -82,13 +58,4 @@ fn names_and_targets() {
     assert_eq!((SIGNING_NAME, API_VERSION), ("ecs", "2014-11-13"));
     assert_eq!(Operation::from_name("runTask"), None);
     assert!(Operation::DescribeTasks.is_readonly() && !Operation::RunTask.is_readonly());
-}
-
-/// The futures of all operations share one, so no single one may be allowed to grow it unseen.
-#[test]
-fn the_dispatch_future_is_small() {
-    let ask = Ask::of_body(Protocol::AwsJson11, b"");
-    let future = dispatch(&Almost, Operation::RunTask, &"caller", &ask);
-    let size = std::mem::size_of_val(&future);
-    assert!(size < 8 * 1024, "{size} bytes");
 }

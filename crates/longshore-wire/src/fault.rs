@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::generic::GenericErrorKind;
 use crate::protocol::Family;
 use crate::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use crate::shape::{ShapeWriter, Structure};
@@ -107,7 +108,7 @@ macro_rules! error_shape {
 }
 
 /// Defines what one operation may answer other than its output: one variant per modelled error,
-/// and [`Fault`] for whatever goes wrong inside.
+/// [`Fault`] for whatever goes wrong inside, and [`Denied`] for what the caller may not do.
 ///
 /// Each error structure converts into each enumeration that lists it. A function that serves many
 /// operations returns the structure itself (`?` converts), or is generic over
@@ -121,6 +122,8 @@ macro_rules! operation_error {
             $($variant($variant),)*
             /// A failure inside, told to the caller without its cause.
             Fault($crate::Fault),
+            /// The caller may not do it.
+            Denied($crate::Denied),
         }
 
         impl $name {
@@ -128,6 +131,7 @@ macro_rules! operation_error {
                 match self {
                     $(Self::$variant(error) => error,)*
                     Self::Fault(error) => error,
+                    Self::Denied(error) => error,
                 }
             }
         }
@@ -141,6 +145,12 @@ macro_rules! operation_error {
         impl From<$crate::Fault> for $name {
             fn from(fault: $crate::Fault) -> Self {
                 Self::Fault(fault)
+            }
+        }
+
+        impl From<$crate::Denied> for $name {
+            fn from(denied: $crate::Denied) -> Self {
+                Self::Denied(denied)
             }
         }
 
@@ -265,6 +275,48 @@ impl ModeledError for Fault {
     }
     fn hidden_cause(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// The caller may not do what he asks for. Told as the services tell it, whether a model says so or not
+/// ([`GenericErrorKind::AccessDenied`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    message: String,
+}
+
+impl Denied {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Denied {}
+
+impl ModeledError for Denied {
+    fn code(&self) -> &'static str {
+        GenericErrorKind::AccessDenied.code()
+    }
+    fn message(&self) -> &str {
+        &self.message
+    }
+    fn http_status(&self) -> u16 {
+        self.told_in(Family::AwsJson).1
+    }
+    fn told_in(&self, family: Family) -> (&'static str, u16) {
+        GenericErrorKind::AccessDenied.told_in(family)
+    }
+    fn is_server_fault(&self) -> bool {
+        false
+    }
+    fn encode(&self, writer: &mut dyn ShapeWriter) {
+        encode_message(&self.message, writer);
     }
 }
 

@@ -41,7 +41,7 @@ pub mod xml;
 pub use check::{Rule, Violation, Violations};
 pub use debug::debug_structure;
 pub use document::Document;
-pub use fault::{ErrorShape, Fault, ModeledError};
+pub use fault::{Denied, ErrorShape, Fault, ModeledError};
 pub use generic::{GenericError, GenericErrorKind};
 pub use operation::{Ask, OperationShape, ReceivedError};
 pub use protocol::{Family, Protocol, ServiceSchema};

@@ -1,7 +1,7 @@
 //! One call: its operation as a type, and from a request to a reply.
 
 use crate::document::Document;
-use crate::fault::ModeledError;
+use crate::fault::{Denied, Fault, ModeledError};
 use crate::generic::GenericError;
 use crate::protocol::{Protocol, ServiceSchema};
 use crate::reply::Reply;
@@ -24,7 +24,7 @@ pub trait OperationShape: Send + Sync + 'static {
     const RESULT_WRAPPER: Option<&'static str> = None;
     type Input: Structure + Default + Send;
     type Output: Structure + Default + Send;
-    type Error: ModeledError + Send + 'static;
+    type Error: ModeledError + From<Fault> + From<Denied> + Send + 'static;
 }
 
 /// An error as a client reads it. Empty texts where the reply has none.

@@ -15,7 +15,8 @@ use longshore_controllers::hub::{AgentSockets, Hub};
 use longshore_explain::Explainer;
 use longshore_front::{Bound, Config, Ended, Ready, Running, Services, Site};
 use longshore_identity::{Identity, Mode};
-use longshore_shapes_ecs::CreateClusterRequest;
+use longshore_service::{Cx, carry_out};
+use longshore_shapes_ecs::{CreateClusterRequest, ops};
 use longshore_sigv4::Credentials;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Stopped};
@@ -186,7 +187,7 @@ impl ControlPlane {
         let controllers =
             Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
-        let ecs = Ecs::new(
+        let ecs = Ecs::server(
             db.clone(),
             longshore_api_ecs::Settings {
                 socket_endpoint: sockets.to_string().into(),
@@ -236,8 +237,10 @@ impl ControlPlane {
         let scope = Scope::new(account, region);
         let caller = Caller::new(scope.clone(), format!("arn:aws:iam::{account}:root"));
         let request = CreateClusterRequest { cluster_name: Some(name.to_owned()), ..Default::default() };
+        let api = Ecs::new(longshore_api_ecs::Settings::default());
+        let cx = Cx { api: &api, caller: &caller, now: self.db.clock().now() };
         self.db
-            .write(|tx| longshore_api_ecs::clusters::create_cluster(tx, &caller, request))
+            .write(|tx| carry_out::<_, ops::CreateCluster>(tx, &cx, request))
             .await?
             .with_context(|| format!("cluster {name} cannot be made; choose another name with --cluster"))?;
         Ok(())

@@ -10,13 +10,14 @@ use longshore::args::{Args, Command, ServerOptions};
 use longshore::control_plane::ControlPlane;
 use longshore::machine::Machine;
 use longshore::server;
-use longshore_api_ecs::{Caller, clusters, services, task_definitions};
+use longshore_api_ecs::{Caller, Ecs, Settings};
 use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp};
 use longshore_front::Ended;
 use longshore_node::{Config, HttpClient, Services, Status};
 use longshore_runtime::scripted::{ScriptedEngine, World};
+use longshore_service::{Cx, carry_out};
 use longshore_shapes_ecs::{
-    ContainerDefinition, CreateClusterRequest, CreateServiceRequest, RegisterTaskDefinitionRequest,
+    ContainerDefinition, CreateClusterRequest, CreateServiceRequest, RegisterTaskDefinitionRequest, ops,
 };
 use longshore_state::State;
 use longshore_store::{
@@ -364,12 +365,14 @@ fn refused(state: &State, cluster: &str) -> usize {
 /// A cluster with five services, in one transaction that nobody waits for.
 fn create_services(plane: &ControlPlane, cluster: &str) {
     let caller = Caller::new(scope(), "arn:aws:iam::000000000000:root");
+    let api = Ecs::new(Settings::default());
     let (made, _) = plane
         .db
         .submit(|tx| {
+            let cx = Cx { api: &api, caller: &caller, now: tx.now };
             let name = || Some(cluster.to_owned());
             let request = CreateClusterRequest { cluster_name: name(), ..Default::default() };
-            clusters::create_cluster(tx, &caller, request).expect("a cluster");
+            carry_out::<_, ops::CreateCluster>(tx, &cx, request).expect("a cluster");
             let container = ContainerDefinition {
                 name: Some("main".to_owned()),
                 image: Some("busybox".to_owned()),
@@ -381,7 +384,7 @@ fn create_services(plane: &ControlPlane, cluster: &str) {
                 container_definitions: Some(vec![container]),
                 ..Default::default()
             };
-            task_definitions::register_task_definition(tx, &caller, definition).expect("a definition");
+            carry_out::<_, ops::RegisterTaskDefinition>(tx, &cx, definition).expect("a definition");
             for n in 0..5 {
                 let service = CreateServiceRequest {
                     cluster: name(),
@@ -390,7 +393,7 @@ fn create_services(plane: &ControlPlane, cluster: &str) {
                     desired_count: Some(1),
                     ..Default::default()
                 };
-                services::create_service(tx, &caller, service).expect("a service");
+                carry_out::<_, ops::CreateService>(tx, &cx, service).expect("a service");
             }
             Ok::<_, ()>(())
         })

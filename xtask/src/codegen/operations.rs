@@ -1,21 +1,12 @@
-//! Operations: their names, types and errors, the trait that a service implements, the dispatcher.
+//! Operations: their names, types and errors.
 
 use super::{Api, Files, names};
 use crate::service::{Operation, Service};
-
-/// Errors that tell an unwritten operation, the best first. None of them is the server's fault, because
-/// clients would try again; an operation without any of them has only that.
-const NOT_BUILT: [&str; 4] =
-    ["UnsupportedFeatureException", "ClientException", "InvalidParameterException", "ServerException"];
 
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
     files.insert("operation.rs".into(), operation_enum(service)?);
     files.insert("ops.rs".into(), markers(api, service));
     files.insert("operation_errors.rs".into(), errors(service));
-    if let Some(name) = &api.service_trait {
-        files.insert("service.rs".into(), service_trait(api, name, service));
-        files.insert("dispatch.rs".into(), dispatch(name, service));
-    }
     Ok(())
 }
 
@@ -175,73 +166,5 @@ fn errors(service: &Service) -> String {
         }
         text.push_str("    }\n}\n\n");
     }
-    text
-}
-
-fn service_trait(api: &Api, service_trait: &str, service: &Service) -> String {
-    let mut text = format!(
-        "//! The service as a trait.
-
-        use std::future::{{Future, ready}};
-
-        use crate::generated::*;
-        use crate::not_built;
-
-        /// {title}, one method per operation. A method that nobody has written answers that it is not built.
-        ///
-        /// `Call` is what the edge knows about a request: who asks, from where, until when.
-        pub trait {service_trait}: Send + Sync {{
-            type Call: Send + Sync;
-        ",
-        title = api.title,
-    );
-    for operation in &service.operations {
-        let name = &operation.name;
-        let error = NOT_BUILT.iter().find(|error| operation.errors.iter().any(|other| other == *error));
-        let answer = match error {
-            Some(error) => format!("{name}Error::{error}({error}::new(not_built({name:?})))"),
-            None => format!(
-                "{name}Error::Fault(longshore_wire::Fault::told(\"This operation is not built yet.\"))"
-            ),
-        };
-        text.push_str(&format!("\n/// [`{name}`]({}).", api.reference.replace("{}", name)));
-        text.push_str(&format!(
-            "\nfn {}(&self, _call: &Self::Call, _input: {}) -> impl Future<Output = Result<{}, {name}Error>> + Send {{\nready(Err({answer}))\n}}\n",
-            names::field(name),
-            names::shape(&operation.input),
-            names::shape(&operation.output),
-        ));
-    }
-    text.push_str("}\n");
-    text
-}
-
-fn dispatch(service_trait: &str, service: &Service) -> String {
-    let mut text = format!(
-        "//! From an operation's name and bytes to bytes.
-
-        use longshore_wire::operation::run;
-        use longshore_wire::{{Ask, Reply}};
-
-        use crate::generated::{{Operation, {service_trait}, ops}};
-
-        /// Decodes the request, calls the operation, encodes its answer.
-        pub async fn dispatch<A: {service_trait}>(
-            api: &A,
-            operation: Operation,
-            call: &A::Call,
-            ask: &Ask<'_>,
-        ) -> Reply {{
-            match operation {{
-        "
-    );
-    for operation in &service.operations {
-        let name = &operation.name;
-        text.push_str(&format!(
-            "Operation::{name} => run::<ops::{name}, _, _>(ask, |input| api.{}(call, input)).await,\n",
-            names::field(name)
-        ));
-    }
-    text.push_str("}\n}\n");
     text
 }

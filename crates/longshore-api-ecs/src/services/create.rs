@@ -6,9 +6,10 @@ use longshore_base::{ArnFormat, ServiceName};
 use longshore_controllers::service::deployment;
 use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_domain::{SchedulingStrategy, ServiceStatus};
+use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
-use longshore_state::Tx;
+use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{self, PlannerMemory};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
@@ -16,7 +17,8 @@ use super::configuration::Configuration;
 use super::networking::{self, Networking};
 use super::{answer, external, rules};
 use crate::launching::{self, capacity, network, placement};
-use crate::{Caller, account_settings, identifiers, input, paging, tags, texts};
+use crate::permission::Keys;
+use crate::{Caller, Ecs, account_settings, identifiers, input, paging, permission, tags, texts};
 
 /// The longest `clientToken`.
 const TOKEN_MAX: usize = 36;
@@ -24,47 +26,78 @@ const TOKEN_MAX: usize = 36;
 /// Creates a service and begins its first deployment; the scheduler then starts its tasks.
 ///
 /// A repetition with the same parameters answers the service that is there (ecs-behaviour A7).
-pub fn create_service(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: CreateServiceRequest,
-) -> Result<CreateServiceResponse, CreateServiceError> {
-    input::check(&input)?;
-    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    let name = ServiceName::parse(input.service_name.as_deref().unwrap_or_default())
-        .map_err(|_| InvalidParameterException::new(texts::SERVICE_NAME))?;
-    check_token(input.client_token.as_deref())?;
-    let fingerprint = fingerprint(caller, &at, &input);
-    if let Some(existing) = cluster.service(&name).and_then(|entry| entry.record()) {
-        match existing.status {
-            ServiceStatus::Active if existing.fingerprint == fingerprint => {
-                return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
+impl Command<Ecs> for ops::CreateService {
+    type Parsed = Self::Input;
+    type Answer = CreateServiceResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let named = input.service_name.as_deref().unwrap_or_default();
+        let made = permission::member_arn(caller, input.cluster.as_deref(), "service", named);
+        let definition = input.task_definition.as_deref().filter(|named| !named.is_empty());
+        let connect = input.service_connect_configuration.as_ref();
+        let own = ask
+            .on_members(input.cluster.as_deref(), "service", [named])
+            .maybe(
+                "ecs:task-definition",
+                definition.map(|named| permission::definition_arn(state, caller, named)),
+            )
+            .providers(caller, input.capacity_provider_strategy.as_deref())
+            .network(input.network_configuration.as_ref())
+            .maybe("ecs:enable-execute-command", permission::bool(input.enable_execute_command))
+            .maybe("ecs:enable-ecs-managed-tags", permission::bool(input.enable_ecs_managed_tags))
+            .maybe("ecs:enable-service-connect", permission::bool(connect.and_then(|own| own.enabled)))
+            .maybe("ecs:namespace", connect.and_then(|own| own.namespace.clone()))
+            .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
+            .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
+        let passed = permission::pass_roles(caller, permission::ECS, [input.role.as_deref()]);
+        let of_tasks =
+            definition.into_iter().flat_map(|named| permission::pass_task_roles(state, caller, named));
+        ask.tagging(own, input.tags.as_deref(), &made).and(of_tasks).and(passed)
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        let name = ServiceName::parse(input.service_name.as_deref().unwrap_or_default())
+            .map_err(|_| InvalidParameterException::new(texts::SERVICE_NAME))?;
+        check_token(input.client_token.as_deref())?;
+        let fingerprint = fingerprint(caller, &at, &input);
+        if let Some(existing) = cluster.service(&name).and_then(|entry| entry.record()) {
+            match existing.status {
+                ServiceStatus::Active if existing.fingerprint == fingerprint => {
+                    return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
+                }
+                ServiceStatus::Active => {
+                    return Err(InvalidParameterException::new(texts::NOT_IDEMPOTENT).into());
+                }
+                ServiceStatus::Draining => {
+                    return Err(InvalidParameterException::new(texts::STILL_DRAINING).into());
+                }
+                ServiceStatus::Inactive => {}
             }
-            ServiceStatus::Active => {
-                return Err(InvalidParameterException::new(texts::NOT_IDEMPOTENT).into());
-            }
-            ServiceStatus::Draining => {
-                return Err(InvalidParameterException::new(texts::STILL_DRAINING).into());
-            }
-            ServiceStatus::Inactive => {}
         }
-    }
-    if super::controller(input.deployment_controller.as_ref())? == DeploymentController::External {
-        let service = external::new_service(tx, caller, name.clone(), fingerprint, input)?;
+        if super::controller(input.deployment_controller.as_ref())? == DeploymentController::External {
+            let service = external::new_service(tx, caller, name.clone(), fingerprint, input)?;
+            tx.delete_events(&at, &name);
+            tx.put_service(&at, service);
+            return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
+        }
+        let definition = definition(tx, caller, &input)?;
+        let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, input)?;
+        // An INACTIVE service of this name may have left some. Its deployments stay describable.
         tx.delete_events(&at, &name);
+        let revision = (definition.family.clone(), definition.revision);
+        let configuration = Configuration::of(&service).document();
+        let desired = service.desired_count;
+        deployment::begin(tx, &at, &mut service, revision, desired, &configuration);
         tx.put_service(&at, service);
-        return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
+        Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) })
     }
-    let definition = definition(tx, caller, &input)?;
-    let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, input)?;
-    // An INACTIVE service of this name may have left some. Its deployments stay describable.
-    tx.delete_events(&at, &name);
-    let revision = (definition.family.clone(), definition.revision);
-    let configuration = Configuration::of(&service).document();
-    let desired = service.desired_count;
-    deployment::begin(tx, &at, &mut service, revision, desired, &configuration);
-    tx.put_service(&at, service);
-    Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) })
 }
 
 pub(crate) fn check_token(token: Option<&str>) -> Result<(), InvalidParameterException> {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use longshore_service::{Cx, Query, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::State;
 use longshore_tables_ecs::ClusterKey;
 
 use super::shape::View;
 use crate::identifiers::{self, NoMember};
-use crate::{Caller, failures, texts};
+use crate::{Caller, Ecs, failures, permission, texts};
 
 /// The most services that one call describes (ecs-behaviour A4).
 const DESCRIBE_MAX: usize = 10;
@@ -30,44 +31,62 @@ impl From<DescribedServices> for DescribeServicesResponse {
     }
 }
 
-pub fn describe_services(
-    state: &State,
-    caller: &Caller,
-    input: DescribeServicesRequest,
-) -> Result<DescribedServices, DescribeServicesError> {
-    let named = input.services.unwrap_or_default();
-    if named.is_empty() {
-        return Err(InvalidParameterException::new(texts::SERVICES_EMPTY).into());
+impl Query<Ecs> for ops::DescribeServices {
+    type Parsed = Self::Input;
+    type Answer = DescribedServices;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        Ok(input)
     }
-    if named.len() > DESCRIBE_MAX {
-        return Err(InvalidParameterException::new(texts::too_many("services", DESCRIBE_MAX)).into());
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_members(
+            input.cluster.as_deref(),
+            "service",
+            input.services.iter().flatten().map(String::as_str),
+        )
     }
-    let include = input.include.unwrap_or_default();
-    if include.iter().any(|field| matches!(field, ServiceField::Unrecognized(_))) {
-        return Err(InvalidParameterException::new(texts::one_of("include", ServiceField::VALUES)).into());
-    }
-    let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
-    let (mut views, mut failed) = (Vec::with_capacity(named.len()), Vec::new());
-    let mut seen = BTreeSet::new();
-    for named in &named {
-        let name = match identifiers::service_name(&at, named) {
-            Ok(name) => Some(name),
-            Err(NoMember::NotFound) => None,
-            Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
-                return Err(InvalidParameterException::new(error.to_string()).into());
-            }
-        };
-        let view = name.as_ref().and_then(|name| View::of(cluster, cluster.service(name)?));
-        match (view, name) {
-            (Some(view), Some(name)) => {
-                if seen.insert(name) {
-                    views.push(view);
+
+    fn run(state: &State, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let named = input.services.unwrap_or_default();
+        if named.is_empty() {
+            return Err(InvalidParameterException::new(texts::SERVICES_EMPTY).into());
+        }
+        if named.len() > DESCRIBE_MAX {
+            return Err(InvalidParameterException::new(texts::too_many("services", DESCRIBE_MAX)).into());
+        }
+        let include = input.include.unwrap_or_default();
+        if include.iter().any(|field| matches!(field, ServiceField::Unrecognized(_))) {
+            return Err(InvalidParameterException::new(texts::one_of("include", ServiceField::VALUES)).into());
+        }
+        let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+        let (mut views, mut failed) = (Vec::with_capacity(named.len()), Vec::new());
+        let mut seen = BTreeSet::new();
+        for named in &named {
+            let name = match identifiers::service_name(&at, named) {
+                Ok(name) => Some(name),
+                Err(NoMember::NotFound) => None,
+                Err(error @ (NoMember::OtherCluster { .. } | NoMember::Malformed)) => {
+                    return Err(InvalidParameterException::new(error.to_string()).into());
+                }
+            };
+            let view = name.as_ref().and_then(|name| View::of(cluster, cluster.service(name)?));
+            match (view, name) {
+                (Some(view), Some(name)) => {
+                    if seen.insert(name) {
+                        views.push(view);
+                    }
+                }
+                (None, _) | (_, None) => {
+                    failed.push(failures::missing(identifiers::would_be_arn(&at, "service", named)));
                 }
             }
-            (None, _) | (_, None) => {
-                failed.push(failures::missing(identifiers::would_be_arn(&at, "service", named)));
-            }
         }
+        Ok(DescribedServices {
+            at,
+            views,
+            with_tags: include.contains(&ServiceField::Tags),
+            failures: failed,
+        })
     }
-    Ok(DescribedServices { at, views, with_tags: include.contains(&ServiceField::Tags), failures: failed })
 }

@@ -12,12 +12,8 @@ mod rules;
 mod shape;
 mod update;
 
-pub use create::create_service;
-pub use delete::delete_service;
-pub use describe::{DescribedServices, describe_services};
-pub use list::list_services;
+pub use describe::DescribedServices;
 pub use shape::View;
-pub use update::update_service;
 
 pub(crate) use create::check_token;
 pub(crate) use networking::Networking;

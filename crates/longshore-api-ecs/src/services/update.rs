@@ -5,8 +5,9 @@ use std::sync::Arc;
 use longshore_controllers::service::deployment;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{NetworkMode, SchedulingStrategy, ServiceStatus};
+use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs::*;
-use longshore_state::Tx;
+use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{self, Capacity};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
@@ -14,48 +15,76 @@ use super::configuration::Configuration;
 use super::networking::{self, Networking};
 use super::{answer, external, rules};
 use crate::launching::{self, capacity, network, placement};
-use crate::{Caller, documents, identifiers, input, texts};
+use crate::permission::Keys;
+use crate::{Caller, Ecs, documents, identifiers, input, permission, texts};
 
 /// Changes what a service asks for; whatever is absent stays. Some changes begin a new deployment
 /// (ecs-services E3). Pauses after failures end with every update.
-pub fn update_service(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: UpdateServiceRequest,
-) -> Result<UpdateServiceResponse, UpdateServiceError> {
-    input::check(&input)?;
-    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    let named = input.service.as_deref().unwrap_or_default();
-    let (name, entry) = super::find::<UpdateServiceError>(&at, cluster, named)?;
-    let before = entry.record().expect("a service that was found has a record").clone();
-    if before.status != ServiceStatus::Active {
-        return Err(ServiceNotActiveException::new(texts::SERVICE_NOT_ACTIVE).into());
+impl Command<Ecs> for ops::UpdateService {
+    type Parsed = Self::Input;
+    type Answer = UpdateServiceResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    super::check_same_controller(input.deployment_controller.as_ref(), before.controller)?;
-    if before.controller == DeploymentController::External {
-        return external::update_service(tx, &at, &before, input);
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let definition = input.task_definition.as_deref();
+        let connect = input.service_connect_configuration.as_ref();
+        let own = ask
+            .on_members(input.cluster.as_deref(), "service", input.service.as_deref())
+            .maybe(
+                "ecs:task-definition",
+                definition.map(|named| permission::definition_arn(state, caller, named)),
+            )
+            .providers(caller, input.capacity_provider_strategy.as_deref())
+            .network(input.network_configuration.as_ref())
+            .maybe("ecs:enable-execute-command", permission::bool(input.enable_execute_command))
+            .maybe("ecs:enable-ecs-managed-tags", permission::bool(input.enable_ecs_managed_tags))
+            .maybe("ecs:enable-service-connect", permission::bool(connect.and_then(|own| own.enabled)))
+            .maybe("ecs:namespace", connect.and_then(|own| own.namespace.clone()))
+            .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
+            .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
+        // Only a definition that is sent hands its roles over; a change of the count does not (identity J7).
+        own.and(definition.into_iter().flat_map(|named| permission::pass_task_roles(state, caller, named)))
     }
-    let force = input.force_new_deployment == Some(true);
-    let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
-    let mut service = updated(tx, &at, &before, &definition, input)?;
-    rules::check(&service, definition.spec())?;
-    service.memory.throttle = Default::default();
-    service.memory.fallback_throttle = Default::default();
-    service.memory.refusals.clear();
-    if force || needs_deployment(&before, &service) {
-        let revision = (definition.family.clone(), definition.revision);
-        let configuration = Configuration::of(&service).document();
-        // Its count rises as its tasks are started (ecs-behaviour, Part X).
-        deployment::begin(tx, &at, &mut service, revision, 0, &configuration);
-    } else if let [only] = service.deployments.as_mut_slice()
-        && service.scheduling == SchedulingStrategy::Replica
-        && only.desired_count != service.desired_count
-    {
-        only.desired_count = service.desired_count;
-        only.updated_at = tx.now;
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        let named = input.service.as_deref().unwrap_or_default();
+        let (name, entry) = super::find::<UpdateServiceError>(&at, cluster, named)?;
+        let before = entry.record().expect("a service that was found has a record").clone();
+        if before.status != ServiceStatus::Active {
+            return Err(ServiceNotActiveException::new(texts::SERVICE_NOT_ACTIVE).into());
+        }
+        super::check_same_controller(input.deployment_controller.as_ref(), before.controller)?;
+        if before.controller == DeploymentController::External {
+            return external::update_service(tx, &at, &before, input);
+        }
+        let force = input.force_new_deployment == Some(true);
+        let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
+        let mut service = updated(tx, &at, &before, &definition, input)?;
+        rules::check(&service, definition.spec())?;
+        service.memory.throttle = Default::default();
+        service.memory.fallback_throttle = Default::default();
+        service.memory.refusals.clear();
+        if force || needs_deployment(&before, &service) {
+            let revision = (definition.family.clone(), definition.revision);
+            let configuration = Configuration::of(&service).document();
+            // Its count rises as its tasks are started (ecs-behaviour, Part X).
+            deployment::begin(tx, &at, &mut service, revision, 0, &configuration);
+        } else if let [only] = service.deployments.as_mut_slice()
+            && service.scheduling == SchedulingStrategy::Replica
+            && only.desired_count != service.desired_count
+        {
+            only.desired_count = service.desired_count;
+            only.updated_at = tx.now;
+        }
+        tx.put_service(&at, service);
+        Ok(UpdateServiceResponse { service: answer(tx.state(), &at, &name) })
     }
-    tx.put_service(&at, service);
-    Ok(UpdateServiceResponse { service: answer(tx.state(), &at, &name) })
 }
 
 /// The definition that the service runs from now on. The one that it runs already may be INACTIVE by now.

@@ -2,14 +2,16 @@
 
 use longshore_base::{ArnFormat, ServiceName};
 use longshore_rollout::{Stability, TaskSetStatus, Throttle};
+use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs::*;
-use longshore_state::Tx;
+use longshore_state::{State, Tx};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, record};
 
 use super::{answer, owner, scale};
 use crate::launching::{self, capacity, network, placement};
+use crate::permission::Keys;
 use crate::services::Networking;
-use crate::{Caller, input, paging, services, tags, texts};
+use crate::{Caller, Ecs, input, paging, permission, services, tags, texts};
 
 /// The most sets of a service that are not DRAINING (ecs-behaviour A10).
 const TASK_SETS_MAX: usize = 5;
@@ -19,36 +21,58 @@ const LOAD_BALANCERS_MAX: usize = 1;
 /// Adds a set to the service, ACTIVE; the scheduler then starts its share of the tasks.
 ///
 /// A repetition with the same token and parameters answers the set that is there.
-pub fn create_task_set(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: CreateTaskSetRequest,
-) -> Result<CreateTaskSetResponse, CreateTaskSetError> {
-    input::check(&input)?;
-    services::check_token(input.client_token.as_deref())?;
-    let owner =
-        owner::<CreateTaskSetError>(tx.state(), caller, input.cluster.as_deref(), input.service.as_deref())?;
-    owner.check_active()?;
-    let (at, name) = (owner.at.clone(), owner.name.clone());
-    let fingerprint = fingerprint(caller, &at, &name, &input);
-    let mut sets = owner.entry.task_sets().values();
-    if let Some(token) = input.client_token.as_deref()
-        && let Some(existing) = sets.find(|set| set.client_token.as_deref() == Some(token))
-    {
-        if existing.fingerprint != fingerprint {
-            return Err(InvalidParameterException::new(texts::TASK_SET_NOT_IDEMPOTENT).into());
+impl Command<Ecs> for ops::CreateTaskSet {
+    type Parsed = Self::Input;
+    type Answer = CreateTaskSetResponse;
+
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
+    }
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let made = permission::task_set_arn(caller, input.cluster.as_deref(), input.service.as_deref(), "*");
+        let definition = input.task_definition.as_deref().unwrap_or_default();
+        let own = ask
+            .on_task_sets(input.cluster.as_deref(), input.service.as_deref(), [])
+            .key("ecs:task-definition", permission::definition_arn(state, caller, definition))
+            .providers(caller, input.capacity_provider_strategy.as_deref())
+            .network(input.network_configuration.as_ref());
+        ask.tagging(own, input.tags.as_deref(), &made)
+            .and(permission::pass_task_roles(state, caller, definition))
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        services::check_token(input.client_token.as_deref())?;
+        let owner = owner::<CreateTaskSetError>(
+            tx.state(),
+            caller,
+            input.cluster.as_deref(),
+            input.service.as_deref(),
+        )?;
+        owner.check_active()?;
+        let (at, name) = (owner.at.clone(), owner.name.clone());
+        let fingerprint = fingerprint(caller, &at, &name, &input);
+        let mut sets = owner.entry.task_sets().values();
+        if let Some(token) = input.client_token.as_deref()
+            && let Some(existing) = sets.find(|set| set.client_token.as_deref() == Some(token))
+        {
+            if existing.fingerprint != fingerprint {
+                return Err(InvalidParameterException::new(texts::TASK_SET_NOT_IDEMPOTENT).into());
+            }
+            return Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, existing.id) });
         }
-        return Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, existing.id) });
+        let live = owner.entry.task_sets().values().filter(|set| set.status != TaskSetStatus::Draining);
+        if live.count() >= TASK_SETS_MAX {
+            return Err(InvalidParameterException::new(texts::too_many_task_sets(TASK_SETS_MAX)).into());
+        }
+        let service = owner.service.clone();
+        let set = new_set(tx, caller, &at, &service, fingerprint, input)?;
+        let id = set.id;
+        tx.put_task_set(&at, set);
+        Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, id) })
     }
-    let live = owner.entry.task_sets().values().filter(|set| set.status != TaskSetStatus::Draining);
-    if live.count() >= TASK_SETS_MAX {
-        return Err(InvalidParameterException::new(texts::too_many_task_sets(TASK_SETS_MAX)).into());
-    }
-    let service = owner.service.clone();
-    let set = new_set(tx, caller, &at, &service, fingerprint, input)?;
-    let id = set.id;
-    tx.put_task_set(&at, set);
-    Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, id) })
 }
 
 /// A digest of the parameters, however cluster and service are spelt.

@@ -10,10 +10,7 @@ mod scale;
 mod shape;
 mod update;
 
-pub use create::create_task_set;
-pub use delete::delete_task_set;
-pub use describe::{DescribedTaskSets, describe_task_sets};
-pub use update::{update_service_primary_task_set, update_task_set};
+pub use describe::DescribedTaskSets;
 
 pub(crate) use capacity::{capacities, shown_capacity};
 pub(crate) use delete::drain_all;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use longshore_base::{InstanceId, ServiceName, TaskId};
 use longshore_domain::DesiredStatus as Desired;
+use longshore_service::{Cx, Query, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::State;
 use longshore_tables_ecs::record::Task as Record;
@@ -12,27 +13,43 @@ use longshore_tables_ecs::{ClusterKey, ClusterTables};
 
 use crate::identifiers::{self, NoMember};
 use crate::paging::{self, Page};
-use crate::{Caller, input, texts};
+use crate::permission::Keys;
+use crate::{Caller, Ecs, input, permission, texts};
 
 /// Lists tasks in the order of their ids, which is stable over pages.
-pub fn list_tasks(
-    state: &State,
-    caller: &Caller,
-    mut input: ListTasksRequest,
-) -> Result<ListTasksResponse, ListTasksError> {
-    input::check(&input)?;
-    let asked = (input.max_results.take(), input.next_token.take());
-    let page = Page::open("ListTasks", caller, &input, asked, paging::LIST)?;
-    let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
-    let filter = Filter::parse(&at, cluster, input)?;
-    let after = page.after().and_then(|id| TaskId::parse(id).ok());
-    let (tasks, next_token) = match &filter {
-        Some(filter) => page.fill(filter.tasks(cluster, after), |task| task.id.to_string()),
-        None => (Vec::new(), None),
-    };
-    let arns =
-        tasks.iter().map(|task| at.scope.task_arn(&at.cluster, task.id, task.origin.arn_format)).collect();
-    Ok(ListTasksResponse { task_arns: Some(arns), next_token })
+impl Query<Ecs> for ops::ListTasks {
+    type Parsed = (Self::Input, Page);
+    type Answer = ListTasksResponse;
+
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        let asked = (input.max_results.take(), input.next_token.take());
+        let page = Page::open("ListTasks", cx.caller, &input, asked, paging::LIST)?;
+        Ok((input, page))
+    }
+
+    fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        match input.container_instance.as_deref() {
+            Some(named) => ask.on_members(input.cluster.as_deref(), "container-instance", [named]),
+            None => ask.on_all().in_cluster(caller, input.cluster.as_deref()),
+        }
+    }
+
+    fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
+        let filter = Filter::parse(&at, cluster, input)?;
+        let after = page.after().and_then(|id| TaskId::parse(id).ok());
+        let (tasks, next_token) = match &filter {
+            Some(filter) => page.fill(filter.tasks(cluster, after), |task| task.id.to_string()),
+            None => (Vec::new(), None),
+        };
+        let arns = tasks
+            .iter()
+            .map(|task| at.scope.task_arn(&at.cluster, task.id, task.origin.arn_format))
+            .collect();
+        Ok(ListTasksResponse { task_arns: Some(arns), next_token })
+    }
 }
 
 /// What the listed tasks have in common.

@@ -12,11 +12,6 @@ mod start;
 mod stop;
 
 pub use answer::{DescribedTasks, StartedTasks};
-pub use describe::describe_tasks;
-pub use list::list_tasks;
-pub use run::run_task;
-pub use start::start_task;
-pub use stop::stop_task;
 
 use longshore_shapes_ecs::{InvalidParameterException, TaskField};
 

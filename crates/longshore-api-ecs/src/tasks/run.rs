@@ -5,8 +5,9 @@ use longshore_controllers::launch::{self, PoolRefusal, Template};
 use longshore_controllers::pools::Pools;
 use longshore_controllers::provisioning::WAITING_MAX;
 use longshore_placement::{DefaultStrategy, Pool, Refusal};
+use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs::*;
-use longshore_state::Tx;
+use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{Capacity, Token};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
@@ -15,7 +16,10 @@ use super::request::Asked;
 use super::shape::View;
 use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, placement};
-use crate::{Caller, capacity_providers, documents, failures, identifiers, input, paging, texts};
+use crate::permission::Keys;
+use crate::{
+    Caller, Ecs, capacity_providers, documents, failures, identifiers, input, paging, permission, texts,
+};
 
 /// The most tasks of one call.
 const COUNT_MAX: i32 = 10;
@@ -28,65 +32,98 @@ const STARTED_BY_MAX: usize = 128;
 ///
 /// A repeated `clientToken` answers what the first call did. A call that could not start anything
 /// is not remembered: its repetition tries again.
-pub fn run_task(
-    tx: &mut Tx<'_>,
-    caller: &Caller,
-    input: RunTaskRequest,
-) -> Result<StartedTasks, RunTaskError> {
-    input::check(&input)?;
-    let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-    let token = match &input.client_token {
-        Some(token) => Some((token_text(token)?, fingerprint(caller, &at, &input))),
-        None => None,
-    };
-    if let Some((text, fingerprint)) = &token
-        && let Some(record) = cluster.token(text)
-    {
-        return replay(tx, at, &record.clone(), *fingerprint);
-    }
-    let named = input.task_definition.as_deref().unwrap_or_default();
-    let definition = launching::definition::<RunTaskError>(tx.state(), caller, named)?;
-    let count = match input.count.unwrap_or(1) {
-        count @ 1..=COUNT_MAX => count,
-        _ => return Err(InvalidParameterException::new(texts::COUNT).into()),
-    };
-    let record = cluster.record().expect("a cluster that was looked up has a record");
-    let capacity = capacity::choose(record, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
-    capacity::check_compatible(definition.spec(), &capacity)?;
-    let platform_version = capacity::platform_version::<RunTaskError>(input.platform_version, &capacity)?;
-    let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
-    placement::check(&placement, definition.spec(), &capacity)?;
-    let asked = Asked {
-        group: input.group,
-        started_by: input.started_by,
-        started_by_max: STARTED_BY_MAX,
-        network_configuration: input.network_configuration,
-        overrides: input.overrides,
-        propagate_tags: input.propagate_tags,
-        tags: input.tags,
-        enable_ecs_managed_tags: input.enable_ecs_managed_tags,
-        enable_execute_command: input.enable_execute_command,
-        volume_configurations: input.volume_configurations,
-    };
-    let platform_version = launch::platform_version(platform_version.as_ref());
-    let template =
-        asked.template::<RunTaskError>(tx.state(), caller, &at, definition, &capacity, platform_version)?;
+impl Command<Ecs> for ops::RunTask {
+    type Parsed = Self::Input;
+    type Answer = StartedTasks;
 
-    let placed = place(tx, caller, &at, &template, &placement, &capacity, count)?;
-    if let Some((text, fingerprint)) = token
-        && !placed.tasks.is_empty()
-    {
-        let kept = (!placed.failures.is_empty()).then(|| documents::keep(&placed.failures));
-        let token = Token {
-            token: text.as_str().into(),
-            fingerprint,
-            created_at: tx.now,
-            tasks: placed.tasks.clone(),
-            failures: kept,
-        };
-        tx.put::<Token>(at.token(text), token);
+    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+        input::check(&input)?;
+        Ok(input)
     }
-    Ok(answer(tx, at, &placed.tasks, placed.failures))
+
+    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let definition = input.task_definition.as_deref().unwrap_or_default();
+        let own = ask
+            .on_definitions([definition])
+            .in_cluster(caller, input.cluster.as_deref())
+            .providers(caller, input.capacity_provider_strategy.as_deref())
+            .network(input.network_configuration.as_ref())
+            .maybe("ecs:enable-execute-command", permission::bool(input.enable_execute_command))
+            .maybe("ecs:enable-ecs-managed-tags", permission::bool(input.enable_ecs_managed_tags))
+            .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
+            .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
+        let made = permission::member_arn(caller, input.cluster.as_deref(), "task", "*");
+        ask.tagging(own, input.tags.as_deref(), &made).and(permission::pass_run_roles(
+            state,
+            caller,
+            definition,
+            input.overrides.as_ref(),
+        ))
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
+        let token = match &input.client_token {
+            Some(token) => Some((token_text(token)?, fingerprint(caller, &at, &input))),
+            None => None,
+        };
+        if let Some((text, fingerprint)) = &token
+            && let Some(record) = cluster.token(text)
+        {
+            return replay(tx, at, &record.clone(), *fingerprint);
+        }
+        let named = input.task_definition.as_deref().unwrap_or_default();
+        let definition = launching::definition::<RunTaskError>(tx.state(), caller, named)?;
+        let count = match input.count.unwrap_or(1) {
+            count @ 1..=COUNT_MAX => count,
+            _ => return Err(InvalidParameterException::new(texts::COUNT).into()),
+        };
+        let record = cluster.record().expect("a cluster that was looked up has a record");
+        let capacity =
+            capacity::choose(record, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
+        capacity::check_compatible(definition.spec(), &capacity)?;
+        let platform_version = capacity::platform_version::<RunTaskError>(input.platform_version, &capacity)?;
+        let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
+        placement::check(&placement, definition.spec(), &capacity)?;
+        let asked = Asked {
+            group: input.group,
+            started_by: input.started_by,
+            started_by_max: STARTED_BY_MAX,
+            network_configuration: input.network_configuration,
+            overrides: input.overrides,
+            propagate_tags: input.propagate_tags,
+            tags: input.tags,
+            enable_ecs_managed_tags: input.enable_ecs_managed_tags,
+            enable_execute_command: input.enable_execute_command,
+            volume_configurations: input.volume_configurations,
+        };
+        let platform_version = launch::platform_version(platform_version.as_ref());
+        let template = asked.template::<RunTaskError>(
+            tx.state(),
+            caller,
+            &at,
+            definition,
+            &capacity,
+            platform_version,
+        )?;
+
+        let placed = place(tx, caller, &at, &template, &placement, &capacity, count)?;
+        if let Some((text, fingerprint)) = token
+            && !placed.tasks.is_empty()
+        {
+            let kept = (!placed.failures.is_empty()).then(|| documents::keep(&placed.failures));
+            let token = Token {
+                token: text.as_str().into(),
+                fingerprint,
+                created_at: tx.now,
+                tasks: placed.tasks.clone(),
+                failures: kept,
+            };
+            tx.put::<Token>(at.token(text), token);
+        }
+        Ok(answer(tx, at, &placed.tasks, placed.failures))
+    }
 }
 
 fn token_text(token: &str) -> Result<String, InvalidParameterException> {

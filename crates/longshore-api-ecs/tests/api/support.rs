@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use longshore_api_ecs::{Caller, Ecs, Settings};
 use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp};
-use longshore_shapes_ecs::{Operation, dispatch};
+use longshore_service::Server;
+use longshore_shapes_ecs::Operation;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Records, Tx};
 use longshore_store::MemoryStore;
@@ -22,7 +23,7 @@ const START_MILLIS: i64 = 1_700_000_000_500;
 pub struct World {
     pub db: Arc<Db>,
     clock: Arc<HeldClock>,
-    ecs: Ecs,
+    ecs: Server<Ecs>,
     caller: Caller,
     runtime: tokio::runtime::Runtime,
 }
@@ -62,7 +63,7 @@ impl World {
             Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), Arc::new(Counting::default()))
                 .expect("an empty store opens");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Self { ecs: Ecs::new(db.clone(), settings), db, clock, caller: caller(ACCOUNT), runtime }
+        Self { ecs: Ecs::server(db.clone(), settings), db, clock, caller: caller(ACCOUNT), runtime }
     }
 
     /// Everything after this is done by the user of another account.
@@ -78,7 +79,7 @@ impl World {
     pub fn reply(&self, operation: Operation, body: &Value) -> Reply {
         let body = body.to_string();
         let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
-        let call = dispatch(&self.ecs, operation, &self.caller, &ask);
+        let call = self.ecs.answer(operation.name(), &self.caller, &ask);
         self.runtime.block_on(call)
     }
 

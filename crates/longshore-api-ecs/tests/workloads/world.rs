@@ -10,7 +10,8 @@ use longshore_base::{AccountId, ArnFormat, Clock, ClusterName, InstanceId, Regio
 use longshore_controllers::service;
 use longshore_domain::task_definition::{Owner, normalise};
 use longshore_domain::{InstanceStatus, LaunchType, TaskDefinitionStatus};
-use longshore_shapes_ecs::{Operation, RegisterTaskDefinitionRequest, dispatch};
+use longshore_service::Server;
+use longshore_shapes_ecs::{Operation, RegisterTaskDefinitionRequest};
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Inbox};
 use longshore_store::MemoryStore;
@@ -42,7 +43,7 @@ impl SeedSource for CountingSeeds {
 pub struct World {
     pub db: Arc<Db>,
     hints: Inbox<Hint>,
-    ecs: Ecs,
+    ecs: Server<Ecs>,
     clock: Arc<ManualClock>,
     caller: Caller,
     controllers: longshore_controllers::Settings,
@@ -62,7 +63,7 @@ impl World {
             Region::parse(REGION).expect("a region"),
         );
         let world = Self {
-            ecs: Ecs::new(db.clone(), Settings::default()),
+            ecs: Ecs::server(db.clone(), Settings::default()),
             hints: db.inbox(),
             db,
             clock,
@@ -92,7 +93,7 @@ impl World {
         let operation = Operation::from_name(operation).expect("an operation of the model");
         let body = input.to_string();
         let ask = Ask::of_body(Protocol::AwsJson11, body.as_bytes());
-        let answer = dispatch(&self.ecs, operation, caller, &ask);
+        let answer = self.ecs.answer(operation.name(), caller, &ask);
         let reply = self.runtime.block_on(answer);
         (reply.status, serde_json::from_slice(&reply.body).expect("answers are JSON"))
     }

@@ -2,7 +2,6 @@
 
 #![allow(unused_imports, reason = "every file has the same imports")]
 
-mod dispatch;
 mod enums;
 mod errors;
 mod inputs_c;
@@ -29,7 +28,6 @@ mod outputs_s;
 mod outputs_t;
 mod outputs_u;
 pub mod schema;
-mod service;
 mod types_a;
 mod types_b;
 mod types_c;
@@ -49,7 +47,6 @@ mod types_t;
 mod types_u;
 mod types_v;
 
-pub use dispatch::*;
 pub use enums::*;
 pub use errors::*;
 pub use inputs_c::*;
@@ -74,7 +71,6 @@ pub use outputs_r::*;
 pub use outputs_s::*;
 pub use outputs_t::*;
 pub use outputs_u::*;
-pub use service::*;
 pub use types_a::*;
 pub use types_b::*;
 pub use types_c::*;

@@ -5,8 +5,10 @@
 //! nothing leaves before what it is based on is durable.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Timestamp};
 use longshore_controllers::driver::Agenda;
 use longshore_controllers::{link, service, upkeep};
@@ -23,6 +25,7 @@ use crate::api;
 pub(super) const DISK_FAILED: &str = r#"{"__type":"ServerException","message":"the store refuses"}"#;
 
 pub(super) struct Server {
+    api: Arc<Ecs>,
     domains: Domains,
     store: MemoryStore,
     /// What the store must hold, kept apart from it.
@@ -80,6 +83,7 @@ pub(super) enum Writer {
 impl Server {
     pub fn new() -> Self {
         Self {
+            api: Arc::new(api::api()),
             domains: Domains::new("longshore-sim").with::<EcsTables>(),
             store: MemoryStore::new(),
             stored: Records::new(),
@@ -287,8 +291,9 @@ impl World {
         };
         running.calls.insert(id);
         let before = matches!(call.caller, Caller::User(_)).then(|| running.state.records());
+        let api = self.server.api.clone();
         let result =
-            self.submit(&Writer::Api, |tx| api::call(tx, &scope, call.operation, call.body.as_bytes()));
+            self.submit(&Writer::Api, |tx| api::call(tx, &api, &scope, call.operation, call.body.as_bytes()));
         let Some((result, sequence)) = result else { return };
         let reply = match result {
             Ok(body) => {

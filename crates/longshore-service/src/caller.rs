@@ -1,8 +1,9 @@
 //! Who calls, as far as an operation needs to know.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use longshore_api::Call;
+use longshore_api::{Call, PrincipalKind};
 use longshore_base::Scope;
 
 /// Who makes a call, and in which account and region.
@@ -14,11 +15,15 @@ pub struct Caller {
     pub scope: Scope,
     /// The ARN of the principal, as `registeredBy` and the account settings show it.
     pub principal: Arc<str>,
+    pub kind: PrincipalKind,
+    /// Where the call comes from; `None` for calls that the program makes itself.
+    pub source_ip: Option<IpAddr>,
 }
 
 impl Caller {
+    /// A call that comes from nowhere.
     pub fn new(scope: Scope, principal: impl Into<Arc<str>>) -> Self {
-        Self { scope, principal: principal.into() }
+        Self { scope, principal: principal.into(), kind: PrincipalKind::User, source_ip: None }
     }
 
     /// The ARN that stands for the whole account: the owner of its default settings.
@@ -29,6 +34,11 @@ impl Caller {
 
 impl From<&Call> for Caller {
     fn from(call: &Call) -> Self {
-        Self { scope: call.principal.scope.clone(), principal: call.principal.arn.clone() }
+        Self {
+            scope: call.principal.scope.clone(),
+            principal: call.principal.arn.clone(),
+            kind: call.principal.kind,
+            source_ip: Some(call.source_ip),
+        }
     }
 }

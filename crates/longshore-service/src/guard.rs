@@ -1,0 +1,59 @@
+//! Who may do what: asked in one place, for every operation of every API.
+
+use longshore_base::Timestamp;
+use longshore_state::State;
+use longshore_wire::Denied;
+
+use crate::{Access, Caller, Resources};
+
+/// Somebody is about to do something.
+pub struct Attempt<'a> {
+    /// That which the operation is about to run on.
+    pub state: &'a State,
+    pub caller: &'a Caller,
+    pub now: Timestamp,
+    resources: &'a dyn Fn() -> Resources,
+}
+
+impl<'a> Attempt<'a> {
+    pub fn new(
+        state: &'a State,
+        caller: &'a Caller,
+        now: Timestamp,
+        resources: &'a dyn Fn() -> Resources,
+    ) -> Self {
+        Self { state, caller, now, resources }
+    }
+
+    /// What has to be allowed. It is put together when it is asked for: an account's root has all rights whatever it is.
+    pub fn resources(&self) -> Resources {
+        (self.resources)()
+    }
+}
+
+/// Allows or denies. It runs under the state's lock, the writer's for a command: it does no I/O.
+pub trait Guard: Send + Sync {
+    /// # Errors
+    /// What the caller is told, in AWS's words ([`not_authorized`]).
+    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied>;
+}
+
+/// Everybody with an accepted signature may do everything in the account of his key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allow;
+
+impl Guard for Allow {
+    fn allow(&self, _attempt: &Attempt<'_>) -> Result<(), Denied> {
+        Ok(())
+    }
+}
+
+/// The text of a denial (identity J7). `because` goes on behind it, with a blank of its own: ` because no identity-based policy
+/// allows the ecs:RunTask action`.
+pub fn not_authorized(caller: &Caller, access: &Access, because: &str) -> Denied {
+    let Access { action, resource, .. } = access;
+    let who = &caller.principal;
+    Denied::new(format!(
+        "User: {who} is not authorized to perform: {action} on resource: {resource}{because}"
+    ))
+}

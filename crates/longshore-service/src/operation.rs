@@ -1,0 +1,98 @@
+//! An operation as a type.
+
+use longshore_base::Timestamp;
+use longshore_state::{Refused, State, Tx};
+use longshore_wire::{Fault, OperationShape};
+
+use crate::{Caller, Resources};
+
+/// What an operation may know beside its input and the state.
+pub struct Cx<'a, A> {
+    /// What the operations of an API have in common: settings.
+    pub api: &'a A,
+    pub caller: &'a Caller,
+    pub now: Timestamp,
+}
+
+impl<A> Clone for Cx<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Cx<'_, A> {}
+
+/// Is called with what came of an operation, once that is durable.
+pub type Watch<'a, T, E> = Box<dyn FnOnce(&Result<T, E>) + Send + 'a>;
+
+/// An operation of the API `A` that changes something.
+///
+/// `A` is a type of the crate that implements the API, so that it can implement this for the shapes of another crate.
+pub trait Command<A>: OperationShape {
+    /// The input, as far as it can be read by itself. `Self::Input` where there is nothing to gain.
+    type Parsed: Send;
+    /// What is collected under the lock. Making the answer of it is left for afterwards.
+    type Answer: Into<Self::Output> + Send;
+
+    /// Reads and checks what does not depend on the state, without a lock.
+    fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
+
+    /// All that the caller has to be allowed. What it names need not be there.
+    fn resources(state: &State, caller: &Caller, parsed: &Self::Parsed) -> Resources;
+
+    /// Does it, under the writer's lock. What fails on the way is undone.
+    fn run(tx: &mut Tx<'_>, caller: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error>;
+
+    /// For whoever tells the operator of it.
+    fn watch<'a>(cx: Cx<'a, A>, parsed: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
+        let _ = (cx, parsed);
+        None
+    }
+}
+
+/// An operation of the API `A` that only reads. See [`Command`].
+pub trait Query<A>: OperationShape {
+    type Parsed: Send;
+    type Answer: Into<Self::Output> + Send;
+
+    fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
+
+    fn resources(state: &State, caller: &Caller, parsed: &Self::Parsed) -> Resources;
+
+    fn run(state: &State, caller: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error>;
+
+    fn watch<'a>(cx: Cx<'a, A>, parsed: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
+        let _ = (cx, parsed);
+        None
+    }
+}
+
+/// Runs a command for the program itself, which needs nobody's permission.
+pub fn carry_out<A, O: Command<A>>(
+    tx: &mut Tx<'_>,
+    cx: &Cx<'_, A>,
+    input: O::Input,
+) -> Result<O::Answer, O::Error> {
+    let parsed = O::parse(cx, input)?;
+    O::run(tx, cx.caller, parsed)
+}
+
+/// Runs a query for the program itself.
+pub fn look<A, O: Query<A>>(state: &State, cx: &Cx<'_, A>, input: O::Input) -> Result<O::Answer, O::Error> {
+    let parsed = O::parse(cx, input)?;
+    O::run(state, cx.caller, parsed)
+}
+
+/// What is answered where the database took no change.
+pub(crate) fn refused<E: From<Fault>>(why: Refused) -> E {
+    match why {
+        Refused::Stopped(_) => Fault::hidden(why),
+        Refused::TooLarge(exceeded) => {
+            tracing::warn!(%exceeded, "a request changes more than a commit takes");
+            Fault::final_refusal(
+                "The request changes more than fits into one transaction. Split it into smaller ones.",
+            )
+        }
+    }
+    .into()
+}

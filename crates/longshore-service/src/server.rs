@@ -1,0 +1,73 @@
+//! An API over a database.
+
+use std::sync::Arc;
+
+use longshore_api::{Api, Body, BoxFuture, Reply, Request};
+use longshore_state::Db;
+use longshore_wire::Ask;
+use longshore_wire::route::ServiceFacts;
+
+use crate::{Allow, Caller, Cx, Guard, Table, table};
+
+/// Serves the operations of a [`Table`] over a database.
+pub struct Server<A: 'static> {
+    facts: &'static ServiceFacts,
+    table: &'static Table<A>,
+    db: Arc<Db>,
+    guard: Arc<dyn Guard>,
+    api: A,
+}
+
+impl<A: Send + Sync + 'static> Server<A> {
+    /// Without a guard: everybody with an accepted signature may do everything in his account.
+    pub fn new(facts: &'static ServiceFacts, table: &'static Table<A>, db: Arc<Db>, api: A) -> Self {
+        Self { facts, table, db, guard: Arc::new(Allow), api }
+    }
+
+    #[must_use]
+    pub fn guarded(self, guard: Arc<dyn Guard>) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Answers one operation, once what the answer rests on is durable.
+    pub async fn answer(&self, operation: &str, caller: &Caller, ask: &Ask<'_>) -> longshore_wire::Reply {
+        match self.table.find(operation) {
+            Some(entry) => entry.serve(self, caller, ask).await,
+            None => table::not_built(ask),
+        }
+    }
+
+    pub fn cx<'a>(&'a self, caller: &'a Caller) -> Cx<'a, A> {
+        Cx { api: &self.api, caller, now: self.db.clock().now() }
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub(crate) fn guard(&self) -> &dyn Guard {
+        &*self.guard
+    }
+}
+
+impl<A: Send + Sync + 'static> Api for Server<A> {
+    fn facts(&self) -> &'static ServiceFacts {
+        self.facts
+    }
+
+    fn operations(&self) -> &'static [&'static str] {
+        self.table.names
+    }
+
+    fn call<'a>(&'a self, request: Request) -> BoxFuture<'a, Reply> {
+        Box::pin(async move {
+            let request = match request.whole().await {
+                Ok(request) => request,
+                Err(broken) => return broken,
+            };
+            let headers = request.call.head.pairs();
+            let caller = Caller::from(&request.call);
+            self.answer(request.operation, &caller, &request.ask(&headers)).await.map(Body::from)
+        })
+    }
+}
