@@ -64,3 +64,39 @@ impl Budget {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_base::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn nothing_goes_because_of_a_task_that_has_yet_to_prove_itself() {
+        let until = Timestamp::from_millis(0);
+        let proving = Standing::Proving { until };
+        // Healthy, proving, the minimum; how many of the former and of the latter may go, were they asked first.
+        for (healthy, proves, min, of_healthy, of_proving) in [
+            (3, 0, 2, 1, 0),
+            (2, 1, 2, 0, 1),
+            (1, 2, 2, 0, 1),
+            (0, 3, 3, 0, 0),
+            (0, 3, 0, 0, 3),
+            (4, 2, 3, 1, 2),
+        ] {
+            let budget = Budget { healthy, proving: proves, min };
+            assert_eq!(budget.left(Standing::Healthy), of_healthy, "{budget:?}");
+            assert_eq!(budget.left(proving), of_proving, "{budget:?}");
+            assert_eq!(budget.left(Standing::Settling { until: None }), u32::MAX);
+            // Whatever goes first, so many stay.
+            for order in [[Standing::Healthy, proving], [proving, Standing::Healthy]] {
+                let mut budget = budget;
+                for standing in order {
+                    while budget.take(standing) {}
+                }
+                assert!(budget.healthy + budget.proving >= min.min(healthy + proves), "{budget:?}");
+                assert!(budget.healthy >= min.min(healthy), "{budget:?}");
+            }
+        }
+    }
+}

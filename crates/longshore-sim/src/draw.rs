@@ -101,8 +101,8 @@ fn controllers(chance: &mut Chance) -> longshore_controllers::Settings {
             ..longshore_rollout::Settings::default()
         },
         stopped_task_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600])),
-        // Longer than a repeated request can be on its way.
-        token_life_min: Duration::from_secs(60),
+        // As with the hour of ECS, nobody repeats a call for longer.
+        token_life_min: crate::world::LAST_ARRIVAL,
         inactive_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600])),
         instance_lost_after: Some(Duration::from_secs(*chance.pick(&[10, 30, 120]))),
         ..longshore_controllers::Settings::default()

@@ -29,6 +29,7 @@ use crate::scenario::{ClusterSetup, Scenario, Setup, Timed};
 use machine::Machine;
 use network::{Call, CallId, Pipe, PipeId, Reply};
 use server::Server;
+pub(crate) use users::LAST_ARRIVAL;
 use watch::Watch;
 
 /// When every run begins.

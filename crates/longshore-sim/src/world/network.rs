@@ -11,9 +11,22 @@ use super::users::Wish;
 use super::{Event, World};
 
 /// How long callers wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE_MILLIS: u64 = 15_000;
+const PATIENCE: Duration = Duration::from_millis(PATIENCE_MILLIS);
 /// How late a request can arrive a second time, after others that were sent later.
 const REPEAT_MAX_MILLIS: u64 = 30_000;
+/// How long after its caller gave up a request can still arrive.
+const LATE_MAX_MILLIS: u64 = 20_000;
+
+/// How long after the first of `tries` calls, with pauses of at most `pause_millis` in between, the last one can arrive.
+pub(super) const fn last_arrival(tries: u64, pause_millis: u64) -> Duration {
+    let latest = if REPEAT_MAX_MILLIS > PATIENCE_MILLIS + LATE_MAX_MILLIS {
+        REPEAT_MAX_MILLIS
+    } else {
+        PATIENCE_MILLIS + LATE_MAX_MILLIS
+    };
+    Duration::from_millis(tries * (PATIENCE_MILLIS + pause_millis) + latest)
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CallId(pub u64);
@@ -83,7 +96,7 @@ impl World {
         self.calls.insert(id, call);
         let delay = self.delay();
         if late {
-            let more = PATIENCE + self.network.millis(0, 20_000);
+            let more = PATIENCE + self.network.millis(0, LATE_MAX_MILLIS);
             self.push(self.now + more, Event::Request(id));
         } else if !lost {
             self.push(self.now + delay, Event::Request(id));

@@ -4,6 +4,7 @@
 //! records after every transaction and after every restart of the server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use longshore_base::{Arn, Family, InstanceId, Scope, ServiceName, TaskId};
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
@@ -17,7 +18,7 @@ use serde_json::Value;
 use super::network::{Call, CallId, Caller, Reply};
 use super::script::SPARE;
 use super::server::DISK_FAILED;
-use super::{Event, World};
+use super::{Event, World, network};
 
 /// Operations whose requests have no cluster.
 const NAMES_NO_CLUSTER: [&str; 6] = [
@@ -30,6 +31,10 @@ const NAMES_NO_CLUSTER: [&str; 6] = [
 ];
 /// How often a user repeats a call that nobody answered.
 const TRIES_MAX: u32 = 8;
+/// How long users wait before they do.
+const PAUSE_MILLIS: (u64, u64) = (500, 4000);
+/// How long after the first call for it the last one of a wish can arrive.
+pub(crate) const LAST_ARRIVAL: Duration = network::last_arrival(TRIES_MAX as u64, PAUSE_MILLIS.1);
 
 /// A call that a user wants to succeed.
 #[derive(Clone, Debug)]
@@ -243,7 +248,8 @@ impl World {
             Err(_) => {
                 wish.tries += 1;
                 if wish.tries < TRIES_MAX {
-                    let pause = self.users.millis(500, 4000);
+                    let (low, high) = PAUSE_MILLIS;
+                    let pause = self.users.millis(low, high);
                     self.push(self.now + pause, Event::Retry(wish));
                 }
             }
