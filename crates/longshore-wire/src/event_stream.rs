@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn an_event_says_what_it_is() {
-        let event = Document::Map([("n".to_owned(), Document::Bool(true))].into());
+        let event = Document::Map([("n".to_owned(), Document::Boolean(true))].into());
         for (protocol, payload) in
             [(Protocol::AwsJson11, &b"{\"n\":true}"[..]), (Protocol::RestJson1, b"{\"n\":true}")]
         {
