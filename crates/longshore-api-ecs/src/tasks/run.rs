@@ -1,5 +1,8 @@
 //! RunTask.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use longshore_base::TaskId;
 use longshore_controllers::launch::{self, PoolRefusal, Template};
 use longshore_controllers::pools::Pools;
@@ -209,6 +212,7 @@ fn place(
     }
     let request = |of: &Template| of.request(at, &placement.rules, DefaultStrategy::Task, None);
     let mut pools = Pools::new(template, capacity, |_| 0, request);
+    let mut scaling = Scaling::default();
     for _ in 0..count {
         let pool = pools.take_turn();
         let seed = tx.ids.seed();
@@ -226,7 +230,7 @@ fn place(
                 placed.failures.push(fargate_failure(&PoolRefusal::of(Some(tables), &pool.request)));
                 break;
             }
-            Err(refusal) if will_scale(tx, caller, at, &refusal) => {
+            Err(refusal) if scaling.will_help(tx, caller, at, &refusal) => {
                 let task = pool.template.waiting(tx, &placement.constraints, &placement.strategies);
                 placed.tasks.push(task.id);
                 tx.put_task(at, task);
@@ -243,12 +247,17 @@ fn place(
     Ok(placed)
 }
 
-/// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
-fn will_scale(tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
-    let waiting = tx.ecs().cluster(at).map_or(0, |tables| tables.provisioning().len());
-    match &refusal.pool {
-        Pool::Provider(name) => waiting < WAITING_MAX && capacity_providers::scales(tx.state(), caller, name),
-        Pool::Launch(_) => false,
+/// Which capacity providers have managed scaling. Each is asked once in a call, because its settings are a document.
+#[derive(Default)]
+struct Scaling(BTreeMap<Arc<str>, bool>);
+
+impl Scaling {
+    /// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
+    fn will_help(&mut self, tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
+        let Pool::Provider(name) = &refusal.pool else { return false };
+        let waiting = tx.ecs().cluster(at).map_or(0, |tables| tables.provisioning().len());
+        let ask = || capacity_providers::scales(tx.state(), caller, name);
+        waiting < WAITING_MAX && *self.0.entry(name.clone()).or_insert_with(ask)
     }
 }
 
