@@ -312,7 +312,7 @@ fn canonical(state: &State, caller: &Caller, named: &str) -> String {
             Some((cluster, id)) => {
                 arn(caller, parsed.kind, &format!("{cluster}/{}", canonical_id(parsed.kind, id)))
             }
-            None => named.to_owned(),
+            None => arn(caller, parsed.kind, parsed.rest),
         },
         Ok(_) | Err(_) => named.to_owned(),
     }
@@ -348,7 +348,14 @@ pub(crate) fn task_set_arn(
 }
 
 pub(crate) fn provider_arn(caller: &Caller, named: &str) -> String {
-    if Arn::looks_like_one(named) { named.to_owned() } else { arn(caller, "capacity-provider", named) }
+    let kind = "capacity-provider";
+    if !Arn::looks_like_one(named) {
+        return arn(caller, kind, named);
+    }
+    match Arn::parse(named) {
+        Ok(parsed) if parsed.kind == kind && parsed.scope == caller.scope => arn(caller, kind, parsed.rest),
+        Ok(_) | Err(_) => named.to_owned(),
+    }
 }
 
 /// The ARN of the revision that is meant; of any (`family:*`) where that cannot be said.

@@ -66,9 +66,12 @@ impl Scene {
         world.ok(RegisterTaskDefinition, definition.clone());
         world.ok(RegisterTaskDefinition, definition);
         world.ok(DeregisterTaskDefinition, json!({"taskDefinition": "f:1"}));
+        // Nothing hands out roles yet, so that tasks with one do not start.
+        let container = json!({"name": "a", "image": "i", "memory": 10});
+        world.ok(RegisterTaskDefinition, json!({"family": "g", "containerDefinitions": [container]}));
         world.connect(&instance);
         let started = world
-            .ok(StartTask, json!({"cluster": "c", "taskDefinition": "f", "containerInstances": [instance]}));
+            .ok(StartTask, json!({"cluster": "c", "taskDefinition": "g", "containerInstances": [instance]}));
         let service = json!({"cluster": "c", "serviceName": "s", "taskDefinition": "f", "desiredCount": 1});
         world.ok(CreateService, service);
         let external = json!({"type": "EXTERNAL"});
@@ -120,7 +123,7 @@ impl Scene {
                 "containerDefinitions": [{"name": "a", "image": "i", "privileged": true}],
             }),
             DescribeTaskDefinition | DeregisterTaskDefinition => json!({"taskDefinition": "f:2"}),
-            DeleteTaskDefinitions => json!({"taskDefinitions": ["f:1", "g:1"]}),
+            DeleteTaskDefinitions => json!({"taskDefinitions": ["f:1", "h:1"]}),
             RegisterContainerInstance => {
                 let mut body = registration("c", "new");
                 body["tags"] = tags;
@@ -321,6 +324,15 @@ fn however_a_thing_is_spelt_it_is_asked_about_by_one_name() {
         let asked = scene.resources(DescribeServices, &json!({"cluster": "c", "services": [spelt]}));
         assert_eq!(asked, [scene.world.arn("service/c/s")], "{spelt}");
     }
+    // Nobody looks at the partition of an ARN but policies.
+    let odd = |rest: &str| format!("arn:odd:ecs:eu-west-1:123456789012:{rest}");
+    let asked = scene.resources(DeleteCluster, &json!({"cluster": odd("cluster/c")}));
+    assert_eq!(asked, [scene.world.arn("cluster/c")]);
+    let asked = scene.resources(UntagResource, &json!({"resourceArn": odd("cluster/c"), "tagKeys": ["k"]}));
+    assert_eq!(asked, [scene.world.arn("cluster/c")]);
+    let asked =
+        scene.resources(DeleteCapacityProvider, &json!({"capacityProvider": odd("capacity-provider/p")}));
+    assert_eq!(asked, [scene.world.arn("capacity-provider/p")]);
     // What is somebody else's is asked about as what it is.
     let theirs = "arn:aws:ecs:eu-west-1:000000000000:task/c/1";
     let asked = scene.asked(StopTask, &json!({"cluster": "c", "task": theirs}));
