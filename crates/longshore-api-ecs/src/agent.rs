@@ -27,57 +27,54 @@ const BINDINGS_MAX: usize = 200;
 /// Agents ignore what it says.
 const ACKNOWLEDGED: &str = "ACK";
 
+/// What an agent says of a task, as far as it can be read by itself.
+pub struct Said {
+    cluster: Option<String>,
+    task: Option<String>,
+    report: Report,
+    /// It is about an attachment and nothing else. Longshore has made none that it could be about.
+    is_of_attachment: bool,
+}
+
 /// Takes in the state of a task and of its containers, in the order given.
 impl Command<Ecs> for ops::SubmitTaskStateChange {
-    type Parsed = Self::Input;
+    type Parsed = Said;
     type Answer = SubmitTaskStateChangeResponse;
 
     fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
-        Ok(input)
-    }
-
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
-    }
-
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let at = cluster(tx, caller, input.cluster.as_deref())?;
-        let (at, id) = task(tx.state(), at, input.task.as_deref())?;
-        let attachments = input.attachments.unwrap_or_default();
         let containers = input.containers.unwrap_or_default();
-        if input.status.is_none() && containers.is_empty() && !attachments.is_empty() {
-            // A report on a network interface alone. Longshore has made none that it could be about.
-            return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
-        }
-        let content = Report {
-            status: input.status.as_deref().and_then(task_status),
-            reason: input.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
-            containers: containers.into_iter().map(container).collect(),
-            pull_started_at: input.pull_started_at,
-            pull_stopped_at: input.pull_stopped_at,
-            execution_stopped_at: input.execution_stopped_at,
-        };
-        accept(tx, &at, id, &content)?;
+        let attachments = input.attachments.unwrap_or_default();
+        Ok(Said {
+            is_of_attachment: input.status.is_none() && containers.is_empty() && !attachments.is_empty(),
+            report: Report {
+                status: input.status.as_deref().and_then(task_status),
+                reason: input.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
+                containers: containers.into_iter().map(container).collect(),
+                pull_started_at: input.pull_started_at,
+                pull_stopped_at: input.pull_stopped_at,
+                execution_stopped_at: input.execution_stopped_at,
+            },
+            cluster: input.cluster,
+            task: input.task,
+        })
+    }
+
+    fn resources(state: &State, caller: &Caller, said: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(said.cluster.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, said: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        said.accept(tx, caller)?;
         Ok(SubmitTaskStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
     }
 }
 
 /// The report of older agents, one container at a time.
 impl Command<Ecs> for ops::SubmitContainerStateChange {
-    type Parsed = Self::Input;
+    type Parsed = Said;
     type Answer = SubmitContainerStateChangeResponse;
 
     fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
-        Ok(input)
-    }
-
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
-    }
-
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let at = cluster(tx, caller, input.cluster.as_deref())?;
-        let (at, id) = task(tx.state(), at, input.task.as_deref())?;
         let change = ContainerStateChange {
             container_name: input.container_name,
             exit_code: input.exit_code,
@@ -87,7 +84,20 @@ impl Command<Ecs> for ops::SubmitContainerStateChange {
             runtime_id: input.runtime_id,
             status: input.status,
         };
-        accept(tx, &at, id, &Report { containers: vec![container(change)], ..Report::default() })?;
+        Ok(Said {
+            report: Report { containers: vec![container(change)], ..Report::default() },
+            cluster: input.cluster,
+            task: input.task,
+            is_of_attachment: false,
+        })
+    }
+
+    fn resources(state: &State, caller: &Caller, said: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(said.cluster.as_deref())
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, said: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        said.accept(tx, caller)?;
         Ok(SubmitContainerStateChangeResponse { acknowledgment: Some(ACKNOWLEDGED.to_owned()) })
     }
 }
@@ -147,15 +157,17 @@ fn task(
     Ok((home, id))
 }
 
-/// The caller is the account, not the instance, so any instance of it may report.
-fn accept(
-    tx: &mut Tx<'_>,
-    at: &ClusterKey,
-    id: TaskId,
-    content: &Report,
-) -> Result<(), InvalidParameterException> {
-    report(tx, at, None, id, content)
-        .map_err(|UnknownTask| InvalidParameterException::new(texts::REPORT_UNKNOWN_TASK))
+impl Said {
+    /// The caller is the account, not the instance, so any instance of it may report.
+    fn accept(self, tx: &mut Tx<'_>, caller: &Caller) -> Result<(), InvalidParameterException> {
+        let at = cluster(tx, caller, self.cluster.as_deref())?;
+        let (at, id) = task(tx.state(), at, self.task.as_deref())?;
+        if self.is_of_attachment {
+            return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT));
+        }
+        report(tx, &at, None, id, &self.report)
+            .map_err(|UnknownTask| InvalidParameterException::new(texts::REPORT_UNKNOWN_TASK))
+    }
 }
 
 /// The states that agents report; others are the server's own and mean nothing from outside.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
 use longshore_domain::status::ClusterStatus;
+use longshore_domain::tags::Tags;
 use longshore_placement::provider::FARGATE;
 use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs as shapes;
@@ -30,26 +31,19 @@ const DESCRIBE_MAX: usize = 100;
 /// Names that begin like this are AWS's own.
 const RESERVED_PREFIXES: [&str; 3] = ["aws", "ecs", "fargate"];
 
+/// A provider to be made.
+pub struct NewProvider {
+    name: String,
+    group: AutoScalingGroupProvider,
+    tags: Tags,
+}
+
 impl Command<Ecs> for ops::CreateCapacityProvider {
-    type Parsed = Self::Input;
+    type Parsed = NewProvider;
     type Answer = CreateCapacityProviderResponse;
 
     fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
-    }
-
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        let ask = permission::of::<Self>(state, caller);
-        let named = input.name.as_deref().unwrap_or_default();
-        ask.tagging(
-            ask.on_providers([named]),
-            input.tags.as_deref(),
-            &permission::provider_arn(caller, named),
-        )
-    }
-
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let name = input.name.unwrap_or_default();
         if !is_name(&name) {
             return Err(ClientException::new(texts::PROVIDER_NAME).into());
@@ -62,7 +56,17 @@ impl Command<Ecs> for ops::CreateCapacityProvider {
             }
         };
         let tags = tags::parse(input.tags.unwrap_or_default())?;
-        let group = with_defaults(group)?;
+        Ok(NewProvider { name, group: with_defaults(group)?, tags })
+    }
+
+    fn resources(state: &State, caller: &Caller, new: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let made = permission::provider_arn(caller, &new.name);
+        ask.tagging(ask.on_providers([&*new.name]), &new.tags, &made)
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, new: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let NewProvider { name, group, tags } = new;
         if stored(tx.state(), caller, &name).is_some_and(|known| *known.status == *ACTIVE) {
             return Err(ClientException::new(texts::PROVIDER_EXISTS).into());
         }

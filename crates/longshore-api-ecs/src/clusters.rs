@@ -6,6 +6,7 @@ use std::sync::Arc;
 use longshore_base::ClusterName;
 use longshore_base::NameError;
 use longshore_domain::status::ClusterStatus;
+use longshore_domain::tags::Tags;
 use longshore_domain::{InstanceStatus, LaunchType, ServiceStatus};
 use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs as shapes;
@@ -27,18 +28,34 @@ const DESCRIBE_MAX: usize = 100;
 /// The values of the setting `containerInsights`.
 pub const INSIGHTS: [&str; 3] = ["enhanced", "enabled", "disabled"];
 
+/// A call of CreateCluster, as far as it can be read by itself.
+pub struct NewCluster {
+    name: ClusterName,
+    tags: Tags,
+    insights: Option<Arc<str>>,
+    input: CreateClusterRequest,
+}
+
 impl Command<Ecs> for ops::CreateCluster {
-    type Parsed = Self::Input;
+    type Parsed = NewCluster;
     type Answer = CreateClusterResponse;
 
-    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    fn parse(_: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
+        let name = match input.cluster_name.as_deref() {
+            None => ClusterName::default_cluster(),
+            Some(name) => new_name(name)?,
+        };
+        let tags = tags::parse(input.tags.take().unwrap_or_default())?;
+        let insights = container_insights(input.settings.take().unwrap_or_default())?;
+        check_configuration(input.configuration.as_ref())?;
+        Ok(NewCluster { name, tags, insights, input })
     }
 
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+    fn resources(state: &State, caller: &Caller, new: &Self::Parsed) -> Resources {
+        let NewCluster { name, tags, input, .. } = new;
         let ask = permission::of::<Self>(state, caller);
-        let named = input.cluster_name.as_deref();
+        let named = Some(name.as_str());
         let made = permission::cluster_arn(caller, named);
         let namespace = input.service_connect_defaults.as_ref().and_then(|own| own.namespace.clone());
         let own = ask
@@ -48,18 +65,12 @@ impl Command<Ecs> for ops::CreateCluster {
                 permission::providers_named(caller, input.capacity_providers.as_deref()),
             )
             .maybe("ecs:namespace", namespace);
-        ask.tagging(own, input.tags.as_deref(), &made)
+        ask.tagging(own, tags, &made)
     }
 
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let name = match input.cluster_name.as_deref() {
-            None => ClusterName::default_cluster(),
-            Some(name) => new_name(name)?,
-        };
+    fn run(tx: &mut Tx<'_>, caller: &Caller, new: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let NewCluster { name, tags, insights, input } = new;
         let at = ClusterKey::new(caller.scope.clone(), name.clone());
-        let tags = tags::parse(input.tags.unwrap_or_default())?;
-        let insights = container_insights(input.settings.unwrap_or_default())?;
-        check_configuration(input.configuration.as_ref())?;
         let providers = providers_to_attach(tx.state(), caller, input.capacity_providers.unwrap_or_default())
             .map_err(|ProviderRefused(text)| InvalidParameterException::new(text))?;
         let strategy = strategies::parse(

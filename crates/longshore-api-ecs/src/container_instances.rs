@@ -81,27 +81,36 @@ impl Query<Ecs> for ops::DescribeContainerInstances {
     }
 }
 
+/// A call of ListContainerInstances.
+pub struct List {
+    cluster: Option<String>,
+    status: Option<ContainerInstanceStatus>,
+    filter: Option<Expression>,
+    page: Page,
+}
+
 impl Query<Ecs> for ops::ListContainerInstances {
-    type Parsed = (Self::Input, Page);
+    type Parsed = List;
     type Answer = ListContainerInstancesResponse;
 
     fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         let asked = (input.max_results.take(), input.next_token.take());
         input::check(&input)?;
         let page = Page::open("ListContainerInstances", cx.caller, &input, asked, paging::LIST)?;
-        Ok((input, page))
-    }
-
-    fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
-    }
-
-    fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let (at, tables) = identifiers::host(state, caller, input.cluster.as_deref())?;
         let filter = input.filter.as_deref().filter(|text| !text.is_empty());
         let filter = filter.map(Expression::parse).transpose();
         let filter = filter.map_err(|error| InvalidParameterException::new(texts::filter(&error)))?;
-        let wanted = |entry: &InstanceEntry| match &input.status {
+        Ok(List { cluster: input.cluster, status: input.status, filter, page })
+    }
+
+    fn resources(state: &State, caller: &Caller, list: &Self::Parsed) -> Resources {
+        permission::of::<Self>(state, caller).on_cluster(list.cluster.as_deref())
+    }
+
+    fn run(state: &State, caller: &Caller, list: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let List { cluster, status, filter, page } = list;
+        let (at, tables) = identifiers::host(state, caller, cluster.as_deref())?;
+        let wanted = |entry: &InstanceEntry| match &status {
             Some(status) => entry.record.status.as_str() == status.as_str(),
             None => entry.record.status != InstanceStatus::Inactive,
         };

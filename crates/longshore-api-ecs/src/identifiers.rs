@@ -139,20 +139,31 @@ pub fn cluster_name(scope: &Scope, named: Option<&str>) -> Result<ClusterName, N
     ClusterName::parse(name).map_err(|_| NoCluster::NotFound)
 }
 
+/// The key of the cluster that a call names, whether there is one or not.
+pub fn cluster_key(caller: &Caller, named: Option<&str>) -> Result<ClusterKey, NoCluster> {
+    Ok(ClusterKey::new(caller.scope.clone(), cluster_name(&caller.scope, named)?))
+}
+
 /// The cluster that a call names, if it is in use.
 pub fn cluster<'s>(
     state: &'s State,
     caller: &Caller,
     named: Option<&str>,
 ) -> Result<(ClusterKey, &'s ClusterTables), NoCluster> {
-    let at = ClusterKey::new(caller.scope.clone(), cluster_name(&caller.scope, named)?);
-    let tables = state.ecs().cluster(&at).ok_or(NoCluster::NotFound)?;
+    let at = cluster_key(caller, named)?;
+    let tables = in_use(state, &at)?;
+    Ok((at, tables))
+}
+
+/// The tables of a cluster that is in use.
+pub fn in_use<'s>(state: &'s State, at: &ClusterKey) -> Result<&'s ClusterTables, NoCluster> {
+    let tables = state.ecs().cluster(at).ok_or(NoCluster::NotFound)?;
     let record = tables.record().ok_or(NoCluster::NotFound)?;
     match record.status {
         ClusterStatus::Provisioning
         | ClusterStatus::Active
         | ClusterStatus::Deprovisioning
-        | ClusterStatus::Failed => Ok((at, tables)),
+        | ClusterStatus::Failed => Ok(tables),
         ClusterStatus::Inactive => Err(NoCluster::Inactive),
     }
 }

@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 
-use longshore_base::{Arn, InstanceId, Scope, TaskId};
+use longshore_base::{Arn, DeploymentId, InstanceId, Scope, TaskId};
+use longshore_domain::tags::Tags;
 use longshore_service::{Access, Resources};
 use longshore_shapes_ecs::{
-    CapacityProviderStrategyItem, NetworkConfiguration, PropagateTags, SettingName, Tag, TaskDefinition,
+    CapacityProviderStrategyItem, NetworkConfiguration, PropagateTags, SettingName, TaskDefinition,
     TaskOverride,
 };
 use longshore_state::State;
@@ -25,8 +26,8 @@ pub(crate) const ECS: &str = "ecs.amazonaws.com";
 /// The questions of one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Ask<'a> {
-    state: &'a State,
-    caller: &'a Caller,
+    pub state: &'a State,
+    pub caller: &'a Caller,
     operation: &'static str,
 }
 
@@ -80,7 +81,8 @@ impl Ask<'_> {
 
     /// On whatever the ARNs name. Not a single one: on everything.
     pub fn on_arns<'n>(self, arns: impl IntoIterator<Item = &'n str>) -> Resources {
-        let all: Resources = arns.into_iter().map(|arn| self.on(canonical(self.caller, arn))).collect();
+        let all: Resources =
+            arns.into_iter().map(|arn| self.on(canonical(self.state, self.caller, arn))).collect();
         if all.is_empty() { self.on_all() } else { all }
     }
 
@@ -115,8 +117,7 @@ impl Ask<'_> {
 
     /// A call that makes something with tags needs permission to tag it as well, unless the account has said that it
     /// does not (ecs-behaviour A9, `tagResourceAuthorization`). `made` is the ARN of what is made.
-    pub fn tagging(self, resources: Resources, given: Option<&[Tag]>, made: &str) -> Resources {
-        let given = given.unwrap_or_default();
+    pub fn tagging(self, resources: Resources, given: &Tags, made: &str) -> Resources {
         if given.is_empty() {
             return resources;
         }
@@ -228,17 +229,13 @@ pub(crate) fn pass_roles<'r>(
 }
 
 /// Handing over the roles that a task definition names, which everything that starts tasks from it does.
-pub(crate) fn pass_task_roles(state: &State, caller: &Caller, named: &str) -> Vec<Access> {
-    pass_run_roles(state, caller, named, None)
+pub(crate) fn pass_task_roles(ask: Ask<'_>, named: &str) -> Vec<Access> {
+    pass_run_roles(ask, named, None)
 }
 
 /// The same where a call may replace them.
-pub(crate) fn pass_run_roles(
-    state: &State,
-    caller: &Caller,
-    named: &str,
-    overrides: Option<&TaskOverride>,
-) -> Vec<Access> {
+pub(crate) fn pass_run_roles(ask: Ask<'_>, named: &str, overrides: Option<&TaskOverride>) -> Vec<Access> {
+    let Ask { state, caller, .. } = ask;
     let definition = task_definitions::find(state, &caller.scope, named).ok();
     let document: Option<TaskDefinition> = definition.and_then(|own| documents::recall(own.document()));
     let (task, execution) = match &document {
@@ -255,12 +252,11 @@ pub(crate) fn pass_run_roles(
 }
 
 /// The request's own tags, as conditions compare them.
-pub(crate) fn with_request_tags(access: Access, given: &[Tag]) -> Access {
-    let key = |tag: &Tag| tag.key.clone().unwrap_or_default();
-    let access = given.iter().fold(access, |access, tag| {
-        access.with(format!("aws:RequestTag/{}", key(tag)), tag.value.clone().unwrap_or_default())
-    });
-    access.with_all("aws:TagKeys", given.iter().map(key))
+pub(crate) fn with_request_tags(access: Access, given: &Tags) -> Access {
+    let access = given
+        .iter()
+        .fold(access, |access, (key, value)| access.with(format!("aws:RequestTag/{key}"), value.clone()));
+    access.with_all("aws:TagKeys", given.keys().cloned())
 }
 
 pub(crate) fn arn(caller: &Caller, kind: &str, rest: &str) -> String {
@@ -309,26 +305,34 @@ pub(crate) fn member_arn(caller: &Caller, cluster: Option<&str>, kind: &str, nam
 }
 
 /// An ARN with its id in the one spelling that ARNs have.
-fn canonical(caller: &Caller, named: &str) -> String {
+fn canonical(state: &State, caller: &Caller, named: &str) -> String {
     match Arn::parse(named) {
+        Ok(parsed) if parsed.kind == "task-definition" => definition_arn(state, caller, named),
         Ok(parsed) if parsed.scope == caller.scope => match parsed.rest.split_once('/') {
             Some((cluster, id)) => {
                 arn(caller, parsed.kind, &format!("{cluster}/{}", canonical_id(parsed.kind, id)))
             }
-            None => named.to_owned(),
+            None => arn(caller, parsed.kind, parsed.rest),
         },
         Ok(_) | Err(_) => named.to_owned(),
     }
 }
 
-/// Ids of tasks and instances may be spelt as UUIDs.
-fn canonical_id<'n>(kind: &str, id: &'n str) -> Cow<'n, str> {
+/// What stands behind the cluster, with its id as ARNs have it: those of tasks and instances may be spelt as UUIDs, those of
+/// task sets and revisions with a prefix or without.
+fn canonical_id<'n>(kind: &str, rest: &'n str) -> Cow<'n, str> {
+    let of_service = |id: fn(DeploymentId) -> String| {
+        let (service, given) = rest.split_once('/')?;
+        Some(format!("{service}/{}", id(DeploymentId::parse(given).ok()?)))
+    };
     let spelt = match kind {
-        "task" => TaskId::parse(id).ok().map(|id| id.to_string()),
-        "container-instance" => InstanceId::parse(id).ok().map(|id| id.to_string()),
+        "task" => TaskId::parse(rest).ok().map(|id| id.to_string()),
+        "container-instance" => InstanceId::parse(rest).ok().map(|id| id.to_string()),
+        "task-set" => of_service(|id| id.to_string()),
+        "service-revision" => of_service(|id| id.digits().to_string()),
         _ => None,
     };
-    spelt.map_or(Cow::from(id), Cow::from)
+    spelt.map_or(Cow::from(rest), Cow::from)
 }
 
 /// The ARN of a set of a service, which the set's id alone does not say.
@@ -344,7 +348,14 @@ pub(crate) fn task_set_arn(
 }
 
 pub(crate) fn provider_arn(caller: &Caller, named: &str) -> String {
-    if Arn::looks_like_one(named) { named.to_owned() } else { arn(caller, "capacity-provider", named) }
+    let kind = "capacity-provider";
+    if !Arn::looks_like_one(named) {
+        return arn(caller, kind, named);
+    }
+    match Arn::parse(named) {
+        Ok(parsed) if parsed.kind == kind && parsed.scope == caller.scope => arn(caller, kind, parsed.rest),
+        Ok(_) | Err(_) => named.to_owned(),
+    }
 }
 
 /// The ARN of the revision that is meant; of any (`family:*`) where that cannot be said.

@@ -47,7 +47,6 @@ pub struct Registration {
     named: Option<String>,
     token: Option<String>,
     agent: Agent,
-    given_tags: Vec<Tag>,
     tags: Tags,
     joining: Joining,
 }
@@ -69,14 +68,12 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
             machine: Machine::parse(input.instance_identity_document.as_deref().unwrap_or_default()),
             versions: input.version_info.unwrap_or_default(),
         };
-        let given_tags = input.tags.unwrap_or_default();
         Ok(Registration {
             cluster: input.cluster,
             named: input.container_instance_arn.filter(|arn| !arn.is_empty()),
             token: input.client_token.filter(|token| !token.is_empty()),
             agent,
-            tags: tags::parse(given_tags.clone())?,
-            given_tags,
+            tags: tags::parse(input.tags.unwrap_or_default())?,
             joining,
         })
     }
@@ -85,11 +82,11 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
         let ask = permission::of::<Self>(state, caller);
         let cluster = parsed.cluster.as_deref();
         let made = permission::member_arn(caller, cluster, "container-instance", "*");
-        ask.tagging(ask.on_cluster(cluster), Some(&parsed.given_tags), &made)
+        ask.tagging(ask.on_cluster(cluster), &parsed.tags, &made)
     }
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let Registration { cluster, named, token, agent, tags, given_tags: _, joining: _ } = parsed;
+        let Registration { cluster, named, token, agent, tags, joining: _ } = parsed;
         let at = match identifiers::pool(caller, cluster.as_deref()) {
             // Its first agent is its beginning.
             Some(pool) => pool,

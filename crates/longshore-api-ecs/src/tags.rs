@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_base::{Arn, ArnError, DeploymentId, FARGATE_POOL, Family, InstanceId, ServiceName, TaskId};
+use longshore_base::{Arn, ArnError, DeploymentId, FARGATE_POOL, InstanceId, ServiceName, TaskId};
 use longshore_domain::status::ClusterStatus;
 use longshore_domain::tags::{self, TagError, Tags};
 use longshore_domain::{InstanceStatus, ServiceStatus};
@@ -30,23 +30,26 @@ pub fn shapes(tags: &Tags) -> Vec<Tag> {
 }
 
 impl Command<Ecs> for ops::TagResource {
-    type Parsed = Self::Input;
+    /// The ARN, and the tags that are added.
+    type Parsed = (String, Tags);
     type Answer = TagResourceResponse;
 
     fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
+        Ok((input.resource_arn.unwrap_or_default(), parse(input.tags.unwrap_or_default())?))
     }
 
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller)
-            .on_arns(input.resource_arn.as_deref())
-            .map(|access| permission::with_request_tags(access, input.tags.as_deref().unwrap_or_default()))
+    fn resources(state: &State, caller: &Caller, (arn, added): &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        ask.on_arns([&**arn]).map(|access| permission::with_request_tags(access, added))
     }
 
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let added = parse(input.tags.unwrap_or_default())?;
-        let resource = find(tx.state(), caller, input.resource_arn.as_deref().unwrap_or_default())?;
+    fn run(
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        (arn, added): Self::Parsed,
+    ) -> Result<Self::Answer, Self::Error> {
+        let resource = find(tx.state(), caller, &arn)?;
         resource.check_alive()?;
         let merged = tags::merge(resource.tags(), added)
             .map_err(|error: TagError| LimitExceededException::new(error.to_string()))?;
@@ -248,11 +251,12 @@ fn find(state: &State, caller: &Caller, arn: &str) -> Result<Resource, NoResourc
             Ok(Resource::Service(at, entry.ok_or(NoResource::NotFound("service"))?))
         }
         "task-definition" => {
-            let (family, revision) =
-                parsed.rest.split_once(':').ok_or_else(|| invalid(texts::ARN_INVALID))?;
-            let family = Family::parse(family).ok().filter(|_| mine);
-            let definition = family
-                .and_then(|family| state.ecs().definition(&caller.scope, &family, revision.parse().ok()?));
+            if !parsed.rest.contains(':') {
+                return Err(invalid(texts::ARN_INVALID));
+            }
+            let name = identifiers::definition_name(&caller.scope, arn).ok();
+            let definition =
+                name.and_then(|name| state.ecs().definition(&caller.scope, &name.family, name.revision?));
             let definition = definition.ok_or(NoResource::NotFound("task definition"))?;
             Ok(Resource::Definition(definition.clone()))
         }

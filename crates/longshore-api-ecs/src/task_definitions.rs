@@ -27,7 +27,6 @@ pub struct Prepared {
     /// Without what the registration adds.
     shape: shapes::TaskDefinition,
     document: record::Compiled,
-    given_tags: Vec<Tag>,
     tags: longshore_domain::tags::Tags,
 }
 
@@ -39,11 +38,11 @@ impl Command<Ecs> for ops::RegisterTaskDefinition {
     fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         // The rules of definitions speak first: their texts are those that people know.
         let modelled = input::check_client(&input);
-        let given_tags = input.tags.take().unwrap_or_default();
+        let tags = input.tags.take().unwrap_or_default();
         let normalised = task_definition::normalise(input, &Owner { scope: &cx.caller.scope })
             .map_err(|error| ClientException::new(error.to_string()))?;
         modelled?;
-        let tags = tags::parse(given_tags.clone())?;
+        let tags = tags::parse(tags)?;
         let text = documents::keep(&normalised.shape);
         if text.len() > DOCUMENT_BYTES_MAX {
             return Err(ClientException::new(texts::TASK_DEFINITION_LARGE).into());
@@ -51,11 +50,11 @@ impl Command<Ecs> for ops::RegisterTaskDefinition {
         let spec = task_definition::compile_shape(&normalised.shape)
             .map_err(|error| ClientException::new(error.to_string()))?;
         let document = record::Compiled::with(text, spec);
-        Ok(Prepared { family: normalised.family, shape: normalised.shape, document, given_tags, tags })
+        Ok(Prepared { family: normalised.family, shape: normalised.shape, document, tags })
     }
 
     fn resources(state: &State, caller: &Caller, parsed: &Self::Parsed) -> Resources {
-        let Prepared { family, shape, given_tags, .. } = parsed;
+        let Prepared { family, shape, tags, .. } = parsed;
         let ask = permission::of::<Self>(state, caller);
         let made = permission::arn(caller, "task-definition", &format!("{family}:*"));
         let compatibilities = shape.requires_compatibilities.iter().flatten();
@@ -66,15 +65,11 @@ impl Command<Ecs> for ops::RegisterTaskDefinition {
             .maybe("ecs:task-cpu", shape.cpu.clone())
             .maybe("ecs:task-memory", shape.memory.clone());
         let roles = [shape.task_role_arn.as_deref(), shape.execution_role_arn.as_deref()];
-        ask.tagging(own, Some(given_tags), &made).and(permission::pass_roles(
-            caller,
-            permission::TASKS,
-            roles,
-        ))
+        ask.tagging(own, tags, &made).and(permission::pass_roles(caller, permission::TASKS, roles))
     }
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let Prepared { family, shape, document, tags, given_tags: _ } = parsed;
+        let Prepared { family, shape, document, tags } = parsed;
         let known = tx.ecs().realm(&caller.scope).and_then(|realm| realm.family(family.as_str()));
         let revision = known.map_or(1, FamilyTable::next_revision);
         if revision > REVISIONS_MAX {

@@ -41,6 +41,11 @@ impl<A: Send + Sync + 'static> Server<A> {
         Cx { api: &self.api, caller, now: self.db.clock().now() }
     }
 
+    /// What its operations have in common.
+    pub fn api(&self) -> &A {
+        &self.api
+    }
+
     pub(crate) fn db(&self) -> &Db {
         &self.db
     }

@@ -38,7 +38,7 @@ impl<A> fmt::Debug for Entry<A> {
 /// Lists the operations of an API: its own type, the module with the shapes of its operations, and each operation once, as
 /// `command` or `query`.
 ///
-/// ```ignore
+/// ```text
 /// longshore_service::operations! {
 ///     pub static OPERATIONS: Sts = ops {
 ///         query GetCallerIdentity,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use longshore_base::{ArnFormat, ServiceName};
 use longshore_controllers::service::deployment;
 use longshore_domain::status::{DeploymentController, PropagateTags};
+use longshore_domain::tags::Tags;
 use longshore_domain::{SchedulingStrategy, ServiceStatus};
 use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs as shapes;
@@ -12,10 +13,12 @@ use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{self, PlannerMemory};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
+use longshore_wire::OperationShape;
 
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
 use super::{answer, external, rules};
+use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::{Caller, Ecs, account_settings, identifiers, input, paging, permission, tags, texts};
@@ -23,26 +26,56 @@ use crate::{Caller, Ecs, account_settings, identifiers, input, paging, permissio
 /// The longest `clientToken`.
 const TOKEN_MAX: usize = 36;
 
+/// A call of CreateService, as far as it can be read by itself.
+pub struct Call {
+    at: ClusterKey,
+    name: ServiceName,
+    /// The digest of all parameters but the token.
+    fingerprint: u64,
+    controller: DeploymentController,
+    pub(super) placement: Placement,
+    pub(super) tags: Tags,
+    pub(super) input: CreateServiceRequest,
+}
+
 /// Creates a service and begins its first deployment; the scheduler then starts its tasks.
 ///
 /// A repetition with the same parameters answers the service that is there (ecs-behaviour A7).
 impl Command<Ecs> for ops::CreateService {
-    type Parsed = Self::Input;
+    type Parsed = Call;
     type Answer = CreateServiceResponse;
 
-    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
+        let at = identifiers::cluster_key(cx.caller, input.cluster.as_deref())?;
+        let name = ServiceName::parse(input.service_name.as_deref().unwrap_or_default())
+            .map_err(|_| InvalidParameterException::new(texts::SERVICE_NAME))?;
+        check_token(input.client_token.as_deref())?;
+        // However the cluster is spelt, and with whatever token, it is the same call.
+        let token = input.client_token.take();
+        input.cluster = Some(at.cluster.to_string());
+        let fingerprint = paging::fingerprint(Self::NAME, cx.caller, &input);
+        input.client_token = token;
+        Ok(Call {
+            at,
+            name,
+            fingerprint,
+            controller: super::controller(input.deployment_controller.as_ref())?,
+            placement: placement::parse(input.placement_constraints.take(), input.placement_strategy.take())?,
+            tags: tags::parse(input.tags.take().unwrap_or_default())?,
+            input,
+        })
     }
 
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+    fn resources(state: &State, caller: &Caller, call: &Self::Parsed) -> Resources {
+        let Call { at, name, tags, input, .. } = call;
         let ask = permission::of::<Self>(state, caller);
-        let named = input.service_name.as_deref().unwrap_or_default();
-        let made = permission::member_arn(caller, input.cluster.as_deref(), "service", named);
+        let cluster = Some(at.cluster.as_str());
+        let made = permission::member_arn(caller, cluster, "service", name.as_str());
         let definition = input.task_definition.as_deref().filter(|named| !named.is_empty());
         let connect = input.service_connect_configuration.as_ref();
         let own = ask
-            .on_members(input.cluster.as_deref(), "service", [named])
+            .on_members(cluster, "service", [name.as_str()])
             .maybe(
                 "ecs:task-definition",
                 definition.map(|named| permission::definition_arn(state, caller, named)),
@@ -55,18 +88,14 @@ impl Command<Ecs> for ops::CreateService {
             .maybe("ecs:namespace", connect.and_then(|own| own.namespace.clone()))
             .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
             .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
-        let passed = permission::pass_roles(caller, permission::ECS, [input.role.as_deref()]);
-        let of_tasks =
-            definition.into_iter().flat_map(|named| permission::pass_task_roles(state, caller, named));
-        ask.tagging(own, input.tags.as_deref(), &made).and(of_tasks).and(passed)
+        let of_tasks = definition.into_iter().flat_map(|named| permission::pass_task_roles(ask, named));
+        let of_service = permission::pass_roles(caller, permission::ECS, [input.role.as_deref()]);
+        ask.tagging(own, tags, &made).and(of_tasks).and(of_service)
     }
 
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-        let name = ServiceName::parse(input.service_name.as_deref().unwrap_or_default())
-            .map_err(|_| InvalidParameterException::new(texts::SERVICE_NAME))?;
-        check_token(input.client_token.as_deref())?;
-        let fingerprint = fingerprint(caller, &at, &input);
+    fn run(tx: &mut Tx<'_>, caller: &Caller, call: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let (at, name, fingerprint) = (call.at.clone(), call.name.clone(), call.fingerprint);
+        let cluster = identifiers::in_use(tx.state(), &at)?;
         if let Some(existing) = cluster.service(&name).and_then(|entry| entry.record()) {
             match existing.status {
                 ServiceStatus::Active if existing.fingerprint == fingerprint => {
@@ -81,14 +110,14 @@ impl Command<Ecs> for ops::CreateService {
                 ServiceStatus::Inactive => {}
             }
         }
-        if super::controller(input.deployment_controller.as_ref())? == DeploymentController::External {
-            let service = external::new_service(tx, caller, name.clone(), fingerprint, input)?;
+        if call.controller == DeploymentController::External {
+            let service = external::new_service(tx, caller, name.clone(), fingerprint, call)?;
             tx.delete_events(&at, &name);
             tx.put_service(&at, service);
             return Ok(CreateServiceResponse { service: answer(tx.state(), &at, &name) });
         }
-        let definition = definition(tx, caller, &input)?;
-        let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, input)?;
+        let definition = definition(tx, caller, &call.input)?;
+        let mut service = new_service(tx, caller, &at, name.clone(), fingerprint, &definition, call)?;
         // An INACTIVE service of this name may have left some. Its deployments stay describable.
         tx.delete_events(&at, &name);
         let revision = (definition.family.clone(), definition.revision);
@@ -103,13 +132,6 @@ impl Command<Ecs> for ops::CreateService {
 pub(crate) fn check_token(token: Option<&str>) -> Result<(), InvalidParameterException> {
     let fits = |token: &str| token.len() <= TOKEN_MAX && token.bytes().all(|b| b.is_ascii_graphic());
     if token.is_none_or(fits) { Ok(()) } else { Err(InvalidParameterException::new(texts::SERVICE_TOKEN)) }
-}
-
-/// A digest of the parameters, however the cluster is spelt.
-fn fingerprint(caller: &Caller, at: &ClusterKey, input: &CreateServiceRequest) -> u64 {
-    let parameters =
-        CreateServiceRequest { cluster: Some(at.cluster.to_string()), client_token: None, ..input.clone() };
-    paging::fingerprint("CreateService", caller, &parameters)
 }
 
 /// The definition that the first deployment runs.
@@ -131,8 +153,9 @@ fn new_service(
     name: ServiceName,
     fingerprint: u64,
     definition: &record::TaskDefinition,
-    input: CreateServiceRequest,
+    call: Call,
 ) -> Result<record::Service, CreateServiceError> {
+    let Call { placement, tags, input, .. } = call;
     let spec = definition.spec();
     let scheduling = match input.scheduling_strategy {
         Some(shapes::SchedulingStrategy::Daemon) => SchedulingStrategy::Daemon,
@@ -147,7 +170,6 @@ fn new_service(
     let capacity = capacity::choose(cluster, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
     let platform_version =
         capacity::platform_version::<CreateServiceError>(input.platform_version, &capacity)?;
-    let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
     placement::check(&placement, spec, &capacity)?;
     let network =
         network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
@@ -162,7 +184,6 @@ fn new_service(
     let configuration = Configuration::default_of(scheduling)
         .merge::<CreateServiceError>(input.deployment_configuration, scheduling)?;
     let arn_format = account_settings::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
-    let tags = tags::parse(input.tags.unwrap_or_default())?;
     if arn_format == ArnFormat::Short && !tags.is_empty() {
         return Err(InvalidParameterException::new(texts::tags_need_opt_in("service")).into());
     }

@@ -14,8 +14,9 @@ use longshore_tables_ecs::{ClusterKey, EcsTx};
 
 use super::answer;
 use super::configuration::Configuration;
-use crate::launching::placement;
-use crate::{Caller, account_settings, tags, task_sets, texts};
+use super::create::Call;
+use super::update::Change;
+use crate::{Caller, account_settings, task_sets, texts};
 
 /// Everything checked, and every default filled in. Only the name is required.
 pub(super) fn new_service(
@@ -23,8 +24,9 @@ pub(super) fn new_service(
     caller: &Caller,
     name: ServiceName,
     fingerprint: u64,
-    input: CreateServiceRequest,
+    call: Call,
 ) -> Result<record::Service, CreateServiceError> {
+    let Call { placement, tags, input, .. } = call;
     let refuse = |text: &str| Err(InvalidParameterException::new(text).into());
     if input.scheduling_strategy == Some(shapes::SchedulingStrategy::Daemon) {
         return refuse(texts::DAEMON_EXTERNAL);
@@ -48,12 +50,10 @@ pub(super) fn new_service(
         return refuse(texts::REBALANCING_EXTERNAL);
     }
     let desired_count = super::task_count(input.desired_count.unwrap_or(0))?;
-    let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
     let configuration = Configuration::default_of(SchedulingStrategy::Replica)
         .merge::<CreateServiceError>(input.deployment_configuration, SchedulingStrategy::Replica)?;
     check_configuration(&configuration)?;
     let arn_format = account_settings::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
-    let tags = tags::parse(input.tags.unwrap_or_default())?;
     if arn_format == ArnFormat::Short && !tags.is_empty() {
         return refuse(&texts::tags_need_opt_in("service"));
     }
@@ -107,7 +107,7 @@ pub(super) fn update_service(
     tx: &mut Tx<'_>,
     at: &ClusterKey,
     before: &Arc<record::Service>,
-    input: UpdateServiceRequest,
+    Change { input, placement: given }: Change,
 ) -> Result<UpdateServiceResponse, UpdateServiceError> {
     let refuse = |text: &str| Err(InvalidParameterException::new(text).into());
     let execute = input.enable_execute_command.unwrap_or(before.enable_execute_command);
@@ -134,7 +134,6 @@ pub(super) fn update_service(
     if let Some(count) = input.desired_count {
         service.desired_count = super::task_count(count)?;
     }
-    let given = placement::parse(input.placement_constraints.clone(), input.placement_strategy.clone())?;
     if input.placement_constraints.is_some() {
         service.placement_constraints = given.constraints;
     }

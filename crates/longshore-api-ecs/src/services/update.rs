@@ -14,22 +14,33 @@ use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
 use super::{answer, external, rules};
+use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::{Caller, Ecs, documents, identifiers, input, permission, texts};
 
+/// A call of UpdateService, as far as it can be read by itself.
+pub struct Change {
+    pub(super) input: UpdateServiceRequest,
+    /// Of the call, not of the service.
+    pub(super) placement: Placement,
+}
+
 /// Changes what a service asks for; whatever is absent stays. Some changes begin a new deployment
 /// (ecs-services E3). Pauses after failures end with every update.
 impl Command<Ecs> for ops::UpdateService {
-    type Parsed = Self::Input;
+    type Parsed = Change;
     type Answer = UpdateServiceResponse;
 
     fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
+        let given = (input.placement_constraints.clone(), input.placement_strategy.clone());
+        let placement = placement::parse(given.0, given.1)?;
+        Ok(Change { input, placement })
     }
 
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+    fn resources(state: &State, caller: &Caller, change: &Self::Parsed) -> Resources {
+        let input = &change.input;
         let ask = permission::of::<Self>(state, caller);
         let definition = input.task_definition.as_deref();
         let connect = input.service_connect_configuration.as_ref();
@@ -48,10 +59,11 @@ impl Command<Ecs> for ops::UpdateService {
             .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
             .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
         // Only a definition that is sent hands its roles over; a change of the count does not (identity J7).
-        own.and(definition.into_iter().flat_map(|named| permission::pass_task_roles(state, caller, named)))
+        own.and(definition.into_iter().flat_map(|named| permission::pass_task_roles(ask, named)))
     }
 
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+    fn run(tx: &mut Tx<'_>, caller: &Caller, change: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let input = &change.input;
         let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
         let named = input.service.as_deref().unwrap_or_default();
         let (name, entry) = super::find::<UpdateServiceError>(&at, cluster, named)?;
@@ -61,11 +73,11 @@ impl Command<Ecs> for ops::UpdateService {
         }
         super::check_same_controller(input.deployment_controller.as_ref(), before.controller)?;
         if before.controller == DeploymentController::External {
-            return external::update_service(tx, &at, &before, input);
+            return external::update_service(tx, &at, &before, change);
         }
         let force = input.force_new_deployment == Some(true);
         let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
-        let mut service = updated(tx, &at, &before, &definition, input)?;
+        let mut service = updated(tx, &at, &before, &definition, change)?;
         rules::check(&service, definition.spec())?;
         service.memory.throttle = Default::default();
         service.memory.fallback_throttle = Default::default();
@@ -109,7 +121,7 @@ fn updated(
     at: &ClusterKey,
     before: &record::Service,
     definition: &record::TaskDefinition,
-    input: UpdateServiceRequest,
+    Change { input, placement: given }: Change,
 ) -> Result<record::Service, UpdateServiceError> {
     let spec = definition.spec();
     let mut service = before.clone();
@@ -126,7 +138,6 @@ fn updated(
     } else if before.capacity != service.capacity {
         service.platform_version = capacity::platform_version::<UpdateServiceError>(None, &service.capacity)?;
     }
-    let given = placement::parse(input.placement_constraints.clone(), input.placement_strategy.clone())?;
     placement::check(&given, spec, &service.capacity)?;
     if input.placement_constraints.is_some() {
         service.placement_constraints = given.constraints;

@@ -1,6 +1,7 @@
 //! CreateTaskSet.
 
 use longshore_base::{ArnFormat, ServiceName};
+use longshore_domain::tags::Tags;
 use longshore_rollout::{Stability, TaskSetStatus, Throttle};
 use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs::*;
@@ -11,40 +12,51 @@ use super::{answer, owner, scale};
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::services::Networking;
-use crate::{Caller, Ecs, input, paging, permission, services, tags, texts};
+use crate::{Caller, Ecs, identifiers, input, paging, permission, services, tags, texts};
 
 /// The most sets of a service that are not DRAINING (ecs-behaviour A10).
 const TASK_SETS_MAX: usize = 5;
 /// The most load balancers of a set.
 const LOAD_BALANCERS_MAX: usize = 1;
 
+/// A call of CreateTaskSet, as far as it can be read by itself.
+pub struct Call {
+    fingerprint: Option<u64>,
+    tags: Tags,
+    input: CreateTaskSetRequest,
+}
+
 /// Adds a set to the service, ACTIVE; the scheduler then starts its share of the tasks.
 ///
 /// A repetition with the same token and parameters answers the set that is there.
 impl Command<Ecs> for ops::CreateTaskSet {
-    type Parsed = Self::Input;
+    type Parsed = Call;
     type Answer = CreateTaskSetResponse;
 
-    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
+        services::check_token(input.client_token.as_deref())?;
+        let fingerprint = fingerprint(cx.caller, &input);
+        let tags = tags::parse(input.tags.take().unwrap_or_default())?;
+        Ok(Call { fingerprint, tags, input })
     }
 
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
+    fn resources(state: &State, caller: &Caller, call: &Self::Parsed) -> Resources {
+        let Call { tags, input, .. } = call;
         let ask = permission::of::<Self>(state, caller);
-        let made = permission::task_set_arn(caller, input.cluster.as_deref(), input.service.as_deref(), "*");
+        let (cluster, service) = (input.cluster.as_deref(), input.service.as_deref());
+        let made = permission::task_set_arn(caller, cluster, service, "*");
         let definition = input.task_definition.as_deref().unwrap_or_default();
         let own = ask
-            .on_task_sets(input.cluster.as_deref(), input.service.as_deref(), [])
+            .on_task_sets(cluster, service, [])
             .key("ecs:task-definition", permission::definition_arn(state, caller, definition))
             .providers(caller, input.capacity_provider_strategy.as_deref())
             .network(input.network_configuration.as_ref());
-        ask.tagging(own, input.tags.as_deref(), &made)
-            .and(permission::pass_task_roles(state, caller, definition))
+        ask.tagging(own, tags, &made).and(permission::pass_task_roles(ask, definition))
     }
 
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        services::check_token(input.client_token.as_deref())?;
+    fn run(tx: &mut Tx<'_>, caller: &Caller, call: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let input = &call.input;
         let owner = owner::<CreateTaskSetError>(
             tx.state(),
             caller,
@@ -53,7 +65,8 @@ impl Command<Ecs> for ops::CreateTaskSet {
         )?;
         owner.check_active()?;
         let (at, name) = (owner.at.clone(), owner.name.clone());
-        let fingerprint = fingerprint(caller, &at, &name, &input);
+        let fingerprint =
+            call.fingerprint.expect("cluster and service have possible names, as both were found");
         let mut sets = owner.entry.task_sets().values();
         if let Some(token) = input.client_token.as_deref()
             && let Some(existing) = sets.find(|set| set.client_token.as_deref() == Some(token))
@@ -68,22 +81,24 @@ impl Command<Ecs> for ops::CreateTaskSet {
             return Err(InvalidParameterException::new(texts::too_many_task_sets(TASK_SETS_MAX)).into());
         }
         let service = owner.service.clone();
-        let set = new_set(tx, caller, &at, &service, fingerprint, input)?;
+        let set = new_set(tx, caller, &at, &service, fingerprint, call)?;
         let id = set.id;
         tx.put_task_set(&at, set);
         Ok(CreateTaskSetResponse { task_set: answer(tx.state(), &at, &name, id) })
     }
 }
 
-/// A digest of the parameters, however cluster and service are spelt.
-fn fingerprint(caller: &Caller, at: &ClusterKey, name: &ServiceName, input: &CreateTaskSetRequest) -> u64 {
+/// A digest of the parameters, however cluster and service are spelt. `None` if they name what cannot be.
+fn fingerprint(caller: &Caller, input: &CreateTaskSetRequest) -> Option<u64> {
+    let at = identifiers::cluster_key(caller, input.cluster.as_deref()).ok()?;
+    let name = identifiers::service_name(&at, input.service.as_deref().unwrap_or_default()).ok()?;
     let parameters = CreateTaskSetRequest {
         cluster: Some(at.cluster.to_string()),
         service: Some(name.to_string()),
         client_token: None,
         ..input.clone()
     };
-    paging::fingerprint("CreateTaskSet", caller, &parameters)
+    Some(paging::fingerprint("CreateTaskSet", caller, &parameters))
 }
 
 /// Everything checked, and every default filled in.
@@ -93,7 +108,7 @@ fn new_set(
     at: &ClusterKey,
     service: &record::Service,
     fingerprint: u64,
-    input: CreateTaskSetRequest,
+    Call { tags, input, .. }: Call,
 ) -> Result<record::TaskSet, CreateTaskSetError> {
     let named = input.task_definition.as_deref().filter(|named| !named.is_empty());
     let named = named.ok_or_else(|| InvalidParameterException::new(texts::TASK_DEFINITION_MISSING))?;
@@ -131,7 +146,6 @@ fn new_set(
     }
     let scale_basis_points = input.scale.as_ref().map_or(Ok(0), scale::parse)?;
     let external_id = external_id(input.external_id)?;
-    let tags = tags::parse(input.tags.unwrap_or_default())?;
     if service.arn_format == ArnFormat::Short && !tags.is_empty() {
         return Err(InvalidParameterException::new(texts::tags_need_opt_in("task set")).into());
     }

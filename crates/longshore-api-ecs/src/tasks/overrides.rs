@@ -16,46 +16,63 @@ use crate::{documents, texts};
 /// The most characters of the overrides of a call, as JSON (ecs-behaviour A10).
 const CHARACTERS_MAX: usize = 8192;
 
-/// Overrides as they are stored, and what they change in what a task needs.
+/// Overrides as they were given and as they are stored, as far as they can be read without a definition.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
+    /// `None` if there are none.
+    pub given: Option<TaskOverride>,
+    document: Option<Document>,
+    cpu: Option<CpuUnits>,
+    memory: Option<MemoryMib>,
+}
+
+/// Overrides for a definition.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
     pub document: Option<Document>,
     pub needs: NeedsOverride,
     pub has_task_role: bool,
 }
 
-pub(super) fn parse(
-    overrides: Option<TaskOverride>,
-    spec: &TaskSpec,
-) -> Result<Overrides, InvalidParameterException> {
-    let Some(overrides) = overrides.filter(|given| *given != TaskOverride::default()) else {
-        return Ok(Overrides::default());
-    };
-    let refuse = |text: String| InvalidParameterException::new(text);
-    let document = documents::keep(&overrides);
-    if document.chars().count() > CHARACTERS_MAX {
-        return Err(refuse(texts::OVERRIDES_LONG.to_owned()));
-    }
-    let mut needs = NeedsOverride::default();
-    if let Some(text) = overrides.cpu.as_deref().filter(|text| !text.is_empty()) {
-        needs.cpu = Some(CpuUnits(parse_cpu(text).map_err(|error| refuse(error.to_string()))?));
-    }
-    if let Some(text) = overrides.memory.as_deref().filter(|text| !text.is_empty()) {
-        needs.memory = Some(MemoryMib(parse_memory(text).map_err(|error| refuse(error.to_string()))?));
-    }
-    if let Some(storage) = &overrides.ephemeral_storage {
-        check_ephemeral_storage(storage).map_err(|error| refuse(error.to_string()))?;
-    }
-    let mut named = BTreeSet::new();
-    for container in overrides.container_overrides.iter().flatten() {
-        let own = container_needs(container, spec)?;
-        if !named.insert(own.name.clone()) {
-            return Err(refuse(texts::override_twice(&own.name)));
+impl Overrides {
+    pub fn parse(given: Option<TaskOverride>) -> Result<Self, InvalidParameterException> {
+        let Some(overrides) = given.filter(|given| *given != TaskOverride::default()) else {
+            return Ok(Self::default());
+        };
+        let refuse = |text: String| InvalidParameterException::new(text);
+        let document = documents::keep(&overrides);
+        if document.chars().count() > CHARACTERS_MAX {
+            return Err(refuse(texts::OVERRIDES_LONG.to_owned()));
         }
-        needs.containers.push(own);
+        let (mut cpu, mut memory) = (None, None);
+        if let Some(text) = overrides.cpu.as_deref().filter(|text| !text.is_empty()) {
+            cpu = Some(CpuUnits(parse_cpu(text).map_err(|error| refuse(error.to_string()))?));
+        }
+        if let Some(text) = overrides.memory.as_deref().filter(|text| !text.is_empty()) {
+            memory = Some(MemoryMib(parse_memory(text).map_err(|error| refuse(error.to_string()))?));
+        }
+        if let Some(storage) = &overrides.ephemeral_storage {
+            check_ephemeral_storage(storage).map_err(|error| refuse(error.to_string()))?;
+        }
+        Ok(Self { given: Some(overrides), document: Some(document), cpu, memory })
     }
-    let has_task_role = overrides.task_role_arn.is_some_and(|role| !role.is_empty());
-    Ok(Overrides { document: Some(document), needs, has_task_role })
+
+    /// What they change of the definition's tasks.
+    pub fn of(self, spec: &TaskSpec) -> Result<Applied, InvalidParameterException> {
+        let Self { given, document, cpu, memory } = self;
+        let Some(given) = given else { return Ok(Applied::default()) };
+        let mut needs = NeedsOverride { cpu, memory, ..NeedsOverride::default() };
+        let mut named = BTreeSet::new();
+        for container in given.container_overrides.iter().flatten() {
+            let own = container_needs(container, spec)?;
+            if !named.insert(own.name.clone()) {
+                return Err(InvalidParameterException::new(texts::override_twice(&own.name)));
+            }
+            needs.containers.push(own);
+        }
+        let has_task_role = given.task_role_arn.is_some_and(|role| !role.is_empty());
+        Ok(Applied { document, needs, has_task_role })
+    }
 }
 
 fn container_needs(

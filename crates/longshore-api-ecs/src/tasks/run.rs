@@ -1,5 +1,8 @@
 //! RunTask.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use longshore_base::TaskId;
 use longshore_controllers::launch::{self, PoolRefusal, Template};
 use longshore_controllers::pools::Pools;
@@ -10,15 +13,17 @@ use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{Capacity, Token};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
+use longshore_wire::OperationShape;
 
 use super::answer::StartedTasks;
-use super::request::Asked;
+use super::overrides::Overrides;
+use super::request::{self, Asked};
 use super::shape::View;
 use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, placement};
 use crate::permission::Keys;
 use crate::{
-    Caller, Ecs, capacity_providers, documents, failures, identifiers, input, paging, permission, texts,
+    Caller, Ecs, capacity_providers, documents, failures, identifiers, input, paging, permission, tags, texts,
 };
 
 /// The most tasks of one call.
@@ -28,76 +33,82 @@ const TOKEN_MAX: usize = 64;
 /// The longest `startedBy` (ecs-behaviour, Part X).
 const STARTED_BY_MAX: usize = 128;
 
+/// A call of RunTask, as far as it can be read by itself.
+pub struct Call {
+    at: ClusterKey,
+    /// With the digest of all other parameters.
+    token: Option<(String, u64)>,
+    count: i32,
+    definition: String,
+    launch_type: Option<LaunchType>,
+    strategy: Option<Vec<CapacityProviderStrategyItem>>,
+    platform_version: Option<String>,
+    placement: Placement,
+    asked: Asked,
+}
+
 /// Starts up to ten tasks where placement finds room for them, one after the other.
 ///
 /// A repeated `clientToken` answers what the first call did. A call that could not start anything
 /// is not remembered: its repetition tries again.
 impl Command<Ecs> for ops::RunTask {
-    type Parsed = Self::Input;
+    type Parsed = Call;
     type Answer = StartedTasks;
 
-    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    fn parse(cx: &Cx<'_, Ecs>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
-    }
-
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        let ask = permission::of::<Self>(state, caller);
-        let definition = input.task_definition.as_deref().unwrap_or_default();
-        let own = ask
-            .on_definitions([definition])
-            .in_cluster(caller, input.cluster.as_deref())
-            .providers(caller, input.capacity_provider_strategy.as_deref())
-            .network(input.network_configuration.as_ref())
-            .maybe("ecs:enable-execute-command", permission::bool(input.enable_execute_command))
-            .maybe("ecs:enable-ecs-managed-tags", permission::bool(input.enable_ecs_managed_tags))
-            .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
-            .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
-        let made = permission::member_arn(caller, input.cluster.as_deref(), "task", "*");
-        ask.tagging(own, input.tags.as_deref(), &made).and(permission::pass_run_roles(
-            state,
-            caller,
-            definition,
-            input.overrides.as_ref(),
-        ))
-    }
-
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-        let token = match &input.client_token {
-            Some(token) => Some((token_text(token)?, fingerprint(caller, &at, &input))),
-            None => None,
+        let at = identifiers::cluster_key(cx.caller, input.cluster.as_deref())?;
+        let token = input.client_token.take().map(token_text).transpose()?;
+        // However the cluster is spelt, it is the same call.
+        input.cluster = Some(at.cluster.to_string());
+        let token = token.map(|text| (text, paging::fingerprint(Self::NAME, cx.caller, &input)));
+        let count = match input.count.unwrap_or(1) {
+            count @ 1..=COUNT_MAX => count,
+            _ => return Err(InvalidParameterException::new(texts::COUNT).into()),
         };
+        Ok(Call {
+            at,
+            token,
+            count,
+            definition: input.task_definition.unwrap_or_default(),
+            launch_type: input.launch_type,
+            strategy: input.capacity_provider_strategy,
+            platform_version: input.platform_version,
+            placement: placement::parse(input.placement_constraints, input.placement_strategy)?,
+            asked: Asked {
+                group: request::group(input.group)?,
+                started_by: request::started_by(input.started_by, STARTED_BY_MAX)?,
+                network_configuration: input.network_configuration,
+                overrides: Overrides::parse(input.overrides)?,
+                propagate_tags: input.propagate_tags,
+                tags: tags::parse(input.tags.unwrap_or_default())?,
+                enable_ecs_managed_tags: input.enable_ecs_managed_tags,
+                enable_execute_command: input.enable_execute_command,
+                volume_configurations: input.volume_configurations,
+            },
+        })
+    }
+
+    fn resources(state: &State, caller: &Caller, call: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let own = ask.on_definitions([&*call.definition]).providers(caller, call.strategy.as_deref());
+        call.asked.resources(ask, own, &call.at, &call.definition)
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, call: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let Call { at, token, count, placement, asked, .. } = call;
+        let cluster = identifiers::in_use(tx.state(), &at)?;
         if let Some((text, fingerprint)) = &token
             && let Some(record) = cluster.token(text)
         {
             return replay(tx, at, &record.clone(), *fingerprint);
         }
-        let named = input.task_definition.as_deref().unwrap_or_default();
-        let definition = launching::definition::<RunTaskError>(tx.state(), caller, named)?;
-        let count = match input.count.unwrap_or(1) {
-            count @ 1..=COUNT_MAX => count,
-            _ => return Err(InvalidParameterException::new(texts::COUNT).into()),
-        };
+        let definition = launching::definition::<RunTaskError>(tx.state(), caller, &call.definition)?;
         let record = cluster.record().expect("a cluster that was looked up has a record");
-        let capacity =
-            capacity::choose(record, input.launch_type.as_ref(), input.capacity_provider_strategy)?;
+        let capacity = capacity::choose(record, call.launch_type.as_ref(), call.strategy)?;
         capacity::check_compatible(definition.spec(), &capacity)?;
-        let platform_version = capacity::platform_version::<RunTaskError>(input.platform_version, &capacity)?;
-        let placement = placement::parse(input.placement_constraints, input.placement_strategy)?;
+        let platform_version = capacity::platform_version::<RunTaskError>(call.platform_version, &capacity)?;
         placement::check(&placement, definition.spec(), &capacity)?;
-        let asked = Asked {
-            group: input.group,
-            started_by: input.started_by,
-            started_by_max: STARTED_BY_MAX,
-            network_configuration: input.network_configuration,
-            overrides: input.overrides,
-            propagate_tags: input.propagate_tags,
-            tags: input.tags,
-            enable_ecs_managed_tags: input.enable_ecs_managed_tags,
-            enable_execute_command: input.enable_execute_command,
-            volume_configurations: input.volume_configurations,
-        };
         let platform_version = launch::platform_version(platform_version.as_ref());
         let template = asked.template::<RunTaskError>(
             tx.state(),
@@ -126,16 +137,9 @@ impl Command<Ecs> for ops::RunTask {
     }
 }
 
-fn token_text(token: &str) -> Result<String, InvalidParameterException> {
+fn token_text(token: String) -> Result<String, InvalidParameterException> {
     let fits = (1..=TOKEN_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
-    if fits { Ok(token.to_owned()) } else { Err(InvalidParameterException::new(texts::CLIENT_TOKEN)) }
-}
-
-/// A digest of the parameters, however the cluster is spelt.
-fn fingerprint(caller: &Caller, at: &ClusterKey, input: &RunTaskRequest) -> u64 {
-    let parameters =
-        RunTaskRequest { cluster: Some(at.cluster.to_string()), client_token: None, ..input.clone() };
-    paging::fingerprint("RunTask", caller, &parameters)
+    if fits { Ok(token) } else { Err(InvalidParameterException::new(texts::CLIENT_TOKEN)) }
 }
 
 /// Answers what the call did that used the token first (ecs-behaviour A7).
@@ -208,6 +212,7 @@ fn place(
     }
     let request = |of: &Template| of.request(at, &placement.rules, DefaultStrategy::Task, None);
     let mut pools = Pools::new(template, capacity, |_| 0, request);
+    let mut scaling = Scaling::default();
     for _ in 0..count {
         let pool = pools.take_turn();
         let seed = tx.ids.seed();
@@ -225,7 +230,7 @@ fn place(
                 placed.failures.push(fargate_failure(&PoolRefusal::of(Some(tables), &pool.request)));
                 break;
             }
-            Err(refusal) if will_scale(tx, caller, at, &refusal) => {
+            Err(refusal) if scaling.will_help(tx, caller, at, &refusal) => {
                 let task = pool.template.waiting(tx, &placement.constraints, &placement.strategies);
                 placed.tasks.push(task.id);
                 tx.put_task(at, task);
@@ -242,12 +247,17 @@ fn place(
     Ok(placed)
 }
 
-/// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
-fn will_scale(tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
-    let waiting = tx.ecs().cluster(at).map_or(0, |tables| tables.provisioning().len());
-    match &refusal.pool {
-        Pool::Provider(name) => waiting < WAITING_MAX && capacity_providers::scales(tx.state(), caller, name),
-        Pool::Launch(_) => false,
+/// Which capacity providers have managed scaling. Each is asked once in a call, because its settings are a document.
+#[derive(Default)]
+struct Scaling(BTreeMap<Arc<str>, bool>);
+
+impl Scaling {
+    /// True where managed scaling will bring capacity, so that the task may wait for it (ecs-services E12).
+    fn will_help(&mut self, tx: &Tx<'_>, caller: &Caller, at: &ClusterKey, refusal: &Refusal) -> bool {
+        let Pool::Provider(name) = &refusal.pool else { return false };
+        let waiting = tx.ecs().cluster(at).map_or(0, |tables| tables.provisioning().len());
+        let ask = || capacity_providers::scales(tx.state(), caller, name);
+        waiting < WAITING_MAX && *self.0.entry(name.clone()).or_insert_with(ask)
     }
 }
 

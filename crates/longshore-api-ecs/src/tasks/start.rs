@@ -12,86 +12,83 @@ use longshore_tables_ecs::record::Capacity;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::answer::StartedTasks;
-use super::request::Asked;
+use super::overrides::Overrides;
+use super::request::{self, Asked};
 use super::shape::View;
 use crate::identifiers::{self, NoMember};
 use crate::permission::Keys;
-use crate::{Caller, Ecs, failures, input, launching, permission, texts};
+use crate::{Caller, Ecs, failures, input, launching, permission, tags, texts};
 
 /// The most instances of one call.
 const INSTANCES_MAX: usize = 10;
 /// The longest `startedBy`; shorter than that of RunTask (ecs-behaviour, Part X).
 const STARTED_BY_MAX: usize = 36;
 
+/// A call of StartTask, as far as it can be read by itself.
+pub struct Call {
+    at: ClusterKey,
+    instances: Vec<String>,
+    definition: String,
+    asked: Asked,
+}
+
 /// Starts a task on each of the instances that are named. Nothing is placed, but every instance has to
 /// have room and whatever else the task needs (ecs-engine D5).
 impl Command<Ecs> for ops::StartTask {
-    type Parsed = Self::Input;
+    type Parsed = Call;
     type Answer = StartedTasks;
 
-    fn parse(_: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    fn parse(cx: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        Ok(input)
-    }
-
-    fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        let ask = permission::of::<Self>(state, caller);
-        let definition = input.task_definition.as_deref().unwrap_or_default();
-        let own = ask
-            .on_definitions([definition])
-            .in_cluster(caller, input.cluster.as_deref())
-            .list(
-                "ecs:container-instances",
-                input.container_instances.iter().flatten().map(|named| {
-                    permission::member_arn(caller, input.cluster.as_deref(), "container-instance", named)
-                }),
-            )
-            .network(input.network_configuration.as_ref())
-            .maybe("ecs:enable-execute-command", permission::bool(input.enable_execute_command))
-            .maybe("ecs:enable-ecs-managed-tags", permission::bool(input.enable_ecs_managed_tags))
-            .maybe("ecs:enable-ebs-volumes", permission::some(input.volume_configurations.as_deref()))
-            .maybe("ecs:propagate-tags", permission::propagate(input.propagate_tags.as_ref()));
-        let made = permission::member_arn(caller, input.cluster.as_deref(), "task", "*");
-        ask.tagging(own, input.tags.as_deref(), &made).and(permission::pass_run_roles(
-            state,
-            caller,
-            definition,
-            input.overrides.as_ref(),
-        ))
-    }
-
-    fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        let (at, _) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
-        let named = input.container_instances.unwrap_or_default();
-        if named.is_empty() {
+        let at = identifiers::cluster_key(cx.caller, input.cluster.as_deref())?;
+        let instances = input.container_instances.unwrap_or_default();
+        if instances.is_empty() {
             return Err(InvalidParameterException::new(texts::INSTANCES_EMPTY).into());
         }
-        if named.len() > INSTANCES_MAX {
+        if instances.len() > INSTANCES_MAX {
             let text = texts::too_many("containerInstances", INSTANCES_MAX);
             return Err(InvalidParameterException::new(text).into());
         }
-        let definition = input.task_definition.as_deref().unwrap_or_default();
-        let definition = launching::definition::<StartTaskError>(tx.state(), caller, definition)?;
-        let asked = Asked {
-            group: input.group,
-            started_by: input.started_by,
-            started_by_max: STARTED_BY_MAX,
-            network_configuration: input.network_configuration,
-            overrides: input.overrides,
-            propagate_tags: input.propagate_tags,
-            tags: input.tags,
-            enable_ecs_managed_tags: input.enable_ecs_managed_tags,
-            enable_execute_command: input.enable_execute_command,
-            volume_configurations: input.volume_configurations,
-        };
+        Ok(Call {
+            at,
+            instances,
+            definition: input.task_definition.unwrap_or_default(),
+            asked: Asked {
+                group: request::group(input.group)?,
+                started_by: request::started_by(input.started_by, STARTED_BY_MAX)?,
+                network_configuration: input.network_configuration,
+                overrides: Overrides::parse(input.overrides)?,
+                propagate_tags: input.propagate_tags,
+                tags: tags::parse(input.tags.unwrap_or_default())?,
+                enable_ecs_managed_tags: input.enable_ecs_managed_tags,
+                enable_execute_command: input.enable_execute_command,
+                volume_configurations: input.volume_configurations,
+            },
+        })
+    }
+
+    fn resources(state: &State, caller: &Caller, call: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        let cluster = Some(call.at.cluster.as_str());
+        let arn = |named: &String| permission::member_arn(caller, cluster, "container-instance", named);
+        let own = ask
+            .on_definitions([&*call.definition])
+            .list("ecs:container-instances", call.instances.iter().map(arn));
+        call.asked.resources(ask, own, &call.at, &call.definition)
+    }
+
+    fn run(tx: &mut Tx<'_>, caller: &Caller, call: Self::Parsed) -> Result<Self::Answer, Self::Error> {
+        let Call { at, instances, definition, asked } = call;
+        identifiers::in_use(tx.state(), &at)?;
+        let definition = launching::definition::<StartTaskError>(tx.state(), caller, &definition)?;
         // Which launch type it becomes, each instance decides.
         let capacity = Capacity::LaunchType(LaunchType::Ec2);
         let template =
             asked.template::<StartTaskError>(tx.state(), caller, &at, definition, &capacity, None)?;
         let request = template.request(&at, &Rules::default(), DefaultStrategy::Task, None);
-        let mut tasks = Vec::with_capacity(named.len());
+        let mut tasks = Vec::with_capacity(instances.len());
         let mut failed = Vec::new();
-        for named in named {
+        for named in instances {
             match start_on(tx, &at, &named, &template, &request)? {
                 Ok(task) => tasks.push(task),
                 Err(failure) => failed.push(failure),

@@ -11,6 +11,7 @@ mod clusters;
 mod container_instances;
 mod ledger;
 mod nothing_by_halves;
+mod permissions;
 mod support;
 mod tags;
 mod task_definitions;

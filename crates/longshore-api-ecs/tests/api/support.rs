@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_api_ecs::{Caller, Ecs, Settings};
-use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp};
-use longshore_service::Server;
+use longshore_base::{AccountId, Clock, ClusterName, InstanceId, Region, Scope, Seed, Timestamp};
+use longshore_service::{Allow, Guard, Server};
 use longshore_shapes_ecs::Operation;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Records, Tx};
 use longshore_store::MemoryStore;
-use longshore_tables_ecs::EcsTables;
+use longshore_tables_ecs::{ClusterKey, EcsTables, EcsTx};
 use longshore_wire::{Ask, Protocol, Reply};
 use serde_json::{Value, json};
 
@@ -57,13 +57,23 @@ impl World {
     }
 
     pub fn with(settings: Settings) -> Self {
+        Self::guarded(settings, Arc::new(Allow))
+    }
+
+    pub fn guarded(settings: Settings, guard: Arc<dyn Guard>) -> Self {
         let clock = Arc::new(HeldClock(AtomicI64::new(START_MILLIS)));
         let domains = Domains::new("test").with::<EcsTables>();
         let db =
             Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), Arc::new(Counting::default()))
                 .expect("an empty store opens");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        Self { ecs: Ecs::server(db.clone(), settings), db, clock, caller: caller(ACCOUNT), runtime }
+        Self {
+            ecs: Ecs::server(db.clone(), settings).guarded(guard),
+            db,
+            clock,
+            caller: caller(ACCOUNT),
+            runtime,
+        }
     }
 
     /// Everything after this is done by the user of another account.
@@ -119,6 +129,19 @@ impl World {
 
     pub fn arn(&self, resource: &str) -> String {
         format!("arn:aws:ecs:{REGION}:{}:{resource}", self.caller.scope.account)
+    }
+
+    /// The agent of a machine opens its socket.
+    pub fn connect(&self, instance: &str) {
+        let (at, id) = instance
+            .split_once(":container-instance/")
+            .expect("an instance's ARN")
+            .1
+            .split_once('/')
+            .expect("a long one");
+        let cluster = ClusterKey::new(self.caller.scope.clone(), ClusterName::parse(at).expect("a name"));
+        let id = InstanceId::parse(id).expect("an id");
+        self.act(|tx| tx.set_connected(&cluster.instance(id), true));
     }
 
     /// Registers a machine of two cores and 4096 MiB as the official agent would; gives its ARN.
