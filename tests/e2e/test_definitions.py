@@ -364,7 +364,7 @@ class Refusals(ServerCase):
         client = stranger.client("ecs", endpoint_url=self.plane.endpoint)
         with self.assertRaises(botocore.exceptions.ClientError) as caught:
             client.list_clusters()
-        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 403)
+        self.assertEqual(caught.exception.response["ResponseMetadata"]["HTTPStatusCode"], 400)
 
     def test_another_account_sees_nothing(self):
         import boto3
