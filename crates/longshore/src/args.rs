@@ -42,7 +42,8 @@ pub enum Command {
     Endpoints(EndpointsOptions),
     /// Look for damage and contradictions in a data directory that no server uses
     Check(CheckOptions),
-    /// Say why a task stopped, what a service waits for, and which requirement rules out how many instances
+    /// Say why a task stopped, what a service waits for, which requirement rules out how many instances, what an instance
+    /// leaves behind
     Explain(ExplainOptions),
     /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
     Simulate(SimulateOptions),
@@ -197,7 +198,8 @@ pub struct ExplainOptions {
     pub client: ClientOptions,
     /// What to explain
     pub kind: Explained,
-    /// A task's id or ARN, a service's name or ARN, or a definition: family, family:revision or ARN
+    /// A task's or an instance's id (six or more digits of it will do) or ARN, a service's name or ARN, or a definition:
+    /// family, family:revision or ARN
     pub subject: String,
     /// The cluster
     #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
@@ -209,6 +211,8 @@ pub enum Explained {
     Task,
     Service,
     TaskDefinition,
+    #[value(alias = "instance")]
+    ContainerInstance,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
