@@ -19,7 +19,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
 #[command(name = "longshore", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Args {
     /// What to log: a level, or target=level pairs
-    #[arg(long, global = true, env = "LONGSHORE_LOG", default_value = "warn")]
+    #[arg(long, global = true, env = "LONGSHORE_LOG", default_value = "warn", value_parser = values::log_filter)]
     pub log: String,
     /// How log lines look: text or json
     #[arg(long, global = true, env = "LONGSHORE_LOG_FORMAT", default_value_t)]
@@ -155,7 +155,7 @@ pub struct AgentOptions {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct ClientOptions {
     /// The control plane's URL [default: that of the data directory]
-    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
     pub endpoint: Option<String>,
     /// Whose `env` file to read; it wins over the shell's variables
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
