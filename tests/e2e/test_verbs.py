@@ -1,10 +1,12 @@
 """The verbs for people: explain and simulate. `status` and `endpoints` have their places in other tests."""
 
+import os
+import re
 import subprocess
 
-from harness.cases import ServerCase
-from harness.process import BINARY, Process
-from harness.wait import eventually
+from harness.cases import ServerCase, require_engine
+from harness.process import BINARY, ROOT, Process
+from harness.wait import STRETCH, eventually
 
 
 class Verbs(ServerCase):
@@ -44,7 +46,6 @@ class Verbs(ServerCase):
             (wrong, ("status",), "the access key is not one of this control plane's"),
             (self.aws.environment, ("endpoints", "web", "--cluster", "none"), "`longshore status` lists them"),
             (self.aws.environment, ("explain", "service", "web", "--cluster", "none"), "Cluster not found; name one"),
-            (self.aws.environment, ("--log", "foo", "status"), 'unknown log level "foo"'),
         ):
             with self.subTest(arguments=arguments):
                 done = subprocess.run(
@@ -63,7 +64,8 @@ class Verbs(ServerCase):
             (("up", "--listen", "localhost"), {}, 2, "write ADDRESS:PORT"),
             (("up", "--listen", ":8722"), {}, 2, "write ADDRESS:PORT"),
             (("up", "--bind-tasks", "everybody"), {}, 2, "0.0.0.0 for all of them"),
-            (("up", "--bind-tasks", "0.0.0.0", "--instances", "2"), {}, 1, "--bind-tasks needs --instances 1"),
+            (("--log", "foo", "status"), {}, 2, 'unknown log level "foo"'),
+            (("up", "--bind-tasks", "0.0.0.0", "--instances", "2"), {}, 2, "--bind-tasks needs --instances 1"),
             ((*new, "--advertise", "ecs.example:8722"), {}, 2, "write http://HOST:PORT"),
             ((*new, "--region", "US East"), {}, 2, "such as us-east-1"),
             ((*new, "--settle-secs", "nan"), {}, 2, "a number of seconds"),
@@ -76,7 +78,7 @@ class Verbs(ServerCase):
             (("agent", "--config", "/dev/null"), {**key, "AWS_REGION": "US East"}, 1, "such as us-east-1"),
             (("up",), {"DOCKER_HOST": "unix:///nonexistent/socket"}, 1, "there is no /nonexistent/socket: install"),
             (("up",), {"DOCKER_HOST": "tcp://127.0.0.1:1"}, 1, "unset DOCKER_HOST"),
-            (("status", "--endpoint", "here"), key, 1, "write http://HOST:PORT"),
+            (("status", "--endpoint", "here"), key, 2, "write http://HOST:PORT"),
         ):
             with self.subTest(arguments=arguments, variables=variables):
                 clean = {name: value for name, value in self.aws.environment.items() if not name.startswith("AWS_")}
@@ -86,6 +88,32 @@ class Verbs(ServerCase):
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertIn(expected, done.stderr)
         self.assertFalse((self.directory / "new" / "state").exists())
+
+    def test_every_exit_status_is_what_the_documents_say(self):
+        """Walks the table in docs/operating.md and runs its examples, with this server's key and nothing of its own."""
+        text = (ROOT / "docs" / "operating.md").read_text()
+        table = text.split("\n| status | | such as |\n")[1].split("\n\n")[0]
+        rows = [re.split(r"(?<!\\)\|", row)[1:-1] for row in table.splitlines()[1:]]
+        statuses = {int(status): re.findall(r"`([^`]+)`", examples) for status, _, examples in rows}
+        self.assertEqual(list(statuses), [0, 1, 2, 5])
+        environment = {
+            **self.aws.environment,
+            "ECS_BACKEND_HOST": self.plane.endpoint,
+            "LONGSHORE_INTROSPECTION_PORT": "0",
+            "LONGSHORE_METADATA_PORT": "0",
+            "PATH": f"{BINARY.parent}:{os.environ['PATH']}",
+        }
+        self.assertEqual(BINARY.name, "longshore")
+        for status, examples in statuses.items():
+            self.assertNotEqual(examples, [])
+            for example in examples:
+                with self.subTest(example):
+                    if " agent " in example:
+                        require_engine()
+                    done = subprocess.run(
+                        ["sh", "-c", example], capture_output=True, text=True, timeout=60 * STRETCH, env=environment
+                    )
+                    self.assertEqual(done.returncode, status, done.stderr)
 
     def test_variables_take_the_place_of_flags(self):
         for value, is_kept in (("1", False), ("true", False), ("off", True), ("0", True), ("", True)):

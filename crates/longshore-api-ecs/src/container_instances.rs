@@ -154,6 +154,7 @@ impl Command<Ecs> for ops::DeregisterContainerInstance {
         if !force && !entry.tasks().is_empty() {
             return Err(InvalidParameterException::new(texts::INSTANCE_HAS_TASKS).into());
         }
+        let (left, is_away) = (entry.tasks().len(), !entry.connection.open);
         let mut instance = record::Instance::clone(&entry.record);
         let id = instance.id;
         instance.status = InstanceStatus::Inactive;
@@ -167,8 +168,15 @@ impl Command<Ecs> for ops::DeregisterContainerInstance {
             upkeep::DEREGISTERED_BY_FORCE,
             FORCED_TASKS_MAX,
         );
-        Ok(DeregisterContainerInstanceResponse { container_instance: shape(tx.state(), &at, id) })
+        let mut container_instance = shape(tx.state(), &at, id);
+        if is_away && left > 0 {
+            // The answer has no other place for what a person should know now.
+            let reason = texts::left_on_instance(left, &id.to_string());
+            container_instance.iter_mut().for_each(|shape| shape.status_reason = Some(reason.clone()));
+        }
+        Ok(DeregisterContainerInstanceResponse { container_instance })
     }
+
     fn watch<'a>(cx: Cx<'a, Ecs>, _: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
         Some(Box::new(move |result| {
             if let Ok(answer) = result {

@@ -151,6 +151,15 @@ pub const NO_AGENT_UPDATE: &str = "There is no update available for your contain
 /// (unverified)
 pub const NO_AGENT_VERSION: &str = "The container agent's version could not be determined.";
 /// (unverified)
+/// Not of ECS, which says nothing: what the operator should know of an instance that was deregistered by force while its
+/// agent was away.
+pub fn left_on_instance(tasks: usize, instance: &str) -> String {
+    format!(
+        "Deregistered while its agent was away: {tasks} of its tasks count as STOPPED, and their containers may run on until the \
+         agent starts again and removes them. See: longshore explain container-instance {instance}"
+    )
+}
+
 pub const INSTANCE_INACTIVE: &str = "The referenced container instance was inactive.";
 /// (unverified)
 pub const RESOURCES: &str = "totalResources must hold CPU and MEMORY as INTEGER, and PORTS and PORTS_UDP as STRINGSET of port numbers.";

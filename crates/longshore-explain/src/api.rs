@@ -1,22 +1,32 @@
-//! Explanations over HTTP: three operations under a target prefix of their own.
+//! Explanations over HTTP: operations under a target prefix of their own.
 
 use std::sync::Arc;
 
 use longshore_api::{Api, Body, BoxFuture, Call, Reply, Request};
 use longshore_api_ecs::Caller;
+use longshore_base::Timestamp;
 use longshore_controllers::Settings;
 use longshore_state::{Db, State};
 use longshore_wire::route::ServiceFacts;
 use longshore_wire::{Fault, GenericError, GenericErrorKind, ModeledError, Protocol, ServiceSchema};
 
 use longshore_shapes_ecs::InvalidParameterException;
+use serde::{Deserialize, Serialize};
 
-use crate::{ExplainError, Explanation, Question};
+use crate::{ExplainError, Question};
 
 /// What `X-Amz-Target` begins with. The operations are not ECS's, so they are not under its prefix.
 pub const TARGET_PREFIX: &str = "LongshoreV1";
 
-/// Serves `ExplainTask`, `ExplainService` and `ExplainTaskDefinition`, each with a [`Question`].
+/// What `ListDrainingServices` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Names.
+    pub services: Vec<String>,
+}
+
+/// Serves `ExplainTask`, `ExplainService`, `ExplainTaskDefinition` and `ExplainContainerInstance`, and for
+/// `longshore status` `ListDrainingServices`, each with a [`Question`].
 pub struct Explainer {
     db: Arc<Db>,
     /// Those of the controllers, so that both plan alike.
@@ -29,15 +39,24 @@ impl Explainer {
     }
 
     async fn answer(&self, call: &Call, operation: &str, body: &[u8], protocol: Protocol) -> Reply {
-        let explain: fn(&State, &Caller, &Question, &Settings, _) -> Result<Explanation, ExplainError> =
-            match operation {
-                "ExplainTask" => |state, caller, question, _, now| crate::task(state, caller, question, now),
-                "ExplainService" => crate::service,
-                "ExplainTaskDefinition" => {
-                    |state, caller, question, _, _| crate::definition(state, caller, question)
-                }
-                _ => return generic(protocol, GenericErrorKind::UnknownOperation, "It is not known."),
-            };
+        let explain: Explain = match operation {
+            "ExplainTask" => {
+                |state, caller, question, _, now| said(crate::task(state, caller, question, now))
+            }
+            "ExplainService" => |state, caller, question, settings, now| {
+                said(crate::service(state, caller, question, settings, now))
+            },
+            "ExplainContainerInstance" => |state, caller, question, settings, now| {
+                said(crate::instance(state, caller, question, settings, now))
+            },
+            "ExplainTaskDefinition" => {
+                |state, caller, question, _, _| said(crate::definition(state, caller, question))
+            }
+            "ListDrainingServices" => |state, caller, question, _, _| {
+                said(crate::draining(state, caller, question).map(|services| Draining { services }))
+            },
+            _ => return generic(protocol, GenericErrorKind::UnknownOperation, "It is not known."),
+        };
         let question: Question = match serde_json::from_slice(body) {
             Ok(question) => question,
             Err(error) => return generic(protocol, GenericErrorKind::Serialization, error.to_string()),
@@ -45,14 +64,18 @@ impl Explainer {
         let caller = Caller::from(call);
         let said = self.db.read(|state| explain(state, &caller, &question, &self.settings, call.now)).await;
         match said {
-            Ok(Ok(explanation)) => {
-                let text = serde_json::to_vec(&explanation).unwrap_or_default();
-                Reply::new(200, protocol.content_type(), Body::from(text))
-            }
+            Ok(Ok(text)) => Reply::new(200, protocol.content_type(), Body::from(text)),
             Ok(Err(error)) => refusal(protocol, &InvalidParameterException::new(error.to_string())),
             Err(stopped) => refusal(protocol, &Fault::hidden(stopped)),
         }
     }
+}
+
+/// An operation, whose answer is JSON.
+type Explain = fn(&State, &Caller, &Question, &Settings, Timestamp) -> Result<Vec<u8>, ExplainError>;
+
+fn said<T: Serialize>(answer: Result<T, ExplainError>) -> Result<Vec<u8>, ExplainError> {
+    answer.map(|answer| serde_json::to_vec(&answer).expect("texts in lists and structures are JSON"))
 }
 
 fn generic(protocol: Protocol, kind: GenericErrorKind, message: impl Into<String>) -> Reply {
@@ -76,7 +99,13 @@ static FACTS: ServiceFacts = ServiceFacts {
         protocols: &[Protocol::AwsJson11],
         is_query_compatible: false,
     },
-    operations: &["ExplainService", "ExplainTask", "ExplainTaskDefinition"],
+    operations: &[
+        "ExplainContainerInstance",
+        "ExplainService",
+        "ExplainTask",
+        "ExplainTaskDefinition",
+        "ListDrainingServices",
+    ],
     bindings: &[],
 };
 

@@ -9,7 +9,9 @@
 
 mod api;
 mod containers;
+mod instance;
 mod placement;
+mod prefix;
 mod service;
 mod task;
 mod time;
@@ -19,9 +21,10 @@ use std::sync::Arc;
 use longshore_api_ecs::identifiers::{NoCluster, NoDefinition, NoMember};
 use serde::{Deserialize, Serialize};
 
-pub use api::{Explainer, TARGET_PREFIX};
+pub use api::{Draining, Explainer, TARGET_PREFIX};
+pub use instance::instance;
 pub use placement::definition;
-pub use service::service;
+pub use service::{draining, service};
 pub use task::task;
 
 /// What is to be explained, as a request says it.
@@ -30,7 +33,8 @@ pub struct Question {
     /// Name or ARN; absent means `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// A task's id or ARN, a service's name or ARN, or a definition as `family`, `family:revision` or ARN.
+    /// A task's or an instance's id, the beginning of one, or an ARN; a service's name or ARN; or a definition as
+    /// `family`, `family:revision` or ARN.
     pub subject: String,
 }
 
@@ -72,12 +76,18 @@ fn clause(sentence: &impl std::fmt::Display) -> String {
 pub enum ExplainError {
     #[error("{}; name one with --cluster, `longshore status` lists them", clause(.0))]
     Cluster(#[from] NoCluster),
-    #[error("{}; tasks are named by their id or ARN", clause(.0))]
+    #[error("{}; name it by its id, the first six or more of its digits, or its ARN", clause(.0))]
     Named(#[from] NoMember),
+    #[error("several begin so: {}; give more of the id", .0.join(", "))]
+    Ambiguous(Vec<String>),
     #[error("{}; `aws ecs list-task-definitions` lists them", clause(.0))]
     Definition(#[from] NoDefinition),
     #[error("there is no task {0} in this cluster; STOPPED tasks are forgotten after a while")]
     NoTask(Arc<str>),
+    #[error(
+        "there is no container instance {0} in this cluster; `longshore status` lists them, and those that are gone are forgotten after an hour"
+    )]
+    NoInstance(Arc<str>),
     #[error("there is no service {0} in this cluster; `longshore status` lists them")]
     NoService(Arc<str>),
     #[error("there is no task definition {0}; `aws ecs list-task-definitions` lists them")]

@@ -17,6 +17,9 @@ use longshore_tables_ecs::{ClusterTables, ServiceEntry, ServiceKey};
 use crate::time::{ago, ahead};
 use crate::{ExplainError, Explanation, Question, placement};
 
+/// The most DRAINING services that are named: a deployment tool may delete very many at once.
+const DRAINING_MAX: usize = 100;
+
 /// How many tasks are shown that are not RUNNING yet, that stopped lately, and how many events.
 const STARTING_SHOWN: usize = 3;
 const STOPPED_SHOWN: usize = 3;
@@ -81,6 +84,14 @@ pub fn service(
         details.extend(events.iter().map(|event| format!("{}: {}", ago(now, event.at), event.message)));
     }
     Ok(out)
+}
+
+/// The services of a cluster that were deleted and still have tasks, by name. ListServices hides them at once
+/// (ecs-services E10), and so they could be asked for only by who remembers their names.
+pub fn draining(state: &State, caller: &Caller, question: &Question) -> Result<Vec<String>, ExplainError> {
+    let (_, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
+    let draining = tables.services().filter(|(service, _)| service.status == ServiceStatus::Draining);
+    Ok(draining.map(|(service, _)| service.name.to_string()).take(DRAINING_MAX).collect())
 }
 
 fn say_deployment(out: &mut Explanation, deployment: &Deployment, now: Timestamp) {

@@ -9,7 +9,7 @@ use longshore_tables_ecs::{ClusterKey, EcsState};
 
 use crate::containers::Definition;
 use crate::time::{ago, ahead, span};
-use crate::{ExplainError, Explanation, Question};
+use crate::{ExplainError, Explanation, Question, prefix};
 
 const AWSLOGS_CAPABILITY: &str = "com.amazonaws.ecs.capability.logging-driver.awslogs";
 /// The attribute by which an agent tells what stands in for `awslogs` (decision 28).
@@ -23,7 +23,11 @@ pub fn task(
     now: Timestamp,
 ) -> Result<Explanation, ExplainError> {
     let (at, tables) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
-    let id = identifiers::task_id(&at, &question.subject)?;
+    let id = match prefix::find(tables.tasks().keys().copied(), &question.subject) {
+        Ok(Some(id)) => id,
+        Ok(None) => identifiers::task_id(&at, &question.subject)?,
+        Err(ambiguous) => return Err(ExplainError::Ambiguous(ambiguous.0)),
+    };
     let task = tables.task(id).ok_or_else(|| ExplainError::NoTask(id.to_string().into()))?;
     let of = match &task.origin.service {
         Some(service) => format!(" of service {}", service.name),

@@ -35,6 +35,11 @@ fn service(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
     world.db.peek(|state| longshore_explain::service(state, &caller(), &question, &settings, world.now()))
 }
 
+fn instance(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
+    let (question, settings) = (question(subject), Settings::default());
+    world.db.peek(|state| longshore_explain::instance(state, &caller(), &question, &settings, world.now()))
+}
+
 fn definition(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
     world.db.peek(|state| longshore_explain::definition(state, &caller(), &question(subject)))
 }
@@ -521,4 +526,109 @@ fn what_is_not_there_says_what_to_do() {
     let elsewhere = Question { cluster: Some("other".into()), subject: "web".into() };
     let said = world.db.peek(|state| longshore_explain::definition(state, &caller(), &elsewhere));
     check(said, &expect!["error: Cluster not found; name one with --cluster, `longshore status` lists them"]);
+}
+
+/// `longshore status` shows the first digits of ids, and so does Docker.
+#[test]
+fn the_beginning_of_an_id_names_what_it_is_the_only_one_for() {
+    let (world, instances) = World::with_instances(1);
+    world.register_plain("job", 10, 10);
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "job"}));
+    let started = world.tasks().pop().expect("a task").id.to_string();
+    assert_eq!(task(&world, &started[..8]), task(&world, &started));
+    assert_eq!(task(&world, &started[..6].to_uppercase()), task(&world, &started));
+    check(
+        task(&world, &started[..5]),
+        &expect!["error: not found; name it by its id, the first six or more of its digits, or its ARN"],
+    );
+    let whole = instances[0].to_string();
+    assert_eq!(instance(&world, &whole[..8]), instance(&world, &whole));
+    assert_eq!(instance(&world, &world.instance_arn(instances[0])), instance(&world, &whole));
+}
+
+#[test]
+fn an_instance_says_whether_it_takes_tasks() {
+    let (world, instances) = World::with_instances(1);
+    let id = instances[0].to_string();
+    world.register_plain("job", 10, 10);
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "job"}));
+    world.advance(Duration::from_secs(5));
+    check(
+        instance(&world, &id),
+        &expect![[r#"
+        container instance ID of cluster deep-dive-cluster: ACTIVE, agent connected
+          Its agent has been connected for 5 s.
+          1 tasks are on it:
+            task ID: PENDING, wanted RUNNING"#]],
+    );
+    world.connect(instances[0], false);
+    world.advance(Duration::from_secs(60));
+    check(
+        instance(&world, &id),
+        &expect![[r#"
+        container instance ID of cluster deep-dive-cluster: ACTIVE, agent not connected
+          No agent has been connected for 1 min: look at the agent's log on that machine. If it stays away, its tasks count as gone in 4 min (--instance-lost-secs). If it will not come back:
+            aws ecs deregister-container-instance --force --cluster deep-dive-cluster --container-instance ID
+          1 tasks are on it:
+            task ID: PENDING, wanted RUNNING"#]],
+    );
+    check(
+        instance(&world, "0123456789abcdef0123456789abcdef"),
+        &expect![
+            "error: there is no container instance ID in this cluster; `longshore status` lists them, and those that are gone are forgotten after an hour"
+        ],
+    );
+}
+
+/// The records say STOPPED, and the machine may say otherwise.
+#[test]
+fn an_instance_that_was_deregistered_while_it_was_away_says_what_is_left() {
+    let (world, instances) = World::with_instances(1);
+    let id = instances[0].to_string();
+    world.register_plain("job", 10, 10);
+    for _ in 0..2 {
+        world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "job"}));
+    }
+    let tasks = world.tasks();
+    world.report_running(&tasks[0]);
+    world.report_running(&tasks[1]);
+    world.report_stopped(&tasks[1], 0);
+    world.connect(instances[0], false);
+    let answer = world.ok(
+        "DeregisterContainerInstance",
+        json!({"cluster": CLUSTER, "containerInstance": id, "force": true}),
+    );
+    let said = answer["containerInstance"]["statusReason"].as_str().unwrap_or_default();
+    assert!(
+        said.contains("1 of its tasks")
+            && said.contains(&format!("longshore explain container-instance {id}")),
+        "{said}"
+    );
+    world.advance(Duration::from_secs(30));
+    check(
+        instance(&world, &id),
+        &expect![[r#"
+        container instance ID of cluster deep-dive-cluster: INACTIVE, agent not connected
+          It was deregistered 30 s ago. Its agent ends at its next start (that of `longshore up` joins anew); to join as a new instance, it needs another ECS_DATADIR.
+          1 of its tasks count as STOPPED, and nobody has seen their containers end. Longshore's agent stops and removes them as soon as it hears of it; where it does not come back, this does it on that machine:
+            docker rm --force $(docker ps --all --quiet --filter label=com.amazonaws.ecs.task-arn=arn:aws:ecs:eu-west-1:123456789012:task/deep-dive-cluster/ID)"#]],
+    );
+}
+
+#[test]
+fn services_that_drain_are_known_by_name() {
+    let (world, _) = World::with_instances(1);
+    world.register_plain("web", 10, 10);
+    for name in ["web", "other"] {
+        world.ok(
+            "CreateService",
+            json!({"cluster": CLUSTER, "serviceName": name, "taskDefinition": "web", "desiredCount": 1}),
+        );
+    }
+    world.settle();
+    world.ok("DeleteService", json!({"cluster": CLUSTER, "service": "web", "force": true}));
+    let listed = world.ok("ListServices", json!({"cluster": CLUSTER}));
+    assert_eq!(listed["serviceArns"].as_array().map(Vec::len), Some(1), "{listed}");
+    let found = world.db.peek(|state| longshore_explain::draining(state, &caller(), &question("")));
+    assert_eq!(found, Ok(vec!["web".to_owned()]));
 }

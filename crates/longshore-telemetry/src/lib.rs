@@ -14,5 +14,5 @@ mod log;
 mod metrics;
 
 pub use damper::Damper;
-pub use log::{LogError, LogFormat, init_log};
+pub use log::{LogError, LogFormat, check_filter, init_log};
 pub use metrics::{InFlight, Metrics, RequestEnd, resident_bytes};

@@ -56,10 +56,7 @@ pub enum LogError {
 /// Sends the program's log to stderr. `filter` is a level or `target=level` pairs, as in
 /// `LONGSHORE_LOG=longshore_front=debug,info`. Once per process.
 pub fn init_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    check_levels(filter)?;
-    let filter = EnvFilter::builder()
-        .parse(filter)
-        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
+    let filter = read_filter(filter)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -70,6 +67,17 @@ pub fn init_log(format: LogFormat, filter: &str) -> Result<(), LogError> {
         LogFormat::Json => builder.json().flatten_event(true).with_ansi(false).try_init(),
     };
     set.map_err(|_| LogError::Again)
+}
+
+/// Whether [`init_log`] can read `filter`.
+pub fn check_filter(filter: &str) -> Result<(), LogError> {
+    read_filter(filter).map(|_| ())
+}
+
+fn read_filter(filter: &str) -> Result<EnvFilter, LogError> {
+    check_levels(filter)?;
+    let read = EnvFilter::builder().parse(filter);
+    read.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
 }
 
 /// A word alone would be taken for a target, of which everything is logged and of all others nothing.

@@ -19,7 +19,7 @@ pub const LISTEN_DEFAULT: &str = "127.0.0.1:8722";
 #[command(name = "longshore", version, propagate_version = true, arg_required_else_help = true)]
 pub struct Args {
     /// What to log: a level, or target=level pairs
-    #[arg(long, global = true, env = "LONGSHORE_LOG", default_value = "warn")]
+    #[arg(long, global = true, env = "LONGSHORE_LOG", default_value = "warn", value_parser = values::log_filter)]
     pub log: String,
     /// How log lines look: text or json
     #[arg(long, global = true, env = "LONGSHORE_LOG_FORMAT", default_value_t)]
@@ -42,7 +42,8 @@ pub enum Command {
     Endpoints(EndpointsOptions),
     /// Look for damage and contradictions in a data directory that no server uses
     Check(CheckOptions),
-    /// Say why a task stopped, what a service waits for, and which requirement rules out how many instances
+    /// Say why a task stopped, what a service waits for, which requirement rules out how many instances, what an instance
+    /// leaves behind
     Explain(ExplainOptions),
     /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
     Simulate(SimulateOptions),
@@ -154,7 +155,7 @@ pub struct AgentOptions {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct ClientOptions {
     /// The control plane's URL [default: that of the data directory]
-    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL")]
     pub endpoint: Option<String>,
     /// Whose `env` file to read; it wins over the shell's variables
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
@@ -197,7 +198,8 @@ pub struct ExplainOptions {
     pub client: ClientOptions,
     /// What to explain
     pub kind: Explained,
-    /// A task's id or ARN, a service's name or ARN, or a definition: family, family:revision or ARN
+    /// A task's or an instance's id (six or more digits of it will do) or ARN, a service's name or ARN, or a definition:
+    /// family, family:revision or ARN
     pub subject: String,
     /// The cluster
     #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
@@ -209,6 +211,8 @@ pub enum Explained {
     Task,
     Service,
     TaskDefinition,
+    #[value(alias = "instance")]
+    ContainerInstance,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -14,6 +14,7 @@ use longshore_wire::{OperationShape, Protocol, ReceivedError, json};
 use crate::advertise::Url;
 use crate::args::{ClientOptions, default_data_dir};
 use crate::clock::SystemClock;
+use crate::exit::usage;
 use crate::{keys, trust};
 
 const PROTOCOL: Protocol = Protocol::AwsJson11;
@@ -51,9 +52,12 @@ impl Client {
         let hint =
             "start `longshore up` first, or source its env file, or name its directory with --data-dir";
         let given = options.endpoint.clone().filter(|_| options.endpoint_is_flag || data_dir.is_none());
+        let is_given = given.is_some();
         let endpoint = given.or_else(|| from_file("AWS_ENDPOINT_URL")).context(hint)?;
+        // Not while the command line is read: a variable that is not used may be meant for others.
         let endpoint = Url::endpoint(&endpoint).map_err(|form| {
-            anyhow!("{endpoint:?} is no endpoint: {form} in --endpoint or AWS_ENDPOINT_URL")
+            let text = format!("{endpoint:?} is no endpoint: {form} in --endpoint or AWS_ENDPOINT_URL");
+            if is_given { usage(text) } else { anyhow!(text) }
         })?;
         let no_key = || {
             format!(

@@ -13,6 +13,7 @@ pub async fn run(options: ExplainOptions) -> anyhow::Result<()> {
         Explained::Task => "ExplainTask",
         Explained::Service => "ExplainService",
         Explained::TaskDefinition => "ExplainTaskDefinition",
+        Explained::ContainerInstance => "ExplainContainerInstance",
     };
     let cluster = cluster_of(&options.subject).map_or(options.cluster, str::to_owned);
     let question = Question { cluster: Some(cluster), subject: options.subject };
@@ -30,7 +31,7 @@ pub async fn run(options: ExplainOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The cluster that an ARN of a task or a service names: `arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID`.
+/// The cluster that an ARN of a task, a service or an instance names: `arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID`.
 fn cluster_of(subject: &str) -> Option<&str> {
     let resource = subject.strip_prefix("arn:")?.splitn(5, ':').nth(4)?;
     let mut parts = resource.split('/').skip(1);

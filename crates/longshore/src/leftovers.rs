@@ -58,6 +58,9 @@ pub fn note(cluster: &str, away: &[String]) -> Option<String> {
     if away.len() > NAMED_MAX {
         text.push_str(&format!("\n  and {} more", away.len() - NAMED_MAX));
     }
+    text.push_str(
+        "\n  what it leaves there, its agent removes when it starts again; `longshore explain container-instance ID` says more",
+    );
     Some(text)
 }
 
@@ -72,12 +75,12 @@ mod tests {
         let said = note("default", &ids(1)).expect("one is away");
         assert!(said.contains("1 container instance of cluster default is away"), "{said}");
         assert!(
-            said.ends_with("\n  aws ecs deregister-container-instance --force --container-instance id-0"),
+            said.contains("\n  aws ecs deregister-container-instance --force --container-instance id-0\n"),
             "{said}"
         );
         let said = note(FARGATE_POOL, &ids(5)).expect("five are away");
         assert!(
-            said.contains("--force --cluster .fargate --container-instance id-2\n  and 2 more"),
+            said.contains("--force --cluster .fargate --container-instance id-2\n  and 2 more\n"),
             "{said}"
         );
     }

@@ -20,6 +20,7 @@ pub mod control_plane;
 pub mod domains;
 mod endpoints;
 mod engine;
+mod exit;
 mod explain;
 mod keys;
 mod leftovers;
@@ -118,5 +119,5 @@ fn complain(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         tell!("  because: {cause}");
     }
-    ExitCode::FAILURE
+    exit::status(error)
 }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::args::{ClientOptions, SimulateOptions};
 use crate::client::Client;
+use crate::exit::usage;
 use crate::out::{print, tell};
 use crate::progress::Step;
 use crate::shutdown;
@@ -39,9 +40,9 @@ const FAMILY: &str = "longshore-simulated";
 
 pub async fn run(options: SimulateOptions) -> anyhow::Result<()> {
     if let Some(url) = options.against.as_ref().filter(|url| url.starts_with("https:")) {
-        bail!(
+        return Err(usage(format!(
             "the scripted instances speak plain HTTP only; start {url} with --plain-http to try how much it carries"
-        );
+        )));
     }
     let own = match &options.against {
         Some(_) => None,

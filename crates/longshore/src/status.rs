@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use anyhow::Context;
 use longshore_base::FARGATE_POOL;
+use longshore_explain::{Draining, Question, TARGET_PREFIX};
 use longshore_shapes_ecs::{self as shapes, ops};
 
 use crate::args::StatusOptions;
@@ -230,6 +232,12 @@ async fn services(client: &Client, cluster: &str, screen: &mut String) -> anyhow
             break;
         }
     }
+    // Those that were deleted and still have tasks are in no list of the API.
+    let question = Question { cluster: Some(cluster.to_owned()), subject: String::new() };
+    let target = format!("{TARGET_PREFIX}.ListDrainingServices");
+    let answer = client.post(&target, serde_json::to_vec(&question)?).await?;
+    let draining: Draining = serde_json::from_slice(&answer).context("the answer cannot be read")?;
+    arns.extend(draining.services);
     for chunk in arns.chunks(SERVICES_PER_CALL) {
         let page = client
             .call::<ops::DescribeServices>(shapes::DescribeServicesRequest {

@@ -20,6 +20,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::args::UpOptions;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::control_plane::ControlPlane;
+use crate::exit::usage;
 use crate::machine::Machine;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
@@ -205,17 +206,17 @@ async fn wind_down(
 /// What can be seen to be impossible before anything has started.
 fn refuse_contradictions(options: &UpOptions) -> anyhow::Result<()> {
     if options.instances > 1 && options.bind_tasks.is_some() {
-        bail!(
+        return Err(usage(
             "--bind-tasks needs --instances 1: of several instances each opens the ports of its tasks on a loopback \
-             address of its own, so that all can have the same ports"
-        );
+             address of its own, so that all can have the same ports",
+        ));
     }
     let plane = &options.control_plane;
     if plane.ephemeral && tls::own_certificate(plane, Some(Path::new(""))).is_some() {
-        bail!(
+        return Err(usage(
             "with --ephemeral nobody can learn to trust the certificate that this server would make: add --tls-cert and \
-             --tls-key, or --plain-http on a network that is trusted"
-        );
+             --tls-key, or --plain-http on a network that is trusted",
+        ));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use longshore_base::Region;
 use longshore_front::Origin;
+use longshore_telemetry::LogError;
 
 /// `ADDRESS:PORT` or `NAME:PORT`.
 pub fn listen(text: &str) -> Result<SocketAddr, String> {
@@ -40,6 +41,11 @@ pub fn switch(text: &str) -> Result<bool, String> {
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err("write true or false".into()),
     }
+}
+
+/// What the log is to show: a level, or `target=level` pairs.
+pub fn log_filter(text: &str) -> Result<String, LogError> {
+    longshore_telemetry::check_filter(text).map(|()| text.to_owned())
 }
 
 /// The origin of web pages.
