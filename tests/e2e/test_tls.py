@@ -1,6 +1,8 @@
 """A server with TLS, asked by the verbs, by the aws CLI and by an agent (which wants a container engine)."""
 
+import shutil
 import subprocess
+import unittest
 
 from harness.cases import Case, require_engine
 from harness.client import ecs_client
@@ -8,21 +10,8 @@ from harness.process import BINARY, CommandLine, ControlPlane, Process, free_por
 from harness.wait import STRETCH, eventually
 
 
-class Tls(Case):
-    """The server makes a certificate of its own, as it does off loopback; everybody asks it on loopback."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        port = free_port()
-        cls.plane = ControlPlane("server", cls.directory / "data", port)
-        cls.plane.arguments += ["--advertise", f"https://127.0.0.1:{port}"]
-        at = cls.plane.arguments.index(f"127.0.0.1:{port}")
-        cls.plane.arguments[at] = f"0.0.0.0:{port}"
-        cls.addClassCleanup(cls.plane.stop)
-        cls.plane.start()
-        cls.aws = CommandLine(cls.plane)
-        cls.certificate = cls.plane.data_dir / "tls-cert.pem"
+class TlsCase(Case):
+    """What verbs say when they have of this machine's settings only what a test gives them."""
 
     def environment(self, **variables):
         """Nothing of this machine's AWS settings and authorities, and no server in the home directory."""
@@ -44,6 +33,61 @@ class Tls(Case):
 
     def key(self):
         return {name: value for name, value in self.plane.env.items() if "KEY" in name}
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+class SelfMade(TlsCase):
+    """A certificate of the operator's, as `openssl req -x509` makes it: one that calls itself an authority."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.certificate, key = cls.directory / "made.pem", cls.directory / "made.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+            + ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cls.certificate],
+            check=True,
+            capture_output=True,
+        )
+        cls.port = free_port()
+        options = ("--tls-cert", cls.certificate, "--tls-key", key, "--advertise", f"https://localhost:{cls.port}")
+        cls.plane = ControlPlane("server", cls.directory / "data", cls.port, options)
+        cls.addClassCleanup(cls.plane.stop)
+        cls.plane.start()
+
+    def test_the_env_file_is_all_that_clients_need(self):
+        self.assertEqual(self.plane.env["AWS_CA_BUNDLE"], str(self.certificate))
+        self.assertEqual(CommandLine(self.plane).json("list-clusters"), {"clusterArns": []})
+        self.assertIn("no clusters yet", self.verb("status", **self.plane.env))
+        self.assertIn("no clusters yet", self.verb("status", "--data-dir", self.plane.data_dir))
+
+    def test_it_can_be_named_and_counts_for_its_name_only(self):
+        named = ("--ca", self.certificate)
+        self.assertIn(
+            "no clusters yet", self.verb("status", "--endpoint", self.plane.endpoint, *named, **self.key())
+        )
+        by_address = ("--endpoint", f"https://127.0.0.1:{self.port}")
+        said = self.verb("status", *by_address, *named, code=1, **self.key())
+        self.assertIn("not for this name", said)
+        said = self.verb("status", "--endpoint", self.plane.endpoint, code=1, **self.key())
+        self.assertIn("is not trusted: name a file with it", said)
+
+
+class Tls(TlsCase):
+    """The server makes a certificate of its own, as it does off loopback; everybody asks it on loopback."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        port = free_port()
+        cls.plane = ControlPlane("server", cls.directory / "data", port)
+        cls.plane.arguments += ["--advertise", f"https://127.0.0.1:{port}"]
+        at = cls.plane.arguments.index(f"127.0.0.1:{port}")
+        cls.plane.arguments[at] = f"0.0.0.0:{port}"
+        cls.addClassCleanup(cls.plane.stop)
+        cls.plane.start()
+        cls.aws = CommandLine(cls.plane)
+        cls.certificate = cls.plane.data_dir / "tls-cert.pem"
 
     def test_the_data_directory_is_all_that_a_verb_needs(self):
         self.assertIn("no clusters yet", self.verb("status", "--data-dir", self.plane.data_dir))

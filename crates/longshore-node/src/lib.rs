@@ -29,5 +29,6 @@ pub mod surface;
 pub use config::{Config, ConfigError, SharedNetwork};
 pub use core::ExitReason;
 pub use shell::{
-    AgentError, ConnectError, HttpClient, SendError, Services, Status, TlsError, run, tls_config,
+    AgentError, ConnectError, HttpClient, SendError, Services, Status, TlsError, Trust, is_self_issued, run,
+    tls_config,
 };

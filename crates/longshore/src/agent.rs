@@ -88,8 +88,8 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(ended.code()))
 }
 
-/// A client for the control plane. With `https`, certificates are checked against the system's authorities, and
-/// `own` if it is one.
+/// A client for the control plane. With `https`, certificates are checked against the system's authorities, or
+/// `own` where the server is our own.
 pub fn client(endpoint: &str, own: Option<&Path>) -> anyhow::Result<HttpClient> {
     let tls = if endpoint.starts_with("https:") {
         let trusted: Vec<PathBuf> = match own {

@@ -1,6 +1,6 @@
 //! A small client of the API, for the verbs that show things.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use longshore_wire::{OperationShape, Protocol, ReceivedError, json};
 use crate::advertise::Url;
 use crate::args::{ClientOptions, default_data_dir};
 use crate::clock::SystemClock;
-use crate::{keys, tls};
+use crate::{keys, trust};
 
 const PROTOCOL: Protocol = Protocol::AwsJson11;
 
@@ -66,7 +66,8 @@ impl Client {
         let mut credentials = Credentials::new(id, secret);
         credentials.session_token = find("AWS_SESSION_TOKEN").map(Secret::new);
         let http = if endpoint.starts_with("https:") {
-            let authorities = authorities(options.ca.as_deref(), &dir);
+            let in_env = from_file(trust::BUNDLE);
+            let authorities = trust::of_verb(options.ca.as_deref(), &dir, in_env.as_deref());
             let trusted = longshore_node::tls_config(&authorities)
                 .context("name a PEM file with the server's certificate with --ca")?;
             HttpClient::new(Some(trusted))
@@ -142,18 +143,6 @@ impl Client {
     }
 }
 
-/// Whom to trust: the certificate that the server in this directory made for itself, and what was named, or else the
-/// system's authorities.
-fn authorities(named: Option<&Path>, dir: &Path) -> Vec<PathBuf> {
-    let own = Some(dir.join(tls::CERTIFICATE)).filter(|file| file.exists());
-    let others = match named {
-        Some(file) => Some(file.to_path_buf()),
-        // The name of what is missing is worth more than silence.
-        None => Some(crate::agent::authorities()).filter(|file| file.exists() || own.is_none()),
-    };
-    own.into_iter().chain(others).collect()
-}
-
 /// Why there is no answer, and what a person at a shell can do about it.
 fn explained(endpoint: &str, error: SendError) -> anyhow::Error {
     let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
@@ -167,6 +156,10 @@ fn explained(endpoint: &str, error: SendError) -> anyhow::Error {
         SendError::Connect(ConnectError::Untrusted { source, .. }) => anyhow::Error::new(source).context(format!(
             "the certificate of {endpoint} is not trusted: name a file with it, such as tls-cert.pem of the server's data \
              directory, with --ca (or AWS_CA_BUNDLE), or on the server's machine that directory with --data-dir"
+        )),
+        SendError::Connect(ConnectError::Unfit { source, .. }) => anyhow::Error::new(source).context(format!(
+            "the certificate of {endpoint} is not for this name or this time: name the server as its certificate does \
+             (--endpoint), or have it use another one (--tls-cert), with the name in its subjectAltName"
         )),
         error @ (SendError::Endpoint(_)
         | SendError::Connect(ConnectError::Io(_) | ConnectError::NoAuthorities)
@@ -216,7 +209,7 @@ mod tests {
         let said = |endpoint: Option<&str>, data_dir: Option<&str>| {
             let options = ClientOptions {
                 endpoint: endpoint.map(str::to_owned),
-                data_dir: data_dir.map(PathBuf::from),
+                data_dir: data_dir.map(Into::into),
                 ca: None,
                 endpoint_is_flag: endpoint.is_some(),
             };

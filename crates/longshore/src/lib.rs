@@ -31,6 +31,7 @@ mod shutdown;
 mod simulate;
 mod status;
 mod tls;
+mod trust;
 mod up;
 mod values;
 

@@ -7,7 +7,8 @@ use crate::control_plane::ControlPlane;
 use crate::machine::Machine;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
-use crate::{keys, shutdown, tls};
+use crate::trust::Needed;
+use crate::{keys, shutdown};
 
 /// How long ECS lets a task without health checks settle (ecs-services E2).
 const SETTLE: Duration = Duration::from_secs(40);
@@ -27,6 +28,7 @@ pub async fn start(options: &ServerOptions, machine: Machine) -> anyhow::Result<
 /// Serves until the process is asked to end, or the control plane fails.
 pub async fn serve(options: &ServerOptions, control_plane: ControlPlane) -> anyhow::Result<()> {
     let requested = shutdown::requested()?;
+    let needed = Needed::of(&options.control_plane, control_plane.data_dir.as_deref());
     if let Some(dir) = &control_plane.data_dir {
         let env = dir.join("env");
         keys::write_env(
@@ -34,11 +36,14 @@ pub async fn serve(options: &ServerOptions, control_plane: ControlPlane) -> anyh
             &control_plane.endpoint,
             &options.control_plane.region,
             &control_plane.operator,
-            tls::own_certificate(&options.control_plane, Some(dir)).as_deref(),
+            needed.file(),
         )?;
         tell!("  endpoint and credentials for your shell: source {}", shown(&env));
     } else {
         print(&keys::for_people(&control_plane.operator))?;
+    }
+    if let Some(note) = needed.note(control_plane.data_dir.is_some()) {
+        tell!("{note}");
     }
     tokio::select! {
         () = requested => {}

@@ -23,6 +23,7 @@ use crate::control_plane::ControlPlane;
 use crate::machine::Machine;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
+use crate::trust::Needed;
 use crate::{engine, keys, leftovers, shutdown, tls};
 
 /// On a laptop a deployment should be quick: a task without health checks counts as healthy after this
@@ -90,7 +91,9 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let ephemeral = if control_plane.data_dir.is_none() { Some(temporary_dir()?) } else { None };
     let base = control_plane.data_dir.clone().or_else(|| ephemeral.clone()).unwrap_or_default();
-    let own = tls::own_certificate(&options.control_plane, control_plane.data_dir.as_deref());
+    // Whoever has signed it, it is ours: the agents here believe it as it is.
+    let own = options.control_plane.tls_cert.clone();
+    let own = own.or_else(|| tls::own_certificate(&options.control_plane, control_plane.data_dir.as_deref()));
     let http = crate::agent::client(&control_plane.endpoint, own.as_deref())?;
     let (mut agents, mut statuses) = (Agents::new(), Vec::new());
     let places = (0..options.instances).map(Place::Instance).chain((0..options.fargate).map(Place::Pool));
@@ -139,7 +142,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
 
     tell!("{}", Bind::of(&options));
-    if let Err(error) = tell_where(&options, &control_plane, own.as_deref()).await {
+    if let Err(error) = tell_where(&options, &control_plane).await {
         wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
         return Err(error);
     }
@@ -522,17 +525,17 @@ fn temporary_dir() -> anyhow::Result<PathBuf> {
 }
 
 /// Writes the `env` file and says what a person can do next.
-async fn tell_where(
-    options: &UpOptions,
-    control_plane: &ControlPlane,
-    certificate: Option<&Path>,
-) -> anyhow::Result<()> {
+async fn tell_where(options: &UpOptions, control_plane: &ControlPlane) -> anyhow::Result<()> {
+    let needed = Needed::of(&options.control_plane, control_plane.data_dir.as_deref());
     let env = control_plane.data_dir.as_ref().map(|dir| dir.join("env"));
     if let Some(env) = &env {
         let (endpoint, region) = (&control_plane.endpoint, &options.control_plane.region);
-        keys::write_env(env, endpoint, region, &control_plane.operator, certificate)?;
+        keys::write_env(env, endpoint, region, &control_plane.operator, needed.file())?;
     }
     announce(options, control_plane, env.as_deref())?;
+    if let Some(note) = needed.note(env.is_some()) {
+        tell!("{note}");
+    }
     leftovers::tell_of(&control_plane.db, options).await
 }
 

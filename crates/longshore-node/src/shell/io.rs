@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::Uri;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::CertificateError;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -60,12 +59,30 @@ impl Origin {
             Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
                 ConnectError::PlainHttp(self.to_string())
             }
-            Some(cause @ rustls::Error::InvalidCertificate(_)) => {
-                ConnectError::Untrusted { server: self.to_string(), source: cause.clone() }
+            Some(cause @ rustls::Error::InvalidCertificate(why)) => {
+                let (server, source) = (self.to_string(), cause.clone());
+                if is_of_name_or_time(why) {
+                    ConnectError::Unfit { server, source }
+                } else {
+                    ConnectError::Untrusted { server, source }
+                }
             }
             _ => ConnectError::Io(error),
         }
     }
+}
+
+/// Whether a certificate is refused for what stands in it. To trust it would not help.
+fn is_of_name_or_time(error: &CertificateError) -> bool {
+    matches!(
+        error,
+        CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. }
+            | CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+    )
 }
 
 impl fmt::Display for Origin {
@@ -89,44 +106,33 @@ pub enum ConnectError {
          its data directory"
     )]
     Untrusted { server: String, source: rustls::Error },
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    #[error("cannot read certificates from {path}")]
-    Read { path: String, source: rustls::pki_types::pem::Error },
-    #[error("there are no usable certificates in {path}")]
-    Empty { path: String },
-    #[error("cannot set TLS up")]
-    Setup(#[source] rustls::Error),
-}
-
-/// Verifies servers against the authorities in PEM files, e.g. `SSL_CERT_FILE` or
-/// `/etc/ssl/certs/ca-certificates.crt`. Each file has to have some.
-pub fn tls_config(authorities: &[PathBuf]) -> Result<Arc<rustls::ClientConfig>, TlsError> {
-    let mut roots = rustls::RootCertStore::empty();
-    for file in authorities {
-        let path = || file.display().to_string();
-        let certificates = CertificateDer::pem_file_iter(file)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|source| TlsError::Read { path: path(), source })?;
-        let (added, _unusable) = roots.add_parsable_certificates(certificates);
-        if added == 0 {
-            return Err(TlsError::Empty { path: path() });
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Setup)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    #[error(
+        "the certificate of {server} is not for this name or this time; name the server as its certificate does, or have it \
+         use another one (--tls-cert), with the name in its subjectAltName"
+    )]
+    Unfit { server: String, source: rustls::Error },
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_for_another_name_is_told_from_one_that_is_not_trusted() {
+        let origin = Origin { is_tls: true, host: "ecs.example".into(), port: 8722 };
+        for (why, is_unfit) in [
+            (CertificateError::NotValidForName, true),
+            (CertificateError::Expired, true),
+            (CertificateError::NotValidYet, true),
+            (CertificateError::UnknownIssuer, false),
+            (CertificateError::BadSignature, false),
+        ] {
+            let error = io::Error::other(rustls::Error::InvalidCertificate(why.clone()));
+            let said = origin.of_handshake(error);
+            assert_eq!(matches!(said, ConnectError::Unfit { .. }), is_unfit, "{why:?}: {said}");
+            assert_eq!(matches!(said, ConnectError::Untrusted { .. }), !is_unfit, "{why:?}: {said}");
+        }
+    }
 
     #[test]
     fn origins_know_their_port() {

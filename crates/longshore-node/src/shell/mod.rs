@@ -15,6 +15,7 @@ mod serve;
 mod signer;
 mod socket;
 mod space;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -37,12 +38,13 @@ use crate::journal::{Journal, JournalError};
 use gateway::Gateway;
 pub use http::HttpClient;
 pub use http::SendError;
-pub use io::{ConnectError, TlsError, tls_config};
+pub use io::ConnectError;
 use logins::NodeLogins;
 use lookup::Sources;
 use serve::Query;
 use signer::Signer;
 use socket::Outgoing;
+pub use trust::{TlsError, Trust, is_self_issued, tls_config};
 
 /// How many inputs may wait for the loop before whoever brings more has to wait. A burst of container events
 /// is the largest that comes; each is some hundred bytes.

@@ -1,0 +1,262 @@
+//! Which certificates of servers are believed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::Timestamp;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read certificates from {path}")]
+    Read { path: String, source: rustls::pki_types::pem::Error },
+    #[error("there are no usable certificates in {path}")]
+    Empty { path: String },
+    #[error("cannot set TLS up")]
+    Setup(#[source] rustls::Error),
+    #[error("cannot verify certificates")]
+    Verifier(#[source] rustls::client::VerifierBuilderError),
+}
+
+/// Believes the authorities in PEM files, and the certificates that stand in them themselves.
+///
+/// A server's own certificate is no authority to webpki: one that says CA:TRUE is refused because it is one, as
+/// `openssl req -x509` makes them, and one that is signed by somebody else has an unknown issuer. But whoever names a
+/// file with exactly that certificate means that server; OpenSSL and Go take it as well. Its names and its dates count
+/// all the same.
+#[derive(Debug)]
+pub struct Trust {
+    authorities: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl Trust {
+    /// Reads `files`, e.g. `SSL_CERT_FILE` or `/etc/ssl/certs/ca-certificates.crt`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has no certificate that can be used: each has to have some.
+    pub fn of(files: &[PathBuf]) -> Result<Arc<Self>, TlsError> {
+        let mut roots = RootCertStore::empty();
+        let mut named = Vec::new();
+        for file in files {
+            let certificates = certificates(file)?;
+            let (added, _unusable) = roots.add_parsable_certificates(certificates.iter().cloned());
+            if added == 0 {
+                return Err(TlsError::Empty { path: file.display().to_string() });
+            }
+            named.extend(certificates);
+        }
+        // The provider is named, so that another crate's feature cannot change it.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(TlsError::Verifier)?;
+        Ok(Arc::new(Self { authorities, named }))
+    }
+
+    /// Whether clients that believe this believe a server with this certificate chain, its own first, whatever they call
+    /// it.
+    pub fn vouches_for(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> bool {
+        let Some((own, intermediates)) = chain.split_first() else { return false };
+        let name = ServerName::try_from("localhost").expect("the constant is a host name");
+        let now = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
+        // Names come last: whoever is refused for its name was believed before.
+        match self.verify_server_cert(own, intermediates, &name, &[], UnixTime::since_unix_epoch(now)) {
+            Ok(_) => true,
+            Err(rustls::Error::InvalidCertificate(why)) => matches!(
+                why,
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+            ),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Whether nobody else vouches for a certificate. Clients with OpenSSL believe only chains that end at one of these.
+pub fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
+    let read = webpki::EndEntityCert::try_from(certificate);
+    read.is_ok_and(|certificate| certificate.issuer() == certificate.subject())
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|source| TlsError::Read { path: file.display().to_string(), source })
+}
+
+/// Whether webpki found nothing wrong with a certificate but who vouches for it. It looks at the dates before it looks
+/// at either.
+fn is_only_unvouched(error: &rustls::Error) -> bool {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
+            cause.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
+        }
+        _ => false,
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let vouched =
+            self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match vouched {
+            Err(error) if is_only_unvouched(&error) && self.named.contains(end_entity) => {
+                // The name comes last in webpki, and was not looked at yet.
+                rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            vouched => vouched,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// Verifies servers against the certificates in PEM files; see [`Trust`].
+pub fn tls_config(files: &[PathBuf]) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Setup)?
+        .dangerous()
+        .with_custom_certificate_verifier(Trust::of(files)?)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+    /// A file that is gone with it.
+    struct File(PathBuf);
+
+    impl File {
+        fn with(name: &str, pem: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("longshore-trust-{}-{name}", std::process::id()));
+            std::fs::write(&path, pem).expect("a file");
+            Self(path)
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    /// The parameters of a certificate for `localhost` that is valid from 2020 through 2029.
+    fn parameters(is_ca: IsCa) -> CertificateParams {
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        parameters.is_ca = is_ca;
+        parameters
+    }
+
+    fn key() -> KeyPair {
+        KeyPair::generate().expect("a key")
+    }
+
+    fn verify(trust: &Trust, certificate: &CertificateDer<'_>, name: &'static str, years: u32) -> bool {
+        let name = ServerName::try_from(name).expect("a name");
+        // Years since 1970.
+        let now = UnixTime::since_unix_epoch(YEAR * years);
+        trust.verify_server_cert(certificate, &[], &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn the_certificate_that_was_named_is_believed_in_its_time_and_for_its_names() {
+        let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+        let of_another = {
+            let mut another = parameters(authority);
+            another.distinguished_name.push(DnType::CommonName, "another");
+            let issuer = Issuer::new(another, key());
+            parameters(IsCa::NoCa).signed_by(&key(), &issuer).expect("it is signed")
+        };
+        for (kind, certificate) in [
+            // What `openssl req -x509` makes, what we make ourselves, and one of an authority that was not named.
+            ("authority", parameters(authority).self_signed(&key()).expect("it is signed")),
+            ("plain", parameters(IsCa::NoCa).self_signed(&key()).expect("it is signed")),
+            ("of another", of_another),
+        ] {
+            let file = File::with(kind, &certificate.pem());
+            let trust = Trust::of(std::slice::from_ref(&file.0)).expect("it has a certificate");
+            let der = certificate.der();
+            assert!(verify(&trust, der, "localhost", 55), "{kind}");
+            assert!(!verify(&trust, der, "elsewhere", 55), "{kind}: another name");
+            assert!(!verify(&trust, der, "localhost", 45), "{kind}: not yet valid");
+            assert!(!verify(&trust, der, "localhost", 65), "{kind}: expired");
+        }
+    }
+
+    #[test]
+    fn another_certificate_of_the_same_make_is_not() {
+        let authority = || parameters(IsCa::Ca(BasicConstraints::Unconstrained));
+        let (named, other) = (
+            authority().self_signed(&key()).expect("it is signed"),
+            authority().self_signed(&key()).expect("it is signed"),
+        );
+        let file = File::with("named", &named.pem());
+        let trust = Trust::of(std::slice::from_ref(&file.0)).expect("it has a certificate");
+        assert!(!verify(&trust, other.der(), "localhost", 55));
+    }
+
+    #[test]
+    fn what_an_authority_has_signed_is_believed() {
+        let mut parameters_of_authority = parameters(IsCa::Ca(BasicConstraints::Unconstrained));
+        parameters_of_authority.distinguished_name.push(DnType::CommonName, "ours");
+        let authority = CertifiedIssuer::self_signed(parameters_of_authority, key()).expect("it is signed");
+        let signed = parameters(IsCa::NoCa).signed_by(&key(), &authority).expect("it is signed");
+        let file = File::with("authority of others", &authority.pem());
+        let trust = Trust::of(std::slice::from_ref(&file.0)).expect("it has a certificate");
+        assert!(verify(&trust, signed.der(), "localhost", 55));
+        assert!(!verify(&trust, signed.der(), "elsewhere", 55));
+        assert!(!verify(&trust, signed.der(), "localhost", 65));
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_an_error() {
+        let file = File::with("nothing", "nothing\n");
+        assert!(matches!(Trust::of(std::slice::from_ref(&file.0)), Err(TlsError::Empty { .. })));
+        assert!(matches!(Trust::of(&["/nonexistent".into()]), Err(TlsError::Read { .. })));
+    }
+}
