@@ -1,19 +1,19 @@
 //! The ECS API as a person's script would use it: one call, one JSON answer.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use longshore_base::Timestamp;
-use longshore_crowd::http::{Caller, Connection};
+use longshore_client::Client;
+use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use serde_json::{Value, json};
 
 /// How often a state is looked at while it is waited for. Half of it is in every latency that is measured by looking.
 pub const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+/// A call as the bytes of a signed request.
+pub fn signed(client: &Client, operation: &str, body: &str) -> Vec<u8> {
+    client.signed_json(SIGNING_NAME, &format!("{TARGET_PREFIX}.{operation}"), body).bytes()
 }
 
 /// How often a whole service is looked at, here and in Swarm: more often would slow down what is measured, since
@@ -26,16 +26,16 @@ pub const LOOK_IN_A_CROWD_EVERY: Duration = Duration::from_millis(20);
 /// The same for one task in place of another.
 pub const LOOK_FOR_ANOTHER_EVERY: Duration = Duration::from_millis(5);
 
-/// One connection to the API.
+/// The API for one script. Bodies are JSON here and not shapes: rows look at a member or two of long answers, as a script
+/// with `jq` does.
 pub struct Api {
-    caller: Caller,
-    connection: Option<Connection>,
+    client: Client,
     look_every: Duration,
 }
 
 impl Api {
-    pub fn new(caller: &Caller) -> Self {
-        Self { caller: caller.clone(), connection: None, look_every: LOOK_EVERY }
+    pub fn new(client: &Client) -> Self {
+        Self { client: client.clone(), look_every: LOOK_EVERY }
     }
 
     /// The same, but a task that is waited for is looked at in these intervals.
@@ -43,26 +43,10 @@ impl Api {
         Self { look_every, ..self }
     }
 
-    pub async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self.caller.request(operation, body.to_string().as_bytes(), now());
-        // A connection that was idle for long may have been closed.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(&self.caller.endpoint.authority).await?,
-        };
-        let answer = match connection.call(&request).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                connection = Connection::open(&self.caller.endpoint.authority).await?;
-                connection.call(&request).await.with_context(|| format!("{operation} got no answer"))?
-            }
-        };
-        if !answer.is_success() {
-            bail!("{operation}: HTTP {}: {}", answer.status, String::from_utf8_lossy(answer.body));
-        }
-        let value = serde_json::from_slice(answer.body).context("the answer is no JSON")?;
-        self.connection = Some(connection);
-        Ok(value)
+    pub async fn call(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let target = format!("{TARGET_PREFIX}.{operation}");
+        let answer = self.client.call_json(SIGNING_NAME, &target, body.to_string()).await?;
+        serde_json::from_slice(&answer).context("the answer is no JSON")
     }
 
     /// Registers a definition of one container, in the default network mode.
