@@ -50,12 +50,12 @@ impl Api {
     }
 
     /// Registers a definition of one container, in the default network mode.
-    pub async fn register(&mut self, family: &str, image: &str, cpu: u32, memory: u32) -> anyhow::Result<()> {
+    pub async fn register(&self, family: &str, image: &str, cpu: u32, memory: u32) -> anyhow::Result<()> {
         self.call("RegisterTaskDefinition", &definition(family, image, cpu, memory)).await.map(|_| ())
     }
 
     /// The ARNs of the tasks that were started; an error if any was refused.
-    pub async fn run_task(&mut self, family: &str, count: u32) -> anyhow::Result<Vec<String>> {
+    pub async fn run_task(&self, family: &str, count: u32) -> anyhow::Result<Vec<String>> {
         let answer = self.call("RunTask", &json!({"taskDefinition": family, "count": count})).await?;
         let refused = answer["failures"].as_array().map_or(0, Vec::len);
         anyhow::ensure!(refused == 0, "RunTask refused: {}", answer["failures"]);
@@ -63,14 +63,14 @@ impl Api {
         Ok(tasks.iter().filter_map(|task| task["taskArn"].as_str()).map(str::to_owned).collect())
     }
 
-    pub async fn describe_task(&mut self, arn: &str) -> anyhow::Result<Value> {
+    pub async fn describe_task(&self, arn: &str) -> anyhow::Result<Value> {
         let mut answer = self.call("DescribeTasks", &json!({"tasks": [arn]})).await?;
         let task = answer["tasks"].get_mut(0).map(Value::take);
         task.with_context(|| format!("{arn} is not known: {}", answer["failures"]))
     }
 
     /// Looks until the task's `lastStatus` is this. A task that stops on the way is an error.
-    pub async fn wait_for_task(&mut self, arn: &str, status: &str, limit: Duration) -> anyhow::Result<Value> {
+    pub async fn wait_for_task(&self, arn: &str, status: &str, limit: Duration) -> anyhow::Result<Value> {
         let begun = Instant::now();
         loop {
             let task = self.describe_task(arn).await?;
@@ -86,7 +86,7 @@ impl Api {
     }
 
     /// The ARNs of the tasks of a service that should run, a hundred at most.
-    pub async fn service_tasks(&mut self, name: &str) -> anyhow::Result<BTreeSet<String>> {
+    pub async fn service_tasks(&self, name: &str) -> anyhow::Result<BTreeSet<String>> {
         let answer = self.call("ListTasks", &json!({"serviceName": name})).await?;
         let arns = answer["taskArns"].as_array().context("ListTasks answers with ARNs")?;
         Ok(arns.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -94,7 +94,7 @@ impl Api {
 
     /// Looks until a task of the service is RUNNING that is none of `before`.
     pub async fn wait_for_another(
-        &mut self,
+        &self,
         name: &str,
         before: &BTreeSet<String>,
         limit: Duration,
@@ -115,14 +115,14 @@ impl Api {
         }
     }
 
-    pub async fn describe_service(&mut self, name: &str) -> anyhow::Result<Value> {
+    pub async fn describe_service(&self, name: &str) -> anyhow::Result<Value> {
         let mut answer = self.call("DescribeServices", &json!({"services": [name]})).await?;
         answer["services"].get_mut(0).map(Value::take).with_context(|| format!("service {name} is not known"))
     }
 
     /// Looks until `reached` says so.
     pub async fn wait_for_service(
-        &mut self,
+        &self,
         name: &str,
         every: Duration,
         limit: Duration,

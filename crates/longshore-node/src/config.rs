@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_base::{Cidr, FARGATE_POOL, Port, Region};
+use longshore_client::Endpoint;
 use longshore_engine::settings::{Settings, parse_go_duration};
 use longshore_sigv4::{Credentials, Secret};
 
@@ -428,10 +429,9 @@ fn parse_file(text: &str, notes: &mut Vec<Note>) -> BTreeMap<String, String> {
 fn endpoint(text: &str) -> Result<String, ConfigError> {
     let text = text.trim_end_matches('/');
     let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let uri: http::Uri = text.parse().map_err(|_| ConfigError::Endpoint)?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(_)) => Ok(text),
-        _ => Err(ConfigError::Endpoint),
+    match Endpoint::parse(&text) {
+        Ok(_) if text.starts_with("http") => Ok(text),
+        Ok(_) | Err(_) => Err(ConfigError::Endpoint),
     }
 }
 
@@ -651,7 +651,13 @@ mod tests {
         };
         assert_eq!(read(&[]), Err(ConfigError::NoCredentials));
         assert_eq!(read(&[KEY[0], KEY[1], ("AWS_DEFAULT_REGION", "No Region")]), Err(ConfigError::Region));
-        assert_eq!(read(&[KEY[0], KEY[1], ("ECS_BACKEND_HOST", "ftp://x")]), Err(ConfigError::Endpoint));
+        for wrong in ["ftp://x", "ws://x", "http://x:99999", "http://x:y", "x:y", "http://a@x"] {
+            assert_eq!(
+                read(&[KEY[0], KEY[1], ("ECS_BACKEND_HOST", wrong)]),
+                Err(ConfigError::Endpoint),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

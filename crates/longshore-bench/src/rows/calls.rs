@@ -48,7 +48,7 @@ async fn describe(
     server: &Process,
 ) -> anyhow::Result<((Measured, String), (Measured, String))> {
     let time = bench.pick(Duration::from_secs(8), Duration::from_secs(2));
-    let mut api = Api::new(&server.client);
+    let api = Api::new(&server.client);
     let options = Options {
         script: AgentScript { start_delay: Duration::ZERO, ..AgentScript::default() },
         ..crowd_options(server, INSTANCES)

@@ -71,7 +71,7 @@ impl World {
         let dir = bench.dir.join(name);
         let server =
             Process::start(&bench.binary, "server", &dir, "127.0.0.1:0", &["--auth", "strict"]).await?;
-        let mut api = Api::new(&server.client);
+        let api = Api::new(&server.client);
         api.call("CreateCluster", &json!({})).await?;
         let script = AgentScript { start_delay, ..AgentScript::default() };
         let options =
@@ -310,7 +310,7 @@ async fn agent_memory(bench: &Bench) -> anyhow::Result<(Measured, String)> {
     crate::docker::Docker::check().await?;
     let server =
         Process::start(&bench.binary, "server", &bench.dir.join("agent"), "127.0.0.1:0", &[]).await?;
-    let mut api = Api::new(&server.client);
+    let api = Api::new(&server.client);
     api.call("CreateCluster", &json!({})).await?;
     let agent = crate::process::Agent::start(&bench.binary, &bench.dir.join("agent-data"), &server.client)?;
     let begun = Instant::now();
