@@ -6,9 +6,7 @@ use longshore_shapes_ecs::{AmazonEcs, Operation, dispatch, each_operation, ops};
 use longshore_wire::check::VIOLATIONS_MAX;
 use longshore_wire::json::{self, DEPTH_MAX};
 use longshore_wire::shape::DecodeReason;
-use longshore_wire::{
-    Ask, DecodeError, Document, OperationShape, Protocol, ReceivedError, Structure, Violations,
-};
+use longshore_wire::{Ask, DecodeError, Document, OperationShape, Protocol, Received, Structure, Violations};
 
 /// The most bytes that an answer to one body may have. Violations quote paths and allowed values, not the body.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
@@ -43,7 +41,8 @@ fn answer(operation: Operation, body: &[u8]) {
         panic!("{} waits for nothing", operation.name());
     };
     let error = reply.error.expect("nothing is built");
-    let received = ReceivedError::from_json(&reply.body).expect("an answer is valid JSON");
+    let answer = Received { status: reply.status, headers: &[], body: &reply.body };
+    let received = Protocol::AwsJson11.read_error(&answer).expect("an answer is an error of the API");
     assert_eq!((received.code.as_str(), &received.message), (error.code, &error.message));
     assert!(!received.message.is_empty());
     assert!(reply.body.len() <= ERROR_BYTES_MAX, "{} bytes", reply.body.len());

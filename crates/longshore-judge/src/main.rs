@@ -20,7 +20,7 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use longshore_wire::fault::GenericErrorKind;
+use longshore_wire::generic::GenericErrorKind;
 use longshore_wire::rest::Request;
 use longshore_wire::{GenericError, OperationShape, Protocol, Received, Reply, ServiceSchema, Written, json};
 use serde_json::{Value, json};

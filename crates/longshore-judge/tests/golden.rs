@@ -169,6 +169,7 @@ fn rest_xml() {
 /// The client's half: a request as it is written, and an answer as it is read.
 mod client {
     use longshore_wire::{NotWritten, Received};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -292,6 +293,43 @@ mod client {
         for body in ["<a>", "{}", "<!DOCTYPE a><a/>"] {
             let said = heard::<iam::ops::TagRole>(Protocol::Query, body);
             assert!(said.starts_with("refused: "), "{body}: {said}");
+        }
+    }
+
+    /// Half of an answer, an answer of somebody else, or none at all.
+    fn anything() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            Just("<GetCallerIdentityResponse>".to_owned()),
+            Just("<GetCallerIdentityResult>".to_owned()),
+            Just("</GetCallerIdentityResult>".to_owned()),
+            Just("<vpcSet><item><tagSet>".to_owned()),
+            Just("<Error><Code>".to_owned()),
+            Just("</Code></Error>".to_owned()),
+            Just("{\"__type\":".to_owned()),
+            Just("{\"message\":".to_owned()),
+            Just("}".to_owned()),
+            Just("&#".to_owned()),
+            ".{0,6}",
+        ];
+        prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        /// Whatever a server sends, a client reads it, or says that it cannot.
+        #[test]
+        fn no_answer_breaks_a_client(text in anything(), bytes in prop::collection::vec(any::<u8>(), 0..40), header in ".{0,12}") {
+            let headers = [("x-amzn-errortype", header.as_str()), ("x-amzn-query-error", header.as_str())];
+            for body in [text.as_bytes(), &bytes] {
+                let answer = Received { status: 400, headers: &headers, body };
+                for protocol in [Protocol::AwsJson10, Protocol::RpcV2Cbor, Protocol::Query, Protocol::Ec2Query, Protocol::RestJson1, Protocol::RestXml] {
+                    let _ = protocol.read_error(&answer);
+                }
+                for protocol in [Protocol::AwsJson10, Protocol::RpcV2Cbor] {
+                    let _ = protocol.read_answer::<cloudwatch::ops::ListMetrics>(&answer);
+                }
+                let _ = Protocol::Query.read_answer::<sts::ops::GetCallerIdentity>(&answer);
+                let _ = Protocol::Ec2Query.read_answer::<ec2::ops::DescribeVpcs>(&answer);
+            }
         }
     }
 

@@ -4,10 +4,11 @@
 //! written: nobody calls a service of theirs. `tests/protocols` has botocore judge what is written, byte for byte where
 //! the protocol leaves no choice.
 
+use longshore_base::percent;
+
 use crate::cbor::{self, CborWriter};
 use crate::document::Document;
 use crate::filled;
-use crate::form::encode_into;
 use crate::json::{self, JsonWriter};
 use crate::operation::{OperationShape, ReceivedError};
 use crate::protocol::Protocol;
@@ -175,9 +176,9 @@ fn query_mode<O: OperationShape>() -> Option<(&'static str, String)> {
 
 fn form_request<O: OperationShape>(input: &O::Input, token: Option<&str>, dialect: Dialect) -> Written {
     let mut text = String::from("Action=");
-    encode_into(&mut text, O::NAME);
+    text.push_str(&percent::encode(O::NAME));
     text.push_str("&Version=");
-    encode_into(&mut text, O::SERVICE.api_version);
+    text.push_str(&percent::encode(O::SERVICE.api_version));
     let mut writer = QueryWriter::after(text, dialect);
     filled::encode(input, token, &mut writer);
     let headers = vec![("content-type", FORM.to_owned())];

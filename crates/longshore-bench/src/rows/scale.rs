@@ -194,7 +194,7 @@ async fn recover(bench: &Bench, world: World, records: usize) -> anyhow::Result<
         eprintln!("{} records, server {} MB", number(made as f64), number(world.server.resident_mb()));
     }
     let made_in = begun.elapsed();
-    let World { server, crowd, mut api, .. } = world;
+    let World { server, crowd, api, .. } = world;
     // The last acknowledged write is the one to be asked for.
     let last = api.run_task("placed", 1).await?;
     let last = last.first().context("RunTask has placed one")?.clone();

@@ -1,11 +1,10 @@
 //! Shapes to a form, as clients write them.
 
 use base64::Engine as _;
-use longshore_base::Timestamp;
+use longshore_base::{Timestamp, percent};
 
 use super::{Dialect, member_name};
 use crate::document::Document;
-use crate::form::encode_into;
 use crate::schema::{Collection, Entries, Kind, MemberSchema, StructSchema, TimestampFormat, TypeSchema};
 use crate::shape::ShapeWriter;
 use crate::text;
@@ -66,9 +65,9 @@ impl QueryWriter {
             self.out.push('&');
         }
         // Names come from a model, but for the few that have a colon or a slash.
-        encode_into(&mut self.out, &self.path);
+        self.out.push_str(&percent::encode(&self.path));
         self.out.push('=');
-        encode_into(&mut self.out, value);
+        self.out.push_str(&percent::encode(value));
     }
 
     fn scalar(&mut self, value: &str) {
