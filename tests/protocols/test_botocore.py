@@ -1,10 +1,12 @@
 """botocore judges the protocols: what it sends is read, and what is written it reads, for every operation with shapes.
+Our client is judged by the same: it writes what botocore writes, and reads of an answer what botocore reads.
 
 Values are drawn from the service's own model, from a seed that is printed; LONGSHORE_JUDGE_SEED replays one.
 """
 
 import base64
 import datetime
+import io
 import json
 import os
 import pathlib
@@ -25,6 +27,9 @@ import botocore.serialize
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JUDGE = pathlib.Path(os.environ.get("LONGSHORE_JUDGE_BIN", ROOT / "target" / "debug" / "longshore-judge"))
 SEED = int(os.environ.get("LONGSHORE_JUDGE_SEED", random.SystemRandom().randrange(2**32)))
+
+# What our client writes and reads (longshore_wire::client).
+SPOKEN = ["json-1.0", "json-1.1", "query", "ec2", "smithy-rpc-v2-cbor"]
 
 # How deep values nest, and how many are drawn for each operation and protocol.
 DEPTH_MAX = 6
@@ -156,6 +161,21 @@ def difference(one, other, path=""):
     return None if is_same else f"{path}: {one!r}, {other!r}"
 
 
+def in_order(value):
+    """With the entries of maps sorted, as ours are: a form numbers them."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(inner) for inner in value] if isinstance(value, list) else value
+
+
+def same_text(one, other):
+    """Numbers may be written in more than one way: 1e10, 10000000000.0."""
+    try:
+        return one == other or float(one) == float(other)
+    except ValueError:
+        return False
+
+
 class Protocols(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -199,6 +219,56 @@ class Protocols(unittest.TestCase):
                     self.assertIsNone(found, f"sent, and read\nanswer {str(answer)[:300]}\nas {str(request)[:3000]}")
                     count += 1
         print(f"{count} requests of botocore were read as they were meant", file=sys.stderr)
+
+    def test_our_client_writes_what_botocore_writes(self):
+        count = 0
+        for service, protocol, operation in self.each():
+            if protocol not in SPOKEN:
+                continue
+            family = "json" if protocol.startswith("json") else protocol
+            serializer = botocore.serialize.create_serializer(family, include_validation=False)
+            drawing = Drawing(random.Random(f"{SEED} {service} {protocol} {operation.name} ours"))
+            for _ in range(DRAWS):
+                shape = operation.input_shape
+                parameters = in_order(drawing.structure(shape, 0)) if shape is not None else {}
+                with self.subTest(service=service, protocol=protocol, operation=operation.name):
+                    request = serializer.serialize_to_request(parameters, operation)
+                    theirs = self.question(service, protocol, operation, request)
+                    ours = self.judge.ask(
+                        ask="write",
+                        service=service,
+                        operation=operation.name,
+                        protocol=protocol,
+                        input=plain(parameters),
+                    )
+                    self.assertNotIn("refused", ours)
+                    self.assertEqual(ours["method"], request["method"])
+                    self.assertEqual((ours["path"], ours["query"]), (theirs["path"], theirs["query"]))
+                    self.same_headers(ours["headers"], theirs["headers"], shape)
+                    self.same_body(protocol, base64.b64decode(ours["body"]), base64.b64decode(theirs["body"]))
+                    count += 1
+        print(f"{count} requests of our client are those of botocore", file=sys.stderr)
+
+    def same_headers(self, ours, theirs, shape):
+        theirs = {name.lower(): value for name, value in theirs.items()}
+        if shape is None:
+            # Without an input botocore may send no body. Ours then has no members.
+            theirs.setdefault("content-type", ours["content-type"])
+        self.assertEqual(ours, theirs)
+
+    def same_body(self, protocol, ours, theirs):
+        if protocol.startswith("json"):
+            self.assertIsNone(difference(json.loads(ours), json.loads(theirs)), (ours, theirs))
+        elif protocol == "smithy-rpc-v2-cbor":
+            read = botocore.parsers.create_parser(protocol).parse_data_item
+            ours, theirs = (read(io.BufferedReader(io.BytesIO(body or b"\xa0"))) for body in (ours, theirs))
+            self.assertIsNone(difference(plain(ours), plain(theirs)), (ours, theirs))
+        else:
+            ours, theirs = (urllib.parse.parse_qsl(body.decode(), keep_blank_values=True) for body in (ours, theirs))
+            self.assertEqual(sorted(name for name, _ in ours), sorted(name for name, _ in theirs))
+            theirs = dict(theirs)
+            wrong = [(name, value, theirs[name]) for name, value in ours if not same_text(value, theirs[name])]
+            self.assertEqual(wrong, [])
 
     def question(self, service, protocol, operation, request):
         path, _, query = request["url_path"].partition("?")
@@ -259,8 +329,41 @@ class Protocols(unittest.TestCase):
                     parsed.pop("ResponseMetadata", None)
                     found = difference(plain(output), plain(parsed))
                     self.assertIsNone(found, f"written, and read from {str(response)[:3000]}")
+                    if protocol in SPOKEN:
+                        heard = self.hear(service, protocol, operation, reply)
+                        found = difference(plain(parsed), heard.get("output"))
+                        self.assertIsNone(found, f"read by botocore, and by us: {heard} from {str(response)[:3000]}")
                     count += 1
         print(f"{count} answers were read by botocore as they were meant", file=sys.stderr)
+
+    def hear(self, service, protocol, operation, reply):
+        return self.judge.ask(ask="hear", service=service, operation=operation.name, protocol=protocol, **reply)
+
+    def test_our_client_reads_errors_as_botocore_does(self):
+        count = 0
+        for service, protocol, operation in self.each():
+            family = "json" if protocol.startswith("json") else protocol
+            parser = botocore.parsers.create_parser(family)
+            message = random.Random(f"{SEED} {service} {operation.name} error").choice(TEXTS)
+            with self.subTest(service=service, protocol=protocol, operation=operation.name):
+                reply = self.judge.ask(
+                    ask="refuse", service=service, operation=operation.name, protocol=protocol, message=message
+                )
+                if protocol == "rest-json":
+                    # The edge of the server adds it.
+                    reply["headers"]["x-amzn-errortype"] = "ValidationException"
+                response = {
+                    "body": base64.b64decode(reply["body"]),
+                    "headers": botocore.awsrequest.HeadersDict(reply["headers"]),
+                    "status_code": reply["status"],
+                    "context": {"operation_name": operation.name},
+                }
+                error = parser.parse(response, operation.output_shape)["Error"]
+                heard = self.hear(service, protocol, operation, reply)
+                self.assertEqual(heard, {"code": error["Code"], "message": error["Message"]})
+                self.assertEqual(heard["message"], message)
+                count += 1
+        print(f"{count} errors were read by our client as by botocore", file=sys.stderr)
 
 
 class Raw:

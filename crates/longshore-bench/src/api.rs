@@ -1,19 +1,19 @@
 //! The ECS API as a person's script would use it: one call, one JSON answer.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use longshore_base::Timestamp;
-use longshore_crowd::http::{Caller, Connection};
+use longshore_client::Client;
+use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use serde_json::{Value, json};
 
 /// How often a state is looked at while it is waited for. Half of it is in every latency that is measured by looking.
 pub const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+/// A call as the bytes of a signed request.
+pub fn signed(client: &Client, operation: &str, body: &str) -> Vec<u8> {
+    client.signed_json(SIGNING_NAME, &format!("{TARGET_PREFIX}.{operation}"), body).bytes()
 }
 
 /// How often a whole service is looked at, here and in Swarm: more often would slow down what is measured, since
@@ -26,16 +26,16 @@ pub const LOOK_IN_A_CROWD_EVERY: Duration = Duration::from_millis(20);
 /// The same for one task in place of another.
 pub const LOOK_FOR_ANOTHER_EVERY: Duration = Duration::from_millis(5);
 
-/// One connection to the API.
+/// The API for one script. Bodies are JSON here and not shapes: rows look at a member or two of long answers, as a script
+/// with `jq` does.
 pub struct Api {
-    caller: Caller,
-    connection: Option<Connection>,
+    client: Client,
     look_every: Duration,
 }
 
 impl Api {
-    pub fn new(caller: &Caller) -> Self {
-        Self { caller: caller.clone(), connection: None, look_every: LOOK_EVERY }
+    pub fn new(client: &Client) -> Self {
+        Self { client: client.clone(), look_every: LOOK_EVERY }
     }
 
     /// The same, but a task that is waited for is looked at in these intervals.
@@ -43,35 +43,19 @@ impl Api {
         Self { look_every, ..self }
     }
 
-    pub async fn call(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
-        let request = self.caller.request(operation, body.to_string().as_bytes(), now());
-        // A connection that was idle for long may have been closed.
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(&self.caller.endpoint.authority).await?,
-        };
-        let answer = match connection.call(&request).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                connection = Connection::open(&self.caller.endpoint.authority).await?;
-                connection.call(&request).await.with_context(|| format!("{operation} got no answer"))?
-            }
-        };
-        if !answer.is_success() {
-            bail!("{operation}: HTTP {}: {}", answer.status, String::from_utf8_lossy(answer.body));
-        }
-        let value = serde_json::from_slice(answer.body).context("the answer is no JSON")?;
-        self.connection = Some(connection);
-        Ok(value)
+    pub async fn call(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let target = format!("{TARGET_PREFIX}.{operation}");
+        let answer = self.client.call_json(SIGNING_NAME, &target, body.to_string()).await?;
+        serde_json::from_slice(&answer).context("the answer is no JSON")
     }
 
     /// Registers a definition of one container, in the default network mode.
-    pub async fn register(&mut self, family: &str, image: &str, cpu: u32, memory: u32) -> anyhow::Result<()> {
+    pub async fn register(&self, family: &str, image: &str, cpu: u32, memory: u32) -> anyhow::Result<()> {
         self.call("RegisterTaskDefinition", &definition(family, image, cpu, memory)).await.map(|_| ())
     }
 
     /// The ARNs of the tasks that were started; an error if any was refused.
-    pub async fn run_task(&mut self, family: &str, count: u32) -> anyhow::Result<Vec<String>> {
+    pub async fn run_task(&self, family: &str, count: u32) -> anyhow::Result<Vec<String>> {
         let answer = self.call("RunTask", &json!({"taskDefinition": family, "count": count})).await?;
         let refused = answer["failures"].as_array().map_or(0, Vec::len);
         anyhow::ensure!(refused == 0, "RunTask refused: {}", answer["failures"]);
@@ -79,14 +63,14 @@ impl Api {
         Ok(tasks.iter().filter_map(|task| task["taskArn"].as_str()).map(str::to_owned).collect())
     }
 
-    pub async fn describe_task(&mut self, arn: &str) -> anyhow::Result<Value> {
+    pub async fn describe_task(&self, arn: &str) -> anyhow::Result<Value> {
         let mut answer = self.call("DescribeTasks", &json!({"tasks": [arn]})).await?;
         let task = answer["tasks"].get_mut(0).map(Value::take);
         task.with_context(|| format!("{arn} is not known: {}", answer["failures"]))
     }
 
     /// Looks until the task's `lastStatus` is this. A task that stops on the way is an error.
-    pub async fn wait_for_task(&mut self, arn: &str, status: &str, limit: Duration) -> anyhow::Result<Value> {
+    pub async fn wait_for_task(&self, arn: &str, status: &str, limit: Duration) -> anyhow::Result<Value> {
         let begun = Instant::now();
         loop {
             let task = self.describe_task(arn).await?;
@@ -102,7 +86,7 @@ impl Api {
     }
 
     /// The ARNs of the tasks of a service that should run, a hundred at most.
-    pub async fn service_tasks(&mut self, name: &str) -> anyhow::Result<BTreeSet<String>> {
+    pub async fn service_tasks(&self, name: &str) -> anyhow::Result<BTreeSet<String>> {
         let answer = self.call("ListTasks", &json!({"serviceName": name})).await?;
         let arns = answer["taskArns"].as_array().context("ListTasks answers with ARNs")?;
         Ok(arns.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -110,7 +94,7 @@ impl Api {
 
     /// Looks until a task of the service is RUNNING that is none of `before`.
     pub async fn wait_for_another(
-        &mut self,
+        &self,
         name: &str,
         before: &BTreeSet<String>,
         limit: Duration,
@@ -131,14 +115,14 @@ impl Api {
         }
     }
 
-    pub async fn describe_service(&mut self, name: &str) -> anyhow::Result<Value> {
+    pub async fn describe_service(&self, name: &str) -> anyhow::Result<Value> {
         let mut answer = self.call("DescribeServices", &json!({"services": [name]})).await?;
         answer["services"].get_mut(0).map(Value::take).with_context(|| format!("service {name} is not known"))
     }
 
     /// Looks until `reached` says so.
     pub async fn wait_for_service(
-        &mut self,
+        &self,
         name: &str,
         every: Duration,
         limit: Duration,

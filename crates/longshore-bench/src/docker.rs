@@ -1,10 +1,13 @@
-//! The Docker Engine API with nothing around it: the peer that container starts are compared with.
+//! The Docker Engine API with nothing around it: the peer that container starts are compared with. Its HTTP is written by
+//! hand, over a Unix socket, because the peer is to cost as little as it can.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use longshore_base::Clock;
+use longshore_client::SystemClock;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -174,7 +177,7 @@ impl Docker {
 
     /// The times of the engine's own events of the last minutes, in nanoseconds since the epoch, in order.
     async fn events(&mut self, filters: &Value) -> anyhow::Result<Vec<i128>> {
-        let until = crate::api::now().as_millis() / 1000 + 1;
+        let until = SystemClock.now().as_millis() / 1000 + 1;
         let filters = encode(&filters.to_string());
         let path = format!("/events?since={}&until={until}&filters={filters}", until - 600);
         let body = self.bytes(&path).await?;

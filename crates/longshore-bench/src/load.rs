@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use longshore_crowd::http::Connection;
 
+use crate::raw::Connection;
 use crate::samples::Samples;
 
 /// The requests of one connection.

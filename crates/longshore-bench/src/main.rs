@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod machine;
 mod process;
+mod raw;
 mod registry;
 mod rows;
 mod samples;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use longshore_crowd::http::Caller;
+use longshore_client::{Client, HttpClient, SystemClock};
 use longshore_sigv4::Credentials;
 
 /// How long a start may take before it counts as failed.
@@ -20,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 pub struct Process {
     child: Child,
     pub data_dir: PathBuf,
-    pub caller: Caller,
+    pub client: Client,
     /// From the start of the process to its first `env` file, which says that it is ready.
     pub ready_after: Duration,
 }
@@ -67,9 +68,9 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("failed to start {}", binary.display()))?;
-        let caller = loop {
-            if let Some(caller) = read_env(&env)? {
-                break caller;
+        let client = loop {
+            if let Some(client) = read_env(&env)? {
+                break client;
             }
             if let Some(status) = child.try_wait()? {
                 let log = std::fs::read_to_string(data_dir.join("log.txt")).unwrap_or_default();
@@ -82,7 +83,7 @@ impl Process {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         };
-        Ok(Self { child, data_dir: data_dir.to_owned(), caller, ready_after: begun.elapsed() })
+        Ok(Self { child, data_dir: data_dir.to_owned(), client, ready_after: begun.elapsed() })
     }
 
     pub fn resident_mb(&self) -> f64 {
@@ -97,7 +98,7 @@ impl Process {
 
     /// `HOST:PORT`.
     pub fn authority(&self) -> &str {
-        &self.caller.endpoint.authority
+        &self.client.endpoint().authority
     }
 
     /// SIGKILL, now.
@@ -135,17 +136,17 @@ pub struct Agent(Child);
 
 impl Agent {
     /// Configured as the official agent is.
-    pub fn start(binary: &Path, data_dir: &Path, caller: &Caller) -> anyhow::Result<Self> {
+    pub fn start(binary: &Path, data_dir: &Path, client: &Client) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data_dir)?;
         let log = std::fs::File::options().create(true).append(true).open(data_dir.join("log.txt"))?;
         let child = Command::new(binary)
             .arg("agent")
             .env("ECS_CLUSTER", "default")
             .env("ECS_DATADIR", data_dir)
-            .env("ECS_BACKEND_HOST", format!("http://{}", caller.endpoint.authority))
-            .env("AWS_DEFAULT_REGION", &caller.region)
-            .env("AWS_ACCESS_KEY_ID", &caller.credentials.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", caller.credentials.secret.reveal())
+            .env("ECS_BACKEND_HOST", client.endpoint().to_string())
+            .env("AWS_DEFAULT_REGION", client.signer().region())
+            .env("AWS_ACCESS_KEY_ID", &client.signer().credentials().access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", client.signer().credentials().secret.reveal())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -183,7 +184,7 @@ pub fn resident_mb(pid: u32) -> f64 {
 }
 
 /// What `source DIR/env` would set; `None` while it is not there.
-fn read_env(path: &Path) -> anyhow::Result<Option<Caller>> {
+fn read_env(path: &Path) -> anyhow::Result<Option<Client>> {
     let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
     let get = |name: &str| {
         text.lines()
@@ -193,5 +194,6 @@ fn read_env(path: &Path) -> anyhow::Result<Option<Caller>> {
             .with_context(|| format!("{} does not set {name}", path.display()))
     };
     let credentials = Credentials::new(get("AWS_ACCESS_KEY_ID")?, get("AWS_SECRET_ACCESS_KEY")?);
-    Ok(Some(Caller::new(&get("AWS_ENDPOINT_URL")?, credentials, get("AWS_REGION")?)?))
+    let (endpoint, region) = (get("AWS_ENDPOINT_URL")?, get("AWS_REGION")?);
+    Ok(Some(Client::new(HttpClient::default(), &endpoint, credentials, &region, Arc::new(SystemClock))?))
 }

@@ -8,9 +8,11 @@
 //! seconds, so that no instance fills up.
 
 use std::env::var;
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::Seed;
+use longshore_client::{Client, HttpClient, SystemClock};
 use longshore_crowd::{Options, Script, simulate};
 use longshore_sigv4::Credentials;
 
@@ -23,10 +25,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = arguments.next().ok_or("usage: attend CLUSTER [INSTANCES]")?;
     let instances = arguments.next().map_or(Ok(4), |text| text.parse())?;
     let credentials = Credentials::new(var("AWS_ACCESS_KEY_ID")?, var("AWS_SECRET_ACCESS_KEY")?);
+    let (endpoint, region) = (var("AWS_ENDPOINT_URL")?, var("AWS_REGION")?);
+    let client = Client::new(HttpClient::default(), &endpoint, credentials, &region, Arc::new(SystemClock))?;
     let options = Options {
         cluster,
         script: Script { run_for: Some(RUN_FOR), ..Script::default() },
-        ..Options::new(var("AWS_ENDPOINT_URL")?, credentials, var("AWS_REGION")?, instances, Seed::new(1))
+        ..Options::new(client, instances, Seed::new(1))
     };
     let ended = async {
         // Without a handler there is nobody to stop for; the signal then ends the program by itself.

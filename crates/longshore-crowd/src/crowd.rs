@@ -4,23 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use longshore_base::Seed;
-use longshore_sigv4::Credentials;
+use longshore_client::Client;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::http::{Caller, EndpointError};
 use crate::instance::Script;
 use crate::pool::Pool;
 use crate::socket::{Agent, Shared};
 use crate::stats::{Counters, Stats};
 
 /// What a crowd is made of. Instances are alike, but for their zones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
-    /// `http://HOST:PORT` of the control plane.
-    pub endpoint: String,
-    pub credentials: Credentials,
-    pub region: String,
+    /// Which control plane, and as whom.
+    pub client: Client,
     /// Has to exist; [`simulate`](crate::simulate) creates it.
     pub cluster: String,
     pub instances: usize,
@@ -40,17 +37,9 @@ pub struct Options {
 
 impl Options {
     /// Instances of 16 vCPU and 64 GiB in three zones.
-    pub fn new(
-        endpoint: impl Into<String>,
-        credentials: Credentials,
-        region: impl Into<String>,
-        instances: usize,
-        seed: Seed,
-    ) -> Self {
+    pub fn new(client: Client, instances: usize, seed: Seed) -> Self {
         Self {
-            endpoint: endpoint.into(),
-            credentials,
-            region: region.into(),
+            client,
             cluster: "default".into(),
             instances,
             zones: 3,
@@ -61,10 +50,6 @@ impl Options {
             telemetry: false,
             seed,
         }
-    }
-
-    pub(crate) fn caller(&self) -> Result<Caller, EndpointError> {
-        Caller::new(&self.endpoint, self.credentials.clone(), self.region.clone())
     }
 }
 
@@ -85,16 +70,15 @@ pub struct Crowd {
 
 impl Crowd {
     /// Starts to connect all instances; must be called within a tokio runtime.
-    pub fn start(options: Options) -> Result<Self, EndpointError> {
+    pub fn start(options: Options) -> Self {
         let counters = Arc::new(Counters::default());
-        let caller = Arc::new(options.caller()?);
         let mut tasks = JoinSet::new();
-        let pool = Pool::start(&caller, options.connections, &counters, options.seed.of(0), &mut tasks);
+        let pool =
+            Pool::start(&options.client, options.connections, &counters, options.seed.of(0), &mut tasks);
         let instances = options.instances;
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared {
             options,
-            caller,
             pool,
             counters: counters.clone(),
             connecting: Semaphore::new(CONNECTING_MAX),
@@ -102,7 +86,7 @@ impl Crowd {
         for index in 0..instances {
             tasks.spawn(Agent::new(shared.clone(), index).run(stopping.clone()));
         }
-        Ok(Self { instances: instances as u64, begun: Instant::now(), counters, stop, tasks })
+        Self { instances: instances as u64, begun: Instant::now(), counters, stop, tasks }
     }
 
     pub fn stats(&self) -> Stats {

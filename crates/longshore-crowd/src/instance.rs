@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use longshore_base::{Seed, Timestamp};
 use longshore_link::message::{DesiredStatus, TaskIdentity, TaskManifest};
-use serde::{Deserialize, Serialize};
+use longshore_shapes_ecs::{ContainerStateChange, NetworkBinding, SubmitTaskStateChangeRequest};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// How tasks behave on every instance of a crowd.
@@ -30,38 +31,27 @@ impl Default for Script {
     }
 }
 
-/// A report of a task's state, as SubmitTaskStateChange carries it (agent-protocol G8).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    pub cluster: Arc<str>,
-    pub task: Arc<str>,
-    pub status: &'static str,
-    pub reason: &'static str,
-    pub containers: Vec<ContainerReport>,
+/// What a task's state is reported with (agent-protocol G8).
+pub type Report = SubmitTaskStateChangeRequest;
+
+/// A port of a container that was bound. Of these there are as many as tasks, so it is smaller than its shape.
+#[derive(Clone, Debug)]
+struct Binding {
+    container_port: u16,
+    host_port: u16,
+    protocol: Arc<str>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerReport {
-    pub container_name: Arc<str>,
-    pub status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub network_bindings: Vec<Binding>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Binding {
-    #[serde(rename = "bindIP")]
-    pub bind_ip: &'static str,
-    pub container_port: u16,
-    pub host_port: u16,
-    pub protocol: Arc<str>,
+impl Binding {
+    fn shape(&self) -> NetworkBinding {
+        NetworkBinding {
+            bind_ip: Some("0.0.0.0".to_owned()),
+            container_port: Some(self.container_port.into()),
+            host_port: Some(self.host_port.into()),
+            protocol: Some((&*self.protocol).into()),
+            ..NetworkBinding::default()
+        }
+    }
 }
 
 /// The part of a task payload that a scripted instance looks at.
@@ -166,13 +156,10 @@ impl Instance {
                 self.stop(now, &assigned.arn);
             }
             // What is not here has ended; a server that asks has missed the report.
-            DesiredStatus::Stopped => self.outbox.push_back(Report {
-                cluster: self.cluster.clone(),
-                task: assigned.arn,
-                status: "STOPPED",
-                reason: "",
-                containers: Vec::new(),
-            }),
+            DesiredStatus::Stopped => {
+                let report = self.report_of(&assigned.arn, "STOPPED", Vec::new());
+                self.outbox.push_back(report);
+            }
         }
         true
     }
@@ -233,7 +220,7 @@ impl Instance {
             drawn
         });
         let protocol = port.protocol.clone().unwrap_or_else(|| "tcp".into());
-        Some(Binding { bind_ip: "0.0.0.0", container_port, host_port, protocol })
+        Some(Binding { container_port, host_port, protocol })
     }
 
     fn step(&mut self, now: Timestamp, arn: &Arc<str>) {
@@ -277,19 +264,32 @@ impl Instance {
         let mut drawn = self.next_container;
         let containers = task.containers.iter().map(|container| {
             drawn += 1;
-            ContainerReport {
-                container_name: container.name.clone(),
-                status,
+            let bindings: Vec<NetworkBinding> = container.bindings.iter().map(Binding::shape).collect();
+            ContainerStateChange {
+                container_name: Some(container.name.to_string()),
+                status: Some(status.to_owned()),
                 runtime_id: is_running.then(|| runtime_id(self.seed.of(drawn))),
                 // A container that was never started has no exit code of its own.
                 exit_code: exit_code.filter(|_| task.started),
-                network_bindings: if is_running { container.bindings.clone() } else { Vec::new() },
+                network_bindings: Some(bindings).filter(|bindings| is_running && !bindings.is_empty()),
+                ..ContainerStateChange::default()
             }
         });
         let containers = containers.collect();
         self.next_container = drawn;
-        let (cluster, task) = (self.cluster.clone(), arn.clone());
-        self.outbox.push_back(Report { cluster, task, status, reason: "", containers });
+        let report = self.report_of(arn, status, containers);
+        self.outbox.push_back(report);
+    }
+
+    fn report_of(&self, task: &str, status: &str, containers: Vec<ContainerStateChange>) -> Report {
+        Report {
+            cluster: Some(self.cluster.to_string()),
+            task: Some(task.to_owned()),
+            status: Some(status.to_owned()),
+            reason: Some(String::new()),
+            containers: Some(containers),
+            ..Report::default()
+        }
     }
 }
 
@@ -317,8 +317,17 @@ mod tests {
     }
 
     fn all(instance: &mut Instance, now: Timestamp) -> Vec<(String, &'static str, Option<i32>)> {
+        let status = |report: &Report| match report.status.as_deref() {
+            Some("RUNNING") => "RUNNING",
+            Some("STOPPED") => "STOPPED",
+            other => panic!("{other:?}"),
+        };
         std::iter::from_fn(|| instance.poll(now))
-            .map(|r| (r.task.to_string(), r.status, r.containers.first().and_then(|c| c.exit_code)))
+            .map(|report| {
+                let status = status(&report);
+                let exit_code = report.containers.iter().flatten().next().and_then(|first| first.exit_code);
+                (report.task.expect("it is about a task"), status, exit_code)
+            })
             .collect()
     }
 

@@ -6,8 +6,7 @@
 //! benchmarks do the same.
 //!
 //! Start at [`Crowd`], which runs until it is stopped, or at [`simulate`], which also launches tasks. [`instance`] is
-//! what one instance does, without I/O. [`http`] is the client under it all; it is public because the
-//! benchmarks measure with it.
+//! what one instance does, without I/O. Their calls go through `longshore-client`, as those of the real agent.
 //!
 //! Invariants:
 //! - The two ends of the link are the ones of the real agent ([`longshore_link::client`]): nothing is skipped
@@ -17,7 +16,6 @@
 //! It does not know how a control plane works inside, and never ships in the path of a real task.
 
 pub mod crowd;
-pub mod http;
 pub mod instance;
 mod launch;
 mod pool;
@@ -26,9 +24,10 @@ mod socket;
 mod stats;
 
 use std::future::Future;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{Clock, Timestamp};
+use longshore_client::SystemClock;
 
 pub use crowd::{Crowd, Options};
 pub use instance::Script;
@@ -49,13 +48,13 @@ pub async fn simulate(
     mut progress: impl FnMut(&Stats),
     stop: impl Future<Output = ()>,
 ) -> Result<Stats, SimulateError> {
-    let caller = options.caller()?;
-    launch::create_cluster(&caller, &options.cluster).await?;
-    let crowd = Crowd::start(options)?;
+    let client = options.client.clone();
+    launch::create_cluster(&client, &options.cluster).await.map_err(LaunchError::from)?;
+    let crowd = Crowd::start(options);
     let work = async {
         crowd.connected().await;
         if let Some(launch) = launch {
-            launch.run(&caller, crowd.counters()).await?;
+            launch.run(&client, crowd.counters()).await?;
         }
         std::future::pending::<Result<(), SimulateError>>().await
     };
@@ -78,14 +77,11 @@ pub async fn simulate(
 
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    #[error(transparent)]
-    Endpoint(#[from] http::EndpointError),
     #[error("failed to make a cluster or to launch tasks")]
     Launch(#[from] LaunchError),
 }
 
 /// The machine's time.
 pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemClock.now()
 }

@@ -1,38 +1,11 @@
 //! How a scripted instance becomes a container instance (agent-protocol G3, G4).
 
-use serde::{Deserialize, Serialize};
+use longshore_shapes_ecs::{
+    Attribute, DiscoverPollEndpointRequest, DiscoverPollEndpointResponse, RegisterContainerInstanceRequest,
+    RegisterContainerInstanceResponse, Resource,
+};
 
 use crate::crowd::Options;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Registration<'a> {
-    cluster: &'a str,
-    client_token: String,
-    instance_identity_document: &'static str,
-    instance_identity_document_signature: &'static str,
-    total_resources: Vec<Resource>,
-    attributes: Vec<Attribute>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Resource {
-    name: &'static str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    integer_value: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    string_set_value: Option<Vec<&'static str>>,
-}
-
-#[derive(Serialize)]
-struct Attribute {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
-}
 
 /// What an instance with a recent Docker announces, apart from the minimum API versions and the log drivers.
 const CAPABILITIES: [&str; 12] = [
@@ -55,10 +28,13 @@ const API_MINORS: [u32; 13] = [17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 29, 30, 3
 const LOG_DRIVERS: [&str; 3] = ["json-file", "none", "syslog"];
 const RESERVED_PORTS: [&str; 5] = ["22", "2375", "2376", "51678", "51679"];
 
-/// The body of RegisterContainerInstance.
-pub(crate) fn registration(options: &Options, index: usize, client_token: String) -> String {
-    let flag = |name: String| Attribute { name, value: None };
-    let with = |name: &str, value: String| Attribute { name: name.to_owned(), value: Some(value) };
+pub(crate) fn registration(
+    options: &Options,
+    index: usize,
+    client_token: String,
+) -> RegisterContainerInstanceRequest {
+    let flag = |name: String| Attribute { name: Some(name), ..Attribute::default() };
+    let with = |name: &str, value: String| Attribute { value: Some(value), ..flag(name.to_owned()) };
     let mut attributes: Vec<Attribute> = CAPABILITIES.map(|name| flag(name.to_owned())).into();
     let prefix = "com.amazonaws.ecs.capability";
     attributes.extend(API_MINORS.map(|minor| flag(format!("{prefix}.docker-remote-api.1.{minor}"))));
@@ -66,29 +42,36 @@ pub(crate) fn registration(options: &Options, index: usize, client_token: String
     attributes.push(with("ecs.os-type", "linux".into()));
     attributes.push(with("ecs.os-family", "LINUX".into()));
     attributes.push(with("ecs.cpu-architecture", "x86_64".into()));
-    attributes.push(with("ecs.availability-zone", zone(&options.region, options.zones, index)));
-    let integer =
-        |name, value| Resource { name, kind: "INTEGER", integer_value: Some(value), string_set_value: None };
-    let ports = |name, ports: &[&'static str]| Resource {
-        name,
-        kind: "STRINGSET",
-        integer_value: None,
-        string_set_value: Some(ports.to_vec()),
-    };
-    let request = Registration {
-        cluster: &options.cluster,
-        client_token,
-        instance_identity_document: "",
-        instance_identity_document_signature: "",
-        total_resources: vec![
+    attributes
+        .push(with("ecs.availability-zone", zone(options.client.signer().region(), options.zones, index)));
+    RegisterContainerInstanceRequest {
+        cluster: Some(options.cluster.clone()),
+        client_token: Some(client_token),
+        instance_identity_document: Some(String::new()),
+        instance_identity_document_signature: Some(String::new()),
+        total_resources: Some(vec![
             integer("CPU", options.cpu),
             integer("MEMORY", options.memory_mib),
             ports("PORTS", &RESERVED_PORTS),
             ports("PORTS_UDP", &[]),
-        ],
-        attributes,
-    };
-    json(&request)
+        ]),
+        attributes: Some(attributes),
+        ..RegisterContainerInstanceRequest::default()
+    }
+}
+
+fn resource(name: &str, kind: &str) -> Resource {
+    Resource { name: Some(name.to_owned()), r#type: Some(kind.to_owned()), ..Resource::default() }
+}
+
+fn integer(name: &str, value: u32) -> Resource {
+    let value = i32::try_from(value).unwrap_or(i32::MAX);
+    Resource { integer_value: Some(value), ..resource(name, "INTEGER") }
+}
+
+fn ports(name: &str, ports: &[&str]) -> Resource {
+    let ports = ports.iter().map(|port| (*port).to_owned()).collect();
+    Resource { string_set_value: Some(ports), ..resource(name, "STRINGSET") }
 }
 
 /// `us-east-1a`, `us-east-1b` ... in turn.
@@ -97,46 +80,21 @@ fn zone(region: &str, zones: u8, index: usize) -> String {
     format!("{region}{letter}")
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Registered {
-    container_instance: RegisteredInstance,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RegisteredInstance {
-    container_instance_arn: String,
-}
-
 /// The ARN in the answer to a registration.
-pub(crate) fn registered_arn(answer: &[u8]) -> Option<String> {
-    let registered: Registered = serde_json::from_slice(answer).ok()?;
-    Some(registered.container_instance.container_instance_arn)
+pub(crate) fn registered_arn(answer: RegisterContainerInstanceResponse) -> Option<String> {
+    answer.container_instance?.container_instance_arn
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Discovery<'a> {
-    cluster: &'a str,
-    container_instance: &'a str,
-    zone_id: &'static str,
+pub(crate) fn discovery(cluster: &str, container_instance: &str) -> DiscoverPollEndpointRequest {
+    DiscoverPollEndpointRequest {
+        cluster: Some(cluster.to_owned()),
+        container_instance: Some(container_instance.to_owned()),
+    }
 }
 
-pub(crate) fn discovery(cluster: &str, container_instance: &str) -> String {
-    json(&Discovery { cluster, container_instance, zone_id: "" })
-}
-
-/// Where the sockets are.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Endpoints {
-    pub endpoint: String,
-    pub telemetry_endpoint: String,
-}
-
-pub(crate) fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("string keys and finite numbers always serialise")
+/// Where the sockets are: for commands, and for telemetry.
+pub(crate) fn endpoints(answer: DiscoverPollEndpointResponse) -> Option<(String, String)> {
+    Some((answer.endpoint?, answer.telemetry_endpoint?))
 }
 
 #[cfg(test)]

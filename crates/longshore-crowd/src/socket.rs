@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use longshore_base::{Ids, Seed, Timestamp};
+use longshore_client::{Client, Endpoint, Stream};
 use longshore_link::client::{
     Backoff, Ending, Input, Loss, Output, Session, Telemetry, TelemetryInput, TelemetryOutput,
 };
 use longshore_link::message::{Ack, Named, PayloadMessage, PublishMetadata, PublishMetrics, join_signed};
 use longshore_link::upgrade::{AcsQuery, Refusal, TcsQuery};
+use longshore_shapes_ecs::SIGNING_NAME;
+use longshore_sigv4::ToSign;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::http;
@@ -21,10 +23,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::crowd::Options;
-use crate::http::{Caller, Endpoint};
 use crate::instance::Instance;
 use crate::pool::Pool;
-use crate::registration::{Endpoints, discovery, json, registered_arn, registration};
+use crate::registration::{discovery, endpoints, registered_arn, registration};
 use crate::stats::{Counters, add, subtract};
 
 const AGENT_VERSION: &str = "1.105.1";
@@ -39,14 +40,13 @@ const READ_BUFFER_BYTES: usize = 4096;
 
 pub(crate) struct Shared {
     pub options: Options,
-    pub caller: Arc<Caller>,
     pub pool: Pool,
     pub counters: Arc<Counters>,
     /// Handshakes under way.
     pub connecting: Semaphore,
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Socket = WebSocketStream<Box<dyn Stream>>;
 
 pub(crate) struct Agent {
     shared: Arc<Shared>,
@@ -94,14 +94,12 @@ impl Agent {
 
     async fn try_join(&self, token: &str) -> Option<(String, (Endpoint, Endpoint))> {
         let Shared { options, pool, .. } = &*self.shared;
-        let body = registration(options, self.index, token.to_owned());
-        let answer = pool.call(self.index, "RegisterContainerInstance", body).await.ok()?;
-        let arn = registered_arn(&answer)?;
-        let body = discovery(&options.cluster, &arn);
-        let answer = pool.call(self.index, "DiscoverPollEndpoint", body).await.ok()?;
-        let endpoints: Endpoints = serde_json::from_slice(&answer).ok()?;
-        let commands = Endpoint::parse(&endpoints.endpoint).ok()?;
-        let telemetry = Endpoint::parse(&endpoints.telemetry_endpoint).ok()?;
+        let request = registration(options, self.index, token.to_owned());
+        let arn = registered_arn(pool.register(self.index, request).await?)?;
+        let request = discovery(&options.cluster, &arn);
+        let (commands, telemetry) = endpoints(pool.discover(self.index, request).await?)?;
+        let commands = Endpoint::parse(&commands).ok()?;
+        let telemetry = Endpoint::parse(&telemetry).ok()?;
         Some((arn, (commands, telemetry)))
     }
 }
@@ -147,10 +145,13 @@ impl<'a> Commands<'a> {
                 self.perform(output).await;
             } else if let Some(report) = self.instance.poll(crate::now()) {
                 let Shared { pool, counters, .. } = &*self.agent.shared;
-                if report.status == "STOPPED" && !report.containers.is_empty() {
+                let is_running = report.status.as_deref() == Some("RUNNING");
+                let has_ended_here =
+                    report.containers.as_ref().is_some_and(|containers| !containers.is_empty());
+                if !is_running && has_ended_here {
                     subtract(&counters.tasks_present, 1);
                 }
-                pool.report(self.agent.index, json(&report), report.status == "RUNNING").await;
+                pool.report(self.agent.index, report, is_running).await;
             } else {
                 return;
             }
@@ -218,7 +219,7 @@ impl<'a> Commands<'a> {
     }
 
     async fn connect(&mut self, send_credentials: bool) {
-        let Shared { options, caller, connecting, counters, .. } = &*self.agent.shared;
+        let Shared { options, connecting, counters, .. } = &*self.agent.shared;
         let query = AcsQuery {
             cluster: options.cluster.clone(),
             container_instance_arn: self.arn.to_owned(),
@@ -227,7 +228,7 @@ impl<'a> Commands<'a> {
             docker_version: DOCKER_VERSION.into(),
             send_credentials,
         };
-        match open(caller, &self.endpoint, &query.encode(), connecting).await {
+        match open(&options.client, &self.endpoint, &query.encode(), connecting).await {
             Ok(socket) => {
                 self.socket = Some(socket);
                 add(&counters.connected, 1);
@@ -260,7 +261,7 @@ impl<'a> Commands<'a> {
 
 /// The telemetry socket: it says that there is nothing to tell, as with `ECS_DISABLE_METRICS`.
 async fn publish(agent: &Agent, arn: &str, endpoint: Endpoint) {
-    let Shared { options, caller, connecting, counters, .. } = &*agent.shared;
+    let Shared { options, connecting, counters, .. } = &*agent.shared;
     let mut session = Telemetry::new(crate::now(), agent.seed.of(4));
     let mut ids = Ids::new(agent.seed.of(5));
     let mut socket: Option<Socket> = None;
@@ -275,16 +276,17 @@ async fn publish(agent: &Agent, arn: &str, endpoint: Endpoint) {
     loop {
         while let Some(output) = session.poll() {
             match output {
-                TelemetryOutput::Connect => match open(caller, &endpoint, &query, connecting).await {
-                    Ok(opened) => {
-                        socket = Some(opened);
-                        session.handle(crate::now(), TelemetryInput::Opened);
+                TelemetryOutput::Connect => {
+                    match open(&options.client, &endpoint, &query, connecting).await {
+                        Ok(opened) => {
+                            socket = Some(opened);
+                            session.handle(crate::now(), TelemetryInput::Opened);
+                        }
+                        Err(refusal) => session.handle(crate::now(), TelemetryInput::Refused(refusal)),
                     }
-                    Err(refusal) => session.handle(crate::now(), TelemetryInput::Refused(refusal)),
-                },
+                }
                 TelemetryOutput::Send(body) => {
-                    let path = format!("{}/ws", endpoint.path);
-                    let signed = caller.upgrade_headers(&endpoint, &path, &query, crate::now());
+                    let signed = signed(&options.client, &endpoint, &query, body.as_bytes());
                     let lines = signed.iter().map(|(name, value)| (*name, value.as_str()));
                     let text = join_signed(lines.chain([("Host", endpoint.authority.as_str())]), &body);
                     if let Some(open) = &mut socket
@@ -338,28 +340,27 @@ fn idle_metrics(cluster: &str, arn: &str, message_id: String, now: Timestamp) ->
 
 /// Opens one of the two sockets; the error is what the server has said, if it is known.
 async fn open(
-    caller: &Caller,
+    client: &Client,
     endpoint: &Endpoint,
     query: &str,
     connecting: &Semaphore,
 ) -> Result<Socket, Option<Refusal>> {
     let _permit = connecting.acquire().await.map_err(|_| None)?;
-    let path = format!("{}/ws", endpoint.path);
+    let scheme = if endpoint.origin.is_tls { "wss" } else { "ws" };
     let mut request = http::Request::builder()
-        .uri(format!("ws://{}{path}?{query}", endpoint.authority))
+        .uri(format!("{scheme}://{}{}?{query}", endpoint.authority, path(endpoint)))
         .header("host", &endpoint.authority)
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", generate_key());
-    for (name, value) in caller.upgrade_headers(endpoint, &path, query, crate::now()) {
+    for (name, value) in signed(client, endpoint, query, b"") {
         request = request.header(name, value);
     }
     let request = request.body(()).map_err(|_| None)?;
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     let shake = async {
-        let stream = TcpStream::connect(&endpoint.authority).await?;
-        stream.set_nodelay(true)?;
+        let stream = client.http().connect(&endpoint.origin).await.map_err(std::io::Error::other)?;
         client_async_with_config(request, stream, Some(config)).await
     };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, shake).await {
@@ -367,6 +368,18 @@ async fn open(
         Ok(Err(Error::Http(answer))) => Err(answer.body().as_deref().and_then(Refusal::parse)),
         Ok(Err(_)) | Err(_) => Err(None),
     }
+}
+
+/// What is appended to an endpoint for a socket (agent-protocol G2).
+fn path(endpoint: &Endpoint) -> String {
+    format!("{}/ws", endpoint.path)
+}
+
+/// The headers that sign the upgrade of an agent's socket (agent-protocol G5), or a message on it (G9).
+fn signed(client: &Client, endpoint: &Endpoint, query: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+    let headers = [("host", endpoint.authority.as_str())];
+    let to_sign = ToSign { method: "GET", path: &path(endpoint), query, headers: &headers, body };
+    client.signer().sign(SIGNING_NAME, &to_sign)
 }
 
 async fn close(socket: &mut Socket, ending: Ending) {

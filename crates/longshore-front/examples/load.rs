@@ -1,4 +1,5 @@
-//! Signed requests per second through the front alone, with an API that does nothing.
+//! Signed requests per second through the front alone, with an API that does nothing. Bytes are written and read by
+//! hand, so that the client takes as little as it can of the machine that it shares with the server.
 //!
 //! `cargo run --release -p longshore-front --example load [connections] [seconds]` measures, client and
 //! server sharing the machine. `... --example load serve` serves until interrupted, for a try
@@ -7,26 +8,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use longshore_api::{Api, Body, BoxFuture, Reply, Request};
-use longshore_base::{AccountId, Clock, Seed, Timestamp};
+use longshore_base::{AccountId, Seed};
+use longshore_client::{Client, HttpClient, SystemClock};
 use longshore_front::{Config, Ready, Services, serve};
 use longshore_identity::{AccessKey, Identity, Keyring, Mode, PrincipalKind};
-use longshore_sigv4::{Credentials, ToSign, sign};
+use longshore_sigv4::Credentials;
 use longshore_telemetry::Metrics;
 use longshore_wire::route::ServiceFacts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-        Timestamp::from_millis(i64::try_from(since.as_millis()).expect("not that far in the future"))
-    }
-}
 
 struct Nothing;
 
@@ -88,7 +81,7 @@ fn main() {
 
 async fn measure(address: SocketAddr, credentials: &Credentials, connections: u64, span: Duration) {
     // One signature for all: the server verifies it every time, the client signs it once.
-    let request: Arc<[u8]> = request(address, credentials).into_bytes().into();
+    let request: Arc<[u8]> = request(address, credentials).into();
     let done = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + span;
     let mut tasks = Vec::new();
@@ -120,20 +113,10 @@ async fn measure(address: SocketAddr, credentials: &Credentials, connections: u6
     println!("{connections} connections: {rate:.0}/s, p50 {:?}, p99 {:?}", at(0.5), at(0.99));
 }
 
-fn request(address: SocketAddr, credentials: &Credentials) -> String {
-    let host = address.to_string();
-    let body = "{}";
-    let headers = [
-        ("host", host.as_str()),
-        ("content-type", "application/x-amz-json-1.1"),
-        ("x-amz-target", "AmazonEC2ContainerServiceV20141113.ListClusters"),
-        ("user-agent", "longshore-load"),
-    ];
-    let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: body.as_bytes() };
-    let mut text = String::from("POST / HTTP/1.1\r\n");
-    let signed = sign(&to_sign, credentials, "us-east-1", "ecs", SystemClock.now());
-    for (name, value) in headers.into_iter().chain(signed.iter().map(|(n, v)| (*n, v.as_str()))) {
-        text.push_str(&format!("{name}: {value}\r\n"));
-    }
-    text + &format!("content-length: {}\r\n\r\n{body}", body.len())
+fn request(address: SocketAddr, credentials: &Credentials) -> Vec<u8> {
+    let endpoint = format!("http://{address}");
+    let clock = Arc::new(SystemClock);
+    let client = Client::new(HttpClient::default(), &endpoint, credentials.clone(), "us-east-1", clock);
+    let client = client.expect("an address");
+    client.signed_json("ecs", "AmazonEC2ContainerServiceV20141113.ListClusters", "{}").bytes()
 }

@@ -9,7 +9,7 @@ use longshore_wire::json::{self, DEPTH_MAX};
 use longshore_wire::operation::run as run_operation;
 use longshore_wire::shape::DecodeReason;
 use longshore_wire::{
-    Ask, DecodeError, Document, Fault, OperationShape, Protocol, ReceivedError, Structure, Violations,
+    Ask, DecodeError, Document, Fault, OperationShape, Protocol, Received, Structure, Violations,
 };
 
 /// The most bytes that an answer to one body may have. Violations quote paths and allowed values, not the body.
@@ -35,7 +35,8 @@ fn answer<O: OperationShape>(body: &[u8]) {
         panic!("{} waits for nothing", O::NAME);
     };
     let error = reply.error.expect("nothing is built");
-    let received = ReceivedError::from_json(&reply.body).expect("an answer is valid JSON");
+    let answer = Received { status: reply.status, headers: &[], body: &reply.body };
+    let received = Protocol::AwsJson11.read_error(&answer).expect("an answer is an error of the API");
     assert_eq!((received.code.as_str(), &received.message), (error.code, &error.message));
     assert!(!received.message.is_empty());
     assert!(reply.body.len() <= ERROR_BYTES_MAX, "{} bytes", reply.body.len());

@@ -228,7 +228,7 @@ impl<'m> Maker<'m> {
                 };
                 let mut draft = Draft::call(&self.caller.authority(), "", value.to_string());
                 draft.set("x-amz-target", target);
-                draft.sign(&self.caller.credentials, SCOPE, now());
+                draft.sign(self.caller.credentials(), SCOPE, now());
                 (case.bytes, case.expect) = (draft.bytes(), Expect::Refusal);
             }
             Class::MethodAndPath => self.method_and_path(case, &value, chance),
@@ -329,7 +329,7 @@ impl<'m> Maker<'m> {
     }
 
     fn bad_signature(&self, operation: &Operation, body: String, chance: &mut Chance) -> Vec<u8> {
-        let credentials = &self.caller.credentials;
+        let credentials = self.caller.credentials();
         let mut draft = Draft::call(&self.caller.authority(), &operation.name, body);
         let early = Timestamp::from_millis(now().as_millis() - 16 * 60 * 1000);
         let late = Timestamp::from_millis(now().as_millis() + 16 * 60 * 1000);
@@ -373,7 +373,7 @@ impl<'m> Maker<'m> {
             6 => "/latest/meta-data/".into(),
             _ => "/healthz%20".into(),
         };
-        draft.sign(&self.caller.credentials, SCOPE, now());
+        draft.sign(self.caller.credentials(), SCOPE, now());
         // The answer to HEAD has a length and no body, which only the end of the connection tells.
         (case.bytes, case.half_close, case.expect) = (draft.bytes(), true, Expect::Anything);
     }
@@ -397,7 +397,7 @@ impl<'m> Maker<'m> {
                 body: b"",
             };
             let life = Duration::from_secs(*chance.pick(&[1, 60, 604_800]));
-            let mut query = presign(&to_sign, &self.caller.credentials, SCOPE.0, SCOPE.1, now(), life);
+            let mut query = presign(&to_sign, self.caller.credentials(), SCOPE.0, SCOPE.1, now(), life);
             if chance.percent(50) {
                 let at = chance.below(query.len());
                 query.truncate(at);
@@ -405,7 +405,7 @@ impl<'m> Maker<'m> {
             draft = Draft { method: "GET".into(), query, body: Vec::new(), ..draft };
             draft.headers.retain(|(name, _)| name == "host");
         } else {
-            draft.sign(&self.caller.credentials, SCOPE, now());
+            draft.sign(self.caller.credentials(), SCOPE, now());
         }
         case.bytes = draft.bytes();
     }
@@ -454,7 +454,7 @@ impl<'m> Maker<'m> {
             _ => {}
         }
         if chance.percent(70) {
-            draft.sign(&self.caller.credentials, SCOPE, now());
+            draft.sign(self.caller.credentials(), SCOPE, now());
         }
         let mut bytes = draft.head();
         bytes.extend_from_slice(b"\r\n");
@@ -470,7 +470,7 @@ impl<'m> Maker<'m> {
             "agentVersion=1.0.0&cluster=default&containerInstance={encoded}&containerInstanceArn={encoded}"
         );
         let mut draft = upgrade(self.caller.gate.address, path, query);
-        draft.sign(&self.caller.credentials, SCOPE, now());
+        draft.sign(self.caller.credentials(), SCOPE, now());
         case.bytes = draft.head();
         case.bytes.extend_from_slice(b"\r\n");
         case.frames = (0..1 + chance.below(30)).map(|_| frame(chance)).collect();
@@ -576,8 +576,8 @@ mod tests {
     fn a_number_is_a_case() {
         let model = Model::ecs().expect("the file in the repository");
         let address = "127.0.0.1:1".parse().expect("an address");
-        let caller =
-            Caller { gate: Gate::new(address, None), credentials: Credentials::new("AKIA", "secret") };
+        let caller = Caller::new(Gate::new(address, None), Credentials::new("AKIA", "secret"));
+        let caller = caller.expect("a runtime");
         let world = World {
             instances: vec!["arn:aws:ecs:us-east-1:0:container-instance/x".into()],
             ..World::default()

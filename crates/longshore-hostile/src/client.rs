@@ -1,10 +1,20 @@
 //! Bytes out, an answer in, each with a deadline; and the signing of what should look genuine.
+//!
+//! What is besieged with is written and read by hand, as no library would send it or take it: a [`Draft`] can be spoilt in
+//! every part, and a [`Connection`] tells silence from an end and garbage. What has to be right, [`Caller::must`], [`Caller::ask`] and
+//! [`Caller::get`], goes through `longshore-client` as with any well-behaved client.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
-use longshore_base::Timestamp;
+use anyhow::Context;
+use longshore_base::{Clock, Timestamp};
+use longshore_client::{CallError, Client, SystemClock};
 use longshore_sigv4::{Credentials, ToSign, sign};
+
+use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use crate::gate::{Gate, Wire};
 
@@ -18,8 +28,7 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemClock.now()
 }
 
 /// What came back.
@@ -239,44 +248,58 @@ impl Draft {
     }
 }
 
-/// Signs genuine requests of the operator.
-#[derive(Clone, Debug)]
+/// Makes genuine requests as the operator, and signs those that are to look so.
+#[derive(Clone)]
 pub struct Caller {
     pub gate: Gate,
-    pub credentials: Credentials,
+    pub client: Client,
+    runtime: Arc<Runtime>,
 }
 
 /// Region and service of every genuine signature here.
 pub const SCOPE: (&str, &str) = ("us-east-1", "ecs");
 
 impl Caller {
+    pub fn new(gate: Gate, credentials: Credentials) -> anyhow::Result<Self> {
+        let client = Client::new(gate.http(), &gate.url(), credentials, SCOPE.0, Arc::new(SystemClock))?;
+        // Whoever calls waits; this one thread does the work.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { gate, client: client.within(ANSWER_TIMEOUT), runtime: Arc::new(runtime) })
+    }
+
+    pub fn credentials(&self) -> &Credentials {
+        self.client.signer().credentials()
+    }
+
     pub fn authority(&self) -> String {
         self.gate.address.to_string()
     }
 
     pub fn draft(&self, operation: &str, body: impl Into<Vec<u8>>) -> Draft {
         let mut draft = Draft::call(&self.authority(), operation, body);
-        draft.sign(&self.credentials, SCOPE, now());
+        draft.sign(self.credentials(), SCOPE, now());
         draft
     }
 
-    /// A genuine call on a connection of its own.
-    pub fn call(&self, operation: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
-        let mut connection = Connection::open(&self.gate)?;
-        connection.send(&self.draft(operation, body.to_string()).bytes())?;
-        match connection.answer() {
-            Outcome::Answer(answer) => Ok(answer),
-            other => anyhow::bail!("{operation} got {other:?}"),
-        }
+    /// A genuine call that has to succeed.
+    pub fn must(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let target = format!("{TARGET_PREFIX}.{operation}");
+        let asked = self.client.call_json(SCOPE.1, &target, body.to_string());
+        let answer = self.runtime.block_on(asked)?;
+        serde_json::from_slice(&answer).with_context(|| format!("the answer to {operation} is no JSON"))
+    }
+
+    /// A genuine call that may be refused, which gives null: what it is about may be gone.
+    pub fn ask(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        self.must(operation, body).or_else(|error| match error.downcast_ref() {
+            Some(CallError::Refused { .. }) => Ok(Value::Null),
+            Some(_) | None => Err(error),
+        })
     }
 
     pub fn get(&self, path: &str) -> anyhow::Result<String> {
-        let mut connection = Connection::open(&self.gate)?;
-        connection.send(format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n").as_bytes())?;
-        match connection.answer() {
-            Outcome::Answer(answer) => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
-            other => anyhow::bail!("GET {path} got {other:?}"),
-        }
+        let answer = self.runtime.block_on(self.client.get(path))?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::client::Caller;
 
 /// Lists and describes what there is. Two dumps are equal if nothing changed between them.
 pub fn dump(caller: &Caller) -> anyhow::Result<String> {
-    let call = |operation: &str, body: Value| caller.call(operation, &body).map(|answer| answer.json());
+    let call = |operation: &str, body: Value| caller.ask(operation, &body);
     let arns = |value: &Value, member: &str| value[member].as_array().cloned().unwrap_or_default();
     let mut out = Vec::new();
     let clusters = arns(&call("ListClusters", json!({}))?, "clusterArns");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use longshore_client::HttpClient;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -40,6 +41,15 @@ impl Certificate {
 impl Gate {
     pub fn new(address: SocketAddr, certificate: Option<&Certificate>) -> Self {
         Self { address, tls: certificate.map(|certificate| certificate.client.clone()) }
+    }
+
+    /// For clients that behave.
+    pub fn http(&self) -> HttpClient {
+        HttpClient::new(self.tls.clone())
+    }
+
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.is_tls() { "https" } else { "http" }, self.address)
     }
 
     pub fn is_tls(&self) -> bool {

@@ -55,10 +55,8 @@ impl Server {
                 binary.display()
             )
         })?;
-        let caller = Caller {
-            gate: Gate::new(address, certificate.as_ref()),
-            credentials: Credentials::new("unknown", "unknown"),
-        };
+        let gate = Gate::new(address, certificate.as_ref());
+        let caller = Caller::new(gate, Credentials::new("unknown", "unknown"))?;
         let mut server = Self { child, caller, directory };
         let deadline = Instant::now() + START_TIMEOUT;
         while !server.caller.get("/readyz").is_ok_and(|text| text.starts_with("ready\n")) {
@@ -66,7 +64,7 @@ impl Server {
             ensure!(Instant::now() < deadline, "the server was not ready in time:\n{}", server.log_tail());
             std::thread::sleep(Duration::from_millis(50));
         }
-        server.caller.credentials = server.operator(durable)?;
+        server.caller.client = server.caller.client.of(server.operator(durable)?);
         Ok(server)
     }
 

@@ -66,7 +66,7 @@ impl World {
     /// Makes up for what was deleted by requests that only looked valid, as far as that is possible.
     pub fn repair(caller: &Caller) -> anyhow::Result<Self> {
         for cluster in &CLUSTERS[..2] {
-            caller.call("CreateCluster", &json!({"clusterName": cluster}))?;
+            caller.ask("CreateCluster", &json!({"clusterName": cluster}))?;
         }
         let bodies = [
             ("RegisterTaskDefinition", definition(FAMILIES[0])),
@@ -74,7 +74,7 @@ impl World {
             ("CreateService", json!({"serviceName": "web", "taskDefinition": "web", "desiredCount": 1})),
         ];
         for (operation, body) in bodies {
-            caller.call(operation, &body)?;
+            caller.ask(operation, &body)?;
         }
         Self::read(caller)
     }
@@ -87,7 +87,7 @@ impl World {
             ..Self::default()
         };
         let list = |operation: &str, member: &str| -> anyhow::Result<Vec<String>> {
-            let listed = caller.call(operation, &json!({}))?.json();
+            let listed = caller.ask(operation, &json!({}))?;
             Ok(listed[member]
                 .as_array()
                 .into_iter()
@@ -102,7 +102,7 @@ impl World {
         world.instances.extend(list("ListContainerInstances", "containerInstanceArns")?);
         world.definitions.extend(list("ListTaskDefinitions", "taskDefinitionArns")?);
         world.definitions.push("web:1".into());
-        let page = caller.call("ListTaskDefinitions", &json!({"maxResults": 1}))?.json();
+        let page = caller.ask("ListTaskDefinitions", &json!({"maxResults": 1}))?;
         world.tokens.extend(page["nextToken"].as_str().map(str::to_owned));
         world.others.extend(
             ["spread", "instanceId", "attribute:ecs.availability-zone", "FARGATE"].map(str::to_owned),
@@ -172,10 +172,7 @@ pub fn foreign(arn: &str, chance: &mut Chance) -> String {
 
 /// A call that has to succeed.
 fn must(caller: &Caller, operation: &str, body: Value) -> anyhow::Result<Value> {
-    let answer = caller.call(operation, &body)?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    ensure!(answer.status == 200, "{operation} was answered {}: {text}", answer.status);
-    Ok(answer.json())
+    caller.must(operation, &body)
 }
 
 /// Asks until it is so, for as long as a server may sensibly take.
@@ -230,7 +227,7 @@ pub fn open_agent(caller: &Caller, instance: &str) -> anyhow::Result<Connection>
         send_credentials: true,
     };
     let mut draft = upgrade(caller.gate.address, "/acs/ws", query.encode());
-    draft.sign(&caller.credentials, SCOPE, now());
+    draft.sign(caller.credentials(), SCOPE, now());
     let mut connection = Connection::open(&caller.gate)?;
     let mut head = draft.head();
     head.extend_from_slice(b"\r\n");

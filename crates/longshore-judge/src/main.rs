@@ -8,6 +8,11 @@
 //!   `{"status", "headers", "body"}`, as a client gets it.
 //! - `{"ask": "events", "protocol", "events": [[NAME, EVENT], ...]}`: what StartLiveTail of CloudWatch Logs says, one
 //!   after the other, each as awsJson reads it. The answer is `{"status", "headers", "body"}`, frames and all.
+//! - `{"ask": "refuse", "service", "operation", "protocol", "message"}`: the same for an error, `ValidationException`.
+//! - `{"ask": "write", "service", "operation", "protocol", "input"}`: an input as awsJson reads it. The answer is the
+//!   request that our client makes of it, `{"method", "path", "query", "headers", "body"}`.
+//! - `{"ask": "hear", "service", "operation", "protocol", "status", "headers", "body"}`: an answer as a client gets it.
+//!   What our client reads of it is `{"output": ...}`, or `{"code", "message"}` if the status is one of an error.
 //! - `{"ask": "operations"}`: every service with its operations and protocols.
 //!
 //! It knows nothing of what an operation does; every operation of every service with shapes is there.
@@ -17,8 +22,12 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use longshore_wire::generic::GenericErrorKind;
 use longshore_wire::rest::Request;
-use longshore_wire::{OperationShape, Protocol, Reply, ServiceSchema, Shape, event_stream, json};
+use longshore_wire::{
+    GenericError, OperationShape, Protocol, Received, Reply, ServiceSchema, Shape, Written, event_stream,
+    json,
+};
 use serde_json::{Value, json};
 
 /// What can be asked of one operation.
@@ -27,6 +36,8 @@ struct Judged {
     schema: &'static ServiceSchema,
     read: fn(Protocol, &Request<'_>) -> Result<Vec<u8>, String>,
     answer: fn(Protocol, &[u8]) -> Result<Reply, String>,
+    write: fn(Protocol, &[u8]) -> Result<Written, String>,
+    hear: fn(Protocol, &Received<'_>) -> Result<Vec<u8>, String>,
 }
 
 fn judged<O: OperationShape>() -> Judged {
@@ -39,6 +50,13 @@ fn judged<O: OperationShape>() -> Judged {
         answer: |protocol, output| {
             let output: O::Output = json::from_slice(output).map_err(|error| error.to_string())?;
             Ok(protocol.answer::<O>(&output, "request-id"))
+        },
+        write: |protocol, input| {
+            let input: O::Input = json::from_slice(input).map_err(|error| error.to_string())?;
+            protocol.write_request::<O>(&input, None).map_err(|error| error.to_string())
+        },
+        hear: |protocol, answer| {
+            protocol.read_answer::<O>(answer).map(|output| json::to_vec(&output)).map_err(|e| e.to_string())
         },
     }
 }
@@ -141,14 +159,8 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
     let judged = operations.iter().find(|judged| judged.name == operation).context("no such operation")?;
     match ask {
         "read" => {
-            let headers: Vec<(String, &str)> = question["headers"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.as_str().unwrap_or_default()))
-                .collect();
-            let headers: Vec<(&str, &str)> =
-                headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+            let headers = headers(question);
+            let headers = borrowed(&headers);
             let body = STANDARD.decode(text("body")?)?;
             let request =
                 Request { path: text("path")?, query: text("query")?, headers: &headers, body: &body };
@@ -161,6 +173,15 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
             Ok(reply) => Ok(replied(&reply)),
             Err(error) => Ok(json!({"refused": error})),
         },
+        "refuse" => {
+            let error = GenericError::new(GenericErrorKind::Validation, text("message")?);
+            Ok(replied(&protocol.error(&error, Some(judged.schema), "request-id")))
+        }
+        "write" => match (judged.write)(protocol, question["input"].to_string().as_bytes()) {
+            Ok(written) => Ok(requested(&written)),
+            Err(error) => Ok(json!({"refused": error})),
+        },
+        "hear" => heard(judged, protocol, question),
         other => bail!("cannot be asked to {other}"),
     }
 }
@@ -189,6 +210,41 @@ fn live_tail(protocol: Protocol, events: &[Value]) -> anyhow::Result<Value> {
         }?);
     }
     Ok(replied(&Reply::new(200, event_stream::CONTENT_TYPE, body)))
+}
+
+/// The headers of a question, their names in lower case.
+fn headers(question: &Value) -> Vec<(String, &str)> {
+    let given = question["headers"].as_object().into_iter().flatten();
+    given.map(|(name, value)| (name.to_ascii_lowercase(), value.as_str().unwrap_or_default())).collect()
+}
+
+fn borrowed<'a>(headers: &'a [(String, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), *value)).collect()
+}
+
+/// What our client reads of an answer.
+fn heard(judged: &Judged, protocol: Protocol, question: &Value) -> anyhow::Result<Value> {
+    let headers = headers(question);
+    let headers = borrowed(&headers);
+    let body = STANDARD.decode(question["body"].as_str().context("a body")?)?;
+    let status = u16::try_from(question["status"].as_u64().context("a status")?)?;
+    let answer = Received { status, headers: &headers, body: &body };
+    if status >= 300 {
+        let error = protocol.read_error(&answer);
+        let error = error.map(|error| json!({"code": error.code, "message": error.message}));
+        return Ok(error.unwrap_or_default());
+    }
+    Ok(match (judged.hear)(protocol, &answer) {
+        Ok(output) => json!({"output": serde_json::from_slice::<Value>(&output)?}),
+        Err(error) => json!({"refused": error}),
+    })
+}
+
+fn requested(written: &Written) -> Value {
+    let Written { method, path, query, headers, body } = written;
+    let headers: serde_json::Map<String, Value> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
+    json!({"method": method, "path": path, "query": query, "headers": headers, "body": STANDARD.encode(body)})
 }
 
 fn replied(reply: &Reply) -> Value {

@@ -1,21 +1,26 @@
 //! The calls that an agent makes of the ECS API, and what their failures mean to it (agent-protocol G3, G8).
 
-use longshore_base::Timestamp;
 use longshore_engine::report::{NetworkBinding, TaskReport};
-use serde::{Deserialize, Serialize};
+use longshore_shapes_ecs::{
+    ContainerStateChange, CreateClusterRequest, DiscoverPollEndpointRequest, DiscoverPollEndpointResponse,
+    GetTaskProtectionRequest, ListTagsForResourceRequest, NetworkBinding as Binding,
+    RegisterContainerInstanceRequest, RegisterContainerInstanceResponse, Resource,
+    SubmitTaskStateChangeRequest, TransportProtocol, UpdateTaskProtectionRequest,
+};
+use longshore_wire::{Protocol, Received, Shape, json};
 
 use crate::capability::Attribute;
 
-/// The prefix of `X-Amz-Target`.
-pub const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
+/// What agents speak (agent-protocol G3).
+const PROTOCOL: Protocol = Protocol::AwsJson11;
 
 /// One call. Carried out at most as often as the core asks for; repeating is the core's decision.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApiCall {
-    RegisterContainerInstance(Box<Registration>),
-    DiscoverPollEndpoint(Discovery),
-    SubmitTaskStateChange(Box<TaskStateChange>),
-    CreateCluster(NewCluster),
+    RegisterContainerInstance(Box<RegisterContainerInstanceRequest>),
+    DiscoverPollEndpoint(DiscoverPollEndpointRequest),
+    SubmitTaskStateChange(Box<SubmitTaskStateChangeRequest>),
+    CreateCluster(Box<CreateClusterRequest>),
 }
 
 impl ApiCall {
@@ -30,22 +35,21 @@ impl ApiCall {
 
     /// The JSON body.
     pub fn body(&self) -> String {
-        let text = match self {
-            ApiCall::RegisterContainerInstance(request) => serde_json::to_string(request),
-            ApiCall::DiscoverPollEndpoint(request) => serde_json::to_string(request),
-            ApiCall::SubmitTaskStateChange(request) => serde_json::to_string(request),
-            ApiCall::CreateCluster(request) => serde_json::to_string(request),
-        };
-        text.expect("string keys and finite numbers always serialise")
+        match self {
+            ApiCall::RegisterContainerInstance(request) => written(&**request),
+            ApiCall::DiscoverPollEndpoint(request) => written(request),
+            ApiCall::SubmitTaskStateChange(request) => written(&**request),
+            ApiCall::CreateCluster(request) => written(&**request),
+        }
     }
 }
 
 /// A question that a container has, put to the control plane by its agent. Nothing of the agent depends on the answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Inquiry {
-    ListTagsForResource(TagList),
-    GetTaskProtection(ProtectionQuery),
-    UpdateTaskProtection(ProtectionChange),
+    ListTagsForResource(ListTagsForResourceRequest),
+    GetTaskProtection(GetTaskProtectionRequest),
+    UpdateTaskProtection(UpdateTaskProtectionRequest),
 }
 
 impl Inquiry {
@@ -59,221 +63,121 @@ impl Inquiry {
 
     /// The JSON body.
     pub fn body(&self) -> String {
-        let text = match self {
-            Inquiry::ListTagsForResource(request) => serde_json::to_string(request),
-            Inquiry::GetTaskProtection(request) => serde_json::to_string(request),
-            Inquiry::UpdateTaskProtection(request) => serde_json::to_string(request),
-        };
-        text.expect("texts and numbers always serialise")
+        match self {
+            Inquiry::ListTagsForResource(request) => written(request),
+            Inquiry::GetTaskProtection(request) => written(request),
+            Inquiry::UpdateTaskProtection(request) => written(request),
+        }
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TagList {
-    pub resource_arn: String,
+fn written(request: &dyn Shape) -> String {
+    String::from_utf8(json::to_vec(request)).expect("JSON is text")
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProtectionQuery {
-    pub cluster: String,
-    pub tasks: Vec<String>,
+/// Reads the body of an answer of success.
+pub(crate) fn read<T: Shape>(body: &[u8]) -> Result<T, ApiError> {
+    json::from_slice(body).map_err(|error| ApiError::Transport(format!("the answer cannot be read: {error}")))
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProtectionChange {
-    #[serde(flatten)]
-    pub of: ProtectionQuery,
-    pub protection_enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_in_minutes: Option<i64>,
+/// The members of an answer that nobody can do without.
+fn lacks(member: &str) -> ApiError {
+    ApiError::Transport(format!("the answer cannot be read: it has no {member}"))
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Registration {
-    pub cluster: String,
-    pub client_token: String,
-    /// Only when it registers again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_instance_arn: Option<String>,
-    pub instance_identity_document: String,
-    pub instance_identity_document_signature: String,
-    pub total_resources: Vec<Resource>,
-    pub attributes: Vec<Attribute>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<Tag>,
+/// Shapes count with signed numbers. Nothing that is counted here comes near to the end of them.
+pub(crate) fn number(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// A resource as a registration lists it.
+pub(crate) fn integer(name: &str, value: u32) -> Resource {
+    let (name, r#type) = (Some(name.to_owned()), Some("INTEGER".to_owned()));
+    Resource { name, r#type, integer_value: Some(number(value)), ..Resource::default() }
 }
 
 /// `PORTS` and `PORTS_UDP` are the *reserved* ports.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Resource {
-    pub name: &'static str,
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub integer_value: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub string_set_value: Option<Vec<String>>,
-}
-
-impl Resource {
-    pub fn integer(name: &'static str, value: u32) -> Self {
-        Self { name, kind: "INTEGER", integer_value: Some(value), string_set_value: None }
-    }
-
-    pub fn ports(name: &'static str, ports: impl Iterator<Item = u16>) -> Self {
-        let texts = ports.map(|port| port.to_string()).collect();
-        Self { name, kind: "STRINGSET", integer_value: None, string_set_value: Some(texts) }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tag {
-    pub key: String,
-    pub value: String,
+pub(crate) fn ports(name: &str, ports: impl Iterator<Item = u16>) -> Resource {
+    let texts = ports.map(|port| port.to_string()).collect();
+    let (name, r#type) = (Some(name.to_owned()), Some("STRINGSET".to_owned()));
+    Resource { name, r#type, string_set_value: Some(texts), ..Resource::default() }
 }
 
 /// The part of RegisterContainerInstance's answer that agents use.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    pub container_instance: RegisteredInstance,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RegisteredInstance {
-    pub container_instance_arn: String,
-    #[serde(default)]
+    pub instance_arn: String,
     pub attributes: Vec<Attribute>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Discovery {
-    pub cluster: String,
-    pub container_instance: String,
-    pub zone_id: String,
+impl Registered {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let answer: RegisterContainerInstanceResponse = read(body)?;
+        let instance = answer.container_instance.ok_or_else(|| lacks("containerInstance"))?;
+        let instance_arn = instance.container_instance_arn.ok_or_else(|| lacks("containerInstanceArn"))?;
+        let attributes = instance.attributes.into_iter().flatten().filter_map(Attribute::of).collect();
+        Ok(Self { instance_arn, attributes })
+    }
 }
 
 /// Where the sockets are.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     pub endpoint: String,
     pub telemetry_endpoint: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NewCluster {
-    pub cluster_name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TaskStateChange {
-    pub cluster: String,
-    pub task: String,
-    pub status: &'static str,
-    /// Always there, possibly empty.
-    pub reason: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub containers: Vec<ContainerStateChange>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pull_started_at: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pull_stopped_at: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub execution_stopped_at: Option<Seconds>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerStateChange {
-    pub container_name: String,
-    pub status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_digest: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub network_bindings: Vec<Binding>,
+impl Endpoints {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let answer: DiscoverPollEndpointResponse = read(body)?;
+        Ok(Self {
+            endpoint: answer.endpoint.ok_or_else(|| lacks("endpoint"))?,
+            telemetry_endpoint: answer.telemetry_endpoint.ok_or_else(|| lacks("telemetryEndpoint"))?,
+        })
+    }
 }
 
 /// One port, or a range in its place.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Binding {
-    #[serde(rename = "bindIP")]
-    pub bind_ip: std::net::IpAddr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_port_range: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_port_range: Option<String>,
-    pub protocol: &'static str,
-}
-
-/// A time as the API writes it: seconds with milliseconds as fraction.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Seconds(f64);
-
-impl From<Timestamp> for Seconds {
-    fn from(time: Timestamp) -> Self {
-        Self(time.as_seconds_f64())
+fn binding(of: &NetworkBinding) -> Binding {
+    let span = |first: u16| format!("{first}-{}", first.saturating_add(of.count - 1));
+    let (container, host) = (of.container_first.0, of.host_first.0);
+    Binding {
+        bind_ip: Some(of.bind_ip.to_string()),
+        container_port: (!of.range).then_some(i32::from(container)),
+        host_port: (!of.range).then_some(i32::from(host)),
+        container_port_range: of.range.then(|| span(container)),
+        host_port_range: of.range.then(|| span(host)),
+        protocol: Some(TransportProtocol::from(of.protocol.as_str())),
     }
 }
 
-impl From<&NetworkBinding> for Binding {
-    fn from(binding: &NetworkBinding) -> Self {
-        let span = |first: u16| format!("{first}-{}", first.saturating_add(binding.count - 1));
-        let (container, host) = (binding.container_first.0, binding.host_first.0);
-        Self {
-            bind_ip: binding.bind_ip,
-            container_port: (!binding.range).then_some(container),
-            host_port: (!binding.range).then_some(host),
-            container_port_range: binding.range.then(|| span(container)),
-            host_port_range: binding.range.then(|| span(host)),
-            protocol: binding.protocol.as_str(),
-        }
-    }
+/// `None` in the place of nothing: what is empty is not sent.
+fn unless_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
-impl TaskStateChange {
-    /// The call for a report of the engine.
-    pub fn of(cluster: &str, report: &TaskReport) -> Self {
-        let containers = report.containers.iter().map(|change| ContainerStateChange {
-            container_name: change.name.to_string(),
-            status: change.status.as_str(),
-            runtime_id: change.runtime_id.as_ref().map(ToString::to_string),
-            image_digest: change.image_digest.clone(),
-            exit_code: change.exit_code,
-            reason: change.reason.clone(),
-            network_bindings: change.bindings.iter().map(Binding::from).collect(),
-        });
-        Self {
-            cluster: cluster.to_owned(),
-            task: report.task.arn().to_owned(),
-            status: report.status.as_str(),
-            reason: report.reason.clone(),
-            containers: containers.collect(),
-            pull_started_at: report.pull_started_at.map(Seconds::from),
-            pull_stopped_at: report.pull_stopped_at.map(Seconds::from),
-            execution_stopped_at: report.execution_stopped_at.map(Seconds::from),
-        }
+/// The call for a report of the engine.
+pub(crate) fn state_change(cluster: &str, report: &TaskReport) -> SubmitTaskStateChangeRequest {
+    let containers = report.containers.iter().map(|change| ContainerStateChange {
+        container_name: Some(change.name.to_string()),
+        status: Some(change.status.as_str().to_owned()),
+        runtime_id: change.runtime_id.as_ref().map(ToString::to_string),
+        image_digest: change.image_digest.clone(),
+        exit_code: change.exit_code,
+        reason: Some(change.reason.clone()).filter(|reason| !reason.is_empty()),
+        network_bindings: unless_empty(change.bindings.iter().map(binding).collect()),
+    });
+    SubmitTaskStateChangeRequest {
+        cluster: Some(cluster.to_owned()),
+        task: Some(report.task.arn().to_owned()),
+        status: Some(report.status.as_str().to_owned()),
+        // Always there, possibly empty.
+        reason: Some(report.reason.clone()),
+        containers: unless_empty(containers.collect()),
+        pull_started_at: report.pull_started_at,
+        pull_stopped_at: report.pull_stopped_at,
+        execution_stopped_at: report.execution_stopped_at,
+        ..SubmitTaskStateChangeRequest::default()
     }
 }
 
@@ -288,20 +192,10 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Reads the body of an answer that was not 200.
+    /// Reads the body of an answer that was not 200. What is none of the API has no code.
     pub fn of_answer(status: u16, body: &[u8]) -> Self {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Body {
-            #[serde(rename = "__type")]
-            code: String,
-            #[serde(alias = "Message")]
-            message: String,
-        }
-        let body: Body = serde_json::from_slice(body).unwrap_or_default();
-        // Some services write a name space before the code.
-        let code = body.code.rsplit('#').next().unwrap_or_default().to_owned();
-        Self::Service { status, code, message: body.message }
+        let error = PROTOCOL.read_error(&Received { status, headers: &[], body }).unwrap_or_default();
+        Self::Service { status, code: error.code, message: error.message }
     }
 
     /// Status, code and message, as another client is told of them.
@@ -428,9 +322,10 @@ pub fn missing_attributes<'a>(sent: &'a [Attribute], answered: &[Attribute]) -> 
 
 #[cfg(test)]
 mod tests {
-    use longshore_base::{ContainerName, Port, Protocol};
+    use longshore_base::{ContainerName, Port, Protocol, Timestamp};
     use longshore_engine::report::{ContainerChange, ReportId, ReportedStatus};
     use longshore_engine::spec::{RuntimeId, TaskKey};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -471,18 +366,43 @@ mod tests {
             pull_stopped_at: None,
             execution_stopped_at: None,
         };
-        let call = ApiCall::SubmitTaskStateChange(Box::new(TaskStateChange::of("probe", &report)));
+        let call = ApiCall::SubmitTaskStateChange(Box::new(state_change("probe", &report)));
+        let body: Value = serde_json::from_str(&call.body()).expect("JSON");
         assert_eq!(
-            call.body(),
-            concat!(
-                r#"{"cluster":"probe","task":"arn:t","status":"RUNNING","reason":"","#,
-                r#""containers":[{"containerName":"main","status":"RUNNING","runtimeId":"48df","#,
-                r#""imageDigest":"sha256:1","networkBindings":["#,
-                r#"{"bindIP":"0.0.0.0","containerPort":80,"hostPort":32768,"protocol":"tcp"},"#,
-                r#"{"bindIP":"0.0.0.0","containerPortRange":"8000-8010","hostPortRange":"32768-32778","#,
-                r#""protocol":"udp"}]}],"pullStartedAt":1795210840.1}"#
-            )
+            body,
+            json!({
+                "cluster": "probe", "task": "arn:t", "status": "RUNNING", "reason": "",
+                "containers": [{
+                    "containerName": "main", "status": "RUNNING", "runtimeId": "48df", "imageDigest": "sha256:1",
+                    "networkBindings": [
+                        {"bindIP": "0.0.0.0", "containerPort": 80, "hostPort": 32768, "protocol": "tcp"},
+                        {"bindIP": "0.0.0.0", "containerPortRange": "8000-8010", "hostPortRange": "32768-32778",
+                         "protocol": "udp"},
+                    ],
+                }],
+                "pullStartedAt": 1_795_210_840.1,
+            })
         );
+    }
+
+    #[test]
+    fn answers_that_lack_something_are_no_answers() {
+        let text = |error: ApiError| error.to_string();
+        let registered = |body: &str| Registered::read(body.as_bytes()).map_err(text);
+        let arn = "arn:aws:ecs:us-east-1:111122223333:container-instance/c/1";
+        let body = json!({"containerInstance": {"containerInstanceArn": arn, "attributes": [
+            {"name": "a"}, {"name": "b", "value": "1"}, {"value": "nameless"}], "unknown": {}}});
+        let attributes = vec![Attribute::flag("a"), Attribute::new("b", "1")];
+        assert_eq!(
+            registered(&body.to_string()),
+            Ok(Registered { instance_arn: arn.to_owned(), attributes })
+        );
+        let lacks = |member: &str| format!("no answer: the answer cannot be read: it has no {member}");
+        assert_eq!(registered("{}"), Err(lacks("containerInstance")));
+        assert_eq!(registered(r#"{"containerInstance":{}}"#), Err(lacks("containerInstanceArn")));
+        assert!(registered("<html>").is_err());
+        let endpoints = Endpoints::read(br#"{"endpoint":"http://a"}"#).map_err(text);
+        assert_eq!(endpoints, Err(lacks("telemetryEndpoint")));
     }
 
     #[test]

@@ -6,21 +6,31 @@
 
 use longshore_engine::settings::TaskCgroups;
 use longshore_runtime::RuntimeInfo;
-use serde::{Deserialize, Serialize};
+use longshore_shapes_ecs as shapes;
 
 use crate::awslogs::AWSLOGS;
 use crate::config::Config;
 use crate::network;
 
 /// A name, usually without a value.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attribute {
     pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
+impl From<Attribute> for shapes::Attribute {
+    fn from(Attribute { name, value }: Attribute) -> Self {
+        Self { name: Some(name), value, ..Self::default() }
+    }
+}
+
 impl Attribute {
+    /// `None` for one without a name, which says nothing.
+    pub(crate) fn of(shape: shapes::Attribute) -> Option<Self> {
+        Some(Self { name: shape.name?, value: shape.value })
+    }
+
     pub(crate) fn flag(name: impl Into<String>) -> Self {
         Self { name: name.into(), value: None }
     }

@@ -28,7 +28,4 @@ pub mod surface;
 
 pub use config::{Config, ConfigError, SharedNetwork};
 pub use core::ExitReason;
-pub use shell::{
-    AgentError, ConnectError, HttpClient, SendError, Services, Status, TlsError, Trust, is_self_issued, run,
-    tls_config,
-};
+pub use shell::{AgentError, Services, Status, run};

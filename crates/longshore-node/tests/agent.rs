@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use longshore_base::{Clock, Seed, Timestamp};
+use longshore_client::HttpClient;
 use longshore_engine::spec::ContainerSpec;
 use longshore_link::message::{ContainerPayload, DockerConfig, RoleCredentials, TaskPayload};
 use longshore_link::upgrade::Refusal;
-use longshore_node::{AgentError, Config, ExitReason, HttpClient, Services, Status, run};
+use longshore_node::{AgentError, Config, ExitReason, Services, Status, run};
 use longshore_runtime::scripted::{ImageScript, ScriptedEngine, World};
 use serde_json::json;
 use support::{CLUSTER, ControlPlane, SECRET, SystemClock};
@@ -143,7 +144,7 @@ struct Trap(AtomicBool);
 impl Clock for Trap {
     fn now(&self) -> Timestamp {
         let is_set = self.0.load(Ordering::SeqCst);
-        if is_set && Backtrace::force_capture().to_string().contains("shell/signer.rs") {
+        if is_set && Backtrace::force_capture().to_string().contains("longshore-client/src/signer.rs") {
             self.0.store(false, Ordering::SeqCst);
             panic!("on purpose");
         }

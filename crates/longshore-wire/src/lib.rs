@@ -5,8 +5,9 @@
 //! [`xml`], [`cbor`], and [`rest`], which spreads a structure over path, headers and body. [`Protocol`] joins them to the
 //! seven protocols of AWS.
 //! [`route`] says which operation of which service a request asks for, and in which protocol; [`operation`] puts one
-//! call together: decode, run, encode; [`event_stream`] frames answers that go on; [`fault`] and [`generic`] hold what a call may answer instead of its output. [`token`] is where a
-//! list goes on.
+//! call together: decode, run, encode; [`event_stream`] frames answers that go on; [`fault`] and [`generic`] hold what a
+//! call may answer instead of its output. [`client`] is the other half: requests are written and answers read. [`token`]
+//! is where a list goes on.
 //!
 //! Invariants: decoding never panics and uses memory in proportion to the body; a shape knows
 //! nothing of the protocol that carries it; a member that the model marks sensitive never reaches
@@ -16,11 +17,13 @@
 
 pub mod cbor;
 pub mod check;
+pub mod client;
 mod debug;
 pub mod document;
 mod enums;
 pub mod event_stream;
 pub mod fault;
+mod filled;
 pub mod form;
 pub mod generic;
 pub mod json;
@@ -39,6 +42,7 @@ pub mod token;
 pub mod xml;
 
 pub use check::{Rule, Violation, Violations};
+pub use client::{NotWritten, Received, Written};
 pub use debug::debug_structure;
 pub use document::Document;
 pub use fault::{Denied, ErrorShape, Fault, ModeledError};

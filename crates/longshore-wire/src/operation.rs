@@ -1,12 +1,11 @@
 //! One call: its operation as a type, and from a request to a reply.
 
-use crate::document::Document;
 use crate::fault::{Denied, Fault, ModeledError};
 use crate::generic::GenericError;
 use crate::protocol::{Protocol, ServiceSchema};
 use crate::reply::Reply;
-use crate::shape::{DecodeError, Structure};
-use crate::{json, rest};
+use crate::rest;
+use crate::shape::Structure;
 
 /// One operation of a service model, as a type.
 pub trait OperationShape: Send + Sync + 'static {
@@ -27,31 +26,12 @@ pub trait OperationShape: Send + Sync + 'static {
     type Error: ModeledError + From<Fault> + From<Denied> + Send + 'static;
 }
 
-/// An error as a client reads it. Empty texts where the reply has none.
+/// An error as a client reads it ([`Protocol::read_error`]). Empty texts where the reply has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ReceivedError {
     pub code: String,
     pub message: String,
-}
-
-impl ReceivedError {
-    /// Reads the body of a reply whose status tells of an error, in the JSON protocols.
-    pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
-        let Document::Map(mut members) = json::from_slice(body)? else {
-            return Err(DecodeError::wrong_type("a value", "Structure"));
-        };
-        let mut text = |names: [&str; 2]| {
-            names.into_iter().find_map(|name| match members.remove(name) {
-                Some(Document::String(text)) => Some(text),
-                Some(_) | None => None,
-            })
-        };
-        // Some services put a name space before the name: `com.amazon#ThrottlingException`.
-        let code = text(["__type", "code"]).unwrap_or_default();
-        let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-        Ok(Self { code, message: text(["message", "Message"]).unwrap_or_default() })
-    }
 }
 
 /// A request for one operation, as its protocol reads it.

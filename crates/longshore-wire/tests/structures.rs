@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longshore_wire::operation::run;
 use longshore_wire::schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 use longshore_wire::{
-    Ask, Fault, GenericError, GenericErrorKind, ModeledError as _, OperationShape, Protocol, ReceivedError,
+    Ask, Fault, GenericError, GenericErrorKind, ModeledError as _, OperationShape, Protocol, Received,
     ServiceSchema, Violations, error_shape, impl_structure, json, operation_error, string_enum,
 };
 
@@ -175,16 +175,16 @@ fn errors_carry_type_status_and_members() {
 
 #[test]
 fn clients_read_errors_back() {
-    let check = |body: &str, code: &str, message: &str| {
-        let error = ReceivedError::from_json(body.as_bytes()).expect("an error");
-        assert_eq!((error.code.as_str(), error.message.as_str()), (code, message), "{body}");
+    let read = |body: &str| {
+        let answer = Received { status: 400, headers: &[], body: body.as_bytes() };
+        Protocol::AwsJson11.read_error(&answer).map(|error| (error.code, error.message))
     };
-    check(r#"{"__type":"Sunk","message":"glub","place":"here"}"#, "Sunk", "glub");
-    check(r#"{"__type":"com.harbour#Sunk","Message":"glub"}"#, "Sunk", "glub");
-    check(r#"{"__type":5}"#, "", "");
-    check("", "", "");
-    assert!(ReceivedError::from_json(b"<html>").is_err());
-    assert!(ReceivedError::from_json(b"[]").is_err());
+    let told = |code: &str, message: &str| Some((code.to_owned(), message.to_owned()));
+    assert_eq!(read(r#"{"__type":"Sunk","message":"glub","place":"here"}"#), told("Sunk", "glub"));
+    assert_eq!(read(r#"{"__type":"com.harbour#Sunk","Message":"glub"}"#), told("Sunk", "glub"));
+    for none in [r#"{"__type":5}"#, "{}", "", "<html>", "[]"] {
+        assert_eq!(read(none), None, "{none}");
+    }
 }
 
 #[test]

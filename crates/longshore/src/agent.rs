@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use longshore_base::FARGATE_POOL;
-use longshore_node::{Config, ExitReason, HttpClient, Services, Status};
+use longshore_client::HttpClient;
+use longshore_node::{Config, ExitReason, Services, Status};
 use longshore_runtime::Runtime;
 use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;
@@ -97,7 +98,7 @@ pub fn client(endpoint: &str, own: Option<&Path>) -> anyhow::Result<HttpClient> 
             None => vec![authorities()],
         };
         let hint = "set SSL_CERT_FILE to the certificate that the control plane uses";
-        Some(longshore_node::tls_config(&trusted).context(hint)?)
+        Some(longshore_client::tls_config(&trusted).context(hint)?)
     } else {
         None
     };

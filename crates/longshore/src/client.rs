@@ -1,15 +1,13 @@
 //! A small client of the API, for the verbs that show things.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
-use bytes::Bytes;
-use http_body_util::Full;
-use longshore_base::Clock;
-use longshore_node::{ConnectError, HttpClient, SendError};
-use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
-use longshore_sigv4::{Credentials, Secret, ToSign, sign};
-use longshore_wire::{OperationShape, Protocol, ReceivedError, json};
+use anyhow::{Context, anyhow};
+use longshore_client::{CallError, ConnectError, HttpClient, SendError};
+use longshore_shapes_ecs::SIGNING_NAME;
+use longshore_sigv4::{Credentials, Secret};
+use longshore_wire::OperationShape;
 
 use crate::advertise::Url;
 use crate::args::{ClientOptions, default_data_dir};
@@ -17,14 +15,10 @@ use crate::clock::SystemClock;
 use crate::exit::usage;
 use crate::{keys, trust};
 
-const PROTOCOL: Protocol = Protocol::AwsJson11;
-
 /// Where to ask, and as whom.
 pub struct Client {
     endpoint: String,
-    region: String,
-    credentials: Credentials,
-    http: HttpClient,
+    calls: longshore_client::Client,
 }
 
 impl Client {
@@ -72,78 +66,56 @@ impl Client {
         let http = if endpoint.starts_with("https:") {
             let in_env = from_file(trust::BUNDLE);
             let authorities = trust::of_verb(options.ca.as_deref(), &dir, in_env.as_deref());
-            let trusted = longshore_node::tls_config(&authorities)
+            let trusted = longshore_client::tls_config(&authorities)
                 .context("name a PEM file with the server's certificate with --ca")?;
             HttpClient::new(Some(trusted))
         } else {
             HttpClient::default()
         };
         let region = find("AWS_DEFAULT_REGION").unwrap_or_else(|| "us-east-1".into());
-        Ok(Self { endpoint, region, credentials, http })
+        let calls =
+            longshore_client::Client::new(http, &endpoint, credentials, &region, Arc::new(SystemClock))?;
+        Ok(Self { endpoint, calls })
     }
 
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    pub fn credentials(&self) -> &Credentials {
-        &self.credentials
-    }
-
-    pub fn region(&self) -> &str {
-        &self.region
+    /// For whoever makes more of it than single calls.
+    pub fn calls(&self) -> &longshore_client::Client {
+        &self.calls
     }
 
     /// What `path` answers to anybody, such as `/metrics`.
     pub async fn get(&self, path: &str) -> anyhow::Result<String> {
-        let request = http::Request::get(path).header("host", self.host()).body(Full::default())?;
-        let (_, body) = self.send(request).await?;
-        Ok(String::from_utf8(body)?)
-    }
-
-    /// Host and port, as the endpoint says them.
-    fn host(&self) -> &str {
-        self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
-    }
-
-    async fn send(&self, request: http::Request<Full<Bytes>>) -> anyhow::Result<(u16, Vec<u8>)> {
-        let sent = self.http.send(&self.endpoint, request).await;
-        sent.map_err(|error| explained(&self.endpoint, error))
+        let answer = self.calls.get(path).await.map_err(|error| explained(&self.endpoint, error))?;
+        Ok(String::from_utf8(answer.body.into())?)
     }
 
     /// Makes one call.
     pub async fn call<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<O::Output> {
-        let target = format!("{TARGET_PREFIX}.{}", O::NAME);
-        let body = self.post(&target, json::to_vec(&input)).await?;
-        json::from_slice(&body).with_context(|| format!("the answer to {} cannot be read", O::NAME))
+        self.calls.call::<O>(&input).await.map_err(|error| self.refused(error))
     }
 
     /// Sends a body to an operation by its full name, and gives the answer's.
     pub async fn post(&self, target: &str, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-        let headers =
-            [("host", self.host()), ("content-type", PROTOCOL.content_type()), ("x-amz-target", target)];
-        let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: &body };
-        let signed = sign(&to_sign, &self.credentials, &self.region, SIGNING_NAME, SystemClock.now());
-        let mut request = http::Request::post("/");
-        for (name, value) in headers {
-            request = request.header(name, value);
+        let answer = self.calls.call_json(SIGNING_NAME, target, body).await;
+        answer.map(Vec::from).map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: CallError) -> anyhow::Error {
+        match error {
+            CallError::Send(error) => explained(&self.endpoint, error),
+            CallError::Refused { operation, error, .. } => {
+                anyhow!("{operation} was refused: {}", with_advice(&error.code, &error.message))
+            }
+            CallError::Foreign { operation, status } => anyhow!(
+                "{operation} was refused with HTTP {status}; is {} a control plane of Longshore?",
+                self.endpoint
+            ),
+            error @ (CallError::Unreadable { .. } | CallError::NotWritten(_)) => anyhow::Error::new(error),
         }
-        for (name, value) in &signed {
-            request = request.header(*name, value);
-        }
-        let request = request.body(Full::new(Bytes::from(body))).context("the request cannot be made")?;
-        let (status, body) = self.send(request).await?;
-        if !(200..300).contains(&status) {
-            let operation = target.rsplit('.').next().unwrap_or_default();
-            let error = ReceivedError::from_json(&body).with_context(|| {
-                format!(
-                    "{operation} was refused with HTTP {status}; is {} a control plane of Longshore?",
-                    self.endpoint
-                )
-            })?;
-            bail!("{operation} was refused: {}", with_advice(&error.code, &error.message));
-        }
-        Ok(body)
     }
 }
 
@@ -165,10 +137,15 @@ fn explained(endpoint: &str, error: SendError) -> anyhow::Error {
             "the certificate of {endpoint} is not for this name or this time: name the server as its certificate does \
              (--endpoint), or have it use another one (--tls-cert), with the name in its subjectAltName"
         )),
-        error @ (SendError::Endpoint(_)
-        | SendError::Connect(ConnectError::Io(_) | ConnectError::NoAuthorities)
-        | SendError::Lost(_)
-        | SendError::Body(_)) => anyhow::Error::new(error)
+        // The cause names the server already.
+        SendError::Connect(ConnectError::Io { source, .. }) => {
+            anyhow::Error::new(source).context(format!("{endpoint} does not answer; is the control plane running?"))
+        }
+        error @ (SendError::Malformed(_)
+        | SendError::Connect(ConnectError::NoAuthorities(_))
+        | SendError::Lost { .. }
+        | SendError::Body { .. }
+        | SendError::TimedOut { .. }) => anyhow::Error::new(error)
             .context(format!("{endpoint} does not answer; is the control plane running?")),
     }
 }

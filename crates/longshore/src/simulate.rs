@@ -19,10 +19,10 @@ use tokio::sync::watch;
 
 use crate::args::{ClientOptions, SimulateOptions};
 use crate::client::Client;
-use crate::exit::usage;
 use crate::out::{print, tell};
 use crate::progress::Step;
 use crate::shutdown;
+use crate::trust::BUNDLE;
 
 /// What each task asks for; an instance is made large enough for its share of them.
 const TASK_CPU: u32 = 16;
@@ -39,11 +39,6 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const FAMILY: &str = "longshore-simulated";
 
 pub async fn run(options: SimulateOptions) -> anyhow::Result<()> {
-    if let Some(url) = options.against.as_ref().filter(|url| url.starts_with("https:")) {
-        return Err(usage(format!(
-            "the scripted instances speak plain HTTP only; start {url} with --plain-http to try how much it carries"
-        )));
-    }
     let own = match &options.against {
         Some(_) => None,
         None => Some(OwnServer::start().await?),
@@ -51,7 +46,7 @@ pub async fn run(options: SimulateOptions) -> anyhow::Result<()> {
     let client = Client::find(&ClientOptions {
         endpoint: options.against.clone(),
         data_dir: own.as_ref().map(|own| own.dir.clone()),
-        ca: None,
+        ca: std::env::var_os(BUNDLE).map(PathBuf::from),
         endpoint_is_flag: options.against.is_some(),
     })?;
     refuse_existing(&client, &options.cluster).await?;
@@ -67,14 +62,13 @@ pub async fn run(options: SimulateOptions) -> anyhow::Result<()> {
 async fn load(client: &Client, options: &SimulateOptions) -> anyhow::Result<()> {
     // One more than the mean, so that the last few find a place at once.
     let room = options.tasks.div_ceil(options.instances) + 1;
-    let (endpoint, region) = (client.endpoint(), client.region());
     let instances = options.instances as usize;
     let crowd = Options {
         cluster: options.cluster.clone(),
         zones: options.zones,
         cpu: TASK_CPU * room,
         memory_mib: TASK_MEMORY_MIB * room,
-        ..Options::new(endpoint, client.credentials().clone(), region, instances, Seed::new(1))
+        ..Options::new(client.calls().clone(), instances, Seed::new(1))
     };
     let launch = Launch {
         cluster: options.cluster.clone(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use longshore_base::{Clock, Timestamp};
-use longshore_node::{Trust, is_self_issued};
+use longshore_client::{Trust, is_self_issued};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 

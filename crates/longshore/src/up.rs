@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
+use longshore_client::HttpClient;
 use longshore_node::awslogs::StandIn;
-use longshore_node::{Config, HttpClient, Services, SharedNetwork, Status};
+use longshore_node::{Config, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;

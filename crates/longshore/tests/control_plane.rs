@@ -12,8 +12,9 @@ use longshore::machine::Machine;
 use longshore::server;
 use longshore_api_ecs::{Caller, Ecs, Settings};
 use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp};
+use longshore_client::HttpClient;
 use longshore_front::Ended;
-use longshore_node::{Config, HttpClient, Services, Status};
+use longshore_node::{Config, Services, Status};
 use longshore_runtime::scripted::{ScriptedEngine, World};
 use longshore_service::{Cx, carry_out};
 use longshore_shapes_ecs::{

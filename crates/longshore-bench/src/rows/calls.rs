@@ -8,7 +8,7 @@ use longshore_crowd::{Crowd, Options, Script as AgentScript};
 use serde_json::json;
 
 use super::{Bench, RowId, push};
-use crate::api::{Api, definition, now};
+use crate::api::{Api, definition, signed};
 use crate::limits::{Hello, durable_commits_per_second};
 use crate::load::{self, Script};
 use crate::process::Process;
@@ -48,14 +48,14 @@ async fn describe(
     server: &Process,
 ) -> anyhow::Result<((Measured, String), (Measured, String))> {
     let time = bench.pick(Duration::from_secs(8), Duration::from_secs(2));
-    let mut api = Api::new(&server.caller);
+    let api = Api::new(&server.client);
     let options = Options {
         script: AgentScript { start_delay: Duration::ZERO, ..AgentScript::default() },
         ..crowd_options(server, INSTANCES)
     };
     // The default cluster has to be there for instances to join it.
     api.call("CreateCluster", &json!({})).await?;
-    let crowd = Crowd::start(options)?;
+    let crowd = Crowd::start(options);
     crowd.connected().await;
     api.register("described", "scripted", 10, 32).await?;
     let mut arns = Vec::new();
@@ -66,9 +66,7 @@ async fn describe(
 
     let requests: Arc<[Vec<u8>]> = arns
         .iter()
-        .map(|arn| {
-            server.caller.request("DescribeTasks", json!({"tasks": [arn]}).to_string().as_bytes(), now())
-        })
+        .map(|arn| signed(&server.client, "DescribeTasks", &json!({"tasks": [arn]}).to_string()))
         .collect();
     let scripts = |time| (0..CONNECTIONS).map(|_| Script::Repeat(requests.clone(), time)).collect::<Vec<_>>();
     let hello = Hello::start()?;
@@ -122,14 +120,7 @@ fn is_task(body: &[u8]) -> bool {
 
 /// A crowd of `instances` in the default cluster.
 pub fn crowd_options(server: &Process, instances: usize) -> Options {
-    let endpoint = format!("http://{}", server.authority());
-    Options::new(
-        endpoint,
-        server.caller.credentials.clone(),
-        server.caller.region.clone(),
-        instances,
-        Seed::new(1),
-    )
+    Options::new(server.client.clone(), instances, Seed::new(1))
 }
 
 async fn register(bench: &Bench, server: &Process) -> anyhow::Result<(Measured, String)> {
@@ -141,7 +132,7 @@ async fn register(bench: &Bench, server: &Process) -> anyhow::Result<(Measured, 
             let family = format!("family-{connection}-{}", n / 20);
             definition(&family, "registry.example/app:1", 128, 256).to_string()
         });
-        bodies.map(|body| server.caller.request("RegisterTaskDefinition", body.as_bytes(), now())).collect()
+        bodies.map(|body| signed(&server.client, "RegisterTaskDefinition", &body)).collect()
     };
     let scripts = |calls| {
         (0..CONNECTIONS).map(|connection| Script::Once(requests(connection, calls))).collect::<Vec<_>>()

@@ -75,7 +75,7 @@ async fn remove_containers() -> anyhow::Result<()> {
 async fn start(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)> {
     let rounds = bench.pick(30, 6);
     let mut docker = Docker::connect().await?;
-    let mut api = Api::new(&up.caller);
+    let api = Api::new(&up.client);
     api.register(START_FAMILY, IMAGE, 0, MEMORY_MIB).await?;
     let (mut ours, mut theirs) = (Samples::default(), Samples::default());
     for round in 0..rounds {
@@ -87,7 +87,7 @@ async fn start(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)
                 let arn = arns.first().context("one task was asked for")?;
                 api.wait_for_task(arn, "RUNNING", STUCK).await?;
                 ours.push(begun.elapsed());
-                stop(&mut api, arn).await?;
+                stop(&api, arn).await?;
             } else {
                 let id = docker.create_and_start().await?;
                 theirs.push(begun.elapsed());
@@ -110,7 +110,7 @@ async fn start(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)
     Ok((measured, note))
 }
 
-async fn stop(api: &mut Api, arn: &str) -> anyhow::Result<()> {
+async fn stop(api: &Api, arn: &str) -> anyhow::Result<()> {
     api.call("StopTask", &json!({"task": arn})).await?;
     api.wait_for_task(arn, "STOPPED", STUCK).await.map(|_| ())
 }
@@ -152,7 +152,7 @@ fn rounds(bench: &Bench) -> usize {
 
 async fn start_rate_of(bench: &Bench, up: &Process, image: &str) -> anyhow::Result<(Measured, String)> {
     let each = starts_each(bench);
-    Api::new(&up.caller).register(START_FAMILY, image, 0, MEMORY_MIB).await?;
+    Api::new(&up.client).register(START_FAMILY, image, 0, MEMORY_MIB).await?;
     let mut rates = [Vec::new(), Vec::new()];
     let mut cpu = 0.0;
     for round in 0..rounds(bench) {
@@ -164,9 +164,9 @@ async fn start_rate_of(bench: &Bench, up: &Process, image: &str) -> anyhow::Resu
                 let arns = futures_util::future::try_join_all(clients).await?;
                 let took = begun.elapsed();
                 cpu += up.cpu_seconds() - cpu_before;
-                let mut api = Api::new(&up.caller);
+                let api = Api::new(&up.client);
                 for arn in arns.iter().flatten() {
-                    stop(&mut api, arn).await?;
+                    stop(&api, arn).await?;
                 }
                 took
             } else {
@@ -201,7 +201,7 @@ async fn start_rate_of(bench: &Bench, up: &Process, image: &str) -> anyhow::Resu
 
 async fn our_starts(up: &Process, count: usize) -> anyhow::Result<Vec<String>> {
     // Eight clients that ask every 2 ms double the processor time that a start takes beside the engine's.
-    let mut api = Api::new(&up.caller).looking_every(LOOK_IN_A_CROWD_EVERY);
+    let api = Api::new(&up.client).looking_every(LOOK_IN_A_CROWD_EVERY);
     let mut all = Vec::new();
     for _ in 0..count {
         for arn in api.run_task(START_FAMILY, 1).await? {
@@ -223,7 +223,7 @@ async fn raw_starts(count: usize) -> anyhow::Result<Vec<String>> {
 
 async fn exit(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)> {
     let mut docker = Docker::connect().await?;
-    let mut api = Api::new(&up.caller);
+    let api = Api::new(&up.client);
     api.register(START_FAMILY, IMAGE, 0, MEMORY_MIB).await?;
     let mut samples = Samples::default();
     for _ in 0..bench.pick(20, 5) {
@@ -233,7 +233,7 @@ async fn exit(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)>
         let id = task["containers"][0]["runtimeId"].as_str().context("a running container has an id")?;
         // At the same time: the engine answers a kill only after it has torn down the network, which would hide
         // how early STOPPED is seen.
-        let (killed, seen_at) = tokio::join!(docker.kill(id), seen_stopped(&mut api, arn));
+        let (killed, seen_at) = tokio::join!(docker.kill(id), seen_stopped(&api, arn));
         killed?;
         let seen_at = seen_at?;
         let died_at = docker.died_at(id).await?;
@@ -256,7 +256,7 @@ async fn exit(bench: &Bench, up: &Process) -> anyhow::Result<(Measured, String)>
 }
 
 /// When an answer said STOPPED for the first time, in nanoseconds since the epoch.
-async fn seen_stopped(api: &mut Api, arn: &str) -> anyhow::Result<i128> {
+async fn seen_stopped(api: &Api, arn: &str) -> anyhow::Result<i128> {
     api.wait_for_task(arn, "STOPPED", STUCK).await?;
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     Ok(i128::try_from(since.as_nanos())?)
@@ -271,13 +271,13 @@ pub async fn ready(bench: &Bench) -> anyhow::Result<(Measured, String)> {
         let process = up(bench, &format!("ready-{round}")).await?;
         samples.push(process.ready_after);
         if round == 0 {
-            let mut api = Api::new(&process.caller);
+            let api = Api::new(&process.client);
             api.register(START_FAMILY, IMAGE, 0, MEMORY_MIB).await?;
             let arns = api.run_task(START_FAMILY, 1).await?;
             let arn = arns.first().context("one task was asked for")?;
             api.wait_for_task(arn, "RUNNING", STUCK).await?;
             first_task.push(begun.elapsed());
-            stop(&mut api, arn).await?;
+            stop(&api, arn).await?;
         }
         process.stop().await?;
     }

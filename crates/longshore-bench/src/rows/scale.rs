@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use longshore_crowd::http::Connection;
 use longshore_crowd::{Crowd, Options, Script as AgentScript, Stats};
 use serde_json::json;
 
 use super::calls::crowd_options;
 use super::{Bench, RowId, push};
-use crate::api::{Api, LOOK_EVERY, definition, now};
+use crate::api::{Api, LOOK_EVERY, definition, signed};
 use crate::limits::durable_commits_per_second;
 use crate::load::{self, Script};
 use crate::process::Process;
+use crate::raw::Connection;
 use crate::table::{Bounds, Measured, Row, number};
 
 const CONNECTIONS: usize = 32;
@@ -71,13 +71,13 @@ impl World {
         let dir = bench.dir.join(name);
         let server =
             Process::start(&bench.binary, "server", &dir, "127.0.0.1:0", &["--auth", "strict"]).await?;
-        let mut api = Api::new(&server.caller);
+        let api = Api::new(&server.client);
         api.call("CreateCluster", &json!({})).await?;
         let script = AgentScript { start_delay, ..AgentScript::default() };
         let options =
             Options { script, cpu: 64 * 1024, memory_mib: 256 * 1024, ..crowd_options(&server, instances) };
         let begun = Instant::now();
-        let crowd = Crowd::start(options)?;
+        let crowd = Crowd::start(options);
         let all = tokio::time::timeout(STUCK, crowd.connected());
         all.await.with_context(|| format!("not all instances are connected: {:?}", crowd.stats()))?;
         let took = begun.elapsed();
@@ -96,7 +96,7 @@ impl World {
     async fn launch(&self, tasks: usize) -> anyhow::Result<load::Outcome> {
         let body = json!({"taskDefinition": "placed", "count": COPIES}).to_string();
         // The same request again and again: no client token, so each is a launch of its own.
-        let request = self.server.caller.request("RunTask", body.as_bytes(), now());
+        let request = signed(&self.server.client, "RunTask", &body);
         let per_connection = tasks / COPIES / CONNECTIONS;
         let scripts = (0..CONNECTIONS).map(|_| Script::Once(vec![request.clone(); per_connection])).collect();
         load::run(self.server.authority(), scripts, all_placed).await
@@ -194,19 +194,19 @@ async fn recover(bench: &Bench, world: World, records: usize) -> anyhow::Result<
         eprintln!("{} records, server {} MB", number(made as f64), number(world.server.resident_mb()));
     }
     let made_in = begun.elapsed();
-    let World { server, crowd, mut api, .. } = world;
+    let World { server, crowd, api, .. } = world;
     // The last acknowledged write is the one to be asked for.
     let last = api.run_task("placed", 1).await?;
     let last = last.first().context("RunTask has placed one")?.clone();
     let resident = server.resident_mb();
-    let (caller, dir, listen) =
-        (server.caller.clone(), server.data_dir.clone(), server.authority().to_owned());
+    let (client, dir, listen) =
+        (server.client.clone(), server.data_dir.clone(), server.authority().to_owned());
     let crowd_stopped = crowd.stop();
     server.kill()?;
     crowd_stopped.await;
 
     let begun = Instant::now();
-    let request = caller.request("DescribeTasks", json!({"tasks": [last]}).to_string().as_bytes(), now());
+    let request = signed(&client, "DescribeTasks", &json!({"tasks": [last]}).to_string());
     let restarted = Process::start(&bench.binary, "server", &dir, &listen, &["--auth", "strict"]);
     let asked = async {
         loop {
@@ -252,7 +252,7 @@ pub async fn memory(bench: &Bench, rows: &mut Vec<Row>) {
     let idle = async {
         let dir = bench.dir.join("idle");
         let server = Process::start(&bench.binary, "server", &dir, "127.0.0.1:0", &[]).await?;
-        Api::new(&server.caller).call("ListClusters", &json!({})).await?;
+        Api::new(&server.client).call("ListClusters", &json!({})).await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
         anyhow::Ok(megabytes(server.resident_mb(), bounds(30.0, 15.0), String::new()))
     };
@@ -279,7 +279,7 @@ async fn memory_full(
     let before = world.server.resident_mb();
     let requests: Vec<Vec<u8>> = (0..definitions)
         .map(|n| definition(&format!("family-{n}"), "registry.example/app:1", 128, 256).to_string())
-        .map(|body| world.server.caller.request("RegisterTaskDefinition", body.as_bytes(), now()))
+        .map(|body| signed(&world.server.client, "RegisterTaskDefinition", &body))
         .collect();
     let scripts = requests.chunks(definitions / 8).map(|part| Script::Once(part.to_vec())).collect();
     load::run(world.server.authority(), scripts, |_| true).await?;
@@ -293,7 +293,7 @@ async fn memory_full(
     world.crowd.stop().await;
     world.server.kill()?;
     let again = Process::start(&bench.binary, "server", &dir, "127.0.0.1:0", &[]).await?;
-    Api::new(&again.caller).call("ListClusters", &json!({})).await?;
+    Api::new(&again.client).call("ListClusters", &json!({})).await?;
     let note = format!(
         "{} RUNNING tasks on {} connected instances, {} definitions. With the instances alone it was {} MB; started anew on the same \
          data, without instances, it is {} MB.",
@@ -310,9 +310,9 @@ async fn agent_memory(bench: &Bench) -> anyhow::Result<(Measured, String)> {
     crate::docker::Docker::check().await?;
     let server =
         Process::start(&bench.binary, "server", &bench.dir.join("agent"), "127.0.0.1:0", &[]).await?;
-    let mut api = Api::new(&server.caller);
+    let api = Api::new(&server.client);
     api.call("CreateCluster", &json!({})).await?;
-    let agent = crate::process::Agent::start(&bench.binary, &bench.dir.join("agent-data"), &server.caller)?;
+    let agent = crate::process::Agent::start(&bench.binary, &bench.dir.join("agent-data"), &server.client)?;
     let begun = Instant::now();
     loop {
         let listed = api.call("ListContainerInstances", &json!({})).await?;

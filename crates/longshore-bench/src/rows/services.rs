@@ -134,7 +134,7 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
 
 async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Result<(Process, Times)> {
     let up = up(bench, "services").await?;
-    let mut api = Api::new(&up.caller);
+    let api = Api::new(&up.client);
     let mut docker = Docker::connect().await?;
     api.register(SERVICE_FAMILY, IMAGE, 0, MEMORY_MIB).await?;
     let mut times = Times::default();

@@ -1,4 +1,5 @@
-//! A client that writes its HTTP by hand, so that it can also write it wrongly.
+//! A client that writes its HTTP by hand, so that it can also write it wrongly: in parts, too long, several requests at
+//! once. `longshore-client` would do none of that.
 
 use std::net::SocketAddr;
 

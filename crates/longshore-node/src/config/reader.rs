@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use longshore_base::Port;
+use longshore_client::Endpoint;
 use longshore_engine::settings::parse_go_duration;
 
 use super::keys::KEYS;
@@ -39,10 +40,9 @@ pub(super) fn parse_file(text: &str, notes: &mut Vec<Note>) -> BTreeMap<String, 
 pub(super) fn endpoint(text: &str) -> Result<String, ConfigError> {
     let text = text.trim_end_matches('/');
     let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let uri: http::Uri = text.parse().map_err(|_| ConfigError::Endpoint)?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(_)) => Ok(text),
-        _ => Err(ConfigError::Endpoint),
+    match Endpoint::parse(&text) {
+        Ok(_) if text.starts_with("http") => Ok(text),
+        Ok(_) | Err(_) => Err(ConfigError::Endpoint),
     }
 }
 

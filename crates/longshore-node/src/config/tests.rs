@@ -136,7 +136,13 @@ fn what_it_cannot_run_without() {
     };
     assert_eq!(read(&[]), Err(ConfigError::NoCredentials));
     assert_eq!(read(&[KEY[0], KEY[1], ("AWS_DEFAULT_REGION", "No Region")]), Err(ConfigError::Region));
-    assert_eq!(read(&[KEY[0], KEY[1], ("ECS_BACKEND_HOST", "ftp://x")]), Err(ConfigError::Endpoint));
+    for wrong in ["ftp://x", "ws://x", "http://x:99999", "http://x:y", "x:y", "http://a@x"] {
+        assert_eq!(
+            read(&[KEY[0], KEY[1], ("ECS_BACKEND_HOST", wrong)]),
+            Err(ConfigError::Endpoint),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

@@ -178,8 +178,6 @@ pub enum LogLine {
     Dismissed { tasks: usize },
     #[error("the report {status} of {task} was refused for good: {error}")]
     ReportRefused { task: TaskKey, status: &'static str, error: ApiError },
-    #[error("an answer of {operation} makes no sense")]
-    BadAnswer { operation: &'static str },
     #[error("{socket:?} socket connected")]
     Connected { socket: Socket },
     #[error("{socket:?} socket refused: {refusal:?}")]

@@ -5,12 +5,14 @@ use std::time::Duration;
 use longshore_base::{Seed, Timestamp};
 use longshore_link::client::{self, Backoff};
 use longshore_link::limits::DISCOVERY_TTL;
+use longshore_shapes_ecs::{
+    CreateClusterRequest, DiscoverPollEndpointRequest, RegisterContainerInstanceRequest, Tag,
+};
 
 use super::telemetry::Publisher;
 use super::{AgentCore, ExitReason, LogLine, Pending, capacity, port_numbers, saved};
 use crate::api::{
-    ApiCall, ApiError, Discovery, Endpoints, NewCluster, Registered, Registration, RegistrationFailure,
-    Resource, Tag, missing_attributes,
+    ApiCall, ApiError, Endpoints, Registered, RegistrationFailure, integer, missing_attributes, ports,
 };
 use crate::capability::{self, Attribute};
 use crate::journal::Change;
@@ -94,43 +96,40 @@ impl AgentCore {
         let capacity = capacity(&self.config, &self.runtime);
         let sent = capability::attributes(&self.config, &self.runtime, self.instance_arn.is_none());
         let tags = self.config.tags.iter();
-        let request = Registration {
-            cluster: self.config.cluster_name().to_owned(),
-            client_token: self.ids.uuid(),
+        let tags: Vec<Tag> =
+            tags.map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) }).collect();
+        let request = RegisterContainerInstanceRequest {
+            cluster: Some(self.config.cluster_name().to_owned()),
+            client_token: Some(self.ids.uuid()),
+            // Only when it registers again.
             container_instance_arn: self.instance_arn.clone(),
             // There is no instance metadata service here.
-            instance_identity_document: String::new(),
-            instance_identity_document_signature: String::new(),
-            total_resources: vec![
-                Resource::integer("CPU", capacity.cpu.0),
-                Resource::integer("MEMORY", capacity.memory.0),
-                Resource::ports("PORTS", port_numbers(&capacity.reserved_tcp)),
-                Resource::ports("PORTS_UDP", port_numbers(&capacity.reserved_udp)),
-            ],
-            attributes: sent.clone(),
-            tags: tags.map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect(),
+            instance_identity_document: Some(String::new()),
+            instance_identity_document_signature: Some(String::new()),
+            total_resources: Some(vec![
+                integer("CPU", capacity.cpu.0),
+                integer("MEMORY", capacity.memory.0),
+                ports("PORTS", port_numbers(&capacity.reserved_tcp)),
+                ports("PORTS_UDP", port_numbers(&capacity.reserved_udp)),
+            ]),
+            attributes: Some(sent.iter().cloned().map(Into::into).collect()),
+            tags: (!tags.is_empty()).then_some(tags),
+            ..RegisterContainerInstanceRequest::default()
         };
         self.phase.step = Step::Calling;
         self.call(ApiCall::RegisterContainerInstance(Box::new(request)), Pending::Register { sent });
     }
 
     pub(super) fn registered(&mut self, sent: &[Attribute], result: Result<Vec<u8>, ApiError>) {
-        let body = match result {
-            Ok(body) => body,
+        let Registered { instance_arn, attributes } = match result.and_then(|body| Registered::read(&body)) {
+            Ok(registered) => registered,
             Err(error) => return self.registration_failed(error),
         };
-        let Ok(Registered { container_instance }) = serde_json::from_slice::<Registered>(&body) else {
-            let operation = "RegisterContainerInstance";
-            self.log(LogLine::BadAnswer { operation });
-            let error = ApiError::Transport("the answer cannot be read".to_owned());
-            return self.registration_failed(error);
-        };
-        let missing = missing_attributes(sent, &container_instance.attributes);
+        let missing = missing_attributes(sent, &attributes);
         if !missing.is_empty() {
             let text = format!("Attribute validation failed: {} did not come back", missing.join(", "));
             return self.exit(ExitReason::Terminal(text));
         }
-        let instance_arn = container_instance.container_instance_arn;
         self.log(LogLine::Registered { instance_arn: instance_arn.clone() });
         if self.instance_arn.as_deref() != Some(&instance_arn) {
             self.write(vec![
@@ -158,8 +157,9 @@ impl AgentCore {
         }
         match error.on_registration(self.config.cluster.is_some()) {
             RegistrationFailure::CreateCluster => {
-                let cluster_name = self.config.cluster_name().to_owned();
-                self.call(ApiCall::CreateCluster(NewCluster { cluster_name }), Pending::CreateCluster);
+                let cluster_name = Some(self.config.cluster_name().to_owned());
+                let request = CreateClusterRequest { cluster_name, ..CreateClusterRequest::default() };
+                self.call(ApiCall::CreateCluster(Box::new(request)), Pending::CreateCluster);
             }
             RegistrationFailure::Terminal => {
                 self.exit(ExitReason::Terminal(self.with_advice(&error)));
@@ -212,9 +212,11 @@ impl AgentCore {
     }
 
     fn discover(&mut self) {
-        let Some(container_instance) = self.instance_arn.clone() else { return };
-        let cluster = self.config.cluster_name().to_owned();
-        let request = Discovery { cluster, container_instance, zone_id: String::new() };
+        let Some(instance_arn) = self.instance_arn.clone() else { return };
+        let request = DiscoverPollEndpointRequest {
+            cluster: Some(self.config.cluster_name().to_owned()),
+            container_instance: Some(instance_arn),
+        };
         if !matches!(self.phase.step, Step::Linked) {
             self.phase.step = Step::Calling;
         }
@@ -235,11 +237,7 @@ impl AgentCore {
     pub(super) fn discovered(&mut self, result: Result<Vec<u8>, ApiError>) {
         self.phase.discovering = false;
         let operation = "DiscoverPollEndpoint";
-        let endpoints = result.and_then(|body| {
-            serde_json::from_slice::<Endpoints>(&body)
-                .map_err(|_| ApiError::Transport("the answer cannot be read".to_owned()))
-        });
-        match endpoints {
+        match result.and_then(|body| Endpoints::read(&body)) {
             Ok(endpoints) => {
                 self.phase.endpoints = Some(endpoints);
                 self.phase.discovered_at = self.now;

@@ -9,7 +9,7 @@ use longshore_engine::{Action, Input as EngineInput};
 use super::reports::Outgoing;
 use super::telemetry::key_of;
 use super::{AGENT_LABEL, AgentCore, Effect, Gated, LogLine, Pending};
-use crate::api::{ApiCall, ApiError, ReportFailure, TaskStateChange};
+use crate::api::{ApiCall, ApiError, ReportFailure, state_change};
 use crate::journal::Change;
 
 impl AgentCore {
@@ -119,7 +119,7 @@ impl AgentCore {
             return;
         }
         while let Some(outgoing) = self.reports.next(self.now) {
-            let request = TaskStateChange::of(self.config.cluster_name(), &outgoing.report);
+            let request = state_change(self.config.cluster_name(), &outgoing.report);
             let request = ApiCall::SubmitTaskStateChange(Box::new(request));
             self.call(request, Pending::Report(Box::new(outgoing)));
         }

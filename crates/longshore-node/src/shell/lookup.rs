@@ -8,8 +8,7 @@ use longshore_engine::spec::RuntimeId;
 use longshore_runtime::{Runtime, limits};
 use tokio::sync::Semaphore;
 
-use super::http::HttpClient;
-use super::signer::Signer;
+use super::calls::Calls;
 use crate::api::{ApiError, Inquiry};
 use crate::surface::{self, Answer, Lookup, Sampled};
 
@@ -24,15 +23,13 @@ const READINGS_MAX: usize = 32;
 #[derive(Clone)]
 pub(super) struct Sources {
     runtime: Arc<dyn Runtime>,
-    http: HttpClient,
-    signer: Arc<Signer>,
-    endpoint: String,
+    calls: Calls,
     readings: Arc<Semaphore>,
 }
 
 impl Sources {
-    pub fn new(runtime: Arc<dyn Runtime>, http: HttpClient, signer: Arc<Signer>, endpoint: String) -> Self {
-        Self { runtime, http, signer, endpoint, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
+    pub fn new(runtime: Arc<dyn Runtime>, calls: Calls) -> Self {
+        Self { runtime, calls, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
     }
 
     pub async fn find(&self, lookup: Lookup) -> Answer {
@@ -42,8 +39,7 @@ impl Sources {
                 surface::stats_answer(containers, of_task, readings)
             }
             Lookup::Tags { mut document, questions } => {
-                let answers =
-                    join_all(questions.iter().map(|(_, asked)| self.ask(&self.signer, asked))).await;
+                let answers = join_all(questions.iter().map(|(_, asked)| ask(&self.calls, asked))).await;
                 for ((member, asked), answer) in questions.iter().zip(answers) {
                     surface::add_tags(&mut document, member, asked, answer);
                 }
@@ -51,18 +47,12 @@ impl Sources {
             }
             Lookup::Protection { task, inquiry, role } => {
                 let answer = match role {
-                    Some(role) => self.ask(&self.signer.of(role), &inquiry).await,
-                    None => self.ask(&self.signer, &inquiry).await,
+                    Some(role) => ask(&self.calls.of(role), &inquiry).await,
+                    None => ask(&self.calls, &inquiry).await,
                 };
                 surface::protection_answer(&task, &inquiry, answer)
             }
         }
-    }
-
-    async fn ask(&self, signer: &Signer, inquiry: &Inquiry) -> Result<Vec<u8>, ApiError> {
-        let asked = self.http.call(&self.endpoint, signer, inquiry.operation(), inquiry.body());
-        let answer = tokio::time::timeout(INQUIRY_TIMEOUT, asked).await;
-        answer.unwrap_or_else(|_| Err(ApiError::Transport("timed out".to_owned())))
     }
 
     async fn readings(&self, container: &Sampled) -> surface::Readings {
@@ -82,4 +72,9 @@ impl Sources {
         let _turn = self.readings.acquire().await.ok()?;
         tokio::time::timeout(limits::STATS, self.runtime.container_readings(id)).await.ok()?.ok()
     }
+}
+
+async fn ask(calls: &Calls, inquiry: &Inquiry) -> Result<Vec<u8>, ApiError> {
+    let answer = tokio::time::timeout(INQUIRY_TIMEOUT, calls.call(inquiry.operation(), inquiry.body())).await;
+    answer.unwrap_or_else(|_| Err(ApiError::Transport("timed out".to_owned())))
 }

@@ -3,19 +3,16 @@
 //! The loop never waits for anything but its inputs: every effect is handed to a task that sends its result back.
 //! So the core is never shared, and there is no lock.
 
+mod calls;
 mod cgroup;
 mod disk;
 mod gateway;
-mod http;
-mod io;
 mod logins;
 mod lookup;
 mod network;
 mod serve;
-mod signer;
 mod socket;
 mod space;
-mod trust;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -24,6 +21,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use longshore_base::{Clock, Seed, Timestamp};
+use longshore_client::{EndpointError, HttpClient};
 use longshore_engine::Action;
 use longshore_engine::note::Note;
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
@@ -35,16 +33,12 @@ use crate::config::Config;
 use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, LogLine, RestoreError, Socket};
 use crate::journal::{Journal, JournalError};
 
+use calls::Calls;
 use gateway::Gateway;
-pub use http::HttpClient;
-pub use http::SendError;
-pub use io::ConnectError;
 use logins::NodeLogins;
 use lookup::Sources;
 use serve::Query;
-use signer::Signer;
 use socket::Outgoing;
-pub use trust::{TlsError, Trust, is_self_issued, tls_config};
 
 /// How many inputs may wait for the loop before whoever brings more has to wait. A burst of container events
 /// is the largest that comes; each is some hundred bytes.
@@ -75,6 +69,8 @@ pub struct Status {
 pub enum AgentError {
     #[error("cannot open the agent's journal; check ECS_DATADIR")]
     Journal(#[source] JournalError),
+    #[error("cannot call the control plane; check ECS_BACKEND_HOST")]
+    Endpoint(#[from] EndpointError),
     #[error("cannot use the saved state")]
     Restore(#[source] RestoreError),
 }
@@ -118,10 +114,11 @@ pub async fn run(
         None => None,
     };
     let saved = journal.as_ref().map(|journal| journal.content().clone()).unwrap_or_default();
+    let calls = Calls::new(&config, services.http.clone(), services.clock.clone())?;
     let now = services.clock.now();
     let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
     drop(saved);
-    let reason = Shell::new(core, services, journal, status).run(gateway, shutdown).await;
+    let reason = Shell::new(core, services, calls, journal, status).run(gateway, shutdown).await;
     if let Some(name) = to_forget {
         network::forget(&runtime, &name).await;
     }
@@ -146,7 +143,7 @@ async fn runtime_info(runtime: &Arc<dyn Runtime>) -> RuntimeInfo {
 struct Shell {
     core: AgentCore,
     services: Services,
-    signer: Arc<Signer>,
+    calls: Calls,
     executor: Executor,
     inputs: mpsc::Sender<Input>,
     received: mpsc::Receiver<Input>,
@@ -163,6 +160,7 @@ impl Shell {
     fn new(
         core: AgentCore,
         services: Services,
+        calls: Calls,
         journal: Option<Journal>,
         status: watch::Sender<Status>,
     ) -> Self {
@@ -175,13 +173,12 @@ impl Shell {
             let (root, marks) = (core.runtime().root_directory.clone(), config.engine.disk_marks);
             tasks.spawn(space::watch(root.into(), marks, inputs.clone(), config.name.clone()));
         }
-        let signer = Arc::new(Signer::new(config, services.clock.clone()));
         let (logins, problem) = NodeLogins::read(config.engine_auth.as_ref());
         if let Some(problem) = problem {
             warn!(%problem, "ECS_ENGINE_AUTH_DATA is not used");
         }
         Self {
-            signer,
+            calls,
             executor: Executor::new(services.runtime.clone(), Arc::new(logins)),
             name: config.name.clone(),
             core,
@@ -214,12 +211,7 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
-        let sources = Sources::new(
-            self.services.runtime.clone(),
-            self.services.http.clone(),
-            self.signer.clone(),
-            self.core.config().endpoint.clone(),
-        );
+        let sources = Sources::new(self.services.runtime.clone(), self.calls.clone());
         let mut stopping = false;
         loop {
             if let Some(reason) = self.carry_out() {
@@ -274,8 +266,7 @@ impl Shell {
                         connection,
                         endpoint,
                         query,
-                        signer: self.signer.clone(),
-                        http: self.services.http.clone(),
+                        calls: self.calls.clone(),
                         frames,
                         inputs: self.inputs.clone(),
                     }));
@@ -322,10 +313,9 @@ impl Shell {
     }
 
     fn call(&mut self, call: CallId, request: crate::api::ApiCall) {
-        let (http, signer, inputs) = (self.services.http.clone(), self.signer.clone(), self.inputs.clone());
-        let endpoint = self.core.config().endpoint.clone();
+        let (calls, inputs) = (self.calls.clone(), self.inputs.clone());
         self.tasks.spawn(async move {
-            let result = http.call(&endpoint, &signer, request.operation(), request.body()).await;
+            let result = calls.call(request.operation(), request.body()).await;
             let _ = inputs.send(Input::Answered { call, result }).await;
         });
     }
@@ -399,7 +389,6 @@ impl Shell {
             | LogLine::JoinsAnew { .. }
             | LogLine::Lost { .. }
             | LogLine::ReportRefused { .. }
-            | LogLine::BadAnswer { .. }
             | LogLine::Refused { .. }
             | LogLine::Malformed(_)
             | LogLine::Unloadable { .. }

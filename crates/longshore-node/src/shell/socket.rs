@@ -1,14 +1,15 @@
 //! One websocket, from its upgrade to its end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use http::{Request, Uri};
+use http::Request;
+use longshore_client::{Endpoint, Stream};
 use longshore_link::client::{Ending, Loss};
 use longshore_link::limits::SERVER_FRAME_BYTES_MAX;
 use longshore_link::message::join_signed;
 use longshore_link::upgrade::Refusal;
+use longshore_sigv4::ToSign;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -17,9 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tracing::debug;
 
-use super::http::HttpClient;
-use super::io::{Origin, Stream};
-use super::signer::Signer;
+use super::calls::Calls;
 use crate::core::{Input, Socket, SocketEvent};
 
 /// How many frames may wait for the socket. One round of telemetry of 1,000 tasks has 200.
@@ -47,16 +46,14 @@ pub(super) struct Job {
     /// As discovery gave it, `http` or `https`.
     pub endpoint: String,
     pub query: String,
-    pub signer: Arc<Signer>,
-    pub http: HttpClient,
+    pub calls: Calls,
     pub frames: mpsc::Receiver<Outgoing>,
     pub inputs: mpsc::Sender<Input>,
 }
 
 /// Where the upgrade goes, in the parts that a signature needs.
 struct Target {
-    origin: Origin,
-    host: String,
+    endpoint: Endpoint,
     path: String,
     query: String,
 }
@@ -85,7 +82,7 @@ pub(super) async fn run(mut job: Job) {
                 Some(Outgoing::Text(text)) => {
                     let text = match job.socket {
                         Socket::Commands => text,
-                        Socket::Telemetry => signed(&job.signer, &target, &text),
+                        Socket::Telemetry => signed(&job.calls, &target, &text),
                     };
                     let sent = tokio::time::timeout(WRITE_TIMEOUT, sink.send(Message::text(text))).await;
                     if !matches!(sent, Ok(Ok(()))) {
@@ -123,14 +120,15 @@ pub(super) async fn run(mut job: Job) {
 /// The refusal is `None` for everything that the server did not say itself.
 async fn open(job: &Job) -> Result<(Target, Websocket), Option<Refusal>> {
     let target = target(&job.endpoint, &job.query).ok_or(None)?;
-    let stream = job.http.connect(&target.origin).await.map_err(|error| {
+    let stream = job.calls.http().connect(&target.endpoint.origin).await.map_err(|error| {
         debug!(%error, socket = ?job.socket, "cannot connect");
         None
     })?;
-    let signed = job.signer.sign("GET", &target.path, &target.query, &[("host", &target.host)], b"");
-    let scheme = if target.origin.is_tls { "wss" } else { "ws" };
-    let mut request = Request::get(format!("{scheme}://{}{}?{}", target.host, target.path, target.query))
-        .header("Host", &target.host)
+    let signed = target.sign(&job.calls, b"");
+    let scheme = if target.endpoint.origin.is_tls { "wss" } else { "ws" };
+    let host = &target.endpoint.authority;
+    let mut request = Request::get(format!("{scheme}://{host}{}?{}", target.path, target.query))
+        .header("Host", host)
         .header("Connection", "Upgrade")
         .header("Upgrade", "websocket")
         .header("Sec-WebSocket-Version", "13")
@@ -160,24 +158,27 @@ async fn open(job: &Job) -> Result<(Target, Websocket), Option<Refusal>> {
 
 /// A path in the endpoint is kept, and `/ws` is appended (agent-protocol G2).
 fn target(endpoint: &str, query: &str) -> Option<Target> {
-    let uri: Uri = endpoint.parse().ok()?;
-    Some(Target {
-        origin: Origin::of(&uri)?,
-        host: uri.authority()?.as_str().to_owned(),
-        path: format!("{}/ws", uri.path().trim_end_matches('/')),
-        query: query.to_owned(),
-    })
+    let endpoint = Endpoint::parse(endpoint).ok()?;
+    let path = format!("{}/ws", endpoint.path);
+    Some(Target { endpoint, path, query: query.to_owned() })
+}
+
+impl Target {
+    /// The headers that sign the upgrade, or a message on its socket.
+    fn sign(&self, calls: &Calls, body: &[u8]) -> Vec<(&'static str, String)> {
+        let headers = [("host", self.endpoint.authority.as_str())];
+        calls.sign(&ToSign { method: "GET", path: &self.path, query: &self.query, headers: &headers, body })
+    }
 }
 
 /// A frame for TCS: the signature of the connection's URL with the message as body (agent-protocol G9).
-fn signed(signer: &Signer, target: &Target, message: &str) -> String {
-    let signed =
-        signer.sign("GET", &target.path, &target.query, &[("host", &target.host)], message.as_bytes());
+fn signed(calls: &Calls, target: &Target, message: &str) -> String {
+    let signed = target.sign(calls, message.as_bytes());
     let find =
         |wanted: &str| signed.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str());
     let headers = [
         ("Authorization", find("authorization")),
-        ("Host", Some(target.host.as_str())),
+        ("Host", Some(target.endpoint.authority.as_str())),
         ("X-Amz-Date", find("x-amz-date")),
         ("X-Amz-Security-Token", find("x-amz-security-token")),
     ];
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_endpoints_path_is_kept() {
-        let of = |endpoint| target(endpoint, "q=1").map(|target| (target.host, target.path));
+        let of = |endpoint| target(endpoint, "q=1").map(|target| (target.endpoint.authority, target.path));
         assert_eq!(of("http://h:1/acs"), Some(("h:1".into(), "/acs/ws".into())));
         assert_eq!(of("https://h/"), Some(("h".into(), "/ws".into())));
         assert_eq!(of("nowhere"), None);

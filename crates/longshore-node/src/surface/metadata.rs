@@ -9,10 +9,11 @@ use longshore_engine::network::TaskInterface;
 use longshore_engine::spec::{Desired, NetworkMode};
 use longshore_engine::view::{ContainerView, KnownStatus, TaskView};
 use longshore_engine::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_FAMILY, LABEL_REVISION, LABEL_TASK};
+use longshore_shapes_ecs::{ListTagsForResourceRequest, ListTagsForResourceResponse, Tag};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::api::{ApiError, Inquiry, TagList};
+use crate::api::{self, ApiError, Inquiry};
 use crate::awslogs;
 use crate::core::AgentCore;
 
@@ -80,8 +81,11 @@ pub(super) fn tag_questions(core: &AgentCore, task: TaskView<'_>) -> Vec<(&'stat
 }
 
 fn questions(cluster: &str, instance: Option<&str>, task: &str) -> Vec<(&'static str, Inquiry)> {
-    let of =
-        |resource_arn: &str| Inquiry::ListTagsForResource(TagList { resource_arn: resource_arn.to_owned() });
+    let of = |resource_arn: &str| {
+        Inquiry::ListTagsForResource(ListTagsForResourceRequest {
+            resource_arn: Some(resource_arn.to_owned()),
+        })
+    };
     // The pool's instances are nobody's whom it serves.
     let instance = instance.filter(|_| cluster != FARGATE_POOL);
     let instance = instance.map(|arn| ("ContainerInstanceTags", of(arn)));
@@ -96,29 +100,19 @@ pub(super) fn add_tags(
     inquiry: &Inquiry,
     answer: Result<Vec<u8>, ApiError>,
 ) {
-    #[derive(Default, serde::Deserialize)]
-    struct Tags {
-        #[serde(default)]
-        tags: Vec<BTreeMap<String, String>>,
-    }
-    let tags = answer.and_then(|body| {
-        serde_json::from_slice::<Tags>(&body)
-            .map_err(|_| ApiError::Transport("the answer cannot be read".to_owned()))
-    });
-    match tags {
-        Ok(Tags { tags }) if tags.is_empty() => {}
-        Ok(Tags { tags }) => {
-            let text = |tag: &BTreeMap<String, String>, name| tag.get(name).cloned().unwrap_or_default();
-            let pairs: BTreeMap<String, String> =
-                tags.iter().map(|tag| (text(tag, "key"), text(tag, "value"))).collect();
-            document[member] = json!(pairs);
+    let tags = answer.and_then(|body| api::read::<ListTagsForResourceResponse>(&body));
+    match tags.map(|answer| answer.tags.unwrap_or_default()) {
+        Ok(tags) if tags.is_empty() => {}
+        Ok(tags) => {
+            let pair = |tag: Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
+            document[member] = json!(tags.into_iter().map(pair).collect::<BTreeMap<_, _>>());
         }
         Err(error) => {
             let (status, code, message) = error.parts();
             let mut said = json!({
                 "ErrorField": member, "ErrorCode": code, "ErrorMessage": message, "StatusCode": status,
             });
-            if let Inquiry::ListTagsForResource(TagList { resource_arn }) = inquiry {
+            if let Inquiry::ListTagsForResource(ListTagsForResourceRequest { resource_arn }) = inquiry {
                 said["ResourceARN"] = json!(resource_arn);
             }
             match document.get_mut("Errors").and_then(Value::as_array_mut) {

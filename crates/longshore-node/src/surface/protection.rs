@@ -4,15 +4,17 @@
 //! without one. Here a task without one is asked for with the instance's own key: the URL tells that it is a container of
 //! the task who asks, and it can ask for nothing but its own task (decision 28).
 
-use longshore_base::Timestamp;
 use longshore_engine::spec::{CredentialsId, TaskKey};
 use longshore_link::message::RoleType;
+use longshore_shapes_ecs::{
+    Failure, GetTaskProtectionRequest, GetTaskProtectionResponse, UpdateTaskProtectionRequest,
+};
 use longshore_sigv4::{Credentials, Secret};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Asked, Lookup, Reply};
-use crate::api::{ApiError, Inquiry, ProtectionChange, ProtectionQuery};
+use crate::api::{self, ApiError, Inquiry};
 use crate::core::{AgentCore, CredentialStore};
 
 const INVALID: &str = "InvalidParameterException";
@@ -31,16 +33,16 @@ pub(super) fn ask(core: &AgentCore, asked: &Asked, id: &str) -> Reply {
         return Reply::Now(error(404, None, "ResourceNotFoundException", text));
     };
     let task = container.task();
-    let of = ProtectionQuery {
-        cluster: core.config().cluster_name().to_owned(),
-        tasks: vec![task.key().arn().to_owned()],
-    };
+    let cluster = Some(core.config().cluster_name().to_owned());
+    let tasks = Some(vec![task.key().arn().to_owned()]);
     let inquiry = match change {
-        None => Inquiry::GetTaskProtection(of),
-        Some(Change { enabled, minutes }) => Inquiry::UpdateTaskProtection(ProtectionChange {
-            of,
-            protection_enabled: enabled,
-            expires_in_minutes: minutes,
+        None => Inquiry::GetTaskProtection(GetTaskProtectionRequest { cluster, tasks }),
+        Some(Change { enabled, minutes }) => Inquiry::UpdateTaskProtection(UpdateTaskProtectionRequest {
+            cluster,
+            tasks,
+            protection_enabled: Some(enabled),
+            // Far beyond what the control plane takes, which says so.
+            expires_in_minutes: minutes.map(|minutes| minutes.clamp(i32::MIN.into(), i32::MAX.into()) as i32),
         }),
     };
     match role(core.credentials(), task.spec().task_credentials.as_ref()) {
@@ -110,27 +112,6 @@ fn error(status: u16, task: Option<&TaskKey>, code: &str, message: &str) -> Answ
 
 /// What the control plane said, as the container hears it.
 pub(super) fn answer(task: &TaskKey, inquiry: &Inquiry, answered: Result<Vec<u8>, ApiError>) -> Answer {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Body {
-        protected_tasks: Vec<Protected>,
-        failures: Vec<Failed>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Protected {
-        task_arn: String,
-        protection_enabled: bool,
-        /// Seconds.
-        expiration_date: Option<f64>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
-    struct Failed {
-        arn: Option<String>,
-        reason: Option<String>,
-        detail: Option<String>,
-    }
     let body = match answered {
         Ok(body) => body,
         Err(ApiError::Transport(cause)) => {
@@ -141,16 +122,17 @@ pub(super) fn answer(task: &TaskKey, inquiry: &Inquiry, answered: Result<Vec<u8>
             return error(status, Some(task), &code, &message);
         }
     };
-    let body: Body = serde_json::from_slice(&body).unwrap_or_default();
-    let time = |seconds: f64| super::rfc3339(Timestamp::from_millis((seconds * 1000.0).round() as i64));
-    if let Some(failed) = body.failures.first() {
-        let failure = json!({"Arn": failed.arn, "Reason": failed.reason, "Detail": failed.detail});
+    // The two operations answer alike.
+    let GetTaskProtectionResponse { failures, protected_tasks } = api::read(&body).unwrap_or_default();
+    let first = |failures: Option<Vec<Failure>>| failures.unwrap_or_default().into_iter().next();
+    if let Some(Failure { arn, reason, detail }) = first(failures) {
+        let failure = json!({"Arn": arn, "Reason": reason, "Detail": detail});
         super::answer(200, &json!({"failure": failure}))
-    } else if let Some(protected) = body.protected_tasks.first() {
+    } else if let Some(protected) = protected_tasks.unwrap_or_default().into_iter().next() {
         let protection = json!({
-            "TaskArn": protected.task_arn,
-            "ProtectionEnabled": protected.protection_enabled,
-            "ExpirationDate": protected.expiration_date.map(time),
+            "TaskArn": protected.task_arn.unwrap_or_default(),
+            "ProtectionEnabled": protected.protection_enabled.unwrap_or_default(),
+            "ExpirationDate": protected.expiration_date.map(super::rfc3339),
         });
         super::answer(200, &json!({"protection": protection}))
     } else {
@@ -198,7 +180,7 @@ mod tests {
     #[test]
     fn answers_have_the_shapes_of_the_official_agent() {
         let (task, arn) = (TaskKey::new("arn:t"), "arn:t");
-        let inquiry = Inquiry::GetTaskProtection(ProtectionQuery::default());
+        let inquiry = Inquiry::GetTaskProtection(GetTaskProtectionRequest::default());
         let check = |answered: Result<&str, ApiError>, status: u16, expected: Value| {
             let said = answer(&task, &inquiry, answered.map(|body| body.as_bytes().to_vec()));
             let body: Value = serde_json::from_str(&said.body).expect("JSON");

@@ -4,8 +4,12 @@
 //! flattens every list.
 
 mod reader;
+mod writer;
 
 pub use reader::QueryReader;
+pub use writer::QueryWriter;
+
+use reader::member_name;
 
 use crate::form::Form;
 use crate::shape::{DecodeError, Structure};

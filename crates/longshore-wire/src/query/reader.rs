@@ -123,7 +123,7 @@ impl<'f> QueryReader<'f> {
 }
 
 /// What a member is called in a form.
-fn member_name(member: &'static MemberSchema, dialect: Dialect) -> Cow<'static, str> {
+pub(super) fn member_name(member: &'static MemberSchema, dialect: Dialect) -> Cow<'static, str> {
     match dialect {
         Dialect::Ec2 => match (member.ec2_name, member.xml_name) {
             (Some(name), _) => Cow::Borrowed(name),

@@ -31,6 +31,11 @@ impl Element {
     /// Reads a whole body; an empty one is an element without anything. A document type is refused: what it may define
     /// has no place in a request.
     pub fn parse(body: &[u8]) -> Result<Self, DecodeError> {
+        Self::parse_up_to(body, ELEMENTS_MAX)
+    }
+
+    /// The same with a bound of its own: an answer that was asked for may have more elements than a request.
+    pub fn parse_up_to(body: &[u8], elements_max: usize) -> Result<Self, DecodeError> {
         let syntax = |reader: &Reader<&[u8]>, what| {
             let at = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
             DecodeError::new(DecodeReason::Syntax(what, at))
@@ -44,7 +49,7 @@ impl Element {
         loop {
             let event = reader.read_event().map_err(|_| syntax(&reader, "not well-formed XML"))?;
             match event {
-                Event::Start(tag) | Event::Empty(tag) if count == ELEMENTS_MAX || open.len() == DEPTH_MAX => {
+                Event::Start(tag) | Event::Empty(tag) if count == elements_max || open.len() == DEPTH_MAX => {
                     let _ = tag;
                     return Err(DecodeError::new(DecodeReason::TooLarge));
                 }
@@ -90,6 +95,20 @@ impl Element {
                 Event::Eof => return Err(syntax(&reader, "unexpected end")),
             }
         }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its own text, without that of its children.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The first child of this name.
+    pub fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.name == name)
     }
 
     fn begin(tag: &BytesStart<'_>) -> Option<Self> {
@@ -218,8 +237,12 @@ impl ShapeReader for XmlReader<'_> {
         let found: Vec<&Element> = if *flattened {
             self.elements.clone()
         } else {
-            let name = element_name.unwrap_or("member");
-            self.one("List")?.children.iter().filter(|child| child.name == name).collect()
+            // Where the model has no name, EC2 says `item`, and the others `member`.
+            let is_element = |child: &&Element| match element_name {
+                Some(name) => child.name == *name,
+                None => matches!(child.name.as_str(), "member" | "item"),
+            };
+            self.one("List")?.children.iter().filter(is_element).collect()
         };
         for (index, one) in found.into_iter().enumerate() {
             let inner = self.below(vec![one], element);

@@ -361,14 +361,18 @@ impl Rig {
             {
                 return Err(if self.unknown { forgotten() } else { deregistered() });
             }
-            ApiCall::RegisterContainerInstance(registration) => serde_json::json!({"containerInstance": {
-                "containerInstanceArn": INSTANCE, "attributes": registration.attributes}}),
+            ApiCall::RegisterContainerInstance(_) => {
+                let sent: serde_json::Value = serde_json::from_str(&request.body()).expect("JSON");
+                serde_json::json!({"containerInstance": {
+                    "containerInstanceArn": INSTANCE, "attributes": sent["attributes"]}})
+            }
             ApiCall::DiscoverPollEndpoint(_) => {
                 serde_json::json!({"endpoint": "http://acs", "telemetryEndpoint": "http://tcs"})
             }
             ApiCall::CreateCluster(_) => serde_json::json!({}),
             ApiCall::SubmitTaskStateChange(change) => {
-                self.reported(&change.task, change.status, &change.reason);
+                let text = |member: &Option<String>| member.clone().expect("the agent says it");
+                self.reported(&text(&change.task), &text(&change.status), &text(&change.reason));
                 serde_json::json!({"acknowledgment": "ok"})
             }
         };

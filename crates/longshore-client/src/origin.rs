@@ -1,8 +1,9 @@
-//! Connections to a control plane: TCP, with TLS if its address says https.
+//! The way to a server: TCP, with TLS if its address says https.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use rustls::CertificateError;
@@ -10,13 +11,17 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+/// How long the way to a server may take, TLS included. Long enough for the third repetition of a lost SYN, and what
+/// the official agent allows for a handshake (agent-protocol G5).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A byte stream, whatever is under it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Origin {
+pub struct Origin {
     pub is_tls: bool,
     pub host: String,
     pub port: u16,
@@ -30,26 +35,56 @@ impl Origin {
             "https" | "wss" => true,
             _ => return None,
         };
-        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Self { is_tls, host, port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }) })
+        let written = uri.host()?;
+        let port = match uri.port_u16() {
+            Some(port) => port,
+            // `http` takes a port that is none, such as 99999, for none at all.
+            None if uri.authority()?.as_str().ends_with(written) => {
+                if is_tls {
+                    443
+                } else {
+                    80
+                }
+            }
+            None => return None,
+        };
+        let host = written.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self { is_tls, host, port })
     }
 
+    /// Opens a connection. `tls` verifies the server's certificate if its address says https.
+    ///
+    /// # Errors
+    /// Nobody listens, or not in time, or it is not the server that it should be.
     pub async fn connect(
         &self,
         tls: Option<&Arc<rustls::ClientConfig>>,
     ) -> Result<Box<dyn Stream>, ConnectError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let timely = tokio::time::timeout(CONNECT_TIMEOUT, self.connect_at_last(tls)).await;
+        timely.unwrap_or_else(|_| Err(self.failed(io::ErrorKind::TimedOut.into())))
+    }
+
+    async fn connect_at_last(
+        &self,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> Result<Box<dyn Stream>, ConnectError> {
+        let failed = |error| self.failed(error);
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(failed)?;
         // Frames and requests are small and complete: waiting to fill a packet only delays them.
-        stream.set_nodelay(true)?;
+        stream.set_nodelay(true).map_err(failed)?;
         if !self.is_tls {
             return Ok(Box::new(stream));
         }
-        let tls = tls.ok_or(ConnectError::NoAuthorities)?;
+        let tls = tls.ok_or_else(|| ConnectError::NoAuthorities(self.to_string()))?;
         // The host alone. The official agent takes `host:port` for the name, so that verification works for it on
         // port 443 only (agent-protocol G2).
-        let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+        let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other).map_err(failed)?;
         let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream).await;
         Ok(Box::new(stream.map_err(|error| self.of_handshake(error))?))
+    }
+
+    fn failed(&self, source: io::Error) -> ConnectError {
+        ConnectError::Io { server: self.to_string(), source }
     }
 
     fn of_handshake(&self, error: io::Error) -> ConnectError {
@@ -67,7 +102,7 @@ impl Origin {
                     ConnectError::Untrusted { server, source }
                 }
             }
-            _ => ConnectError::Io(error),
+            _ => self.failed(error),
         }
     }
 }
@@ -92,24 +127,19 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why there is no connection. The texts are for agents; who else connects has advice of its own.
+/// Why there is no connection. Each names the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("there are no certificates to verify a server with: set SSL_CERT_FILE")]
-    NoAuthorities,
-    #[error("the server speaks plain HTTP; write http:// in front: ECS_BACKEND_HOST=http://{0}")]
+    #[error("cannot connect to {server}")]
+    Io { server: String, source: io::Error },
+    #[error("there are no certificates to verify {0} with")]
+    NoAuthorities(String),
+    /// It answers a handshake with something else than TLS.
+    #[error("{0} speaks plain HTTP, not TLS")]
     PlainHttp(String),
-    #[error(
-        "the certificate of {server} is not trusted; set SSL_CERT_FILE to a copy of the one that it uses, tls-cert.pem in \
-         its data directory"
-    )]
+    #[error("the certificate of {server} is not trusted")]
     Untrusted { server: String, source: rustls::Error },
-    #[error(
-        "the certificate of {server} is not for this name or this time; name the server as its certificate does, or have it \
-         use another one (--tls-cert), with the name in its subjectAltName"
-    )]
+    #[error("the certificate of {server} is not for this name or this time")]
     Unfit { server: String, source: rustls::Error },
 }
 
@@ -166,7 +196,10 @@ mod tests {
             .with_no_client_auth();
         let origin = Origin { is_tls: true, host: "127.0.0.1".into(), port };
         let error = origin.connect(Some(&Arc::new(config))).await.err().expect("no TLS");
-        assert!(error.to_string().ends_with(&format!("ECS_BACKEND_HOST=http://127.0.0.1:{port}")), "{error}");
+        assert!(
+            matches!(&error, ConnectError::PlainHttp(server) if *server == origin.to_string()),
+            "{error}"
+        );
         server.abort();
     }
 }

@@ -1,0 +1,125 @@
+//! Calls to the control plane with the instance's credentials, or with those of a task's role; and what an agent's
+//! operator can do about one that gets no answer.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use longshore_base::Clock;
+use longshore_client::{CallError, Client, ConnectError, EndpointError, HttpClient, SendError};
+use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
+use longshore_sigv4::{Credentials, ToSign};
+
+use crate::api::ApiError;
+use crate::config::Config;
+
+/// Cheap to clone; all agents of a process share the connections.
+#[derive(Clone)]
+pub(super) struct Calls(Client);
+
+impl Calls {
+    pub fn new(config: &Config, http: HttpClient, clock: Arc<dyn Clock>) -> Result<Self, EndpointError> {
+        let credentials = config.credentials.clone();
+        let client = Client::new(http, &config.endpoint, credentials, config.region.as_str(), clock)?;
+        // Whatever an agent says may be said twice: the control plane takes reports in their order, and the core repeats
+        // them anyway.
+        Ok(Self(client.repeating()))
+    }
+
+    /// The same with the credentials of somebody else, such as a task's role.
+    pub fn of(&self, credentials: Credentials) -> Self {
+        Self(self.0.of(credentials))
+    }
+
+    pub fn http(&self) -> &HttpClient {
+        self.0.http()
+    }
+
+    /// Signs an upgrade, or a message on a socket. The service's name is that of the API (agent-protocol G1).
+    pub fn sign(&self, request: &ToSign<'_>) -> Vec<(&'static str, String)> {
+        self.0.signer().sign(SIGNING_NAME, request)
+    }
+
+    /// Makes one call; gives the body of an answer of success.
+    pub async fn call(&self, operation: &str, body: String) -> Result<Vec<u8>, ApiError> {
+        let target = format!("{TARGET_PREFIX}.{operation}");
+        let answer = self.0.call_json(SIGNING_NAME, &target, body).await;
+        answer.map(Vec::from).map_err(api_error)
+    }
+}
+
+fn api_error(error: CallError) -> ApiError {
+    match error {
+        CallError::Refused { status, error, .. } => {
+            ApiError::Service { status, code: error.code, message: error.message }
+        }
+        CallError::Foreign { status, .. } => {
+            ApiError::Service { status, code: String::new(), message: String::new() }
+        }
+        CallError::Send(ref cause) => match advice(cause) {
+            Some(advice) => ApiError::Transport(format!("{}; {advice}", with_causes(&error))),
+            None => ApiError::Transport(with_causes(&error)),
+        },
+        CallError::Unreadable { .. } | CallError::NotWritten(_) => ApiError::Transport(with_causes(&error)),
+    }
+}
+
+/// What whoever started the agent can do.
+fn advice(error: &SendError) -> Option<String> {
+    match error {
+        SendError::Connect(ConnectError::PlainHttp(server)) => {
+            Some(format!("write http:// in front: ECS_BACKEND_HOST=http://{server}"))
+        }
+        SendError::NoHttp(server) => {
+            Some(format!("with TLS write https:// in front: ECS_BACKEND_HOST=https://{server}"))
+        }
+        SendError::Connect(ConnectError::NoAuthorities(_)) => Some("set SSL_CERT_FILE".to_owned()),
+        SendError::Connect(ConnectError::Untrusted { .. }) => Some(
+            "set SSL_CERT_FILE to a copy of the one that it uses, tls-cert.pem in its data directory".to_owned(),
+        ),
+        SendError::Connect(ConnectError::Unfit { .. }) => Some(
+            "name the server as its certificate does, or have it use another one (--tls-cert), with the name in its \
+             subjectAltName"
+                .to_owned(),
+        ),
+        SendError::Connect(ConnectError::Io { .. })
+        | SendError::Malformed(_)
+        | SendError::Lost { .. }
+        | SendError::Body { .. }
+        | SendError::TimedOut { .. } => None,
+    }
+}
+
+/// The error and its causes on one line, for the log.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_told_which_variable_to_set() {
+        let said = |error: SendError| api_error(error.into()).to_string();
+        let server = || "h:1".to_owned();
+        assert_eq!(
+            said(ConnectError::PlainHttp(server()).into()),
+            "no answer: h:1 speaks plain HTTP, not TLS; write http:// in front: ECS_BACKEND_HOST=http://h:1"
+        );
+        assert_eq!(
+            said(SendError::NoHttp(server())),
+            "no answer: h:1 does not speak plain HTTP; with TLS write https:// in front: ECS_BACKEND_HOST=https://h:1"
+        );
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(
+            said(ConnectError::Io { server: server(), source: refused }.into()),
+            "no answer: cannot connect to h:1: connection refused"
+        );
+    }
+}
