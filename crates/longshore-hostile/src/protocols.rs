@@ -29,7 +29,7 @@ impl<'m> Maker<'m> {
     }
 
     fn finish(&self, case: &mut Case<'m>, mut draft: Draft, service: &str) {
-        draft.sign(&self.caller.credentials(), (SCOPE.0, service), now());
+        draft.sign(self.caller.credentials(), (SCOPE.0, service), now());
         case.bytes = draft.bytes();
         // What is served of these only reads.
         case.operation = self.model.operation("ListClusters");
