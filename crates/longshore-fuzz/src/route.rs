@@ -14,7 +14,9 @@ const HEADERS_MAX: usize = 100;
 pub fn run(bytes: &[u8]) {
     let (line, mut rest) = crate::first_line(bytes);
     let mut words = line.splitn(3, ' ');
-    let (Some(method), Some(claimed), Some(target)) = (words.next(), words.next(), words.next()) else { return };
+    let (Some(method), Some(claimed), Some(target)) = (words.next(), words.next(), words.next()) else {
+        return;
+    };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut headers: Vec<(String, &str)> = Vec::new();
     while !rest.is_empty() && headers.len() < HEADERS_MAX {
@@ -24,7 +26,8 @@ pub fn run(bytes: &[u8]) {
         headers.push((name.to_ascii_lowercase(), value.trim()));
     }
     let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let head = Head { method, path, query, headers: &headers, claimed: Some(claimed).filter(|name| *name != "-") };
+    let head =
+        Head { method, path, query, headers: &headers, claimed: Some(claimed).filter(|name| *name != "-") };
     let known = known();
     let (early, late) = (route(&head, None, &known), route(&head, Some(rest), &known));
     // Reading the body changes nothing about what did not need it, and what needed it is decided then.

@@ -90,7 +90,15 @@ impl<'m> Maker<'m> {
             6 => format!("/{}", "a/".repeat(length)),
             _ => format!("/{text}"),
         };
-        let query = (*chance.pick(&["", "uploads", "list-type=2", "uploadId=1&partNumber=x", "acl&acl=&=", "%ff=%ff"])).to_owned();
+        let query = (*chance.pick(&[
+            "",
+            "uploads",
+            "list-type=2",
+            "uploadId=1&partNumber=x",
+            "acl&acl=&=",
+            "%ff=%ff",
+        ]))
+        .to_owned();
         let body = chance.bytes(length);
         let mut draft = self.other(method, path, query, body);
         if chance.percent(30) {

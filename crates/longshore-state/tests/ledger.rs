@@ -123,7 +123,9 @@ fn groups_are_whole_in_order_and_one_at_a_time() {
 #[test]
 fn groups_are_bounded() {
     let mut node = Node::leading(&MemoryStore::new());
-    (0..GROUP_MAX + 5).for_each(|n| drop(node.put(&n.to_string())));
+    for n in 0..GROUP_MAX + 5 {
+        node.put(&n.to_string());
+    }
     // One is the level.
     let group = node.group();
     assert_eq!(group.len(), GROUP_MAX);

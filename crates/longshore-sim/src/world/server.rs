@@ -298,7 +298,9 @@ impl World {
                 running.writing = Some(group);
                 self.server_gives_up(down, released);
             }
-            (verdict, _) => self.fail("ledger", format!("the ledger takes an answer for {verdict:?}")),
+            (Verdict::Durable { .. } | Verdict::InDoubt | Verdict::Stopped { .. }, failure) => {
+                self.fail("ledger", format!("it takes an answer for another; the disk failed: {failure:?}"));
+            }
         }
     }
 
@@ -366,11 +368,8 @@ impl World {
         let epoch = self.server.epoch;
         let Some(running) = &mut self.server.up else { return };
         running.hints.extend(hints.take());
-        if !running.hints.is_empty() && !running.is_looking {
-            running.is_looking = true;
-            let at = self.now + self.disks.millis(0, 3);
-            self.push(at, Event::Look { epoch });
-        }
+        let looks = !running.hints.is_empty() && !running.is_looking;
+        running.is_looking |= looks;
         let mut woken = Vec::new();
         for hint in hints.take::<AgentHint>() {
             let (key, task) = match hint {
@@ -378,6 +377,10 @@ impl World {
                 AgentHint::Work(key, task) => (key, Some(task)),
             };
             woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, task)));
+        }
+        if looks {
+            let at = self.now + self.disks.millis(0, 3);
+            self.push(at, Event::Look { epoch });
         }
         for (pipe, task) in woken {
             self.wake_session(pipe, task);
