@@ -15,6 +15,7 @@ use longshore_state::{Domains, Hints, Ledger, Records, State, Stopped, Tx};
 use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
 use longshore_tables_ecs::{AgentHint, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey};
 
+use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
 use super::sessions::Served;
 use super::{Event, Skew, World};
@@ -26,7 +27,7 @@ pub(super) const DISK_FAILED: &str = r#"{"__type":"ServerException","message":"t
 pub(super) struct Server {
     domains: Domains,
     store: MemoryStore,
-    follower: Follower,
+    pub follower: Follower,
     /// What the store must hold, kept apart from it.
     pub stored: Records,
     pub skew: Skew,
@@ -53,30 +54,6 @@ pub(super) struct Running {
     /// The newest connection of each instance, with its generation.
     pub newest: BTreeMap<InstanceKey, (u64, PipeId)>,
     pub generations: u64,
-}
-
-/// Another control plane that has not taken over: it has read everything that is durable.
-struct Follower {
-    state: State,
-    ledger: Ledger<()>,
-    watch: longshore_store::Watch,
-}
-
-impl Follower {
-    fn of(store: &MemoryStore, domains: &Domains) -> Self {
-        let state = State::new(domains, super::START);
-        let ledger = Ledger::new(&state, Revision::ZERO);
-        let watch = store.watch(b"", Revision::ZERO).expect("a new store has its whole history");
-        Self { state, ledger, watch }
-    }
-
-    /// Reads what was written since it last did.
-    fn catch_up(&mut self) -> Result<(), String> {
-        while let Some(update) = self.watch.try_next().map_err(|error| error.to_string())? {
-            self.ledger.follow(&mut self.state, &update).map_err(|error| error.to_string())?;
-        }
-        Ok(())
-    }
 }
 
 /// What happens once a revision is durable.
@@ -213,14 +190,6 @@ impl World {
             self.fail("following", error);
         }
         outcomes
-    }
-
-    /// Whether a follower has what is stored, and all that follows from it.
-    pub(super) fn compare_follower(&mut self) {
-        let follower = &self.server.follower.state;
-        let mut differences = self.server.stored.differences(&follower.records());
-        differences.extend(follower.check());
-        self.fail_different("following", "a follower", differences);
     }
 
     /// Runs a transaction. What it gives must not leave before its sequence is durable.
