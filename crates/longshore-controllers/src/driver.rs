@@ -1,30 +1,26 @@
 //! The shell of the controllers: waits for hints and for times, and looks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use longshore_base::Timestamp;
 use longshore_domain::{InstanceStatus, ServiceStatus, TaskStatus};
-use longshore_state::{Db, Inbox, Refused, Stopped, Tx};
-use longshore_tables_ecs::{EcsState, Hint, ServiceKey};
+use longshore_state::{Db, Inbox, Refused, Sequence, Stopped};
+use longshore_tables_ecs::{EcsState, Hint};
 use longshore_telemetry::Metrics;
 use parking_lot::Mutex;
 
 use crate::Settings;
-use crate::{provisioning, service, upkeep};
+use crate::schedule::{Job, Schedule, Seen};
 
 /// How many looks may be under way to the disk before the driver waits for them. It bounds the
 /// committer's queue, and lets requests in between.
 const LOOKS_IN_FLIGHT_MAX: usize = 64;
 
-/// When to look again at what one transaction could not hold. That is a defect, which time hardly mends; but it must
-/// not keep the other keys waiting.
-const TOO_LARGE_RETRY: Duration = Duration::from_secs(60);
-
-/// When the driver did something last. It looks at the time at least every [`upkeep::SWEEP_EVERY`], so that silence
+/// When the driver did something last. It looks at the time at least every
+/// [`crate::upkeep::SWEEP_EVERY`], so that silence
 /// is a sign that it hangs.
 #[derive(Clone, Debug)]
 pub struct Pulse(Arc<Mutex<Instant>>);
@@ -42,42 +38,6 @@ impl Pulse {
 
     pub fn silent_for(&self) -> Duration {
         self.0.lock().elapsed()
-    }
-}
-
-/// Keys with the time of their next look. Pure, so that a simulation can use it as well.
-#[derive(Debug, Default)]
-pub struct Agenda {
-    at: BTreeMap<ServiceKey, Timestamp>,
-    order: BTreeSet<(Timestamp, ServiceKey)>,
-}
-
-impl Agenda {
-    /// Replaces the key's time; `None`: only a hint wakes it.
-    pub fn set(&mut self, key: &ServiceKey, time: Option<Timestamp>) {
-        if let Some(old) = self.at.remove(key) {
-            self.order.remove(&(old, key.clone()));
-        }
-        if let Some(time) = time {
-            self.at.insert(key.clone(), time);
-            self.order.insert((time, key.clone()));
-        }
-    }
-
-    pub fn next(&self) -> Option<Timestamp> {
-        self.order.first().map(|(time, _)| *time)
-    }
-
-    /// Takes the keys whose time has come.
-    pub fn due(&mut self, now: Timestamp) -> Vec<ServiceKey> {
-        let mut due = Vec::new();
-        while self.order.first().is_some_and(|(time, _)| *time <= now) {
-            if let Some((_, key)) = self.order.pop_first() {
-                self.at.remove(&key);
-                due.push(key);
-            }
-        }
-        due
     }
 }
 
@@ -127,75 +87,63 @@ struct Driver {
 }
 
 impl Driver {
-    /// Runs one look; `None` if it was too large for a transaction. Gives the sequence to wait for, too.
-    fn look<T>(
-        &self,
-        what: &dyn fmt::Debug,
-        f: impl FnOnce(&mut Tx<'_>) -> T,
-    ) -> Result<Option<(T, u64)>, Stopped> {
-        self.pulse.beat();
-        match self.db.submit(|tx| Ok::<_, Infallible>(f(tx))) {
-            Ok((Ok(seen), sequence)) => Ok(Some((seen, sequence))),
-            Ok((Err(never), _)) => match never {},
-            Err(Refused::TooLarge(exceeded)) => {
-                tracing::error!(?what, %exceeded, "a look changes more than a commit takes; it was undone");
-                Ok(None)
+    /// Runs one look, and again if it asks for that; gives the sequence of what it changed, `None` if it was undone.
+    async fn look(&self, job: &Job, schedule: &mut Schedule) -> Result<Option<Sequence>, Stopped> {
+        loop {
+            self.pulse.beat();
+            let looked = match self.db.submit(|tx| Ok::<_, Infallible>(job.run(tx, &self.settings))) {
+                Ok((Ok(seen), sequence)) => Some((seen, sequence)),
+                Ok((Err(never), _)) => match never {},
+                Err(Refused::TooLarge(exceeded)) => {
+                    tracing::error!(?job, %exceeded, "a look changes more than a commit takes; it was undone");
+                    None
+                }
+                Err(Refused::Stopped(stopped)) => return Err(stopped),
+            };
+            let (seen, sequence) = looked.unzip();
+            let again = schedule.done(job, seen, self.db.clock().now());
+            self.count(job, seen);
+            match (again, sequence) {
+                (true, Some(sequence)) => self.db.wait_durable(sequence).await?,
+                (true, None) | (false, _) => return Ok(sequence),
             }
-            Err(Refused::Stopped(stopped)) => Err(stopped),
         }
+    }
+
+    fn count(&self, job: &Job, seen: Option<Seen>) {
+        let waits = match (job, seen) {
+            (Job::Place(_), _) => return,
+            (Job::Reconcile(_), Some(Seen::Reconciled { next })) => next.is_some(),
+            (Job::Reconcile(_), _) => true,
+            (Job::Sweep, seen) => seen == Some(Seen::Swept { more: true }),
+        };
+        let what = if *job == Job::Sweep { "upkeep" } else { "service" };
+        self.metrics.reconciled(what, if waits { "waiting" } else { "done" });
     }
 }
 
 async fn drive(driver: &Driver, hints: &Inbox<Hint>) -> Result<Infallible, Stopped> {
-    let Driver { db, settings, metrics, pulse } = driver;
-    let mut agenda = Agenda::default();
-    let mut sweep_at = db.clock().now();
+    let Driver { db, metrics, pulse, .. } = driver;
+    let mut schedule = Schedule::new(db.clock().now());
     // Counted over all batches: a batch of few keys need not wait for the disk, and many of them must not pile up.
     let mut in_flight = InFlight::default();
     loop {
         pulse.beat();
-        let now = db.clock().now();
-        let wake_at = agenda.next().map_or(sweep_at, |next| next.min(sweep_at));
-        let mut provisioning = Vec::new();
-        let keys: BTreeSet<ServiceKey> = tokio::select! {
-            hints = hints.next() => {
-                let services = hints.into_iter().filter_map(|hint| match hint {
-                    Hint::Service(key) => Some(key),
-                    Hint::Provisioning(cluster) => {
-                        provisioning.push(cluster);
-                        None
-                    }
-                    // The sweep looks at definitions.
-                    Hint::Definitions(_) => None,
-                });
-                services.collect()
-            }
-            () = tokio::time::sleep(until(now, wake_at)) => agenda.due(db.clock().now()).into_iter().collect(),
+        let pause = until(db.clock().now(), schedule.deadline());
+        let jobs = tokio::select! {
+            hints = hints.next() => Schedule::hinted(hints),
+            () = tokio::time::sleep(pause) => schedule.due(db.clock().now()),
         };
-        // Who waits longest is first: tasks of calls before those that services would start now.
-        for cluster in provisioning {
-            while let Some((true, sequence)) =
-                driver.look(&cluster, |tx| provisioning::place(tx, &cluster))?
-            {
-                db.wait_durable(sequence).await?;
-            }
-        }
-        metrics.set_reconcile_queue(keys.len());
-        for key in keys {
-            let (looked, sequence) = driver.look(&key, |tx| service::reconcile(tx, &key, settings))?.unzip();
-            let next = looked.unwrap_or_else(|| Some(db.clock().now() + TOO_LARGE_RETRY));
-            metrics.reconciled("service", if next.is_some() { "waiting" } else { "done" });
-            agenda.set(&key, next);
+        metrics.set_reconcile_queue(jobs.iter().filter(|job| matches!(job, Job::Reconcile(_))).count());
+        for job in jobs {
+            let sequence = driver.look(&job, &mut schedule).await?;
             if let Some(sequence) = in_flight.add(sequence) {
                 db.wait_durable(sequence).await?;
             }
         }
-        if sweep_at <= db.clock().now() {
-            let (more, sequence) = driver.look(&"upkeep", |tx| upkeep::sweep(tx, settings))?.unzip();
-            let pause = if more == Some(true) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
-            metrics.reconciled("upkeep", if pause.is_zero() { "waiting" } else { "done" });
+        if let Some(sweep) = schedule.sweep(db.clock().now()) {
+            let sequence = driver.look(&sweep, &mut schedule).await?;
             count(db, metrics);
-            sweep_at = db.clock().now() + pause;
             if let Some(sequence) = sequence {
                 db.wait_durable(sequence).await?;
             }

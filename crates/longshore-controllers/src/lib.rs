@@ -3,7 +3,8 @@
 //!
 //! Start reading at [`service`] (gather, plan, apply) and [`tasks`] (how a task moves). Those, [`launch`],
 //! [`provisioning`], [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
-//! the same code; [`driver`] and [`hub`] are the thin shells that own timers and sockets.
+//! the same code, and [`schedule`] says in which order; [`driver`] and [`hub`] are the thin shells that own timers and
+//! sockets.
 //!
 //! Invariants: a controller takes keys, never events, so that a restart and a missed hint end in the same
 //! state; every look is one transaction; what it decides comes from `longshore-rollout` and
@@ -17,6 +18,7 @@ pub mod link;
 pub mod payload;
 pub mod pools;
 pub mod provisioning;
+pub mod schedule;
 pub mod service;
 pub mod settings;
 pub mod tasks;

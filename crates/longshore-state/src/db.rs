@@ -1,9 +1,10 @@
-//! The state behind its lock, and the committer that makes it durable.
+//! The state behind its lock, and the committer that makes it durable: a thread, a lock and a clock around the
+//! [`Ledger`].
 //!
 //! If the store refuses a write, or a transaction or the committer panics, memory may differ from the disk. Then the
 //! database stops for good ([`Stopped`]): it runs nothing more, lets nothing out, and the process has to end.
 //!
-//! A transaction runs on the caller's thread under the writer's lock. Its batch joins a queue, in
+//! A transaction runs on the caller's thread under the writer's lock. What it changed joins the ledger's queue, in
 //! order, while the lock is still held; the committer's thread takes everything that has queued up
 //! meanwhile, writes it with one fsync, and then lets all the waiting callers go. Reads wait in the
 //! same way for the revision that they saw: nobody learns of a change that a crash could undo.
@@ -11,47 +12,27 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use longshore_base::{Clock, Ids, Seed};
-use longshore_store::limits::op_bytes;
-use longshore_store::{Commit, Conflict, LimitExceeded, Store, StoreError};
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use longshore_store::{Conflict, LimitExceeded, Revision, Store, StoreError};
+use parking_lot::{Condvar, Mutex, RwLock};
+use tokio::sync::{oneshot, watch};
 
 use crate::board::{Board, Inbox};
 use crate::domain::Domains;
 use crate::hint::Hint;
-use crate::level;
+use crate::ledger::{self, Group, Ledger, NotSubmitted, Progress, Reach, Sequence, Verdict, Wait};
 use crate::load::LoadError;
 use crate::state::State;
-use crate::tx::{Batch, Tx};
+use crate::tx::Tx;
 
-/// How many transactions share one fsync at most. Beyond this the waiting of the first outweighs
-/// what the last saves; measured on the embedded backend.
-const GROUP_MAX: usize = 512;
+pub use crate::ledger::Stopped;
 
-/// A group holds at most this much, and one commit more: the store keeps it in memory until it is written.
-const GROUP_BYTES_MAX: usize = 8 << 20;
-
-/// Why the database does nothing any more: what memory holds can no longer be trusted to be what is on disk. The
-/// process has to end and recover from there.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Stopped {
-    #[error("the store refused a write")]
-    Store(#[source] Arc<StoreError>),
-    /// None of our commits has a condition that may fail, and a fence fails only when another server leads.
-    #[error("the store did not apply a commit")]
-    NotApplied(#[source] Conflict),
-    /// A transaction was half done.
-    #[error("a transaction panicked: {0}")]
-    Panicked(Arc<str>),
-    /// It panicked: it has no other reason to end before the database.
-    #[error("the thread that writes to the store has ended")]
-    NoCommitter,
-}
+/// How long the committer waits before it asks a store again that gave no answer. It has waited for one before that.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Why a transaction was not run, or was undone. No record has changed.
 #[derive(Debug, thiserror::Error)]
@@ -67,54 +48,138 @@ pub trait SeedSource: Send + Sync {
     fn draw(&self) -> Seed;
 }
 
-/// A revision of the state in memory: counts the transactions that changed something.
-type Sequence = u64;
-
 /// The database: clone the `Arc` freely.
 pub struct Db {
     state: RwLock<State>,
-    queue: Mutex<Sender<(Sequence, Batch)>>,
-    durable: Arc<Durable>,
+    books: Arc<Books>,
     clock: Arc<dyn Clock>,
     seeds: Arc<dyn SeedSource>,
     board: Board,
-    watched: Arc<Watched>,
 }
 
-/// How far the store is, or why it gets no further. The first reason stays.
-struct Durable(watch::Sender<Result<Sequence, Stopped>>);
+/// Whoever waits for the store.
+type Waiter = oneshot::Sender<Result<(), Stopped>>;
 
-impl Durable {
-    /// False if the database has stopped meanwhile.
-    fn reached(&self, sequence: Sequence) -> bool {
-        self.0.send_if_modified(|at| {
-            let goes_on = at.is_ok();
-            if goes_on {
-                *at = Ok(sequence);
-            }
-            goes_on
-        })
+/// The ledger and what tells of it, shared with the committer.
+struct Books {
+    ledger: Mutex<Ledger<Waiter>>,
+    /// The committer waits here.
+    work: Condvar,
+    /// For readers, most of whom need not wait: one more than the sequence that is durable, and 0 after the end. Changes
+    /// under the ledger's lock only.
+    mark: AtomicU64,
+    stopped: watch::Sender<Option<Stopped>>,
+    /// Nobody has the database any more. Changes under the ledger's lock only.
+    is_closed: AtomicBool,
+    commits: OnceLock<CommitObserver>,
+    /// Since when the store has had the group that it is writing.
+    writing_since: Mutex<Option<Instant>>,
+}
+
+/// Called after each group is durable: its number of transactions, the last one's sequence, and how
+/// long the store took.
+type CommitObserver = Box<dyn Fn(u64, u64, Duration) + Send + Sync>;
+
+impl Reach<Waiter> for &Books {
+    fn reach<T>(&mut self, f: impl FnOnce(&mut Ledger<Waiter>) -> T) -> T {
+        f(&mut self.ledger.lock())
+    }
+}
+
+impl Books {
+    fn new(ledger: Ledger<Waiter>) -> Self {
+        Self {
+            mark: AtomicU64::new(ledger.progress().sequence + 1),
+            ledger: Mutex::new(ledger),
+            work: Condvar::new(),
+            stopped: watch::Sender::new(None),
+            is_closed: AtomicBool::new(false),
+            commits: OnceLock::new(),
+            writing_since: Mutex::new(None),
+        }
     }
 
     fn stop(&self, why: Stopped) {
-        self.0.send_if_modified(|at| {
-            let is_first = at.is_ok();
+        let released = {
+            let mut ledger = self.ledger.lock();
+            self.mark.store(0, Ordering::Release);
+            ledger.stop(why.clone())
+        };
+        self.tell_stopped(why, released);
+    }
+
+    /// Tells everybody; the first reason stays.
+    fn tell_stopped(&self, why: Stopped, released: Vec<Waiter>) {
+        self.stopped.send_if_modified(|at| {
+            let is_first = at.is_none();
             if is_first {
                 tracing::error!(why = &why as &dyn std::error::Error, "the database has stopped");
-                *at = Err(why);
+                *at = Some(why.clone());
             }
             is_first
         });
+        for waiter in released {
+            // Who does not wait any more need not know.
+            let _ = waiter.send(Err(why.clone()));
+        }
     }
 
-    fn goes_on(&self) -> Result<(), Stopped> {
-        self.0.borrow().clone().map(|_| ())
+    /// The next group to write; `None` when the database is gone and all is written.
+    fn next_group(&self) -> Option<Group> {
+        let mut ledger = self.ledger.lock();
+        loop {
+            if let Some(group) = ledger.next_group() {
+                return Some(group);
+            }
+            if self.is_closed.load(Ordering::Relaxed) {
+                return None;
+            }
+            self.work.wait(&mut ledger);
+        }
+    }
+
+    /// Takes in the store's answer; `false`: it has to be asked again.
+    fn settle(
+        &self,
+        group: &Group,
+        outcomes: Result<Vec<Result<Revision, Conflict>>, StoreError>,
+        took: Duration,
+    ) -> Result<bool, Ended> {
+        let verdict = {
+            let mut ledger = self.ledger.lock();
+            let verdict = ledger.committed(group, outcomes);
+            if let Verdict::Durable { progress, .. } = &verdict {
+                self.mark.store(progress.sequence + 1, Ordering::Release);
+            } else if let Verdict::Stopped { .. } = &verdict {
+                self.mark.store(0, Ordering::Release);
+            }
+            verdict
+        };
+        match verdict {
+            Verdict::InDoubt => Ok(false),
+            Verdict::Durable { progress: Progress { sequence, .. }, released } => {
+                for waiter in released {
+                    let _ = waiter.send(Ok(()));
+                }
+                if let Some(observe) = self.commits.get() {
+                    observe(group.len() as u64, sequence, took);
+                }
+                Ok(true)
+            }
+            Verdict::Stopped { why, released } => {
+                self.tell_stopped(why, released);
+                Err(Ended)
+            }
+        }
     }
 }
 
+/// The database has stopped, which it has told.
+struct Ended;
+
 /// Stops the database when the committer's thread panics. Its other ends have given their reason, or the database is
 /// gone.
-struct Farewell(Arc<Durable>);
+struct Farewell(Arc<Books>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
@@ -124,48 +189,30 @@ impl Drop for Farewell {
     }
 }
 
-/// Called after each group is durable: its number of transactions, the last one's sequence, and how
-/// long the store took.
-type CommitObserver = Box<dyn Fn(u64, u64, Duration) + Send + Sync>;
-
-/// What is told of the committer's work.
-#[derive(Default)]
-struct Watched {
-    commits: OnceLock<CommitObserver>,
-    /// Since when the store has had the group that it is writing.
-    writing_since: Mutex<Option<Instant>>,
-}
-
 impl Db {
     /// Loads everything from the store and starts the committer. `domains` are all that the store may hold.
+    ///
+    /// Nobody else may have the store: the database leads from now on, without a fence.
     pub fn open(
         store: Arc<dyn Store>,
         domains: &Domains,
         clock: Arc<dyn Clock>,
         seeds: Arc<dyn SeedSource>,
     ) -> Result<Arc<Self>, LoadError> {
-        let mut state = State::load(&*store, domains, clock.now())?;
-        let (queue, batches) = channel();
-        let durable = Arc::new(Durable(watch::Sender::new(Ok(state.sequence()))));
-        let watched = Arc::new(Watched::default());
-        let (observed, farewell) = (watched.clone(), Farewell(durable.clone()));
+        let (mut state, revision) = State::load_at(&*store, domains, clock.now())?;
+        let mut ledger = Ledger::new(&state, revision);
+        // Nobody listens yet; an inbox begins with all hints.
+        ledger.lead(&mut state, None, clock.now());
+        let books = Arc::new(Books::new(ledger));
+        let farewell = Farewell(books.clone());
         std::thread::Builder::new()
             .name("committer".into())
-            .spawn(move || run_committer(&*store, &batches, &farewell.0, &observed))
+            .spawn(move || {
+                let Farewell(books) = &farewell;
+                write_groups(&*store, books)
+            })
             .map_err(LoadError::Thread)?;
-        // Before anything else is written.
-        if let Some(batch) = level::raise(&mut state, clock.now()) {
-            queue.send((state.sequence(), batch)).expect("the committer has just begun to wait");
-        }
-        Ok(Arc::new(Self {
-            state: RwLock::new(state),
-            queue: Mutex::new(queue),
-            durable,
-            clock,
-            seeds,
-            board: Board::default(),
-            watched,
-        }))
+        Ok(Arc::new(Self { state: RwLock::new(state), books, clock, seeds, board: Board::default() }))
     }
 
     /// Reads, and waits until all that was seen is durable.
@@ -205,30 +252,29 @@ impl Db {
         let now = self.clock.now();
         let ids = Ids::new(self.seeds.draw());
         let mut state = self.state.write();
-        // Asked under the lock: whoever panicked has said so before it gave the lock up.
-        self.durable.goes_on()?;
+        let before = state.sequence();
         let run = catch_unwind(AssertUnwindSafe(|| {
-            let done = state.transact(now, ids, f)?;
-            Ok(done.map(|(value, mut batch)| {
-                let hints = std::mem::take(&mut batch.hints);
-                if !batch.changes.is_empty() {
-                    // A send fails only after the committer has stopped; `wait_durable` tells so.
-                    let _ = self.queue.lock().send((state.sequence(), batch));
-                }
-                (value, hints)
-            }))
+            // Asks under the lock whether it may: whoever panicked has said so before it gave the lock up.
+            ledger::submit(&mut state, &mut &*self.books, now, ids, f)
         }));
-        let done: Result<Result<_, E>, LimitExceeded> = match run {
-            Ok(done) => done,
+        let submitted = match run {
+            Ok(submitted) => submitted,
             Err(panic) => {
-                self.durable.stop(Stopped::Panicked(text_of(&*panic).into()));
+                self.books.stop(Stopped::Panicked(text_of(&*panic).into()));
                 drop(state);
                 resume_unwind(panic)
             }
         };
-        let sequence = state.sequence();
         drop(state);
-        let result = done?.map(|(value, hints)| {
+        let (result, sequence) = submitted.map_err(|error| match error {
+            NotSubmitted::Stopped(why) => Refused::Stopped(why),
+            NotSubmitted::TooLarge(exceeded) => Refused::TooLarge(exceeded),
+            NotSubmitted::Following => unreachable!("a database leads from the moment it is open"),
+        })?;
+        if sequence != before {
+            self.books.work.notify_one();
+        }
+        let result = result.map(|(value, hints)| {
             self.board.post(&hints);
             value
         });
@@ -237,31 +283,33 @@ impl Db {
 
     /// Waits until everything up to `sequence` is on disk.
     pub async fn wait_durable(&self, sequence: Sequence) -> Result<(), Stopped> {
-        self.durable_when(|at| *at >= sequence).await
+        if self.books.mark.load(Ordering::Acquire) > sequence {
+            return Ok(());
+        }
+        let (waiter, told) = oneshot::channel();
+        match self.books.ledger.lock().wait(sequence, waiter) {
+            Wait::Durable(_) => return Ok(()),
+            Wait::Stopped(why, _) => return Err(why),
+            Wait::Kept => {}
+        }
+        told.await.expect("the ledger lives as long as the database, and gives back whoever waits")
     }
 
     /// Resolves when the database has stopped. The program should then end.
     pub async fn stopped(&self) -> Stopped {
-        match self.durable_when(|_| false).await {
-            Err(stopped) => stopped,
-            Ok(()) => unreachable!("no sequence is enough"),
-        }
-    }
-
-    async fn durable_when(&self, is_enough: impl Fn(&Sequence) -> bool) -> Result<(), Stopped> {
-        let mut durable = self.durable.0.subscribe();
-        let reached = durable.wait_for(|at| at.as_ref().map_or(true, &is_enough)).await;
-        reached.expect("the sender lives as long as the database").clone().map(|_| ())
+        let mut stopped = self.books.stopped.subscribe();
+        let why = stopped.wait_for(Option::is_some).await.expect("the sender lives as long as the database");
+        why.clone().expect("it was waited for")
     }
 
     /// Why the database has stopped, if it has.
     pub fn goes_on(&self) -> Result<(), Stopped> {
-        self.durable.goes_on()
+        self.books.stopped.borrow().clone().map_or(Ok(()), Err)
     }
 
     /// How long the store has been writing at what it was given last; `None` while it has nothing to write.
     pub fn writing_for(&self) -> Option<Duration> {
-        self.watched.writing_since.lock().map(|since| since.elapsed())
+        self.books.writing_since.lock().map(|since| since.elapsed())
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -282,57 +330,38 @@ impl Db {
 
     /// Has `observe` told of every group that became durable. Once per database.
     pub fn on_commit(&self, observe: impl Fn(u64, u64, Duration) + Send + Sync + 'static) {
-        let _ = self.watched.commits.set(Box::new(observe));
+        let _ = self.books.commits.set(Box::new(observe));
     }
 }
 
-fn run_committer(
-    store: &dyn Store,
-    batches: &Receiver<(Sequence, Batch)>,
-    durable: &Durable,
-    watched: &Watched,
-) {
-    // Ends when the database is dropped.
-    while let Ok((mut last, first)) = batches.recv() {
-        let mut group = vec![Commit::new(first.changes.ops())];
-        let mut bytes = size(&group[0]);
-        while group.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
-            let Ok((sequence, batch)) = batches.try_recv() else { break };
-            last = sequence;
-            let commit = Commit::new(batch.changes.ops());
-            bytes += size(&commit);
-            group.push(commit);
-        }
+impl Drop for Db {
+    fn drop(&mut self) {
+        // Under the ledger's lock, which the committer has until it waits.
+        let _ledger = self.books.ledger.lock();
+        self.books.is_closed.store(true, Ordering::Relaxed);
+        self.books.work.notify_one();
+    }
+}
+
+/// The committer: writes one group after the other, until the database stops or is gone.
+fn write_groups(store: &dyn Store, books: &Books) {
+    while let Some(group) = books.next_group() {
+        let commits = group.commits();
         let began = Instant::now();
-        *watched.writing_since.lock() = Some(began);
-        let written = commit(store, &group);
-        *watched.writing_since.lock() = None;
-        match written {
-            Ok(()) => {
-                if !durable.reached(last) {
+        *books.writing_since.lock() = Some(began);
+        loop {
+            let outcomes = store.commit(&commits);
+            match books.settle(&group, outcomes, began.elapsed()) {
+                Ok(true) => break,
+                Ok(false) => std::thread::sleep(ASK_AGAIN_AFTER),
+                Err(Ended) => {
+                    *books.writing_since.lock() = None;
                     return;
                 }
-                if let Some(observe) = watched.commits.get() {
-                    observe(group.len() as u64, last, began.elapsed());
-                }
             }
-            Err(why) => return durable.stop(why),
         }
+        *books.writing_since.lock() = None;
     }
-}
-
-/// Makes a whole group durable. The state in memory rests on every commit of it.
-fn commit(store: &dyn Store, group: &[Commit]) -> Result<(), Stopped> {
-    let outcomes = store.commit(group).map_err(|error| Stopped::Store(Arc::new(error)))?;
-    assert_eq!(outcomes.len(), group.len(), "the store answers for each commit of a group");
-    match outcomes.into_iter().find_map(Result::err) {
-        None => Ok(()),
-        Some(conflict) => Err(Stopped::NotApplied(conflict)),
-    }
-}
-
-fn size(commit: &Commit) -> usize {
-    commit.ops.iter().map(op_bytes).sum()
 }
 
 /// What a panic said.

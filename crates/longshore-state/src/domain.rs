@@ -39,8 +39,11 @@ pub trait Tables: fmt::Debug + Send + Sync + Sized + 'static {
     /// Everything that anybody may have to look at: what listeners begin with.
     fn all_hints(&self, hints: &mut Hints);
 
-    /// All that was stored has been entered, and what comes now is news.
-    fn loaded(&mut self) {}
+    /// From now on this process writes: all that was stored has been entered, and what comes is news. What is kept
+    /// beside the records begins here, too; what others could see before they lost the lead, nobody saw.
+    fn lead(&mut self, now: Timestamp) {
+        let _ = now;
+    }
 }
 
 /// Tables that keep the records of a kind.
@@ -218,7 +221,7 @@ pub(crate) trait AnyTables: Any + fmt::Debug + Send + Sync {
     /// `fresh` is of the same domain.
     fn compare(&self, fresh: &dyn AnyTables) -> Vec<String>;
     fn all_hints(&self, hints: &mut Hints);
-    fn loaded(&mut self);
+    fn lead(&mut self, now: Timestamp);
 }
 
 impl<T: Tables> AnyTables for T {
@@ -235,7 +238,7 @@ impl<T: Tables> AnyTables for T {
         Tables::all_hints(self, hints);
     }
 
-    fn loaded(&mut self) {
-        Tables::loaded(self);
+    fn lead(&mut self, now: Timestamp) {
+        Tables::lead(self, now);
     }
 }

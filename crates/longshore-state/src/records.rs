@@ -195,11 +195,13 @@ impl PartialEq for Records {
 }
 
 /// What a transaction changed: for each record that it touched, what it is now.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// A transaction touches a few kinds.
     logs: Vec<Box<dyn AnyLog>>,
     len: usize,
+    /// What a commit of these takes, once that was asked.
+    weighed: usize,
 }
 
 trait AnyLog: Any + fmt::Debug + Send + Sync {
@@ -207,6 +209,13 @@ trait AnyLog: Any + fmt::Debug + Send + Sync {
     fn bytes(&self) -> Result<usize, LimitExceeded>;
     fn ops(&self, ops: &mut Vec<Op>);
     fn apply(&self, records: &mut Records);
+    fn copy(&self) -> Box<dyn AnyLog>;
+}
+
+impl Clone for Box<dyn AnyLog> {
+    fn clone(&self) -> Self {
+        (**self).copy()
+    }
 }
 
 #[derive(Debug)]
@@ -248,6 +257,10 @@ impl<R: Record> AnyLog for Log<R> {
                 None => map.remove(key),
             };
         }
+    }
+
+    fn copy(&self) -> Box<dyn AnyLog> {
+        Box::new(Self(self.0.clone()))
     }
 }
 
@@ -309,12 +322,17 @@ impl Changes {
         ops
     }
 
-    /// The bytes that a commit of these would have, or the first key that is too long.
-    pub(crate) fn bytes(&self) -> Result<usize, LimitExceeded> {
-        let mut bytes = 0;
+    /// The bytes that a commit of these takes, or the first key that is too long. That is long work, and done once.
+    pub(crate) fn weigh(&mut self) -> Result<usize, LimitExceeded> {
+        self.weighed = 0;
         for log in &self.logs {
-            bytes += log.bytes()?;
+            self.weighed += log.bytes()?;
         }
-        Ok(bytes)
+        Ok(self.weighed)
+    }
+
+    /// What [`Changes::weigh`] gave.
+    pub(crate) fn weighed(&self) -> usize {
+        self.weighed
     }
 }

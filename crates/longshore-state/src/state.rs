@@ -91,7 +91,11 @@ impl State {
     /// All that was stored has been entered. `sharing` is what was shared meanwhile.
     pub(crate) fn loaded(&mut self, sharing: Sharing) {
         self.sharing = sharing;
-        self.slots.iter_mut().for_each(|slot| slot.tables.loaded());
+    }
+
+    /// See [`crate::Tables::lead`].
+    pub(crate) fn lead(&mut self, now: Timestamp) {
+        self.slots.iter_mut().for_each(|slot| slot.tables.lead(now));
     }
 }
 

@@ -143,12 +143,12 @@ impl<'a> Tx<'a> {
 
     /// Whether the store would take the changes. Asked before anybody can see them: a commit that the store refuses
     /// ends the process.
-    fn check_limits(&self) -> Result<(), LimitExceeded> {
+    fn check_limits(&mut self) -> Result<(), LimitExceeded> {
         let count = self.changes.len();
         if count > COMMIT_OPS_MAX {
             return Err(LimitExceeded::Operations { count });
         }
-        let bytes = self.changes.bytes()?;
+        let bytes = self.changes.weigh()?;
         if bytes > COMMIT_BYTES_MAX {
             return Err(LimitExceeded::Bytes { bytes });
         }

@@ -121,6 +121,18 @@ fn a_refused_commit_is_never_acknowledged() {
 }
 
 #[test]
+fn a_store_that_gives_no_answer_is_asked_again() {
+    let store = Arc::new(Broken::new(Fault::InDoubt));
+    let db = open(store.clone());
+    block_on(async {
+        put(&db, "doubtful").await.expect("it is there in the end");
+        put(&db, "next").await.expect("the database goes on");
+        assert_eq!(db.read(names).await.expect("all is well"), ["doubtful", "next"]);
+    });
+    assert_eq!(found(&*store), ["doubtful", "next"]);
+}
+
+#[test]
 fn what_is_too_large_is_refused_and_nothing_else() {
     let store = Arc::new(MemoryStore::new());
     let db = open(store.clone());

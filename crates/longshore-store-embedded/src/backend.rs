@@ -1,16 +1,14 @@
-//! The [`Store`] over the engine: revisions, conditions, limits, leases, history.
+//! The [`Store`] over the engine: revisions, conditions, limits, the lead, history.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_base::Timestamp;
 use longshore_store::{
-    Change, Commit, Conflict, Entry, EntryRef, History, KeyRange, Lease, LeaseGrant, LeaseId, LeaseTable, Op,
-    Page, Revision, Store, StoreError, Unavailable, Update, Watch, WatchError, limits,
+    Change, Commit, Conflict, Entry, EntryRef, FencingToken, History, KeyRange, LeadTable, Lost, Op, Page,
+    Revision, Sight, Store, StoreError, Unavailable, Update, Watch, WatchError, limits,
 };
 use parking_lot::Mutex;
 
@@ -39,7 +37,7 @@ pub struct EmbeddedStore {
 
 struct Writer {
     revision: Revision,
-    leases: LeaseTable,
+    lead: LeadTable,
     /// A write failed: what is durable is unknown until the store is opened again.
     poisoned: bool,
 }
@@ -52,13 +50,15 @@ type Overlay<'a> = BTreeMap<&'a [u8], Option<(Revision, &'a [u8])>>;
 impl EmbeddedStore {
     /// Opens the store in `dir`, creating both if need be, and recovers what is durable.
     ///
-    /// Leases of an earlier process are over, because the directory's lock shows that it is gone.
+    /// An earlier process leads no more, because the directory's lock shows that it is gone.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let directory = Directory::claim(dir)?;
         let explain = |error| match engine::explain(dir, error) {
             StoreError::Unavailable(source) => OpenError::Unavailable { dir: dir.to_owned(), source },
             StoreError::Corrupt { detail } => OpenError::corrupt(dir, detail),
-            StoreError::Limit { .. } => unreachable!("an engine's error is never about a commit"),
+            StoreError::Limit { .. } | StoreError::InDoubt(_) => {
+                unreachable!("an engine's error is never about a commit, and it always answers")
+            }
         };
         let path = directory.engine();
         match directory.found() {
@@ -88,7 +88,7 @@ impl EmbeddedStore {
             }
             Found::Nothing | Found::Unmarked => directory.mark()?,
         }
-        let writer = Writer { revision, leases: LeaseTable::resume(last_token), poisoned: false };
+        let writer = Writer { revision, lead: LeadTable::resume(last_token), poisoned: false };
         Ok(Self {
             engine,
             writer: Mutex::new(writer),
@@ -115,7 +115,7 @@ impl EmbeddedStore {
 
     /// Makes a batch durable, or gives up writing for good.
     fn write(&self, writer: &mut Writer, mut batch: Batch<'_>) -> Result<(), StoreError> {
-        batch.put(META_KEY, &encode_meta(writer.revision, writer.leases.last_token()));
+        batch.put(META_KEY, &encode_meta(writer.revision, writer.lead.last_token()));
         // Until it has succeeded: a panic in the engine leaves as much in doubt as an error.
         writer.poisoned = true;
         batch.commit().map_err(|error| self.explain(error))?;
@@ -145,7 +145,7 @@ impl EmbeddedStore {
         commit: &Commit,
     ) -> Result<Result<(), Conflict>, StoreError> {
         if let Some(token) = commit.fence
-            && !writer.leases.in_force(token)
+            && !writer.lead.in_force(token)
         {
             return Ok(Err(Conflict::Fenced(token)));
         }
@@ -333,26 +333,34 @@ impl Store for EmbeddedStore {
         self.history.watch(prefix, from)
     }
 
-    fn lease_grant(&self, name: &str, ttl: Duration, now: Timestamp) -> Result<LeaseGrant, StoreError> {
+    fn sight(&self) -> Result<Sight, StoreError> {
+        let writer = self.writer.lock();
+        Ok(writer.lead.sight(writer.revision.get()))
+    }
+
+    fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError> {
         let mut writer = self.writer.lock();
         self.refuse_if_poisoned(&writer)?;
-        let grant = writer.leases.grant(name, ttl, now);
-        if let LeaseGrant::Granted(_) = grant {
+        let revision = writer.revision.get();
+        let taken = writer.lead.take(revision, seen, claim);
+        if taken.is_ok() {
             // The token has to be durable before anyone relies on its being the greatest.
             self.write(&mut writer, self.engine.batch())?;
         }
-        Ok(grant)
+        Ok(taken)
     }
 
-    fn lease_keep_alive(&self, id: LeaseId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
+    fn beat(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
         let mut writer = self.writer.lock();
         self.refuse_if_poisoned(&writer)?;
-        Ok(writer.leases.keep_alive(id, now))
+        let revision = writer.revision.get();
+        Ok(writer.lead.beat(revision, token))
     }
 
-    fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-        self.writer.lock().leases.revoke(id);
-        Ok(())
+    fn resign(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        let mut writer = self.writer.lock();
+        let revision = writer.revision.get();
+        Ok(writer.lead.resign(revision, token))
     }
 }
 

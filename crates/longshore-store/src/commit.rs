@@ -4,12 +4,13 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::lease::FencingToken;
+use crate::lead::FencingToken;
 
 /// A point in the store's history.
 ///
-/// Every commit that changes something has a revision of its own, greater than all before it;
-/// every key remembers the revision that last wrote it. A commit that changes nothing (it has no
+/// Every commit that changes something has a revision, greater than that of any group before it and no smaller than that
+/// of a commit before it in its own group: a backend may write commits of one group under one revision.
+/// Every key remembers the revision that last wrote it. A commit that changes nothing (it has no
 /// operations, or only deletes keys that are absent) reports the revision that it saw.
 /// Revisions never repeat, also over restarts. Do not count on steps of one: other users of an
 /// etcd cluster take revisions too.
@@ -117,7 +118,7 @@ pub struct Commit {
     /// All have to hold.
     pub conditions: Vec<Condition>,
     pub ops: Vec<Op>,
-    /// If given: the lease with this token has to be the one in force. See [`crate::lease`].
+    /// If given: nobody may have taken the lead since this token was given out. See [`crate::lead`].
     pub fence: Option<FencingToken>,
 }
 

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_base::Timestamp;
 
 use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, ENTRY_OVERHEAD_BYTES, KEY_BYTES_MAX};
 use crate::{
-    Change, Commit, Condition, Conflict, Entry, FencingToken, KeyRange, Lease, LeaseGrant, LimitExceeded, Op,
+    Change, Commit, Condition, Conflict, Entry, FencingToken, KeyRange, Leader, LimitExceeded, Lost, Op,
     Revision, Store, StoreError, Update, Watch, WatchError,
 };
 
@@ -30,7 +29,7 @@ type Case = (&'static str, fn(&mut dyn Subject));
 /// Every case with its name.
 pub const CASES: &[Case] = &[
     ("a commit is read back with its revision", read_back),
-    ("revisions rise with every commit that changes something", revisions_rise),
+    ("revisions rise with every group that changes something", revisions_rise),
     ("a commit that changes nothing reports the revision it saw", nothing_changed),
     ("a failed condition changes nothing, its neighbours stand", conditions),
     ("conditions see the earlier commits of the group", conditions_in_group),
@@ -44,9 +43,9 @@ pub const CASES: &[Case] = &[
     ("a watch sees only its prefix", watch_prefix),
     ("a watch waits and is woken", watch_wakes),
     ("a watch into the forgotten past is told so", watch_compacted),
-    ("a lease has one holder and rising tokens", leases),
-    ("a lease runs out unless it is kept alive", lease_expiry),
-    ("a fence shuts out whoever held the lease before", fencing),
+    ("there is one leader, and tokens rise", leads),
+    ("the lead is taken only from who gave no sign of life", signs_of_life),
+    ("a fence shuts out whoever led before", fencing),
     ("what is committed is there after a restart", reopened),
     ("tokens rise over restarts and old ones stay shut out", reopened_tokens),
 ];
@@ -137,13 +136,16 @@ fn revisions_rise(subject: &mut dyn Subject) {
     let before = store.revision();
     let group: Vec<Commit> = (0..20).map(|n| Commit::new(vec![put("k", &n.to_string())])).collect();
     let outcomes = commit_all(&*store, &group);
-    let mut last = before;
+    let mut last = before.next();
     for outcome in outcomes {
         let revision = outcome.expect("nothing conflicts");
-        assert!(revision > last);
+        assert!(revision >= last, "commits of a group may share a revision");
         last = revision;
     }
     assert_eq!(store.revision(), last);
+    let after = put_all(&*store, &[("k", "19")]);
+    assert!(after > last, "groups do not");
+    let last = after;
     assert_eq!(contents(&*store), "k=19");
     let entry = store.get(b"k").expect("readable").expect("just written");
     assert_eq!(entry.modified, last);
@@ -404,10 +406,9 @@ fn watch_in_order(subject: &mut dyn Subject) {
             Commit::new(vec![put("c", "3"), delete("a"), delete("unknown")]),
             Commit::new(vec![put("d", "4")]).when(Condition::Absent(bytes("c"))),
             Commit::new(vec![delete("unknown")]),
-            Commit::new(vec![delete("c")]),
         ],
     );
-    let last = *outcomes[3].as_ref().expect("unconditional");
+    let last = commit(&*store, Commit::new(vec![delete("c")]));
     assert_eq!(updates(&mut from_start), ["+a", "+b", "+c -a", "-c"]);
     assert_eq!(updates(&mut from_second), ["+b", "+c -a", "-c"]);
     let first = from_now.next(Duration::from_secs(10)).expect("kept").expect("there");
@@ -463,66 +464,62 @@ fn watch_compacted(subject: &mut dyn Subject) {
     assert_eq!(watch.try_next().expect("kept").map(|update| update.revision), Some(oldest));
 }
 
-const TTL: Duration = Duration::from_secs(10);
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millis(seconds * 1000)
+fn taken(store: &dyn Store, claim: &str) -> FencingToken {
+    let seen = store.sight().expect("available");
+    store.take(&seen, claim.as_bytes()).expect("available").expect("nothing has happened since")
 }
 
-fn granted(store: &dyn Store, name: &str, now: Timestamp) -> Lease {
-    match store.lease_grant(name, TTL, now).expect("available") {
-        LeaseGrant::Granted(lease) => lease,
-        LeaseGrant::Held { until } => panic!("held until {until:?}"),
-    }
-}
-
-fn leases(subject: &mut dyn Subject) {
+fn leads(subject: &mut dyn Subject) {
     let store = subject.empty();
-    let leader = granted(&*store, "leader", at(0));
-    let other = granted(&*store, "other", at(0));
-    assert!(other.token > leader.token && other.id != leader.id);
-    assert_eq!(leader.expires, at(10));
-    let refused = store.lease_grant("leader", TTL, at(9)).expect("available");
-    assert_eq!(refused, LeaseGrant::Held { until: at(10) });
-    store.lease_revoke(leader.id).expect("available");
-    store.lease_revoke(leader.id).expect("revoking again is no error");
-    assert_eq!(store.lease_keep_alive(leader.id, at(1)).expect("available"), None);
-    let next = granted(&*store, "leader", at(1));
-    assert!(next.token > other.token);
-    store.lease_revoke(leader.id).expect("available");
-    let still = store.lease_grant("leader", TTL, at(2)).expect("available");
-    assert_eq!(still, LeaseGrant::Held { until: at(11) }, "the old id has no power over the new lease");
+    let sight = || store.sight().expect("available");
+    let nobody = sight();
+    assert_eq!(nobody.leader, None);
+    let first = taken(&*store, "one");
+    let leads = sight();
+    assert_eq!(leads.leader, Some(Leader { token: first, claim: bytes("one") }));
+    assert_ne!(leads.pulse, nobody.pulse);
+    let late = store.take(&nobody, b"two").expect("available");
+    assert_eq!(late, Err(Lost { now: leads }), "somebody was quicker");
+    store.resign(first).expect("available").expect("it leads");
+    assert_eq!(sight().leader, None);
+    assert_eq!(store.beat(first).expect("available"), Err(Lost { now: sight() }));
+    assert_eq!(store.resign(first).expect("available"), Err(Lost { now: sight() }));
+    assert!(taken(&*store, "two") > first);
+    assert!(store.resign(first).expect("available").is_err(), "an old token has no power over a new leader");
+    assert!(sight().leader.is_some());
 }
 
-fn lease_expiry(subject: &mut dyn Subject) {
+fn signs_of_life(subject: &mut dyn Subject) {
     let store = subject.empty();
-    let lease = granted(&*store, "leader", at(0));
-    let kept = store.lease_keep_alive(lease.id, at(6)).expect("available").expect("in force");
-    assert_eq!((kept.token, kept.expires), (lease.token, at(16)));
-    let kept = store.lease_keep_alive(lease.id, at(3)).expect("available").expect("in force");
-    assert_eq!(kept.expires, at(16), "a clock that was set back takes no time away");
-    assert!(matches!(store.lease_grant("leader", TTL, at(15)).expect("available"), LeaseGrant::Held { .. }));
-    let next = granted(&*store, "leader", at(16));
-    assert!(next.token > lease.token);
-    assert_eq!(store.lease_keep_alive(lease.id, at(17)).expect("available"), None);
-    assert_eq!(store.lease_keep_alive(next.id, at(26)).expect("available"), None, "too late");
+    let sight = || store.sight().expect("available");
+    let token = taken(&*store, "one");
+    let silent = sight();
+    assert_eq!(sight(), silent, "silence changes nothing");
+    store.beat(token).expect("available").expect("it leads");
+    let beaten = sight();
+    assert!(store.take(&silent, b"two").expect("available").is_err(), "it has beaten");
+    commit(&*store, Commit::new(vec![put("a", "1")]).fenced(token));
+    assert!(store.take(&beaten, b"two").expect("available").is_err(), "it has written");
+    let silent = sight();
+    let next = store.take(&silent, b"two").expect("available").expect("it was silent");
+    assert!(next > token);
+    assert!(store.take(&silent, b"three").expect("available").is_err(), "one of two that saw the same");
 }
 
 fn fencing(subject: &mut dyn Subject) {
     let store = subject.empty();
-    let old = granted(&*store, "leader", at(0));
+    let old = taken(&*store, "old");
     let write = |token: FencingToken, value: &str| Commit::new(vec![put("a", value)]).fenced(token);
-    commit(&*store, write(old.token, "old"));
-    let new = granted(&*store, "leader", at(10));
-    let unknown = FencingToken::new(new.token.get() + 1);
-    let outcomes =
-        commit_all(&*store, &[write(old.token, "late"), write(new.token, "new"), write(unknown, "x")]);
-    assert_eq!(outcomes[0], Err(Conflict::Fenced(old.token)));
+    commit(&*store, write(old, "old"));
+    let new = taken(&*store, "new");
+    let unknown = FencingToken::new(new.get() + 1);
+    let outcomes = commit_all(&*store, &[write(old, "late"), write(new, "new"), write(unknown, "x")]);
+    assert_eq!(outcomes[0], Err(Conflict::Fenced(old)));
     assert!(outcomes[1].is_ok());
     assert_eq!(outcomes[2], Err(Conflict::Fenced(unknown)));
     assert_eq!(contents(&*store), "a=new");
-    store.lease_revoke(new.id).expect("available");
-    assert_eq!(commit_all(&*store, &[write(new.token, "revoked")]), vec![Err(Conflict::Fenced(new.token))]);
+    store.resign(new).expect("available").expect("it leads");
+    assert_eq!(commit_all(&*store, &[write(new, "resigned")]), vec![Err(Conflict::Fenced(new))]);
 }
 
 fn reopened(subject: &mut dyn Subject) {
@@ -552,13 +549,13 @@ fn reopened(subject: &mut dyn Subject) {
 
 fn reopened_tokens(subject: &mut dyn Subject) {
     let store = subject.empty();
-    let old = granted(&*store, "leader", at(0));
+    let old = taken(&*store, "old");
     let store = subject.reopen(store);
-    // A backend that several processes share still knows the lease; one that does not ended it.
-    let new = granted(&*store, "leader", at(10));
-    assert!(new.token > old.token);
-    let late = Commit::new(vec![put("a", "late")]).fenced(old.token);
-    assert_eq!(commit_all(&*store, &[late]), vec![Err(Conflict::Fenced(old.token))]);
+    // A backend that several processes share still shows the leader; one that does not has none.
+    let new = taken(&*store, "new");
+    assert!(new > old);
+    let late = Commit::new(vec![put("a", "late")]).fenced(old);
+    assert_eq!(commit_all(&*store, &[late]), vec![Err(Conflict::Fenced(old))]);
     let store = subject.reopen(store);
-    assert!(granted(&*store, "leader", at(30)).token > new.token);
+    assert!(taken(&*store, "newer") > new);
 }

@@ -1,13 +1,13 @@
 //! How a store fails: conflict, limit, unavailable and corrupt, because callers act differently on
-//! each. A conflict is read again and decided again, a limit is a defect of the caller, unavailable
-//! and corrupt stop the process.
+//! each. A conflict is read again and decided again, a limit is a defect of the caller, what is in doubt is asked
+//! again, unavailable and corrupt stop the process.
 
 use std::io;
 
 use bytes::Bytes;
 
 use crate::commit::{Condition, Revision};
-use crate::lease::FencingToken;
+use crate::lead::FencingToken;
 use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX};
 
 /// Why one commit of a group was not applied. The others stand.
@@ -16,8 +16,8 @@ pub enum Conflict {
     /// A condition does not hold: the first that fails, and what was found instead.
     #[error("condition {condition:?} does not hold: the key was last written at {modified:?}")]
     Condition { condition: Condition, modified: Option<Revision> },
-    /// The fence's lease is no longer in force: it was revoked, it lapsed, or another holds it.
-    #[error("the lease with fencing token {0} is no longer in force")]
+    /// Whoever had the token leads no more: another has taken the lead, or it was given up.
+    #[error("the fencing token {0} is no longer that of the leader")]
     Fenced(FencingToken),
 }
 
@@ -51,6 +51,9 @@ pub enum StoreError {
     /// is unknown until the store is opened again; until then it refuses every write.
     #[error("the store is unavailable")]
     Unavailable(#[source] Unavailable),
+    /// The store gave no answer, and goes on: what was asked for may have happened or not. The same may be asked again.
+    #[error("the store gave no answer")]
+    InDoubt(#[source] Unavailable),
     /// What is stored is not what was written. Restore a backup; going on would lose records.
     #[error("the store is corrupt: {detail}")]
     Corrupt { detail: String },

@@ -68,7 +68,8 @@ impl fmt::Debug for Change {
     }
 }
 
-/// Everything that one commit changed, in the order of its operations (for a watch: below its prefix).
+/// Everything that the commits of one revision changed, in the order of their operations (for a watch: below its
+/// prefix).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     pub revision: Revision,

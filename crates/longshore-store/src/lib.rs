@@ -1,5 +1,5 @@
 //! The contract between the control plane and whatever keeps its records: ordered byte keys,
-//! revisions, conditional atomic commits, watches, and leases with fencing tokens.
+//! revisions, conditional atomic commits, watches, and a leader with a fencing token.
 //!
 //! Start reading at [`Store`], then [`Commit`] and [`limits`]. [`MemoryStore`] is the smallest
 //! correct backend; [`conformance`](crate) (feature `conformance`) is the suite that every backend
@@ -15,14 +15,14 @@
 //!
 //! The contract is blocking and object-safe: it is called from the committer's own thread and at
 //! start-up, never from an async task. It knows nothing of records, keys' spelling or migrations
-//! (that is `longshore-state`), and reads no clock: leases take `now` as an argument.
+//! (that is `longshore-state`), and no time: when a leader has been silent for too long is for others to judge.
 
 pub mod commit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod error;
 pub mod history;
-pub mod lease;
+pub mod lead;
 pub mod limits;
 pub mod memory;
 pub mod range;
@@ -31,7 +31,7 @@ mod store;
 pub use commit::{Commit, Condition, Op, Revision};
 pub use error::{Conflict, LimitExceeded, StoreError, Unavailable, WatchError};
 pub use history::{Change, History, Update, Watch, WatchSource};
-pub use lease::{FencingToken, Lease, LeaseGrant, LeaseId, LeaseTable};
+pub use lead::{FencingToken, LeadTable, Leader, Lost, Pulse, Sight};
 pub use limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX};
 pub use memory::MemoryStore;
 pub use range::{Entry, EntryRef, KeyRange, Page};

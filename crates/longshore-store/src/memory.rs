@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_base::Timestamp;
 use parking_lot::Mutex;
 
 use crate::commit::{Commit, Op, Revision};
 use crate::error::{Conflict, StoreError, WatchError};
 use crate::history::{Change, History, Update, Watch};
-use crate::lease::{Lease, LeaseGrant, LeaseId, LeaseTable};
+use crate::lead::{FencingToken, LeadTable, Lost, Sight};
 use crate::limits;
 use crate::range::{Entry, EntryRef, KeyBounds, KeyRange, Page};
 use crate::store::Store;
@@ -27,7 +25,7 @@ struct State {
     /// Shared with scans and forks, and copied by the first write after one of them began.
     entries: Arc<BTreeMap<Bytes, Versioned>>,
     revision: Revision,
-    leases: LeaseTable,
+    lead: LeadTable,
 }
 
 /// A store in memory. Deterministic: equal calls give equal answers, revisions rise by one and
@@ -45,17 +43,17 @@ impl Default for MemoryStore {
 
 impl MemoryStore {
     pub fn new() -> Self {
-        Self::from_parts(Arc::default(), Revision::ZERO, LeaseTable::default())
+        Self::from_parts(Arc::default(), Revision::ZERO, LeadTable::default())
     }
 
     /// An independent store with all that is durable now: what a process would find that crashed
-    /// and starts again. Leases are over and the history is gone, as after opening an embedded store;
+    /// and starts again. Nobody leads and the history is gone, as after opening an embedded store;
     /// revisions and tokens go on from where they were.
     #[must_use]
     pub fn fork(&self) -> Self {
         let state = self.state.lock();
-        let leases = LeaseTable::resume(state.leases.last_token());
-        Self::from_parts(Arc::clone(&state.entries), state.revision, leases)
+        let lead = LeadTable::resume(state.lead.last_token());
+        Self::from_parts(Arc::clone(&state.entries), state.revision, lead)
     }
 
     /// How many keys have a value.
@@ -67,9 +65,9 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn from_parts(entries: Arc<BTreeMap<Bytes, Versioned>>, revision: Revision, leases: LeaseTable) -> Self {
+    fn from_parts(entries: Arc<BTreeMap<Bytes, Versioned>>, revision: Revision, lead: LeadTable) -> Self {
         let history = History::starting_after(revision);
-        Self { state: Mutex::new(State { entries, revision, leases }), history }
+        Self { state: Mutex::new(State { entries, revision, lead }), history }
     }
 }
 
@@ -105,7 +103,7 @@ impl State {
 
     fn judge(&self, commit: &Commit) -> Result<(), Conflict> {
         if let Some(token) = commit.fence
-            && !self.leases.in_force(token)
+            && !self.lead.in_force(token)
         {
             return Err(Conflict::Fenced(token));
         }
@@ -195,17 +193,27 @@ impl Store for MemoryStore {
         self.history.watch(prefix, from)
     }
 
-    fn lease_grant(&self, name: &str, ttl: Duration, now: Timestamp) -> Result<LeaseGrant, StoreError> {
-        Ok(self.state.lock().leases.grant(name, ttl, now))
+    fn sight(&self) -> Result<Sight, StoreError> {
+        let state = self.state.lock();
+        Ok(state.lead.sight(state.revision.get()))
     }
 
-    fn lease_keep_alive(&self, id: LeaseId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
-        Ok(self.state.lock().leases.keep_alive(id, now))
+    fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError> {
+        let mut state = self.state.lock();
+        let revision = state.revision.get();
+        Ok(state.lead.take(revision, seen, claim))
     }
 
-    fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-        self.state.lock().leases.revoke(id);
-        Ok(())
+    fn beat(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        let mut state = self.state.lock();
+        let revision = state.revision.get();
+        Ok(state.lead.beat(revision, token))
+    }
+
+    fn resign(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        let mut state = self.state.lock();
+        let revision = state.revision.get();
+        Ok(state.lead.resign(revision, token))
     }
 }
 

@@ -1,14 +1,11 @@
 //! The port itself.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
-
-use longshore_base::Timestamp;
 
 use crate::commit::{Commit, Revision};
 use crate::error::{Conflict, StoreError, WatchError};
 use crate::history::Watch;
-use crate::lease::{Lease, LeaseGrant, LeaseId};
+use crate::lead::{FencingToken, Lost, Sight};
 use crate::range::{Entry, EntryRef, KeyRange, Page};
 
 /// Ordered keys with revisions. All calls block; none is made from an async task.
@@ -22,6 +19,8 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `Limit`: nothing of the group was applied. `Unavailable`: how much of the group survives is
     /// unknown, but it is a run of its first commits, each whole; the store refuses writes from then on.
+    /// `InDoubt`: the same, but the store goes on; give it the same group again, and nothing else before it. It
+    /// applies no part twice.
     fn commit(&self, group: &[Commit]) -> Result<Vec<Result<Revision, Conflict>>, StoreError>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError>;
@@ -46,12 +45,18 @@ pub trait Store: Send + Sync {
     /// may lie in the past. How far back is bounded: see [`WatchError::Compacted`].
     fn watch(&self, prefix: &[u8], from: Revision) -> Result<Watch, WatchError>;
 
-    /// Takes the lease `name` for `ttl` from `now` on, if nobody holds it. See [`crate::lease`].
-    fn lease_grant(&self, name: &str, ttl: Duration, now: Timestamp) -> Result<LeaseGrant, StoreError>;
+    /// Who leads, and a pulse that changes with every sign of life. See [`crate::lead`].
+    fn sight(&self) -> Result<Sight, StoreError>;
 
-    /// Gives the lease its full time again; `None` when it is lost, and its holder must stop writing.
-    fn lease_keep_alive(&self, id: LeaseId, now: Timestamp) -> Result<Option<Lease>, StoreError>;
+    /// Takes the lead from whoever has it, unless there was a sign of life since `seen`.
+    ///
+    /// # Errors
+    /// `InDoubt`: look again; whoever sees his own `claim` has won. It should therefore be one that was never made before.
+    fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError>;
 
-    /// Ends the lease, so that another need not wait for it to run out. No error if it is lost already.
-    fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError>;
+    /// A sign of life of the leader, for when it writes nothing. `Lost`: it must stop writing.
+    fn beat(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError>;
+
+    /// Gives the lead up, so that another need not wait. `Lost`: it was lost already.
+    fn resign(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError>;
 }

@@ -91,7 +91,9 @@ fn watch_parts(ready: &Ready, db: &Arc<Db>, controllers: &Controllers, pulse: Pu
     ready.watch("store", move || {
         db.goes_on().map_err(|stopped| match stopped {
             Stopped::Panicked(_) => "a transaction panicked".to_owned(),
-            Stopped::Store(_) | Stopped::NotApplied(_) | Stopped::NoCommitter => stopped.to_string(),
+            Stopped::Store(_) | Stopped::Lost(_) | Stopped::NotApplied(_) | Stopped::NoCommitter => {
+                stopped.to_string()
+            }
         })?;
         within(db.writing_for(), STORE_PATIENCE).map_err(|secs| format!("has been writing for {secs} s"))
     });

@@ -22,7 +22,7 @@ use longshore_shapes_ecs::{
 };
 use longshore_state::State;
 use longshore_store::{
-    Commit, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, Page, Revision, Store,
+    Commit, Conflict, Entry, EntryRef, FencingToken, KeyRange, Lost, Page, Revision, Sight, Store,
     StoreError, Watch, WatchError,
 };
 use longshore_tables_ecs::{AgentHint, EcsState, Hint, InstanceKey};
@@ -113,16 +113,20 @@ impl Store for Gated {
         self.inner.watch(prefix, from)
     }
 
-    fn lease_grant(&self, name: &str, ttl: Duration, now: Timestamp) -> Result<LeaseGrant, StoreError> {
-        self.inner.lease_grant(name, ttl, now)
+    fn sight(&self) -> Result<Sight, StoreError> {
+        self.inner.sight()
     }
 
-    fn lease_keep_alive(&self, id: LeaseId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
-        self.inner.lease_keep_alive(id, now)
+    fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError> {
+        self.inner.take(seen, claim)
     }
 
-    fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-        self.inner.lease_revoke(id)
+    fn beat(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        self.inner.beat(token)
+    }
+
+    fn resign(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        self.inner.resign(token)
     }
 }
 

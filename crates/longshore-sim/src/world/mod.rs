@@ -5,6 +5,7 @@
 //! and chance, and nothing else.
 
 mod capacity;
+mod follower;
 mod machine;
 mod network;
 mod rollouts;

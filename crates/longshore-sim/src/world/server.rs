@@ -1,21 +1,23 @@
 //! The control plane: the state, a disk that takes its time, the controllers' agenda.
 //!
-//! This is what `longshore_state::Db` and `longshore_controllers::driver` are around threads, told again around the
-//! event queue: a transaction joins the queue of commits, everything that has queued up is written together, and
-//! nothing leaves before what it is based on is durable.
+//! What `longshore_state::Db` and `longshore_controllers::driver` are around threads, this is around the event queue: the
+//! same ledger says what is written together and who waits for it, the same schedule what the controllers look at.
+//! Beside it a follower reads what was written, as another control plane would.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Timestamp};
-use longshore_controllers::driver::Agenda;
-use longshore_controllers::{link, service, upkeep};
-use longshore_state::{Changes, Domains, Hints, Records, State, Tx};
-use longshore_store::{Commit, MemoryStore, Store};
+use longshore_controllers::link;
+use longshore_controllers::schedule::{Job, Schedule};
+use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
+use longshore_state::{Domains, Hints, Ledger, Records, State, Stopped, Tx};
+use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
 use longshore_tables_ecs::{AgentHint, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey};
 
+use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
 use super::sessions::Served;
 use super::{Event, Skew, World};
@@ -28,6 +30,7 @@ pub(super) struct Server {
     api: Arc<Ecs>,
     domains: Domains,
     store: MemoryStore,
+    pub follower: Follower,
     /// What the store must hold, kept apart from it.
     pub stored: Records,
     pub skew: Skew,
@@ -42,27 +45,18 @@ pub(super) struct Running {
     pub state: State,
     /// What the state must hold, kept apart from it.
     pub records: Records,
-    queue: VecDeque<Queued>,
+    ledger: Ledger<Then>,
     /// The disk is at work on these.
-    writing: Vec<Queued>,
-    pub durable: u64,
-    waiting: BTreeMap<u64, Vec<Then>>,
+    writing: Option<Group>,
     /// Calls that arrived and were not answered.
     calls: BTreeSet<CallId>,
-    hints: BTreeSet<ServiceKey>,
+    hints: BTreeSet<Hint>,
     is_looking: bool,
-    agenda: Agenda,
-    sweep_at: Timestamp,
+    schedule: Schedule,
     pub sessions: BTreeMap<PipeId, Served>,
     /// The newest connection of each instance, with its generation.
     pub newest: BTreeMap<InstanceKey, (u64, PipeId)>,
     pub generations: u64,
-}
-
-struct Queued {
-    sequence: u64,
-    changes: Changes,
-    commit: Commit,
 }
 
 /// What happens once a revision is durable.
@@ -75,6 +69,7 @@ pub(super) enum Then {
 #[derive(Clone, Debug)]
 pub(super) enum Writer {
     Controller(ServiceKey),
+    Placer,
     Sweep,
     Api,
     Link,
@@ -82,10 +77,13 @@ pub(super) enum Writer {
 
 impl Server {
     pub fn new() -> Self {
+        let domains = Domains::new("longshore-sim").with::<EcsTables>();
+        let store = MemoryStore::new();
         Self {
             api: Arc::new(api::api()),
-            domains: Domains::new("longshore-sim").with::<EcsTables>(),
-            store: MemoryStore::new(),
+            follower: Follower::of(&store, &domains),
+            domains,
+            store,
             stored: Records::new(),
             skew: Skew::default(),
             epoch: 0,
@@ -107,27 +105,31 @@ impl World {
         let now = self.server_now();
         self.server.epoch += 1;
         self.tally.server_starts += 1;
-        let state = match State::load(&self.server.store, &self.server.domains, now) {
-            Ok(state) => state,
+        let (mut state, revision) = match State::load_at(&self.server.store, &self.server.domains, now) {
+            Ok(loaded) => loaded,
             Err(error) => {
                 return self.fail("durability", format!("what was stored cannot be loaded: {error}"));
             }
         };
         let found = state.records();
         self.fail_different("durability", "after a restart", self.server.stored.differences(&found));
+        let mut ledger = Ledger::new(&state, revision);
+        ledger.lead(&mut state, None, now);
+        // What says who writes is there before anybody asks for anything.
+        if let Some(group) = ledger.next_group() {
+            let outcomes = self.write(&group, group.len());
+            ledger.committed(&group, outcomes);
+        }
         let hints = state.all_hints();
         self.server.up = Some(Running {
-            durable: state.sequence(),
+            records: state.records(),
             state,
-            records: found,
-            queue: VecDeque::new(),
-            writing: Vec::new(),
-            waiting: BTreeMap::new(),
+            ledger,
+            writing: None,
             calls: BTreeSet::new(),
             hints: BTreeSet::new(),
             is_looking: false,
-            agenda: Agenda::default(),
-            sweep_at: now,
+            schedule: Schedule::new(now),
             sessions: BTreeMap::new(),
             newest: BTreeMap::new(),
             generations: 1,
@@ -139,18 +141,25 @@ impl World {
 
     /// kill -9. What was not durable is lost; of what the disk was at work on, a part may be there.
     pub(super) fn server_crash(&mut self, down: Duration) {
-        let Some(running) = self.server.up.take() else { return };
-        let survive = self.disks.below(running.writing.len() + 1);
-        let mut durable = running.durable;
-        for queued in running.writing.into_iter().take(survive) {
-            durable = queued.sequence;
-            self.make_durable(queued);
+        self.server_ends(down, Vec::new());
+    }
+
+    /// `waited`: those who waited for the disk beside whom the ledger knows.
+    fn server_ends(&mut self, down: Duration, waited: Vec<Then>) {
+        let Some(mut running) = self.server.up.take() else { return };
+        let survive = self.disks.below(running.writing.as_ref().map_or(0, Group::len) + 1);
+        let mut durable = running.ledger.progress().sequence;
+        if let Some(group) = &running.writing {
+            durable = group.changes().take(survive).last().map_or(durable, |(sequence, _)| sequence);
+            // Nobody is there to hear the outcome.
+            let _ = self.write(group, survive);
         }
         self.note(|| format!("the server is killed, {survive} commits under way survive"));
         self.forget_wishes(self.server.epoch, durable);
         self.break_calls(running.calls.into_iter().collect());
         // Upgrades that were not answered yet break with it, too.
-        let opening = running.waiting.into_values().flatten().filter_map(|then| match then {
+        let waiting = running.ledger.stop(Stopped::NoCommitter);
+        let opening = waiting.into_iter().chain(waited).filter_map(|then| match then {
             Then::Session(pipe, _) => Some(pipe),
             Then::Answer(..) => None,
         });
@@ -162,20 +171,29 @@ impl World {
     }
 
     /// The disk has refused a group of commits: every call that waits fails, and the process ends.
-    fn server_gives_up(&mut self, down: Duration) {
+    fn server_gives_up(&mut self, down: Duration, waited: Vec<Then>) {
         self.note(|| "the server's disk fails".into());
         let calls = self.server.up.as_mut().map(|running| std::mem::take(&mut running.calls));
         for call in calls.into_iter().flatten() {
             self.send_answer(call, Ok((500, DISK_FAILED.as_bytes().to_vec())));
         }
-        self.server_crash(down);
+        self.server_ends(down, waited);
     }
 
-    fn make_durable(&mut self, queued: Queued) {
-        if let Err(error) = self.server.store.commit(&[queued.commit]) {
-            self.fail("durability", format!("the store refuses a commit: {error}"));
+    /// Writes the first commits of a group, and has the follower read them.
+    fn write(&mut self, group: &Group, count: usize) -> Result<Vec<Result<Revision, Conflict>>, StoreError> {
+        let outcomes = self.server.store.commit(&group.commits()[..count]);
+        match &outcomes {
+            Ok(outcomes) if outcomes.iter().all(Result::is_ok) => {}
+            Ok(_) | Err(_) => self.fail("durability", format!("the store refuses a commit: {outcomes:?}")),
         }
-        self.server.stored.apply(&queued.changes);
+        for (_, changes) in group.changes().take(count) {
+            self.server.stored.apply(changes);
+        }
+        if let Err(error) = self.server.follower.catch_up() {
+            self.fail("following", error);
+        }
+        outcomes
     }
 
     /// Runs a transaction. What it gives must not leave before its sequence is durable.
@@ -188,31 +206,33 @@ impl World {
         let ids = Ids::new(self.seeds.seed());
         let running = self.server.up.as_mut()?;
         let before = running.state.sequence();
-        let (result, batch) = match running.state.transact(now, ids, f) {
-            Ok(Ok((value, batch))) => (Ok(value), batch),
-            Ok(Err(error)) => (Err(error), longshore_state::Batch::default()),
-            // Nothing that the simulation does is that large, so some long work was not cut.
-            Err(exceeded) => {
-                self.fail("limits", exceeded.to_string());
+        let (result, sequence) = match ledger::submit(&mut running.state, &mut running.ledger, now, ids, f) {
+            Ok(submitted) => submitted,
+            // Nothing that the simulation does is too large, so some long work was not cut.
+            Err(refused) => {
+                let rule = if matches!(refused, NotSubmitted::TooLarge(_)) { "limits" } else { "ledger" };
+                self.fail(rule, format!("{refused}: {refused:?}"));
                 return None;
             }
         };
-        let sequence = running.state.sequence();
-        let moved = sequence != before;
-        if moved == batch.changes.is_empty() {
+        // Changes are followed as they are queued, before anybody can see them.
+        let entered = running.ledger.newest().filter(|(newest, _)| *newest > before);
+        let entered = entered.map(|(newest, changes)| (newest, changes.clone()));
+        let moved = (sequence != before).then_some(sequence);
+        if moved != entered.as_ref().map(|(newest, _)| *newest) {
             self.fail("atomicity", "the state's sequence does not follow its changes");
             return None;
         }
-        if !batch.changes.is_empty() {
+        let (result, hints) = match result {
+            Ok((value, hints)) => (Ok(value), hints),
+            Err(error) => (Err(error), Hints::new()),
+        };
+        if let Some((_, changes)) = entered {
             self.tally.transactions += 1;
-            self.watch_changes(writer, &batch.changes);
-            let commit = Commit::new(batch.changes.ops());
-            if let Some(running) = &mut self.server.up {
-                running.queue.push_back(Queued { sequence, changes: batch.changes, commit });
-            }
+            self.watch_changes(writer, &changes);
             self.write_next();
         }
-        self.hint(batch.hints);
+        self.hint(hints);
         Some((result, sequence))
     }
 
@@ -220,8 +240,9 @@ impl World {
         let (low, high) = self.setup.server_disk_millis;
         let epoch = self.server.epoch;
         let Some(running) = &mut self.server.up else { return };
-        if running.writing.is_empty() && !running.queue.is_empty() {
-            running.writing = running.queue.drain(..).collect();
+        // One group at a time; the next one gathers meanwhile.
+        if let Some(group) = running.ledger.next_group() {
+            running.writing = Some(group);
             let at = self.now + self.disks.millis(low, high);
             self.push(at, Event::Committed { epoch });
         }
@@ -231,29 +252,27 @@ impl World {
         if self.server.epoch != epoch {
             return;
         }
-        if let Some(down) = self.server.disk_fails.filter(|_| self.server.up.is_some()) {
-            self.server.disk_fails = None;
-            return self.server_gives_up(down);
-        }
+        let Some(group) = self.server.up.as_mut().and_then(|running| running.writing.take()) else { return };
+        let failure = self.server.disk_fails.take();
+        let outcomes = match failure {
+            Some(_) => Err(Unavailable::Poisoned { at: "the disk".into() }.into()),
+            None => self.write(&group, group.len()),
+        };
         let Some(running) = &mut self.server.up else { return };
-        for queued in std::mem::take(&mut running.writing) {
-            if let Some(running) = &mut self.server.up {
-                running.durable = queued.sequence;
+        match (running.ledger.committed(&group, outcomes), failure) {
+            (Verdict::Durable { released, .. }, None) => {
+                for then in released {
+                    self.then(then);
+                }
+                self.write_next();
             }
-            self.make_durable(queued);
-        }
-        self.release();
-        self.write_next();
-    }
-
-    /// Lets go what waited for what is durable now.
-    fn release(&mut self) {
-        while let Some(running) = &mut self.server.up
-            && let Some(entry) = running.waiting.first_entry()
-            && *entry.key() <= running.durable
-        {
-            for then in entry.remove() {
-                self.then(then);
+            // What the disk was at work on may be there all the same.
+            (Verdict::Stopped { why: Stopped::Store(_), released }, Some(down)) => {
+                running.writing = Some(group);
+                self.server_gives_up(down, released);
+            }
+            (Verdict::Durable { .. } | Verdict::InDoubt | Verdict::Stopped { .. }, failure) => {
+                self.fail("ledger", format!("it takes an answer for another; the disk failed: {failure:?}"));
             }
         }
     }
@@ -261,10 +280,10 @@ impl World {
     /// Does something once `sequence` is durable, which may be now.
     pub(super) fn when_durable(&mut self, sequence: u64, then: Then) {
         let Some(running) = &mut self.server.up else { return };
-        if sequence <= running.durable {
-            self.then(then);
-        } else {
-            running.waiting.entry(sequence).or_default().push(then);
+        match running.ledger.wait(sequence, then) {
+            Wait::Durable(then) => self.then(then),
+            Wait::Kept => {}
+            Wait::Stopped(why, _) => self.fail("ledger", format!("it has stopped: {why}")),
         }
     }
 
@@ -322,16 +341,10 @@ impl World {
     pub(super) fn hint(&mut self, mut hints: Hints) {
         let epoch = self.server.epoch;
         let Some(running) = &mut self.server.up else { return };
+        running.hints.extend(hints.take());
+        let looks = !running.hints.is_empty() && !running.is_looking;
+        running.is_looking |= looks;
         let mut woken = Vec::new();
-        for hint in hints.take::<Hint>() {
-            match hint {
-                Hint::Service(key) => {
-                    running.hints.insert(key);
-                }
-                // No scenario has providers with managed scaling; the sweep looks at definitions.
-                Hint::Provisioning(_) | Hint::Definitions(_) => {}
-            }
-        }
         for hint in hints.take::<AgentHint>() {
             let (key, task) = match hint {
                 AgentHint::Instance(key) => (key, None),
@@ -339,8 +352,7 @@ impl World {
             };
             woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, task)));
         }
-        if !running.hints.is_empty() && !running.is_looking {
-            running.is_looking = true;
+        if looks {
             let at = self.now + self.disks.millis(0, 3);
             self.push(at, Event::Look { epoch });
         }
@@ -355,43 +367,46 @@ impl World {
         }
         let Some(running) = &mut self.server.up else { return };
         running.is_looking = false;
-        let keys = std::mem::take(&mut running.hints);
-        for key in keys {
-            self.reconcile(&key);
+        let hints = std::mem::take(&mut running.hints);
+        for job in Schedule::hinted(hints) {
+            self.do_job(&job);
         }
     }
 
-    fn reconcile(&mut self, key: &ServiceKey) {
+    fn do_job(&mut self, job: &Job) {
         let settings = self.setup.controllers;
-        let writer = Writer::Controller(key.clone());
-        let looked = self.submit(&writer, |tx| Ok::<_, ()>(service::reconcile(tx, key, &settings)));
-        if let (Some((Ok(next), _)), Some(running)) = (looked, &mut self.server.up) {
-            running.agenda.set(key, next);
+        let writer = match job {
+            Job::Place(_) => Writer::Placer,
+            Job::Reconcile(key) => Writer::Controller(key.clone()),
+            Job::Sweep => Writer::Sweep,
+        };
+        loop {
+            let looked = self.submit(&writer, |tx| Ok::<_, ()>(job.run(tx, &settings)));
+            let seen = looked.and_then(|(seen, _)| seen.ok());
+            let now = self.server_now();
+            let Some(running) = &mut self.server.up else { return };
+            if !running.schedule.done(job, seen, now) {
+                return;
+            }
         }
     }
 
     pub(super) fn server_deadline(&self) -> Option<Timestamp> {
         let running = self.server.up.as_ref()?;
         let sessions = running.sessions.values().filter_map(Served::deadline).min();
-        let due = [running.agenda.next(), Some(running.sweep_at), sessions].into_iter().flatten().min();
+        let due = [Some(running.schedule.deadline()), sessions].into_iter().flatten().min();
         due.map(|at| self.server.skew.when(at))
     }
 
     pub(super) fn advance_server(&mut self) {
         let now = self.server_now();
         let Some(running) = &mut self.server.up else { return };
-        for key in running.agenda.due(now) {
-            self.reconcile(&key);
+        for job in running.schedule.due(now) {
+            self.do_job(&job);
         }
-        let sweep = self.server.up.as_ref().is_some_and(|running| running.sweep_at <= now);
-        if sweep {
-            let settings = self.setup.controllers;
-            let swept = self.submit(&Writer::Sweep, |tx| Ok::<_, ()>(upkeep::sweep(tx, &settings)));
-            let pause =
-                if matches!(swept, Some((Ok(true), _))) { Duration::ZERO } else { upkeep::SWEEP_EVERY };
-            if let Some(running) = &mut self.server.up {
-                running.sweep_at = now + pause;
-            }
+        let sweep = self.server.up.as_ref().and_then(|running| running.schedule.sweep(now));
+        if let Some(sweep) = sweep {
+            self.do_job(&sweep);
         }
         self.tick_sessions();
     }

@@ -282,6 +282,7 @@ impl World {
         }
         let differences = running.records.differences(&running.state.records());
         self.fail_different("atomicity", "in memory", differences);
+        self.compare_follower();
     }
 
     /// Complains of records that are not what they should be.

@@ -2,15 +2,14 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_state::db::SeedSource;
 use longshore_state::record::{encode, key_text};
 use longshore_state::{Level, LevelKey};
 use longshore_store::{
-    Commit, Condition, Conflict, Entry, EntryRef, KeyRange, Lease, LeaseGrant, LeaseId, MemoryStore, Op,
-    Page, Revision, Store, StoreError, Unavailable, Watch, WatchError,
+    Commit, Condition, Conflict, Entry, EntryRef, FencingToken, KeyRange, Lost, MemoryStore, Op, Page,
+    Revision, Sight, Store, StoreError, Unavailable, Watch, WatchError,
 };
 
 use crate::notes::{NOW, domains};
@@ -41,12 +40,15 @@ pub enum Fault {
     Conflict,
     TooFewOutcomes,
     Unavailable,
+    /// The first two answers are lost, one before and one after it is written.
+    InDoubt,
 }
 
 /// A store that takes nothing as it should.
 pub struct Broken {
     inner: MemoryStore,
     fault: Fault,
+    asked: AtomicU64,
 }
 
 impl Broken {
@@ -56,8 +58,12 @@ impl Broken {
         let level = Level { level: domains().level(), program: domains().program().into() };
         let op = Op::put(key_text::<Level>(&LevelKey), encode(&level));
         inner.commit(&[Commit::new(vec![op])]).expect("memory takes everything");
-        Self { inner, fault }
+        Self { inner, fault, asked: AtomicU64::new(0) }
     }
+}
+
+fn in_doubt() -> StoreError {
+    StoreError::InDoubt(Unavailable::Poisoned { at: "somewhere".into() })
 }
 
 impl Store for Broken {
@@ -77,6 +83,11 @@ impl Store for Broken {
             }
             Fault::TooFewOutcomes => Ok(Vec::new()),
             Fault::Unavailable => Err(Unavailable::Poisoned { at: "here".into() }.into()),
+            Fault::InDoubt => match self.asked.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(in_doubt()),
+                1 => self.inner.commit(group).and(Err(in_doubt())),
+                _ => self.inner.commit(group),
+            },
         }
     }
 
@@ -104,15 +115,19 @@ impl Store for Broken {
         self.inner.watch(prefix, from)
     }
 
-    fn lease_grant(&self, name: &str, ttl: Duration, now: Timestamp) -> Result<LeaseGrant, StoreError> {
-        self.inner.lease_grant(name, ttl, now)
+    fn sight(&self) -> Result<Sight, StoreError> {
+        self.inner.sight()
     }
 
-    fn lease_keep_alive(&self, id: LeaseId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
-        self.inner.lease_keep_alive(id, now)
+    fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError> {
+        self.inner.take(seen, claim)
     }
 
-    fn lease_revoke(&self, id: LeaseId) -> Result<(), StoreError> {
-        self.inner.lease_revoke(id)
+    fn beat(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        self.inner.beat(token)
+    }
+
+    fn resign(&self, token: FencingToken) -> Result<Result<(), Lost>, StoreError> {
+        self.inner.resign(token)
     }
 }

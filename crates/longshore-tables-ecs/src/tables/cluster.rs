@@ -174,10 +174,13 @@ impl ClusterTables {
             && self.tokens.is_empty()
     }
 
-    /// Tasks that were STOPPED before this process began are no news.
-    pub(super) fn forget_news(&mut self) {
+    /// This process begins to write.
+    pub(super) fn lead(&mut self, now: Timestamp) {
         for service in self.services.values_mut() {
             service.newly_stopped.clear();
+        }
+        for entry in self.instances.values_mut().filter(|entry| !entry.connection.open) {
+            entry.connection.since = entry.connection.since.max(now);
         }
     }
 

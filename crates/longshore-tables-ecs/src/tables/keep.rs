@@ -64,10 +64,13 @@ impl Tables for EcsTables {
         }
     }
 
-    /// Tasks that were STOPPED before this process began are no news.
-    fn loaded(&mut self) {
-        for cluster in self.realms.values_mut().flat_map(|realm| realm.clusters.values_mut()) {
-            cluster.forget_news();
+    /// Tasks that were STOPPED before are no news, and no agent has been away for longer than this process could have
+    /// seen it (ha M3).
+    fn lead(&mut self, now: Timestamp) {
+        self.loaded_at = now;
+        let clusters = self.realms.values_mut().flat_map(|realm| realm.clusters.values_mut());
+        for cluster in clusters.chain(self.pools.values_mut()) {
+            cluster.lead(now);
         }
     }
 }
