@@ -1,5 +1,8 @@
 //! The table of an API's operations.
 
+// The error is an answer like any other, made once a request.
+#![allow(clippy::result_large_err)]
+
 use std::fmt;
 
 use longshore_api::BoxFuture;

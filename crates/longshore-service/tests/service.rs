@@ -1,5 +1,8 @@
 //! A small API over a small domain: it writes notes by the names of STS's operations.
 
+// The error is an answer like any other.
+#![allow(clippy::result_large_err)]
+
 // The kernel's own test domain, of which this uses a part.
 #[allow(dead_code)]
 #[path = "../../longshore-state/tests/notes/mod.rs"]
