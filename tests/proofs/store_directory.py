@@ -91,7 +91,7 @@ class Proof:
             code, out, err = longshore("check", "--data-dir", copy)
             if not self.findings.expect(code == 0, f"{about}: {code} {err.strip()}"):
                 continue
-            left = counts(out).get("task-definitions", 0)
+            left = counts(out).get("ecs/task-definitions", 0)
             self.findings.expect(left == last - 1, f"{about}: {left} revisions are left")
             if number < 3:
                 self.serve(copy, left)
@@ -123,7 +123,7 @@ class Proof:
             self.cases += 1
             code, out, err = longshore("check", "--data-dir", copy)
             if code == 0:
-                left = counts(out).get("task-definitions", 0)
+                left = counts(out).get("ecs/task-definitions", 0)
                 self.findings.expect(left == REVISIONS, f"byte {at} of {len(whole)}: {left} revisions, and no word")
                 continue
             refused += 1
@@ -131,7 +131,7 @@ class Proof:
             self.findings.expect(written(journal(copy)) == bytes(data), f"byte {at}: the refused start changed the journal")
             journal(copy).write_bytes(whole)
             code, out, err = longshore("check", "--data-dir", copy)
-            left = counts(out).get("task-definitions", 0)
+            left = counts(out).get("ecs/task-definitions", 0)
             self.findings.expect((code, left) == (0, REVISIONS), f"byte {at} put right: {left} revisions, {err.strip()}")
         self.findings.expect(refused > 0, "no damage was noticed")
         # The server says the same as the check, and ends with 1.
