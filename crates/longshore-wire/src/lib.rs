@@ -41,3 +41,4 @@ pub use operation::{OperationShape, ReceivedError, Reply, ReplyError};
 pub use protocol::{Protocol, ServiceSchema};
 pub use schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 pub use shape::{Blob, DecodeError, Shape, ShapeReader, ShapeWriter, Structure};
+pub use timestamp::{iso8601, parse_iso8601};
