@@ -102,9 +102,11 @@ struct Raw<'d> {
     principals: Option<Listed<Principals>>,
     /// `"Principal": "*"`, which trust policies may not say so.
     is_bare_star: bool,
-    /// Operator, key, values.
-    conditions: Vec<(&'d str, &'d str, Vec<String>)>,
+    conditions: Vec<RawCondition<'d>>,
 }
+
+/// Operator, key, values.
+type RawCondition<'d> = (&'d str, &'d str, Vec<String>);
 
 fn raw_statements(value: &Value) -> Result<Vec<Raw<'_>>, Invalid> {
     let statements = match value {
@@ -268,7 +270,7 @@ fn read_principals(value: &Value) -> Result<Principals, Invalid> {
 }
 
 /// Values may be texts, numbers and truth values, one or several.
-fn read_conditions(value: &Value) -> Result<Vec<(&str, &str, Vec<String>)>, Invalid> {
+fn read_conditions(value: &Value) -> Result<Vec<RawCondition<'_>>, Invalid> {
     let mut conditions = Vec::new();
     for (operator, keys) in value.as_object().ok_or(Invalid::Syntax)? {
         for (key, values) in keys.as_object().ok_or(Invalid::Syntax)? {
