@@ -52,3 +52,4 @@ pub use protocol::{Family, Protocol, ServiceSchema};
 pub use reply::{Reply, ReplyError};
 pub use schema::{Kind, MemberSchema, StructSchema, TypeSchema};
 pub use shape::{Blob, DecodeError, Shape, ShapeReader, ShapeWriter, Structure};
+pub use timestamp::{iso8601, parse_iso8601};

@@ -3,7 +3,7 @@
 use longshore_base::{Civil, Timestamp};
 
 /// Reads an ISO 8601 date and time with `Z` or an offset. A finer fraction than milliseconds is cut.
-pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
+pub fn parse_iso8601(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let digits = |from: usize, to: usize| -> Option<i64> {
         let part = bytes.get(from..to)?;
@@ -46,7 +46,7 @@ pub(crate) fn parse_iso8601(text: &str) -> Option<Timestamp> {
 }
 
 /// Writes `2018-02-04T08:08:43Z`, with milliseconds if there are any. Years have four digits.
-pub(crate) fn iso8601(time: Timestamp) -> String {
+pub fn iso8601(time: Timestamp) -> String {
     let Civil { year, month, day, hour, minute, second, millisecond } = Civil::of(time);
     let date = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     if millisecond == 0 { format!("{date}Z") } else { format!("{date}.{millisecond:03}Z") }

@@ -1,0 +1,42 @@
+//! What is known of a request beside its action and its resource: the condition keys.
+
+use std::collections::BTreeMap;
+
+/// Condition keys with their values. Names are compared without regard to case, as AWS does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context(BTreeMap<String, Vec<String>>);
+
+impl Context {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A key with one value. Replaces what was there.
+    pub fn set(&mut self, key: &str, value: impl Into<String>) {
+        self.0.insert(key.to_ascii_lowercase(), vec![value.into()]);
+    }
+
+    /// A key with any number of values; none at all is not the same as an absent key only for `ForAllValues`.
+    pub fn set_all(&mut self, key: &str, values: impl IntoIterator<Item = String>) {
+        self.0.insert(key.to_ascii_lowercase(), values.into_iter().collect());
+    }
+
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// The values of a key whose name is given in lower case; `None` if it is absent.
+    pub(crate) fn get(&self, lower: &str) -> Option<&[String]> {
+        self.0.get(lower).map(Vec::as_slice)
+    }
+
+    /// The value of a key that has exactly one, whatever the case of its name.
+    pub fn one(&self, key: &str) -> Option<&str> {
+        match self.0.get(&key.to_ascii_lowercase())?.as_slice() {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Texts with `*`, `?` and `${variables}`, read once and matched often.
+
+use crate::context::Context;
+
+/// A piece of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    /// Itself.
+    Text(String),
+    /// `?`: any one character.
+    One,
+    /// `*`: any characters, also none.
+    Any,
+    /// `${key}` or `${key, 'default'}`: the value of the condition key, which is never a pattern itself.
+    Variable { key: String, default: Option<String> },
+}
+
+/// Whether `${...}` means a variable: not in policies of version 2008-10-17 (identity J6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variables {
+    Read,
+    Literal,
+}
+
+/// A text that others are matched against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern(Vec<Piece>);
+
+impl Pattern {
+    pub fn new(text: &str, variables: Variables) -> Self {
+        let mut pieces = Vec::new();
+        let mut plain = String::new();
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let variable = match variables {
+                Variables::Read => rest.strip_prefix("${").and_then(|inner| inner.split_once('}')),
+                Variables::Literal => None,
+            };
+            let special = match (variable, first) {
+                (Some((inner, behind)), _) => {
+                    rest = behind;
+                    match inner.trim() {
+                        // The three characters that could not be written otherwise.
+                        sign @ ("*" | "?" | "$") => {
+                            plain.push_str(sign);
+                            continue;
+                        }
+                        inner => read_variable(inner),
+                    }
+                }
+                (None, '*') => {
+                    rest = &rest[1..];
+                    Piece::Any
+                }
+                (None, '?') => {
+                    rest = &rest[1..];
+                    Piece::One
+                }
+                (None, other) => {
+                    plain.push(other);
+                    rest = &rest[other.len_utf8()..];
+                    continue;
+                }
+            };
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            // Two stars are one.
+            if special != Piece::Any || pieces.last() != Some(&Piece::Any) {
+                pieces.push(special);
+            }
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain));
+        }
+        Self(pieces)
+    }
+
+    /// The whole pattern is `*`.
+    pub fn is_everything(&self) -> bool {
+        self.0 == [Piece::Any]
+    }
+
+    /// Whether the whole of `text` matches. A variable without a value, or with several, matches nothing.
+    pub fn matches(&self, text: &str, context: &Context) -> bool {
+        if self.is_everything() {
+            return true;
+        }
+        if let [Piece::Text(plain)] = self.0.as_slice() {
+            return plain == text;
+        }
+        let mut pieces = Vec::with_capacity(self.0.len());
+        for piece in &self.0 {
+            pieces.push(match piece {
+                Piece::Text(text) => Step::Text(text),
+                Piece::One => Step::One,
+                Piece::Any => Step::Any,
+                Piece::Variable { key, default } => match (context.get(key), default) {
+                    (Some([value]), _) => Step::Text(value),
+                    (None, Some(default)) => Step::Text(default),
+                    (Some(_) | None, _) => return false,
+                },
+            });
+        }
+        glob(&pieces, text)
+    }
+
+    /// The text itself, as `StringEquals` compares it: `*` and `?` stand for themselves. `None` if a variable has no
+    /// value.
+    pub fn text(&self, context: &Context) -> Option<String> {
+        let mut whole = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => whole.push_str(text),
+                Piece::One => whole.push('?'),
+                Piece::Any => whole.push('*'),
+                Piece::Variable { key, default } => match (context.get(key), default) {
+                    (Some([value]), _) => whole.push_str(value),
+                    (None, Some(default)) => whole.push_str(default),
+                    (Some(_) | None, _) => return None,
+                },
+            }
+        }
+        Some(whole)
+    }
+}
+
+fn read_variable(inner: &str) -> Piece {
+    let (key, default) = match inner.split_once(',') {
+        Some((key, default)) => {
+            let default = default.trim();
+            (key, default.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')))
+        }
+        None => (inner, None),
+    };
+    Piece::Variable { key: key.trim().to_ascii_lowercase(), default: default.map(str::to_owned) }
+}
+
+/// A piece with its variable filled in.
+enum Step<'a> {
+    Text(&'a str),
+    One,
+    Any,
+}
+
+/// Whether all steps match the whole text. Goes back to the last star only, so that the time is at most the product of
+/// both lengths, whatever a policy says.
+fn glob(steps: &[Step<'_>], text: &str) -> bool {
+    let (mut step, mut at) = (0, 0);
+    // The step behind the last star, and the least that the star has to swallow next time.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        let advanced = match steps.get(step) {
+            Some(Step::Any) => {
+                retry = Some((step + 1, at));
+                step += 1;
+                continue;
+            }
+            Some(Step::One) => text[at..].chars().next().map(|c| at + c.len_utf8()),
+            Some(Step::Text(plain)) => text[at..].starts_with(plain).then(|| at + plain.len()),
+            None if at == text.len() => return true,
+            None => None,
+        };
+        match (advanced, &mut retry) {
+            (Some(next), _) => {
+                step += 1;
+                at = next;
+            }
+            (None, Some((behind, from))) => {
+                let Some(skipped) = text[*from..].chars().next() else { return false };
+                *from += skipped.len_utf8();
+                (step, at) = (*behind, *from);
+            }
+            (None, None) => return false,
+        }
+    }
+}
+
+/// A pattern for ARNs: fields between colons are matched each for itself, and the last of the six takes all that
+/// follows. Fields that the pattern leaves out are `*` (identity J6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArnPattern(Vec<Pattern>);
+
+/// `arn:partition:service:region:account:resource`.
+const ARN_FIELDS: usize = 6;
+
+impl ArnPattern {
+    pub fn new(text: &str, variables: Variables) -> Self {
+        Self(fields(text).into_iter().map(|field| Pattern::new(field, variables)).collect())
+    }
+
+    pub fn matches(&self, arn: &str, context: &Context) -> bool {
+        if let [only] = self.0.as_slice() {
+            return only.is_everything() || only.matches(arn, context);
+        }
+        let given: Vec<&str> = arn.splitn(ARN_FIELDS, ':').collect();
+        given.len() >= self.0.len()
+            && self.0.iter().zip(&given).all(|(pattern, field)| pattern.matches(field, context))
+    }
+}
+
+/// Splits at the first five colons that are not inside a variable.
+fn fields(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut begin, mut inside) = (0, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' if text[..at].ends_with('$') => inside = true,
+            b'}' => inside = false,
+            b':' if !inside && found.len() < ARN_FIELDS - 1 => {
+                found.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            _other => {}
+        }
+    }
+    found.push(&text[begin..]);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::new(pattern, Variables::Read).matches(text, &Context::new())
+    }
+
+    #[test]
+    fn stars_and_question_marks() {
+        for (pattern, text) in
+            [("*", ""), ("a*c", "abbc"), ("a?c", "abc"), ("*b*b", "abab"), ("a**", "a"), ("?", "ü"), ("", "")]
+        {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("a*c", "abcd"), ("a?c", "ac"), ("?", ""), ("", "a"), ("*b", "abc"), ("A", "a")]
+        {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_text_and_never_a_pattern() {
+        let context = Context::new().with("aws:username", "a*").with("aws:PrincipalTag/Team", "red");
+        let matches =
+            |pattern: &str, text: &str| Pattern::new(pattern, Variables::Read).matches(text, &context);
+        assert!(matches("home/${aws:username}/*", "home/a*/x"));
+        assert!(!matches("home/${aws:username}/*", "home/ab/x"));
+        assert!(matches("${aws:principaltag/team}", "red"));
+        assert!(matches("${aws:PrincipalTag/none, 'blue'}", "blue"));
+        assert!(!matches("x${aws:PrincipalTag/none}", "x"), "no value, no match");
+        assert!(matches("${*}${?}${$}", "*?$"));
+        assert!(!matches("${*}", "anything"));
+        assert!(Pattern::new("${aws:username}", Variables::Literal).matches("${aws:username}", &context));
+    }
+
+    #[test]
+    fn fields_of_an_arn_are_matched_each_for_itself() {
+        let matches = |pattern: &str, arn: &str| {
+            ArnPattern::new(pattern, Variables::Read).matches(arn, &Context::new())
+        };
+        let task = "arn:aws:ecs:eu-central-1:123456789012:task/default/abc";
+        assert!(matches("arn:aws:ecs:*:*:task/*", task));
+        assert!(matches("arn:aws:ecs:*:*:*", task));
+        assert!(matches("arn:aws:ecs", task), "left out is `*`");
+        assert!(!matches("arn:aws:ecs:*:task/*", task), "a star in a field does not reach over a colon");
+        assert!(matches("arn:aws:logs:*:*:log-group:g:*", "arn:aws:logs:r:1:log-group:g:log-stream:s"));
+        assert!(matches("*", "*"));
+        assert!(!matches("arn:aws:ecs:*:*:*", "*"), "what has no resource is matched by `*` alone");
+    }
+
+    proptest! {
+        /// Against the obvious way, which is too slow for a policy that somebody else wrote.
+        #[test]
+        fn globs_agree_with_the_obvious_way(pattern in "[ab*?]{0,8}", text in "[ab]{0,10}") {
+            fn obvious(pattern: &[u8], text: &[u8]) -> bool {
+                match pattern {
+                    [] => text.is_empty(),
+                    [b'*', rest @ ..] => (0..=text.len()).any(|skip| obvious(rest, &text[skip..])),
+                    [first, rest @ ..] => match text {
+                        [] => false,
+                        [other, behind @ ..] => (*first == b'?' || first == other) && obvious(rest, behind),
+                    },
+                }
+            }
+            prop_assert_eq!(matches(&pattern, &text), obvious(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+}
