@@ -19,6 +19,11 @@ pub const PUBLISHED_PER_TASK_MS: f64 = 323.0;
 pub const PUBLISHED_REPLACE_MS: f64 = 611.0;
 pub const PUBLISHED_UPDATE_PER_TASK_MS: f64 = 318.0;
 
+/// For the note of a row that has these in Swarm's place.
+pub fn not_here(why: &anyhow::Error) -> String {
+    format!(" Swarm could not run here ({why:#}); its numbers are those of measurements.md.")
+}
+
 /// A swarm of this machine alone. [`leave`](Swarm::leave) it.
 pub struct Swarm {
     docker: Docker,

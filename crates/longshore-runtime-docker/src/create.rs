@@ -10,6 +10,7 @@ use longshore_engine::spec::{ContainerSpec, NetworkMode, NetworkPlace, PortBindi
 use longshore_runtime::{ErrorKind, RuntimeError};
 
 use crate::overlay::lay_over;
+use crate::turns::joins_network;
 
 /// A request, and what it lets us know about the container without asking.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Request {
     /// the engine knows.
     pub ports: Option<Vec<PortBinding>>,
     pub has_health_check: bool,
+    /// False if it is to share another container's network.
+    pub joins_network: bool,
 }
 
 /// Builds the request. `image_sets` are the names of the variables that the image sets; it has
@@ -76,8 +79,9 @@ pub(crate) fn request(
         .as_ref()
         .and_then(|check| check.test.as_ref())
         .is_some_and(|test| test.first().is_some_and(|word| word != "NONE"));
+    let joins_network = joins_network(host.network_mode.as_deref().unwrap_or_default());
     body.host_config = Some(host);
-    Ok(Request { body, ports, has_health_check })
+    Ok(Request { body, ports, has_health_check, joins_network })
 }
 
 fn environment(spec: &ContainerSpec, image_sets: Option<&BTreeSet<String>>) -> Vec<String> {

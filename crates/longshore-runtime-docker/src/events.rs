@@ -164,6 +164,7 @@ impl Follower {
 
     /// Lists everything, and subscribes to what happened since shortly before that.
     async fn subscribe(&mut self) -> Result<(), RuntimeError> {
+        self.engine.follow_networks();
         let since = memory::now() - OVERLAP;
         let listing = tokio::time::timeout(LIST_LIMIT, self.engine.list(&self.filter)).await;
         let found = listing.unwrap_or_else(|_| {

@@ -2,7 +2,7 @@
 //!
 //! Start reading at [`DockerRuntime`]; `create` makes the request that creates a container, with
 //! the payload's two JSON texts decoded over it; `events` follows the engine across
-//! interruptions; `memory` is why starting a container takes two calls and no more.
+//! interruptions; `memory` is why starting a container takes two calls and no more; `turns` is when the second is made.
 //!
 //! Invariants: one call of the port is one call of the engine on the path from RunTask to RUNNING;
 //! engine texts are read in one place (`classify`); nothing is repeated here.
@@ -24,9 +24,10 @@ mod pause;
 mod stats;
 mod system;
 mod transport;
+mod turns;
 mod volumes;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -43,10 +44,12 @@ use longshore_runtime::{
     ErrorKind, LabelFilter, RegistryCredentials, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo,
     StatsSample,
 };
+use tokio::task::JoinSet;
 
 use crate::classify::{Call, refine};
 use crate::memory::Memory;
 pub use crate::transport::{DockerHost, HostError};
+use crate::turns::Turns;
 
 /// How many containers are inspected at once when all are listed.
 const INSPECTS_AT_ONCE: usize = 8;
@@ -63,6 +66,9 @@ struct Engine {
     image_environments: images::Environments,
     /// Held while a network is looked for and made.
     networks: networks::OneAtATime,
+    turns: Arc<Turns>,
+    /// What tells `turns` of the engine; ends with this.
+    following: OnceLock<JoinSet<()>>,
 }
 
 impl DockerRuntime {
@@ -74,6 +80,8 @@ impl DockerRuntime {
             memory: Memory::default(),
             image_environments: images::Environments::default(),
             networks: networks::OneAtATime::default(),
+            turns: Arc::default(),
+            following: OnceLock::new(),
         };
         Ok(Self { engine: Arc::new(engine) })
     }
@@ -85,6 +93,15 @@ impl DockerRuntime {
 }
 
 impl Engine {
+    /// Listens to what the engine does with networks from now on, whoever asks first.
+    fn follow_networks(&self) {
+        self.following.get_or_init(|| {
+            let mut following = JoinSet::new();
+            following.spawn(turns::follow(self.docker.clone(), self.turns.clone()));
+            following
+        });
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<RuntimeId, RuntimeError> {
         let image_sets = if spec.environment_defaults.0.is_empty() {
             None
@@ -104,14 +121,16 @@ impl Engine {
         }
         let id = RuntimeId::new(&created.id);
         if let Some(ports) = request.ports {
-            self.memory.created(&id, ports, request.has_health_check);
+            self.memory.created(&id, ports, request.has_health_check, request.joins_network);
         }
         Ok(id)
     }
 
     async fn start(&self, id: &RuntimeId) -> Result<Observation, RuntimeError> {
+        let turn = self.turns.take(id, self.memory.joins_network(id)).await;
         self.memory.starting(id);
-        self.docker.start_container(id.as_str(), None).await.map_err(|error| refine(Call::Start, error))?;
+        let call = turn.call(self.docker.start_container(id.as_str(), None));
+        call.await.map_err(|error| refine(Call::Start, error))?;
         match self.memory.started(id) {
             Some(observation) => Ok(observation),
             None => self.inspect(id).await,

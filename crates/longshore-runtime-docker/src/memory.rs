@@ -19,11 +19,19 @@ struct Known {
     /// When the start call returned, by this machine's clock. Kept apart from the observation, whose
     /// `started_at` is the engine's own or nothing: it is what tells the runs of a container apart.
     start_returned_at: Option<Timestamp>,
+    /// False of a container that was created to share another one's network.
+    joins_network: bool,
 }
 
 impl Memory {
     /// A new container whose host ports are known.
-    pub fn created(&self, id: &RuntimeId, ports: Vec<PortBinding>, has_health_check: bool) {
+    pub fn created(
+        &self,
+        id: &RuntimeId,
+        ports: Vec<PortBinding>,
+        has_health_check: bool,
+        joins_network: bool,
+    ) {
         let health = has_health_check.then(|| ObservedHealth {
             status: HealthStatus::Unknown,
             exit_code: None,
@@ -42,12 +50,17 @@ impl Memory {
             health,
             mounts: Vec::new(),
         };
-        self.0.lock().insert(id.clone(), Known { observation, start_returned_at: None });
+        self.0.lock().insert(id.clone(), Known { observation, start_returned_at: None, joins_network });
+    }
+
+    /// True if the engine puts it into a network when it starts, and if that is not known.
+    pub fn joins_network(&self, id: &RuntimeId) -> bool {
+        self.0.lock().get(id).is_none_or(|known| known.joins_network)
     }
 
     /// About to be started: whatever is heard from now on is about the new run.
     pub fn starting(&self, id: &RuntimeId) {
-        if let Some(Known { observation: last, start_returned_at }) = self.0.lock().get_mut(id)
+        if let Some(Known { observation: last, start_returned_at, .. }) = self.0.lock().get_mut(id)
             && last.status != ObservedStatus::Running
         {
             last.status = ObservedStatus::Created;
@@ -61,7 +74,7 @@ impl Memory {
     /// container is unknown, or its end was heard of already.
     pub fn started(&self, id: &RuntimeId) -> Option<Observation> {
         let mut memory = self.0.lock();
-        let Known { observation: last, start_returned_at } = memory.get_mut(id)?;
+        let Known { observation: last, start_returned_at, .. } = memory.get_mut(id)?;
         if last.status == ObservedStatus::Created {
             last.status = ObservedStatus::Running;
             *start_returned_at = Some(now());
@@ -80,7 +93,7 @@ impl Memory {
         oom_killed: bool,
     ) -> Option<Observation> {
         let mut memory = self.0.lock();
-        let Known { observation: last, start_returned_at } = memory.get_mut(id)?;
+        let Known { observation: last, start_returned_at, .. } = memory.get_mut(id)?;
         if last.started_at.or(*start_returned_at).is_some_and(|started| started > at) {
             return None;
         }
@@ -100,7 +113,8 @@ impl Memory {
                     && known.observation.started_at == observation.started_at
             });
         if !is_stale {
-            let known = Known { observation: observation.clone(), start_returned_at: None };
+            let joins_network = memory.get(&observation.runtime_id).is_none_or(|known| known.joins_network);
+            let known = Known { observation: observation.clone(), start_returned_at: None, joins_network };
             memory.insert(observation.runtime_id.clone(), known);
         }
     }
@@ -136,7 +150,7 @@ mod tests {
     #[test]
     fn an_end_heard_during_the_start_call_is_looked_at() {
         let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false);
+        memory.created(&id(), Vec::new(), false, true);
         memory.starting(&id());
         assert_eq!(memory.ended(&id(), now(), 3, false), None, "the time of the start is not known");
         assert_eq!(memory.started(&id()), None, "it is over already");
@@ -147,7 +161,7 @@ mod tests {
     #[test]
     fn only_the_engine_says_when_a_run_began() {
         let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false);
+        memory.created(&id(), Vec::new(), false, true);
         memory.starting(&id());
         let mut running = memory.started(&id()).expect("known");
         assert_eq!(running.started_at, None);
@@ -161,7 +175,7 @@ mod tests {
     #[test]
     fn a_look_from_before_the_end_does_not_undo_it() {
         let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false);
+        memory.created(&id(), Vec::new(), false, true);
         memory.starting(&id());
         let mut running = memory.started(&id()).expect("known");
         running.started_at = Some(Timestamp::from_millis(7));
@@ -178,7 +192,7 @@ mod tests {
     #[test]
     fn an_end_before_the_latest_start_is_old_news() {
         let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false);
+        memory.created(&id(), Vec::new(), false, true);
         memory.starting(&id());
         memory.started(&id()).expect("known");
         assert_eq!(memory.ended(&id(), Timestamp::from_millis(1), 0, false), None);

@@ -41,7 +41,7 @@ pub(crate) async fn info(docker: &Docker) -> Result<RuntimeInfo, RuntimeError> {
     })
 }
 
-fn api_version(text: &str) -> Option<(u32, u32)> {
+pub(crate) fn api_version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }

@@ -2,7 +2,8 @@
 //! its worst days. Each fault comes back as the error that the agent acts upon, within its limit of time. And it counts
 //! what a burst of starts asks of the engine, and through it of a registry.
 
-use std::path::PathBuf;
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,130 +15,13 @@ use longshore_engine::spec::{ContainerKey, RegistryAuth, RuntimeId, TaskKey};
 use longshore_engine::{Action, OpId};
 use longshore_runtime::port::{LABEL_CONTAINER, LABEL_TASK};
 use longshore_runtime::{Executor, FRESH, LabelFilter, NoLogins, Runtime, RuntimeEvent};
-use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::JoinHandle;
+use tokio::net::UnixListener;
+
+use support::{FakeDocker, PATIENCE, Reply, serve};
 
 /// Short, because the tests wait for it.
 const LIMIT: Duration = Duration::from_millis(200);
-/// Longer than any answer here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the engine does with a request.
-enum Reply {
-    Answer(u16, Value),
-    /// The same with 200, after a while.
-    Late(Duration, Value),
-    /// Accepts the request and says nothing, for ever.
-    Hang,
-    /// Breaks the connection off.
-    Close,
-    /// Begins an answer of JSON lines, each after a pause, and then ends it or goes on without a word.
-    Lines {
-        lines: Vec<Value>,
-        pause: Duration,
-        ends: bool,
-    },
-}
-
-/// The Docker API as `reply` has it, on a socket that goes away with the test.
-struct FakeDocker {
-    path: PathBuf,
-    serving: JoinHandle<()>,
-}
-
-impl FakeDocker {
-    fn start(reply: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("longshore-faults-{}-{number}.sock", std::process::id()));
-        let listener = UnixListener::bind(&path).expect("a new socket");
-        let reply = Arc::new(reply);
-        let serving = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, reply.clone()));
-            }
-        });
-        Self { path, serving }
-    }
-
-    fn runtime(&self) -> DockerRuntime {
-        DockerRuntime::new(&DockerHost::Unix(self.path.clone())).expect("a client")
-    }
-
-    /// Does one action as the agent does.
-    async fn perform(&self, action: Action) -> Input {
-        let executor = Executor::new(Arc::new(self.runtime()), Arc::new(NoLogins));
-        let performed = tokio::time::timeout(PATIENCE, executor.perform(action)).await;
-        performed.expect("every action comes to an end").expect("an action of the runtime")
-    }
-}
-
-impl Drop for FakeDocker {
-    fn drop(&mut self) {
-        self.serving.abort();
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-async fn serve(stream: UnixStream, reply: Arc<impl Fn(&str) -> Reply>) {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let (mut line, mut first, mut length) = (String::new(), String::new(), 0);
-        while stream.read_line(&mut line).await.is_ok_and(|bytes| bytes > 2) {
-            if first.is_empty() {
-                first = line.trim().to_owned();
-            } else if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().expect("a length");
-            }
-            line.clear();
-        }
-        if first.is_empty() {
-            return;
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.expect("the body is whole");
-        let mut outcome = reply(&first);
-        if let Reply::Late(pause, body) = outcome {
-            tokio::time::sleep(pause).await;
-            outcome = Reply::Answer(200, body);
-        }
-        let written = match outcome {
-            Reply::Late(..) => unreachable!("made an answer above"),
-            Reply::Answer(status, body) => {
-                let body = if status == 204 { String::new() } else { body.to_string() };
-                let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n", body.len());
-                stream
-                    .write_all(format!("{head}content-type: application/json\r\n\r\n{body}").as_bytes())
-                    .await
-            }
-            Reply::Hang => std::future::pending().await,
-            Reply::Close => return,
-            Reply::Lines { lines, pause, ends } => {
-                let head =
-                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n\r\n";
-                let mut written = stream.write_all(head.as_bytes()).await;
-                for line in lines {
-                    tokio::time::sleep(pause).await;
-                    let line = format!("{line}\n");
-                    written = stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes()).await;
-                }
-                if !ends {
-                    std::future::pending::<()>().await;
-                }
-                written.and(stream.write_all(b"0\r\n\r\n").await)
-            }
-        };
-        if written.is_err() {
-            return;
-        }
-    }
-}
 
 fn key(name: &str) -> ContainerKey {
     let name = ContainerName::parse(name).expect("a name");

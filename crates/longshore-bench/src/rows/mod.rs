@@ -6,6 +6,7 @@
 mod alone;
 mod calls;
 mod containers;
+mod replace;
 mod scale;
 mod services;
 
@@ -27,7 +28,7 @@ pub enum RowId {
     StartRateRegistry,
     /// A service of 50 replicas, against Swarm
     ServiceCreate,
-    /// A killed container is replaced, against Swarm
+    /// A killed container of a service of ten is replaced, against Swarm and in turns with it
     Replace,
     /// A rolling update of 50 replicas, against Swarm
     Rolling,
@@ -91,8 +92,11 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     if wants(RowId::StartRateRegistry) {
         push(rows, containers::RATE_REGISTRY, containers::start_rate_registry(bench).await);
     }
-    if any(&[RowId::ServiceCreate, RowId::Replace, RowId::Rolling]) {
+    if any(&[RowId::ServiceCreate, RowId::Rolling]) {
         services::run(bench, wanted, rows).await;
+    }
+    if wants(RowId::Replace) {
+        replace::run(bench, rows).await;
     }
     if wants(RowId::Placement) {
         push(rows, "placement alone, 10,000 instances", alone::placement(bench));

@@ -4,45 +4,31 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::containers::{FAMILY_LABEL, SERVICE_FAMILY, STUCK, finish, up};
+use super::containers::{FAMILY_LABEL, SERVICE_FAMILY, finish, up};
 use super::{Bench, RowId, Seen, push};
 use crate::api::{Api, LOOK_AT_SERVICE_EVERY};
 use crate::docker::{Docker, IMAGE, MEMORY_MIB, NEXT_IMAGE};
 use crate::process::Process;
-use crate::samples::Samples;
 use crate::swarm::{self, Swarm};
-use crate::table::{Bounds, Measured, Row, number};
+use crate::table::{Bounds, Measured, Row};
 
-/// Swarm on one side, Longshore on the other: what is said to run, and what does.
-const TOLD: &str = "as the API tells";
-const ENGINE: &str = "as the engine's events tell";
+/// Of both: what is said to run, and what does.
+pub const TOLD: &str = "as the API tells";
+pub const ENGINE: &str = "as the engine's events tell";
 
 const SERVICE: &str = "bench";
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// For the service of all replicas, for one replacement, and for the update.
+/// For the service of all replicas, and for the update.
 #[derive(Default)]
 struct Times {
     create: Option<Seen>,
-    replace_told: Samples,
-    replace_engine: Samples,
     update: Option<Duration>,
 }
 
 impl Times {
-    fn replaced(&mut self, seen: Seen) {
-        self.replace_told.push(seen.told);
-        self.replace_engine.push(seen.engine);
-    }
-
     fn say(&self, who: &str) {
-        eprintln!(
-            "{who}: create {:?}, replace {} ms (engine {} ms), update {:?}",
-            self.create,
-            number(self.replace_told.median_ms()),
-            number(self.replace_engine.median_ms()),
-            self.update
-        );
+        eprintln!("{who}: create {:?}, update {:?}", self.create, self.update);
     }
 }
 
@@ -57,19 +43,13 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
         }
         Err(error) => return push(rows, &create, Err(error)),
     };
-    let (theirs, origin) = match measure_swarm(bench, wanted, replicas).await {
+    let (theirs, origin) = match measure_swarm(wanted, replicas).await {
         Ok(times) => (times, String::new()),
         Err(error) => {
             let per_task = |millis: f64| Some(Duration::from_secs_f64(millis * f64::from(replicas) / 1000.0));
             let create = per_task(swarm::PUBLISHED_PER_TASK_MS).map(|all| Seen { told: all, engine: all });
             let update = per_task(swarm::PUBLISHED_UPDATE_PER_TASK_MS);
-            let mut times = Times { create, update, ..Times::default() };
-            let replaced = Duration::from_secs_f64(swarm::PUBLISHED_REPLACE_MS / 1000.0);
-            times.replaced(Seen { told: replaced, engine: replaced });
-            (
-                times,
-                format!(" Swarm could not run here ({error:#}); its numbers are those of measurements.md."),
-            )
+            (Times { create, update }, swarm::not_here(&error))
         }
     };
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
@@ -98,27 +78,6 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
         for (way, [own, peer], how) in ways {
             let note = format!("{note}{how}");
             push(rows, &format!("{create}, {way}"), row(seconds(own), seconds(peer), "s", bounds, note));
-        }
-    }
-    if wanted.contains(&RowId::Replace) {
-        let bounds = Bounds::RatioAtMost { must: 0.6, reach: 0.35 };
-        let kills = ours.replace_told.len();
-        let ways = [
-            (
-                TOLD,
-                [&ours.replace_told, &theirs.replace_told],
-                "until another task is RUNNING in DescribeTasks, or `running` in Swarm's own list",
-            ),
-            (
-                ENGINE,
-                [&ours.replace_engine, &theirs.replace_engine],
-                "until the engine's `start` event of another container, the same kills",
-            ),
-        ];
-        for (way, samples, how) in ways {
-            let [own, peer] = samples.map(|samples| (samples.len() > 0).then(|| samples.median_ms()));
-            let note = format!("From the kill {how}; {kills} kills, beside {} others.", replicas - 1);
-            push(rows, &format!("killed container replaced, {way}"), row(own, peer, "ms", bounds, note));
         }
     }
     if wanted.contains(&RowId::Rolling) {
@@ -152,24 +111,6 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
     })
     .await?;
     times.create = Some(Seen { told: begun.elapsed(), engine: docker.last_start(&label, at).await? });
-    if wanted.contains(&RowId::Replace) {
-        for _ in 0..bench.pick(7, 3) {
-            let before = api.service_tasks(SERVICE).await?;
-            let victim = docker.any_running(&label).await?;
-            let (begun, at) = (Instant::now(), SystemTime::now());
-            let another = async {
-                api.wait_for_another(SERVICE, &before, STUCK).await?;
-                anyhow::Ok(begun.elapsed())
-            };
-            let (killed, told) = tokio::join!(docker.kill(&victim), another);
-            killed?;
-            times.replaced(Seen { told: told?, engine: docker.last_start(&label, at).await? });
-            api.wait_for_service(SERVICE, LOOK_AT_SERVICE_EVERY, LIMIT, |service| {
-                service["runningCount"] == replicas
-            })
-            .await?;
-        }
-    }
     if wanted.contains(&RowId::Rolling) {
         api.register(SERVICE_FAMILY, NEXT_IMAGE, 0, MEMORY_MIB).await?;
         let begun = Instant::now();
@@ -199,20 +140,15 @@ fn all_run_the_next(service: &Value, replicas: u32) -> bool {
     primary.is_some_and(|primary| primary["runningCount"] == replicas)
 }
 
-async fn measure_swarm(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Result<Times> {
+async fn measure_swarm(wanted: &[RowId], replicas: u32) -> anyhow::Result<Times> {
     let mut swarm = Swarm::join(replicas).await?;
-    let measured = measure_swarm_here(bench, wanted, &mut swarm).await;
+    let measured = measure_swarm_here(wanted, &mut swarm).await;
     swarm.leave().await?;
     measured
 }
 
-async fn measure_swarm_here(bench: &Bench, wanted: &[RowId], swarm: &mut Swarm) -> anyhow::Result<Times> {
+async fn measure_swarm_here(wanted: &[RowId], swarm: &mut Swarm) -> anyhow::Result<Times> {
     let mut times = Times { create: Some(swarm.create().await?), ..Times::default() };
-    if wanted.contains(&RowId::Replace) {
-        for _ in 0..bench.pick(7, 3) {
-            times.replaced(swarm.kill_one().await?);
-        }
-    }
     if wanted.contains(&RowId::Rolling) {
         times.update = Some(swarm.update().await?);
     }

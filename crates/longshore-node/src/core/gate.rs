@@ -37,9 +37,9 @@ impl<T> Gate<T> {
         self.waiting.push_back((self.written, thing));
     }
 
-    /// True if something pressing waits for this write.
-    pub fn is_pressing(&self, number: u64) -> bool {
-        number <= self.pressing
+    /// The last write that something pressing waits for. It may have been made long before that was known.
+    pub fn pressing(&self) -> u64 {
+        self.pressing
     }
 
     pub fn pop(&mut self) -> Option<T> {
@@ -51,5 +51,20 @@ impl<T> Gate<T> {
 
     pub fn is_idle(&self) -> bool {
         self.durable >= self.written && self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_was_made_may_become_pressing() {
+        let mut gate = Gate::new();
+        let number = gate.write();
+        gate.push("ack", false);
+        assert!(gate.pressing() < number, "an ack can wait");
+        gate.push("create", true);
+        assert_eq!(gate.pressing(), number, "and what else waits for it cannot");
     }
 }

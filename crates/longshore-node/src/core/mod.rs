@@ -412,10 +412,11 @@ impl AgentCore {
         &self.credentials
     }
 
-    /// True if more than an ack waits for this [`Effect::Write`]: it should be written at once. Of others, the next one that
-    /// is pressing is better waited for than a sync of the disk of their own.
-    pub fn is_pressing(&self, write: u64) -> bool {
-        self.gate.is_pressing(write)
+    /// The last [`Effect::Write`] that more than an ack waits for: all up to it should be written at once. For others, the
+    /// next one that is pressing is better waited for than a sync of the disk of their own. To be asked after every input:
+    /// a write that was handed out may become pressing.
+    pub fn pressing(&self) -> u64 {
+        self.gate.pressing()
     }
 
     /// True while commands can arrive.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -11,17 +11,18 @@ use crate::journal::{Change, Journal, JournalError};
 
 pub(super) struct Disk {
     writes: mpsc::UnboundedSender<Write>,
+    /// The last write that more than an ack waits for.
+    pressing: watch::Sender<u64>,
 }
 
 struct Write {
     number: u64,
     changes: Vec<Change>,
-    pressing: bool,
 }
 
 /// How long a write that is not pressing waits for one that is, so that one sync does for both. A task that has come is
-/// such a write: what its container waits for is written as soon as its image was looked at, which takes a few
-/// milliseconds; a sync of its own would have to end first.
+/// such a write: what its container waits for is known as soon as its image was looked at and its cgroup is made, which
+/// takes a few milliseconds; a sync of its own would have to end first.
 const COMPANY_MAX: Duration = Duration::from_millis(5);
 
 impl Disk {
@@ -32,15 +33,25 @@ impl Disk {
         agent: String,
     ) -> Self {
         let (writes, received) = mpsc::unbounded_channel();
-        tasks.spawn(run(journal, received, inputs, agent));
-        Self { writes }
+        let pressing = watch::Sender::new(0);
+        tasks.spawn(run(journal, received, pressing.subscribe(), inputs, agent));
+        Self { writes, pressing }
     }
 
     /// Queues a write. Unbounded, because what could be dropped? Everything that would make more waits for
     /// the disk anyway.
-    pub fn write(&self, number: u64, changes: Vec<Change>, pressing: bool) {
+    pub fn write(&self, number: u64, changes: Vec<Change>) {
         // Fails only when the task has ended, which ends the agent.
-        let _ = self.writes.send(Write { number, changes, pressing });
+        let _ = self.writes.send(Write { number, changes });
+    }
+
+    /// Writes up to this number, queued already or not, need no company.
+    pub fn press(&self, number: u64) {
+        self.pressing.send_if_modified(|pressing| {
+            let is_news = *pressing < number;
+            *pressing = number.max(*pressing);
+            is_news
+        });
     }
 }
 
@@ -50,6 +61,7 @@ const FULL_RETRY: Duration = Duration::from_secs(1);
 async fn run(
     mut journal: Journal,
     mut writes: mpsc::UnboundedReceiver<Write>,
+    mut pressing: watch::Receiver<u64>,
     inputs: mpsc::Sender<Input>,
     agent: String,
 ) {
@@ -71,11 +83,19 @@ async fn run(
                 continue;
             }
         };
-        let Write { mut number, changes, mut pressing } = first;
+        let Write { mut number, changes } = first;
         let mut batches = vec![changes];
+        // What is pressing on account of a later write is pressing on account of this one too.
+        let first = number;
         let company_until = tokio::time::Instant::now() + COMPANY_MAX;
-        while !pressing && let Ok(Some(next)) = tokio::time::timeout_at(company_until, writes.recv()).await {
-            (number, pressing) = (next.number, next.pressing);
+        while *pressing.borrow_and_update() < first {
+            let next = tokio::select! {
+                next = writes.recv() => next,
+                Ok(()) = pressing.changed() => continue,
+                () = tokio::time::sleep_until(company_until) => None,
+            };
+            let Some(next) = next else { break };
+            number = next.number;
             batches.push(next.changes);
         }
         let mut is_stuck = false;
@@ -162,6 +182,10 @@ mod tests {
         }
     }
 
+    fn change(key: &str) -> Vec<Change> {
+        vec![Change { key: key.to_owned(), text: Some("1".to_owned()) }]
+    }
+
     #[tokio::test]
     async fn what_is_not_pressing_shares_the_next_sync_and_does_not_wait_for_ever() {
         let directory = std::env::temp_dir().join(format!("longshore-disk-{}", std::process::id()));
@@ -169,16 +193,35 @@ mod tests {
         let (inputs, mut received) = mpsc::channel(8);
         let mut tasks = JoinSet::new();
         let disk = Disk::start(&mut tasks, journal, inputs, "test".to_owned());
-        let change = |key: &str| vec![Change { key: key.to_owned(), text: Some("1".to_owned()) }];
-        disk.write(1, change("assignment"), false);
-        disk.write(2, change("created"), true);
+        disk.write(1, change("assignment"));
+        disk.write(2, change("created"));
+        disk.press(2);
         assert_eq!(durable(&mut received).await, 2, "one sync for both");
-        disk.write(3, change("assignment"), false);
+        disk.write(3, change("assignment"));
         assert_eq!(durable(&mut received).await, 3, "nothing else comes");
         drop(disk);
         while tasks.join_next().await.is_some() {}
         let (journal, _) = Journal::open(&directory).expect("it can be read");
         assert_eq!(journal.content().len(), 2);
+        let _ = std::fs::remove_dir_all(directory);
+    }
+
+    /// In virtual time, which stands still while something is being done.
+    #[tokio::test(start_paused = true)]
+    async fn what_becomes_pressing_while_it_waits_for_company_waits_no_longer() {
+        let directory = std::env::temp_dir().join(format!("longshore-disk-pressed-{}", std::process::id()));
+        let (journal, _) = Journal::open(&directory).expect("a new journal");
+        let (inputs, mut received) = mpsc::channel(8);
+        let mut tasks = JoinSet::new();
+        let disk = Disk::start(&mut tasks, journal, inputs, "test".to_owned());
+        let begun = tokio::time::Instant::now();
+        disk.write(1, change("image"));
+        tokio::time::sleep(COMPANY_MAX / 2).await;
+        disk.press(1);
+        assert_eq!(durable(&mut received).await, 1);
+        assert!(begun.elapsed() < COMPANY_MAX, "it waited for company: {:?}", begun.elapsed());
+        drop(disk);
+        while tasks.join_next().await.is_some() {}
         let _ = std::fs::remove_dir_all(directory);
     }
 }

@@ -279,7 +279,7 @@ impl Shell {
                 }
                 Effect::Runtime(action) => self.act(*action),
                 Effect::Write { number, changes } => match &self.disk {
-                    Some(disk) => disk.write(number, changes, self.core.is_pressing(number)),
+                    Some(disk) => disk.write(number, changes),
                     // Without a data directory nothing is promised beyond this process.
                     None => self.input(Input::Durable(number)),
                 },
@@ -308,6 +308,9 @@ impl Shell {
                 Effect::Log(line) => self.log(&line),
                 Effect::Exit(reason) => return Some(reason),
             }
+        }
+        if let Some(disk) = &self.disk {
+            disk.press(self.core.pressing());
         }
         None
     }

@@ -332,7 +332,7 @@ impl Rig {
                 self.runtime.perform(self.now, *action).expect("it is for the runtime");
             }
             Effect::Write { number, changes } => {
-                self.pressing.push(self.core.is_pressing(number));
+                self.pressing.push(number <= self.core.pressing());
                 self.written.push((number, changes));
             }
             Effect::CheckRuntime => {
