@@ -13,20 +13,18 @@ use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{self, Capacity};
-use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, ServiceEntry};
 
 use crate::input::{self, count};
 use crate::paging::{self, Page};
 use crate::permission::Keys;
 use crate::{
-    Caller, Ecs, account_settings, capacity_providers, documents, failures, identifiers, permission,
-    strategies, tags, task_sets, texts,
+    Caller, Ecs, capacity_providers, documents, failures, identifiers, permission, settings_in_force,
+    strategies, tags, texts,
 };
 
 /// The most clusters that one call describes (ecs-behaviour A4).
 const DESCRIBE_MAX: usize = 100;
-/// The values of the setting `containerInsights`.
-pub const INSIGHTS: [&str; 3] = ["enhanced", "enabled", "disabled"];
 
 /// A call of CreateCluster, as far as it can be read by itself.
 pub struct NewCluster {
@@ -86,7 +84,7 @@ impl Command<Ecs> for ops::CreateCluster {
             return Ok(CreateClusterResponse { cluster: Some(cluster) });
         }
         let default_insights =
-            || account_settings::effective(tx.state(), caller, &SettingName::ContainerInsights);
+            || settings_in_force::effective(tx.state(), caller, &SettingName::ContainerInsights);
         let namespace = input.service_connect_defaults.and_then(|defaults| defaults.namespace);
         let cluster = record::Cluster {
             name,
@@ -327,7 +325,7 @@ fn container_insights(settings: Vec<ClusterSetting>) -> Result<Option<Arc<str>>,
     let mut value = None;
     for setting in settings {
         let text = setting.value.unwrap_or_default();
-        if !INSIGHTS.contains(&text.as_str()) {
+        if !settings_in_force::INSIGHTS.contains(&text.as_str()) {
             return Err(InvalidParameterException::new(texts::INSIGHTS_VALUE));
         }
         value = Some(text.into());
@@ -377,7 +375,7 @@ fn providers_to_attach(
 fn providers_in_use(tables: &ClusterTables) -> BTreeSet<Arc<str>> {
     let services = tables.services().filter(|(service, _)| service.status != ServiceStatus::Inactive);
     let of_services =
-        services.flat_map(|(_, entry)| task_sets::capacities(entry)).flat_map(|capacity| match capacity {
+        services.flat_map(|(_, entry)| entry.capacities()).flat_map(|capacity| match capacity {
             Capacity::Strategy(items) => items.iter().map(|item| item.provider.clone()).collect(),
             Capacity::LaunchType(_) => Vec::new(),
         });
@@ -499,7 +497,8 @@ fn statistics(tables: &ClusterTables) -> Vec<KeyValuePair> {
     };
     let services = |kind: LaunchType, status: ServiceStatus| {
         // A service without a PRIMARY task set runs on nothing yet, and counts as EC2 as one without wishes does.
-        let runs_on = |entry| task_sets::shown_capacity(entry).map_or(LaunchType::Ec2, Capacity::launch_type);
+        let runs_on =
+            |entry: &ServiceEntry| entry.shown_capacity().map_or(LaunchType::Ec2, Capacity::launch_type);
         let counts = |service: &record::Service, entry| service.status == status && runs_on(entry) == kind;
         tables.services().filter(|(service, entry)| counts(service, *entry)).count()
     };
