@@ -31,7 +31,7 @@ impl Access {
     /// Whose account an ARN does not name belongs to the caller.
     pub fn new(action: impl Into<String>, resource: impl Into<String>, caller: &Caller) -> Self {
         let resource = resource.into();
-        let account = resource.split(':').nth(4).and_then(|account| AccountId::parse(account));
+        let account = resource.split(':').nth(4).and_then(AccountId::parse);
         Self {
             action: action.into(),
             owner: account.unwrap_or(caller.scope.account),
