@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use longshore_base::{ArnFormat, Scope};
 use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
-use longshore_tables_ecs::EcsState;
 use longshore_tables_ecs::key::SettingKey;
 use longshore_tables_ecs::record::AccountSetting;
 
 use crate::paging::{self, Page};
 use crate::permission::Keys;
-use crate::{Caller, Ecs, Settings, input, permission, texts};
+use crate::{Caller, Ecs, Settings, input, permission, settings_in_force, texts};
 
 /// Every setting, in the model's order.
 const NAMES: [SettingName; 11] = [
@@ -29,7 +27,6 @@ const NAMES: [SettingName; 11] = [
     SettingName::FargateEventWindows,
 ];
 const PRINCIPAL_CHARS_MAX: usize = 512;
-const ON: &[&str] = &["enabled", "disabled"];
 
 /// A setting that a call puts, checked.
 pub struct Put {
@@ -94,14 +91,14 @@ impl Command<Ecs> for ops::DeleteAccountSetting {
     fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let name = known(input.name.as_ref())?;
         let principal = principal(caller, input.principal_arn)?;
-        if stored(tx.state(), &caller.scope, &principal, name).is_some() {
+        if settings_in_force::stored(tx.state(), &caller.scope, &principal, name).is_some() {
             tx.delete::<AccountSetting>(SettingKey::new(
                 caller.scope.clone(),
                 name.as_str(),
                 principal.as_str(),
             ));
         }
-        let value = in_force(tx.state(), caller, &principal, name);
+        let value = settings_in_force::of(tx.state(), caller, &principal, name);
         Ok(DeleteAccountSettingResponse { setting: Some(shape(name, &value, principal)) })
     }
 }
@@ -132,9 +129,9 @@ impl Query<Ecs> for ops::ListAccountSettings {
         let effective = input.effective_settings.unwrap_or(false);
         let value = |name: &SettingName| {
             if effective {
-                Some(in_force(state, caller, &principal, name))
+                Some(settings_in_force::of(state, caller, &principal, name))
             } else {
-                stored(state, &caller.scope, &principal, name)
+                settings_in_force::stored(state, &caller.scope, &principal, name)
             }
         };
         let wanted = NAMES
@@ -163,11 +160,11 @@ impl Put {
         if name == SettingName::GuardDutyActivate {
             return refuse(texts::SETTING_READ_ONLY);
         }
-        let allowed = values(&name);
+        let allowed = settings_in_force::values(&name);
         if !allowed.contains(&value.as_str()) {
             return refuse(&texts::one_of(name.as_str(), allowed));
         }
-        if is_arn_format(&name) && value == "disabled" && !settings.allow_short_arns {
+        if settings_in_force::is_arn_format(&name) && value == "disabled" && !settings.allow_short_arns {
             return refuse(texts::LONG_ARNS_ONLY);
         }
         Ok(Self { name, value: value.into(), principal })
@@ -218,69 +215,4 @@ fn principal(caller: &Caller, named: Option<String>) -> Result<String, InvalidPa
         return Err(InvalidParameterException::new(texts::PRINCIPAL_INVALID));
     }
     Ok(named)
-}
-
-/// The value in force for the caller: its own, else the account's, else that of ECS.
-pub fn effective(state: &State, caller: &Caller, name: &SettingName) -> Arc<str> {
-    in_force(state, caller, &caller.principal, name)
-}
-
-fn in_force(state: &State, caller: &Caller, principal: &str, name: &SettingName) -> Arc<str> {
-    let stored = |principal: &str| stored(state, &caller.scope, principal, name);
-    stored(principal).or_else(|| stored(&caller.root_arn())).unwrap_or_else(|| default_of(name).into())
-}
-
-fn stored(state: &State, scope: &Scope, principal: &str, name: &SettingName) -> Option<Arc<str>> {
-    let settings = state.ecs().realm(scope)?.settings();
-    Some(settings.get(&(name.as_str().to_owned(), principal.to_owned()))?.value.clone())
-}
-
-/// The format of ARNs of new resources. `name` is one of the three `*LongArnFormat` settings.
-pub fn arn_format(state: &State, caller: &Caller, name: &SettingName) -> ArnFormat {
-    if *effective(state, caller, name) == *"disabled" { ArnFormat::Short } else { ArnFormat::Long }
-}
-
-fn is_arn_format(name: &SettingName) -> bool {
-    matches!(
-        name,
-        SettingName::ServiceLongArnFormat
-            | SettingName::TaskLongArnFormat
-            | SettingName::ContainerInstanceLongArnFormat
-    )
-}
-
-/// What a setting can be.
-fn values(name: &SettingName) -> &'static [&'static str] {
-    match name {
-        SettingName::ServiceLongArnFormat
-        | SettingName::TaskLongArnFormat
-        | SettingName::ContainerInstanceLongArnFormat
-        | SettingName::AwsvpcTrunking
-        | SettingName::FargateFIPSMode
-        | SettingName::FargateEventWindows => ON,
-        SettingName::ContainerInsights => &crate::clusters::INSIGHTS,
-        SettingName::TagResourceAuthorization | SettingName::GuardDutyActivate => &["on", "off"],
-        SettingName::FargateTaskRetirementWaitPeriod => &["0", "7", "14"],
-        SettingName::DefaultLogDriverMode => &["blocking", "non-blocking"],
-        // Refused before anything is looked up.
-        SettingName::Unrecognized(_) => &[],
-    }
-}
-
-/// What is in force where nobody stored anything.
-fn default_of(name: &SettingName) -> &'static str {
-    match name {
-        SettingName::ServiceLongArnFormat
-        | SettingName::TaskLongArnFormat
-        | SettingName::ContainerInstanceLongArnFormat => "enabled",
-        SettingName::AwsvpcTrunking
-        | SettingName::ContainerInsights
-        | SettingName::FargateFIPSMode
-        | SettingName::FargateEventWindows => "disabled",
-        SettingName::TagResourceAuthorization => "on",
-        SettingName::FargateTaskRetirementWaitPeriod => "7",
-        SettingName::GuardDutyActivate => "off",
-        SettingName::DefaultLogDriverMode => "non-blocking",
-        SettingName::Unrecognized(_) => "",
-    }
 }

@@ -20,9 +20,7 @@ use longshore_tables_ecs::record::{self, Capacity};
 use longshore_tables_ecs::{EcsState, Realm};
 
 use crate::paging::{self, Page};
-use crate::{
-    Caller, Ecs, documents, failures, identifiers, input, permission, strategies, tags, task_sets, texts,
-};
+use crate::{Caller, Ecs, documents, failures, identifiers, input, permission, strategies, tags, texts};
 
 const ACTIVE: &str = "ACTIVE";
 const INACTIVE: &str = "INACTIVE";
@@ -325,7 +323,7 @@ fn attached_to(realm: &Realm, provider: &str) -> Option<String> {
 fn in_a_service(realm: &Realm, provider: &str) -> bool {
     let services = realm.clusters().flat_map(|(_, tables)| tables.services());
     let live = services.filter(|(service, _)| service.status != ServiceStatus::Inactive);
-    live.flat_map(|(_, entry)| task_sets::capacities(entry)).any(|capacity| match capacity {
+    live.flat_map(|(_, entry)| entry.capacities()).any(|capacity| match capacity {
         Capacity::Strategy(items) => items.iter().any(|item| *item.provider == *provider),
         Capacity::LaunchType(_) => false,
     })

@@ -2,6 +2,8 @@
 //!
 //! An ARN of another account or region never resolves: what it names is not there.
 
+use std::sync::Arc;
+
 use longshore_base::{
     Arn, ArnError, ClusterName, DeploymentId, FARGATE_POOL, Family, InstanceId, Scope, ServiceName, TaskId,
 };
@@ -9,7 +11,7 @@ use longshore_domain::status::ClusterStatus;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::{ClientException, ClusterNotFoundException, InvalidParameterException};
 use longshore_state::State;
-use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, InstanceEntry};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, InstanceEntry, record};
 
 use crate::{Caller, texts};
 
@@ -291,6 +293,21 @@ pub fn definition_name(scope: &Scope, named: &str) -> Result<DefinitionName, NoD
     let revision = revision.map(number).transpose()?;
     let family = Family::parse(family).map_err(|_| NoDefinition::NotFound)?;
     Ok(DefinitionName { family, revision })
+}
+
+/// The revision that a name means: without a number, the highest ACTIVE one.
+pub fn definition<'s>(
+    state: &'s State,
+    scope: &Scope,
+    named: &str,
+) -> Result<&'s Arc<record::TaskDefinition>, NoDefinition> {
+    let name = definition_name(scope, named)?;
+    let family = state.ecs().realm(scope).and_then(|realm| realm.family(name.family.as_str()));
+    let definition = family.and_then(|family| match name.revision {
+        Some(revision) => family.revisions().get(&revision),
+        None => family.latest_active(),
+    });
+    definition.ok_or(NoDefinition::NotFound)
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Amazon ECS as an API: what a request means, what it may not say, and what it is answered.
 //!
-//! Start reading at [`Ecs`] (the generated trait, one line per operation) and at [`clusters`], which
-//! shows how an operation is written. [`identifiers`], [`paging`], [`input`] and [`texts`] hold what
-//! all operations share; the other modules hold one kind of resource each.
+//! Start reading at [`OPERATIONS`], the table of what is built, and at [`clusters`], which shows how an operation is
+//! written: as a [`Command`](longshore_service::Command) or a [`Query`](longshore_service::Query). [`identifiers`],
+//! [`paging`], [`input`], [`texts`] and `permission` hold what all operations share; the other modules hold one kind of
+//! resource each.
 //!
 //! Invariants:
-//! - An operation is a plain function over a transaction ([`longshore_state::Tx`]) or over the state
-//!   that it reads, so that the simulation calls it without HTTP and without waiting. Time and ids
-//!   come from the transaction.
+//! - An operation runs over a transaction ([`longshore_state::Tx`]) or over the state that it reads, so that the
+//!   simulation runs it without HTTP and without waiting. Time and ids come from the transaction.
+//! - What a request says by itself is read before the lock is taken.
 //! - An operation is done or not done: what fails on the way is undone with its transaction.
 //! - A caller sees only its own account and region ([`Caller::scope`]); an ARN of another one names
 //!   something that is not there.
+//! - What a caller needs permission for is named in one way, however the call spells it (`permission`).
 //! - What is large or often asked for (tasks, services, instances, definitions) is only collected under
 //!   the state's lock; the answer is made of it afterwards.
 //!
@@ -37,7 +39,10 @@ pub mod registration;
 pub mod service_deployments;
 pub mod services;
 mod settings;
+pub mod settings_in_force;
 pub mod strategies;
+mod tagged;
+mod tagging;
 pub mod tags;
 pub mod task_definitions;
 pub mod task_sets;

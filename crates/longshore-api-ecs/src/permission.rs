@@ -16,7 +16,7 @@ use longshore_shapes_ecs::{
 use longshore_state::State;
 use longshore_wire::OperationShape;
 
-use crate::{Caller, account_settings, documents, tags, task_definitions};
+use crate::{Caller, documents, identifiers, settings_in_force, tagged};
 
 /// Whom a task's roles are handed to.
 pub(crate) const TASKS: &str = "ecs-tasks.amazonaws.com";
@@ -105,7 +105,7 @@ impl Ask<'_> {
     }
 
     fn question(self, action: String, resource: String) -> Access {
-        let own = tags::of(self.state, self.caller, &resource);
+        let own = tagged::of(self.state, self.caller, &resource);
         let mut access = Access::new(action, resource, self.caller);
         for (key, value) in own.iter().flat_map(|own| own.iter()) {
             access = access
@@ -123,7 +123,7 @@ impl Ask<'_> {
         }
         let resources = resources.map(|access| with_request_tags(access, given));
         let setting = SettingName::TagResourceAuthorization;
-        if *account_settings::effective(self.state, self.caller, &setting) == *"off" {
+        if *settings_in_force::effective(self.state, self.caller, &setting) == *"off" {
             return resources;
         }
         let tag = self.question("ecs:TagResource".to_owned(), made.to_owned());
@@ -236,7 +236,7 @@ pub(crate) fn pass_task_roles(ask: Ask<'_>, named: &str) -> Vec<Access> {
 /// The same where a call may replace them.
 pub(crate) fn pass_run_roles(ask: Ask<'_>, named: &str, overrides: Option<&TaskOverride>) -> Vec<Access> {
     let Ask { state, caller, .. } = ask;
-    let definition = task_definitions::find(state, &caller.scope, named).ok();
+    let definition = identifiers::definition(state, &caller.scope, named).ok();
     let document: Option<TaskDefinition> = definition.and_then(|own| documents::recall(own.document()));
     let (task, execution) = match &document {
         Some(own) => (own.task_role_arn.as_deref(), own.execution_role_arn.as_deref()),
@@ -360,7 +360,7 @@ pub(crate) fn provider_arn(caller: &Caller, named: &str) -> String {
 
 /// The ARN of the revision that is meant; of any (`family:*`) where that cannot be said.
 pub(crate) fn definition_arn(state: &State, caller: &Caller, named: &str) -> String {
-    match task_definitions::find(state, &caller.scope, named) {
+    match identifiers::definition(state, &caller.scope, named) {
         Ok(definition) => caller.scope.task_definition_arn(&definition.family, definition.revision),
         Err(_) if Arn::looks_like_one(named) => named.to_owned(),
         Err(_) if named.contains(':') => arn(caller, "task-definition", named),

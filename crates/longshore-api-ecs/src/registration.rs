@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::identifiers::NoMember;
 use crate::news::Joining;
 use crate::{
-    Caller, Ecs, account_settings, attributes, container_instances, identifiers, input, permission, tags,
+    Caller, Ecs, attributes, container_instances, identifiers, input, permission, settings_in_force, tags,
     texts,
 };
 
@@ -183,7 +183,7 @@ impl Agent {
             // Only the long format says which instances are the pool's.
             ArnFormat::Long
         } else {
-            account_settings::arn_format(tx.state(), caller, &SettingName::ContainerInstanceLongArnFormat)
+            settings_in_force::arn_format(tx.state(), caller, &SettingName::ContainerInstanceLongArnFormat)
         };
         if format == ArnFormat::Short && !tags.is_empty() {
             return Err(InvalidParameterException::new(texts::tags_need_opt_in("container instance")).into());

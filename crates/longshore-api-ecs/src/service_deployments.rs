@@ -12,8 +12,8 @@ use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, ServiceEn
 
 use crate::launching::capacity;
 use crate::paging::{self, Page};
-use crate::services::{Counts, number, recall};
-use crate::{Caller, Ecs, documents, failures, identifiers, input, permission, services, texts};
+use crate::services::lookup::{self, Counts, number, recall};
+use crate::{Caller, Ecs, documents, failures, identifiers, input, permission, texts};
 
 /// The most deployments or revisions that one call describes (ecs-behaviour A4).
 const DESCRIBE_MAX: usize = 20;
@@ -41,7 +41,7 @@ impl Query<Ecs> for ops::ListServiceDeployments {
     fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
         let named = input.service.as_deref().unwrap_or_default();
-        let (name, entry) = services::find::<ListServiceDeploymentsError>(&at, cluster, named)?;
+        let (name, entry) = lookup::find::<ListServiceDeploymentsError>(&at, cluster, named)?;
         let service = entry.record().expect("a service that was found has a record");
         let statuses = input.status.unwrap_or_default();
         let created = input.created_at.unwrap_or_default();

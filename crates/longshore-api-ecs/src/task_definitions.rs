@@ -127,7 +127,11 @@ impl Query<Ecs> for ops::DescribeTaskDefinition {
     }
 
     fn run(state: &State, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        match find(state, &caller.scope, input.task_definition.as_deref().unwrap_or_default()) {
+        match identifiers::definition(
+            state,
+            &caller.scope,
+            input.task_definition.as_deref().unwrap_or_default(),
+        ) {
             Ok(definition) => Ok(Described {
                 scope: caller.scope.clone(),
                 definition: definition.clone(),
@@ -328,21 +332,6 @@ impl Query<Ecs> for ops::ListTaskDefinitionFamilies {
         let (families, next_token) = page.fill_rising(families, String::clone);
         Ok(ListTaskDefinitionFamiliesResponse { families: Some(families), next_token })
     }
-}
-
-/// The revision that a name means: without a number, the highest ACTIVE one.
-pub(crate) fn find<'s>(
-    state: &'s State,
-    scope: &Scope,
-    named: &str,
-) -> Result<&'s Arc<record::TaskDefinition>, NoDefinition> {
-    let name = identifiers::definition_name(scope, named)?;
-    let family = state.ecs().realm(scope).and_then(|realm| realm.family(name.family.as_str()));
-    let definition = family.and_then(|family| match name.revision {
-        Some(revision) => family.revisions().get(&revision),
-        None => family.latest_active(),
-    });
-    definition.ok_or(NoDefinition::NotFound)
 }
 
 /// A stored revision as the API shows it.

@@ -8,7 +8,7 @@ use std::fmt;
 use longshore_api::BoxFuture;
 use longshore_state::Tx;
 use longshore_wire::operation::run;
-use longshore_wire::{Ask, GenericError, GenericErrorKind, ModeledError, OperationShape, Protocol, Reply};
+use longshore_wire::{Ask, GenericError, GenericErrorKind, ModeledError, OperationShape, Reply};
 
 use crate::operation::refused;
 use crate::{Attempt, Caller, Command, Cx, Guard, Query, Server};
@@ -30,7 +30,7 @@ pub struct Entry<A: 'static> {
 }
 
 type Serve<A> = for<'a> fn(&'a Server<A>, &'a Caller, &'a Ask<'a>) -> BoxFuture<'a, Reply>;
-type RunIn<A> = fn(&mut Tx<'_>, &Cx<'_, A>, &dyn Guard, &Ask<'_>) -> Result<Reply, Reply>;
+type RunIn<A> = fn(&mut Tx<'_>, &Cx<'_, A>, &dyn Guard, &Ask<'_>) -> Result<Reply, Box<Reply>>;
 
 impl<A> fmt::Debug for Entry<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,10 +74,10 @@ impl<A: Send + Sync + 'static> Table<A> {
         guard: &dyn Guard,
         operation: &str,
         ask: &Ask<'_>,
-    ) -> Result<Reply, Reply> {
+    ) -> Result<Reply, Box<Reply>> {
         match self.find(operation) {
             Some(entry) => (entry.run_in)(tx, cx, guard, ask),
-            None => Err(not_built(ask)),
+            None => Err(Box::new(not_built(ask))),
         }
     }
 }
@@ -172,7 +172,7 @@ fn command_in<A, O: Command<A>>(
     cx: &Cx<'_, A>,
     guard: &dyn Guard,
     ask: &Ask<'_>,
-) -> Result<Reply, Reply> {
+) -> Result<Reply, Box<Reply>> {
     encoded::<O, _>(ask, |input| {
         let parsed = O::parse(cx, input)?;
         let watch = O::watch(*cx, &parsed);
@@ -189,7 +189,7 @@ fn query_in<A, O: Query<A>>(
     cx: &Cx<'_, A>,
     guard: &dyn Guard,
     ask: &Ask<'_>,
-) -> Result<Reply, Reply> {
+) -> Result<Reply, Box<Reply>> {
     encoded::<O, _>(ask, |input| {
         let parsed = O::parse(cx, input)?;
         guarded_query::<A, O>(tx.state(), cx, guard, parsed)
@@ -199,9 +199,9 @@ fn query_in<A, O: Query<A>>(
 fn encoded<O: OperationShape, T: Into<O::Output>>(
     ask: &Ask<'_>,
     operation: impl FnOnce(O::Input) -> Result<T, O::Error>,
-) -> Result<Reply, Reply> {
+) -> Result<Reply, Box<Reply>> {
     let &Ask { protocol, ref request, request_id } = ask;
-    let failed = |error: &dyn ModeledError| Protocol::error(protocol, error, Some(O::SERVICE), request_id);
+    let failed = |error: &dyn ModeledError| Box::new(protocol.error(error, Some(O::SERVICE), request_id));
     let input = protocol.read::<O>(request).map_err(|error| failed(&GenericError::from(error)))?;
     match operation(input) {
         Ok(answer) => Ok(protocol.answer::<O>(&answer.into(), request_id)),

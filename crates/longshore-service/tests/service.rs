@@ -244,7 +244,7 @@ fn a_table_runs_in_a_transaction() {
             TOY.run_in(tx, &cx, guard, operation, &Ask::of_body(Protocol::AwsJson11, body.as_bytes()))
         });
         let done = done.expect("it is small").map(|(reply, _)| reply);
-        let (status, text) = told(done.unwrap_or_else(|reply| reply));
+        let (status, text) = told(done.unwrap_or_else(|reply| *reply));
         (status, text, notes::names(&state).join(" "))
     };
     assert_eq!(run(&Allow, "GetSessionToken", &body("a")).2, "a");

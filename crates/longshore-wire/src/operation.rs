@@ -51,7 +51,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Runs one call and encodes what comes back. Generated dispatchers end here.
+/// Runs one call and encodes what comes back.
 pub async fn run<O, F, Fut>(ask: &Ask<'_>, call: F) -> Reply
 where
     O: OperationShape,

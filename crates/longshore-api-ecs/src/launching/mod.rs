@@ -10,7 +10,7 @@ use std::sync::Arc;
 use longshore_domain::TaskDefinitionStatus;
 use longshore_shapes_ecs::{ClientException, InvalidParameterException};
 use longshore_state::State;
-use longshore_tables_ecs::{EcsState, record};
+use longshore_tables_ecs::record;
 
 use crate::identifiers::{self, NoDefinition};
 use crate::{Caller, texts};
@@ -27,18 +27,12 @@ pub(crate) fn definition<E>(
 where
     E: From<ClientException> + From<InvalidParameterException>,
 {
-    let name = identifiers::definition_name(&caller.scope, named).map_err(|error| match error {
+    let definition = identifiers::definition(state, &caller.scope, named).map_err(|error| match error {
         NoDefinition::NotFound => E::from(ClientException::new(texts::DEFINITION_NOT_FOUND)),
         NoDefinition::Revision(_) | NoDefinition::Malformed => {
             E::from(InvalidParameterException::new(error.to_string()))
         }
     })?;
-    let family = state.ecs().realm(&caller.scope).and_then(|realm| realm.family(name.family.as_str()));
-    let found = family.and_then(|family| match name.revision {
-        Some(revision) => family.revisions().get(&revision),
-        None => family.latest_active(),
-    });
-    let definition = found.ok_or_else(|| E::from(ClientException::new(texts::DEFINITION_NOT_FOUND)))?;
     match definition.status {
         TaskDefinitionStatus::Active => Ok(definition.clone()),
         TaskDefinitionStatus::Inactive | TaskDefinitionStatus::DeleteInProgress => {

@@ -21,7 +21,7 @@ use super::{answer, external, rules};
 use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
-use crate::{Caller, Ecs, account_settings, identifiers, input, paging, permission, tags, texts};
+use crate::{Caller, Ecs, identifiers, input, paging, permission, settings_in_force, tags, texts};
 
 /// The longest `clientToken`.
 const TOKEN_MAX: usize = 36;
@@ -183,7 +183,7 @@ fn new_service(
     .check::<CreateServiceError>(spec)?;
     let configuration = Configuration::default_of(scheduling)
         .merge::<CreateServiceError>(input.deployment_configuration, scheduling)?;
-    let arn_format = account_settings::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
+    let arn_format = settings_in_force::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
     if arn_format == ArnFormat::Short && !tags.is_empty() {
         return Err(InvalidParameterException::new(texts::tags_need_opt_in("service")).into());
     }

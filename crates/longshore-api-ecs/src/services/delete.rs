@@ -7,7 +7,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::{EcsTx, record};
 
-use super::answer;
+use super::{answer, lookup};
 use crate::{Caller, Ecs, identifiers, input, permission, task_sets, texts};
 
 /// Ends a service: DRAINING at once, INACTIVE when the scheduler has stopped its tasks (ecs-services E10).
@@ -31,7 +31,7 @@ impl Command<Ecs> for ops::DeleteService {
     fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
         let named = input.service.as_deref().unwrap_or_default();
-        let (name, entry) = super::find::<DeleteServiceError>(&at, cluster, named)?;
+        let (name, entry) = lookup::find::<DeleteServiceError>(&at, cluster, named)?;
         let record = entry.record().expect("a service that was found has a record");
         match record.status {
             ServiceStatus::Active => {}

@@ -16,7 +16,7 @@ use super::answer;
 use super::configuration::Configuration;
 use super::create::Call;
 use super::update::Change;
-use crate::{Caller, account_settings, task_sets, texts};
+use crate::{Caller, settings_in_force, task_sets, texts};
 
 /// Everything checked, and every default filled in. Only the name is required.
 pub(super) fn new_service(
@@ -53,7 +53,7 @@ pub(super) fn new_service(
     let configuration = Configuration::default_of(SchedulingStrategy::Replica)
         .merge::<CreateServiceError>(input.deployment_configuration, SchedulingStrategy::Replica)?;
     check_configuration(&configuration)?;
-    let arn_format = account_settings::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
+    let arn_format = settings_in_force::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
     if arn_format == ArnFormat::Short && !tags.is_empty() {
         return refuse(&texts::tags_need_opt_in("service"));
     }

@@ -9,7 +9,7 @@ use longshore_tables_ecs::record::{self, Capacity};
 
 use crate::paging::{self, Page};
 use crate::permission::Keys;
-use crate::{Caller, Ecs, identifiers, input, permission, task_sets};
+use crate::{Caller, Ecs, identifiers, input, permission};
 
 /// Lists ACTIVE services by name.
 impl Query<Ecs> for ops::ListServices {
@@ -30,7 +30,7 @@ impl Query<Ecs> for ops::ListServices {
     fn run(state: &State, caller: &Caller, (input, page): Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let (at, cluster) = identifiers::cluster(state, caller, input.cluster.as_deref())?;
         let passes = |service: &record::Service, entry: &ServiceEntry| {
-            let runs_on = || task_sets::shown_capacity(entry).map(Capacity::launch_type);
+            let runs_on = || entry.shown_capacity().map(Capacity::launch_type);
             service.status == ServiceStatus::Active
             && input
                 .scheduling_strategy

@@ -7,6 +7,7 @@ mod delete;
 mod describe;
 mod external;
 mod list;
+pub(crate) mod lookup;
 mod networking;
 mod rules;
 mod shape;
@@ -17,40 +18,15 @@ pub use shape::View;
 
 pub(crate) use create::check_token;
 pub(crate) use networking::Networking;
-pub(crate) use shape::{Counts, number, recall};
 
 use longshore_base::ServiceName;
 use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_shapes_ecs as shapes;
-use longshore_shapes_ecs::{
-    InvalidParameterException, ServiceNotFoundException, UnsupportedFeatureException,
-};
+use longshore_shapes_ecs::{InvalidParameterException, UnsupportedFeatureException};
 use longshore_state::State;
-use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, ServiceEntry};
+use longshore_tables_ecs::{ClusterKey, EcsState};
 
-use crate::identifiers::{self, NoMember};
 use crate::texts;
-
-/// The service that a call names, whatever its status.
-pub(crate) fn find<'c, E>(
-    at: &ClusterKey,
-    cluster: &'c ClusterTables,
-    named: &str,
-) -> Result<(ServiceName, &'c ServiceEntry), E>
-where
-    E: From<ServiceNotFoundException> + From<InvalidParameterException>,
-{
-    let name = identifiers::service_name(at, named).map_err(|error| match error {
-        NoMember::NotFound => E::from(ServiceNotFoundException::new(texts::SERVICE_NOT_FOUND)),
-        NoMember::OtherCluster { .. } | NoMember::Malformed => {
-            E::from(InvalidParameterException::new(error.to_string()))
-        }
-    })?;
-    match cluster.service(&name) {
-        Some(entry) => Ok((name, entry)),
-        None => Err(ServiceNotFoundException::new(texts::SERVICE_NOT_FOUND).into()),
-    }
-}
 
 /// The service as writers answer it.
 fn answer(state: &State, at: &ClusterKey, name: &ServiceName) -> Option<shapes::Service> {

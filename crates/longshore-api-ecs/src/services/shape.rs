@@ -1,9 +1,8 @@
 //! A service as the API shows it (ecs-services E1).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longshore_base::{DeploymentId, Family};
+use longshore_base::Family;
 use longshore_domain::{ServiceStatus, status};
 use longshore_rollout::TaskSetStatus;
 use longshore_shapes_ecs as shapes;
@@ -12,9 +11,9 @@ use longshore_shapes_ecs::{
 };
 use longshore_tables_ecs::record::{self, Document};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, ServiceEntry};
-use longshore_wire::Shape;
 
 use super::configuration::Configuration;
+use super::lookup::{Counts, number, recall};
 use crate::launching::{capacity, placement};
 use crate::{documents, tags, task_sets};
 
@@ -38,37 +37,6 @@ struct Face<'v> {
     platform_family: Option<String>,
     platform_version: Option<&'v str>,
     network: Option<&'v Document>,
-}
-
-/// Tasks that are not STOPPED, by the deployment that started them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counts {
-    by_deployment: BTreeMap<DeploymentId, (i32, i32)>,
-}
-
-impl Counts {
-    pub(crate) fn of(cluster: &ClusterTables, entry: &ServiceEntry) -> Self {
-        let mut by_deployment: BTreeMap<DeploymentId, (i32, i32)> = BTreeMap::new();
-        for task in entry.active().iter().filter_map(|&id| cluster.task(id)) {
-            let Some(membership) = &task.origin.service else { continue };
-            let (running, pending) = by_deployment.entry(membership.deployment).or_default();
-            if task.last_status.is_running() {
-                *running += 1;
-            } else {
-                *pending += 1;
-            }
-        }
-        Self { by_deployment }
-    }
-
-    /// Running and pending tasks of one deployment.
-    pub(crate) fn of_deployment(&self, id: DeploymentId) -> (i32, i32) {
-        self.by_deployment.get(&id).copied().unwrap_or_default()
-    }
-
-    fn all(&self) -> (i32, i32) {
-        self.by_deployment.values().fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
-    }
 }
 
 impl View {
@@ -251,12 +219,4 @@ fn event_shape(event: &record::ServiceEvent) -> shapes::ServiceEvent {
         created_at: Some(event.at),
         message: Some(event.message.to_string()),
     }
-}
-
-pub(crate) fn recall<T: Shape>(document: &Option<Document>) -> Option<T> {
-    document.as_ref().and_then(documents::recall)
-}
-
-pub(crate) fn number(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
 }

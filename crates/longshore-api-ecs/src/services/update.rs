@@ -13,7 +13,7 @@ use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
-use super::{answer, external, rules};
+use super::{answer, external, lookup, rules};
 use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
@@ -66,7 +66,7 @@ impl Command<Ecs> for ops::UpdateService {
         let input = &change.input;
         let (at, cluster) = identifiers::cluster(tx.state(), caller, input.cluster.as_deref())?;
         let named = input.service.as_deref().unwrap_or_default();
-        let (name, entry) = super::find::<UpdateServiceError>(&at, cluster, named)?;
+        let (name, entry) = lookup::find::<UpdateServiceError>(&at, cluster, named)?;
         let before = entry.record().expect("a service that was found has a record").clone();
         if before.status != ServiceStatus::Active {
             return Err(ServiceNotActiveException::new(texts::SERVICE_NOT_ACTIVE).into());

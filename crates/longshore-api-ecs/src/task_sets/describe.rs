@@ -9,7 +9,7 @@ use longshore_state::State;
 use longshore_tables_ecs::{ClusterKey, EcsState, record};
 
 use super::{newest_first, owner, shape};
-use crate::services::Counts;
+use crate::services::lookup::Counts;
 use crate::{Caller, Ecs, failures, identifiers, input, permission, texts};
 
 /// The most sets that one call names (ecs-operations B7).

@@ -2,7 +2,6 @@
 //! ecs-services E7). A deployment tool creates them, shifts tasks between them and deletes them; the
 //! controllers hold each at its share of the service's desired count.
 
-mod capacity;
 mod create;
 mod delete;
 mod describe;
@@ -12,7 +11,6 @@ mod update;
 
 pub use describe::DescribedTaskSets;
 
-pub(crate) use capacity::{capacities, shown_capacity};
 pub(crate) use delete::drain_all;
 pub(crate) use scale::desired_count_changed;
 pub(crate) use shape::{newest_first, shape};
@@ -32,7 +30,8 @@ use longshore_state::State;
 use longshore_tables_ecs::{ClusterKey, EcsState, ServiceEntry, record};
 
 use crate::identifiers::{self, NoCluster, NoMember};
-use crate::{Caller, services, texts};
+use crate::services::lookup;
+use crate::{Caller, texts};
 
 /// The service that a call about task sets names.
 struct Owner<'s> {
@@ -57,7 +56,7 @@ where
         + From<UnsupportedFeatureException>,
 {
     let (at, cluster) = identifiers::cluster(state, caller, cluster)?;
-    let (name, entry) = services::find::<E>(&at, cluster, named.unwrap_or_default())?;
+    let (name, entry) = lookup::find::<E>(&at, cluster, named.unwrap_or_default())?;
     let service = entry.record().expect("a service that was found has a record");
     if service.status == ServiceStatus::Inactive {
         return Err(ServiceNotActiveException::new(texts::SERVICE_NOT_ACTIVE).into());
@@ -118,7 +117,7 @@ fn answer(
 ) -> Option<shapes::TaskSet> {
     let cluster = state.ecs().cluster(at)?;
     let entry = cluster.service(name)?;
-    let counts = services::Counts::of(cluster, entry);
+    let counts = lookup::Counts::of(cluster, entry);
     let set = entry.task_sets().get(&id)?;
     Some(shape(at, entry.record()?, set, counts.of_deployment(id), true))
 }

@@ -9,7 +9,7 @@ use longshore_tables_ecs::{ClusterKey, ServiceEntry};
 
 use super::scale;
 use crate::launching::capacity;
-use crate::services::{number, recall};
+use crate::services::lookup::{number, recall};
 use crate::tags;
 
 /// The sets of a service in the order in which they are shown.

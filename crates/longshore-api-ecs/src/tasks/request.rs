@@ -18,7 +18,7 @@ use longshore_tables_ecs::{ClusterKey, record};
 use super::overrides::Overrides;
 use crate::launching::{capacity, network};
 use crate::permission::Keys;
-use crate::{Caller, account_settings, permission, texts};
+use crate::{Caller, permission, settings_in_force, texts};
 
 /// The most characters of `group`.
 const GROUP_CHARACTERS_MAX: usize = 255;
@@ -88,7 +88,7 @@ impl Asked {
         if enable_execute_command && !spec.has_task_role && !overrides.has_task_role {
             return Err(InvalidParameterException::new(texts::EXECUTE_NEEDS_ROLE).into());
         }
-        let arn_format = account_settings::arn_format(state, caller, &SettingName::TaskLongArnFormat);
+        let arn_format = settings_in_force::arn_format(state, caller, &SettingName::TaskLongArnFormat);
         let own = self.tags;
         if arn_format == ArnFormat::Short && !own.is_empty() {
             return Err(InvalidParameterException::new(texts::tags_need_opt_in("task")).into());

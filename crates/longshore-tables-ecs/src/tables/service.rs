@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, ServiceDeploymentId, TaskId};
+use longshore_domain::status::DeploymentController;
+use longshore_rollout::TaskSetStatus;
 
 use super::EVENTS_KEPT;
-use crate::record::{Service, ServiceDeployment, ServiceEvent, ServiceRevision, TaskSet};
+use crate::record::{Capacity, Service, ServiceDeployment, ServiceEvent, ServiceRevision, TaskSet};
 
 #[derive(Debug, Default)]
 pub struct ServiceEntry {
@@ -65,6 +67,27 @@ impl ServiceEntry {
     /// Its task sets; only services of other controllers than ECS have some.
     pub fn task_sets(&self) -> &BTreeMap<DeploymentId, Arc<TaskSet>> {
         &self.task_sets
+    }
+
+    /// Every capacity that the service may start tasks on.
+    pub fn capacities(&self) -> impl Iterator<Item = &Capacity> {
+        let own = self.record.iter().flat_map(|service| {
+            let of_deployments = service.deployments.iter().map(|deployment| &deployment.capacity);
+            std::iter::once(&service.capacity).chain(of_deployments)
+        });
+        own.chain(self.task_sets.values().map(|set| &set.capacity))
+    }
+
+    /// The one that the service is described with: its own, or that of its PRIMARY task set.
+    pub fn shown_capacity(&self) -> Option<&Capacity> {
+        let service = self.record.as_ref()?;
+        match service.controller {
+            DeploymentController::Ecs => Some(&service.capacity),
+            DeploymentController::External | DeploymentController::CodeDeploy => {
+                let primary = self.task_sets.values().find(|set| set.status == TaskSetStatus::Primary);
+                primary.map(|set| &set.capacity)
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
