@@ -65,10 +65,26 @@ class Quickstart(EngineCase):
         ecs.register_task_definition(family="own", containerDefinitions=[sleeper])
         self.assertEqual(ecs.run_task(taskDefinition="own")["failures"], [])
         eventually(self.containers, lambda found: len(found) > before, 40, "the container of one's own")
+        # A second one does not take away what somebody may be at work with.
+        for arguments in ((), ("--once",)):
+            again = self.quickstart(*arguments)
+            self.assertEqual(again.returncode, 1, again.stderr)
+            self.assertIn("./quickstart --again", again.stderr)
+        self.assertGreater(len(self.containers()), before)
+        self.assertEqual(ecs.describe_services(services=["quickstart"])["services"][0]["runningCount"], 3)
         done = self.quickstart("--stop")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("those of your own included", done.stderr)
         self.assert_nothing_is_left()
+
+    def test_help_is_an_answer(self):
+        self.agents = set()
+        done = self.quickstart("--help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for word in ("--again", "--once", "--stop", "LONGSHORE_QUICKSTART_DIR", str(self.home)):
+            self.assertIn(word, done.stdout)
+        self.assertEqual(self.quickstart("--bogus").returncode, 64)
+        self.assertFalse(self.home.exists())
 
     def test_one_that_is_interrupted_cleans_up_and_says_so(self):
         self.agents = set()
