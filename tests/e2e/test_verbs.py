@@ -5,7 +5,8 @@ import re
 import subprocess
 
 from harness.cases import ServerCase, require_engine
-from harness.process import BINARY, ROOT, Process
+from harness.client import ecs_client
+from harness.process import BINARY, ROOT, ControlPlane, Process, free_port
 from harness.wait import STRETCH, eventually
 
 
@@ -134,6 +135,24 @@ class Verbs(ServerCase):
                 eventually(lambda: "the control plane serves http://127.0.0.1:" in log.read_text(), what="a server")
                 server.stop()
                 self.assertEqual(data.exists(), is_kept)
+
+    def test_agents_are_sent_to_the_sockets_that_are_advertised(self):
+        for number, (flags, expected) in enumerate(
+            (
+                (("--advertise-sockets", "https://agents.example:443/a/"), "https://agents.example/a"),
+                (("--advertise", "http://ecs.example:9000"), "http://ecs.example:9000"),
+            )
+        ):
+            with self.subTest(flags=flags):
+                plane = ControlPlane("server", self.directory / f"advertised-{number}", free_port(), flags)
+                self.addCleanup(plane.stop)
+                plane.start()
+                # What it advertises is nowhere; it answers where it listens.
+                port = plane.arguments[plane.arguments.index("--listen") + 1]
+                ecs = ecs_client({**plane.env, "AWS_ENDPOINT_URL": f"http://{port}"})
+                told = ecs.discover_poll_endpoint()
+                self.assertEqual(told["endpoint"], f"{expected}/acs")
+                self.assertEqual(told["telemetryEndpoint"], f"{expected}/tcs")
 
     def test_endpoints_know_the_containers_of_a_service(self):
         self.ecs.create_cluster(clusterName=self.cluster)

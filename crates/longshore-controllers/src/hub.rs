@@ -15,7 +15,6 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use longshore_api::{BoxFuture, Call, Message, Refusal, Socket, SocketHandler, Sockets};
 use longshore_base::{Seed, TaskId, Timestamp};
-use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
 use longshore_state::Db;
@@ -352,8 +351,7 @@ impl Hub {
                         }
                     }
                     TelemetryOutput::Observed(Observation::Health(published)) => {
-                        // Our agents tell of no more at a time; a message of others may be longer than a commit.
-                        for tasks in published.tasks.chunks(TELEMETRY_TASKS_MAX) {
+                        for tasks in link::health_parts(&published.tasks) {
                             let taken = self.db.write(|tx| {
                                 link::health(tx, at, tasks);
                                 Ok::<_, ()>(())

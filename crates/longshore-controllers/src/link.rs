@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use longshore_base::{Arn, InstanceId, Scope, Seed, TaskId, Timestamp};
 use longshore_domain::{DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus};
+use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::message::{
     DesiredStatus as Want, InstanceStatusValue, PublishInstanceStatus, TaskHealth, TaskPayload,
 };
@@ -196,7 +197,14 @@ pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPa
     payload::payload(state, home, task)
 }
 
-/// Takes in what telemetry says of the health of tasks. Those that are not on the instance are skipped.
+/// What telemetry says of the health of tasks, in the parts that are taken in one after the other, each with [`health`] in
+/// a transaction of its own. Our agents tell of no more tasks at a time; a message of others may be longer than a
+/// commit.
+pub fn health_parts(told: &[TaskHealth]) -> impl Iterator<Item = &[TaskHealth]> {
+    told.chunks(TELEMETRY_TASKS_MAX)
+}
+
+/// Takes in a part of what telemetry says of the health of tasks. Those that are not on the instance are skipped.
 pub fn health(tx: &mut Tx<'_>, at: &InstanceKey, tasks: &[TaskHealth]) {
     for task in tasks {
         let id = task.task_arn.rsplit('/').next().and_then(|id| TaskId::parse(id).ok());
@@ -267,5 +275,25 @@ fn health_status(status: longshore_link::message::HealthStatus) -> HealthStatus 
         Link::Healthy => HealthStatus::Healthy,
         Link::Unhealthy => HealthStatus::Unhealthy,
         Link::Unknown => HealthStatus::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of others may tell of hundreds of tasks, and a transaction takes what an agent of ours sends at a time.
+    #[test]
+    fn health_is_taken_in_by_parts_that_leave_nothing_out() {
+        for count in [0, 1, TELEMETRY_TASKS_MAX, TELEMETRY_TASKS_MAX + 1, 7 * TELEMETRY_TASKS_MAX] {
+            let task = |n: usize| TaskHealth { task_arn: n.to_string(), ..TaskHealth::default() };
+            let told: Vec<TaskHealth> = (0..count).map(task).collect();
+            let parts: Vec<&[TaskHealth]> = health_parts(&told).collect();
+            assert!(
+                parts.iter().all(|part| !part.is_empty() && part.len() <= TELEMETRY_TASKS_MAX),
+                "{count}"
+            );
+            assert_eq!(parts.concat(), told, "{count}");
+        }
     }
 }

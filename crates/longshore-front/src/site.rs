@@ -32,6 +32,13 @@ impl Origin {
         Self::new(uri.scheme_str()?, uri.authority()?)
     }
 
+    /// The origin of a server: `host` as it stands in a URL, an IPv6 address in brackets; `port` if it is not the scheme's
+    /// own.
+    pub fn at(scheme: &str, host: &str, port: Option<u16>) -> Self {
+        let port = port.map_or_else(String::new, |port| format!(":{port}"));
+        Self(format!("{scheme}://{}{port}", host.to_ascii_lowercase()))
+    }
+
     fn new(scheme: &str, authority: &Authority) -> Option<Self> {
         let scheme = scheme.to_ascii_lowercase();
         let default_port = match scheme.as_str() {
@@ -39,12 +46,8 @@ impl Origin {
             "https" => 443,
             _other => return None,
         };
-        let port = match authority.port_u16() {
-            Some(port) if port != default_port => format!(":{port}"),
-            Some(_) | None => String::new(),
-        };
-        let host = authority.host().to_ascii_lowercase();
-        Some(Self(format!("{scheme}://{host}{port}")))
+        let port = authority.port_u16().filter(|port| *port != default_port);
+        Some(Self::at(&scheme, authority.host(), port))
     }
 }
 
@@ -73,11 +76,10 @@ pub(crate) enum Foreign {
 }
 
 impl Site {
-    /// A server that is advertised as `url`: its host is a name of ours, and its pages are our own.
-    pub fn advertised(url: &str) -> Self {
-        let uri = url.parse::<Uri>().ok();
-        let host = uri.as_ref().and_then(Uri::host).map(str::to_owned);
-        Self { hosts: host.into_iter().collect(), origins: Origin::of_url(url).into_iter().collect() }
+    /// A server that is advertised with this host and origin: the host is a name of ours, and the origin's pages are our
+    /// own.
+    pub fn advertised(host: &str, origin: Origin) -> Self {
+        Self { hosts: vec![host.to_owned()], origins: vec![origin] }
     }
 
     /// Answers to `host` in open mode too: a name, `*.name` for all names below it, or `*` for every name.
@@ -192,7 +194,7 @@ mod tests {
     }
 
     fn site() -> Site {
-        Site::advertised("https://ecs.example:8443/")
+        Site::advertised("ecs.example", Origin::at("https", "ecs.example", Some(8443)))
             .allow_host("build.example")
             .allow_host("*.dev.example")
             .allow_origin(Origin::of_url("http://localhost:5173").expect("a URL"))

@@ -41,8 +41,7 @@ use longshore_engine::input::{FoundContainer, ListedImage, LocalImage, Observati
 use longshore_engine::spec::{ContainerSpec, RuntimeId, VolumeCreate};
 use longshore_runtime::port::{Answer, NetworkInfo, NetworkRequest, PullRequest, VolumeInfo};
 use longshore_runtime::{
-    ErrorKind, LabelFilter, RegistryCredentials, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo,
-    StatsSample,
+    ErrorKind, LabelFilter, Reading, RegistryCredentials, Runtime, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use tokio::task::JoinSet;
 
@@ -287,7 +286,7 @@ impl Runtime for DockerRuntime {
         Box::pin(stats::readings(&self.engine.docker, id))
     }
 
-    fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, StatsSample> {
+    fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Reading> {
         Box::pin(stats::sample(&self.engine.docker, id))
     }
 

@@ -5,18 +5,21 @@ use bollard::models::ContainerStatsResponse;
 use bollard::query_parameters::StatsOptions;
 use futures_util::StreamExt;
 use longshore_engine::spec::RuntimeId;
-use longshore_runtime::port::NetworkSample;
+use longshore_runtime::port::{NetworkSample, Reading};
 use longshore_runtime::{ErrorKind, RuntimeError, StatsSample};
 
 use crate::classify::{Call, refine};
 use crate::observe;
 
 /// Asks for a single reading. Without `one_shot` the engine would take two, a second apart.
-pub(crate) async fn sample(docker: &Docker, id: &RuntimeId) -> Result<StatsSample, RuntimeError> {
+pub(crate) async fn sample(docker: &Docker, id: &RuntimeId) -> Result<Reading, RuntimeError> {
     let options = StatsOptions { stream: false, one_shot: true };
     let mut readings = Box::pin(docker.stats(id.as_str(), Some(options)));
     match readings.next().await {
-        Some(Ok(reading)) => Ok(read(reading)),
+        Some(Ok(reading)) => {
+            let text = serde_json::to_string(&reading).unwrap_or_default();
+            Ok(Reading { sample: read(reading), text })
+        }
         Some(Err(error)) => Err(refine(Call::Stats, error)),
         None => Err(RuntimeError::new(ErrorKind::NotFound, "the container engine gave no statistics")),
     }

@@ -190,7 +190,11 @@ impl Suite<'_> {
         assert_eq!(expect("list", self.runtime().container_list(&others).await), []);
 
         let stats = expect("stats", self.runtime().container_stats(&id).await);
-        assert!(stats.read_at.is_some() && stats.system_cpu_nanos > 0, "{stats:?}");
+        assert!(stats.sample.read_at.is_some() && stats.sample.system_cpu_nanos > 0, "{stats:?}");
+        assert!(
+            stats.text.contains("\"memory_stats\":{") && stats.text.contains("system_cpu_usage"),
+            "{stats:?}"
+        );
         let readings = expect("readings", self.runtime().container_readings(&id).await);
         assert!(readings.iter().all(|reading| reading.contains("\"memory_stats\":{")), "{readings:?}");
 

@@ -26,5 +26,5 @@ pub mod conformance;
 
 pub use error::{ErrorKind, RuntimeError};
 pub use executor::{Executor, NoLogins, RegistryLogins};
-pub use port::{LabelFilter, RegistryCredentials, Runtime, RuntimeEvent, RuntimeInfo, StatsSample};
+pub use port::{LabelFilter, Reading, RegistryCredentials, Runtime, RuntimeEvent, RuntimeInfo, StatsSample};
 pub use questions::FRESH;

@@ -79,8 +79,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Containers in any state that match the filter and carry the labels of a task.
     fn container_list<'a>(&'a self, filter: &'a LabelFilter) -> Answer<'a, Vec<FoundContainer>>;
 
-    /// One sample of what a running container uses.
-    fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, StatsSample>;
+    /// What a running container uses now, at once.
+    fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Reading>;
 
     /// Two readings, a moment apart, of everything that the runtime knows of what a running container uses: each a JSON
     /// text as the Docker Engine API has it.
@@ -239,6 +239,15 @@ pub struct VolumeInfo {
     pub mountpoint: String,
     pub labels: BTreeMap<String, String>,
     pub options: BTreeMap<String, String>,
+}
+
+/// One reading of what a container uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub sample: StatsSample,
+    /// Everything that the runtime knows of it, a JSON text as the Docker Engine API has it. What it says of the moment
+    /// before (`precpu_stats`) is nothing.
+    pub text: String,
 }
 
 /// What a container has used. Counters start with the container.

@@ -1,5 +1,7 @@
 //! The URLs at which this server says it can be reached.
 
+use longshore_front::Origin;
+
 /// A URL such as `https://host:8722`, as it is told to agents and clients: without a slash at its end, and without the
 /// port that its scheme has anyway. The official agent takes what stands there for the name in the certificate, and
 /// only port 443 can be left out of that (agent-protocol G2).
@@ -94,6 +96,11 @@ impl Url {
     /// The host, an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The origin of the web pages that it serves.
+    pub fn origin(&self) -> Origin {
+        Origin::at(self.scheme.name(), &self.host, self.port)
     }
 
     /// `host:port` as it stands in the URL. `None` without a port: that is the host.

@@ -168,7 +168,6 @@ impl ControlPlane {
         let tls = tls::choose(options, bound.local_addr(), data_dir.as_deref())?;
         let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
-        let sockets = options.advertise_sockets.as_ref().unwrap_or(&url);
 
         let Machine { clock, seeds, open_store, domains } = machine;
         let store = open_store(data_dir.as_deref())?;
@@ -189,13 +188,7 @@ impl ControlPlane {
         let controllers =
             Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
-        let ecs = Ecs::server(
-            db.clone(),
-            longshore_api_ecs::Settings {
-                socket_endpoint: sockets.to_string().into(),
-                allow_short_arns: options.allow_short_arns,
-            },
-        );
+        let ecs = Ecs::server(db.clone(), api_settings(options, &url));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
@@ -282,9 +275,18 @@ fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings
     settings
 }
 
+/// What the API says of this server, whose own URL is `url`.
+fn api_settings(options: &ControlPlaneOptions, url: &Url) -> longshore_api_ecs::Settings {
+    let sockets = options.advertise_sockets.as_ref().unwrap_or(url);
+    longshore_api_ecs::Settings {
+        socket_endpoint: sockets.to_string().into(),
+        allow_short_arns: options.allow_short_arns,
+    }
+}
+
 /// The names of this server, and whose web pages may call it.
 fn site(options: &ControlPlaneOptions, url: &Url) -> Site {
-    let site = Site::advertised(&url.to_string());
+    let site = Site::advertised(url.host(), url.origin());
     let site = options.advertise_sockets.iter().fold(site, |site, sockets| site.allow_host(sockets.host()));
     let site = options.allow_host.iter().fold(site, |site, host| site.allow_host(host));
     options.cors_origin.iter().cloned().fold(site, Site::allow_origin)
@@ -292,7 +294,39 @@ fn site(options: &ControlPlaneOptions, url: &Url) -> Site {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Args, Command};
+
+    /// What DiscoverPollEndpoint answers is made of this, and agents keep it for twelve hours (`tests/e2e/test_verbs.py` asks).
+    #[test]
+    fn agents_are_sent_to_the_sockets_that_are_advertised() {
+        let listening = "192.0.2.2:8722".parse().expect("an address");
+        for (flags, expected) in [
+            (&[][..], "https://192.0.2.2:8722"),
+            (&["--advertise", "https://ecs.example:443"], "https://ecs.example"),
+            (&["--advertise-sockets", "https://agents.example:9000/a/"], "https://agents.example:9000/a"),
+            (
+                &[
+                    "--advertise",
+                    "https://ecs.example:8443",
+                    "--advertise-sockets",
+                    "https://agents.example:443",
+                ],
+                "https://agents.example",
+            ),
+        ] {
+            let args = ["longshore", "server"].into_iter().chain(flags.iter().copied());
+            let Command::Server(options) = Args::try_parse_from(args).expect("these are flags").command
+            else {
+                panic!("it is `server`")
+            };
+            let options = options.control_plane;
+            let url = options.advertise.clone().unwrap_or_else(|| Url::at(Scheme::Https, listening));
+            assert_eq!(&*api_settings(&options, &url).socket_endpoint, expected, "{flags:?}");
+        }
+    }
 
     #[test]
     fn connections_leave_files_for_the_store() {

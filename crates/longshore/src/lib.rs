@@ -12,6 +12,7 @@
 
 mod advertise;
 mod agent;
+mod agent_ports;
 pub mod args;
 mod check;
 mod client;

@@ -18,6 +18,7 @@ use longshore_state::db::SeedSource;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::agent_ports::AgentPorts;
 use crate::args::UpOptions;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::control_plane::ControlPlane;
@@ -99,9 +100,10 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let http = crate::agent::client(&control_plane.endpoint, own.as_deref())?;
     let (mut agents, mut statuses) = (Agents::new(), Vec::new());
     let places = (0..options.instances).map(Place::Instance).chain((0..options.fargate).map(Place::Pool));
+    let ports = AgentPorts::look();
     let mut network = None;
     for (index, place) in (0u32..).zip(places) {
-        let mut config = agent_config(&options, &control_plane, &base, &info, place)?;
+        let mut config = agent_config(&options, &control_plane, &base, &info, &ports, place)?;
         config.shared_network = Some(SharedNetwork {
             owner: base.display().to_string(),
             index,
@@ -144,6 +146,9 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     }
 
     tell!("{}", Bind::of(&options));
+    if let Some(taken) = ports.note() {
+        tell!("{taken}");
+    }
     if let Err(error) = tell_where(&options, &control_plane).await {
         wind_down(&stop, agents, control_plane, ephemeral, network, &runtime).await;
         return Err(error);
@@ -338,6 +343,7 @@ fn agent_config(
     control_plane: &ControlPlane,
     base: &Path,
     info: &RuntimeInfo,
+    ports: &AgentPorts,
     place: Place,
 ) -> anyhow::Result<Config> {
     let region = &options.control_plane.region;
@@ -360,11 +366,7 @@ fn agent_config(
         // Most published definitions name awslogs, and here is no CloudWatch Logs that could refuse them.
         ("LONGSHORE_AWSLOGS_DRIVER", StandIn::JsonFile.as_str().to_owned()),
     ]);
-    // Only one agent on a machine can have the ports at which people and containers look for it.
-    for (key, port) in [("LONGSHORE_INTROSPECTION_PORT", "51678"), ("LONGSHORE_METADATA_PORT", "51679")] {
-        let free = place == Place::Instance(0) && port.parse().is_ok_and(port_is_free);
-        values.insert(key, if free { port.to_owned() } else { "0".to_owned() });
-    }
+    values.extend(ports.variables(place == Place::Instance(0)));
     match place {
         Place::Instance(_) if options.cluster == "default" => {}
         Place::Instance(_) => {
@@ -392,10 +394,6 @@ fn agent_config(
         tracing::warn!("{note}");
     }
     Ok(config)
-}
-
-fn port_is_free(port: u16) -> bool {
-    std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 fn start(

@@ -7,16 +7,18 @@ use futures_util::future::{join, join_all};
 use longshore_engine::spec::RuntimeId;
 use longshore_runtime::{Runtime, limits};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::calls::Calls;
+use super::kept::Kept;
 use crate::api::{ApiError, Inquiry};
 use crate::surface::{self, Answer, Lookup, Sampled};
 
 /// How long a container waits for the control plane at most. Its client has a limit of its own, which is seldom longer.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many containers are read at once. A reading is a second of the engine's work, and any container may ask for those of
-/// its whole task, as often as it likes.
+/// How many containers are read at once. A reading may be a second of the engine's work, and any container may ask for those
+/// of its whole task, as often as it likes.
 const READINGS_MAX: usize = 32;
 
 /// Whom to ask. Cheap to clone.
@@ -24,12 +26,13 @@ const READINGS_MAX: usize = 32;
 pub(super) struct Sources {
     runtime: Arc<dyn Runtime>,
     calls: Calls,
+    kept: Arc<Kept>,
     readings: Arc<Semaphore>,
 }
 
 impl Sources {
-    pub fn new(runtime: Arc<dyn Runtime>, calls: Calls) -> Self {
-        Self { runtime, calls, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
+    pub fn new(runtime: Arc<dyn Runtime>, calls: Calls, kept: Arc<Kept>) -> Self {
+        Self { runtime, calls, kept, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
     }
 
     pub async fn find(&self, lookup: Lookup) -> Answer {
@@ -68,9 +71,25 @@ impl Sources {
         join(self.read(&container.id), network).await
     }
 
+    /// What was read before and what is read now; without the former, which a container has ten seconds after its start,
+    /// two readings of now.
     async fn read(&self, id: &RuntimeId) -> Option<[String; 2]> {
         let _turn = self.readings.acquire().await.ok()?;
-        tokio::time::timeout(limits::STATS, self.runtime.container_readings(id)).await.ok()?.ok()
+        let now = Instant::now();
+        match self.kept.before(id, now) {
+            Some(before) => {
+                let reading =
+                    tokio::time::timeout(limits::STATS, self.runtime.container_stats(id)).await.ok()?.ok()?;
+                self.kept.put(id, reading.text.clone(), now);
+                Some([before, reading.text])
+            }
+            None => {
+                let asked = self.runtime.container_readings(id);
+                let readings = tokio::time::timeout(limits::STATS, asked).await.ok()?.ok()?;
+                self.kept.put(id, readings[1].clone(), Instant::now());
+                Some(readings)
+            }
+        }
     }
 }
 

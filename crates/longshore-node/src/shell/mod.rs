@@ -7,6 +7,7 @@ mod calls;
 mod cgroup;
 mod disk;
 mod gateway;
+mod kept;
 mod logins;
 mod lookup;
 mod network;
@@ -35,6 +36,7 @@ use crate::journal::{Journal, JournalError};
 
 use calls::Calls;
 use gateway::Gateway;
+use kept::Kept;
 use logins::NodeLogins;
 use lookup::Sources;
 use serve::Query;
@@ -150,6 +152,8 @@ struct Shell {
     disk: Option<disk::Disk>,
     sockets: BTreeMap<Socket, (u64, mpsc::Sender<Outgoing>)>,
     status: watch::Sender<Status>,
+    /// What was last read of each container.
+    kept: Arc<Kept>,
     /// Everything that was spawned; ends with the shell.
     tasks: JoinSet<()>,
     /// The name for people, on every log line.
@@ -179,6 +183,7 @@ impl Shell {
         }
         Self {
             calls,
+            kept: Arc::default(),
             executor: Executor::new(services.runtime.clone(), Arc::new(logins)),
             name: config.name.clone(),
             core,
@@ -211,7 +216,7 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
-        let sources = Sources::new(self.services.runtime.clone(), self.calls.clone());
+        let sources = Sources::new(self.services.runtime.clone(), self.calls.clone(), self.kept.clone());
         let mut stopping = false;
         loop {
             if let Some(reason) = self.carry_out() {
@@ -293,13 +298,15 @@ impl Shell {
                 }
                 Effect::Sample(containers) => {
                     let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
+                    let kept = self.kept.clone();
                     self.tasks.spawn(async move {
                         let mut samples = Vec::with_capacity(containers.len());
                         for (key, id) in containers {
-                            let sample =
+                            let reading =
                                 tokio::time::timeout(limits::STATS, runtime.container_stats(&id)).await;
-                            if let Ok(Ok(sample)) = sample {
-                                samples.push((key, sample));
+                            if let Ok(Ok(reading)) = reading {
+                                kept.put(&id, reading.text, tokio::time::Instant::now());
+                                samples.push((key, reading.sample));
                             }
                         }
                         let _ = inputs.send(Input::Sampled(samples)).await;

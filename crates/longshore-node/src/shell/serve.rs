@@ -106,6 +106,7 @@ pub(super) async fn accept(
     agent: String,
 ) {
     let mut clients = JoinSet::new();
+    let mut is_failing = false;
     loop {
         while clients.len() >= CLIENTS_MAX || clients.try_join_next().is_some() {
             if clients.len() >= CLIENTS_MAX {
@@ -114,10 +115,15 @@ pub(super) async fn accept(
         }
         let (stream, peer) = match listener.accept().await {
             Ok((_, peer)) if peers.as_ref().is_some_and(|peers| !peers.allow(peer.ip())) => continue,
-            Ok((stream, peer)) => (stream, peer.ip()),
+            Ok((stream, peer)) => {
+                is_failing = false;
+                (stream, peer.ip())
+            }
             Err(error) => {
-                // Out of file descriptors, most likely: let some go.
-                warn!(%agent, %error, "cannot accept");
+                // Out of file descriptors, most likely: let some go. Said once, and not ten times a second.
+                if !std::mem::replace(&mut is_failing, true) {
+                    warn!(%agent, %error, "cannot accept");
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

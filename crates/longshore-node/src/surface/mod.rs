@@ -206,6 +206,7 @@ fn not_found() -> Reply {
 fn by_id(core: &AgentCore, version: Version, rest: &str) -> Reply {
     let (id, rest) = rest.split_once('/').unwrap_or((rest, ""));
     let Some(container) = core.engine().container_by_metadata_id(id) else {
+        // Not alike, because those of the official agent are not (agent-protocol G17, "Errors").
         let (name, status) = match version {
             Version::V4 => ("V4", 404),
             Version::V3 | Version::V2 => ("V3", 500),

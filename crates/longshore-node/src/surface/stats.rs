@@ -48,6 +48,16 @@ fn document(own: &[String; 2], network: Option<&[String; 2]>) -> Option<Value> {
         Some([serde_json::from_str(&texts[0]).ok()?, serde_json::from_str(&texts[1]).ok()?])
     };
     let [first, mut last] = read(own)?;
+    // Of a container that does not run the engine has a reading without anything in it.
+    last.pointer("/cpu_stats/system_cpu_usage").or(last.pointer("/cpu_stats/online_cpus"))?;
+    // A single reading knows of none before it, and who computes a share of CPU needs one.
+    if last.pointer("/precpu_stats/system_cpu_usage").is_none() {
+        for (member, of_first) in [("precpu_stats", "cpu_stats"), ("preread", "read")] {
+            if let Some(value) = first.get(of_first) {
+                last[member] = value.clone();
+            }
+        }
+    }
     let (before, after) = match network.and_then(read) {
         Some([before, after]) => {
             if let Some(networks) = after.get("networks") {
@@ -110,6 +120,25 @@ mod tests {
         assert_eq!(body(&all)["a"]["network_rate_stats"], rates);
         assert_eq!(body(&all)["b"], json!({}), "it has just been started, or has ended");
         assert_eq!(answer(vec![of("b")], false, vec![(None, None)]).status, 500);
+    }
+
+    #[test]
+    fn the_earlier_reading_is_what_the_later_one_is_compared_with() {
+        let at = |second: u32, used: u64| {
+            json!({
+                "read": format!("2026-11-20T22:24:{second:02}Z"), "preread": "0001-01-01T00:00:00Z",
+                "cpu_stats": {"system_cpu_usage": used * 10, "cpu_usage": {"total_usage": used}},
+                "precpu_stats": {"cpu_usage": {"total_usage": 0}},
+            })
+            .to_string()
+        };
+        let document = body(&answer(vec![of("a")], false, vec![(Some([at(1, 5), at(11, 9)]), None)]));
+        assert_eq!(document["precpu_stats"]["cpu_usage"]["total_usage"], 5);
+        assert_eq!(document["preread"], "2026-11-20T22:24:01Z");
+        assert_eq!(document["cpu_stats"]["cpu_usage"]["total_usage"], 9);
+        let ended = json!({"read": "2026-11-20T22:24:12Z", "cpu_stats": {"cpu_usage": {"total_usage": 0}}})
+            .to_string();
+        assert_eq!(answer(vec![of("a")], false, vec![(Some([at(1, 5), ended]), None)]).status, 500);
     }
 
     #[test]

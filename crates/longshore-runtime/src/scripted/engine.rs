@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::port::{
-    Answer, LabelFilter, NetworkInfo, NetworkRequest, PullRequest, RegistryCredentials, Runtime,
+    Answer, LabelFilter, NetworkInfo, NetworkRequest, PullRequest, Reading, RegistryCredentials, Runtime,
     RuntimeEvent, RuntimeInfo, StatsSample, VolumeInfo,
 };
 use crate::scripted::actions::fault;
@@ -61,6 +61,12 @@ impl ScriptedEngine {
     /// Looks at the world or changes it from outside.
     pub fn with_world<T>(&self, look: impl FnOnce(&mut World, Timestamp) -> T) -> T {
         self.shared.with(look)
+    }
+
+    fn sample(&self, id: &RuntimeId) -> Answer<'_, StatsSample> {
+        let image = self.image_of(id);
+        let id = id.clone();
+        self.run(Operation::Stats, image, move |world, now| world.stats(now, &id))
     }
 
     /// Runs one operation to its end even if nobody waits for it any more.
@@ -136,6 +142,16 @@ impl Inner {
             });
         }
     }
+}
+
+/// A reading as the Docker Engine API has it, `more` nanoseconds of CPU later.
+fn reading(id: &RuntimeId, sample: &StatsSample, more: u64) -> String {
+    format!(
+        r#"{{"id":"{id}","cpu_stats":{{"cpu_usage":{{"total_usage":{}}},"system_cpu_usage":{}}},"memory_stats":{{"usage":{}}}}}"#,
+        sample.cpu_nanos + more,
+        sample.system_cpu_nanos + more,
+        sample.memory_bytes
+    )
 }
 
 /// Lets happen what is due, until the last handle is gone.
@@ -254,22 +270,17 @@ impl Runtime for ScriptedEngine {
 
     fn container_readings<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, [String; 2]> {
         Box::pin(async move {
-            let sample = self.container_stats(id).await?;
-            let reading = |more: u64| {
-                format!(
-                    r#"{{"id":"{id}","cpu_stats":{{"cpu_usage":{{"total_usage":{}}}}},"memory_stats":{{"usage":{}}}}}"#,
-                    sample.cpu_nanos + more,
-                    sample.memory_bytes
-                )
-            };
-            Ok([reading(0), reading(1)])
+            let sample = self.sample(id).await?;
+            Ok([reading(id, &sample, 0), reading(id, &sample, 1)])
         })
     }
 
-    fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, StatsSample> {
-        let image = self.image_of(id);
-        let id = id.clone();
-        self.run(Operation::Stats, image, move |world, now| world.stats(now, &id))
+    fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Reading> {
+        Box::pin(async move {
+            let sample = self.sample(id).await?;
+            let text = reading(id, &sample, 0);
+            Ok(Reading { sample, text })
+        })
     }
 
     fn volume_create<'a>(&'a self, spec: &'a VolumeCreate) -> Answer<'a, ()> {

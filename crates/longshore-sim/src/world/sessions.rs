@@ -343,12 +343,22 @@ impl World {
                 let Some(served) = self.served(pipe) else { return false };
                 served.waits = true;
                 let at = served.at.clone();
-                let written = self.submit(&Writer::Link, |tx| {
-                    link::health(tx, &at, &published.tasks);
-                    Ok::<_, ()>(())
-                });
-                if let Some((_, sequence)) = written {
-                    self.when_durable(sequence, Then::Session(pipe, Wake::Written));
+                let mut last = None;
+                for tasks in link::health_parts(&published.tasks) {
+                    let written = self.submit(&Writer::Link, |tx| {
+                        link::health(tx, &at, tasks);
+                        Ok::<_, ()>(())
+                    });
+                    last = written.map(|(_, sequence)| sequence).or(last);
+                }
+                match last {
+                    Some(sequence) => self.when_durable(sequence, Then::Session(pipe, Wake::Written)),
+                    // It told of nothing.
+                    None => {
+                        let Some(served) = self.served(pipe) else { return false };
+                        served.waits = false;
+                        return true;
+                    }
                 }
                 return false;
             }
