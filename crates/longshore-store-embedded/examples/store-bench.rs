@@ -3,8 +3,8 @@
 //! ```text
 //! cargo run --release -p longshore-store-embedded --example store-bench [-- DIR [ENGINE...]]
 //! ```
-//! Engines: `longshore` (this crate), `log` (a checksummed log, nothing else: the limit), `redb`. By
-//! default the first two, which takes less than a minute. 64 writers wait for their 500-byte commits,
+//! Engines, by default both, which takes less than a minute: `longshore` (this crate), `log` (a checksummed log,
+//! nothing else: the limit). 64 writers wait for their 500-byte commits,
 //! one committer thread groups up to 512 of them into one sync. Then a child process writes 1,000,000
 //! records and dies without closing, and another opens what it left and reads every record.
 
@@ -45,7 +45,6 @@ fn open(engine: &str, dir: &Path) -> Outcome<Box<dyn Engine>> {
     Ok(match engine {
         "longshore" => Box::new(EmbeddedStore::open(dir)?),
         "log" => Box::new(Log::open(dir)?),
-        "redb" => Box::new(Redb(redb::Database::create(dir.join("redb"))?)),
         other => return Err(format!("no engine is called {other}").into()),
     })
 }
@@ -109,34 +108,6 @@ impl Engine for Log {
             found.insert(key, value);
         }
         Ok(found.len() as u64)
-    }
-}
-
-struct Redb(redb::Database);
-
-const TABLE: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("records");
-
-impl Engine for Redb {
-    fn write(&mut self, group: &[Record]) -> Outcome<()> {
-        let transaction = self.0.begin_write()?;
-        {
-            let mut table = transaction.open_table(TABLE)?;
-            for (key, value) in group {
-                table.insert(key.as_slice(), value.as_slice())?;
-            }
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
-    fn read_all(&mut self) -> Outcome<u64> {
-        use redb::{ReadableDatabase, ReadableTable};
-        let table = self.0.begin_read()?.open_table(TABLE)?;
-        let mut count = 0;
-        for pair in table.iter()? {
-            count += u64::from(pair?.1.value().len() == VALUE_BYTES);
-        }
-        Ok(count)
     }
 }
 
