@@ -6,6 +6,7 @@
 mod bench;
 mod changed;
 mod codegen;
+mod documents;
 mod manifest;
 mod models;
 mod service;

@@ -2,7 +2,8 @@
 //!
 //! Every crate declares its layer; dependencies point down or sideways; nothing that ships carries
 //! a licence outside of [`LICENCES`]; a directory is named like its package; a crate says what it
-//! is for before its first line of code, and depends on nothing that it does not use.
+//! is for before its first line of code, and depends on nothing that it does not use; diffs in the guides are of code
+//! that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -65,6 +66,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         }
     }
     findings.extend(check_edges(&packages));
+    findings.extend(crate::documents::check(root)?);
     print_layers(&packages);
     eprintln!("{} crates of ours, {} of others", packages.len(), all.len() - packages.len());
     for finding in &findings {

@@ -73,7 +73,7 @@ impl Record for NoteBefore {
     const KIND: Kind = Kind { name: "notes", level: 1 };
 }
 
-/// One a account.
+/// What an account says about itself, the same in all regions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     pub words: u32,
