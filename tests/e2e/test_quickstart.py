@@ -70,6 +70,15 @@ class Quickstart(EngineCase):
         self.assertIn("those of your own included", done.stderr)
         self.assert_nothing_is_left()
 
+    def test_help_is_an_answer(self):
+        self.agents = set()
+        done = self.quickstart("--help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for word in ("--once", "--stop", "LONGSHORE_QUICKSTART_DIR", str(self.home)):
+            self.assertIn(word, done.stdout)
+        self.assertEqual(self.quickstart("--bogus").returncode, 64)
+        self.assertFalse(self.home.exists())
+
     def test_one_that_is_interrupted_cleans_up_and_says_so(self):
         self.agents = set()
         log = self.directory / "interrupted.log"
