@@ -205,7 +205,8 @@ async fn wind_down(
     step.done(if keeps {
         "stopped; containers go on running, and the next `longshore up` finds them"
     } else {
-        "stopped; containers go on running, and nobody knows of them any more: `docker ps` shows them"
+        "stopped; containers go on running, and nobody knows of them any more. `docker ps --filter \
+         label=com.amazonaws.ecs.cluster` shows them beside those of other clusters, `docker rm -f` removes them"
     });
 }
 
