@@ -27,6 +27,11 @@ impl Seed {
         mix(self.0 as u64 ^ mix((self.0 >> 64) as u64))
     }
 
+    /// All of it, for whoever mixes it with a secret of his own.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     /// A number in `0..bound`; zero when `bound` is zero.
     pub fn below(self, bound: usize) -> usize {
         ((self.bits() as u128 * bound as u128) >> 64) as usize

@@ -1,0 +1,274 @@
+//! The keyring in memory, and what transactions and states do with it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::{AccountId, Partition, Timestamp};
+use longshore_state::{Hints, Keep, Kinds, Records, State, Tables, Tx};
+use zeroize::Zeroizing;
+
+use crate::record::{DataKey, DataKeyNumber};
+use crate::sealed::{KEY_LEN, NONCE_LEN};
+use crate::{Fingerprint, Place, Plain, RootKey, Sealed};
+
+/// How old the newest data key may become before another one takes over.
+const DATA_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// All data keys, opened once a root key is given ([`Sealing::unlock`]).
+#[derive(Default)]
+pub struct Keyring {
+    records: BTreeMap<DataKeyNumber, Arc<DataKey>>,
+    /// Those that were given: one, or two while one takes the place of the other.
+    roots: Vec<RootKey>,
+    /// Of the records, what the root keys open.
+    open: BTreeMap<DataKeyNumber, Zeroizing<[u8; KEY_LEN]>>,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    #[error("no root key was given, so that nothing secret can be read or written")]
+    Locked,
+    #[error(
+        "the store was sealed with root key {wanted}, and this one is {given}: give the right one. Without it every \
+         secret and access key in the store is lost"
+    )]
+    WrongRoot { wanted: Fingerprint, given: Fingerprint },
+    #[error("a secret in the store does not open: it was damaged, moved or sealed elsewhere")]
+    Damaged,
+}
+
+impl Keyring {
+    /// The data keys there are, by number.
+    pub fn data_keys(&self) -> &BTreeMap<DataKeyNumber, Arc<DataKey>> {
+        &self.records
+    }
+
+    /// The number of the data key that seals.
+    pub fn active(&self) -> Option<DataKeyNumber> {
+        self.records.last_key_value().map(|(number, _)| *number)
+    }
+
+    /// The root key that wraps: that of the newest data key. A transaction that failed to replace it changed no record,
+    /// and so not this.
+    fn root(&self) -> Result<&RootKey, KeyringError> {
+        let newest = self.records.last_key_value().map(|(_, record)| record.root);
+        let wraps = |root: &&RootKey| newest.is_none_or(|newest| root.fingerprint() == newest);
+        self.roots.iter().rfind(wraps).ok_or(KeyringError::Locked)
+    }
+
+    fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Plain, KeyringError> {
+        if self.roots.is_empty() {
+            return Err(KeyringError::Locked);
+        }
+        let number = DataKeyNumber(sealed.key().ok_or(KeyringError::Damaged)?);
+        let key = self.open.get(&number).ok_or(KeyringError::Damaged)?;
+        sealed.open(key, place).ok_or(KeyringError::Damaged)
+    }
+
+    /// Opens what one of the root keys wrapped.
+    fn enter(&mut self, number: DataKeyNumber, record: Option<&DataKey>) {
+        self.open.remove(&number);
+        let Some(record) = record else { return };
+        if let Some(key) = self.roots.iter().find_map(|root| unwrap(root, number, record)) {
+            self.open.insert(number, key);
+        }
+    }
+}
+
+/// Every place where secrets are sealed and opened: transactions change them, states show them.
+pub trait Sealing {
+    fn keyring(&self) -> &Keyring;
+
+    /// Opens what was sealed for this place.
+    ///
+    /// # Errors
+    /// Without a root key, or if it was sealed for another place, by another store, or changed since.
+    fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Plain, KeyringError> {
+        self.keyring().open(place, sealed)
+    }
+}
+
+impl Sealing for State {
+    fn keyring(&self) -> &Keyring {
+        self.of()
+    }
+}
+
+impl Sealing for Tx<'_> {
+    fn keyring(&self) -> &Keyring {
+        self.state().of()
+    }
+}
+
+/// What only transactions do.
+pub trait SealingTx: Sealing {
+    /// Gives the process its root key. In a new store this makes the first data key.
+    ///
+    /// # Errors
+    /// If the store was sealed with another one; nothing changes then.
+    fn unlock(&mut self, root: RootKey) -> Result<(), KeyringError>;
+
+    /// Seals a secret for this place.
+    fn seal(&mut self, place: &Place<'_>, plain: &[u8]) -> Result<Sealed, KeyringError>;
+
+    /// 32 bytes that nobody can guess, also not who sees the ids that the transaction draws.
+    fn draw(&mut self) -> Result<Zeroizing<[u8; 32]>, KeyringError>;
+
+    /// Makes a new data key, with which everything is sealed from now on.
+    fn rotate(&mut self) -> Result<DataKeyNumber, KeyringError>;
+
+    /// The same if the newest one is 30 days old.
+    fn rotate_if_due(&mut self) -> Result<Option<DataKeyNumber>, KeyringError>;
+
+    /// Wraps all data keys with another root key, which is the one from now on.
+    fn rewrap(&mut self, root: RootKey) -> Result<(), KeyringError>;
+}
+
+impl SealingTx for Tx<'_> {
+    fn unlock(&mut self, root: RootKey) -> Result<(), KeyringError> {
+        for (number, record) in &self.keyring().records {
+            if unwrap(&root, *number, record).is_none() {
+                let given = root.fingerprint();
+                return Err(if record.root == given {
+                    KeyringError::Damaged
+                } else {
+                    KeyringError::WrongRoot { wanted: record.root, given }
+                });
+            }
+        }
+        give(self, root);
+        if self.keyring().records.is_empty() {
+            self.rotate()?;
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, place: &Place<'_>, plain: &[u8]) -> Result<Sealed, KeyringError> {
+        let nonce = nonce(self.draw()?);
+        let keyring = self.keyring();
+        let (number, key) = keyring.open.last_key_value().ok_or(KeyringError::Locked)?;
+        Ok(Sealed::seal(number.0, key, nonce, place, plain))
+    }
+
+    fn draw(&mut self) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        let seed = self.ids.seed();
+        Ok(self.keyring().root()?.draw(&seed.to_bytes()))
+    }
+
+    fn rotate(&mut self) -> Result<DataKeyNumber, KeyringError> {
+        let number = DataKeyNumber(self.keyring().active().map_or(1, |DataKeyNumber(last)| last + 1));
+        let (key, nonce) = (self.draw()?, nonce(self.draw()?));
+        let root = self.keyring().root()?;
+        let record =
+            DataKey { wrapped: wrap(root, number, nonce, &key), root: root.fingerprint(), made_at: self.now };
+        self.put::<DataKey>(number, record);
+        Ok(number)
+    }
+
+    fn rotate_if_due(&mut self) -> Result<Option<DataKeyNumber>, KeyringError> {
+        let newest = self.keyring().records.last_key_value();
+        match newest.map(|(_, newest)| self.now.since(newest.made_at)) {
+            Some(age) if age < DATA_KEY_AGE_MAX => Ok(None),
+            Some(_) | None => self.rotate().map(Some),
+        }
+    }
+
+    fn rewrap(&mut self, root: RootKey) -> Result<(), KeyringError> {
+        let opened: Vec<(DataKeyNumber, Arc<DataKey>)> =
+            self.keyring().records.iter().map(|(number, record)| (*number, record.clone())).collect();
+        let mut rewrapped = Vec::new();
+        for (number, record) in opened {
+            let nonce = nonce(self.draw()?);
+            let key = self.keyring().open.get(&number).ok_or(KeyringError::Damaged)?;
+            let wrapped = wrap(&root, number, nonce, key);
+            rewrapped.push((number, DataKey { wrapped, root: root.fingerprint(), made_at: record.made_at }));
+        }
+        give(self, root);
+        for (number, record) in rewrapped {
+            self.put::<DataKey>(number, record);
+        }
+        Ok(())
+    }
+}
+
+fn give(tx: &mut Tx<'_>, root: RootKey) {
+    tx.volatile(|keyring: &mut Keyring, _| {
+        keyring.roots.push(root);
+        let records = keyring.records.clone();
+        for (number, record) in records {
+            keyring.enter(number, Some(&record));
+        }
+    });
+}
+
+fn nonce(drawn: Zeroizing<[u8; 32]>) -> [u8; NONCE_LEN] {
+    let mut nonce = [0; NONCE_LEN];
+    nonce.copy_from_slice(&drawn[..NONCE_LEN]);
+    nonce
+}
+
+/// Where data keys are sealed for. They belong to no account.
+fn place_of(id: &str) -> Place<'_> {
+    let (partition, account) = (Partition::Aws, AccountId::OPERATOR);
+    Place { partition, account, region: None, kind: "data key", id, version: "" }
+}
+
+fn wrap(root: &RootKey, number: DataKeyNumber, nonce: [u8; NONCE_LEN], key: &[u8; KEY_LEN]) -> Sealed {
+    Sealed::seal(number.0, &root.wrapping(), nonce, &place_of(&number.0.to_string()), key)
+}
+
+fn unwrap(root: &RootKey, number: DataKeyNumber, record: &DataKey) -> Option<Zeroizing<[u8; KEY_LEN]>> {
+    let opened = record.wrapped.open(&root.wrapping(), &place_of(&number.0.to_string()))?;
+    Some(Zeroizing::new(opened.as_bytes().try_into().ok()?))
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("records", &self.records)
+            .field("roots", &self.roots)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tables for Keyring {
+    const DOMAIN: &'static str = "keyring";
+
+    fn new(_now: Timestamp) -> Self {
+        Self::default()
+    }
+
+    fn kinds() -> Kinds<Self> {
+        Kinds::new().with::<DataKey>()
+    }
+
+    fn records(&self, records: &mut Records) {
+        for (number, record) in &self.records {
+            records.insert::<DataKey>(*number, record.clone());
+        }
+    }
+
+    fn compare(&self, _fresh: &Self) -> Vec<String> {
+        // What is derived depends on the root key, which the fresh ones have not been given.
+        Vec::new()
+    }
+
+    fn all_hints(&self, _hints: &mut Hints) {}
+}
+
+impl Keep<DataKey> for Keyring {
+    fn replace(
+        &mut self,
+        key: &DataKeyNumber,
+        new: Option<Arc<DataKey>>,
+        _: &mut Hints,
+    ) -> Option<Arc<DataKey>> {
+        self.enter(*key, new.as_deref());
+        match new {
+            Some(record) => self.records.insert(*key, record),
+            None => self.records.remove(key),
+        }
+    }
+}
