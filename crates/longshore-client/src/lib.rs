@@ -2,7 +2,7 @@
 //!
 //! Start at [`Client`]: an endpoint, a principal, and [`Client::call`] for any operation with shapes, in any protocol that
 //! `longshore-wire` writes. Below it are [`HttpClient`], which keeps connections and knows nothing of AWS,
-//! [`Endpoint`] and [`Origin`] (where a server is, and the way to it), [`Trust`] (whose certificates are believed), and
+//! [`Endpoint`] and [`Origin`] (where a server is, and connections to it), [`Trust`] (whose certificates are trusted), and
 //! [`Signer`], for whoever has more to sign than a call: an upgrade, or a message on a socket. [`Retry`] is the SDKs'
 //! standard mode, for who asks for it.
 //!

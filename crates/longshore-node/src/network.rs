@@ -27,7 +27,7 @@ pub fn request(config: &Config, chance: Seed) -> Option<NetworkRequest> {
 /// This agent's part of the network that the runtime has; `None` if the network is too small to be shared.
 pub fn share(config: &Config, request: NetworkRequest, info: NetworkInfo) -> Option<TaskNetwork> {
     let (index, agents) = config.shared_network.as_ref().map_or((0, 1), |own| (own.index, own.agents));
-    let range = info.subnet.part(index, agents)?;
+    let range = info.subnet.subnet(index, agents)?;
     let NetworkInfo { subnet, gateway } = info;
     Some(TaskNetwork { name: request.name, subnet, gateway, range, owner: request.owner })
 }
