@@ -178,7 +178,7 @@ impl<'a> Commands<'a> {
             Output::CheckRuntime => add(&counters.heartbeats, 1),
             Output::Payload(payload) => self.take(payload),
             Output::Manifest(manifest) => {
-                let candidates = self.instance.strangers(&manifest);
+                let candidates = self.instance.unlisted(&manifest);
                 self.session.handle(crate::now(), Input::ManifestStored { manifest, candidates });
             }
             Output::StopTasks(tasks) => {
