@@ -3,16 +3,11 @@
 use std::time::Duration;
 
 use crate::journal::JournalChange;
-use crate::network::TaskNetwork;
 use crate::report::TaskReport;
 use crate::spec::{
-    CgroupSpec, ContainerKey, ContainerSpec, EnvironmentFile, RegistryAuth, RuntimeId, SecretReference,
-    TaskKey, VolumeCreate,
+    CgroupSpec, ContainerKey, ContainerSpec, EnvironmentFile, OpId, RegistryAuth, RuntimeId, SecretReference,
+    TaskKey, TaskNetwork, VolumeCreate,
 };
-
-/// Names one operation of this process; its result carries it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OpId(pub u64);
 
 /// One thing to do.
 ///

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use longshore_base::{ContainerName, Port, Protocol, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{RuntimeId, TaskKey};
+use crate::spec::{ReportId, RuntimeId, TaskKey};
 
 /// The statuses that go over the link. The server derives all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,10 +24,6 @@ impl ReportedStatus {
         }
     }
 }
-
-/// Names one report of this process. The answer to a report carries it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReportId(pub u64);
 
 /// One `SubmitTaskStateChange`.
 ///

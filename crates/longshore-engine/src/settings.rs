@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use longshore_base::{CpuUnits, MemoryMib, Port};
 
-use crate::network::TaskNetwork;
 use crate::pressure::DiskMarks;
+use crate::spec::TaskNetwork;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,7 +1,7 @@
 //! The network that an agent has for tasks in awsvpc mode: its name, its share, and what is registered of it.
 
 use longshore_base::{Cidr, Seed};
-use longshore_engine::network::TaskNetwork;
+use longshore_engine::spec::TaskNetwork;
 use longshore_runtime::port::{NetworkInfo, NetworkRequest};
 
 use crate::capability::Attribute;
