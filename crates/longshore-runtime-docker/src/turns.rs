@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::{MutexGuard, Notify};
 use tokio::time::{Instant, timeout};
 
-use crate::memory;
+use crate::last_known;
 
 /// The API of the first engine that keeps the file open.
 const QUICK_SINCE: (u32, u32) = (1, 45);
@@ -195,7 +195,7 @@ async fn listen(docker: &Docker, turns: &Turns) -> Result<Engine, Error> {
     if is_quick(&in_time(docker.version()).await?) {
         return Ok(Engine::Quick);
     }
-    let since = memory::now() - OVERLAP;
+    let since = last_known::now() - OVERLAP;
     let running = in_time(docker.list_containers(None::<ListContainersOptions>)).await?;
     turns.begin(running.into_iter().filter_map(in_network).collect());
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
