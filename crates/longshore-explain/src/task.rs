@@ -215,7 +215,7 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     };
     let definition = Definition::of(state, at, task);
     let waits_for: Vec<_> = task.containers.iter().map(|own| definition.wait(task, own)).collect();
-    let is_ordered = waits_for.iter().flatten().any(|wait| wait.is_begun);
+    let is_ordered = waits_for.iter().flatten().any(|wait| wait.has_started);
     let pulling = task.pull_started_at.filter(|_| task.pull_stopped_at.is_none());
     let waits = if !is_connected(state, at, task) {
         "the agent of its instance is away, and will be told of it when it comes back".to_owned()

@@ -1,6 +1,6 @@
 //! Bytes out, an answer in, each with a deadline; and the signing of what should look genuine.
 //!
-//! What is besieged with is written and read by hand, as no library would send it or take it: a [`Draft`] can be spoilt in
+//! What attacks the server is written and read by hand, as no library would send it or take it: a [`Draft`] can be spoilt in
 //! every part, and a [`Connection`] tells silence from an end and garbage. What has to be right, [`Caller::must`], [`Caller::ask`] and
 //! [`Caller::get`], goes through `longshore-client` as with any well-behaved client.
 
