@@ -56,7 +56,7 @@ pub enum Action {
         /// Without any progress for this long, the pull has failed with `Timeout`.
         inactivity_timeout: Duration,
     },
-    /// Makes sure of what a pause container is made of: its image and the network that it is put into. Answered by
+    /// Creates what a pause container needs, unless it is there: its image and the network that it is put into. Answered by
     /// `NetworkPrepared`. Existing is fine.
     PrepareNetwork { op: OpId, container: ContainerKey, network: TaskNetwork, timeout: Duration },
     /// Answered by `CgroupCreated`. Existing is fine.

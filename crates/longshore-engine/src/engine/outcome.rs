@@ -288,10 +288,10 @@ fn started(task: &mut Task, index: usize, result: Result<Observation, OpError>, 
     }
 }
 
-/// After a start without success: what runs is adopted, what never ran is tried again only if the
+/// The inspection after a start without success: what runs is adopted, what never ran is tried again only if the
 /// runtime could not be reached. So nothing is started twice.
 fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observation, OpError>, cx: &mut Cx) {
-    let look_failed = match result {
+    let inspect_failed = match result {
         Ok(seen) => {
             let is_old = observe::is_outdated(&task.containers[index], &seen);
             observe::observed(task, index, &seen, cx);
@@ -311,38 +311,66 @@ fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observat
         }
         Err(_) => true,
     };
-    let timeout = cx.settings.start_timeout;
-    let stopping = task.is_stopping();
-    let container = &mut task.containers[index];
-    // As long as there is an error, the container is looked at before it is started or given up.
-    let error = container.start_error.get_or_insert_with(|| OpError {
+    // As long as there is an error, the container is inspected before it is started or given up.
+    let error = task.containers[index].start_error.get_or_insert_with(|| OpError {
         kind: OpErrorKind::Other,
         text: "the container did not start".to_owned(),
     });
     let error = error.clone();
-    if container.start_settles_at.is_some_and(|at| op.asked_at < at) && !stopping {
-        container.retry_at = Some(cx.now + PAUSE.0);
-        return;
+    if !try_again(task, index, op, &error, inspect_failed, cx) {
+        give_up_start(task, index, &error, inspect_failed, cx);
     }
-    if container.tries + 1 < TRIES_MAX && !stopping {
-        if look_failed {
-            // Looked at again after a pause, because a runtime that restarts refuses at once.
-            container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
-            container.tries += 1;
-            return;
-        }
-        if error.kind == OpErrorKind::Unavailable {
+}
+
+/// Prepares another inspection or another start of a container that did not start. False if it is to be given up: the task
+/// stops, there were enough tries, or another one would give the same.
+fn try_again(
+    task: &mut Task,
+    index: usize,
+    op: Op,
+    error: &OpError,
+    inspect_failed: bool,
+    cx: &mut Cx,
+) -> bool {
+    if task.is_stopping() {
+        return false;
+    }
+    let container = &mut task.containers[index];
+    if container.start_settles_at.is_some_and(|at| op.asked_at < at) {
+        container.retry_at = Some(cx.now + PAUSE.0);
+        return true;
+    }
+    if container.tries + 1 >= TRIES_MAX {
+        return false;
+    }
+    if inspect_failed {
+        // Inspected again after a pause, because a runtime that restarts refuses at once.
+        container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
+        container.tries += 1;
+        return true;
+    }
+    match error.kind {
+        OpErrorKind::Unavailable => {
             container.start_error = None;
             container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
             container.tries += 1;
-            return;
+            true
         }
-        if let OpErrorKind::PortTaken(taken) = error.kind
-            && move_ports(task, index, taken, cx)
-        {
-            return;
-        }
+        OpErrorKind::PortTaken(taken) => move_ports(task, index, taken, cx),
+        OpErrorKind::Timeout
+        | OpErrorKind::NotFound
+        | OpErrorKind::NameInUse(_)
+        | OpErrorKind::Denied
+        | OpErrorKind::Refused
+        | OpErrorKind::BadConfig
+        | OpErrorKind::BadHostConfig
+        | OpErrorKind::NoSpace
+        | OpErrorKind::Other => false,
     }
+}
+
+/// The container has stopped without having started, for the reason that `error` gives.
+fn give_up_start(task: &mut Task, index: usize, error: &OpError, inspect_failed: bool, cx: &mut Cx) {
     cx.no_space |= error.kind == OpErrorKind::NoSpace;
     let container = &mut task.containers[index];
     // If nobody can say whether it runs, or will as soon as the runtime gets to the start that it did
@@ -359,9 +387,9 @@ fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observat
         | OpErrorKind::NoSpace
         | OpErrorKind::Other => false,
     };
-    container.kill_wanted = look_failed || unanswered;
+    container.kill_wanted = inspect_failed || unanswered;
     let reason = if error.kind == OpErrorKind::Timeout {
-        timed_out("started", timeout)
+        timed_out("started", cx.settings.start_timeout)
     } else {
         format!("CannotStartContainerError: {}", error.text)
     };
@@ -384,7 +412,7 @@ fn move_ports(task: &mut Task, index: usize, taken: Option<Port>, cx: &mut Cx) -
     container.ports = ports;
     container.port_tries += 1;
     container.discard = container.runtime_id.take();
-    // It was looked at: it did not run. So the next one may be started.
+    // It was inspected and did not run, so the next one may be started.
     container.start_asked = false;
     container.start_error = None;
     container.tries = 0;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, NetworkMode, Opaque, RuntimeId, SecretText, TaskInterface};
 
-/// What the runtime is asked to make sure of about a volume.
+/// A volume that has to exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeCreate {
     /// The runtime's name for it.
