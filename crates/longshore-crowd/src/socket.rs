@@ -80,7 +80,7 @@ impl Agent {
         }
     }
 
-    /// Registers and discovers, as often as it takes.
+    /// Registers the instance and discovers its endpoints; tries again until both succeed.
     async fn join(&self) -> (String, (Endpoint, Endpoint)) {
         let mut backoff = Backoff::registration(self.seed.of(0));
         let token = Ids::new(self.seed.of(1)).uuid();

@@ -1,4 +1,4 @@
-//! What the engine wants done.
+//! Actions of the engine: what its owner has to do, and which input answers each.
 
 use std::time::Duration;
 

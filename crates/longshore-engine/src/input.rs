@@ -1,4 +1,4 @@
-//! What happens to the engine.
+//! Inputs of the engine: what the control plane asks, what the runtime answers or observes, and the time.
 
 use longshore_base::{ContainerName, Port, Timestamp};
 

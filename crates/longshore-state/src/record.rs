@@ -1,4 +1,4 @@
-//! What is stored.
+//! Records: the stored forms, their kinds, and how their keys are written and read.
 
 use std::fmt;
 

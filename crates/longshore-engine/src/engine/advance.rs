@@ -1,4 +1,4 @@
-//! One task's steps, and when to look at it again.
+//! All steps that one task can take now, derived from what is known of it, and the time when it may take the next.
 
 use std::time::Duration;
 
