@@ -1,5 +1,5 @@
-//! The committed generated code is what `cargo xtask codegen` makes of the committed models; and xtask refuses what it does
-//! not know.
+//! The committed generated code is what `cargo xtask codegen` makes of the committed models; and xtask refuses what it
+//! does not know.
 
 use std::process::Command;
 

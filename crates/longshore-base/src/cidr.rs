@@ -58,8 +58,8 @@ impl Cidr {
         Some(Ipv4Addr::from_bits(self.first + n))
     }
 
-    /// Subnet number `index`, from 0, of the network divided into `count` subnets of equal size, rounded up to a power of
-    /// two. `None` if the network is too small for that, or if there is no subnet of that number.
+    /// Subnet number `index`, from 0, of the network divided into `count` subnets of equal size, rounded up to a power
+    /// of two. `None` if the network is too small for that, or if there is no subnet of that number.
     pub fn subnet(self, index: u32, count: u32) -> Option<Self> {
         let subnets = count.max(1).checked_next_power_of_two()?;
         let prefix = u32::from(self.prefix) + subnets.trailing_zeros();

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// True if nobody can point `host` somewhere by the public DNS: an address (IPv6 in brackets), a name without dots, and
-/// names below `localhost` and `internal`, which are reserved. A web page that is served under another name may have had
-/// it pointed at this machine (DNS rebinding).
+/// names below `localhost` and `internal`, which are reserved. A web page that is served under another name may have
+/// had it pointed at this machine (DNS rebinding).
 pub fn is_outside_public_dns(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let ends_with = |ending: &str| {

@@ -69,8 +69,8 @@ impl Verdict {
 }
 
 impl Measured {
-    /// The ratio that the bounds are about; the value divided by the peer's if they are about the value itself. `None` without
-    /// a peer.
+    /// The ratio that the bounds are about; the value divided by the peer's if they are about the value itself. `None`
+    /// without a peer.
     pub fn ratio(&self) -> Option<f64> {
         let peer = self.peer.filter(|peer| *peer > 0.0)?;
         match self.bounds {

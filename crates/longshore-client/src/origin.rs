@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// How long a connection may take to open, the TLS handshake included. Long enough for the third repetition of a lost SYN, and what
-/// the official agent allows for a handshake (agent-protocol G5).
+/// How long a connection may take to open, the TLS handshake included. Long enough for the third repetition of a lost
+/// SYN, and what the official agent allows for a handshake (agent-protocol G5).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A byte stream, whatever is under it.

@@ -28,9 +28,9 @@ pub enum TlsError {
 /// Trusts the authorities in PEM files, and the certificates in these files themselves.
 ///
 /// webpki alone would refuse a server whose own certificate is in such a file. One with CA:TRUE, as `openssl req -x509`
-/// makes them, may not be a server's; one that somebody else signed has an unknown issuer. But whoever names a file with
-/// exactly that certificate means that server, and OpenSSL and Go accept it as well. Its names and dates are verified all
-/// the same.
+/// makes them, may not be a server's; one that somebody else signed has an unknown issuer. But whoever names a file
+/// with exactly that certificate means that server, and OpenSSL and Go accept it as well. Its names and dates are
+/// verified all the same.
 #[derive(Debug)]
 pub struct Trust {
     authorities: Arc<WebPkiServerVerifier>,
@@ -62,8 +62,8 @@ impl Trust {
         Ok(Arc::new(Self { authorities, named }))
     }
 
-    /// Whether a client with this trust accepts a server with this certificate chain, the server's own certificate first.
-    /// The server's name is not looked at.
+    /// Whether a client with this trust accepts a server with this certificate chain, the server's own certificate
+    /// first. The server's name is not looked at.
     pub fn accepts(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> bool {
         let Some((own, intermediates)) = chain.split_first() else { return false };
         let name = ServerName::try_from("localhost").expect("the constant is a host name");
@@ -92,8 +92,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         .map_err(|source| TlsError::Read { path: file.display().to_string(), source })
 }
 
-/// Whether webpki refuses a certificate for its issuer alone: an unknown one, or itself as an authority. webpki verifies
-/// the dates before both.
+/// Whether webpki refuses a certificate for its issuer alone: an unknown one, or itself as an authority. webpki
+/// verifies the dates before both.
 fn is_about_the_issuer(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,

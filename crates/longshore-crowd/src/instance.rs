@@ -181,7 +181,8 @@ impl Instance {
             .collect()
     }
 
-    /// Lets a task end after the script's stop delay. A task that is not here, or is being stopped already, is left alone.
+    /// Lets a task end after the script's stop delay. A task that is not here, or is being stopped already, is left
+    /// alone.
     pub fn stop(&mut self, now: Timestamp, arn: &str) {
         let Some((arn, task)) = self.tasks.get_key_value(arn) else { return };
         if task.status == (Status::Ending { signalled: true }) {

@@ -7,7 +7,8 @@ use longshore_shapes_ecs::{
 
 use crate::crowd::Options;
 
-/// Capabilities that an instance with a recent Docker registers, apart from API versions and log drivers (agent-protocol G4).
+/// Capabilities that an instance with a recent Docker registers, apart from API versions and log drivers
+/// (agent-protocol G4).
 const CAPABILITIES: [&str; 12] = [
     "ecs.capability.container-ordering",
     "ecs.capability.full-sync",

@@ -56,8 +56,8 @@ pub enum Action {
         /// Without any progress for this long, the pull has failed with `Timeout`.
         inactivity_timeout: Duration,
     },
-    /// Creates what a pause container needs, unless it is there: its image and the network that it is put into. Answered by
-    /// `NetworkPrepared`. Existing is fine.
+    /// Creates what a pause container needs, unless it is there: its image and the network that it is put into.
+    /// Answered by `NetworkPrepared`. Existing is fine.
     PrepareNetwork { op: OpId, container: ContainerKey, network: TaskNetwork, timeout: Duration },
     /// Answered by `CgroupCreated`. Existing is fine.
     CreateCgroup { op: OpId, task: TaskKey, spec: CgroupSpec },

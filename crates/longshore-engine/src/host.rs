@@ -1,9 +1,9 @@
 //! The host's ledger: which task holds how much CPU and memory, which ports and which address.
 //!
-//! The arithmetic is that of the control plane's scheduler (agent-protocol G10): task-level numbers if
-//! given, otherwise the sum of the containers', a memory reservation before a limit. Invariant: what
-//! is held never exceeds the capacity, and no host port and no address of the node's network is held twice. The control
-//! plane gives an address again as soon as it takes the last task that had it for lost; that one may still be stopping here.
+//! The arithmetic is that of the control plane's scheduler (agent-protocol G10): task-level numbers if given, otherwise
+//! the sum of the containers', a memory reservation before a limit. Invariant: what is held never exceeds the capacity,
+//! and no host port and no address of the node's network is held twice. The control plane gives an address again as
+//! soon as it takes the last task that had it for lost; that one may still be stopping here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,8 +16,8 @@ use crate::network::pause_of;
 use crate::settings::HostCapacity;
 use crate::spec::{NetworkMode, PortMapping, TaskKey, TaskSpec};
 
-/// How long a port that another program had is not chosen. Most such ports belong to connections and short-lived programs;
-/// trying one again costs a container's start.
+/// How long a port that another program had is not chosen. Most such ports belong to connections and short-lived
+/// programs; trying one again costs a container's start.
 const FOREIGN_PORT_AVOIDED_FOR: Duration = Duration::from_secs(300);
 
 /// What a task needs before any dynamic port is chosen.
@@ -211,7 +211,8 @@ impl Ledger {
     }
 
     /// Chooses other host ports for a container whose dynamic ones another program has: for the mapping with the port
-    /// `taken`, for all if the runtime did not tell which. What was refused is avoided for [`FOREIGN_PORT_AVOIDED_FOR`].
+    /// `taken`, for all if the runtime did not tell which. What was refused is avoided for
+    /// [`FOREIGN_PORT_AVOIDED_FOR`].
     ///
     /// `None` if there is nothing to choose: no dynamic mapping is concerned, or no port is left.
     pub fn choose_again(

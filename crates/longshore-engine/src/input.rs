@@ -34,8 +34,8 @@ pub enum Input {
         reason: String,
     },
 
-    /// The node's instance is gone for good, and with it every task that the control plane knew of here: all end, nobody
-    /// is told, and what is left of them goes at once.
+    /// The node's instance is gone for good, and with it every task that the control plane knew of here: all end,
+    /// nobody is told, and what is left of them goes at once.
     Dismissed,
 
     SecretsResolved {

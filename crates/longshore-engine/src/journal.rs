@@ -112,7 +112,8 @@ pub struct ContainerProgress {
     /// Absent in records of version 0.1.0.
     #[serde(default)]
     pub discard: Option<RuntimeId>,
-    /// The run that ended is to be followed by another, and start has been asked for. Absent in records of version 0.1.0.
+    /// The run that ended is to be followed by another, and start has been asked for. Absent in records of version
+    /// 0.1.0.
     #[serde(default)]
     pub restart_asked: bool,
     /// When it first ran, if it has been started again since. Absent in records of version 0.1.0.

@@ -24,8 +24,8 @@ pub(crate) fn add_pause(spec: &mut TaskSpec) {
     }
 }
 
-/// The reason of a task whose pause container has ended (agent-protocol G8, Reasons). `has_run` and `exit_code` are those
-/// of the pause container; `reason` is why it ended, empty if nothing is known but that it did.
+/// The reason of a task whose pause container has ended (agent-protocol G8, Reasons). `has_run` and `exit_code` are
+/// those of the pause container; `reason` is why it ended, empty if nothing is known but that it did.
 pub(crate) fn ended(has_run: bool, exit_code: Option<i32>, reason: &str) -> String {
     let text = match (has_run, reason, exit_code) {
         (false, reason, _) => format!("the task's network could not be set up: {reason}"),

@@ -47,8 +47,8 @@ pub struct TaskReport {
 impl TaskReport {
     /// True if an agent that crashes now and has forgotten all of this would find out the same.
     ///
-    /// That a container runs is seen by looking at it, or that it has run by then: that its start was asked for is in the
-    /// journal since before it was. What has ended without running, or is not begun, it might begin anew.
+    /// That a container runs is seen by looking at it, or that it has run by then: that its start was asked for is in
+    /// the journal since before it was. What has ended without running, or is not begun, it might begin anew.
     pub fn holds_after_a_crash(&self) -> bool {
         self.status == ReportedStatus::Running
             && self.containers.iter().all(|container| container.status == ReportedStatus::Running)

@@ -162,8 +162,8 @@ pub(crate) struct Container {
     pub create_asked: bool,
     /// Start was asked for at least once, so that the container must not be created again.
     pub start_asked: bool,
-    /// Until then the runtime may still get to a start that an earlier process asked for: only a look that was asked for
-    /// later tells that it did not.
+    /// Until then the runtime may still get to a start that an earlier process asked for: only a look that was asked
+    /// for later tells that it did not.
     pub start_settles_at: Option<Timestamp>,
     /// Ended, and to be started again under its restart policy.
     pub restarting: bool,

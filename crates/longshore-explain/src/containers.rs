@@ -33,7 +33,8 @@ struct Dependency {
 pub struct Wait {
     /// As a clause: `it is started when container db is HEALTHY`.
     pub text: String,
-    /// A container that it waits for is no longer PENDING: so the wait is for a condition, not for the start of the task.
+    /// A container that it waits for is no longer PENDING: so the wait is for a condition, not for the start of the
+    /// task.
     pub has_started: bool,
 }
 

@@ -9,9 +9,9 @@ const PREFIX_CHARS_MIN: usize = 6;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ambiguous(pub Vec<String>);
 
-/// The one of `ids` that begins with `text`. `None` if there is none, or if `text` is not an abbreviation of an id: at least
-/// [`PREFIX_CHARS_MIN`] hexadecimal digits, and fewer than the 32 of a whole id. The API takes whole ids only, as ECS does;
-/// this is for people.
+/// The one of `ids` that begins with `text`. `None` if there is none, or if `text` is not an abbreviation of an id: at
+/// least [`PREFIX_CHARS_MIN`] hexadecimal digits, and fewer than the 32 of a whole id. The API takes whole ids only, as
+/// ECS does; this is for people.
 ///
 /// # Errors
 /// Several ids begin with `text`.

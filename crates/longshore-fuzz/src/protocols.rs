@@ -1,5 +1,5 @@
-//! Requests in every protocol, as inputs of operations: forms, XML, CBOR, and what REST spreads over a request. JSON bodies
-//! of ECS have a target of their own, `bodies`.
+//! Requests in every protocol, as inputs of operations: forms, XML, CBOR, and what REST spreads over a request. JSON
+//! bodies of ECS have a target of their own, `bodies`.
 
 use longshore_shapes_cloudwatch as cloudwatch;
 use longshore_shapes_s3 as s3;
@@ -8,12 +8,12 @@ use longshore_wire::check::VIOLATIONS_MAX;
 use longshore_wire::rest::Request;
 use longshore_wire::{OperationShape, Protocol, Structure, Violations, cbor, json};
 
-/// How many bytes of JSON a byte of a request may become at most: `1e300` is a number of 301 digits, and a byte of CBOR can be
-/// an empty structure of a list.
+/// How many bytes of JSON a byte of a request may become at most: `1e300` is a number of 301 digits, and a byte of CBOR
+/// can be an empty structure of a list.
 const GROWTH_MAX: usize = 128;
 
-/// The first line is `PROTOCOL OPERATION TARGET`, the second all headers, `name:value` with tabs between; the rest is the
-/// body.
+/// The first line is `PROTOCOL OPERATION TARGET`, the second all headers, `name:value` with tabs between; the rest is
+/// the body.
 pub fn run(bytes: &[u8]) {
     let (line, rest) = crate::first_line(bytes);
     let (header_line, body) = crate::first_line(rest);

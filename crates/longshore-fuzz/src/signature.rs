@@ -13,8 +13,8 @@ const LATEST_SECS: i64 = 250_000_000_000;
 /// Headers that the signer writes itself.
 const OURS: [&str; 4] = ["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
 
-/// A request as text: `METHOD PATH?QUERY`, headers, an empty line, the body. It takes more than an HTTP server would, which
-/// refuses most of this before a signature is looked at.
+/// A request as text: `METHOD PATH?QUERY`, headers, an empty line, the body. It takes more than an HTTP server would,
+/// which refuses most of this before a signature is looked at.
 struct Sent<'a> {
     method: &'a str,
     path: &'a str,

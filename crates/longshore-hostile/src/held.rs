@@ -1,5 +1,5 @@
-//! Clients that cost a server most by doing least, held open during a run, and one that behaves well, which the server has to
-//! serve beside them.
+//! Clients that cost a server most by doing least, held open during a run, and one that behaves well, which the server
+//! has to serve beside them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -196,8 +196,8 @@ fn never_reading(gate: &Gate) -> std::io::Result<Wire> {
     Ok(wire)
 }
 
-/// A client that behaves well and sends small requests all the time. Its times are reported, not judged: they depend on the
-/// machine.
+/// A client that behaves well and sends small requests all the time. Its times are reported, not judged: they depend on
+/// the machine.
 pub struct Witness {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Vec<Duration>, String>>,

@@ -1,5 +1,5 @@
-//! The network that an agent has for tasks in awsvpc mode: its name, this agent's subnet of it, and the attributes that are
-//! registered for it (decision 15).
+//! The network that an agent has for tasks in awsvpc mode: its name, this agent's subnet of it, and the attributes that
+//! are registered for it (decision 15).
 
 use longshore_base::{Cidr, Seed};
 use longshore_engine::spec::TaskNetwork;
@@ -25,8 +25,8 @@ pub fn request(config: &Config, chance: Seed) -> Option<NetworkRequest> {
     Some(NetworkRequest { name, subnet: config.task_subnet, owner })
 }
 
-/// The network as the engine's settings have it, with the subnet whose addresses are this agent's. `None` if the network is
-/// too small to be divided among the agents that share it.
+/// The network as the engine's settings have it, with the subnet whose addresses are this agent's. `None` if the
+/// network is too small to be divided among the agents that share it.
 pub fn share(config: &Config, request: NetworkRequest, info: NetworkInfo) -> Option<TaskNetwork> {
     let (index, agents) = config.shared_network.as_ref().map_or((0, 1), |own| (own.index, own.agents));
     let range = info.subnet.subnet(index, agents)?;

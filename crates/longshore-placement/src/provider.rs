@@ -108,7 +108,8 @@ pub fn next(items: &[Item], counts: &[u32]) -> Option<usize> {
 
 /// How many of `tasks` each item gets, beginning with `counts` that exist already.
 ///
-/// Gives the additional tasks of each item. Their sum is `tasks`, unless [`next`] gives `None`, which [`check`] rules out.
+/// Gives the additional tasks of each item. Their sum is `tasks`, unless [`next`] gives `None`, which [`check`] rules
+/// out.
 pub fn split(items: &[Item], counts: &[u32], tasks: u32) -> Vec<u32> {
     let mut now: Vec<u32> = (0..items.len()).map(|i| counts.get(i).copied().unwrap_or(0)).collect();
     let before = now.clone();

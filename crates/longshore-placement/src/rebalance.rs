@@ -1,5 +1,5 @@
-//! Availability Zone rebalancing: whether the zones of a service are out of balance, and the next move that evens them out
-//! (ecs-services E8).
+//! Availability Zone rebalancing: whether the zones of a service are out of balance, and the next move that evens them
+//! out (ecs-services E8).
 
 use std::sync::Arc;
 
@@ -27,9 +27,9 @@ pub fn step(counts: &[(Arc<str>, u32)]) -> Option<Move> {
     (fullest.1 - emptiest.1 > 1).then(|| Move { from: fullest.0.clone(), to: emptiest.0.clone() })
 }
 
-/// Whether a service may be rebalanced, as far as its placement decides: the first strategy is a
-/// spread over zones (or there is none), no constraint looks at the zone, and there is room for
-/// a task more than desired (`maximum_percent` above 100). Scheduling strategy, load balancer and launch type are the caller's.
+/// Whether a service may be rebalanced, as far as its placement decides: the first strategy is a spread over zones (or
+/// there is none), no constraint looks at the zone, and there is room for a task more than desired (`maximum_percent`
+/// above 100). Scheduling strategy, load balancer and launch type are the caller's.
 pub fn eligible(strategies: &[Strategy], constraints: &[Constraint], maximum_percent: u32) -> bool {
     let spreads = match strategies.first() {
         None => true,

@@ -16,8 +16,8 @@ impl Context {
         self.0.insert(key.to_ascii_lowercase(), vec![value.into()]);
     }
 
-    /// A key with any number of values. No values at all count as an absent key, but for the `...IfExists` operators: an absent
-    /// key satisfies all of them, one without values only the negated ones.
+    /// A key with any number of values. No values at all count as an absent key, but for the `...IfExists` operators:
+    /// an absent key satisfies all of them, one without values only the negated ones.
     pub fn set_all(&mut self, key: &str, values: impl IntoIterator<Item = String>) {
         self.0.insert(key.to_ascii_lowercase(), values.into_iter().collect());
     }

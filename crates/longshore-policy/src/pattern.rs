@@ -144,8 +144,8 @@ enum Step<'a> {
     Any,
 }
 
-/// Whether the steps, one after the other, match the whole text. Where they fail to, only the last star is tried again with
-/// more, so that the time is at most the product of both lengths, whatever a policy says.
+/// Whether the steps, one after the other, match the whole text. Where they fail to, only the last star is tried again
+/// with more, so that the time is at most the product of both lengths, whatever a policy says.
 fn glob(steps: &[Step<'_>], text: &str) -> bool {
     let (mut step, mut at) = (0, 0);
     // The step after the last star, and where in the text it is tried next: the star takes all before that.
@@ -177,7 +177,8 @@ fn glob(steps: &[Step<'_>], text: &str) -> bool {
     }
 }
 
-/// A pattern for ARNs: each of the six fields between colons is matched by itself, and the last one takes all that follows. Fields that the pattern leaves out are `*` (identity J6).
+/// A pattern for ARNs: each of the six fields between colons is matched by itself, and the last one takes all that
+/// follows. Fields that the pattern leaves out are `*` (identity J6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArnPattern(Vec<Pattern>);
 

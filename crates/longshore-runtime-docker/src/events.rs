@@ -121,8 +121,8 @@ impl Follower {
                 biased;
                 Some((container, id, event)) = self.looks.next(), if !self.looks.is_empty() => {
                     let changed = self.looking.remove(&id);
-                    // The look may be from before an end that was heard of meanwhile. If it does not do for telling that
-                    // end, another one is begun.
+                    // The look may be from before an end that was heard of meanwhile. If it does not do for telling
+                    // that end, another one is begun.
                     let end = self.ends.remove(&id);
                     let is_over = end.is_some();
                     let end = end.and_then(|(held, code, oom_killed)| self.ended(held, code, oom_killed));
@@ -284,8 +284,8 @@ impl Follower {
         match self.engine.last_known.ended(&id, ended_at, exit_code, oom_killed) {
             Some(observation) => Some(RuntimeEvent::Observed { container, observation }),
             None if self.looking.contains_key(&id) => {
-                // The look under way tells when the run began, which is all that is missing. One that is begun now would
-                // have to wait for the engine to tear down the network.
+                // The look under way tells when the run began, which is all that is missing. One that is begun now
+                // would have to wait for the engine to tear down the network.
                 let held = Held { until, container, id: id.clone(), ended_at };
                 self.ends.insert(id, (held, exit_code, oom_killed));
                 None

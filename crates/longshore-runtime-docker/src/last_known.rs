@@ -82,9 +82,9 @@ impl LastKnown {
         (last.status == ObservedStatus::Running).then(|| last.clone())
     }
 
-    /// The engine announced the end of a run, at the time `at` of its clock. Gives the state at the end; `None` if only an
-    /// inspection can tell it: the container is unknown here, has been started again since, or was not inspected since its
-    /// start, so that the time of that start is not known.
+    /// The engine announced the end of a run, at the time `at` of its clock. Gives the state at the end; `None` if only
+    /// an inspection can tell it: the container is unknown here, has been started again since, or was not inspected
+    /// since its start, so that the time of that start is not known.
     pub fn ended(
         &self,
         id: &RuntimeId,

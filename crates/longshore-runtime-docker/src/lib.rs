@@ -1,8 +1,8 @@
 //! The container runtime through the Docker Engine API (Docker, and Podman's Docker socket).
 //!
-//! Start reading at [`DockerRuntime`]; `create` makes the request that creates a container, with
-//! the payload's two JSON texts decoded over it; `events` follows the engine across
-//! interruptions; `last_known` is why starting a container takes two calls and no more; `turns` is when the second is made.
+//! Start reading at [`DockerRuntime`]; `create` makes the request that creates a container, with the payload's two JSON
+//! texts decoded over it; `events` follows the engine across interruptions; `last_known` is why starting a container
+//! takes two calls and no more; `turns` is when the second is made.
 //!
 //! Invariants: one call of the port is one call of the engine on the path from RunTask to RUNNING;
 //! engine texts are read in one place (`classify`); nothing is repeated here.

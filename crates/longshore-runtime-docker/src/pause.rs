@@ -75,8 +75,8 @@ impl Machine {
         }
     }
 
-    /// Machine code that waits for a signal, again and again. The first process of a container gets no signal but SIGKILL
-    /// unless it handles it.
+    /// Machine code that waits for a signal, again and again. The first process of a container gets no signal but
+    /// SIGKILL unless it handles it.
     fn code(self) -> &'static [u8] {
         match self {
             Self::X86_64 => &[

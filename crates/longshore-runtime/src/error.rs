@@ -22,7 +22,8 @@ pub enum ErrorKind {
     ImageMissing,
     /// A container of that name exists; its id if the runtime told.
     NameInUse(Option<RuntimeId>),
-    /// The container, image, volume or network is in a state that does not allow this: an image in use, a removal under way.
+    /// The container, image, volume or network is in a state that does not allow this: an image in use, a removal under
+    /// way.
     Conflict,
     /// The registry wants (other) credentials.
     Denied,

@@ -96,12 +96,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// `Conflict` while a container uses it.
     fn volume_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
 
-    /// Makes the image of pause containers ([`longshore_engine::network::PAUSE_IMAGE`]) unless it is there: a program that
-    /// only waits. It is in no registry.
+    /// Makes the image of pause containers ([`longshore_engine::network::PAUSE_IMAGE`]) unless it is there: a program
+    /// that only waits. It is in no registry.
     fn pause_image(&self) -> Answer<'_, ()>;
 
-    /// Creates a bridge network for tasks unless one of that name exists. An existing one is left as it is, and has to have
-    /// the subnet asked for: `Conflict` otherwise. Without a subnet the runtime chooses one.
+    /// Creates a bridge network for tasks unless one of that name exists. An existing one is left as it is, and has to
+    /// have the subnet asked for: `Conflict` otherwise. Without a subnet the runtime chooses one.
     fn network_create<'a>(&'a self, request: &'a NetworkRequest) -> Answer<'a, NetworkInfo>;
 
     /// A network that exists already, such as the engine's own `bridge`.
@@ -248,12 +248,13 @@ pub struct VolumeInfo {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub sample: StatsSample,
-    /// Everything that the runtime knows of it, a JSON text as the Docker Engine API has it. Its `precpu_stats` are empty,
-    /// because there was no reading before.
+    /// Everything that the runtime knows of it, a JSON text as the Docker Engine API has it. Its `precpu_stats` are
+    /// empty, because there was no reading before.
     pub text: String,
 }
 
-/// What a container has used since its start, in the units of the names: counters that only rise, but for memory and pids.
+/// What a container has used since its start, in the units of the names: counters that only rise, but for memory and
+/// pids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsSample {
     pub read_at: Option<Timestamp>,

@@ -25,8 +25,8 @@ impl<'a> Attempt<'a> {
         Self { state, caller, now, resources }
     }
 
-    /// The actions and resources that have to be allowed. They are put together here and not before: an account's root has all
-    /// rights, whatever they are.
+    /// The actions and resources that have to be allowed. They are put together here and not before: an account's root
+    /// has all rights, whatever they are.
     pub fn resources(&self) -> Resources {
         (self.resources)()
     }
@@ -49,8 +49,8 @@ impl Guard for Allow {
     }
 }
 
-/// The text of a denial (identity J7). `because` is appended as it is, so it begins with a blank: ` because no identity-based
-/// policy allows the ecs:RunTask action`.
+/// The text of a denial (identity J7). `because` is appended as it is, so it begins with a blank:
+/// ` because no identity-based policy allows the ecs:RunTask action`.
 pub fn not_authorized(caller: &Caller, access: &Access, because: &str) -> Denied {
     let Access { action, resource, .. } = access;
     let who = &caller.principal;

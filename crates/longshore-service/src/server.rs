@@ -30,7 +30,8 @@ impl<A: Send + Sync + 'static> Server<A> {
         Self { guard, ..self }
     }
 
-    /// Answers one operation, once everything is durable that the answer tells of. An operation that is not built answers so.
+    /// Answers one operation, once everything is durable that the answer tells of. An operation that is not built
+    /// answers so.
     pub async fn answer(&self, operation: &str, caller: &Caller, ask: &Ask<'_>) -> longshore_wire::Reply {
         match self.table.find(operation) {
             Some(entry) => entry.serve(self, caller, ask).await,

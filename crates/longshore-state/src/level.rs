@@ -1,8 +1,8 @@
 //! Which program can read a store: the level that the store says, and the check before anything else is read.
 //!
-//! Layouts of records are numbered in the order in which programs introduced them, over all kinds ([`crate::Kind`]); the
-//! level of a program is the number of its newest layout. A program writes its level down before it writes anything else, and
-//! refuses a store whose level is above its own: it would drop or misread what it does not know (ha M12).
+//! Layouts of records are numbered in the order in which programs introduced them, over all kinds ([`crate::Kind`]);
+//! the level of a program is the number of its newest layout. A program writes its level down before it writes anything
+//! else, and refuses a store whose level is above its own: it would drop or misread what it does not know (ha M12).
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -45,8 +45,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory if need be, locks it, checks which version wrote it, and removes what a creation that was cut
-    /// short has left.
+    /// Creates the directory if need be, locks it, checks which version wrote it, and removes what a creation that was
+    /// cut short has left.
     ///
     /// # Errors
     /// `InUse`, `NewerFormat`, `Corrupt` if the marker is not readable or the engine is missing; else the disk's.

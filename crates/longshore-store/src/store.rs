@@ -30,9 +30,9 @@ pub trait Store: Send + Sync {
     /// Two pages may be of different revisions; [`Store::scan`] is for what has to be whole.
     fn range(&self, range: &KeyRange, limit: usize, after: Option<&[u8]>) -> Result<Page, StoreError>;
 
-    /// Calls `visit` with every entry of `range` in order, all as of the revision that is returned, until `visit` breaks
-    /// off. Writers do not wait for it. This is how a server loads its state; a follower then
-    /// watches from the next revision.
+    /// Calls `visit` with every entry of `range` in order, all as of the revision that is returned, until `visit`
+    /// breaks off. Writers do not wait for it. This is how a server loads its state; a follower then watches from the
+    /// next revision.
     fn scan(
         &self,
         range: &KeyRange,
@@ -52,8 +52,8 @@ pub trait Store: Send + Sync {
     /// Takes the lead from whoever has it, unless there was a sign of life since `seen`.
     ///
     /// # Errors
-    /// `InDoubt`: ask [`Store::sight`] again; whoever sees their own `claim` there has won. A claim must therefore be a text
-    /// that was never used before.
+    /// `InDoubt`: ask [`Store::sight`] again; whoever sees their own `claim` there has won. A claim must therefore be a
+    /// text that was never used before.
     fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError>;
 
     /// A sign of life of the leader, for when it writes nothing. `Lost`: it must stop writing.

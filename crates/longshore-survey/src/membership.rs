@@ -1,4 +1,5 @@
-//! Membership: tasks are on instances that exist, belong to services and deployments that exist, and services list theirs once.
+//! Membership: tasks are on instances that exist, belong to services and deployments that exist, and services list
+//! theirs once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

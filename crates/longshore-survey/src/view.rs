@@ -80,7 +80,8 @@ pub struct Service {
     pub status: ServiceStatus,
     pub scheduling: SchedulingStrategy,
     pub desired_count: u32,
-    /// It has the EXTERNAL deployment controller, so task sets in place of deployments: any number, perhaps none PRIMARY.
+    /// It has the EXTERNAL deployment controller, so task sets in place of deployments: any number, perhaps none
+    /// PRIMARY.
     pub external: bool,
     pub deployments: Vec<Deployment>,
 }

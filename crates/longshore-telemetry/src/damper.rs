@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 /// Says which events are worth a line of the log, and counts the others.
 ///
-/// The events of a key are counted from 1 in each period, and those with the numbers `first` to `last` are to be logged;
-/// with each comes how many were not logged since the one before. Keys come from outside, so only `keys_max` are
-/// remembered at a time: while all of these had an event within the period, events of further keys are not logged.
+/// The events of a key are counted from 1 in each period, and those with the numbers `first` to `last` are to be
+/// logged; with each comes how many were not logged since the one before. Keys come from outside, so only `keys_max`
+/// are remembered at a time: while all of these had an event within the period, events of further keys are not logged.
 #[derive(Debug)]
 pub struct Damper<K> {
     first: u32,

@@ -181,8 +181,8 @@ impl Metrics {
         InFlight::new(&self.agents)
     }
 
-    /// Counts an answered request. `service` and `operation` have to be names of the service models, so that no client can
-    /// add labels. `took` is the time from the request's last byte to its answer.
+    /// Counts an answered request. `service` and `operation` have to be names of the service models, so that no client
+    /// can add labels. `took` is the time from the request's last byte to its answer.
     pub fn request_ends(&self, service: &str, operation: &str, end: RequestEnd<'_>, took: Duration) {
         let service = Name(service.into());
         let operation = Name(operation.into());

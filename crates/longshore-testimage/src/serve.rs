@@ -10,8 +10,8 @@
 //! | `/slow?ms=N` | answers after that time |
 //! | `/env?name=X` | the value of an environment variable; 404 if it is not set |
 //!
-//! On SIGTERM it goes on for `LINGER_MS`, then accepts what the kernel has queued, closes the port, finishes the requests in
-//! flight and leaves with 0.
+//! On SIGTERM it goes on for `LINGER_MS`, then accepts what the kernel has queued, closes the port, finishes the
+//! requests in flight and leaves with 0.
 
 use std::io::{self, BufReader};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};

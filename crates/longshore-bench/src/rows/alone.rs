@@ -13,8 +13,8 @@ use super::Bench;
 use crate::table::{Bounds, Measured, number};
 
 const INSTANCES: usize = 10_000;
-/// How many tasks the fleet has when it counts as full: 57 on each instance that meets the constraint, which is half of them.
-/// That is 95 % of the sixty or so that fit.
+/// How many tasks the fleet has when it counts as full: 57 on each instance that meets the constraint, which is half of
+/// them. That is 95 % of the sixty or so that fit.
 const TASKS_MAX: usize = INSTANCES / 2 * 57;
 
 /// Placements per second with the slowest of the strategies; the others are in the note.
@@ -100,8 +100,8 @@ fn spec() -> RequestSpec {
     }
 }
 
-/// Placements per second of `time`. Once [`TASKS_MAX`] tasks are placed, or no room is left, the oldest task leaves for each
-/// that comes.
+/// Placements per second of `time`. Once [`TASKS_MAX`] tasks are placed, or no room is left, the oldest task leaves for
+/// each that comes.
 fn rate(fleet: &mut Fleet, request: &Request, time: Duration) -> f64 {
     let mut placed = VecDeque::new();
     let (begun, mut count) = (Instant::now(), 0_u64);

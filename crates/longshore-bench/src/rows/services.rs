@@ -36,8 +36,8 @@ impl Times {
     }
 }
 
-/// Measures the wanted rows of services, first on Longshore, then on Docker Swarm; where Swarm cannot run, its published
-/// numbers are the peer's.
+/// Measures the wanted rows of services, first on Longshore, then on Docker Swarm; where Swarm cannot run, its
+/// published numbers are the peer's.
 pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     let replicas: u32 = bench.pick(50, 16);
     let create = format!("service of {replicas} replicas, create to all RUNNING");

@@ -94,8 +94,8 @@ fn reserved_memory(container: &shapes::ContainerDefinition) -> i64 {
     i64::from(container.memory_reservation.or(container.memory).unwrap_or(0))
 }
 
-/// Containers that log with awsfirelens need exactly one log router in the task, and a log router needs such a container
-/// (ecs-task-definitions C3). The first two texts are ECS's own, as users report them.
+/// Containers that log with awsfirelens need exactly one log router in the task, and a log router needs such a
+/// container (ecs-task-definitions C3). The first two texts are ECS's own, as users report them.
 fn check_firelens(containers: &[shapes::ContainerDefinition]) -> Result<(), Invalid> {
     let routers = containers.iter().filter(|container| container.firelens_configuration.is_some()).count();
     let used = containers.iter().any(|container| {

@@ -35,8 +35,8 @@ pub fn parse_memory(text: &str) -> Result<u32, Invalid> {
     })
 }
 
-/// An integer alone, or a decimal number and one of `units` (in lower case), each worth `factor`. `None` unless the result
-/// is a whole number.
+/// An integer alone, or a decimal number and one of `units` (in lower case), each worth `factor`. `None` unless the
+/// result is a whole number.
 fn quantity(text: &str, units: &[&str], factor: f64) -> Option<u32> {
     let text = text.trim().to_ascii_lowercase();
     if let Some(number) = units.iter().find_map(|unit| text.strip_suffix(unit)) {

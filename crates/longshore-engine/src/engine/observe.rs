@@ -1,8 +1,8 @@
 //! What an observation of a container changes. Start at [`observed`].
 //!
-//! Observations come from events and from inspections, and may come late, twice, or out of order. A *run* is the time from
-//! one start of a container to its end; the runtime's start time tells the runs of a container apart. An observation of a
-//! run that is known to have ended, or of one before the latest, is outdated and changes nothing.
+//! Observations come from events and from inspections, and may come late, twice, or out of order. A *run* is the time
+//! from one start of a container to its end; the runtime's start time tells the runs of a container apart. An
+//! observation of a run that is known to have ended, or of one before the latest, is outdated and changes nothing.
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &m
     }
 }
 
-/// True of the exit codes of success and of SIGTERM. Such a container was not killed for memory, although container engines
-/// say so of every container in the task's cgroup when one of them was.
+/// True of the exit codes of success and of SIGTERM. Such a container was not killed for memory, although container
+/// engines say so of every container in the task's cgroup when one of them was.
 fn has_ended_by_itself(exit_code: i32) -> bool {
     matches!(exit_code, 0 | 143)
 }
@@ -219,7 +219,8 @@ pub(super) fn vanished(task: &mut Task, index: usize, runtime_id: &RuntimeId, cx
     }
 }
 
-/// The container no longer exists. If it had not stopped before, it has now: removed by our own force, or by somebody else.
+/// The container no longer exists. If it had not stopped before, it has now: removed by our own force, or by somebody
+/// else.
 pub(super) fn note_removed(task: &mut Task, index: usize, cx: &mut Cx) {
     let container = &mut task.containers[index];
     container.removed = true;

@@ -322,8 +322,8 @@ fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observat
     }
 }
 
-/// Prepares another inspection or another start of a container that did not start. False if it is to be given up: the task
-/// stops, there were enough tries, or another one would give the same.
+/// Prepares another inspection or another start of a container that did not start. False if it is to be given up: the
+/// task stops, there were enough tries, or another one would give the same.
 fn try_again(
     task: &mut Task,
     index: usize,

@@ -110,8 +110,8 @@ fn give_up(task: &mut Task, index: usize, error: &OpError, pause: Duration, trie
     false
 }
 
-/// Tells, at the first of several tries, why the image is not there yet: a task that waits for a registry looks like one
-/// that hangs.
+/// Tells, at the first of several tries, why the image is not there yet: a task that waits for a registry looks like
+/// one that hangs.
 fn tell(task: &mut Task, index: usize, why: String) {
     let container = &mut task.containers[index];
     if container.reason.is_empty() {

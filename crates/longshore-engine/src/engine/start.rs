@@ -69,7 +69,8 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     }
 }
 
-/// True as long as dependencies decide what becomes of it: until it is asked to start, unless something of it is being put away.
+/// True as long as dependencies decide what becomes of it: until it is asked to start, unless something of it is being
+/// put away.
 fn awaits_its_dependencies(container: &Container) -> bool {
     match container.phase {
         KnownStatus::None | KnownStatus::ManifestPulled | KnownStatus::Pulled => true,
@@ -147,8 +148,8 @@ fn ask_start(task: &mut Task, index: usize, cx: &mut Cx) {
     cx.emit(Action::StartContainer { op: op.id, container, runtime_id, timeout });
 }
 
-/// Inspects a running container when it is time to, in case an event was lost (G10, Watching): more often if others wait
-/// for it.
+/// Inspects a running container when it is time to, in case an event was lost (G10, Watching): more often if others
+/// wait for it.
 fn inspect_regularly(task: &mut Task, index: usize, cx: &mut Cx) {
     if is_awaited(task, index) {
         let soon = cx.now + AWAITED_INSPECT_EVERY;

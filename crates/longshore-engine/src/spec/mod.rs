@@ -1,8 +1,8 @@
 //! The plain types that the whole engine speaks in: the bottom of the crate, with no rule in it.
 //!
 //! [`TaskSpec`] is a task as the control plane assigns it, the payload of agent-protocol G7 after parsing; it derives
-//! serde because the journal stores it. [`ContainerSpec`], [`VolumeCreate`], [`CgroupSpec`] and [`TaskNetwork`] are what
-//! the runtime is asked to create for it. Values that may reveal a secret print redacted.
+//! serde because the journal stores it. [`ContainerSpec`], [`VolumeCreate`], [`CgroupSpec`] and [`TaskNetwork`] are
+//! what the runtime is asked to create for it. Values that may reveal a secret print redacted.
 
 mod assigned;
 mod created;

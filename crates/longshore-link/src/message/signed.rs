@@ -6,8 +6,8 @@ use crate::limits::TCS_FRAME_BYTES_MAX;
 /// A frame, split at its first empty line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedFrame<'a> {
-    /// The header block without its last line end, not verified here: the signature of the connection's upgrade says who
-    /// the agent is.
+    /// The header block without its last line end, not verified here: the signature of the connection's upgrade says
+    /// who the agent is.
     pub headers: &'a str,
     pub body: &'a str,
 }

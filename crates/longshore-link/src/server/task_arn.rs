@@ -36,8 +36,8 @@ impl TaskArn {
     }
 }
 
-/// What stands before the ids in the ARNs of a session's tasks: one text for an instance, as its tasks are of one cluster,
-/// and a few for an instance of the Fargate pool.
+/// What stands before the ids in the ARNs of a session's tasks: one text for an instance, as its tasks are of one
+/// cluster, and a few for an instance of the Fargate pool.
 #[derive(Debug, Default)]
 pub(super) struct Prefixes(Vec<Arc<str>>);
 

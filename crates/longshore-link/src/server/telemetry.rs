@@ -11,8 +11,8 @@ use crate::message::{
     Named, PublishHealth, PublishInstanceStatus, PublishMetrics, split_signed,
 };
 
-/// What an agent observed. The cluster and the instance named in it are the agent's claim; the signature of the connection
-/// says whose they are.
+/// What an agent observed. The cluster and the instance named in it are the agent's claim; the signature of the
+/// connection says whose they are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
     Metrics(PublishMetrics),

@@ -20,8 +20,8 @@ impl Calls {
     pub fn new(config: &Config, http: HttpClient, clock: Arc<dyn Clock>) -> Result<Self, EndpointError> {
         let credentials = config.credentials.clone();
         let client = Client::new(http, &config.endpoint, credentials, config.region.as_str(), clock)?;
-        // Whatever an agent says may be said twice: the control plane takes reports in their order, and the core repeats
-        // them anyway.
+        // Whatever an agent says may be said twice: the control plane takes reports in their order, and the core
+        // repeats them anyway.
         Ok(Self(client.repeating()))
     }
 

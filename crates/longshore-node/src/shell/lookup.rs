@@ -17,8 +17,8 @@ use crate::surface::{self, Answer, Lookup, Sampled};
 /// How long a container waits for the control plane at most. Its client has a limit of its own, which is seldom longer.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many containers are read at once. A reading may be a second of the engine's work, and any container may ask for those
-/// of its whole task, as often as it likes.
+/// How many containers are read at once. A reading may be a second of the engine's work, and any container may ask for
+/// those of its whole task, as often as it likes.
 const READINGS_MAX: usize = 32;
 
 /// Whom to ask. Cheap to clone.
@@ -71,8 +71,8 @@ impl Sources {
         join(self.read(&container.id), network).await
     }
 
-    /// What was read before and what is read now; without the former, which a container has ten seconds after its start,
-    /// two readings of now.
+    /// What was read before and what is read now; without the former, which a container has ten seconds after its
+    /// start, two readings of now.
     async fn read(&self, id: &RuntimeId) -> Option<[String; 2]> {
         let _turn = self.readings.acquire().await.ok()?;
         let now = Instant::now();

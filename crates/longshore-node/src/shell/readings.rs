@@ -1,9 +1,9 @@
 //! The last reading of each container, so that the next one has something to be compared with.
 //!
-//! A container that asks for statistics wants rates, and these need two readings. The engine gives two a second apart, and
-//! the caller would have to wait that long. The agent reads every container each ten seconds anyway: that reading is kept
-//! here, and one more reading, which takes the engine no time, makes the pair (agent-protocol G17; the official agent follows
-//! the engine's stream for every container instead).
+//! A container that asks for statistics wants rates, and these need two readings. The engine gives two a second apart,
+//! and the caller would have to wait that long. The agent reads every container each ten seconds anyway: that reading
+//! is kept here, and one more reading, which takes the engine no time, makes the pair (agent-protocol G17; the official
+//! agent follows the engine's stream for every container instead).
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

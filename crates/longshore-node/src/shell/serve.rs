@@ -181,8 +181,8 @@ async fn respond(
     Ok(response(answer.unwrap_or(Answer { status: 503, body: String::new() })))
 }
 
-/// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and a
-/// page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
+/// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and
+/// a page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
 /// `localhost`, or for a name that is nobody's in the public DNS.
 fn may_be_a_pages(headers: &HeaderMap) -> bool {
     let is_near = |site: &HeaderValue| site == "none" || site == "same-origin";

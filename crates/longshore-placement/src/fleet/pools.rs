@@ -1,5 +1,5 @@
-//! Which instances belong to which launch type and capacity provider. Instances are named by their slots in the fleet, so
-//! that a set of them is a set of bits.
+//! Which instances belong to which launch type and capacity provider. Instances are named by their slots in the fleet,
+//! so that a set of them is a set of bits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
