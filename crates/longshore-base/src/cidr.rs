@@ -1,4 +1,4 @@
-//! Ranges of IPv4 addresses.
+//! Ranges of IPv4 addresses in CIDR notation: a network address and the length of its prefix (RFC 4632).
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -7,7 +7,9 @@ use std::str::FromStr;
 /// An IPv4 network such as `172.20.0.0/16`. The bits behind the prefix are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr {
+    /// The network address, as a number.
     first: u32,
+    /// How many of its leading bits name the network: 0 to 32.
     prefix: u8,
 }
 
@@ -26,16 +28,17 @@ impl Cidr {
         Some(Self { first: address.to_bits() & mask, prefix })
     }
 
+    /// The length of the prefix in bits, 0 to 32.
     pub fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// The first address, which names the network.
+    /// The first address: the network address.
     pub fn first(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.first)
     }
 
-    /// The last address: that of broadcasts.
+    /// The last address: the broadcast address.
     pub fn last(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.first + u32::try_from(self.size() - 1).expect("at most 2^32 addresses"))
     }
@@ -55,12 +58,12 @@ impl Cidr {
         Some(Ipv4Addr::from_bits(self.first + n))
     }
 
-    /// The part of number `index` when the network is cut into at least `count` equal parts. `None` if it is too
-    /// small for that, or if there is no such part.
-    pub fn part(self, index: u32, count: u32) -> Option<Self> {
-        let parts = count.max(1).checked_next_power_of_two()?;
-        let prefix = u32::from(self.prefix) + parts.trailing_zeros();
-        let prefix = u8::try_from(prefix).ok().filter(|prefix| *prefix <= 32 && index < parts)?;
+    /// Subnet number `index`, from 0, of the network divided into `count` subnets of equal size, rounded up to a power
+    /// of two. `None` if the network is too small for that, or if there is no subnet of that number.
+    pub fn subnet(self, index: u32, count: u32) -> Option<Self> {
+        let subnets = count.max(1).checked_next_power_of_two()?;
+        let prefix = u32::from(self.prefix) + subnets.trailing_zeros();
+        let prefix = u8::try_from(prefix).ok().filter(|prefix| *prefix <= 32 && index < subnets)?;
         let size = 1_u64 << (32 - prefix);
         Self::of(self.nth(u64::from(index) * size)?, prefix)
     }
@@ -75,7 +78,7 @@ impl fmt::Display for Cidr {
 impl FromStr for Cidr {
     type Err = CidrError;
 
-    /// Reads `address/prefix`; an address inside of the network is as good as its first.
+    /// Reads `address/prefix`; any address of the network may stand for its network address.
     fn from_str(text: &str) -> Result<Self, CidrError> {
         let (address, prefix) = text.trim().split_once('/').ok_or(CidrError)?;
         let prefix = prefix.parse().map_err(|_| CidrError)?;
@@ -119,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_equal_and_apart() {
+    fn subnets_are_of_equal_size_and_do_not_overlap() {
         let whole = cidr("10.1.0.0/16");
-        assert_eq!(whole.part(0, 1), Some(whole));
-        let parts: Vec<String> = (0..3).filter_map(|n| whole.part(n, 3)).map(|p| p.to_string()).collect();
-        assert_eq!(parts, ["10.1.0.0/18", "10.1.64.0/18", "10.1.128.0/18"]);
-        assert_eq!(whole.part(4, 3), None);
-        assert_eq!(cidr("10.1.0.0/31").part(0, 3), None);
+        assert_eq!(whole.subnet(0, 1), Some(whole));
+        let subnets: Vec<String> = (0..3).filter_map(|n| whole.subnet(n, 3)).map(|p| p.to_string()).collect();
+        assert_eq!(subnets, ["10.1.0.0/18", "10.1.64.0/18", "10.1.128.0/18"]);
+        assert_eq!(whole.subnet(4, 3), None);
+        assert_eq!(cidr("10.1.0.0/31").subnet(0, 3), None);
     }
 }

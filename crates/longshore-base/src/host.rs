@@ -1,11 +1,11 @@
-//! Names of hosts, as URLs and `Host` headers have them.
+//! Host names and addresses, as URLs and `Host` headers have them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// True if nobody can point `host` somewhere by the public DNS: an address (IPv6 in brackets), a name without dots, and
-/// names below `localhost` and `internal`, which are reserved. A web page that is served under another name may have had
-/// it pointed at this machine (DNS rebinding).
-pub fn is_nobodys(host: &str) -> bool {
+/// names below `localhost` and `internal`, which are reserved. A web page that is served under another name may have
+/// had it pointed at this machine (DNS rebinding).
+pub fn is_outside_public_dns(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let ends_with = |ending: &str| {
         let start = host.len().checked_sub(ending.len());
@@ -37,7 +37,7 @@ mod tests {
             "a.localhost",
             "host.docker.Internal",
         ] {
-            assert!(is_nobodys(host), "{host}");
+            assert!(is_outside_public_dns(host), "{host}");
         }
         for host in [
             "other.example",
@@ -47,7 +47,7 @@ mod tests {
             "internal.example",
             "é.localhosté.x",
         ] {
-            assert!(!is_nobodys(host), "{host}");
+            assert!(!is_outside_public_dns(host), "{host}");
         }
     }
 }

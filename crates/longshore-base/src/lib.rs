@@ -1,6 +1,6 @@
 //! Values that every layer shares: ids, ARNs, names, units, time and seeds.
 //!
-//! Start reading at [`scope`] (who owns a record), [`ids`] and [`arn`] (how it is called) and
+//! Start reading at [`scope`] (who owns a record), [`ids`] and [`arn`] (what it is called) and
 //! [`time`] (when it happened). Nothing here does I/O, reads a clock or draws a random number:
 //! time and seeds come in as arguments, so that every layer above can be replayed.
 //!

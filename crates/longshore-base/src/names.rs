@@ -1,4 +1,4 @@
-//! Names that users choose.
+//! Names that users choose: of clusters, services, families and containers, with the characters that ECS allows.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -85,6 +85,7 @@ impl Ids {
         ContainerId::from_bits(uuid_bits(self.bits128())).to_string()
     }
 
+    /// 64 bits, because the id is `ecs-svc/` and a decimal number of that size.
     pub fn deployment(&mut self) -> DeploymentId {
         DeploymentId::from_bits(self.seed().bits())
     }

@@ -1,4 +1,4 @@
-//! What else goes on: a number without the machine's load says little.
+//! The machine that was measured on, and its load: a number without them says little.
 
 use serde::Serialize;
 

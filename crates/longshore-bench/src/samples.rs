@@ -1,4 +1,4 @@
-//! Durations, and what is said about them.
+//! Measured durations and their percentiles.
 
 use std::time::Duration;
 

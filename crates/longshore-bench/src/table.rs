@@ -1,25 +1,26 @@
-//! Rows, their judgement, and how they are shown.
+//! The table of results: rows, the verdict on each, and the output as Markdown and as JSON.
 
 use serde_json::{Value, json};
 
 use crate::machine::Machine;
 
-/// A number of the table, in the unit of its row.
+/// What a row measured, beside its peer and its bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
+    /// In `unit`, like `peer`.
     pub value: f64,
-    /// The peer's or the limit's number of the same run.
+    /// What the peer (such as Docker Swarm) or the machine's limit reached in the same run; `None` if there is neither.
     pub peer: Option<f64>,
     pub unit: &'static str,
-    /// What `peer` is.
+    /// What `peer` is, for the table.
     pub peer_name: &'static str,
     pub bounds: Bounds,
 }
 
-/// What the design asks for (design.md, 6).
+/// What the design asks for (design.md, 6): `must` has to be met, `reach` is what we aim at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bounds {
-    /// Of the value itself.
+    /// The value itself is at most this. [`Bounds::AtLeast`] likewise.
     AtMost {
         must: f64,
         reach: f64,
@@ -28,7 +29,7 @@ pub enum Bounds {
         must: f64,
         reach: f64,
     },
-    /// Of value / peer.
+    /// The value divided by the peer's. [`Bounds::RatioAtLeast`] likewise.
     RatioAtMost {
         must: f64,
         reach: f64,
@@ -37,19 +38,22 @@ pub enum Bounds {
         must: f64,
         reach: f64,
     },
-    /// Of peer / value: how many times faster.
+    /// The peer's divided by the value, both times: how many times faster we are.
     FasterAtLeast {
         must: f64,
         reach: f64,
     },
 }
 
+/// Which bound a number meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Reach,
+    /// `must`, but not `reach`.
     Must,
+    /// Neither.
     Short,
-    /// There is no peer to compare with.
+    /// The bounds are relative to a peer, and there is none.
     Unknown,
 }
 
@@ -65,7 +69,8 @@ impl Verdict {
 }
 
 impl Measured {
-    /// The ratio as it is bounded, or value over peer.
+    /// The ratio that the bounds are about; the value divided by the peer's if they are about the value itself. `None`
+    /// without a peer.
     pub fn ratio(&self) -> Option<f64> {
         let peer = self.peer.filter(|peer| *peer > 0.0)?;
         match self.bounds {
@@ -118,12 +123,13 @@ impl Measured {
 #[derive(Debug)]
 pub struct Row {
     pub what: String,
-    /// Why not, otherwise.
+    /// The error is why it could not be measured.
     pub measured: Result<Measured, String>,
     /// How it was measured, and what else was seen.
     pub note: String,
 }
 
+/// All rows of a run, and the machine before and after it.
 pub struct Table {
     pub before: Machine,
     pub after: Machine,
@@ -134,7 +140,7 @@ pub struct Table {
 const HEADINGS: [&str; 8] = ["what", "measured", "peer", "peer is", "ratio", "must", "reach", "verdict"];
 
 impl Table {
-    /// Markdown, which reads well enough as plain text.
+    /// Prints Markdown whose columns are aligned, so that it reads as plain text too.
     pub fn print(&self) {
         let mut lines = vec![HEADINGS.map(str::to_owned)];
         lines.extend(self.rows.iter().map(cells));
@@ -166,6 +172,7 @@ impl Table {
         );
     }
 
+    /// The same as JSON, with unrounded numbers.
     pub fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let mut value = json!({"what": row.what, "note": row.note});

@@ -1,4 +1,4 @@
-//! Calls of operations.
+//! Calls of AWS operations by their shapes: written, signed, sent, and their answers read.
 
 use std::sync::Arc;
 use std::time::Duration;

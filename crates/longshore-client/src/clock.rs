@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use longshore_base::{Clock, Timestamp};
 
+/// The system clock. A time before 1970 is given as 1970.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -121,11 +121,11 @@ impl HttpClient {
         repeat: Repeat,
         timeout: Duration,
     ) -> Result<Answer, SendError> {
-        let timely = tokio::time::timeout(timeout, self.send_at_last(origin, request, repeat)).await;
-        timely.unwrap_or_else(|_| Err(SendError::TimedOut { server: origin.to_string(), after: timeout }))
+        let in_time = tokio::time::timeout(timeout, self.send_without_limit(origin, request, repeat)).await;
+        in_time.unwrap_or_else(|_| Err(SendError::TimedOut { server: origin.to_string(), after: timeout }))
     }
 
-    async fn send_at_last(
+    async fn send_without_limit(
         &self,
         origin: &Origin,
         request: Request,

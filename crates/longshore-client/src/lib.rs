@@ -1,10 +1,10 @@
 //! The one HTTP client: calls of AWS APIs, signed, over connections that are kept.
 //!
-//! Start at [`Client`]: an endpoint, a principal, and [`Client::call`] for any operation with shapes, in any protocol that
-//! `longshore-wire` writes. Below it are [`HttpClient`], which keeps connections and knows nothing of AWS,
-//! [`Endpoint`] and [`Origin`] (where a server is, and the way to it), [`Trust`] (whose certificates are believed), and
-//! [`Signer`], for whoever has more to sign than a call: an upgrade, or a message on a socket. [`Retry`] is the SDKs'
-//! standard mode, for who asks for it.
+//! Start at [`Client`]: an endpoint, a principal, and [`Client::call`] for any operation with shapes, in any protocol
+//! that `longshore-wire` writes. Below it are [`HttpClient`], which keeps connections and knows nothing of AWS,
+//! [`Endpoint`] and [`Origin`] (where a server is, and connections to it), [`Trust`] (whose certificates are trusted),
+//! and [`Signer`], for whoever has more to sign than a call: an upgrade, or a message on a socket. [`Retry`] is the
+//! SDKs' standard mode, for who asks for it.
 //!
 //! Invariants:
 //! - A request is sent a second time only if it never left, if it may arrive twice (its operation says so, or the caller
@@ -14,8 +14,8 @@
 //!   that: an agent by its variables, a verb by its options.
 //! - No secret is in an error or in a `Debug` text.
 //!
-//! What it does not know: where credentials come from, proxies (`HTTP_PROXY` is not looked at, as nobody here ever did),
-//! HTTP/2, requests in the REST protocols, and bodies in pieces.
+//! What it does not know: where credentials come from, proxies (`HTTP_PROXY` is not looked at, as nobody here ever
+//! did), HTTP/2, requests in the REST protocols, and bodies in pieces.
 
 mod call;
 mod clock;

@@ -1,4 +1,4 @@
-//! The way to a server: TCP, with TLS if its address says https.
+//! Where a server is, and connections to it: TCP, with TLS if its address says https.
 
 use std::fmt;
 use std::io;
@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// How long the way to a server may take, TLS included. Long enough for the third repetition of a lost SYN, and what
-/// the official agent allows for a handshake (agent-protocol G5).
+/// How long a connection may take to open, the TLS handshake included. Long enough for the third repetition of a lost
+/// SYN, and what the official agent allows for a handshake (agent-protocol G5).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A byte stream, whatever is under it.
@@ -28,7 +28,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// `None` if it is no http or https address.
+    /// Of an `http`, `https`, `ws` or `wss` address; 80 and 443 are the default ports. `None` for any other.
     pub fn of(uri: &Uri) -> Option<Self> {
         let is_tls = match uri.scheme_str()? {
             "http" | "ws" => false,
@@ -38,7 +38,7 @@ impl Origin {
         let written = uri.host()?;
         let port = match uri.port_u16() {
             Some(port) => port,
-            // `http` takes a port that is none, such as 99999, for none at all.
+            // The crate `http` says that there is no port where the port is not valid, such as 99999.
             None if uri.authority()?.as_str().ends_with(written) => {
                 if is_tls {
                     443
@@ -55,16 +55,16 @@ impl Origin {
     /// Opens a connection. `tls` verifies the server's certificate if its address says https.
     ///
     /// # Errors
-    /// Nobody listens, or not in time, or it is not the server that it should be.
+    /// Nobody listens, the handshake did not end within [`CONNECT_TIMEOUT`], or the server's certificate is refused.
     pub async fn connect(
         &self,
         tls: Option<&Arc<rustls::ClientConfig>>,
     ) -> Result<Box<dyn Stream>, ConnectError> {
-        let timely = tokio::time::timeout(CONNECT_TIMEOUT, self.connect_at_last(tls)).await;
-        timely.unwrap_or_else(|_| Err(self.failed(io::ErrorKind::TimedOut.into())))
+        let in_time = tokio::time::timeout(CONNECT_TIMEOUT, self.connect_without_limit(tls)).await;
+        in_time.unwrap_or_else(|_| Err(self.failed(io::ErrorKind::TimedOut.into())))
     }
 
-    async fn connect_at_last(
+    async fn connect_without_limit(
         &self,
         tls: Option<&Arc<rustls::ClientConfig>>,
     ) -> Result<Box<dyn Stream>, ConnectError> {
@@ -80,14 +80,14 @@ impl Origin {
         // port 443 only (agent-protocol G2).
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other).map_err(failed)?;
         let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, stream).await;
-        Ok(Box::new(stream.map_err(|error| self.of_handshake(error))?))
+        Ok(Box::new(stream.map_err(|error| self.handshake_failed(error))?))
     }
 
     fn failed(&self, source: io::Error) -> ConnectError {
         ConnectError::Io { server: self.to_string(), source }
     }
 
-    fn of_handshake(&self, error: io::Error) -> ConnectError {
+    fn handshake_failed(&self, error: io::Error) -> ConnectError {
         let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
         match cause {
             // A server without TLS answers with what is no TLS at all.
@@ -96,8 +96,8 @@ impl Origin {
             }
             Some(cause @ rustls::Error::InvalidCertificate(why)) => {
                 let (server, source) = (self.to_string(), cause.clone());
-                if is_of_name_or_time(why) {
-                    ConnectError::Unfit { server, source }
+                if is_about_name_or_dates(why) {
+                    ConnectError::WrongNameOrDates { server, source }
                 } else {
                     ConnectError::Untrusted { server, source }
                 }
@@ -107,8 +107,8 @@ impl Origin {
     }
 }
 
-/// Whether a certificate is refused for what stands in it. To trust it would not help.
-fn is_of_name_or_time(error: &CertificateError) -> bool {
+/// Whether a certificate is refused for the names or the dates in it. Trusting its issuer would not help.
+fn is_about_name_or_dates(error: &CertificateError) -> bool {
     matches!(
         error,
         CertificateError::NotValidForName
@@ -127,20 +127,20 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why there is no connection. Each names the server.
+/// Why there is no connection. Every text names the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("cannot connect to {server}")]
     Io { server: String, source: io::Error },
     #[error("there are no certificates to verify {0} with")]
     NoAuthorities(String),
-    /// It answers a handshake with something else than TLS.
+    /// The server answers a TLS handshake with something else than TLS.
     #[error("{0} speaks plain HTTP, not TLS")]
     PlainHttp(String),
     #[error("the certificate of {server} is not trusted")]
     Untrusted { server: String, source: rustls::Error },
     #[error("the certificate of {server} is not for this name or this time")]
-    Unfit { server: String, source: rustls::Error },
+    WrongNameOrDates { server: String, source: rustls::Error },
 }
 
 #[cfg(test)]
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_certificate_for_another_name_is_told_from_one_that_is_not_trusted() {
         let origin = Origin { is_tls: true, host: "ecs.example".into(), port: 8722 };
-        for (why, is_unfit) in [
+        for (why, is_wrong) in [
             (CertificateError::NotValidForName, true),
             (CertificateError::Expired, true),
             (CertificateError::NotValidYet, true),
@@ -158,9 +158,9 @@ mod tests {
             (CertificateError::BadSignature, false),
         ] {
             let error = io::Error::other(rustls::Error::InvalidCertificate(why.clone()));
-            let said = origin.of_handshake(error);
-            assert_eq!(matches!(said, ConnectError::Unfit { .. }), is_unfit, "{why:?}: {said}");
-            assert_eq!(matches!(said, ConnectError::Untrusted { .. }), !is_unfit, "{why:?}: {said}");
+            let said = origin.handshake_failed(error);
+            assert_eq!(matches!(said, ConnectError::WrongNameOrDates { .. }), is_wrong, "{why:?}: {said}");
+            assert_eq!(matches!(said, ConnectError::Untrusted { .. }), !is_wrong, "{why:?}: {said}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A request on its way to HTTP.
+//! An HTTP request before it is sent: built for an endpoint, signed or not.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -22,7 +22,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// For somebody who shows no credentials.
+    /// A GET that is not signed.
     pub fn get(endpoint: &Endpoint, path: &str) -> Self {
         let written = Written {
             method: "GET",

@@ -1,4 +1,4 @@
-//! Who signs, for which region, at what time.
+//! The signer: the credentials, the region and the clock that requests are signed with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Signer {
         Self { credentials: Arc::new(credentials), region: region.into(), clock }
     }
 
-    /// The same with the credentials of somebody else, such as a task's role.
+    /// The same with other credentials, such as those of a task's role.
     pub fn of(&self, credentials: Credentials) -> Self {
         Self { credentials: Arc::new(credentials), ..self.clone() }
     }

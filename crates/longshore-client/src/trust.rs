@@ -1,4 +1,4 @@
-//! Which certificates of servers are believed.
+//! Which certificates of servers are trusted: the verification of TLS connections.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
+/// Why connections with TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("cannot read certificates from {path}")]
@@ -24,15 +25,16 @@ pub enum TlsError {
     Verifier(#[source] rustls::client::VerifierBuilderError),
 }
 
-/// Believes the authorities in PEM files, and the certificates that stand in them themselves.
+/// Trusts the authorities in PEM files, and the certificates in these files themselves.
 ///
-/// A server's own certificate is no authority to webpki: one that says CA:TRUE is refused because it is one, as
-/// `openssl req -x509` makes them, and one that is signed by somebody else has an unknown issuer. But whoever names a
-/// file with exactly that certificate means that server; OpenSSL and Go take it as well. Its names and its dates count
-/// all the same.
+/// webpki alone would refuse a server whose own certificate is in such a file. One with CA:TRUE, as `openssl req -x509`
+/// makes them, may not be a server's; one that somebody else signed has an unknown issuer. But whoever names a file
+/// with exactly that certificate means that server, and OpenSSL and Go accept it as well. Its names and dates are
+/// verified all the same.
 #[derive(Debug)]
 pub struct Trust {
     authorities: Arc<WebPkiServerVerifier>,
+    /// Every certificate of the files, trusted by itself.
     named: Vec<CertificateDer<'static>>,
 }
 
@@ -60,13 +62,13 @@ impl Trust {
         Ok(Arc::new(Self { authorities, named }))
     }
 
-    /// Whether clients that believe this believe a server with this certificate chain, its own first, whatever they call
-    /// it.
-    pub fn vouches_for(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> bool {
+    /// Whether a client with this trust accepts a server with this certificate chain, the server's own certificate
+    /// first. The server's name is not looked at.
+    pub fn accepts(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> bool {
         let Some((own, intermediates)) = chain.split_first() else { return false };
         let name = ServerName::try_from("localhost").expect("the constant is a host name");
         let now = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
-        // Names come last: whoever is refused for its name was believed before.
+        // webpki verifies the name last: a certificate that is refused for its name was accepted otherwise.
         match self.verify_server_cert(own, intermediates, &name, &[], UnixTime::since_unix_epoch(now)) {
             Ok(_) => true,
             Err(rustls::Error::InvalidCertificate(why)) => matches!(
@@ -78,7 +80,7 @@ impl Trust {
     }
 }
 
-/// Whether nobody else vouches for a certificate. Clients with OpenSSL believe only chains that end at one of these.
+/// Whether a certificate names itself as its issuer. Clients with OpenSSL trust only chains that end at one of these.
 pub fn is_self_issued(certificate: &CertificateDer<'_>) -> bool {
     let read = webpki::EndEntityCert::try_from(certificate);
     read.is_ok_and(|certificate| certificate.issuer() == certificate.subject())
@@ -90,9 +92,9 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         .map_err(|source| TlsError::Read { path: file.display().to_string(), source })
 }
 
-/// Whether webpki found nothing wrong with a certificate but who vouches for it. It looks at the dates before it looks
-/// at either.
-fn is_only_unvouched(error: &rustls::Error) -> bool {
+/// Whether webpki refuses a certificate for its issuer alone: an unknown one, or itself as an authority. webpki
+/// verifies the dates before both.
+fn is_about_the_issuer(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
@@ -111,15 +113,15 @@ impl ServerCertVerifier for Trust {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let vouched =
+        let verified =
             self.authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match vouched {
-            Err(error) if is_only_unvouched(&error) && self.named.contains(end_entity) => {
-                // The name comes last in webpki, and was not looked at yet.
+        match verified {
+            Err(error) if is_about_the_issuer(&error) && self.named.contains(end_entity) => {
+                // webpki verifies the name last, so it has not been looked at yet.
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
-            vouched => vouched,
+            verified => verified,
         }
     }
 
@@ -146,7 +148,10 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Verifies servers against the certificates in PEM files; see [`Trust`].
+/// A configuration of rustls that verifies servers against the certificates in PEM files; see [`Trust`].
+///
+/// # Errors
+/// As [`Trust::of`].
 pub fn tls_config(files: &[PathBuf]) -> Result<Arc<rustls::ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -166,7 +171,7 @@ mod tests {
 
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-    /// A file that is gone with it.
+    /// A file that is removed when this is dropped.
     struct File(PathBuf);
 
     impl File {
@@ -204,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_certificate_that_was_named_is_believed_in_its_time_and_for_its_names() {
+    fn the_certificate_that_was_named_is_trusted_in_its_time_and_for_its_names() {
         let authority = IsCa::Ca(BasicConstraints::Unconstrained);
         let of_another = {
             let mut another = parameters(authority);
@@ -241,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_authority_has_signed_is_believed() {
+    fn what_an_authority_has_signed_is_trusted() {
         let mut parameters_of_authority = parameters(IsCa::Ca(BasicConstraints::Unconstrained));
         parameters_of_authority.distinguished_name.push(DnType::CommonName, "ours");
         let authority = CertifiedIssuer::self_signed(parameters_of_authority, key()).expect("it is signed");

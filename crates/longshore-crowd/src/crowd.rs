@@ -1,4 +1,4 @@
-//! All instances together: start, look, stop.
+//! All instances of a crowd: started together, counted, and stopped together.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,13 +25,14 @@ pub struct Options {
     pub zones: u8,
     /// CPU units of each instance.
     pub cpu: u32,
+    /// Memory of each instance, in MiB.
     pub memory_mib: u32,
     pub script: Script,
     /// How many connections carry the API calls of all of them.
     pub connections: usize,
     /// Hold a telemetry socket as well, which doubles the number of sockets.
     pub telemetry: bool,
-    /// For waits and ids.
+    /// For jitter and ids.
     pub seed: Seed,
 }
 
@@ -53,10 +54,10 @@ impl Options {
     }
 }
 
-/// How many instances shake hands at a time; the listener's backlog is bounded too.
+/// How many instances open a socket at a time: more would overflow the server's queue of connections to accept.
 const CONNECTING_MAX: usize = 64;
 
-/// How often a wait for a number looks at it.
+/// How often [`Crowd::until`] reads the counters.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Scripted instances at work, until stopped or dropped.
@@ -89,6 +90,7 @@ impl Crowd {
         Self { instances: instances as u64, begun: Instant::now(), counters, stop, tasks }
     }
 
+    /// The counters as they are now.
     pub fn stats(&self) -> Stats {
         self.counters.read(self.instances, self.begun)
     }

@@ -84,7 +84,7 @@ struct AssignedPort {
 enum Status {
     Starting,
     Running,
-    /// `signalled`: told to stop; otherwise it ends by itself.
+    /// `signalled`: told to stop, so it ends by SIGTERM; otherwise it ends by itself with exit code 0.
     Ending {
         signalled: bool,
     },
@@ -93,8 +93,9 @@ enum Status {
 #[derive(Debug)]
 struct Task {
     status: Status,
-    /// When the next thing happens to it; `None`: never by itself.
+    /// When its status changes next; `None`: never by itself.
     due: Option<Timestamp>,
+    /// It has been RUNNING.
     started: bool,
     containers: Box<[Container]>,
 }
@@ -105,20 +106,22 @@ struct Container {
     bindings: Vec<Binding>,
 }
 
-/// Dynamic ports are drawn from the range of the official agent's default (ecs-engine).
+/// Dynamic host ports are taken from here in turn: the default range of the official agent (agent-protocol G11).
 const DYNAMIC_PORTS: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
-/// The exit code of a process that died by SIGTERM, and that of one that ended well.
+/// The exit code of a process that SIGTERM ended: 128 and the number of the signal.
 const EXIT_TERMINATED: i32 = 143;
 
+/// The tasks of one instance by their ARNs, and what is still to be reported of them.
 #[derive(Debug)]
 pub struct Instance {
     script: Script,
     cluster: Arc<str>,
     seed: Seed,
     tasks: BTreeMap<Arc<str>, Task>,
-    /// The same tasks by their time.
+    /// The same tasks by the time of [`Task::due`].
     due: BTreeSet<(Timestamp, Arc<str>)>,
+    /// Reports that [`Instance::poll`] has not given yet, oldest first.
     outbox: VecDeque<Report>,
     next_port: u16,
     next_container: u64,
@@ -143,19 +146,20 @@ impl Instance {
         self.tasks.len()
     }
 
-    /// Takes one task of a payload over. `false` if it could not be read; the payload is then not acknowledged.
+    /// Starts or stops one task of a payload, as its desired status asks. `false` if it could not be read; the payload
+    /// must not be acknowledged then.
     pub fn assign(&mut self, now: Timestamp, task: Value) -> bool {
         let Ok(assigned) = serde_json::from_value::<Assigned>(task) else {
             return false;
         };
         match assigned.desired_status {
             DesiredStatus::Running if !self.tasks.contains_key(&assigned.arn) => self.start(now, assigned),
-            // The server repeats itself after each connect.
+            // A repetition: the server sends all tasks of an instance after each connect.
             DesiredStatus::Running => {}
             DesiredStatus::Stopped if self.tasks.contains_key(&assigned.arn) => {
                 self.stop(now, &assigned.arn);
             }
-            // What is not here has ended; a server that asks has missed the report.
+            // A task that is not here has ended; a server that wants it stopped has missed the report.
             DesiredStatus::Stopped => {
                 let report = self.report_of(&assigned.arn, "STOPPED", Vec::new());
                 self.outbox.push_back(report);
@@ -164,8 +168,8 @@ impl Instance {
         true
     }
 
-    /// Tasks that run here although the manifest does not list them.
-    pub fn strangers(&self, manifest: &TaskManifest) -> Vec<TaskIdentity> {
+    /// Tasks that run here although the manifest does not list them (agent-protocol G7).
+    pub fn unlisted(&self, manifest: &TaskManifest) -> Vec<TaskIdentity> {
         let listed: BTreeSet<&str> = manifest.tasks.iter().map(|task| task.task_arn.as_str()).collect();
         let unlisted = self.tasks.keys().filter(|arn| !listed.contains(arn.as_ref()));
         unlisted
@@ -177,6 +181,8 @@ impl Instance {
             .collect()
     }
 
+    /// Lets a task end after the script's stop delay. A task that is not here, or is being stopped already, is left
+    /// alone.
     pub fn stop(&mut self, now: Timestamp, arn: &str) {
         let Some((arn, task)) = self.tasks.get_key_value(arn) else { return };
         if task.status == (Status::Ending { signalled: true }) {
@@ -196,6 +202,7 @@ impl Instance {
         self.outbox.pop_front()
     }
 
+    /// When [`Instance::poll`] has something to do next; `None` if never by itself.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -223,6 +230,7 @@ impl Instance {
         Some(Binding { container_port, host_port, protocol })
     }
 
+    /// Takes a task whose time has come to its next status.
     fn step(&mut self, now: Timestamp, arn: &Arc<str>) {
         let Some(task) = self.tasks.get(arn) else { return };
         match task.status {
@@ -239,6 +247,7 @@ impl Instance {
         }
     }
 
+    /// Changes status and due time together, so that both orders of the tasks agree.
     fn set(&mut self, arn: &Arc<str>, status: Status, due: Option<Timestamp>) {
         let Some(task) = self.tasks.get_mut(arn) else { return };
         if let Some(old) = task.due {
@@ -362,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_manifest_does_not_list_is_a_stranger() {
+    fn tasks_that_a_manifest_does_not_list_are_found() {
         let mut instance = instance(None);
         instance.assign(T0, payload("a", "RUNNING"));
         instance.assign(T0, payload("b", "RUNNING"));
@@ -378,9 +387,9 @@ mod tests {
                 desired_status: DesiredStatus::Running,
             }],
         };
-        let strangers = instance.strangers(&manifest);
-        assert_eq!(strangers.len(), 1);
-        assert_eq!(strangers[0].task_arn, "b");
+        let unlisted = instance.unlisted(&manifest);
+        assert_eq!(unlisted.len(), 1);
+        assert_eq!(unlisted[0].task_arn, "b");
     }
 
     #[test]

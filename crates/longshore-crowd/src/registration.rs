@@ -7,7 +7,8 @@ use longshore_shapes_ecs::{
 
 use crate::crowd::Options;
 
-/// What an instance with a recent Docker announces, apart from the minimum API versions and the log drivers.
+/// Capabilities that an instance with a recent Docker registers, apart from API versions and log drivers
+/// (agent-protocol G4).
 const CAPABILITIES: [&str; 12] = [
     "ecs.capability.container-ordering",
     "ecs.capability.full-sync",
@@ -28,6 +29,7 @@ const API_MINORS: [u32; 13] = [17, 18, 19, 20, 21, 22, 23, 24, 25, 28, 29, 30, 3
 const LOG_DRIVERS: [&str; 3] = ["json-file", "none", "syslog"];
 const RESERVED_PORTS: [&str; 5] = ["22", "2375", "2376", "51678", "51679"];
 
+/// What instance number `index` registers with. A repetition with the same token registers no second instance.
 pub(crate) fn registration(
     options: &Options,
     index: usize,
@@ -74,7 +76,7 @@ fn ports(name: &str, ports: &[&str]) -> Resource {
     Resource { string_set_value: Some(ports), ..resource(name, "STRINGSET") }
 }
 
-/// `us-east-1a`, `us-east-1b` ... in turn.
+/// The availability zone of instance number `index`: `us-east-1a`, `us-east-1b` ... in turn, `zones` of them.
 fn zone(region: &str, zones: u8, index: usize) -> String {
     let letter = char::from(b'a' + (index % usize::from(zones.clamp(1, 26))) as u8);
     format!("{region}{letter}")
@@ -92,7 +94,7 @@ pub(crate) fn discovery(cluster: &str, container_instance: &str) -> DiscoverPoll
     }
 }
 
-/// Where the sockets are: for commands, and for telemetry.
+/// Where the two sockets are: that of ACS for commands, that of TCS for telemetry. `None` if the server named only one.
 pub(crate) fn endpoints(answer: DiscoverPollEndpointResponse) -> Option<(String, String)> {
     Some((answer.endpoint?, answer.telemetry_endpoint?))
 }

@@ -80,7 +80,7 @@ impl Agent {
         }
     }
 
-    /// Registers and discovers, as often as it takes.
+    /// Registers the instance and discovers its endpoints; tries again until both succeed.
     async fn join(&self) -> (String, (Endpoint, Endpoint)) {
         let mut backoff = Backoff::registration(self.seed.of(0));
         let token = Ids::new(self.seed.of(1)).uuid();
@@ -178,7 +178,7 @@ impl<'a> Commands<'a> {
             Output::CheckRuntime => add(&counters.heartbeats, 1),
             Output::Payload(payload) => self.take(payload),
             Output::Manifest(manifest) => {
-                let candidates = self.instance.strangers(&manifest);
+                let candidates = self.instance.unlisted(&manifest);
                 self.session.handle(crate::now(), Input::ManifestStored { manifest, candidates });
             }
             Output::StopTasks(tasks) => {

@@ -1,4 +1,4 @@
-//! What a crowd counts.
+//! Counters of a crowd: instances, connections, tasks and reports.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What RegisterTaskDefinition makes of a request: filled in, or refused with ECS's words.
+//! What RegisterTaskDefinition makes of a request: normalised with ECS's defaults, or refused with ECS's words.
 
 use expect_test::{Expect, expect};
 use longshore_base::{AccountId, Region, Scope};
@@ -17,7 +17,7 @@ fn register(request: serde_json::Value) -> Result<serde_json::Value, String> {
     Ok(serde_json::from_slice(&json::to_vec(&normalised.shape)).expect("JSON"))
 }
 
-/// One container `c` with the given members over a valid minimum, in a task with the given members.
+/// A minimal valid definition with one container `c`, and these members added to the task and to the container.
 fn with(task: serde_json::Value, container: serde_json::Value) -> serde_json::Value {
     let mut whole = serde_json::json!({
         "family": "web",
@@ -35,12 +35,13 @@ fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
     }
 }
 
+/// Refused with exactly this text.
 fn refused(task: serde_json::Value, container: serde_json::Value, text: &str) {
     assert_eq!(register(with(task, container)), Err(text.to_owned()));
 }
 
 #[test]
-fn the_bare_definition_of_the_walk_through() {
+fn a_minimal_definition_is_answered_with_its_defaults() {
     let answer = register(serde_json::json!({
         "family": "web",
         "containerDefinitions": [{
@@ -397,7 +398,7 @@ fn containers_reserve_no_more_memory_than_the_task_has() {
 }
 
 #[test]
-fn firelens_has_one_router_and_somebody_to_work_for() {
+fn firelens_needs_one_router_and_a_container_that_uses_it() {
     let containers = |users: usize, routers: usize| {
         let user = serde_json::json!({"logConfiguration": {"logDriver": "awsfirelens"}});
         let router = serde_json::json!({"firelensConfiguration": {"type": "fluentbit"}});
@@ -430,7 +431,7 @@ fn firelens_has_one_router_and_somebody_to_work_for() {
 }
 
 #[test]
-fn variables_have_names() {
+fn environment_variables_and_secrets_need_names() {
     for bare in [serde_json::json!({"name": "", "value": "x"}), serde_json::json!({"value": "x"})] {
         refused(
             serde_json::json!({}),

@@ -1,18 +1,13 @@
-//! What the engine wants done.
+//! Actions of the engine: what its owner has to do, and which input answers each.
 
 use std::time::Duration;
 
 use crate::journal::JournalChange;
-use crate::network::TaskNetwork;
 use crate::report::TaskReport;
 use crate::spec::{
-    CgroupSpec, ContainerKey, ContainerSpec, EnvironmentFile, RegistryAuth, RuntimeId, SecretReference,
-    TaskKey, VolumeCreate,
+    CgroupSpec, ContainerKey, ContainerSpec, EnvironmentFile, OpId, RegistryAuth, RuntimeId, SecretReference,
+    TaskKey, TaskNetwork, VolumeCreate,
 };
-
-/// Names one operation of this process; its result carries it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OpId(pub u64);
 
 /// One thing to do.
 ///
@@ -61,8 +56,8 @@ pub enum Action {
         /// Without any progress for this long, the pull has failed with `Timeout`.
         inactivity_timeout: Duration,
     },
-    /// Makes sure of what a pause container is made of: its image and the network that it is put into. Answered by
-    /// `NetworkPrepared`. Existing is fine.
+    /// Creates what a pause container needs, unless it is there: its image and the network that it is put into.
+    /// Answered by `NetworkPrepared`. Existing is fine.
     PrepareNetwork { op: OpId, container: ContainerKey, network: TaskNetwork, timeout: Duration },
     /// Answered by `CgroupCreated`. Existing is fine.
     CreateCgroup { op: OpId, task: TaskKey, spec: CgroupSpec },

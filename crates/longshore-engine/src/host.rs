@@ -1,9 +1,9 @@
 //! The host's ledger: which task holds how much CPU and memory, which ports and which address.
 //!
-//! The arithmetic is that of the control plane's scheduler (agent-protocol G10): task-level numbers if
-//! given, otherwise the sum of the containers', a memory reservation before a limit. Invariant: what
-//! is held never exceeds the capacity, and no host port and no address of the node's network is held twice. The control
-//! plane gives an address again as soon as it takes the last task that had it for lost; that one may still be stopping here.
+//! The arithmetic is that of the control plane's scheduler (agent-protocol G10): task-level numbers if given, otherwise
+//! the sum of the containers', a memory reservation before a limit. Invariant: what is held never exceeds the capacity,
+//! and no host port and no address of the node's network is held twice. The control plane gives an address again as
+//! soon as it takes the last task that had it for lost; that one may still be stopping here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -16,9 +16,9 @@ use crate::network::pause_of;
 use crate::settings::HostCapacity;
 use crate::spec::{NetworkMode, PortMapping, TaskKey, TaskSpec};
 
-/// How long a port that a stranger had is left alone. Most such ports belong to connections and short-lived
-/// programs; asking again costs a container's start.
-const STRANGER_FOR: Duration = Duration::from_secs(300);
+/// How long a port that another program had is not chosen. Most such ports belong to connections and short-lived
+/// programs; trying one again costs a container's start.
+const FOREIGN_PORT_AVOIDED_FOR: Duration = Duration::from_secs(300);
 
 /// What a task needs before any dynamic port is chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,8 +100,8 @@ pub(crate) struct Ledger {
     memory: u64,
     ports: BTreeSet<(Protocol, u16)>,
     addresses: BTreeSet<Ipv4Addr>,
-    /// Ports that the runtime said a stranger has, and until when that is believed.
-    strangers: BTreeMap<(Protocol, u16), Timestamp>,
+    /// Ports that, as the runtime said, programs outside of our tasks have, and until when they are not chosen.
+    foreign_ports: BTreeMap<(Protocol, u16), Timestamp>,
     /// Where the search for a dynamic port begins, so that a freed port rests before it is used again.
     cursor: BTreeMap<Protocol, u16>,
 }
@@ -115,7 +115,7 @@ impl Ledger {
             cursor: cursor.collect(),
             capacity,
             holdings: BTreeMap::new(),
-            strangers: BTreeMap::new(),
+            foreign_ports: BTreeMap::new(),
             cpu: 0,
             memory: 0,
             ports: BTreeSet::new(),
@@ -205,13 +205,14 @@ impl Ledger {
         self.hold(key.clone(), holding);
     }
 
-    /// Ports that strangers had long ago may be chosen again.
-    pub fn forget_strangers(&mut self, now: Timestamp) {
-        self.strangers.retain(|_, until| *until > now);
+    /// Ports that other programs had long ago may be chosen again.
+    pub fn forget_foreign_ports(&mut self, now: Timestamp) {
+        self.foreign_ports.retain(|_, until| *until > now);
     }
 
-    /// Chooses other host ports for a container whose dynamic ones a stranger has: for the mapping with the port
-    /// `taken`, for all if the runtime did not tell which. What was refused is avoided for [`STRANGER_FOR`].
+    /// Chooses other host ports for a container whose dynamic ones another program has: for the mapping with the port
+    /// `taken`, for all if the runtime did not tell which. What was refused is avoided for
+    /// [`FOREIGN_PORT_AVOIDED_FOR`].
     ///
     /// `None` if there is nothing to choose: no dynamic mapping is concerned, or no port is left.
     pub fn choose_again(
@@ -222,7 +223,7 @@ impl Ledger {
         taken: Option<Port>,
         now: Timestamp,
     ) -> Option<Vec<HostPorts>> {
-        self.forget_strangers(now);
+        self.forget_foreign_ports(now);
         let mappings = &spec.containers[index].ports;
         let mut chosen = ports.to_vec();
         let mut any = false;
@@ -234,7 +235,7 @@ impl Ledger {
             }
             let refused = taken.map_or(span(ports.host_first.0, ports.count).collect(), |port| vec![port.0]);
             for port in refused {
-                self.strangers.insert((ports.protocol, port), now + STRANGER_FOR);
+                self.foreign_ports.insert((ports.protocol, port), now + FOREIGN_PORT_AVOIDED_FOR);
             }
             let first = self.choose(&BTreeSet::new(), ports.protocol, ports.count)?;
             let holding = self.holdings.get_mut(&spec.key)?;
@@ -293,7 +294,7 @@ impl Ledger {
         let start = start.unwrap_or(first);
         let free = |port: u16| {
             !self.ports.contains(&(protocol, port))
-                && !self.strangers.contains_key(&(protocol, port))
+                && !self.foreign_ports.contains_key(&(protocol, port))
                 && !own.contains(&(protocol, port))
                 && !self.reserved(protocol).contains(&Port(port))
         };
@@ -356,13 +357,13 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_a_stranger_has_is_avoided_for_a_while() {
+    fn a_port_that_another_program_has_is_avoided_for_a_while() {
         let mut ledger = ledger();
         let now = Timestamp::from_millis(0);
-        ledger.strangers.insert((Protocol::Tcp, 40000), now + STRANGER_FOR);
+        ledger.foreign_ports.insert((Protocol::Tcp, 40000), now + FOREIGN_PORT_AVOIDED_FOR);
         assert_eq!(choose(&mut ledger, 1), Some(40001));
         assert_eq!(choose(&mut ledger, 5), None);
-        ledger.forget_strangers(now + STRANGER_FOR);
+        ledger.forget_foreign_ports(now + FOREIGN_PORT_AVOIDED_FOR);
         assert_eq!(choose(&mut ledger, 5), Some(40000));
     }
 

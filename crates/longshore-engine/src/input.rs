@@ -1,11 +1,11 @@
-//! What happens to the engine.
+//! Inputs of the engine: what the control plane asks, what the runtime answers or observes, and the time.
 
 use longshore_base::{ContainerName, Port, Timestamp};
 
-use crate::action::OpId;
 use crate::pressure::DiskUsage;
-use crate::report::ReportId;
-use crate::spec::{ContainerKey, PortBinding, RuntimeId, SecretTarget, SecretText, TaskKey, TaskSpec};
+use crate::spec::{
+    ContainerKey, OpId, PortBinding, ReportId, RuntimeId, SecretTarget, SecretText, TaskKey, TaskSpec,
+};
 
 /// One thing that happened. Results carry the [`OpId`] of their action; a result whose operation is
 /// no longer under way changes nothing, except that a container created too late is removed and one
@@ -34,8 +34,8 @@ pub enum Input {
         reason: String,
     },
 
-    /// The node's instance is gone for good, and with it every task that the control plane knew of here: all end, nobody
-    /// is told, and what is left of them goes at once.
+    /// The node's instance is gone for good, and with it every task that the control plane knew of here: all end,
+    /// nobody is told, and what is left of them goes at once.
     Dismissed,
 
     SecretsResolved {
@@ -90,7 +90,7 @@ pub enum Input {
         container: ContainerKey,
         result: Result<RuntimeId, OpError>,
     },
-    /// The result of starting, with a first look at the container.
+    /// The result of starting, with a first observation of the container.
     ContainerStarted {
         op: OpId,
         container: ContainerKey,
@@ -182,7 +182,7 @@ pub enum OpErrorKind {
     BadConfig,
     /// The `hostConfig` text could not be decoded.
     BadHostConfig,
-    /// A host port belongs to a stranger; which one, if the runtime told.
+    /// Another program has a host port; which one, if the runtime told.
     PortTaken(Option<Port>),
     /// The runtime's disk is full.
     NoSpace,
@@ -238,10 +238,10 @@ pub enum SecretFailure {
 /// How a container is right now.
 ///
 /// `started_at` tells the runs of a container apart, so it must be the runtime's own start time
-/// (`State.StartedAt`), the same for every look at one run, or absent; never an event's time, nor that
-/// of an answer. The answer to a start may lack it: the first look that has it then dates that run,
+/// (`State.StartedAt`), the same for every observation of one run, or absent; never an event's time, nor that
+/// of an answer. The answer to a start may lack it: the first observation that has it then dates that run,
 /// which makes no restart. An inspection of a container that ran has it. An event without it should
-/// be followed by an inspection: between two runs an end of unknown start is taken for old news.
+/// be followed by an inspection: between two runs an end of unknown start is taken to be outdated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     pub runtime_id: RuntimeId,

@@ -1,4 +1,5 @@
-//! What survives the process: the records that the shell stores durably for the engine.
+//! The records that the shell stores durably for the engine, so that they outlive the process. Not how they are stored:
+//! that is `longshore-node`'s journal.
 //!
 //! A task has two records: what was assigned (written once, before the acknowledgement) and how far
 //! it has come (small, rewritten). Images have one each, for `ECS_IMAGE_PULL_BEHAVIOR=once` and clean-up.
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::report::ReportedStatus;
 use crate::spec::{Desired, RuntimeId, TaskKey, TaskSpec};
 
-/// One change of the journal. Changes of one `Persist` are written together.
+/// One change of the journal. The changes of one [`crate::Action::Persist`] are written together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalChange {
     Put(JournalKey, Box<JournalRecord>),
@@ -34,8 +35,8 @@ impl std::fmt::Display for JournalKey {
     }
 }
 
-/// A stored record. Members may be added with `#[serde(default)]`, so store it in a form with
-/// member names.
+/// A stored record. It has to be stored in a form with member names, such as JSON, so that members may be added with
+/// `#[serde(default)]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalRecord {
     Assignment(Box<AssignmentRecord>),
@@ -43,7 +44,7 @@ pub enum JournalRecord {
     Image(ImageRecord),
 }
 
-/// What was assigned, and what was drawn for it.
+/// What was assigned, and what the engine chose for it then. Written once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignmentRecord {
     pub spec: TaskSpec,
@@ -65,15 +66,16 @@ pub struct DrawnContainer {
     pub metadata_id: String,
 }
 
-/// How far a task has come.
+/// How far a task has come. Rewritten with every change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressRecord {
     pub task: TaskKey,
     pub desired: Desired,
     /// The reason that the task as a whole failed for, if it did.
     pub reason: String,
-    /// True once the task holds its share of the host; its ports are in `ports` then.
+    /// True once the task holds its share of the host; its ports are in `host_ports` of the containers then.
     pub admitted: bool,
+    /// Names within the task definition.
     pub volumes_created: Vec<String>,
     pub containers: Vec<ContainerProgress>,
     /// The last status that the server accepted.
@@ -99,17 +101,19 @@ pub struct ContainerProgress {
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     /// The runtime's own start time of the latest run, if known; `started_at` may be the engine's guess.
-    /// Absent in records of version 0.1.0: the next look then tells it.
+    /// Absent in records of version 0.1.0: the next inspection then tells it.
     #[serde(default)]
     pub run: Option<Timestamp>,
     /// The last status of this container that the server accepted.
     pub reported: Option<ReportedStatus>,
+    /// The runtime no longer has it.
     pub removed: bool,
-    /// A container that could not start on its host ports, and has to go before one with others is made.
+    /// A container that could not start on its host ports. It has to be removed before one with others is created.
     /// Absent in records of version 0.1.0.
     #[serde(default)]
     pub discard: Option<RuntimeId>,
-    /// The run that ended is to be followed by another, and start has been asked for. Absent in records of version 0.1.0.
+    /// The run that ended is to be followed by another, and start has been asked for. Absent in records of version
+    /// 0.1.0.
     #[serde(default)]
     pub restart_asked: bool,
     /// When it first ran, if it has been started again since. Absent in records of version 0.1.0.
@@ -138,13 +142,13 @@ pub enum JournalPhase {
     Stopped,
 }
 
-/// An image that this node pulled or used.
+/// An image that this node pulled or used. What clean-up of images goes by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
-    /// As task definitions name it.
+    /// As a task definition names it, such as `nginx:1`.
     pub reference: String,
     pub id: String,
-    /// True if it came from a registry by our doing.
+    /// True if this agent pulled it; with the pull behaviour `once` it is then not pulled again.
     pub pulled: bool,
     pub first_seen_at: Timestamp,
     pub last_used_at: Timestamp,

@@ -37,8 +37,9 @@ pub mod settings;
 pub mod spec;
 pub mod view;
 
-pub use action::{Action, OpId};
+pub use action::Action;
 pub use create::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_FAMILY, LABEL_REVISION, LABEL_TASK};
 pub use engine::TaskEngine;
 pub use input::Input;
 pub use settings::{HostCapacity, Settings};
+pub use spec::OpId;

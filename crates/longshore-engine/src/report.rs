@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use longshore_base::{ContainerName, Port, Protocol, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{RuntimeId, TaskKey};
+use crate::spec::{ReportId, RuntimeId, TaskKey};
 
 /// The statuses that go over the link. The server derives all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,10 +24,6 @@ impl ReportedStatus {
         }
     }
 }
-
-/// Names one report of this process. The answer to a report carries it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReportId(pub u64);
 
 /// One `SubmitTaskStateChange`.
 ///
@@ -51,8 +47,8 @@ pub struct TaskReport {
 impl TaskReport {
     /// True if an agent that crashes now and has forgotten all of this would find out the same.
     ///
-    /// That a container runs is seen by looking at it, or that it has run by then: that its start was asked for is in the
-    /// journal since before it was. What has ended without running, or is not begun, it might begin anew.
+    /// That a container runs is seen by looking at it, or that it has run by then: that its start was asked for is in
+    /// the journal since before it was. What has ended without running, or is not begun, it might begin anew.
     pub fn holds_after_a_crash(&self) -> bool {
         self.status == ReportedStatus::Running
             && self.containers.iter().all(|container| container.status == ReportedStatus::Running)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use longshore_base::{CpuUnits, MemoryMib, Port};
 
-use crate::network::TaskNetwork;
 use crate::pressure::DiskMarks;
+use crate::spec::TaskNetwork;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -91,8 +91,8 @@ pub struct Settings {
     pub bind_address: Option<IpAddr>,
     /// The network for tasks in awsvpc mode; `None`: this node takes none.
     pub task_network: Option<TaskNetwork>,
-    /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API. `None`: nowhere, and they
-    /// are told nothing of it.
+    /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API. `None`: nowhere, and
+    /// they are told nothing of it.
     pub metadata_endpoint: Option<String>,
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use longshore_base::{Seed, Timestamp};
 
-use crate::action::OpId;
 use crate::create;
 use crate::dependencies::Graph;
 use crate::host::Needs;
@@ -17,9 +16,11 @@ use crate::journal::{
     AssignmentRecord, ContainerProgress, DrawnContainer, HostPorts, JournalPhase, ProgressRecord,
 };
 use crate::network;
-use crate::report::{ReportId, ReportedStatus};
+use crate::report::ReportedStatus;
 use crate::settings::{Settings, TaskCgroups};
-use crate::spec::{ContainerDefinition, ContainerRole, Desired, RuntimeId, TaskSpec, VolumeSource};
+use crate::spec::{
+    ContainerDefinition, ContainerRole, Desired, OpId, ReportId, RuntimeId, TaskSpec, VolumeSource,
+};
 
 /// How far a container has come; a task is as far as the slowest of its containers (G10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,13 +85,13 @@ pub(crate) enum OpKind {
     VerifyStop,
     /// Stopping failed for good: remove by force.
     ForceRemove,
-    /// A regular look at a running container.
-    Look,
+    /// A regular inspection of a running container.
+    RegularInspect,
     /// Stops what should not run any more, though the container counts as stopped.
     Kill,
     /// Clean-up.
     Remove,
-    /// The container never ran and its host ports are a stranger's: it makes room for one with others.
+    /// The container never ran and another program has its host ports: it makes room for one with others.
     Discard,
 }
 
@@ -161,8 +162,8 @@ pub(crate) struct Container {
     pub create_asked: bool,
     /// Start was asked for at least once, so that the container must not be created again.
     pub start_asked: bool,
-    /// Until then the runtime may still get to a start that an earlier process asked for: only a look that was asked for
-    /// later tells that it did not.
+    /// Until then the runtime may still get to a start that an earlier process asked for: only a look that was asked
+    /// for later tells that it did not.
     pub start_settles_at: Option<Timestamp>,
     /// Ended, and to be started again under its restart policy.
     pub restarting: bool,
@@ -173,7 +174,7 @@ pub(crate) struct Container {
     pub stop_error: Option<OpError>,
     /// Counts as stopped, but something of it may still run.
     pub kill_wanted: bool,
-    /// The runtime's start time of the latest run, which tells runs apart; `None` until a look told it.
+    /// The runtime's start time of the latest run, which tells runs apart; `None` until an inspection told it.
     pub run: Option<Timestamp>,
     /// That of the latest run known to have ended.
     pub ended_run: Option<Timestamp>,
@@ -189,8 +190,9 @@ pub(crate) struct Container {
     pub networks: Vec<ObservedNetwork>,
     pub mounts: Vec<ObservedMount>,
     pub pid: Option<u32>,
-    pub look_at: Option<Timestamp>,
-    /// What was created with host ports that a stranger has; gone before another one is created.
+    /// When it is inspected next although nothing was heard of it.
+    pub inspect_at: Option<Timestamp>,
+    /// The container that was created with host ports of another program; removed before another one is created.
     pub discard: Option<RuntimeId>,
     /// How often host ports were refused.
     pub port_tries: u32,
@@ -248,7 +250,7 @@ impl Container {
             networks: Vec::new(),
             mounts: Vec::new(),
             pid: None,
-            look_at: None,
+            inspect_at: None,
             discard: None,
             port_tries: 0,
             reported: None,
@@ -510,7 +512,7 @@ impl Task {
         }
         let is_ordinary = self.is_ordinary(index);
         if !is_ordinary && !self.is_stopping() {
-            let why = network::ended(&self.containers[index], exit_code, &reason);
+            let why = network::ended(self.containers[index].has_run(), exit_code, &reason);
             self.fail(why);
         }
         let container = &mut self.containers[index];
@@ -519,7 +521,7 @@ impl Task {
         container.retry_at = None;
         container.tries = 0;
         container.restarting = false;
-        container.look_at = None;
+        container.inspect_at = None;
         container.exit_code = exit_code;
         if container.has_run() {
             container.finished_at = Some(finished_at.unwrap_or(now));

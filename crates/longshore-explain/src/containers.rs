@@ -1,4 +1,4 @@
-//! What a task definition says of its containers, where it explains how they stand: what each waits for.
+//! What keeps the containers of a task from being started: the conditions of `dependsOn` in its definition.
 
 use longshore_domain::{ContainerStatus, HealthStatus};
 use longshore_state::State;
@@ -6,17 +6,17 @@ use longshore_tables_ecs::record::{Container, Task};
 use longshore_tables_ecs::{ClusterKey, EcsState};
 use serde::Deserialize;
 
-/// The part of the stored document that is looked at. It was checked when it was registered.
+/// The part of a registered task definition that is read here. It was validated when it was registered.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Definition {
     #[serde(default)]
-    container_definitions: Vec<Own>,
+    container_definitions: Vec<ContainerDefinition>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Own {
+struct ContainerDefinition {
     name: String,
     #[serde(default)]
     depends_on: Vec<Dependency>,
@@ -29,21 +29,23 @@ struct Dependency {
     condition: String,
 }
 
-/// What keeps a container from being started.
+/// The unmet conditions of one container.
 pub struct Wait {
+    /// As a clause: `it is started when container db is HEALTHY`.
     pub text: String,
-    /// The other one has been seen to run or to have ended, so that all there is to wait for is what is made of it.
-    pub is_begun: bool,
+    /// A container that it waits for is no longer PENDING: so the wait is for a condition, not for the start of the
+    /// task.
+    pub has_started: bool,
 }
 
 impl Definition {
-    /// That of a task. Nothing, if it was deleted.
+    /// The definition of a task; one without containers if it was deleted.
     pub fn of(state: &State, at: &ClusterKey, task: &Task) -> Self {
         let definition = state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision);
         definition.and_then(|own| serde_json::from_str(own.document()).ok()).unwrap_or_default()
     }
 
-    fn own(&self, container: &Container) -> Option<&Own> {
+    fn of_container(&self, container: &Container) -> Option<&ContainerDefinition> {
         self.container_definitions.iter().find(|own| own.name == container.name.as_str())
     }
 
@@ -53,9 +55,9 @@ impl Definition {
         if container.last_status != ContainerStatus::Pending {
             return None;
         }
-        let mut is_begun = false;
+        let mut has_started = false;
         let mut conditions = Vec::new();
-        for dependency in &self.own(container)?.depends_on {
+        for dependency in &self.of_container(container)?.depends_on {
             let name = &dependency.container_name;
             let Some(other) = task.containers.iter().find(|other| other.name.as_str() == name) else {
                 continue;
@@ -63,15 +65,15 @@ impl Definition {
             if is_met(&dependency.condition, other) {
                 continue;
             }
-            let begun = other.last_status != ContainerStatus::Pending;
-            is_begun |= begun;
+            let started = other.last_status != ContainerStatus::Pending;
+            has_started |= started;
             let wanted = match dependency.condition.as_str() {
                 "COMPLETE" => "has ended (COMPLETE)",
                 "SUCCESS" => "has ended with exit code 0 (SUCCESS)",
                 "HEALTHY" => "is HEALTHY",
                 _ => "has been started (START)",
             };
-            let stands = match (begun, other.last_status == ContainerStatus::Stopped) {
+            let reported = match (started, other.last_status == ContainerStatus::Stopped) {
                 (false, _) => String::new(),
                 (true, true) => " (STOPPED as last reported)".to_owned(),
                 (true, false) if dependency.condition == "HEALTHY" => {
@@ -79,14 +81,14 @@ impl Definition {
                 }
                 (true, false) => format!(" ({} as last reported)", other.last_status),
             };
-            conditions.push(format!("container {name} {wanted}{stands}"));
+            conditions.push(format!("container {name} {wanted}{reported}"));
         }
         let text = format!("it is started when {}", conditions.join(" and "));
-        (!conditions.is_empty()).then_some(Wait { text, is_begun })
+        (!conditions.is_empty()).then_some(Wait { text, has_started })
     }
 }
 
-/// What an agent's last report says of a condition.
+/// Whether a condition of `dependsOn` is met, as far as the agent's last report about the other container says.
 fn is_met(condition: &str, other: &Container) -> bool {
     match condition {
         "HEALTHY" => other.health == HealthStatus::Healthy,

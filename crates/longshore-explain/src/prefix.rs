@@ -1,22 +1,24 @@
-//! Ids by their first characters, as people copy them from a screen.
+//! Abbreviated ids: their first characters, as people copy them from a screen.
 
 use std::fmt::Display;
 
-/// Fewer would too often be somebody else's as well. Docker shows twelve and takes any.
-const LEAST: usize = 6;
+/// The shortest abbreviation: fewer digits would too often fit several ids. Docker shows twelve and takes any number.
+const PREFIX_CHARS_MIN: usize = 6;
 
-/// Several ids begin alike.
+/// Several ids begin with the text; two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ambiguous(pub Vec<String>);
 
-/// The one of `ids` that begins with `text`, if it can be the beginning of an id: at least six hexadecimal digits, and not
-/// all of them. The API takes whole ids only, as ECS does; this is for people.
+/// The one of `ids` that begins with `text`. `None` if there is none, or if `text` is not an abbreviation of an id: at
+/// least [`PREFIX_CHARS_MIN`] hexadecimal digits, and fewer than the 32 of a whole id. The API takes whole ids only, as
+/// ECS does; this is for people.
 ///
 /// # Errors
-/// Several begin so.
+/// Several ids begin with `text`.
 pub fn find<I: Display + Copy>(ids: impl Iterator<Item = I>, text: &str) -> Result<Option<I>, Ambiguous> {
-    let can_be = (LEAST..32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !can_be {
+    let is_prefix =
+        (PREFIX_CHARS_MIN..32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_prefix {
         return Ok(None);
     }
     let wanted = text.to_ascii_lowercase();

@@ -215,7 +215,7 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     };
     let definition = Definition::of(state, at, task);
     let waits_for: Vec<_> = task.containers.iter().map(|own| definition.wait(task, own)).collect();
-    let is_ordered = waits_for.iter().flatten().any(|wait| wait.is_begun);
+    let is_ordered = waits_for.iter().flatten().any(|wait| wait.has_started);
     let pulling = task.pull_started_at.filter(|_| task.pull_stopped_at.is_none());
     let waits = if !is_connected(state, at, task) {
         "the agent of its instance is away, and will be told of it when it comes back".to_owned()
@@ -223,17 +223,14 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
         format!("images are being pulled, begun {}", ago(now, began))
     } else if is_ordered {
         "a container waits for another one (dependsOn)".to_owned()
+    } else if task.last_status == TaskStatus::Provisioning {
+        "its network interface is being made".to_owned()
+    } else if task.last_status == TaskStatus::Activating {
+        "its containers run, and what belongs to them is being set up".to_owned()
+    } else if task.connectivity_at.is_none() {
+        "its agent has been told of it and has not reported yet".to_owned()
     } else {
-        match task.last_status {
-            TaskStatus::Provisioning => "its network interface is being made".to_owned(),
-            TaskStatus::Activating => {
-                "its containers run, and what belongs to them is being set up".to_owned()
-            }
-            _ if task.connectivity_at.is_none() => {
-                "its agent has been told of it and has not reported yet".to_owned()
-            }
-            _ => "its agent is making its containers".to_owned(),
-        }
+        "its agent is making its containers".to_owned()
     };
     let details = out.say(format!("It was placed {since} and is not RUNNING yet: {waits}."));
     for (container, waits_for) in task.containers.iter().zip(waits_for) {

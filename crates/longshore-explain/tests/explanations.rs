@@ -1,6 +1,6 @@
-//! What people are told, from states that the API and played agents have made.
+//! The explanations that people read, of states that calls of the API and scripted agents have made.
 
-// The control plane without sockets of the API's own tests.
+// A control plane without sockets: that of the tests of `longshore-api-ecs`.
 #[allow(dead_code)]
 #[path = "../../longshore-api-ecs/tests/workloads/world.rs"]
 mod world;
@@ -94,7 +94,8 @@ fn a_stopped_task_tells_how_it_ended() {
     );
 }
 
-/// Who crashed is not who was killed for it, and a task whose containers did not all start never was RUNNING.
+/// A container that the agent killed because another one crashed was not killed from outside. And a task of which a
+/// container never started was never RUNNING.
 #[test]
 fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
     let (world, _) = World::with_instances(1);
@@ -142,7 +143,7 @@ fn what_an_agent_kills_beside_a_crash_is_not_taken_for_a_kill_from_outside() {
     );
 }
 
-/// `dependsOn` keeps a container from being started, and nothing but the definition says so.
+/// A container that `dependsOn` keeps from being started is PENDING like any other; only the definition says why.
 #[test]
 fn a_container_that_waits_for_another_says_for_what() {
     let (world, instances) = World::with_instances(1);
@@ -197,9 +198,9 @@ fn a_container_that_waits_for_another_says_for_what() {
     );
 }
 
-/// The words of a program that has crashed say more than its exit code.
+/// What a program wrote before it crashed says more than its exit code.
 #[test]
-fn a_crash_tells_where_the_last_words_are() {
+fn a_crash_tells_where_the_last_lines_of_the_log_are() {
     let (world, _) = World::with_instances(1);
     let ended = |family: &str, code: i32| {
         let started = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": family}));

@@ -9,7 +9,7 @@
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
-use longshore_base::host::{is_address, is_nobodys};
+use longshore_base::host::{is_address, is_outside_public_dns};
 use longshore_identity::Mode;
 
 const FETCH_SITE: &str = "sec-fetch-site";
@@ -117,7 +117,7 @@ impl Site {
     fn is_ours(&self, authority: &Authority) -> bool {
         let host = authority.host().to_ascii_lowercase();
         let host = host.strip_suffix('.').unwrap_or(&host);
-        is_nobodys(host)
+        is_outside_public_dns(host)
             || HOST_PREFIXES.iter().filter_map(|prefix| host.strip_prefix(prefix)).any(is_address)
             || self.hosts.iter().any(|pattern| matches(pattern, host))
     }

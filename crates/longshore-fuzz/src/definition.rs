@@ -1,4 +1,4 @@
-//! Task definitions: from a request's body to what the scheduler reads.
+//! Task definitions: from the body of RegisterTaskDefinition to the compiled form that the scheduler reads.
 
 use longshore_base::{AccountId, Region, Scope};
 use longshore_domain::task_definition::{Owner, compile, compile_shape, normalise};

@@ -1,5 +1,5 @@
-//! Requests in every protocol, as inputs of operations: forms, XML, CBOR, and what REST spreads over a request. JSON bodies
-//! of ECS have a target of their own, `bodies`.
+//! Requests in every protocol, as inputs of operations: forms, XML, CBOR, and what REST spreads over a request. JSON
+//! bodies of ECS have a target of their own, `bodies`.
 
 use longshore_shapes_cloudwatch as cloudwatch;
 use longshore_shapes_s3 as s3;
@@ -8,12 +8,12 @@ use longshore_wire::check::VIOLATIONS_MAX;
 use longshore_wire::rest::Request;
 use longshore_wire::{OperationShape, Protocol, Structure, Violations, cbor, json};
 
-/// The most bytes of JSON that a byte of a request may become: `1e300` is a number of 301 digits, and a byte of CBOR can be
-/// an empty structure of a list.
+/// How many bytes of JSON a byte of a request may become at most: `1e300` is a number of 301 digits, and a byte of CBOR
+/// can be an empty structure of a list.
 const GROWTH_MAX: usize = 128;
 
-/// The first line is `PROTOCOL OPERATION TARGET`, the second all headers, `name:value` with tabs between; the rest is the
-/// body.
+/// The first line is `PROTOCOL OPERATION TARGET`, the second all headers, `name:value` with tabs between; the rest is
+/// the body.
 pub fn run(bytes: &[u8]) {
     let (line, rest) = crate::first_line(bytes);
     let (header_line, body) = crate::first_line(rest);
@@ -79,6 +79,7 @@ fn check<O: OperationShape>(protocol: Protocol, request: &Request<'_>) {
     assert!(Violations::of(&input).iter().count() <= VIOLATIONS_MAX);
 }
 
+/// Written as CBOR and read again, it is the same.
 fn same_in_cbor<T: Structure + Default>(input: &T, as_json: &[u8]) {
     let again: T = cbor::from_slice(&cbor::to_vec(input)).expect("what was written can be read");
     assert_eq!(json::to_vec(&again), as_json);

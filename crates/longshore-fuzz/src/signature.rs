@@ -7,14 +7,14 @@ use longshore_sigv4::{
     Credentials, Presented, Request, Secret, SigError, SigningKey, ToSign, claimed_service, presign, sign,
 };
 
-/// A year of the form's range, so that every date can be written.
-const LATEST: i64 = 250_000_000_000;
+/// The latest time of signing, in seconds since 1970. It is in a year of four digits, as `x-amz-date` has room for.
+const LATEST_SECS: i64 = 250_000_000_000;
 
 /// Headers that the signer writes itself.
 const OURS: [&str; 4] = ["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
 
-/// A request as text: `METHOD PATH?QUERY`, headers, an empty line, the body. Kinder than HTTP, which has refused
-/// most of this before a signature is looked at.
+/// A request as text: `METHOD PATH?QUERY`, headers, an empty line, the body. It takes more than an HTTP server would,
+/// which refuses most of this before a signature is looked at.
 struct Sent<'a> {
     method: &'a str,
     path: &'a str,
@@ -58,7 +58,7 @@ fn presented(sent: &Sent<'_>) {
             return;
         }
     };
-    // What chooses the way of a request is what is verified in the end.
+    // The service that a request is routed by is the one that its signature is verified for.
     assert_eq!(claimed_service(&request).as_deref(), Some(presented.service()));
     let credential = presented.credential();
     assert!(credential.len() <= 256 && credential.ends_with("/aws4_request"));
@@ -76,7 +76,7 @@ fn presented(sent: &Sent<'_>) {
     assert!(presented.verify(&request, &key, sent.body).is_err());
 }
 
-/// Encoding of a component is reversible and has one form.
+/// Percent-encoding is reversible, and a text has one encoded form.
 fn components(sent: &Sent<'_>) {
     for text in [sent.query, sent.path] {
         let encoded = percent::encode(text);
@@ -90,7 +90,7 @@ fn components(sent: &Sent<'_>) {
     }
 }
 
-/// Signs the request, and changes it.
+/// A request that was signed is accepted, and refused after any change to it.
 fn genuine(sent: &Sent<'_>) {
     // Another signature in the query would make it a request with two.
     let query = if sent.query.contains("X-Amz-") { "" } else { sent.query };
@@ -107,7 +107,7 @@ fn genuine(sent: &Sent<'_>) {
         headers.push(("host", "localhost:8722"));
     }
     let seed = sent.body.iter().fold(sent.path.len(), |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
-    let now = Timestamp::from_millis((seed as i64).rem_euclid(LATEST) * 1000);
+    let now = Timestamp::from_millis((seed as i64).rem_euclid(LATEST_SECS) * 1000);
     let mut credentials = Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
     if seed.is_multiple_of(3) {
         credentials.session_token = Some(Secret::new("a token/with+more=="));
@@ -150,7 +150,7 @@ impl Signed<'_> {
         presented.verify(&request, &key, body)
     }
 
-    /// The order of parameters and blanks around values are not part of the signature.
+    /// Another order of the parameters, and blanks around the values of headers, leave a signature valid.
     fn survives_what_means_the_same(&self) {
         let turned: Vec<&str> = self.query.split('&').rev().collect();
         let query = turned.join("&");
@@ -161,7 +161,7 @@ impl Signed<'_> {
         assert_eq!(same.verdict(self.sent.method, self.sent.body), Ok(()));
     }
 
-    /// No change of what is signed passes.
+    /// A change of anything that is signed makes the signature invalid.
     fn breaks_when_changed(&self, seed: usize) {
         let refused = |changed: Signed<'_>, method: &str, body: &[u8], what: &str| {
             assert!(changed.verdict(method, body).is_err(), "changing the {what} went unnoticed");

@@ -2,7 +2,7 @@
 
 use longshore_base::Seed;
 
-/// A stream of choices. Equal seeds make equal choices, so that a case is its number.
+/// A stream of choices. Equal seeds make equal choices, so that a case can be made again from its number.
 #[derive(Clone, Debug)]
 pub struct Chance {
     seed: Seed,
@@ -28,17 +28,17 @@ impl Chance {
         self.next().below(bound)
     }
 
-    /// True `percent` times of a hundred.
+    /// True in `percent` of a hundred cases, on average.
     pub fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    /// One of them; there must be one.
+    /// One of `items`, of which there has to be at least one.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.below(items.len())]
     }
 
-    /// A text of letters, digits and now and then something else.
+    /// A text of `length` characters: letters and digits, and about one in twenty something else.
     pub fn text(&mut self, length: usize) -> String {
         const USUAL: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFXYZ0123456789-_";
         const OTHER: [char; 16] = [

@@ -1,8 +1,9 @@
 //! Bytes out, an answer in, each with a deadline; and the signing of what should look genuine.
 //!
-//! What is besieged with is written and read by hand, as no library would send it or take it: a [`Draft`] can be spoilt in
-//! every part, and a [`Connection`] tells silence from an end and garbage. What has to be right, [`Caller::must`], [`Caller::ask`] and
-//! [`Caller::get`], goes through `longshore-client` as with any well-behaved client.
+//! What attacks the server is written and read by hand, as no library would send it or take it: a [`Draft`] can be
+//! spoilt in every part, and a [`Connection`] tells silence from an end and garbage. What has to be right,
+//! [`Caller::must`], [`Caller::ask`] and [`Caller::get`], goes through `longshore-client` as with any well-behaved
+//! client.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;

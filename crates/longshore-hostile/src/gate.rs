@@ -1,4 +1,4 @@
-//! The way to the server: TCP, or TLS over it.
+//! How the server is reached: TCP, or TLS over it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use longshore_client::HttpClient;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Where the server is, and how it is spoken to.
+/// The server's address, and whether it is spoken to in TLS.
 #[derive(Clone, Debug)]
 pub struct Gate {
     pub address: SocketAddr,

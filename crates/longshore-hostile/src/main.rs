@@ -1,4 +1,4 @@
-//! Sends a real server everything that a stranger could, from a seed, and checks that nothing gives.
+//! Sends a real server everything that anybody on the network could, from a seed, and checks that it holds.
 //!
 //! For every operation of the service model it makes requests that look valid, with names and ARNs of a world that
 //! it has prepared, and breaks them: types, sizes, nesting, ARNs of others, truncated bodies, bad signatures, bytes
@@ -9,7 +9,7 @@
 //! within a bound, and a refused request changes nothing: the store's revision stands still, and if it moves, the
 //! whole state is dumped and compared while the same requests are sent again.
 //!
-//! Start at `run`. A case is its number: `case` makes it from the seed, `verdict` judges the answer.
+//! Start at `run`. A case is made from the seed and its number alone (`case`), and `verdict` judges the answer.
 //!
 //! It knows the server only from outside: the binary, its port, its log, its memory.
 
@@ -18,11 +18,11 @@ mod chance;
 mod client;
 mod dump;
 mod gate;
+mod held;
 mod model;
 mod protocols;
 mod run;
 mod server;
-mod siege;
 mod value;
 mod verdict;
 mod world;

@@ -1,4 +1,4 @@
-//! The service model, as far as requests are made from it.
+//! The service model of ECS, as far as requests are generated from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// What only reads may be repeated without a trace.
+    /// True if the operation changes nothing, by its name.
     pub fn only_reads(&self) -> bool {
         ["Describe", "List", "Get", "Discover"].iter().any(|verb| self.name.starts_with(verb))
     }

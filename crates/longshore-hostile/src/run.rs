@@ -12,9 +12,9 @@ use crate::case::{Case, Class, Maker};
 use crate::chance::Chance;
 use crate::client::{Connection, Outcome};
 use crate::dump::dump;
+use crate::held::{HeldConnections, SLOW_LIFE_MAX, Witness};
 use crate::model::Model;
 use crate::server::Server;
-use crate::siege::{SLOW_LIFE_MAX, Siege, Witness};
 use crate::verdict::{Verdict, judge};
 use crate::world::World;
 
@@ -28,7 +28,7 @@ const COMPARE_TRIES: usize = 4;
 /// After how many cases the world is put in order again, because what looked valid may have deleted it.
 const PREPARE_EVERY: u64 = 2000;
 
-/// How many files more than before the siege may be open after it: the store's, and connections of this program.
+/// How many more files may be open after a run than before it: the store's, and connections of this program.
 const FILES_SLACK: u64 = 32;
 
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Options {
     pub see_the_end: bool,
     pub durable: bool,
     pub tls: bool,
-    /// How much memory the server may take above what it had before the siege.
+    /// How much memory the server may take above what it had before the run.
     pub memory_mib_max: u64,
 }
 
@@ -97,8 +97,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(number) = options.only {
         return run.explain(number);
     }
-    let mut siege = Siege::lay(run.server.gate(), options.held, options.seed);
-    eprintln!("{} connections are held open; {} KiB were resident before", siege.open(), memory_before_kib);
+    let mut held = HeldConnections::open_all(run.server.gate(), options.held, options.seed);
+    eprintln!("{} connections are held open; {} KiB were resident before", held.count(), memory_before_kib);
     let witness = Witness::start(caller);
     let began = Instant::now();
     let mut ticked = Instant::now();
@@ -113,8 +113,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         run.one(number)?;
         if ticked.elapsed() > Duration::from_secs(1) {
             ticked = Instant::now();
-            siege.tick();
-            siege.storm();
+            held.tick();
+            held.break_handshakes();
             run.check_process()?;
         }
     }
@@ -124,15 +124,15 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     // The well-behaved client's, this one's, and the one that asks.
     let served = 3;
     let patience = SLOW_LIFE_MAX.max(took + Duration::from_secs(5));
-    while options.see_the_end && (siege.open() > 0 || run.server.metric("longshore_connections")? > served) {
+    while options.see_the_end && (held.count() > 0 || run.server.metric("longshore_connections")? > served) {
         ensure!(
-            siege.age() < patience,
+            held.age() < patience,
             "{} connections that do nothing are still open after {SLOW_LIFE_MAX:?}, the server counts {}",
-            siege.open(),
+            held.count(),
             run.server.metric("longshore_connections")?
         );
         std::thread::sleep(Duration::from_millis(500));
-        siege.tick();
+        held.tick();
     }
     let times = witness.finish()?;
     if options.see_the_end {
@@ -145,7 +145,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     }
     run.check_process()?;
     run.check_quiet()?;
-    run.report(took, &siege, &times)
+    run.report(took, &held, &times)
 }
 
 fn progress(number: u64, of: u64, began: Instant, memory_kib: u64) {
@@ -310,16 +310,16 @@ impl<'m> Run<'m> {
         Ok(())
     }
 
-    /// No handler panicked, and the log accuses nobody.
+    /// No handler panicked, and no line of the log tells of a fault of the server.
     fn check_quiet(&self) -> anyhow::Result<()> {
         let panics = self.server.metric("longshore_panics_total")?;
         ensure!(panics == 0, "{panics} handlers panicked:\n{}", self.server.log_tail());
-        let accusations = self.server.log_accusations();
-        ensure!(accusations.is_empty(), "the log says:\n{}", accusations.join("\n"));
+        let faults = self.server.log_faults();
+        ensure!(faults.is_empty(), "the log says:\n{}", faults.join("\n"));
         Ok(())
     }
 
-    fn report(&self, took: Duration, siege: &Siege, times: &[Duration]) -> anyhow::Result<()> {
+    fn report(&self, took: Duration, held: &HeldConnections, times: &[Duration]) -> anyhow::Result<()> {
         println!(
             "{:<42} {:>9} {:>9} {:>9} {:>9} {:>10}",
             "class", "cases", "done", "refused", "closed", "slowest"
@@ -343,14 +343,14 @@ impl<'m> Run<'m> {
             self.server.files()?,
             self.files_most
         );
-        if siege.broken > 0 {
-            println!("broken handshakes: {} besides those that were held", siege.broken);
+        if held.broken > 0 {
+            println!("broken handshakes: {} besides those that were held", held.broken);
         }
         println!(
             "held connections: {} ended by the server, the longest after {:.1?}; {} open",
-            siege.ended,
-            siege.longest,
-            siege.open()
+            held.ended,
+            held.longest,
+            held.count()
         );
         let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
         println!(

@@ -1,4 +1,4 @@
-//! The server under siege: a real process, watched from outside.
+//! The server under test: a real process, watched from outside.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -12,8 +12,10 @@ use longshore_sigv4::Credentials;
 use crate::client::Caller;
 use crate::gate::{Certificate, Gate};
 
+/// How long the server may take to answer that it is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A running server in a directory of its own; ended, and the directory removed, when dropped.
 pub struct Server {
     child: Child,
     pub caller: Caller,
@@ -68,7 +70,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The operator's key, as the server tells it.
+    /// The operator's access key: from the `env` file of the data directory, or from what the server printed.
     fn operator(&self, durable: bool) -> anyhow::Result<Credentials> {
         let (file, id, secret) = if durable {
             ("data/env", "export AWS_ACCESS_KEY_ID=", "export AWS_SECRET_ACCESS_KEY=")
@@ -88,6 +90,8 @@ impl Server {
         &self.caller.gate
     }
 
+    /// # Errors
+    /// The server has ended; with the end of its log.
     pub fn check_alive(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -95,7 +99,7 @@ impl Server {
         }
     }
 
-    /// Resident memory now, and the most there ever was, in KiB.
+    /// Resident memory now, and the most that there ever was, in KiB.
     pub fn memory_kib(&self) -> anyhow::Result<(u64, u64)> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let of = |name: &str| -> anyhow::Result<u64> {
@@ -107,12 +111,12 @@ impl Server {
         Ok((of("VmRSS:")?, of("VmHWM:")?))
     }
 
-    /// How many files it has open, sockets among them.
+    /// How many file descriptors it has open, sockets among them.
     pub fn files(&self) -> anyhow::Result<u64> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
     }
 
-    /// One of its metrics.
+    /// The value of one of its metrics that has no labels.
     pub fn metric(&self, name: &str) -> anyhow::Result<u64> {
         let metrics = self.caller.get("/metrics")?;
         let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -124,16 +128,17 @@ impl Server {
         fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
+    /// The last thirty lines of the log.
     pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().rev().take(30).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    /// Lines that no client should be able to cause.
-    pub fn log_accusations(&self) -> Vec<String> {
-        let is_accusing = |line: &&str| line.contains("panicked") || line.contains(" ERROR ");
-        self.log().lines().filter(is_accusing).take(20).map(str::to_owned).collect()
+    /// Lines of the log that no client should be able to cause, the first twenty.
+    pub fn log_faults(&self) -> Vec<String> {
+        let is_fault = |line: &&str| line.contains("panicked") || line.contains(" ERROR ");
+        self.log().lines().filter(is_fault).take(20).map(str::to_owned).collect()
     }
 }
 

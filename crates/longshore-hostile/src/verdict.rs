@@ -1,4 +1,4 @@
-//! Whether what came back is what a server should say.
+//! Whether the answer to a case is one that the server may give.
 
 use crate::case::{Case, Class, Expect};
 use crate::client::{Answer, Outcome};

@@ -1,4 +1,4 @@
-//! What there is on the server before the siege: names and ARNs that requests can be right or wrong about.
+//! What there is on the server before a run: names and ARNs that requests can be right or wrong about.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! From a presented signature to a principal.
+//! From the signature of a request to the principal who signed it. Start at [`Identity::authenticate`].
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub enum Mode {
     Strict,
 }
 
-/// A request that is not let in.
+/// Why a request is refused before it is known who sent it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     #[error(transparent)]
@@ -42,7 +42,7 @@ pub enum AuthError {
 }
 
 impl AuthError {
-    /// What it is called depends on the protocol (identity J2).
+    /// The error to answer with. Its name depends on the protocol (identity J2).
     pub fn kind(&self) -> GenericErrorKind {
         use GenericErrorKind as K;
         match self {
@@ -186,7 +186,7 @@ mod tests {
         )
     }
 
-    /// `access key id, secret` to `account, arn` or the error's code.
+    /// What a request signed with this id and secret gives: `region arn kind` of its principal, or the error's code.
     fn check(mode: Mode, id: &str, secret: &str, want: &str) {
         let ring = Keyring::new();
         ring.add(known("AKIAKNOWN", "111122223333")).expect("room");

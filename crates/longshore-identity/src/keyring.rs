@@ -1,4 +1,4 @@
-//! The keys whose secrets we know.
+//! The keyring: access keys whose secrets the server knows, by their ids.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -13,7 +13,7 @@
 //! The region is that of the signature's credential scope.
 //!
 //! Invariants: an unsigned or malformed request is never let in; the secret of a key never leaves
-//! the ring through `Debug` or an error; the ring and its cache of derived keys are bounded.
+//! the keyring through `Debug` or an error; the keyring and its cache of derived keys are bounded.
 //!
 //! It does not know: HTTP, policies (what a principal may do), how keys are handed out.
 

@@ -323,8 +323,8 @@ pub fn missing_attributes<'a>(sent: &'a [Attribute], answered: &[Attribute]) -> 
 #[cfg(test)]
 mod tests {
     use longshore_base::{ContainerName, Port, Protocol, Timestamp};
-    use longshore_engine::report::{ContainerChange, ReportId, ReportedStatus};
-    use longshore_engine::spec::{RuntimeId, TaskKey};
+    use longshore_engine::report::{ContainerChange, ReportedStatus};
+    use longshore_engine::spec::{ReportId, RuntimeId, TaskKey};
     use serde_json::{Value, json};
 
     use super::*;

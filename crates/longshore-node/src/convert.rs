@@ -4,12 +4,11 @@
 //! payload is not acknowledged (G6).
 
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, NameError, Port, Protocol};
-use longshore_engine::network::TaskInterface;
 use longshore_engine::spec::{
     Condition, ContainerDefinition, ContainerRole, CredentialsId, Dependency, Desired, DockerVolume,
     EfsVolume, Environment, EnvironmentFile, HealthTracking, MountPoint, NamespaceMode, NetworkMode, Opaque,
-    PortMapping, RegistryAuth, RestartPolicy, SecretReference, SecretTarget, TaskKey, TaskSpec,
-    VolumeDefinition, VolumeSource, VolumesFrom,
+    PortMapping, RegistryAuth, RestartPolicy, SecretReference, SecretTarget, TaskInterface, TaskKey,
+    TaskSpec, VolumeDefinition, VolumeSource, VolumesFrom,
 };
 use longshore_link::message::{self as wire, ContainerPayload, DesiredStatus, TaskPayload};
 use std::time::Duration;

@@ -1,16 +1,17 @@
-//! The network that an agent has for tasks in awsvpc mode: its name, its share, and what is registered of it.
+//! The network that an agent has for tasks in awsvpc mode: its name, this agent's subnet of it, and the attributes that
+//! are registered for it (decision 15).
 
 use longshore_base::{Cidr, Seed};
-use longshore_engine::network::TaskNetwork;
+use longshore_engine::spec::TaskNetwork;
 use longshore_runtime::port::{NetworkInfo, NetworkRequest};
 
 use crate::capability::Attribute;
 use crate::config::Config;
 
-/// What the runtime is to make sure of when the agent starts; `None` if the agent takes no such tasks.
+/// The network to ask the runtime for when the agent starts; `None` if the agent takes no tasks in awsvpc mode.
 ///
 /// The name follows from the data directory, so that the next process finds the network again. An agent without
-/// one keeps nothing, and `chance` makes its network new, too.
+/// a data directory draws a new name from `chance` each time.
 pub fn request(config: &Config, chance: Seed) -> Option<NetworkRequest> {
     if !config.task_eni || config.external {
         return None;
@@ -24,15 +25,16 @@ pub fn request(config: &Config, chance: Seed) -> Option<NetworkRequest> {
     Some(NetworkRequest { name, subnet: config.task_subnet, owner })
 }
 
-/// This agent's part of the network that the runtime has; `None` if the network is too small to be shared.
+/// The network as the engine's settings have it, with the subnet whose addresses are this agent's. `None` if the
+/// network is too small to be divided among the agents that share it.
 pub fn share(config: &Config, request: NetworkRequest, info: NetworkInfo) -> Option<TaskNetwork> {
     let (index, agents) = config.shared_network.as_ref().map_or((0, 1), |own| (own.index, own.agents));
-    let range = info.subnet.part(index, agents)?;
+    let range = info.subnet.subnet(index, agents)?;
     let NetworkInfo { subnet, gateway } = info;
     Some(TaskNetwork { name: request.name, subnet, gateway, range, owner: request.owner })
 }
 
-/// What an agent with a network registers. Whoever places tasks gives them addresses of the range.
+/// The attributes that an agent with a network registers. The control plane gives tasks addresses of the range in them.
 pub(crate) fn attributes(network: &TaskNetwork) -> Vec<Attribute> {
     // There is no VPC; these two stand for the network and for the agent's part of it.
     let vpc = aws_id("vpc", &network.name);
@@ -50,13 +52,13 @@ fn gateway(gateway: std::net::Ipv4Addr, subnet: Cidr) -> String {
     format!("{gateway}/{}", subnet.prefix())
 }
 
-/// `vpc-` and 17 hex digits, always the same for a text.
+/// `KIND-` and 17 hex digits, always the same for the same text.
 fn aws_id(kind: &str, text: &str) -> String {
     let digest = digest(text);
     format!("{kind}-{:016x}{:x}", digest.of(0).bits(), digest.of(1).bits() & 0xf)
 }
 
-/// Spreads a text over the numbers; nothing depends on its being hard to invert.
+/// A hash of a text. Not a cryptographic one: nothing here is secret.
 fn digest(text: &str) -> Seed {
     text.bytes().fold(Seed::new(0), |seed, byte| seed.of(u64::from(byte)))
 }

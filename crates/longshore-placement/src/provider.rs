@@ -20,6 +20,7 @@ pub struct Item {
     pub base: u32,
 }
 
+/// Why a strategy is refused, in the words of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     #[error("A capacity provider strategy can hold at most {ITEMS_MAX} items; {count} were given.")]
@@ -40,11 +41,11 @@ pub enum ProviderError {
     Mixed,
 }
 
-/// The providers that every account has without making them.
+/// The two providers that every account has without creating them.
 pub const FARGATE: &str = "FARGATE";
 pub const FARGATE_SPOT: &str = "FARGATE_SPOT";
 
-/// True for the providers that every account has.
+/// True for [`FARGATE`] and [`FARGATE_SPOT`].
 pub fn is_fargate(provider: &str) -> bool {
     provider == FARGATE || provider == FARGATE_SPOT
 }
@@ -85,7 +86,7 @@ pub fn check(items: &[Item]) -> Result<(), ProviderError> {
     Ok(())
 }
 
-/// Whose turn it is: the index of the item that gets the next task.
+/// The index of the item that gets the next task.
 ///
 /// `counts[i]` is how many tasks of this call or deployment item `i` has already. First comes an
 /// unfilled base; then the item whose share beyond its base, once it had the task, would be the
@@ -107,8 +108,8 @@ pub fn next(items: &[Item], counts: &[u32]) -> Option<usize> {
 
 /// How many of `tasks` each item gets, beginning with `counts` that exist already.
 ///
-/// The result is the additional tasks per item. Fewer than `tasks` in sum only if [`next`] is at
-/// its end, which [`check`] rules out.
+/// Gives the additional tasks of each item. Their sum is `tasks`, unless [`next`] gives `None`, which [`check`] rules
+/// out.
 pub fn split(items: &[Item], counts: &[u32], tasks: u32) -> Vec<u32> {
     let mut now: Vec<u32> = (0..items.len()).map(|i| counts.get(i).copied().unwrap_or(0)).collect();
     let before = now.clone();

@@ -1,4 +1,5 @@
-//! Whether the zones of a service are out of balance, and the next step towards it (ecs-services E8).
+//! Availability Zone rebalancing: whether the zones of a service are out of balance, and the next move that evens them
+//! out (ecs-services E8).
 
 use std::sync::Arc;
 
@@ -13,22 +14,22 @@ pub struct Move {
     pub to: Arc<str>,
 }
 
-/// The next step for a service with `counts` tasks per zone, or `None` if it is balanced.
+/// The next move for a service with `counts` tasks per zone, or `None` if it is balanced.
 ///
 /// `counts` names every zone that could hold a task of the service, also those with none, each
-/// once. Zones are out of balance when the richest has over one task more than the poorest. Ties
-/// go to the zone named first.
+/// once. Zones are out of balance when the fullest has at least two tasks more than the emptiest.
+/// Ties go to the zone named first.
 ///
 /// The caller waits while a deployment is running, and starts in `to` before it stops in `from`.
 pub fn step(counts: &[(Arc<str>, u32)]) -> Option<Move> {
-    let rich = counts.iter().reduce(|best, zone| if zone.1 > best.1 { zone } else { best })?;
-    let poor = counts.iter().reduce(|best, zone| if zone.1 < best.1 { zone } else { best })?;
-    (rich.1 - poor.1 > 1).then(|| Move { from: rich.0.clone(), to: poor.0.clone() })
+    let fullest = counts.iter().reduce(|best, zone| if zone.1 > best.1 { zone } else { best })?;
+    let emptiest = counts.iter().reduce(|best, zone| if zone.1 < best.1 { zone } else { best })?;
+    (fullest.1 - emptiest.1 > 1).then(|| Move { from: fullest.0.clone(), to: emptiest.0.clone() })
 }
 
-/// Whether a service may be rebalanced, as far as its placement decides: the first strategy is a
-/// spread over zones (or there is none), no constraint looks at the zone, and there is room for
-/// a task more than desired. Scheduling strategy, load balancer and launch type are the caller's.
+/// Whether a service may be rebalanced, as far as its placement decides: the first strategy is a spread over zones (or
+/// there is none), no constraint looks at the zone, and there is room for a task more than desired (`maximum_percent`
+/// above 100). Scheduling strategy, load balancer and launch type are the caller's.
 pub fn eligible(strategies: &[Strategy], constraints: &[Constraint], maximum_percent: u32) -> bool {
     let spreads = match strategies.first() {
         None => true,

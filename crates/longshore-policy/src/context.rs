@@ -1,4 +1,4 @@
-//! What is known of a request beside its action and its resource: the condition keys.
+//! The request context that conditions of policies are evaluated in: condition keys and their values.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ impl Context {
         self.0.insert(key.to_ascii_lowercase(), vec![value.into()]);
     }
 
-    /// A key with any number of values; none at all is not the same as an absent key only for `ForAllValues`.
+    /// A key with any number of values. No values at all count as an absent key, but for the `...IfExists` operators:
+    /// an absent key satisfies all of them, one without values only the negated ones.
     pub fn set_all(&mut self, key: &str, values: impl IntoIterator<Item = String>) {
         self.0.insert(key.to_ascii_lowercase(), values.into_iter().collect());
     }

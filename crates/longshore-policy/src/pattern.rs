@@ -1,11 +1,11 @@
-//! Texts with `*`, `?` and `${variables}`, read once and matched often.
+//! Patterns of policies: texts with `*`, `?` and `${variables}`, parsed once and matched often (identity J6).
 
 use crate::context::Context;
 
 /// A piece of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
-    /// Itself.
+    /// Matches exactly this text.
     Text(String),
     /// `?`: any one character.
     One,
@@ -22,7 +22,7 @@ pub(crate) enum Variables {
     Literal,
 }
 
-/// A text that others are matched against.
+/// A parsed pattern, matched with regard to case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern(Vec<Piece>);
 
@@ -40,7 +40,7 @@ impl Pattern {
                 (Some((inner, behind)), _) => {
                     rest = behind;
                     match inner.trim() {
-                        // The three characters that could not be written otherwise.
+                        // `${*}`, `${?}` and `${$}` stand for the characters themselves.
                         sign @ ("*" | "?" | "$") => {
                             plain.push_str(sign);
                             continue;
@@ -65,7 +65,7 @@ impl Pattern {
             if !plain.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut plain)));
             }
-            // Two stars are one.
+            // Two stars in a row match what one matches.
             if special != Piece::Any || pieces.last() != Some(&Piece::Any) {
                 pieces.push(special);
             }
@@ -76,7 +76,7 @@ impl Pattern {
         Self(pieces)
     }
 
-    /// The whole pattern is `*`.
+    /// True if the whole pattern is `*`.
     pub fn is_everything(&self) -> bool {
         self.0 == [Piece::Any]
     }
@@ -125,6 +125,7 @@ impl Pattern {
     }
 }
 
+/// Reads what stands between `${` and `}`: a condition key, and perhaps a default in quotes.
 fn read_variable(inner: &str) -> Piece {
     let (key, default) = match inner.split_once(',') {
         Some((key, default)) => {
@@ -143,11 +144,11 @@ enum Step<'a> {
     Any,
 }
 
-/// Whether all steps match the whole text. Goes back to the last star only, so that the time is at most the product of
-/// both lengths, whatever a policy says.
+/// Whether the steps, one after the other, match the whole text. Where they fail to, only the last star is tried again
+/// with more, so that the time is at most the product of both lengths, whatever a policy says.
 fn glob(steps: &[Step<'_>], text: &str) -> bool {
     let (mut step, mut at) = (0, 0);
-    // The step behind the last star, and the least that the star has to swallow next time.
+    // The step after the last star, and where in the text it is tried next: the star takes all before that.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         let advanced = match steps.get(step) {
@@ -176,7 +177,7 @@ fn glob(steps: &[Step<'_>], text: &str) -> bool {
     }
 }
 
-/// A pattern for ARNs: fields between colons are matched each for itself, and the last of the six takes all that
+/// A pattern for ARNs: each of the six fields between colons is matched by itself, and the last one takes all that
 /// follows. Fields that the pattern leaves out are `*` (identity J6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArnPattern(Vec<Pattern>);

@@ -1,4 +1,4 @@
-//! Whom a policy of a resource speaks of.
+//! The `Principal` and `NotPrincipal` elements of trust policies and resource policies (identity J6).
 
 use crate::decide::{Asker, Who};
 

@@ -1,4 +1,4 @@
-//! What is a policy, and what IAM says of what is none (identity J4).
+//! Which documents are policies, and how IAM refuses the others (identity J4).
 
 use longshore_policy::{Invalid, Kind, Policy};
 
@@ -14,7 +14,7 @@ fn with(statement: &str) -> String {
 const FINE: &str = r#"{"Effect": "Allow", "Action": "ecs:*", "Resource": "*"}"#;
 
 #[test]
-fn identity_policies() {
+fn identity_policies_are_accepted_or_refused_in_iams_words() {
     for good in [
         with(FINE),
         with(&format!("[{FINE}, {FINE}]")),
@@ -76,7 +76,7 @@ fn identity_policies() {
 }
 
 #[test]
-fn trust_policies() {
+fn trust_policies_are_accepted_or_refused_in_iams_words() {
     let trust = |rest: &str| format!(r#"{{"Statement": {{"Effect": "Allow", {rest}}}}}"#);
     for good in [
         r#""Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}"#,
@@ -107,7 +107,7 @@ fn trust_policies() {
 }
 
 #[test]
-fn nothing_that_is_no_policy_panics() {
+fn a_document_that_is_not_a_policy_is_refused_without_a_panic() {
     let document = with(FINE);
     for cut in 0..document.len() {
         assert!(refusal(Kind::Identity, &document[..cut]).is_some());

@@ -82,16 +82,11 @@ fn kind(call: Call, status: u16, message: &str) -> ErrorKind {
         return kind;
     }
     match status {
-        404 => match call {
-            Call::ImageInspect => ErrorKind::ImageMissing,
-            Call::Create if lower.contains("no such image") => ErrorKind::ImageMissing,
-            _ => ErrorKind::NotFound,
-        },
-        409 => match call {
-            Call::Create => name_in_use(message).unwrap_or(ErrorKind::Conflict),
-            Call::Kill | Call::Stop if lower.contains("is not running") => ErrorKind::Conflict,
-            _ => ErrorKind::Conflict,
-        },
+        404 if call == Call::ImageInspect => ErrorKind::ImageMissing,
+        404 if call == Call::Create && lower.contains("no such image") => ErrorKind::ImageMissing,
+        404 => ErrorKind::NotFound,
+        409 if call == Call::Create => name_in_use(message).unwrap_or(ErrorKind::Conflict),
+        409 => ErrorKind::Conflict,
         400 | 403 | 405 | 422 => ErrorKind::Refused,
         401 => ErrorKind::Denied,
         408 | 504 => ErrorKind::Timeout,

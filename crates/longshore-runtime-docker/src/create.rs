@@ -195,8 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use longshore_base::{Port, Protocol};
-    use longshore_engine::network::TaskInterface;
-    use longshore_engine::spec::{Environment, Opaque, RuntimeId, SecretText};
+    use longshore_engine::spec::{Environment, Opaque, RuntimeId, SecretText, TaskInterface};
     use serde_json::{Value, json};
 
     use super::*;

@@ -18,7 +18,7 @@ use longshore_runtime::{ErrorKind, LabelFilter, RuntimeError, RuntimeEvent, limi
 use tokio::time::Instant;
 
 use crate::classify::{Call, refine};
-use crate::{Engine, memory, observe};
+use crate::{Engine, last_known, observe};
 
 /// First and longest pause before another attempt to reach an engine that is away.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -121,8 +121,8 @@ impl Follower {
                 biased;
                 Some((container, id, event)) = self.looks.next(), if !self.looks.is_empty() => {
                     let changed = self.looking.remove(&id);
-                    // The look may be from before an end that was heard of meanwhile. If it does not do for telling that
-                    // end, another one is begun.
+                    // The look may be from before an end that was heard of meanwhile. If it does not do for telling
+                    // that end, another one is begun.
                     let end = self.ends.remove(&id);
                     let is_over = end.is_some();
                     let end = end.and_then(|(held, code, oom_killed)| self.ended(held, code, oom_killed));
@@ -165,7 +165,7 @@ impl Follower {
     /// Lists everything, and subscribes to what happened since shortly before that.
     async fn subscribe(&mut self) -> Result<(), RuntimeError> {
         self.engine.follow_networks();
-        let since = memory::now() - OVERLAP;
+        let since = last_known::now() - OVERLAP;
         let listing = tokio::time::timeout(LIST_LIMIT, self.engine.list(&self.filter)).await;
         let found = listing.unwrap_or_else(|_| {
             let text = "the container engine does not answer the question for its containers";
@@ -189,7 +189,7 @@ impl Follower {
 
     fn resynced(&mut self, found: Vec<FoundContainer>) {
         let alive: HashSet<&RuntimeId> = found.iter().map(|found| &found.observation.runtime_id).collect();
-        self.engine.memory.retain(|id| alive.contains(id));
+        self.engine.last_known.retain(|id| alive.contains(id));
         self.out_of_memory.clear();
         self.killed.clear();
         self.held.clear();
@@ -233,7 +233,7 @@ impl Follower {
                 None
             }
             "destroy" => {
-                self.engine.memory.forget(&id);
+                self.engine.last_known.forget(&id);
                 self.out_of_memory.remove(&id);
                 self.killed.remove(&id);
                 Some(RuntimeEvent::Vanished { container, runtime_id: id })
@@ -266,7 +266,7 @@ impl Follower {
         {
             return self.ended(held, EXIT_KILLED, true);
         }
-        if let Some(last) = self.engine.memory.last(&id)
+        if let Some(last) = self.engine.last_known.last(&id)
             && let ObservedStatus::Exited { exit_code: EXIT_KILLED, .. } = last.status
             && let Some(ended_at) = last.finished_at
         {
@@ -281,11 +281,11 @@ impl Follower {
     /// The end of a container, from what is remembered of it if possible; else a look is begun.
     fn ended(&mut self, end: Held, exit_code: i32, oom_killed: bool) -> Option<RuntimeEvent> {
         let Held { until, container, id, ended_at } = end;
-        match self.engine.memory.ended(&id, ended_at, exit_code, oom_killed) {
+        match self.engine.last_known.ended(&id, ended_at, exit_code, oom_killed) {
             Some(observation) => Some(RuntimeEvent::Observed { container, observation }),
             None if self.looking.contains_key(&id) => {
-                // The look under way tells when the run began, which is all that is missing. One that is begun now would
-                // have to wait for the engine to tear down the network.
+                // The look under way tells when the run began, which is all that is missing. One that is begun now
+                // would have to wait for the engine to tear down the network.
                 let held = Held { until, container, id: id.clone(), ended_at };
                 self.ends.insert(id, (held, exit_code, oom_killed));
                 None
@@ -328,7 +328,7 @@ async fn look(engine: &Engine, container: ContainerKey, id: RuntimeId) -> Option
     match inspected {
         Ok(observation) => Some(RuntimeEvent::Observed { container, observation }),
         Err(RuntimeError { kind: ErrorKind::NotFound, .. }) => {
-            engine.memory.forget(&id);
+            engine.last_known.forget(&id);
             Some(RuntimeEvent::Vanished { container, runtime_id: id })
         }
         Err(error) => {

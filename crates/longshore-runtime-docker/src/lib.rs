@@ -1,8 +1,8 @@
 //! The container runtime through the Docker Engine API (Docker, and Podman's Docker socket).
 //!
-//! Start reading at [`DockerRuntime`]; `create` makes the request that creates a container, with
-//! the payload's two JSON texts decoded over it; `events` follows the engine across
-//! interruptions; `memory` is why starting a container takes two calls and no more; `turns` is when the second is made.
+//! Start reading at [`DockerRuntime`]; `create` makes the request that creates a container, with the payload's two JSON
+//! texts decoded over it; `events` follows the engine across interruptions; `last_known` is why starting a container
+//! takes two calls and no more; `turns` is when the second is made.
 //!
 //! Invariants: one call of the port is one call of the engine on the path from RunTask to RUNNING;
 //! engine texts are read in one place (`classify`); nothing is repeated here.
@@ -16,7 +16,7 @@ mod classify;
 mod create;
 mod events;
 mod images;
-mod memory;
+mod last_known;
 mod networks;
 mod observe;
 mod overlay;
@@ -46,7 +46,7 @@ use longshore_runtime::{
 use tokio::task::JoinSet;
 
 use crate::classify::{Call, refine};
-use crate::memory::Memory;
+use crate::last_known::LastKnown;
 pub use crate::transport::{DockerHost, HostError};
 use crate::turns::Turns;
 
@@ -61,7 +61,7 @@ pub struct DockerRuntime {
 
 struct Engine {
     docker: Docker,
-    memory: Memory,
+    last_known: LastKnown,
     image_environments: images::Environments,
     /// Held while a network is looked for and made.
     networks: networks::OneAtATime,
@@ -76,7 +76,7 @@ impl DockerRuntime {
     pub fn new(host: &DockerHost) -> Result<Self, HostError> {
         let engine = Engine {
             docker: transport::connect(host)?,
-            memory: Memory::default(),
+            last_known: LastKnown::default(),
             image_environments: images::Environments::default(),
             networks: networks::OneAtATime::default(),
             turns: Arc::default(),
@@ -120,17 +120,17 @@ impl Engine {
         }
         let id = RuntimeId::new(&created.id);
         if let Some(ports) = request.ports {
-            self.memory.created(&id, ports, request.has_health_check, request.joins_network);
+            self.last_known.created(&id, ports, request.has_health_check, request.joins_network);
         }
         Ok(id)
     }
 
     async fn start(&self, id: &RuntimeId) -> Result<Observation, RuntimeError> {
-        let turn = self.turns.take(id, self.memory.joins_network(id)).await;
-        self.memory.starting(id);
+        let turn = self.turns.take(id, self.last_known.joins_network(id)).await;
+        self.last_known.starting(id);
         let call = turn.call(self.docker.start_container(id.as_str(), None));
         call.await.map_err(|error| refine(Call::Start, error))?;
-        match self.memory.started(id) {
+        match self.last_known.started(id) {
             Some(observation) => Ok(observation),
             None => self.inspect(id).await,
         }
@@ -147,7 +147,7 @@ impl Engine {
             .stop_container(id.as_str(), Some(options))
             .await
             .map_err(|error| refine(Call::Stop, error))?;
-        match self.memory.last(id) {
+        match self.last_known.last(id) {
             Some(last)
                 if last.started_at.is_some() && matches!(last.status, ObservedStatus::Exited { .. }) =>
             {
@@ -172,7 +172,7 @@ impl Engine {
             .remove_container(id.as_str(), Some(options))
             .await
             .map_err(|error| refine(Call::Remove, error))?;
-        self.memory.forget(id);
+        self.last_known.forget(id);
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Engine {
             .await
             .map_err(|error| refine(Call::Inspect, error))?;
         let observation = observe::observation(id, response);
-        self.memory.observed(&observation);
+        self.last_known.observed(&observation);
         Ok(observation)
     }
 

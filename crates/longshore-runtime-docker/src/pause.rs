@@ -1,4 +1,4 @@
-//! The image of pause containers, made here: there is nothing to pull, and nothing to ship beside the program.
+//! The image of pause containers, built here: there is nothing to pull, and nothing to ship beside the program.
 //!
 //! A pause container holds the network of a task, so its program has to do nothing for a long time. That takes a
 //! dozen bytes of machine code, which are written out below, in the smallest file that the kernel runs. It is packed
@@ -15,14 +15,17 @@ use sha2::{Digest, Sha256};
 
 use crate::classify::{Call, refine};
 
-/// A kind of machine that the image can be made for.
+/// A processor architecture that the image can be built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Machine {
     X86_64,
     Aarch64,
 }
 
-/// Makes sure of the image.
+/// Builds the image and loads it, unless the engine has it.
+///
+/// # Errors
+/// `Refused` if there is no program for the engine's architecture; else what the engine answers.
 pub(crate) async fn ensure(docker: &Docker) -> Result<(), RuntimeError> {
     match docker.inspect_image(PAUSE_IMAGE).await.map_err(|error| refine(Call::ImageInspect, error)) {
         Err(RuntimeError { kind: ErrorKind::ImageMissing | ErrorKind::NotFound, .. }) => {}
@@ -47,7 +50,7 @@ pub(crate) async fn ensure(docker: &Docker) -> Result<(), RuntimeError> {
 }
 
 impl Machine {
-    /// By the engine's name for it.
+    /// The architecture that the engine's `info` names.
     fn of(architecture: &str) -> Option<Self> {
         match architecture {
             "x86_64" | "amd64" => Some(Self::X86_64),
@@ -56,7 +59,7 @@ impl Machine {
         }
     }
 
-    /// The name that images use.
+    /// The name of the architecture in an image's configuration.
     fn image_name(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
@@ -64,7 +67,7 @@ impl Machine {
         }
     }
 
-    /// Number of the machine in an ELF header.
+    /// The `e_machine` of an ELF header.
     fn elf_number(self) -> u16 {
         match self {
             Self::X86_64 => 62,
@@ -72,7 +75,8 @@ impl Machine {
         }
     }
 
-    /// Waits for a signal, again and again. As the first process of its container it gets none but SIGKILL.
+    /// Machine code that waits for a signal, again and again. The first process of a container gets no signal but
+    /// SIGKILL unless it handles it.
     fn code(self) -> &'static [u8] {
         match self {
             Self::X86_64 => &[
@@ -131,31 +135,33 @@ fn program(machine: Machine) -> Vec<u8> {
 fn archive(machine: Machine) -> Vec<u8> {
     let mut layer = Vec::new();
     add_file(&mut layer, "pause", 0o755, &program(machine));
-    end(&mut layer);
+    end_archive(&mut layer);
     let config = json!({
         "architecture": machine.image_name(),
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
         "config": {"Entrypoint": ["/pause"], "StopSignal": "SIGKILL", "WorkingDir": "/"},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&layer))]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256_hex(&layer))]},
         "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "longshore: waits for ever"}],
     })
     .to_string();
-    let config_name = format!("{}.json", hex(config.as_bytes()));
+    let config_name = format!("{}.json", sha256_hex(config.as_bytes()));
     let manifest =
         json!([{"Config": config_name, "RepoTags": [PAUSE_IMAGE], "Layers": ["layer.tar"]}]).to_string();
     let mut archive = Vec::new();
     add_file(&mut archive, &config_name, 0o644, config.as_bytes());
     add_file(&mut archive, "layer.tar", 0o644, &layer);
     add_file(&mut archive, "manifest.json", 0o644, manifest.as_bytes());
-    end(&mut archive);
+    end_archive(&mut archive);
     archive
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The SHA-256 of these bytes, in hexadecimal.
+fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Files of an archive begin at multiples of this many bytes.
 const BLOCK: usize = 512;
 
 /// Appends a regular file in the ustar form (POSIX.1-1988): a header of one block, then the content, padded.
@@ -168,7 +174,7 @@ fn add_file(tar: &mut Vec<u8>, name: &str, mode: u32, content: &[u8]) {
     put(116, "0000000"); // group
     put(124, &format!("{:011o}", content.len()));
     put(136, "00000000000"); // changed in 1970
-    put(148, "        "); // the checksum counts as blanks in itself
+    put(148, "        "); // the checksum: computed as if it were blanks
     put(156, "0"); // a regular file
     put(257, "ustar\x0000");
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
@@ -178,7 +184,8 @@ fn add_file(tar: &mut Vec<u8>, name: &str, mode: u32, content: &[u8]) {
     tar.resize(tar.len().next_multiple_of(BLOCK), 0);
 }
 
-fn end(tar: &mut Vec<u8>) {
+/// Two empty blocks end an archive.
+fn end_archive(tar: &mut Vec<u8>) {
     tar.resize(tar.len() + 2 * BLOCK, 0);
 }
 
@@ -189,7 +196,7 @@ mod tests {
     const MACHINES: [Machine; 2] = [Machine::X86_64, Machine::Aarch64];
 
     #[test]
-    fn programs_have_their_form() {
+    fn programs_are_well_formed_elf_files() {
         for machine in MACHINES {
             let elf = program(machine);
             assert_eq!(elf.len(), 120 + machine.code().len());

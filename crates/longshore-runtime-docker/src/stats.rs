@@ -1,4 +1,4 @@
-//! One sample of what a container uses.
+//! Reads one sample of what a container uses from the engine's statistics.
 
 use bollard::Docker;
 use bollard::models::ContainerStatsResponse;

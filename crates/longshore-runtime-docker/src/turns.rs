@@ -1,14 +1,14 @@
 //! One container at a time in the networks of an engine that cannot do two.
 //!
-//! Docker before 26 opens its file of networks anew for every note that it makes there, and whoever finds it open sleeps
-//! for 50 ms, however soon it is closed (moby/moby #47285). A start that meets another one, or the end of a container
-//! whose network is torn down, sleeps so once or twice; and the end of a container is what most starts in a service
-//! follow. So starts take turns: each is called when the networks of the containers that have ended are gone, and the
-//! next one as soon as the engine says that this one's container is in its network. All that an engine does for a start
-//! after that, which is most of it, it does side by side.
+//! Docker before 26 opens its file of networks anew for every note that it makes there, and whoever finds it open
+//! sleeps for 50 ms, however soon it is closed (moby/moby #47285). A start that meets another one, or the end of a
+//! container whose network is torn down, sleeps so once or twice; and the end of a container is what most starts in a
+//! service follow. So starts take turns: each is called when the networks of the containers that have ended are gone,
+//! and the next one as soon as the engine says that this one's container is in its network. All that an engine does for
+//! a start after that, which is most of it, it does side by side.
 //!
-//! Nothing rests on this but time. Where nobody tells what the engine does (a newer engine, Podman, a stream that broke),
-//! nobody waits, and an engine that does not tell what it should is waited for once.
+//! Nothing rests on this but time. Where nobody tells what the engine does (a newer engine, Podman, a stream that
+//! broke), nobody waits, and an engine that does not tell what it should is waited for once.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::{MutexGuard, Notify};
 use tokio::time::{Instant, timeout};
 
-use crate::memory;
+use crate::last_known;
 
 /// The API of the first engine that keeps the file open.
 const QUICK_SINCE: (u32, u32) = (1, 45);
@@ -195,7 +195,7 @@ async fn listen(docker: &Docker, turns: &Turns) -> Result<Engine, Error> {
     if is_quick(&in_time(docker.version()).await?) {
         return Ok(Engine::Quick);
     }
-    let since = memory::now() - OVERLAP;
+    let since = last_known::now() - OVERLAP;
     let running = in_time(docker.list_containers(None::<ListContainersOptions>)).await?;
     turns.begin(running.into_iter().filter_map(in_network).collect());
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();

@@ -1,4 +1,4 @@
-//! Volumes.
+//! Volumes: created, inspected and removed through the Docker Engine API.
 
 use bollard::Docker;
 use bollard::models::{Volume, VolumeCreateRequest};

@@ -1,4 +1,4 @@
-//! Against a real engine, if one answers: the conformance suite, and what is Docker's alone.
+//! Against a real engine, if one answers: the conformance suite, and what only Docker does.
 //!
 //! Needs the images of `scripts/make-test-images`. Where there is no engine or no image, each test says that it is
 //! skipped and why.
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// Runs a container to its end and gives the end.
+    /// Runs a container to its end, and gives the observation of that end.
     async fn run(&self, spec: &ContainerSpec) -> Observation {
         let mut events = self.docker.events(&self.filter());
         let id = self.docker.container_create(spec).await.expect("created");
@@ -212,7 +212,7 @@ async fn a_published_port_answers() {
 }
 
 #[tokio::test]
-async fn a_registry_that_is_away_is_unavailable() {
+async fn a_registry_that_does_not_answer_is_unavailable() {
     let Some(engine) = engine("registry").await else { return };
     let image = "127.0.0.1:1/longshore/none:1";
     let error = engine.docker.image_pull(PullRequest::of(image)).await.expect_err("nobody listens");
@@ -222,7 +222,7 @@ async fn a_registry_that_is_away_is_unavailable() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_away_is_unavailable_and_found_again() {
+async fn an_engine_that_does_not_answer_is_unavailable_and_found_again() {
     let Some(engine) = engine("away").await else { return };
     let directory = std::env::temp_dir().join(format!("longshore-away-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory for the socket");

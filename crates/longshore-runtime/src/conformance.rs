@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use longshore_base::{Cidr, ContainerName, Port, Protocol};
 use longshore_engine::input::{HealthStatus, Observation, ObservedStatus};
-use longshore_engine::network::{PAUSE_IMAGE, TaskInterface};
+use longshore_engine::network::PAUSE_IMAGE;
 use longshore_engine::spec::{
-    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, RuntimeId, TaskKey,
-    VolumeCreate, VolumeMode,
+    ContainerKey, ContainerSpec, Environment, NetworkMode, NetworkPlace, PortBinding, RuntimeId,
+    TaskInterface, TaskKey, VolumeCreate, VolumeMode,
 };
 
 use crate::error::{ErrorKind, RuntimeError};

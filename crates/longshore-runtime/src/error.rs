@@ -22,7 +22,8 @@ pub enum ErrorKind {
     ImageMissing,
     /// A container of that name exists; its id if the runtime told.
     NameInUse(Option<RuntimeId>),
-    /// The thing is in a state that does not allow this: an image in use, a removal under way.
+    /// The container, image, volume or network is in a state that does not allow this: an image in use, a removal under
+    /// way.
     Conflict,
     /// The registry wants (other) credentials.
     Denied,
@@ -31,7 +32,7 @@ pub enum ErrorKind {
     Unavailable,
     /// The disk is full.
     NoSpace,
-    /// A host port belongs to somebody else; which one, if the runtime told.
+    /// Another program or container has a host port; which port, if the runtime told.
     PortTaken(Option<Port>),
     /// Understood and refused; another try gives the same.
     Refused,

@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use longshore_engine::Action;
 use longshore_engine::input::{Input, OpError};
-use longshore_engine::network::TaskNetwork;
-use longshore_engine::spec::{ContainerKey, RegistryAuth};
+use longshore_engine::spec::{ContainerKey, RegistryAuth, TaskNetwork};
 
 use crate::error::{ErrorKind, RuntimeError};
 use crate::limits::{self, duration_text};

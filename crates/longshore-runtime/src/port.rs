@@ -1,4 +1,4 @@
-//! The port itself.
+//! The port: [`Runtime`], and what its calls take and give.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,21 +14,23 @@ use crate::error::RuntimeError;
 
 /// The label that holds the ARN of a container's task.
 pub const LABEL_TASK: &str = "com.amazonaws.ecs.task-arn";
-/// The labels of a network that an agent made for tasks: its name, and the directory or the name of the agent.
-pub const LABEL_NETWORK: &str = "longshore.task-network";
-pub const LABEL_OWNER: &str = "longshore.owner";
 /// The label that holds a container's name within its task definition.
 pub const LABEL_CONTAINER: &str = "com.amazonaws.ecs.container-name";
+/// The label of a network that an agent made for tasks: the network's name.
+pub const LABEL_NETWORK: &str = "longshore.task-network";
+/// The label of such a network that says which agent made it: its data directory, or its name.
+pub const LABEL_OWNER: &str = "longshore.owner";
 
-/// What an operation gives.
+/// What a call of the port gives: a future of its result.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, RuntimeError>>;
 
 /// Something that runs containers.
 ///
 /// Object-safe on purpose: which runtime a node uses is decided when it starts, and a boxed
 /// future costs nothing next to a container start. Calls may run concurrently, and dropping a
-/// future abandons the answer, not the effect. There are no limits of time in here except where
-/// an argument asks for one; [`crate::Executor`] adds them.
+/// future abandons the answer, not the effect. A call has no time limit of its own except where an
+/// argument gives one; [`crate::Executor`] adds them. A comment names the kinds of errors that callers tell apart; any
+/// call may also fail with `Unavailable`, `Timeout` or `Other`.
 pub trait Runtime: Send + Sync + 'static {
     /// Succeeds when the runtime answers at all.
     fn ping(&self) -> Answer<'_, ()>;
@@ -79,14 +81,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// Containers in any state that match the filter and carry the labels of a task.
     fn container_list<'a>(&'a self, filter: &'a LabelFilter) -> Answer<'a, Vec<FoundContainer>>;
 
-    /// What a running container uses now, at once.
+    /// One reading of what a running container uses, without waiting for a second one.
     fn container_stats<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, Reading>;
 
     /// Two readings, a moment apart, of everything that the runtime knows of what a running container uses: each a JSON
     /// text as the Docker Engine API has it.
     fn container_readings<'a>(&'a self, id: &'a RuntimeId) -> Answer<'a, [String; 2]>;
 
-    /// Makes sure of a volume. With `VolumeMode::MustExist` it only looks.
+    /// Creates a volume unless it exists. With `VolumeMode::MustExist` it creates none: `NotFound` if there is none.
     fn volume_create<'a>(&'a self, spec: &'a VolumeCreate) -> Answer<'a, ()>;
 
     fn volume_inspect<'a>(&'a self, name: &'a str) -> Answer<'a, VolumeInfo>;
@@ -94,12 +96,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// `Conflict` while a container uses it.
     fn volume_remove<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
 
-    /// Makes sure of the image that pause containers are made from
-    /// ([`longshore_engine::network::PAUSE_IMAGE`]): a program that only waits. It is in no registry.
+    /// Makes the image of pause containers ([`longshore_engine::network::PAUSE_IMAGE`]) unless it is there: a program
+    /// that only waits. It is in no registry.
     fn pause_image(&self) -> Answer<'_, ()>;
 
-    /// Makes sure of a bridge network for tasks. One of that name is left as it is, but has to have the subnet asked
-    /// for: `Conflict` otherwise. Without a subnet the runtime chooses one.
+    /// Creates a bridge network for tasks unless one of that name exists. An existing one is left as it is, and has to
+    /// have the subnet asked for: `Conflict` otherwise. Without a subnet the runtime chooses one.
     fn network_create<'a>(&'a self, request: &'a NetworkRequest) -> Answer<'a, NetworkInfo>;
 
     /// A network that exists already, such as the engine's own `bridge`.
@@ -116,7 +118,7 @@ pub trait Runtime: Send + Sync + 'static {
     fn events(&self, filter: &LabelFilter) -> BoxStream<'static, RuntimeEvent>;
 }
 
-/// A network to make sure of.
+/// A network that has to exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkRequest {
     pub name: String,
@@ -144,7 +146,7 @@ pub struct PullRequest<'a> {
 }
 
 impl<'a> PullRequest<'a> {
-    /// A pull without credentials that tells nobody how it goes.
+    /// A pull without credentials whose progress nobody follows.
     pub fn of(image: &'a str) -> Self {
         Self {
             image,
@@ -192,14 +194,14 @@ impl LabelFilter {
     }
 }
 
-/// Something that happened to a container without being asked for, or to the connection.
+/// Something that happened to a container, or to the connection to the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeEvent {
-    /// A container was looked at after it changed.
+    /// A container was inspected after it changed.
     Observed { container: ContainerKey, observation: Observation },
     /// The runtime no longer has the container.
     Vanished { container: ContainerKey, runtime_id: RuntimeId },
-    /// Every matching container, after the stream was (re)connected.
+    /// Every matching container, after the stream was connected or connected again.
     Resynced(Vec<FoundContainer>),
     /// The runtime cannot be reached; a `Resynced` follows when it can. Said once per interruption.
     Lost(RuntimeError),
@@ -232,6 +234,7 @@ pub struct RuntimeInfo {
     pub runtimes: Vec<String>,
 }
 
+/// A volume as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeInfo {
     pub name: String,
@@ -245,12 +248,13 @@ pub struct VolumeInfo {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
     pub sample: StatsSample,
-    /// Everything that the runtime knows of it, a JSON text as the Docker Engine API has it. What it says of the moment
-    /// before (`precpu_stats`) is nothing.
+    /// Everything that the runtime knows of it, a JSON text as the Docker Engine API has it. Its `precpu_stats` are
+    /// empty, because there was no reading before.
     pub text: String,
 }
 
-/// What a container has used. Counters start with the container.
+/// What a container has used since its start, in the units of the names: counters that only rise, but for memory and
+/// pids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsSample {
     pub read_at: Option<Timestamp>,

@@ -8,7 +8,7 @@ use longshore_base::Scope;
 
 /// Who makes a call, and in which account and region.
 ///
-/// Made of the edge's [`Call`]; a simulation makes its own.
+/// Made from the [`Call`] that the HTTP edge hands over; a simulation makes its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Whose records the call may see and change.
@@ -21,7 +21,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A call that comes from nowhere.
+    /// A user's call without a source address: one that the program makes itself.
     pub fn new(scope: Scope, principal: impl Into<Arc<str>>) -> Self {
         Self { scope, principal: principal.into(), kind: PrincipalKind::User, source_ip: None }
     }

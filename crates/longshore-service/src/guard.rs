@@ -1,4 +1,4 @@
-//! Who may do what: asked in one place, for every operation of every API.
+//! Authorization: who may do what, asked in one place, for every operation of every API.
 
 use longshore_base::Timestamp;
 use longshore_state::State;
@@ -6,9 +6,9 @@ use longshore_wire::Denied;
 
 use crate::{Access, Caller, Resources};
 
-/// Somebody is about to do something.
+/// A call whose permission is asked for.
 pub struct Attempt<'a> {
-    /// That which the operation is about to run on.
+    /// The state that the operation is about to run on.
     pub state: &'a State,
     pub caller: &'a Caller,
     pub now: Timestamp,
@@ -25,7 +25,8 @@ impl<'a> Attempt<'a> {
         Self { state, caller, now, resources }
     }
 
-    /// What has to be allowed. It is put together when it is asked for: an account's root has all rights whatever it is.
+    /// The actions and resources that have to be allowed. They are put together here and not before: an account's root
+    /// has all rights, whatever they are.
     pub fn resources(&self) -> Resources {
         (self.resources)()
     }
@@ -38,7 +39,7 @@ pub trait Guard: Send + Sync {
     fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied>;
 }
 
-/// Everybody with an accepted signature may do everything in the account of his key.
+/// Allows everything: everybody with an accepted signature may do everything in the account of their key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allow;
 
@@ -48,8 +49,8 @@ impl Guard for Allow {
     }
 }
 
-/// The text of a denial (identity J7). `because` goes on behind it, with a blank of its own: ` because no identity-based policy
-/// allows the ecs:RunTask action`.
+/// The text of a denial (identity J7). `because` is appended as it is, so it begins with a blank:
+/// ` because no identity-based policy allows the ecs:RunTask action`.
 pub fn not_authorized(caller: &Caller, access: &Access, because: &str) -> Denied {
     let Access { action, resource, .. } = access;
     let who = &caller.principal;

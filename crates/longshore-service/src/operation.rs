@@ -1,4 +1,4 @@
-//! An operation as a type.
+//! The two traits of operations: [`Command`] changes the state, [`Query`] reads it.
 
 use longshore_base::Timestamp;
 use longshore_state::{Refused, State, Tx};
@@ -22,7 +22,7 @@ impl<A> Clone for Cx<'_, A> {
 
 impl<A> Copy for Cx<'_, A> {}
 
-/// Is called with what came of an operation, once that is durable.
+/// Called with the result of an operation, once that is durable.
 pub type Watch<'a, T, E> = Box<dyn FnOnce(&Result<T, E>) + Send + 'a>;
 
 /// An operation of the API `A` that changes something.
@@ -67,7 +67,7 @@ pub trait Query<A>: OperationShape {
     }
 }
 
-/// Runs a command for the program itself, which needs nobody's permission.
+/// Parses and runs a command without asking the guard: for what the program does by itself.
 pub fn carry_out<A, O: Command<A>>(
     tx: &mut Tx<'_>,
     cx: &Cx<'_, A>,
@@ -77,7 +77,7 @@ pub fn carry_out<A, O: Command<A>>(
     O::run(tx, cx.caller, parsed)
 }
 
-/// Runs a query for the program itself.
+/// Parses and runs a query without asking the guard: for what the program does by itself.
 pub fn look<A, O: Query<A>>(state: &State, cx: &Cx<'_, A>, input: O::Input) -> Result<O::Answer, O::Error> {
     let parsed = O::parse(cx, input)?;
     O::run(state, cx.caller, parsed)

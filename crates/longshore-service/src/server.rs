@@ -1,4 +1,4 @@
-//! An API over a database.
+//! One service's API over a database: the shell around its table of operations.
 
 use std::sync::Arc;
 
@@ -19,17 +19,19 @@ pub struct Server<A: 'static> {
 }
 
 impl<A: Send + Sync + 'static> Server<A> {
-    /// Without a guard: everybody with an accepted signature may do everything in his account.
+    /// Without a guard: everybody with an accepted signature may do everything in their account.
     pub fn new(facts: &'static ServiceFacts, table: &'static Table<A>, db: Arc<Db>, api: A) -> Self {
         Self { facts, table, db, guard: Arc::new(Allow), api }
     }
 
+    /// The same, with a guard that decides about every call.
     #[must_use]
     pub fn guarded(self, guard: Arc<dyn Guard>) -> Self {
         Self { guard, ..self }
     }
 
-    /// Answers one operation, once what the answer rests on is durable.
+    /// Answers one operation, once everything is durable that the answer tells of. An operation that is not built
+    /// answers so.
     pub async fn answer(&self, operation: &str, caller: &Caller, ask: &Ask<'_>) -> longshore_wire::Reply {
         match self.table.find(operation) {
             Some(entry) => entry.serve(self, caller, ask).await,
@@ -37,6 +39,7 @@ impl<A: Send + Sync + 'static> Server<A> {
         }
     }
 
+    /// What an operation is given, as of now.
     pub fn cx<'a>(&'a self, caller: &'a Caller) -> Cx<'a, A> {
         Cx { api: &self.api, caller, now: self.db.clock().now() }
     }

@@ -1,4 +1,4 @@
-//! Who is told of hints.
+//! Distributes hints: to listeners that are called, and to inboxes that are awaited.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -11,7 +11,7 @@ use crate::hint::{Hint, Hints};
 /// Called with the hints of every transaction.
 type Listener = Box<dyn Fn(&Hints) + Send + Sync>;
 
-/// Passes hints on to everybody who listens to their type.
+/// All listeners and inboxes. A hint goes to those of its type.
 #[derive(Default)]
 pub(crate) struct Board {
     listeners: RwLock<Vec<Listener>>,

@@ -1,17 +1,16 @@
-//! Which program can read a store.
+//! Which program can read a store: the level that the store says, and the check before anything else is read.
 //!
-//! Layouts of records are numbered in the order in which programs introduced them, over all kinds ([`crate::Kind`]); the
-//! level of a program is its newest. A program writes its own down before it writes anything else, and refuses a store
-//! whose level is above it: what it does not know it would drop or misread (ha M12).
+//! Layouts of records are numbered in the order in which programs introduced them, over all kinds ([`crate::Kind`]);
+//! the level of a program is the number of its newest layout. A program writes its level down before it writes anything
+//! else, and refuses a store whose level is above its own: it would drop or misread what it does not know (ha M12).
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use longshore_base::{Ids, Seed, Timestamp};
-use longshore_store::{Store, StoreError};
+use longshore_store::Store;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::CodecError;
 use crate::domain::{Domains, Keep, Kinds, Tables};
 use crate::hint::Hints;
 use crate::key::{KeyReader, KeyWriter, RecordKey};
@@ -107,7 +106,7 @@ pub(crate) fn check(store: &dyn Store, domains: &Domains) -> Result<(), LoadErro
     Ok(())
 }
 
-/// Says in the store which program writes there from now on, unless the store says so already.
+/// Writes the level of this program down, unless that of the store is as high already. Gives what has to be committed.
 pub(crate) fn raise(state: &mut State, now: Timestamp) -> Option<Batch> {
     let known = state.of::<LevelTables>().level().map_or(0, |known| known.level);
     let level = Level { level: state.domains().level(), program: state.domains().program().into() };
@@ -121,16 +120,4 @@ pub(crate) fn raise(state: &mut State, now: Timestamp) -> Option<Batch> {
     });
     let Ok(((), batch)) = raised.expect("one short record fits");
     Some(batch)
-}
-
-impl From<CodecError> for LoadError {
-    fn from(error: CodecError) -> Self {
-        LoadError::Record(error)
-    }
-}
-
-impl From<StoreError> for LoadError {
-    fn from(error: StoreError) -> Self {
-        LoadError::Store(error)
-    }
 }

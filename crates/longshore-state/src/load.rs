@@ -23,6 +23,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks between two steps: enough that none waits for a slow one of the other, and bounded.
 const CHUNKS_WAITING: usize = 4;
 
+/// Why a store cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("the store cannot be read")]
@@ -36,6 +37,18 @@ pub enum LoadError {
     Level { level: u8, program: String, known: u8 },
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
+}
+
+impl From<CodecError> for LoadError {
+    fn from(error: CodecError) -> Self {
+        LoadError::Record(error)
+    }
+}
+
+impl From<StoreError> for LoadError {
+    fn from(error: StoreError) -> Self {
+        LoadError::Store(error)
+    }
 }
 
 /// Entries of the store, one behind the other.

@@ -1,4 +1,4 @@
-//! What is stored.
+//! Records: the stored forms, their kinds, and how their keys are written and read.
 
 use std::fmt;
 
@@ -24,9 +24,9 @@ pub struct Kind {
 
 /// A stored form: what survives a restart.
 ///
-/// It is written as a MessagePack array of its members behind one byte, the level of its kind. What older programs wrote
-/// stays readable: members are only ever appended, with `#[serde(default)]`, and an enumeration only gets variants at
-/// its end.
+/// It is written as a MessagePack array of its members behind one byte, the level of its kind. What older programs
+/// wrote stays readable: members are only ever appended, with `#[serde(default)]`, and an enumeration only gets
+/// variants at its end.
 pub trait Record:
     Serialize + DeserializeOwned + PartialEq + fmt::Debug + Send + Sync + Sized + 'static
 {

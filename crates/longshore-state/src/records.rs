@@ -311,7 +311,7 @@ impl Changes {
     }
 
     /// True if a record of the kind was changed.
-    pub fn touch<R: Record>(&self) -> bool {
+    pub fn touches<R: Record>(&self) -> bool {
         self.log::<R>().is_some()
     }
 

@@ -1,4 +1,4 @@
-//! The state: the tables of every domain.
+//! The state in memory: the tables of every domain, found by their types.
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::hint::Hints;
 use crate::record::Record;
 use crate::sharing::Sharing;
 
-/// Everything.
+/// The tables of all domains, changed by transactions alone.
 #[derive(Debug)]
 pub struct State {
     /// In the order of the list of domains. A dozen: looking through them is quicker than hashing.
@@ -22,7 +22,7 @@ pub struct State {
 }
 
 impl State {
-    /// Without a record.
+    /// An empty state with the tables of these domains.
     pub fn new(domains: &Domains, now: Timestamp) -> Self {
         Self {
             slots: domains.slots(now),
@@ -59,12 +59,12 @@ impl State {
         self.of_mut::<R::Tables>().replace(key, record, hints)
     }
 
-    /// Counts the transactions that changed something.
+    /// How many transactions have changed something.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// When the process began to keep this state.
+    /// When this process created the state.
     pub fn loaded_at(&self) -> Timestamp {
         self.loaded_at
     }
@@ -73,7 +73,7 @@ impl State {
         &self.domains
     }
 
-    /// Everything that anybody may have to look at.
+    /// Hints about everything in the state: what a listener begins with.
     pub fn all_hints(&self) -> Hints {
         let mut hints = Hints::new();
         self.slots.iter().for_each(|slot| slot.tables.all_hints(&mut hints));
@@ -88,7 +88,7 @@ impl State {
         &mut self.sharing
     }
 
-    /// All that was stored has been entered. `sharing` is what was shared meanwhile.
+    /// Called once, when all stored records have been entered. `sharing` is what their loading has shared.
     pub(crate) fn loaded(&mut self, sharing: Sharing) {
         self.sharing = sharing;
     }

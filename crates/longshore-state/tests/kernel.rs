@@ -78,7 +78,7 @@ fn changes_are_told_by_kind() {
     assert_eq!(changed, [("a", false), ("b", true)]);
     assert_eq!(batch.changes.get::<Note>(&NoteKey::new("a")), Some(None));
     assert_eq!(batch.changes.get::<Note>(&NoteKey::new("c")), None);
-    assert!(batch.changes.touch::<Note>() && !batch.changes.touch::<Profile>());
+    assert!(batch.changes.touches::<Note>() && !batch.changes.touches::<Profile>());
     let hints = |batch: &mut Batch| (batch.hints.take::<Changed>(), batch.hints.take::<Profiled>());
     let mut batch = batch;
     let both = BTreeSet::from([Changed("a".into()), Changed("b".into())]);

@@ -24,12 +24,14 @@ const ENGINE_DIR: &str = "engine";
 /// leaves nothing that looks like a store.
 const ENGINE_DIR_NEW: &str = "engine.new";
 
-/// How far the creation of a store has come.
+/// What was in the directory: how far the creation of a store had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
+    /// No store: the directory was empty or new.
     Nothing,
     /// An engine without a marker: the creation was cut short before anything could be written.
     Unmarked,
+    /// A store that was created completely.
     Store,
 }
 
@@ -43,7 +45,11 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Creates the directory if need be, locks it and checks who wrote it.
+    /// Creates the directory if need be, locks it, checks which version wrote it, and removes what a creation that was
+    /// cut short has left.
+    ///
+    /// # Errors
+    /// `InUse`, `NewerFormat`, `Corrupt` if the marker is not readable or the engine is missing; else the disk's.
     pub(crate) fn claim(root: &Path) -> Result<Self, OpenError> {
         let io = |error| OpenError::io(root, error);
         create_private(root).map_err(io)?;
@@ -109,7 +115,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // Only for the message, which is clear without it, too.
+            // Only for the message, which is clear without it as well.
             let _ = file.read_to_string(&mut holder);
             let holder = match holder.trim() {
                 "" => "another process".to_owned(),
@@ -126,7 +132,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Reads the marker, if there is one.
+/// What the directory holds, by the marker and the engine's directory.
 fn check_format(root: &Path) -> Result<Found, OpenError> {
     let io = |error| OpenError::io(root, error);
     let engine_exists = root.join(ENGINE_DIR).try_exists().map_err(io)?;

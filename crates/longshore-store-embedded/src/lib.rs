@@ -10,7 +10,7 @@
 //!   or opening fails: damage in front of intact data is an error, not a shorter history.
 //! - After the first failed write every further one is refused. What the disk holds is then known only
 //!   by opening again.
-//! - Revision and last fencing token lie in the same batch as the records that they belong to.
+//! - The revision and the last fencing token are in the same batch as the records that they belong to.
 //!
 //! It does not know what is stored, and it keeps no second copy of it in memory: reads are for
 //! start-up and for conditions. Why fjall: `docs/decisions/0002-embedded-store.md`.

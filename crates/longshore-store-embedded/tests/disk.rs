@@ -46,12 +46,13 @@ fn run(program: &str, arguments: &[&str], path: &Path) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
+/// A commit of two records of 10 kB each: `common::check_halves` verifies that both are there or neither.
 fn pair(n: u64) -> Commit {
     let value = vec![n as u8; 10_000];
     Commit::new(vec![Op::put(format!("left/{n:08}"), value.clone()), Op::put(format!("right/{n:08}"), value)])
 }
 
-/// Fills a disk of `size` MiB; then nothing is lost, and with more room the store goes on.
+/// Fills a disk of `size` MiB, then gives it more room. Nothing that was acknowledged is lost, and the store goes on.
 fn check_full_disk(size: u32) {
     let Some(disk) = Tmpfs::mount(&format!("size={size}m")) else { return };
     let store = EmbeddedStore::open(&disk.dir()).expect("it fits");

@@ -1,7 +1,7 @@
 //! The contract in executable form: a suite that every backend passes.
 //!
-//! A backend describes how to get stores in a [`Subject`] and calls [`run`] in its tests. A broken
-//! promise panics with the name of the case.
+//! A backend implements [`Subject`], which gives the suite its stores, and calls [`run`] in its tests. A broken promise
+//! panics; the name of its case is the last one on stderr.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::{
     Revision, Store, StoreError, Update, Watch, WatchError,
 };
 
-/// How to get at the backend under test.
+/// The backend under test.
 pub trait Subject {
     /// A store without records, apart from every earlier one.
     fn empty(&mut self) -> Arc<dyn Store>;
@@ -42,12 +42,12 @@ pub const CASES: &[Case] = &[
     ("a watch yields past and new updates in order", watch_in_order),
     ("a watch sees only its prefix", watch_prefix),
     ("a watch waits and is woken", watch_wakes),
-    ("a watch into the forgotten past is told so", watch_compacted),
+    ("a watch from before the kept history is refused", watch_compacted),
     ("there is one leader, and tokens rise", leads),
-    ("the lead is taken only from who gave no sign of life", signs_of_life),
-    ("a fence shuts out whoever led before", fencing),
+    ("the lead is taken only from a leader that gave no sign of life", signs_of_life),
+    ("a fenced commit of a former leader is refused", fencing),
     ("what is committed is there after a restart", reopened),
-    ("tokens rise over restarts and old ones stay shut out", reopened_tokens),
+    ("tokens rise over restarts, and commits with old ones stay refused", reopened_tokens),
 ];
 
 /// Runs every case.

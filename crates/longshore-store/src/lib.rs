@@ -2,7 +2,7 @@
 //! revisions, conditional atomic commits, watches, and a leader with a fencing token.
 //!
 //! Start reading at [`Store`], then [`Commit`] and [`limits`]. [`MemoryStore`] is the smallest
-//! correct backend; [`conformance`](crate) (feature `conformance`) is the suite that every backend
+//! correct backend; `conformance` (a feature of this crate) is the suite that every backend
 //! has to pass, and so the contract in executable form.
 //!
 //! Invariants of every backend:
@@ -14,8 +14,8 @@
 //!   the memory backend refuses in a test what etcd would refuse in production.
 //!
 //! The contract is blocking and object-safe: it is called from the committer's own thread and at
-//! start-up, never from an async task. It knows nothing of records, keys' spelling or migrations
-//! (that is `longshore-state`), and no time: when a leader has been silent for too long is for others to judge.
+//! start-up, never from an async task. It knows nothing of records, of how keys are spelled or of migrations
+//! (that is `longshore-state`), and nothing of time: when a leader has been silent for too long is for others to judge.
 
 pub mod commit;
 #[cfg(any(test, feature = "conformance"))]

@@ -1,4 +1,4 @@
-//! The port itself.
+//! The port: what every backend implements.
 
 use std::ops::ControlFlow;
 
@@ -23,15 +23,16 @@ pub trait Store: Send + Sync {
     /// applies no part twice.
     fn commit(&self, group: &[Commit]) -> Result<Vec<Result<Revision, Conflict>>, StoreError>;
 
+    /// The entry of a key, as of the last durable commit.
     fn get(&self, key: &[u8]) -> Result<Option<Entry>, StoreError>;
 
-    /// At most `limit` entries of `range` behind the key `after`, all as of one revision.
+    /// At most `limit` entries of `range` whose keys are greater than `after`, all as of one revision.
     /// Two pages may be of different revisions; [`Store::scan`] is for what has to be whole.
     fn range(&self, range: &KeyRange, limit: usize, after: Option<&[u8]>) -> Result<Page, StoreError>;
 
-    /// Shows `visit` every entry of `range` in order, all as of the revision that is returned, until it
-    /// breaks off. Writers are not held up. This is how a server loads its state; a follower then
-    /// watches from the next revision.
+    /// Calls `visit` with every entry of `range` in order, all as of the revision that is returned, until `visit`
+    /// breaks off. Writers do not wait for it. This is how a server loads its state; a follower then watches from the
+    /// next revision.
     fn scan(
         &self,
         range: &KeyRange,
@@ -51,7 +52,8 @@ pub trait Store: Send + Sync {
     /// Takes the lead from whoever has it, unless there was a sign of life since `seen`.
     ///
     /// # Errors
-    /// `InDoubt`: look again; whoever sees his own `claim` has won. It should therefore be one that was never made before.
+    /// `InDoubt`: ask [`Store::sight`] again; whoever sees their own `claim` there has won. A claim must therefore be a
+    /// text that was never used before.
     fn take(&self, seen: &Sight, claim: &[u8]) -> Result<Result<FencingToken, Lost>, StoreError>;
 
     /// A sign of life of the leader, for when it writes nothing. `Lost`: it must stop writing.

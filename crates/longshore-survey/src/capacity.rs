@@ -12,9 +12,9 @@ pub(crate) fn check(snapshot: &Snapshot, notes: &mut Vec<Note>) {
     for cluster in &snapshot.clusters {
         check_instances(&cluster.instances, cluster.tasks.iter().filter(|task| !task.in_pool), notes);
     }
-    // The pool serves them all.
-    let everywhere = snapshot.clusters.iter().flat_map(|cluster| &cluster.tasks);
-    check_instances(&snapshot.pool, everywhere.filter(|task| task.in_pool), notes);
+    // Instances of the Fargate pool have tasks of all clusters.
+    let all_tasks = snapshot.clusters.iter().flat_map(|cluster| &cluster.tasks);
+    check_instances(&snapshot.pool, all_tasks.filter(|task| task.in_pool), notes);
 }
 
 fn check_instances<'t>(instances: &[Instance], tasks: impl Iterator<Item = &'t Task>, notes: &mut Vec<Note>) {

@@ -3,8 +3,8 @@
 //! Start reading at [`survey`]; [`view`] is what it looks at, [`Note`] what it says. [`step`] checks a
 //! pair of snapshots of one thing, before and after a change.
 //!
-//! Everything here is computed from the views alone, with the plainest arithmetic there is, so that it shares no
-//! mistake with the indexes and the planners that it checks. It does not know where the views come
+//! Everything here is computed from the snapshot alone, with the plainest arithmetic there is, so that it shares no
+//! mistake with the indexes and the planners that it checks. It does not know where the snapshot comes
 //! from, repairs nothing, and is far too slow for a request.
 
 pub mod capacity;
@@ -30,8 +30,8 @@ pub enum Rule {
     Times,
     /// What a record names exists.
     Reference,
-    /// No task lives on an instance that was deregistered. Where an instance has more tasks than one commit takes, this
-    /// does not hold between the commits; the control plane's next sweep goes on with the rest.
+    /// No task that has not stopped is on an instance that was deregistered. Where an instance has more tasks than one
+    /// commit takes, this does not hold between the commits; the control plane's next sweep stops the rest.
     Deregistration,
     /// The shape of a service: one PRIMARY deployment, tasks of known deployments.
     Service,

@@ -1,4 +1,4 @@
-//! What one task has to show at each point of its life.
+//! Which times, reasons and containers a task has to have in each status.
 
 use longshore_domain::{ContainerStatus, DesiredStatus, TaskStatus};
 

@@ -1,11 +1,12 @@
-//! What belongs to what.
+//! Membership: tasks are on instances that exist, belong to services and deployments that exist, and services list
+//! theirs once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_base::InstanceId;
+use longshore_base::{InstanceId, ServiceName};
 use longshore_domain::{InstanceStatus, ServiceStatus};
 
-use crate::view::{Cluster, Instance, Service};
+use crate::view::{Cluster, Instance, Service, Task};
 use crate::{Note, Rule};
 
 pub(crate) fn check(cluster: &Cluster, pool: &[Instance], notes: &mut Vec<Note>) {
@@ -25,52 +26,43 @@ pub(crate) fn check(cluster: &Cluster, pool: &[Instance], notes: &mut Vec<Note>)
         check_service(service, notes);
     }
     for task in cluster.tasks.iter().filter(|task| !task.last_status.is_stopped()) {
-        let subject = format!("task {}", task.id);
-        let hosts = if task.in_pool { &pool } else { &instances };
-        match task.instance.map(|id| (id, hosts.get(&id))) {
-            None => {}
-            Some((id, None)) => {
-                notes.push(Note::new(
-                    Rule::Reference,
-                    &subject,
-                    format!("is on instance {id}, which is gone"),
-                ));
-            }
-            Some((id, Some(InstanceStatus::Inactive))) => {
-                notes.push(Note::new(
-                    Rule::Deregistration,
-                    &subject,
-                    format!("is on instance {id}, which is INACTIVE"),
-                ));
-            }
-            Some((_, Some(_))) => {}
-        }
-        let Some((name, deployment)) = &task.service else { continue };
-        match services.get(name) {
-            None => notes.push(Note::new(
-                Rule::Reference,
-                &subject,
-                format!("belongs to service {name}, which is gone"),
-            )),
-            Some(service) if service.status == ServiceStatus::Inactive => {
-                notes.push(Note::new(
-                    Rule::Service,
-                    &subject,
-                    format!("lives on in the INACTIVE service {name}"),
-                ));
-            }
-            Some(service) => {
-                // Tasks of a set outlive it by the time that they take to stop.
-                if service.status == ServiceStatus::Active
-                    && !service.external
-                    && !service.deployments.iter().any(|own| own.id == *deployment)
-                {
-                    let text = format!("belongs to {deployment}, which service {name} does not list");
-                    notes.push(Note::new(Rule::Service, &subject, text));
-                }
-            }
-        }
+        check_instance(task, if task.in_pool { &pool } else { &instances }, notes);
+        check_owner(task, &services, notes);
     }
+}
+
+/// The instance of a task that has not stopped. `hosts` are all that it may be on.
+fn check_instance(task: &Task, hosts: &BTreeMap<InstanceId, InstanceStatus>, notes: &mut Vec<Note>) {
+    let Some(id) = task.instance else { return };
+    let (rule, text) = match hosts.get(&id) {
+        None => (Rule::Reference, format!("is on instance {id}, which is gone")),
+        Some(InstanceStatus::Inactive) => {
+            (Rule::Deregistration, format!("is on instance {id}, which is INACTIVE"))
+        }
+        Some(_) => return,
+    };
+    notes.push(Note::new(rule, format!("task {}", task.id), text));
+}
+
+/// The service and the deployment of a task that has not stopped, if it has them.
+fn check_owner(task: &Task, services: &BTreeMap<&ServiceName, &Service>, notes: &mut Vec<Note>) {
+    let Some((name, deployment)) = &task.service else { return };
+    let (rule, text) = match services.get(name) {
+        None => (Rule::Reference, format!("belongs to service {name}, which is gone")),
+        Some(service) if service.status == ServiceStatus::Inactive => {
+            (Rule::Service, format!("lives on in the INACTIVE service {name}"))
+        }
+        // Tasks of a task set outlive it by the time that they take to stop.
+        Some(service)
+            if service.status == ServiceStatus::Active
+                && !service.external
+                && !service.deployments.iter().any(|own| own.id == *deployment) =>
+        {
+            (Rule::Service, format!("belongs to {deployment}, which service {name} does not list"))
+        }
+        Some(_) => return,
+    };
+    notes.push(Note::new(rule, format!("task {}", task.id), text));
 }
 
 fn check_service(service: &Service, notes: &mut Vec<Note>) {

@@ -1,4 +1,4 @@
-//! One thing before and after a change.
+//! A task, a service or an instance before and after a change: what may not have changed, or not in this way.
 
 use longshore_domain::{DesiredStatus, InstanceStatus, ServiceStatus};
 

@@ -1,4 +1,4 @@
-//! Plain views: what the checks look at.
+//! The snapshot that the checks look at: plain values, with nothing derived.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     pub name: ClusterName,
-    /// `None`: there are things in a cluster that has no record.
+    /// `None`: records name this cluster, and it has none of its own.
     pub status: Option<ClusterStatus>,
     pub instances: Vec<Instance>,
     pub tasks: Vec<Task>,
@@ -32,7 +32,7 @@ pub struct Cluster {
 pub struct Instance {
     pub id: InstanceId,
     pub status: InstanceStatus,
-    /// What it registered, before any task.
+    /// What it registered, before any task: CPU units, MiB, and a number of GPUs.
     pub cpu: u32,
     pub memory: u32,
     pub gpus: u32,
@@ -49,6 +49,7 @@ pub struct Task {
     pub service: Option<(ServiceName, DeploymentId)>,
     pub last_status: TaskStatus,
     pub desired_status: DesiredStatus,
+    /// Rises with every change of the task's state, as `version` of DescribeTasks.
     pub version: u32,
     pub needs: Needs,
     /// The ids of the GPUs that it was given, if that was noted.
@@ -61,7 +62,7 @@ pub struct Task {
     pub stopped_at: Option<Timestamp>,
     pub stop_code: Option<StopCode>,
     pub stopped_reason: Option<String>,
-    /// The revision that it runs is still known.
+    /// There is a record of the task definition that it runs.
     pub definition_known: bool,
     pub containers: Vec<Container>,
 }
@@ -79,7 +80,8 @@ pub struct Service {
     pub status: ServiceStatus,
     pub scheduling: SchedulingStrategy,
     pub desired_count: u32,
-    /// It has task sets in place of deployments: any number of them, and not always a PRIMARY one.
+    /// It has the EXTERNAL deployment controller, so task sets in place of deployments: any number, perhaps none
+    /// PRIMARY.
     pub external: bool,
     pub deployments: Vec<Deployment>,
 }

@@ -1,14 +1,14 @@
-//! Lines of the log that one peer could otherwise write as often as it likes.
+//! A rate limit for lines of the log that a peer could otherwise cause as often as it likes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lets through what is worth a line, and counts the rest.
+/// Says which events are worth a line of the log, and counts the others.
 ///
-/// Per key and period, the events with the numbers `first` to `last` are told, from one on; what was kept back is told
-/// with the next that is. Keys come from outside, so only so many are remembered at a time: as long as all of them had
-/// an event within the period, those of further keys are kept back.
+/// The events of a key are counted from 1 in each period, and those with the numbers `first` to `last` are to be
+/// logged; with each comes how many were not logged since the one before. Keys come from outside, so only `keys_max`
+/// are remembered at a time: while all of these had an event within the period, events of further keys are not logged.
 #[derive(Debug)]
 pub struct Damper<K> {
     first: u32,
@@ -20,18 +20,21 @@ pub struct Damper<K> {
 
 #[derive(Debug)]
 struct Count {
+    /// When the period began.
     since: Instant,
+    /// Of this period.
     events: u32,
+    /// Not logged since the last that was.
     kept_back: u32,
 }
 
 impl<K: Ord> Damper<K> {
-    /// `first` to `last` are told in each `period`, of at most `keys_max` keys.
+    /// Lets the events `first` to `last` of each `period` be logged, of at most `keys_max` keys.
     pub fn new(first: u32, last: u32, period: Duration, keys_max: usize) -> Self {
         Self { first, last, period, keys_max, counts: Mutex::default() }
     }
 
-    /// An event of `key`. `Some` if it is to be told, with how many were kept back since the last that was.
+    /// An event of `key`. `Some` if it is to be logged, with how many were not since the last that was.
     pub fn event(&self, now: Instant, key: K) -> Option<u32> {
         // A count is whole at any time, so a panic elsewhere leaves nothing broken.
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The standard families and how they are counted.
+//! The metrics of a process: their names, and the calls that count.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// A label value that is cheap to name again for every request.
+/// A label's value, cheap to clone for every request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Name(Arc<str>);
 
@@ -57,11 +57,11 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestEnd<'a> {
     Ok,
-    /// An error code of the model.
+    /// With this error code of the service model.
     Error(&'a str),
 }
 
-/// The numbers of one process. Clones count into the same registry.
+/// The metrics of one process. Clones count into the same registry.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -181,7 +181,8 @@ impl Metrics {
         InFlight::new(&self.agents)
     }
 
-    /// Counts an answered request. `service` and `operation` have to be of the models.
+    /// Counts an answered request. `service` and `operation` have to be names of the service models, so that no client
+    /// can add labels. `took` is the time from the request's last byte to its answer.
     pub fn request_ends(&self, service: &str, operation: &str, end: RequestEnd<'_>, took: Duration) {
         let service = Name(service.into());
         let operation = Name(operation.into());
@@ -195,11 +196,12 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { service, operation, code }).inc();
     }
 
+    /// Counts a handler that panicked.
     pub fn panicked(&self) {
         self.panics.inc();
     }
 
-    /// Counts one durable batch.
+    /// Counts one durable batch of `commands`, after which the store is at `revision`.
     pub fn committed(&self, commands: u64, revision: u64, took: Duration) {
         self.commits.inc();
         self.committed_commands.inc_by(commands);
@@ -207,14 +209,17 @@ impl Metrics {
         self.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
     }
 
+    /// How many tasks there are with this last status.
     pub fn set_tasks(&self, status: &'static str, count: usize) {
         set(&self.tasks, status, count);
     }
 
+    /// How many services there are with this status.
     pub fn set_services(&self, status: &'static str, count: usize) {
         set(&self.services, status, count);
     }
 
+    /// How many container instances there are with this status.
     pub fn set_instances(&self, status: &'static str, count: usize) {
         set(&self.instances, status, count);
     }
@@ -224,6 +229,7 @@ impl Metrics {
         self.reconciles.get_or_create(&ReconcileLabels { controller, outcome }).inc();
     }
 
+    /// How many keys wait for a controller.
     pub fn set_reconcile_queue(&self, keys: usize) {
         self.queue.set(i64::try_from(keys).unwrap_or(i64::MAX));
     }
@@ -233,7 +239,7 @@ fn set(family: &Family<StatusLabels, Gauge>, status: &'static str, count: usize)
     family.get_or_create(&StatusLabels { status }).set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
-/// Something that is counted as long as this lives, however it ends.
+/// Counts one more in a gauge until it is dropped.
 #[derive(Debug)]
 pub struct InFlight(Gauge);
 

@@ -10,8 +10,8 @@
 //! | `/slow?ms=N` | answers after that time |
 //! | `/env?name=X` | the value of an environment variable; 404 if it is not set |
 //!
-//! On SIGTERM it goes on for `LINGER_MS`, then accepts what the kernel has queued, closes the port, finishes the requests in
-//! flight and leaves with 0.
+//! On SIGTERM it goes on for `LINGER_MS`, then accepts what the kernel has queued, closes the port, finishes the
+//! requests in flight and leaves with 0.
 
 use std::io::{self, BufReader};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -23,13 +23,13 @@ use std::time::Duration;
 
 use crate::http::{self, Request};
 
-/// A connection without a request for this long is closed.
+/// How long a connection may be open without a request.
 const IDLE_MAX: Duration = Duration::from_secs(75);
 /// Threads only read a request and write an answer.
 const STACK_BYTES: usize = 128 * 1024;
 const PAGE_BYTES: usize = 4096;
 
-/// What the environment asks for.
+/// What the environment asks for; `main.rs` lists the variables.
 pub struct Settings {
     port: u16,
     version: String,
@@ -58,10 +58,12 @@ struct Server {
     greeting: String,
     failing: AtomicBool,
     draining: AtomicBool,
-    /// Connections that wait for their first request or whose request is being answered.
+    /// How many connections wait for their first request, or for the answer to one.
     busy: Mutex<usize>,
+    /// Notified when `busy` falls.
     fell_idle: Condvar,
-    kept: Mutex<Vec<Vec<u8>>>,
+    /// What `/allocate` has taken.
+    allocated: Mutex<Vec<Vec<u8>>>,
 }
 
 /// Serves until a signal comes.
@@ -84,7 +86,7 @@ pub fn run(settings: Settings, terminations: Receiver<()>) -> ExitCode {
         draining: AtomicBool::new(false),
         busy: Mutex::new(0),
         fell_idle: Condvar::new(),
-        kept: Mutex::new(Vec::new()),
+        allocated: Mutex::new(Vec::new()),
     });
     let acceptor = {
         let server = Arc::clone(&server);
@@ -115,7 +117,7 @@ fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
-/// Memory that is really there, because every page was written.
+/// So many MiB of memory that is resident, because every page was written.
 pub fn touched(mib: usize) -> Vec<u8> {
     let mut block = vec![0_u8; mib.saturating_mul(1024 * 1024)];
     for page in block.chunks_mut(PAGE_BYTES) {
@@ -229,7 +231,7 @@ impl Server {
             }
             "/allocate" => match number("mib") {
                 Some(mib) => {
-                    lock(&self.kept).push(touched(mib));
+                    lock(&self.allocated).push(touched(mib));
                     (200, format!("holding {mib} MiB more\n"))
                 }
                 None => (400, "mib is missing\n".to_owned()),

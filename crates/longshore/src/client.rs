@@ -133,7 +133,7 @@ fn explained(endpoint: &str, error: SendError) -> anyhow::Error {
             "the certificate of {endpoint} is not trusted: name a file with it, such as tls-cert.pem of the server's data \
              directory, with --ca (or AWS_CA_BUNDLE), or on the server's machine that directory with --data-dir"
         )),
-        SendError::Connect(ConnectError::Unfit { source, .. }) => anyhow::Error::new(source).context(format!(
+        SendError::Connect(ConnectError::WrongNameOrDates { source, .. }) => anyhow::Error::new(source).context(format!(
             "the certificate of {endpoint} is not for this name or this time: name the server as its certificate does \
              (--endpoint), or have it use another one (--tls-cert), with the name in its subjectAltName"
         )),

@@ -1,4 +1,4 @@
-//! What clients have to be given to believe this server's certificate, and whom our own verbs believe.
+//! What clients have to be given to trust this server's certificate, and which certificates our own verbs trust.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::tls::{self, CERTIFICATE};
 /// The variable of every AWS client; ours say it with `--ca`.
 pub const BUNDLE: &str = "AWS_CA_BUNDLE";
 
-/// What a client of this server needs to believe its certificate.
+/// What a client of this server needs to trust its certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Needed {
     /// It speaks plain HTTP.
@@ -42,17 +42,17 @@ impl Needed {
     }
 
     /// Of a server with the certificate in `given`. AWS's clients bring authorities of their own and do not ask the
-    /// system's, so even a file that every program here believes has to be named.
+    /// system's, so even a file that every program here trusts has to be named.
     fn of_given(given: &Path, candidates: impl Iterator<Item = PathBuf>, now: Timestamp) -> Self {
         let chain = CertificateDer::pem_file_iter(given).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let chain = chain.unwrap_or_default();
-        let vouches = |file: &PathBuf| {
-            Trust::of(std::slice::from_ref(file)).is_ok_and(|trust| trust.vouches_for(&chain, now))
+        let accepts = |file: &PathBuf| {
+            Trust::of(std::slice::from_ref(file)).is_ok_and(|trust| trust.accepts(&chain, now))
         };
         let own = Some(given.to_path_buf()).filter(|_| chain.iter().any(is_self_issued));
         // The file is read from wherever a shell happens to be.
         let absolute = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
-        match candidates.chain(own).find(vouches) {
+        match candidates.chain(own).find(accepts) {
             Some(file) => Self::File(absolute(file)),
             None => Self::AuthorityOf(absolute(given.to_path_buf())),
         }
@@ -72,7 +72,7 @@ impl Needed {
             Self::Nothing => None,
             Self::File(_) if has_env => None,
             Self::File(file) => {
-                Some(format!("note: clients believe this server with {BUNDLE}={}", shown(file)))
+                Some(format!("note: clients trust this server with {BUNDLE}={}", shown(file)))
             }
             Self::AuthorityOf(given) => Some(format!(
                 "note: nobody here knows the authority that has signed {}. Clients need its certificate in a PEM file: \
@@ -84,7 +84,7 @@ impl Needed {
     }
 }
 
-/// Whom a verb believes that was given a data directory: the certificate that the server there made for itself, what its
+/// What a verb with a data directory trusts: the certificate that the server there made for itself, what its
 /// `env` file names, and what the verb was told, or else the system's authorities.
 pub fn of_verb(told: Option<&Path>, dir: &Path, in_env: Option<&str>) -> Vec<PathBuf> {
     let of_server = [Some(dir.join(CERTIFICATE)), in_env.map(PathBuf::from)];
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_told_the_file_that_makes_them_believe() {
+    fn clients_are_told_the_file_that_makes_them_trust() {
         let dir = std::env::temp_dir().join(format!("longshore-trust-of-{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a directory");
         let file = |name: &str, pem: &str| {
@@ -131,7 +131,7 @@ mod tests {
         let signed_file = file("signed", &signed.pem());
         let chain_file = file("chain", &(signed.pem() + &authority.pem()));
         for (given, candidates, expected) in [
-            // Whatever else is there, it has to vouch for this certificate.
+            // Whatever else is there, it has to accept this certificate.
             (&alone_file, vec![&authority_file], Needed::File(alone_file.clone())),
             (&signed_file, vec![&alone_file, &authority_file], Needed::File(authority_file.clone())),
             (&chain_file, vec![&alone_file], Needed::File(chain_file.clone())),

@@ -94,7 +94,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let ephemeral = if control_plane.data_dir.is_none() { Some(temporary_dir()?) } else { None };
     let base = control_plane.data_dir.clone().or_else(|| ephemeral.clone()).unwrap_or_default();
-    // Whoever has signed it, it is ours: the agents here believe it as it is.
+    // Whoever has signed it, it is ours: the agents here trust it as it is.
     let own = options.control_plane.tls_cert.clone();
     let own = own.or_else(|| tls::own_certificate(&options.control_plane, control_plane.data_dir.as_deref()));
     let http = crate::agent::client(&control_plane.endpoint, own.as_deref())?;

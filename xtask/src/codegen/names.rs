@@ -1,6 +1,6 @@
-//! Names of a model to names of Rust.
+//! Turns the names of a service model into names of Rust.
 
-/// Words that Rust keeps for itself and that models use for members.
+/// The keywords of Rust, as far as a raw identifier (`r#type`) can have them. Models use some for members.
 const KEYWORDS: &[&str] = &[
     "as", "async", "await", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern",
     "false", "final", "fn", "for", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut",
@@ -10,7 +10,7 @@ const KEYWORDS: &[&str] = &[
 
 /// `awsvpcConfiguration` to `awsvpc_configuration`, `enableECSManagedTags` to `enable_ecs_managed_tags`.
 pub fn snake(name: &str) -> String {
-    // Units and plurals of acronyms would fall apart at their last capital.
+    // Otherwise units and plurals of acronyms would be split before their last capital letter: `mi_b`, `ar_ns`.
     let name =
         name.replace("GiB", "Gib").replace("MiB", "Mib").replace("ARNs", "Arns").replace("ENIs", "Enis");
     let characters: Vec<char> = name.chars().collect();
@@ -36,19 +36,19 @@ pub fn snake(name: &str) -> String {
     out
 }
 
-/// A member as a field.
+/// The name of a member as that of a field: in snake case, raw if it is a keyword.
 pub fn field(name: &str) -> String {
     let name = snake(name);
     if KEYWORDS.contains(&name.as_str()) { format!("r#{name}") } else { name }
 }
 
-/// A shape as a type: some models begin names small.
+/// The name of a shape as that of a type: some models begin names with a small letter.
 pub fn shape(name: &str) -> String {
     let mut characters = name.chars();
     characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
-/// A shape as a static.
+/// The name of a shape as that of a static.
 pub fn constant(name: &str) -> String {
     snake(name).to_ascii_uppercase()
 }

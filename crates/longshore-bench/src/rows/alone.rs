@@ -1,4 +1,4 @@
-//! Placement as a library: how fast the decision itself is.
+//! Placement as a library: how many placement decisions a thread makes in a second, without a server around it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -13,10 +13,11 @@ use super::Bench;
 use crate::table::{Bounds, Measured, number};
 
 const INSTANCES: usize = 10_000;
-/// Where the fleet counts as full: 95 % of some sixty tasks of the size below, on the half that meets the constraint.
+/// How many tasks the fleet has when it counts as full: 57 on each instance that meets the constraint, which is half of
+/// them. That is 95 % of the sixty or so that fit.
 const TASKS_MAX: usize = INSTANCES / 2 * 57;
 
-/// The slowest of the strategies counts; the others are in the note.
+/// Placements per second with the slowest of the strategies; the others are in the note.
 pub fn placement(bench: &Bench) -> anyhow::Result<(Measured, String)> {
     let time = bench.pick(Duration::from_secs(2), Duration::from_millis(300));
     let zone = Some("attribute:ecs.availability-zone");
@@ -54,6 +55,7 @@ pub fn placement(bench: &Bench) -> anyhow::Result<(Measured, String)> {
     Ok((measured, note))
 }
 
+/// Instances of 8 to 8.5 vCPU and 16 GiB in three zones, with forty capabilities each.
 fn fleet() -> Fleet {
     let mut fleet = Fleet::new();
     for n in 0..INSTANCES {
@@ -85,6 +87,7 @@ fn fleet() -> Fleet {
     fleet
 }
 
+/// A task of 128 CPU units and 256 MiB that needs twelve capabilities.
 fn spec() -> RequestSpec {
     let required = (0..12)
         .map(|n| RequiredAttribute { name: format!("ecs.capability.{n}").into(), value: None })
@@ -97,6 +100,8 @@ fn spec() -> RequestSpec {
     }
 }
 
+/// Placements per second of `time`. Once [`TASKS_MAX`] tasks are placed, or no room is left, the oldest task leaves for
+/// each that comes.
 fn rate(fleet: &mut Fleet, request: &Request, time: Duration) -> f64 {
     let mut placed = VecDeque::new();
     let (begun, mut count) = (Instant::now(), 0_u64);

@@ -58,7 +58,7 @@ impl RowId {
     }
 }
 
-/// How long something took that two can tell.
+/// How long a start took, by two clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     /// Until the orchestrator's own API said so.

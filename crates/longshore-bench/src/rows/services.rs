@@ -12,17 +12,21 @@ use crate::process::Process;
 use crate::swarm::{self, Swarm};
 use crate::table::{Bounds, Measured, Row};
 
-/// Of both: what is said to run, and what does.
+/// The two ends of a time, in the names of rows: the orchestrator's API says that all runs, and the engine's last event
+/// that says so.
 pub const TOLD: &str = "as the API tells";
 pub const ENGINE: &str = "as the engine's events tell";
 
 const SERVICE: &str = "bench";
+/// How long a step may take before it counts as failed.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// For the service of all replicas, and for the update.
+/// How long the two steps took; `None` if one was not measured.
 #[derive(Default)]
 struct Times {
+    /// From CreateService until all replicas run.
     create: Option<Seen>,
+    /// From UpdateService until all replicas run the new image.
     update: Option<Duration>,
 }
 
@@ -32,6 +36,8 @@ impl Times {
     }
 }
 
+/// Measures the wanted rows of services, first on Longshore, then on Docker Swarm; where Swarm cannot run, its
+/// published numbers are the peer's.
 pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     let replicas: u32 = bench.pick(50, 16);
     let create = format!("service of {replicas} replicas, create to all RUNNING");
@@ -129,11 +135,12 @@ async fn measure(bench: &Bench, wanted: &[RowId], replicas: u32) -> anyhow::Resu
     Ok((up, times))
 }
 
-/// The bound that lets eight replicas be away at a time.
+/// The minimumHealthyPercent with which eight of `replicas` may be stopped at a time.
 fn healthy_percent(replicas: u32) -> u32 {
     (replicas - 8) * 100 / replicas
 }
 
+/// True if the primary deployment alone has all replicas running.
 fn all_run_the_next(service: &Value, replicas: u32) -> bool {
     let deployments = service["deployments"].as_array();
     let primary = deployments.into_iter().flatten().find(|deployment| deployment["status"] == "PRIMARY");

@@ -203,7 +203,7 @@ pub fn certificate() -> rcgen::CertifiedKey<rcgen::KeyPair> {
     rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate")
 }
 
-/// A client that believes this certificate.
+/// A client that trusts this certificate.
 pub fn trusting(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> HttpClient {
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("it is its own root");

@@ -50,7 +50,9 @@ impl Needs {
             self.api(17);
             match mode {
                 NetworkMode::Host => self.add(format!("{PREFIX}.task-iam-role-network-host")),
-                _ => self.add(format!("{PREFIX}.task-iam-role")),
+                NetworkMode::Bridge | NetworkMode::Awsvpc | NetworkMode::None => {
+                    self.add(format!("{PREFIX}.task-iam-role"));
+                }
             }
         }
         if mode == NetworkMode::Awsvpc {

@@ -20,6 +20,7 @@ const HEALTH_RETRIES: i32 = 3;
 const RESTART_PERIOD: i32 = 300;
 const IGNORED_EXIT_CODES_MAX: usize = 50;
 
+/// The containers of a definition; none if it has no list.
 pub fn of(shape: &shapes::TaskDefinition) -> &[shapes::ContainerDefinition] {
     shape.container_definitions.as_deref().unwrap_or_default()
 }
@@ -32,6 +33,10 @@ pub fn named<'a>(shape: &'a shapes::TaskDefinition, name: &str) -> Option<&'a sh
     of(shape).iter().find(|container| container.name.as_deref() == Some(name))
 }
 
+/// Checks all containers and fills in the defaults that answers show. `mode` is the task's network mode.
+///
+/// # Errors
+/// The first rule that one of them breaks, in ECS's words where they are known.
 pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Result<(), Invalid> {
     let count = of(shape).len();
     if count == 0 {
@@ -89,8 +94,8 @@ fn reserved_memory(container: &shapes::ContainerDefinition) -> i64 {
     i64::from(container.memory_reservation.or(container.memory).unwrap_or(0))
 }
 
-/// Whoever logs through FireLens needs its one router in the task, and the router somebody to work for
-/// (ecs-task-definitions C3). The first two texts are reported.
+/// Containers that log with awsfirelens need exactly one log router in the task, and a log router needs such a
+/// container (ecs-task-definitions C3). The first two texts are ECS's own, as users report them.
 fn check_firelens(containers: &[shapes::ContainerDefinition]) -> Result<(), Invalid> {
     let routers = containers.iter().filter(|container| container.firelens_configuration.is_some()).count();
     let used = containers.iter().any(|container| {
@@ -110,7 +115,7 @@ fn check_firelens(containers: &[shapes::ContainerDefinition]) -> Result<(), Inva
     }
 }
 
-/// Refuses variables without a name, which no process could read.
+/// Refuses environment variables without a name, which no process could read.
 pub fn check_environment(pairs: &[shapes::KeyValuePair]) -> Result<(), Invalid> {
     if pairs.iter().any(|pair| text(&pair.name).is_empty()) {
         return Err(Invalid::new("The name of an environment variable should not be null or empty."));
@@ -118,7 +123,7 @@ pub fn check_environment(pairs: &[shapes::KeyValuePair]) -> Result<(), Invalid> 
     Ok(())
 }
 
-/// Refuses a memory limit that Docker would; `what` is the member, `name` the container's.
+/// Refuses a memory limit, in MiB, that is too low for Docker. `what` is the member's name, `name` the container's.
 pub fn check_container_memory(name: &str, what: &str, mib: i32) -> Result<(), Invalid> {
     if mib < MEMORY_MIB_MIN {
         return Err(Invalid::new(format!(
@@ -128,6 +133,7 @@ pub fn check_container_memory(name: &str, what: &str, mib: i32) -> Result<(), In
     Ok(())
 }
 
+/// A task's `cpu` in CPU units or `memory` in MiB, normalised before this is asked.
 fn number(text: Option<&str>) -> Option<i64> {
     text.and_then(|text| text.parse().ok())
 }

@@ -42,7 +42,9 @@ pub fn normalise(shape: &mut shapes::TaskDefinition, mode: NetworkMode) -> Resul
             fill_host_port(mapping, mode)?;
             let fixed = match mode {
                 NetworkMode::Awsvpc => mapping.container_port,
-                _ => mapping.host_port.filter(|&port| port > 0),
+                NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => {
+                    mapping.host_port.filter(|&port| port > 0)
+                }
             };
             if let Some(port) = fixed
                 && !taken.insert((port, protocol.clone()))

@@ -1,12 +1,15 @@
-//! Task-level CPU and memory, as people write them (ecs-task-definitions C2).
+//! Task-level CPU and memory as ECS accepts them: as numbers or with a unit (ecs-task-definitions C2).
 
 use super::Invalid;
 
-/// Task-level CPU on EC2 (ecs-behaviour Part X).
+/// The range of task-level CPU on EC2, in CPU units (ecs-behaviour Part X).
 const CPU_UNITS_MIN: u32 = 128;
 const CPU_UNITS_MAX: u32 = 196_608;
 
-/// Takes `1024`, `1 vCPU` or `.5 vcpu`; gives CPU units.
+/// Reads `1024`, `1 vCPU` or `.5 vcpu` as CPU units.
+///
+/// # Errors
+/// It is none of these forms, not a whole number of CPU units, or outside of what EC2 offers.
 pub fn parse_cpu(text: &str) -> Result<u32, Invalid> {
     let units =
         quantity(text, &["vcpu"], 1024.0).filter(|units| (CPU_UNITS_MIN..=CPU_UNITS_MAX).contains(units));
@@ -18,7 +21,10 @@ pub fn parse_cpu(text: &str) -> Result<u32, Invalid> {
     })
 }
 
-/// Takes `1024`, `1 GB` or `.5gb`; gives MiB.
+/// Reads `1024`, `1 GB` or `.5gb` as MiB.
+///
+/// # Errors
+/// It is none of these forms, not a whole number of MiB, or 0.
 pub fn parse_memory(text: &str) -> Result<u32, Invalid> {
     let mib = quantity(text, &["gb"], 1024.0).filter(|mib| *mib > 0);
     mib.ok_or_else(|| {
@@ -29,7 +35,8 @@ pub fn parse_memory(text: &str) -> Result<u32, Invalid> {
     })
 }
 
-/// A bare integer, or a decimal number followed by one of `units`, which stands for `factor`.
+/// An integer alone, or a decimal number and one of `units` (in lower case), each worth `factor`. `None` unless the
+/// result is a whole number.
 fn quantity(text: &str, units: &[&str], factor: f64) -> Option<u32> {
     let text = text.trim().to_ascii_lowercase();
     if let Some(number) = units.iter().find_map(|unit| text.strip_suffix(unit)) {

@@ -27,7 +27,7 @@ impl TaskEngine {
 
     /// Gives their share to all tasks that may have it now, and returns these.
     pub(super) fn admit_waiting(&mut self) -> Vec<TaskKey> {
-        self.cx.ledger.forget_strangers(self.cx.now);
+        self.cx.ledger.forget_foreign_ports(self.cx.now);
         let mut admitted = Vec::new();
         let mut claimed: Option<Needs> = None;
         for (arrival, key) in self.queue.clone() {

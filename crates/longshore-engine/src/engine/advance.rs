@@ -1,4 +1,4 @@
-//! One task's steps, and when to look at it again.
+//! All steps that one task can take now, derived from what is known of it, and the time when it may take the next.
 
 use std::time::Duration;
 
@@ -135,11 +135,11 @@ fn next_wake(task: &Task, now: Timestamp) -> Option<Timestamp> {
             SecretsState::NotNeeded | SecretsState::Resolved(_) => None,
         };
         let gate = gate::wait_ends_by(task, index);
-        [c.op.map(|op| op.backstop), c.retry_at, c.look_at, secrets, gate]
+        [c.op.map(|op| op.backstop), c.retry_at, c.inspect_at, secrets, gate]
     });
     containers
         .chain(task.volumes.iter().map(resource))
-        .chain([resource(&task.cgroup), waiting, reports::next_flush(task), cleanup::next_look(task)])
+        .chain([resource(&task.cgroup), waiting, reports::next_flush(task), cleanup::due_at(task)])
         .flatten()
         .filter(|at| *at > now)
         .min()

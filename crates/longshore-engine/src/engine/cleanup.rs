@@ -11,7 +11,7 @@ use crate::report::ReportedStatus;
 use crate::task::{Cleanup, OpKind, ResourceState, Task};
 
 use super::Cx;
-use super::start::{id_or_name, key_of};
+use super::ask::{id_or_name, key_of};
 
 /// How long clean-up waits for the STOPPED report to be accepted.
 const UNREPORTED_MAX: Duration = Duration::from_secs(72 * 3600);
@@ -41,8 +41,8 @@ fn is_due(task: &Task, now: Timestamp) -> bool {
     task.cleanup_at.is_some_and(|at| at + wait <= now)
 }
 
-/// When clean-up may begin, if that depends on time alone.
-pub(super) fn next_look(task: &Task) -> Option<Timestamp> {
+/// When clean-up may begin, if that depends on time alone; `None` while it runs or when it is done.
+pub(super) fn due_at(task: &Task) -> Option<Timestamp> {
     match task.cleanup {
         Cleanup::NotDue => {
             let told = task.reporting.accepted == Some(ReportedStatus::Stopped);

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use longshore_base::Timestamp;
 
-use crate::action::{Action, OpId};
+use crate::action::Action;
 use crate::input::{ListedImage, OpError, OpErrorKind};
 use crate::journal::JournalKey;
 use crate::note::Note;
 use crate::settings::PullBehavior;
+use crate::spec::OpId;
 use crate::task::SideOp;
 
 use super::TaskEngine;

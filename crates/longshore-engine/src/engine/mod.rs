@@ -6,6 +6,7 @@
 
 mod admission;
 mod advance;
+mod ask;
 mod cleanup;
 mod gate;
 mod image_cycle;
@@ -24,16 +25,16 @@ use std::time::Duration;
 
 use longshore_base::{Seed, Timestamp};
 
-use crate::action::{Action, OpId};
+use crate::action::Action;
 use crate::host::Ledger;
 use crate::images::Images;
 use crate::input::Input;
 use crate::journal::{JournalChange, JournalKey, JournalRecord};
 use crate::note::Note;
 use crate::pressure::Pressure;
-use crate::report::{ReportId, ReportedStatus, TaskReport};
+use crate::report::{ReportedStatus, TaskReport};
 use crate::settings::{HostCapacity, Settings};
-use crate::spec::{ContainerKey, Desired, TaskKey, TaskSpec};
+use crate::spec::{ContainerKey, Desired, OpId, ReportId, TaskKey, TaskSpec};
 use crate::task::{Op, OpKind, SideOp, Task};
 use image_cycle::ImageCycle;
 use outcome::Outcome;

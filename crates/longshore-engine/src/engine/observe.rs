@@ -1,7 +1,8 @@
-//! What a look at a container changes.
+//! What an observation of a container changes. Start at [`observed`].
 //!
-//! Looks may come late, twice, or out of order. The runtime's start time tells the runs of a container
-//! apart: what concerns a run that is known to have ended, or one before the latest, is old news.
+//! Observations come from events and from inspections, and may come late, twice, or out of order. A *run* is the time
+//! from one start of a container to its end; the runtime's start time tells the runs of a container apart. An
+//! observation of a run that is known to have ended, or of one before the latest, is outdated and changes nothing.
 
 use std::time::Duration;
 
@@ -14,21 +15,22 @@ use crate::task::{Container, Health, KnownStatus, Op, OpKind, Task};
 
 use super::Cx;
 
-/// The pause between regular looks at a running container, and what is added at random (G10).
-const LOOK_EVERY: Duration = Duration::from_secs(300);
-const LOOK_JITTER: Duration = Duration::from_secs(30);
+/// The time between regular inspections of a running container, and the most that is added to it at random (G10).
+const INSPECT_EVERY: Duration = Duration::from_secs(300);
+const INSPECT_JITTER: Duration = Duration::from_secs(30);
 
 const VANISHED: &str = "ContainerVanishedError: the container was removed by something other than the agent";
 
+/// Applies an observation of the container number `index`. One of another container, by its runtime id, is ignored.
 pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
     if task.containers[index].runtime_id.as_ref() != Some(&seen.runtime_id) {
         return;
     }
     match &seen.status {
-        ObservedStatus::Created => note_facts(&mut task.containers[index], seen),
+        ObservedStatus::Created => note_details(&mut task.containers[index], seen),
         ObservedStatus::Running => running(task, index, seen, cx),
         ObservedStatus::Exited { exit_code, oom_killed, error } => {
-            let reason = match (*oom_killed && !is_own_end(*exit_code), error) {
+            let reason = match (*oom_killed && !has_ended_by_itself(*exit_code), error) {
                 (true, _) => "OutOfMemoryError: Container killed due to memory usage".to_owned(),
                 (false, Some(text)) if !text.is_empty() => format!("DockerStateError: {text}"),
                 (false, _) => String::new(),
@@ -38,12 +40,14 @@ pub(super) fn observed(task: &mut Task, index: usize, seen: &Observation, cx: &m
     }
 }
 
-/// Success, or SIGTERM: it was not killed. Engines say so of every container in the task's cgroup when one of them is.
-fn is_own_end(exit_code: i32) -> bool {
+/// True of the exit codes of success and of SIGTERM. Such a container was not killed for memory, although container
+/// engines say so of every container in the task's cgroup when one of them was.
+fn has_ended_by_itself(exit_code: i32) -> bool {
     matches!(exit_code, 0 | 143)
 }
 
-fn note_facts(container: &mut Container, seen: &Observation) {
+/// Takes over what an observation says besides the status.
+fn note_details(container: &mut Container, seen: &Observation) {
     if seen.created_at.is_some() {
         container.created_at = seen.created_at;
     }
@@ -56,17 +60,17 @@ fn note_facts(container: &mut Container, seen: &Observation) {
     }
 }
 
-/// True for what concerns a run that has ended, or one before the latest.
-pub(super) fn is_old_news(container: &Container, seen: &Observation) -> bool {
+/// True for an observation of a run that is known to have ended, or of one before the latest.
+pub(super) fn is_outdated(container: &Container, seen: &Observation) -> bool {
     match seen.started_at {
         Some(start) => {
             container.ended_run.is_some_and(|ended| start <= ended)
                 || container.run.is_some_and(|latest| start < latest)
-                // Between two runs, also if the time of the ended one's start was never told.
+                // Between two runs this holds even if it was never told when the ended one started.
                 || (container.restarting && container.finished_at.is_some_and(|end| start < end))
         }
-        // Without a time it is taken to be about the run that is known, unless it ended before that
-        // began; between two runs, about the old.
+        // An observation without a start time is taken to be of the run that is known, unless it ended before that run
+        // began. Between two runs it is taken to be of the ended one.
         None => {
             container.restarting
                 || container.run.zip(seen.finished_at).is_some_and(|(start, end)| end <= start)
@@ -77,15 +81,15 @@ pub(super) fn is_old_news(container: &Container, seen: &Observation) -> bool {
 fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
     let tracked = task.spec.containers[index].health == HealthTracking::On;
     let container = &mut task.containers[index];
-    if is_old_news(container, seen) {
+    if is_outdated(container, seen) {
         return;
     }
     if container.is_stopped() {
-        // A start that was given up came late, or somebody started it: it must not run on.
+        // A start took effect after the engine had given it up, or somebody else started it: it must not go on.
         container.want_kill();
         return;
     }
-    note_facts(container, seen);
+    note_details(container, seen);
     if note_run(container, seen, cx.now) {
         container.exit_code = None;
         container.finished_at = None;
@@ -95,10 +99,10 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
         container.health = Health::default();
         clear_op(container, &[OpKind::Start, OpKind::VerifyStart]);
     }
-    // Also for a run that the journal knows, after a restart of the agent: an end whose event got lost is found by
-    // looking, or never.
-    if container.look_at.is_none() {
-        container.look_at = Some(cx.now + LOOK_EVERY + cx.jitter(LOOK_JITTER));
+    // Also for a run known from the journal, after a restart of the agent: an end whose event was lost is found by an
+    // inspection, or never.
+    if container.inspect_at.is_none() {
+        container.inspect_at = Some(cx.now + INSPECT_EVERY + cx.jitter(INSPECT_JITTER));
     }
     if container.phase != KnownStatus::Running {
         container.phase = KnownStatus::Running;
@@ -110,8 +114,8 @@ fn running(task: &mut Task, index: usize, seen: &Observation, cx: &mut Cx) {
     }
 }
 
-/// Notes when the run that is seen began; true if it is another than the one known. A second run is
-/// a restart, also if this process did not see it begin.
+/// Notes when the observed run began. True if it is not the run that was known; any run after the first counts as a
+/// restart, even if this process did not see it begin.
 fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bool {
     let first = container.phase != KnownStatus::Running;
     let newer = match (seen.started_at, container.run) {
@@ -138,6 +142,7 @@ fn note_run(container: &mut Container, seen: &Observation, now: Timestamp) -> bo
     true
 }
 
+/// `since` stays the time of the last change of the status.
 fn note_health(known: &mut Health, seen: &ObservedHealth, now: Timestamp) {
     if known.status != seen.status || known.since.is_none() {
         known.status = seen.status;
@@ -147,19 +152,21 @@ fn note_health(known: &mut Health, seen: &ObservedHealth, now: Timestamp) {
     known.output.clone_from(&seen.output);
 }
 
+/// Forgets the operation under way if it is of one of these kinds.
 fn clear_op(container: &mut Container, kinds: &[OpKind]) -> Option<Op> {
     container.op.take_if(|op| kinds.contains(&op.kind))
 }
 
+/// A run has ended: the container is restarted if its policy says so, and stopped otherwise.
 fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: String, cx: &mut Cx) {
     let wanted = !task.is_stopping();
     let container = &mut task.containers[index];
-    if is_old_news(container, seen) {
+    if is_outdated(container, seen) {
         return;
     }
     if container.is_stopped() {
         if seen.started_at.is_none() {
-            return; // It may be an earlier run's end; the stop that is under way tells.
+            return; // It may be the end of an earlier run; the stop under way will tell.
         }
         container.kill_wanted = false;
         container.ended_run = container.ended_run.max(seen.started_at);
@@ -167,9 +174,9 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
         return;
     }
     if container.phase != KnownStatus::Running && seen.started_at.is_none() {
-        return; // Never ran: that its start failed is told by the start itself.
+        return; // It never ran; the answer to its start says why.
     }
-    note_facts(container, seen);
+    note_details(container, seen);
     // It may be a run that ended before anybody saw it.
     note_run(container, seen, cx.now);
     container.start_error = None;
@@ -182,7 +189,7 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
             OpKind::Stop,
             OpKind::VerifyStop,
             OpKind::ForceRemove,
-            OpKind::Look,
+            OpKind::RegularInspect,
         ],
     );
     let finished_at = seen.finished_at.unwrap_or(cx.now);
@@ -195,7 +202,7 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
         container.exit_code = Some(code);
         container.finished_at = Some(finished_at);
         container.retry_at = None;
-        container.look_at = None;
+        container.inspect_at = None;
         if container.phase != KnownStatus::Running {
             container.phase = KnownStatus::Running;
             task.note_change(index, ReportedStatus::Running);
@@ -205,14 +212,16 @@ fn exited(task: &mut Task, index: usize, seen: &Observation, code: i32, reason: 
     }
 }
 
-/// The runtime no longer has the container.
+/// The runtime no longer has the container with this id.
 pub(super) fn vanished(task: &mut Task, index: usize, runtime_id: &RuntimeId, cx: &mut Cx) {
     if task.containers[index].runtime_id.as_ref() == Some(runtime_id) {
-        gone(task, index, cx);
+        note_removed(task, index, cx);
     }
 }
 
-pub(super) fn gone(task: &mut Task, index: usize, cx: &mut Cx) {
+/// The container no longer exists. If it had not stopped before, it has now: removed by our own force, or by somebody
+/// else.
+pub(super) fn note_removed(task: &mut Task, index: usize, cx: &mut Cx) {
     let container = &mut task.containers[index];
     container.removed = true;
     container.kill_wanted = false;
@@ -228,9 +237,9 @@ pub(super) fn gone(task: &mut Task, index: usize, cx: &mut Cx) {
     task.mark_stopped(index, cx.now, None, exit_code, reason);
 }
 
-/// The next regular look, after one that told nothing.
-pub(super) fn look_later(container: &mut Container, cx: &mut Cx) {
+/// Sets the time of the next regular inspection, after one that failed.
+pub(super) fn inspect_later(container: &mut Container, cx: &mut Cx) {
     if container.phase == KnownStatus::Running {
-        container.look_at = Some(cx.now + LOOK_EVERY + cx.jitter(LOOK_JITTER));
+        container.inspect_at = Some(cx.now + INSPECT_EVERY + cx.jitter(INSPECT_JITTER));
     }
 }

@@ -4,24 +4,23 @@ use std::time::Duration;
 
 use longshore_base::{Port, Timestamp};
 
-use crate::action::OpId;
 use crate::input::{
     LocalImage, Observation, ObservedStatus, OpError, OpErrorKind, ResolvedSecrets, SecretFailure,
 };
 use crate::journal::{JournalKey, JournalRecord};
 use crate::note::Note;
 use crate::settings::go_duration;
-use crate::spec::RuntimeId;
+use crate::spec::{OpId, RuntimeId};
 use crate::task::{KnownStatus, Op, OpKind, ResourceState, SecretsState, SideOp, Task};
 
-use super::pull::backoff;
-use super::{Cx, cleanup, observe, pause, pull, start, stop};
+use super::ask::{backoff, inspect, timed_out};
+use super::{Cx, cleanup, observe, pause, pull, stop};
 
 /// Tries of creating and starting while the runtime cannot be reached, and the pause between them: 25 seconds in all,
 /// in which an engine has restarted.
 const TRIES_MAX: u32 = 7;
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
-/// How often a container gets other host ports because a stranger has them.
+/// How often a container gets other host ports because another program has them.
 const PORT_TRIES_MAX: u32 = 8;
 /// Credentials that have not arrived are looked for each minute (G7).
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(60);
@@ -57,7 +56,7 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
         (OpKind::Adopt, Outcome::Inspected(result)) => adopted(task, index, result, cx),
         (OpKind::Start, Outcome::Started(result)) => started(task, index, result, cx),
         (OpKind::VerifyStart, Outcome::Inspected(result)) => start_verified(task, index, op, result, cx),
-        (OpKind::Look, Outcome::Inspected(result)) => looked(task, index, result, cx),
+        (OpKind::RegularInspect, Outcome::Inspected(result)) => regularly_inspected(task, index, result, cx),
         (OpKind::Stop, Outcome::Stopped(result)) => stop::stopped(task, index, result, cx),
         (OpKind::VerifyStop, Outcome::Inspected(result)) => stop::verified(task, index, result, cx),
         (OpKind::ForceRemove, Outcome::Removed(result)) => stop::force_removed(task, index, result, cx),
@@ -74,7 +73,7 @@ pub(super) fn finished(task: &mut Task, index: usize, id: OpId, outcome: Outcome
             | OpKind::Adopt
             | OpKind::Start
             | OpKind::VerifyStart
-            | OpKind::Look
+            | OpKind::RegularInspect
             | OpKind::Stop
             | OpKind::VerifyStop
             | OpKind::ForceRemove
@@ -145,7 +144,7 @@ pub(super) fn expire(task: &mut Task, cx: &mut Cx) {
                 OpKind::Create => Outcome::Created(Err(error)),
                 OpKind::Start => Outcome::Started(Err(error)),
                 OpKind::Stop | OpKind::Kill => Outcome::Stopped(Err(error)),
-                OpKind::Adopt | OpKind::VerifyStart | OpKind::VerifyStop | OpKind::Look => {
+                OpKind::Adopt | OpKind::VerifyStart | OpKind::VerifyStop | OpKind::RegularInspect => {
                     Outcome::Inspected(Err(error))
                 }
                 OpKind::ForceRemove | OpKind::Remove | OpKind::Discard => Outcome::Removed(Err(error)),
@@ -220,7 +219,7 @@ fn created(task: &mut Task, index: usize, op: Op, result: Result<RuntimeId, OpEr
         OpErrorKind::NameInUse(runtime_id) => {
             // Names are unique to this container: an earlier attempt got through.
             container.runtime_id = runtime_id;
-            start::inspect(task, index, OpKind::Adopt, cx);
+            inspect(task, index, OpKind::Adopt, cx);
             return;
         }
         OpErrorKind::Unavailable if container.tries + 1 < TRIES_MAX => {
@@ -244,12 +243,6 @@ fn created(task: &mut Task, index: usize, op: Op, result: Result<RuntimeId, OpEr
         | OpErrorKind::Other => format!("CannotCreateContainerError: {}", error.text),
     };
     task.mark_stopped(index, cx.now, None, None, reason);
-}
-
-/// The agent's words for a time-out (ecs-engine D3).
-pub(super) fn timed_out(state: &str, timeout: Duration) -> String {
-    let waited = go_duration(timeout);
-    format!("DockerTimeoutError: Could not transition to {state}; timed out after waiting {waited}")
 }
 
 fn adopted(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
@@ -284,23 +277,23 @@ fn started(task: &mut Task, index: usize, result: Result<Observation, OpError>, 
             let settled =
                 container.is_stopped() || (container.phase == KnownStatus::Running && !container.restarting);
             if !settled && container.op.is_none() {
-                // The call succeeded and its look shows no run: look again.
-                start::inspect(task, index, OpKind::VerifyStart, cx);
+                // The call succeeded, but its observation shows no run: inspect again.
+                inspect(task, index, OpKind::VerifyStart, cx);
             }
         }
         Err(error) => {
             task.containers[index].start_error = Some(error);
-            start::inspect(task, index, OpKind::VerifyStart, cx);
+            inspect(task, index, OpKind::VerifyStart, cx);
         }
     }
 }
 
-/// After a start without success: what runs is adopted, what never ran is tried again only if the
+/// The inspection after a start without success: what runs is adopted, what never ran is tried again only if the
 /// runtime could not be reached. So nothing is started twice.
 fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observation, OpError>, cx: &mut Cx) {
-    let look_failed = match result {
+    let inspect_failed = match result {
         Ok(seen) => {
-            let is_old = observe::is_old_news(&task.containers[index], &seen);
+            let is_old = observe::is_outdated(&task.containers[index], &seen);
             observe::observed(task, index, &seen, cx);
             let ran = match seen.status {
                 ObservedStatus::Created => false,
@@ -313,43 +306,71 @@ fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observat
             false
         }
         Err(error) if error.kind == OpErrorKind::NotFound => {
-            observe::gone(task, index, cx);
+            observe::note_removed(task, index, cx);
             return;
         }
         Err(_) => true,
     };
-    let timeout = cx.settings.start_timeout;
-    let stopping = task.is_stopping();
-    let container = &mut task.containers[index];
-    // As long as there is an error, the container is looked at before it is started or given up.
-    let error = container.start_error.get_or_insert_with(|| OpError {
+    // As long as there is an error, the container is inspected before it is started or given up.
+    let error = task.containers[index].start_error.get_or_insert_with(|| OpError {
         kind: OpErrorKind::Other,
         text: "the container did not start".to_owned(),
     });
     let error = error.clone();
-    if container.start_settles_at.is_some_and(|at| op.asked_at < at) && !stopping {
-        container.retry_at = Some(cx.now + PAUSE.0);
-        return;
+    if !try_again(task, index, op, &error, inspect_failed, cx) {
+        give_up_start(task, index, &error, inspect_failed, cx);
     }
-    if container.tries + 1 < TRIES_MAX && !stopping {
-        if look_failed {
-            // Looked at again after a pause, because a runtime that restarts refuses at once.
-            container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
-            container.tries += 1;
-            return;
-        }
-        if error.kind == OpErrorKind::Unavailable {
+}
+
+/// Prepares another inspection or another start of a container that did not start. False if it is to be given up: the
+/// task stops, there were enough tries, or another one would give the same.
+fn try_again(
+    task: &mut Task,
+    index: usize,
+    op: Op,
+    error: &OpError,
+    inspect_failed: bool,
+    cx: &mut Cx,
+) -> bool {
+    if task.is_stopping() {
+        return false;
+    }
+    let container = &mut task.containers[index];
+    if container.start_settles_at.is_some_and(|at| op.asked_at < at) {
+        container.retry_at = Some(cx.now + PAUSE.0);
+        return true;
+    }
+    if container.tries + 1 >= TRIES_MAX {
+        return false;
+    }
+    if inspect_failed {
+        // Inspected again after a pause, because a runtime that restarts refuses at once.
+        container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
+        container.tries += 1;
+        return true;
+    }
+    match error.kind {
+        OpErrorKind::Unavailable => {
             container.start_error = None;
             container.retry_at = Some(cx.now + backoff(PAUSE, container.tries));
             container.tries += 1;
-            return;
+            true
         }
-        if let OpErrorKind::PortTaken(taken) = error.kind
-            && move_ports(task, index, taken, cx)
-        {
-            return;
-        }
+        OpErrorKind::PortTaken(taken) => move_ports(task, index, taken, cx),
+        OpErrorKind::Timeout
+        | OpErrorKind::NotFound
+        | OpErrorKind::NameInUse(_)
+        | OpErrorKind::Denied
+        | OpErrorKind::Refused
+        | OpErrorKind::BadConfig
+        | OpErrorKind::BadHostConfig
+        | OpErrorKind::NoSpace
+        | OpErrorKind::Other => false,
     }
+}
+
+/// The container has stopped without having started, for the reason that `error` gives.
+fn give_up_start(task: &mut Task, index: usize, error: &OpError, inspect_failed: bool, cx: &mut Cx) {
     cx.no_space |= error.kind == OpErrorKind::NoSpace;
     let container = &mut task.containers[index];
     // If nobody can say whether it runs, or will as soon as the runtime gets to the start that it did
@@ -366,9 +387,9 @@ fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observat
         | OpErrorKind::NoSpace
         | OpErrorKind::Other => false,
     };
-    container.kill_wanted = look_failed || unanswered;
+    container.kill_wanted = inspect_failed || unanswered;
     let reason = if error.kind == OpErrorKind::Timeout {
-        timed_out("started", timeout)
+        timed_out("started", cx.settings.start_timeout)
     } else {
         format!("CannotStartContainerError: {}", error.text)
     };
@@ -376,7 +397,7 @@ fn start_verified(task: &mut Task, index: usize, op: Op, result: Result<Observat
     task.mark_stopped(index, cx.now, None, exit_code, reason);
 }
 
-/// A stranger has a host port of a container that has not run: if the port was our choice, chooses another one
+/// Another program has a host port of a container that has not run: if the port was our choice, chooses another one
 /// and has the container made anew, because the runtime binds ports when it creates. True if it did.
 fn move_ports(task: &mut Task, index: usize, taken: Option<Port>, cx: &mut Cx) -> bool {
     let container = &mut task.containers[index];
@@ -391,7 +412,7 @@ fn move_ports(task: &mut Task, index: usize, taken: Option<Port>, cx: &mut Cx) -
     container.ports = ports;
     container.port_tries += 1;
     container.discard = container.runtime_id.take();
-    // It was looked at: it did not run. So the next one may be started.
+    // It was inspected and did not run, so the next one may be started.
     container.start_asked = false;
     container.start_error = None;
     container.tries = 0;
@@ -420,13 +441,13 @@ fn discarded(task: &mut Task, index: usize, result: Result<(), OpError>, cx: &mu
     }
 }
 
-fn looked(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
+fn regularly_inspected(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
     match result {
         Ok(seen) => observe::observed(task, index, &seen, cx),
-        Err(error) if error.kind == OpErrorKind::NotFound => observe::gone(task, index, cx),
+        Err(error) if error.kind == OpErrorKind::NotFound => observe::note_removed(task, index, cx),
         Err(_) => {}
     }
-    observe::look_later(&mut task.containers[index], cx);
+    observe::inspect_later(&mut task.containers[index], cx);
 }
 
 fn created_resource(state: &mut ResourceState, id: OpId, ok: bool) -> bool {

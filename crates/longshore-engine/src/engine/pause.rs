@@ -9,8 +9,7 @@ use crate::spec::{ContainerRole, NetworkPlace};
 use crate::task::{ImageStep, KnownStatus, OpKind, Task};
 
 use super::Cx;
-use super::pull::backoff;
-use super::start::key_of;
+use super::ask::{backoff, key_of};
 
 /// Making an image of some hundred bytes and a network, on an engine that may be busy.
 const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);

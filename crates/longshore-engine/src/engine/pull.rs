@@ -11,19 +11,13 @@ use crate::spec::RegistryAuth;
 use crate::task::{ImageStep, KnownStatus, OpKind, Task};
 
 use super::Cx;
-use super::outcome::timed_out;
-use super::start::{INSPECT_TIMEOUT, key_of};
+use super::ask::{INSPECT_TIMEOUT, backoff, key_of, timed_out};
 
 /// Tries of a pull, and the pause between them.
 const PULL_TRIES_MAX: u32 = 5;
 const PULL_PAUSE: (Duration, Duration) = (Duration::from_millis(1100), Duration::from_secs(5));
 /// The pause between tries to resolve a tag; the limit is `ECS_MANIFEST_PULL_TIMEOUT`.
 const MANIFEST_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
-
-/// `first`, doubled for each earlier try, up to the second.
-pub(super) fn backoff((first, most): (Duration, Duration), tries: u32) -> Duration {
-    first.saturating_mul(1 << tries.min(16)).min(most)
-}
 
 /// Asks for the next operation. `open`: the container's dependencies are met, so it may be pulled.
 pub(super) fn step(task: &mut Task, index: usize, open: bool, cx: &mut Cx) {
@@ -116,8 +110,8 @@ fn give_up(task: &mut Task, index: usize, error: &OpError, pause: Duration, trie
     false
 }
 
-/// Tells, at the first of several tries, why the image is not there yet: a task that waits for a registry looks like one
-/// that hangs.
+/// Tells, at the first of several tries, why the image is not there yet: a task that waits for a registry looks like
+/// one that hangs.
 fn tell(task: &mut Task, index: usize, why: String) {
     let container = &mut task.containers[index];
     if container.reason.is_empty() {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use longshore_base::{ContainerName, Timestamp};
 
 use crate::action::Action;
-use crate::report::{ContainerChange, NetworkBinding, ReportId, ReportedStatus, TaskReport};
-use crate::spec::NetworkMode;
+use crate::report::{ContainerChange, NetworkBinding, ReportedStatus, TaskReport};
+use crate::spec::{NetworkMode, ReportId};
 use crate::task::{InFlight, Task};
 
 use super::Cx;

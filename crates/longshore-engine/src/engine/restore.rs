@@ -17,7 +17,7 @@ use crate::settings::{HostCapacity, Settings};
 use crate::spec::{ContainerKey, TaskKey};
 use crate::task::{Admission, Container, ImageStep, KnownStatus, OpKind, ResourceState, Task};
 
-use super::{TaskEngine, observe, start};
+use super::{TaskEngine, ask, observe};
 
 /// How long a runtime may take to get to a start that was asked for by a process which has died since. No runtime can
 /// be asked to start a container only if it has not run, so this is waited out.
@@ -73,7 +73,7 @@ impl TaskEngine {
         for key in &keys {
             let Some(task) = self.tasks.get_mut(key) else { continue };
             for index in 0..task.containers.len() {
-                let found = by_key.remove(&start::key_of(task, index)).unwrap_or_default();
+                let found = by_key.remove(&ask::key_of(task, index)).unwrap_or_default();
                 let name = &task.drawn[index].runtime_name;
                 let ours = found.into_iter().find(|f| f.name == *name);
                 let container = &mut task.containers[index];
@@ -160,12 +160,12 @@ fn missing(task: &mut Task, index: usize, first: bool, cx: &mut super::Cx) {
     if !first {
         // The list may be older than the container: ask for this one.
         if container.op.is_none() && !container.is_stopped() {
-            start::inspect(task, index, OpKind::Look, cx);
+            ask::inspect(task, index, OpKind::RegularInspect, cx);
         }
         return;
     }
     if container.start_asked || container.is_stopped() {
-        observe::gone(task, index, cx);
+        observe::note_removed(task, index, cx);
     } else {
         container.runtime_id = None;
         container.created_at = None;
@@ -245,7 +245,7 @@ fn apply_container(container: &mut Container, progress: &ContainerProgress) {
             container.phase = KnownStatus::Running;
             container.image = ImageStep::Done;
             container.start_asked = true;
-            // An end that was followed by a restart is told again by the look at the container.
+            // An end that was followed by a restart is told again by the inspection of the container.
             container.exit_code = None;
         }
         JournalPhase::Stopped => {

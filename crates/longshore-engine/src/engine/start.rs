@@ -4,24 +4,19 @@ use std::time::Duration;
 
 use crate::action::Action;
 use crate::create::{self, Ready};
-use crate::spec::{ContainerKey, HealthTracking, RuntimeId};
+use crate::spec::HealthTracking;
 use crate::task::{Container, ImageStep, KnownStatus, OpKind, ResourceState, SecretsState, Task};
 
+use super::ask::{inspect, key_of};
 use super::gate::{Gate, gate, gate_to_pull, is_awaited};
 use super::{Cx, pause, pull};
 
-/// The limit of an inspection (G11).
-pub(super) const INSPECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The limit of a removal (G11).
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(300);
-/// How often a container that others wait for is looked at: a task that is blocked is looked at every 5 s (G10).
-const AWAITED_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often a container that others wait for is inspected: the official agent looks at a blocked task every 5 s (G10).
+const AWAITED_INSPECT_EVERY: Duration = Duration::from_secs(5);
 /// Exit code of a container that never started because of a dependency (G8).
 const EXIT_DEPENDENCY: i32 = 143;
-
-pub(super) fn key_of(task: &Task, index: usize) -> ContainerKey {
-    ContainerKey { task: task.spec.key.clone(), name: task.spec.containers[index].name.clone() }
-}
 
 /// The next operation on the way up, if the container may have one now.
 pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
@@ -69,12 +64,13 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
         }
         KnownStatus::Created => {}
         KnownStatus::Running if restarting => ask_start(task, index, cx),
-        KnownStatus::Running => look(task, index, cx),
+        KnownStatus::Running => inspect_regularly(task, index, cx),
         KnownStatus::Stopped => {}
     }
 }
 
-/// True as long as dependencies decide what becomes of it: until it is asked to start, unless something of it is being put away.
+/// True as long as dependencies decide what becomes of it: until it is asked to start, unless something of it is being
+/// put away.
 fn awaits_its_dependencies(container: &Container) -> bool {
     match container.phase {
         KnownStatus::None | KnownStatus::ManifestPulled | KnownStatus::Pulled => true,
@@ -152,30 +148,16 @@ fn ask_start(task: &mut Task, index: usize, cx: &mut Cx) {
     cx.emit(Action::StartContainer { op: op.id, container, runtime_id, timeout });
 }
 
-/// A regular look, in case an event was lost (G10, Watching). What others wait for is looked at more often.
-fn look(task: &mut Task, index: usize, cx: &mut Cx) {
+/// Inspects a running container when it is time to, in case an event was lost (G10, Watching): more often if others
+/// wait for it.
+fn inspect_regularly(task: &mut Task, index: usize, cx: &mut Cx) {
     if is_awaited(task, index) {
-        let soon = cx.now + AWAITED_LOOK_EVERY;
-        let look_at = &mut task.containers[index].look_at;
-        *look_at = Some(look_at.map_or(soon, |at| at.min(soon)));
+        let soon = cx.now + AWAITED_INSPECT_EVERY;
+        let inspect_at = &mut task.containers[index].inspect_at;
+        *inspect_at = Some(inspect_at.map_or(soon, |at| at.min(soon)));
     }
-    if task.containers[index].look_at.is_some_and(|at| at <= cx.now) {
-        task.containers[index].look_at = None;
-        inspect(task, index, OpKind::Look, cx);
+    if task.containers[index].inspect_at.is_some_and(|at| at <= cx.now) {
+        task.containers[index].inspect_at = None;
+        inspect(task, index, OpKind::RegularInspect, cx);
     }
-}
-
-/// What the runtime knows the container by: its id, or its name as long as that is unknown.
-pub(super) fn id_or_name(task: &Task, index: usize) -> RuntimeId {
-    let name = &task.drawn[index].runtime_name;
-    task.containers[index].runtime_id.clone().unwrap_or_else(|| RuntimeId::new(name))
-}
-
-/// Asks how the container is; by name if its id is not known.
-pub(super) fn inspect(task: &mut Task, index: usize, kind: OpKind, cx: &mut Cx) {
-    let runtime_id = id_or_name(task, index);
-    let op = cx.op(kind, INSPECT_TIMEOUT);
-    task.containers[index].op = Some(op);
-    let container = key_of(task, index);
-    cx.emit(Action::InspectContainer { op: op.id, container, runtime_id });
 }

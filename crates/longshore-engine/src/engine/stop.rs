@@ -8,8 +8,7 @@ use crate::create;
 use crate::input::{Observation, ObservedStatus, OpError, OpErrorKind};
 use crate::task::{KnownStatus, OpKind, Task};
 
-use super::pull::backoff;
-use super::start::{inspect, key_of};
+use super::ask::{backoff, inspect, key_of};
 use super::{Cx, observe};
 
 /// Tries of the stop call, and the pause between them (G10, Stop).
@@ -43,12 +42,12 @@ pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
         (KnownStatus::None | KnownStatus::ManifestPulled | KnownStatus::Pulled | KnownStatus::Created, _) => {
             task.mark_stopped(index, cx.now, None, None, String::new())
         }
-        (KnownStatus::Running, None | Some(OpKind::Look)) if task.containers[index].restarting => {
+        (KnownStatus::Running, None | Some(OpKind::RegularInspect)) if task.containers[index].restarting => {
             let code = task.containers[index].exit_code;
             let finished_at = task.containers[index].finished_at;
             task.mark_stopped(index, cx.now, finished_at, code, String::new());
         }
-        (KnownStatus::Running, None | Some(OpKind::Look)) => {
+        (KnownStatus::Running, None | Some(OpKind::RegularInspect)) => {
             let dependents = task.graph.dependents_of(index);
             if !waiting && dependents.iter().all(|d| task.containers[*d].is_stopped()) {
                 ask_stop(task, index, cx);
@@ -90,7 +89,7 @@ pub(super) fn stopped(
             }
         }
         Err(error) if error.kind == OpErrorKind::NotFound => {
-            observe::gone(task, index, cx);
+            observe::note_removed(task, index, cx);
             return;
         }
         Err(error) => task.containers[index].stop_error = Some(error),
@@ -100,7 +99,7 @@ pub(super) fn stopped(
     }
 }
 
-/// A look after the stop call: either it ended, or try again, or use force.
+/// The inspection after the stop call: either it ended, or try again, or use force.
 pub(super) fn verified(task: &mut Task, index: usize, result: Result<Observation, OpError>, cx: &mut Cx) {
     match result {
         Ok(seen) => {
@@ -109,7 +108,7 @@ pub(super) fn verified(task: &mut Task, index: usize, result: Result<Observation
                 task.mark_stopped(index, cx.now, None, None, String::new());
             }
         }
-        Err(error) if error.kind == OpErrorKind::NotFound => observe::gone(task, index, cx),
+        Err(error) if error.kind == OpErrorKind::NotFound => observe::note_removed(task, index, cx),
         Err(error) => {
             task.containers[index].stop_error.get_or_insert(error);
         }
@@ -191,7 +190,7 @@ pub(super) fn killed(
                 container.ended_run = container.ended_run.max(seen.started_at);
             }
         }
-        Err(error) if error.kind == OpErrorKind::NotFound => observe::gone(task, index, cx),
+        Err(error) if error.kind == OpErrorKind::NotFound => observe::note_removed(task, index, cx),
         Err(_) => {}
     }
     let container = &mut task.containers[index];

@@ -10,12 +10,11 @@ use longshore_engine::input::{
     OpErrorKind, ResolvedSecrets,
 };
 use longshore_engine::journal::{JournalChange, JournalRecord};
-use longshore_engine::network::{TaskInterface, TaskNetwork};
 use longshore_engine::report::{ReportedStatus, TaskReport};
 use longshore_engine::spec::{
     Condition, ContainerDefinition, ContainerKey, ContainerRole, ContainerSpec, Dependency, Desired,
     Environment, HealthTracking, NetworkMode, NetworkPlace, PortMapping, RegistryAuth, RestartPolicy,
-    RuntimeId, TaskKey, TaskSpec, VolumesFrom,
+    RuntimeId, TaskInterface, TaskKey, TaskNetwork, TaskSpec, VolumesFrom,
 };
 use longshore_engine::{Action, HostCapacity, Input, Settings, TaskEngine};
 

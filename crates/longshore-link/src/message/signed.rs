@@ -6,8 +6,8 @@ use crate::limits::TCS_FRAME_BYTES_MAX;
 /// A frame, split at its first empty line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedFrame<'a> {
-    /// The header block without its last line end. Whoever verifies it parses it; the signature of the
-    /// upgrade covers the connection already.
+    /// The header block without its last line end, not verified here: the signature of the connection's upgrade says
+    /// who the agent is.
     pub headers: &'a str,
     pub body: &'a str,
 }
@@ -22,8 +22,11 @@ impl<'a> SignedFrame<'a> {
     }
 }
 
-/// Splits a frame. A frame that begins with `{` is taken as plain: it has an empty block. Official agents never
-/// send one, but a server that only relies on the upgrade's signature has no reason to refuse it.
+/// Splits a frame. A frame that begins with `{` has no header block; official agents never send one, but a server that
+/// relies on the upgrade's signature has no reason to refuse it.
+///
+/// # Errors
+/// `TooLarge`, or `Unsigned` if there is neither an empty line nor a `{` at the start.
 pub fn split_signed(text: &str) -> Result<SignedFrame<'_>, MessageError> {
     if text.len() > TCS_FRAME_BYTES_MAX {
         return Err(MessageError::TooLarge { size: text.len(), max: TCS_FRAME_BYTES_MAX });
@@ -36,7 +39,7 @@ pub fn split_signed(text: &str) -> Result<SignedFrame<'_>, MessageError> {
     Ok(SignedFrame { headers, body })
 }
 
-/// Puts a frame together as agents do.
+/// A frame as agents send it: the headers, an empty line, the body.
 pub fn join_signed<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, body: &str) -> String {
     let mut frame = String::with_capacity(body.len() + 512);
     for (name, value) in headers {

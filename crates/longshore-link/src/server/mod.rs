@@ -1,8 +1,8 @@
 //! The control plane's end of both sockets. Written for the official agent; ours is its second client.
 
-mod name;
 mod outstanding;
 mod session;
+mod task_arn;
 mod telemetry;
 
 pub use session::{CloseReason, Connection, DesiredTask, FreshCredentials, Input, Output, Session};

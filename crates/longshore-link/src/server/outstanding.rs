@@ -1,4 +1,4 @@
-//! What the instance shall run, compared with what it was last told.
+//! Which tasks the instance is to run, compared with what it was last told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use longshore_base::{TaskId, Timestamp};
 
-use super::name::{Name, Places};
 use super::session::DesiredTask;
+use super::task_arn::{Prefixes, TaskArn};
 use crate::limits::{PAYLOADS_IN_FLIGHT_MAX, RESEND_AFTER, RESEND_AFTER_MAX};
 use crate::message::DesiredStatus;
 
@@ -17,7 +17,7 @@ enum Progress {
     /// To be sent as soon as there is room.
     Due,
     /// Unanswered, and to be sent again at `again_at`. Only the first sending holds one of the
-    /// [`PAYLOADS_IN_FLIGHT_MAX`] places: a task that the agent never acks must not keep others out.
+    /// [`PAYLOADS_IN_FLIGHT_MAX`] prefixes: a task that the agent never acks must not keep others out.
     Sent { again_at: Timestamp, holds_place: bool },
 }
 
@@ -49,14 +49,14 @@ struct Open {
 /// as often as one likes.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
-    tasks: BTreeMap<Name, Entry>,
-    places: Places,
+    tasks: BTreeMap<TaskArn, Entry>,
+    prefixes: Prefixes,
     /// What is due, stops before starts (they free what the starts need), then in order of arrival.
-    due: BTreeSet<(Rank, u64, Name)>,
+    due: BTreeSet<(Rank, u64, TaskArn)>,
     /// When to send again.
-    waiting: BTreeSet<(Timestamp, Name)>,
-    /// Who is meant by the id of a message.
-    ids: BTreeMap<i64, Name>,
+    waiting: BTreeSet<(Timestamp, TaskArn)>,
+    /// Which task the message with this id was about.
+    ids: BTreeMap<i64, TaskArn>,
     arrivals: u64,
     /// How many tasks hold a place.
     in_flight: usize,
@@ -83,7 +83,7 @@ impl Outstanding {
     /// A task that was wanted stopped stays so: agents do not go back (agent-protocol G6).
     pub fn set(&mut self, desired: DesiredTask, needs_credentials: bool) {
         let DesiredTask { task, want, confirmed } = desired;
-        let name = self.places.name(&task);
+        let name = self.prefixes.intern(&task);
         let Some(known) = self.tasks.get(&name).map(|entry| entry.want) else {
             let needs_credentials = needs_credentials && want == DesiredStatus::Running;
             self.tasks.insert(name.clone(), Entry { want, open: None });
@@ -116,19 +116,19 @@ impl Outstanding {
 
     /// Forgets a task: it has stopped, or it was never for this instance.
     pub fn remove(&mut self, task: &str) {
-        if let Some(name) = self.places.known(task) {
+        if let Some(name) = self.prefixes.known(task) {
             self.forget(&name);
         }
     }
 
-    fn forget(&mut self, name: &Name) {
+    fn forget(&mut self, name: &TaskArn) {
         self.confirm(name);
         self.tasks.remove(name);
     }
 
     /// Forgets every task that `keep` does not name.
     pub fn retain(&mut self, keep: &BTreeSet<Arc<str>>) {
-        let keep: BTreeSet<Name> = keep.iter().filter_map(|task| self.places.known(task)).collect();
+        let keep: BTreeSet<TaskArn> = keep.iter().filter_map(|task| self.prefixes.known(task)).collect();
         let gone: Vec<_> = self.tasks.keys().filter(|name| !keep.contains(*name)).cloned().collect();
         for name in gone {
             self.forget(&name);
@@ -136,18 +136,18 @@ impl Outstanding {
     }
 
     pub fn want(&self, task: &str) -> Option<DesiredStatus> {
-        self.tasks.get(&self.places.known(task)?).map(|entry| entry.want)
+        self.tasks.get(&self.prefixes.known(task)?).map(|entry| entry.want)
     }
 
     /// The ARN of a task that is known.
     pub fn arn(&self, task: TaskId) -> Option<String> {
-        let found = self.places.names(task).find(|name| self.tasks.contains_key(name));
-        // Names of the old format stand behind all others.
-        let old = || self.tasks.keys().rev().take_while(|name| matches!(name, Name::Text(_)));
+        let found = self.prefixes.candidates(task).find(|name| self.tasks.contains_key(name));
+        // ARNs of the old format are in order behind all others.
+        let old = || self.tasks.keys().rev().take_while(|name| matches!(name, TaskArn::Text(_)));
         found.or_else(|| old().find(|name| name.is_of(task)).cloned()).map(|name| name.to_string())
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, DesiredStatus)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&TaskArn, DesiredStatus)> {
         self.tasks.iter().map(|(name, entry)| (name, entry.want))
     }
 
@@ -158,7 +158,7 @@ impl Outstanding {
 
     /// The next task to tell the agent about, and its message id if it had one before. A start waits
     /// while too much is unanswered; a stop does not.
-    pub fn next_due(&self) -> Option<(Name, DesiredStatus, Option<i64>)> {
+    pub fn next_due(&self) -> Option<(TaskArn, DesiredStatus, Option<i64>)> {
         let (rank, _, name) = self.due.first()?;
         if *rank == Rank::Start && self.in_flight >= PAYLOADS_IN_FLIGHT_MAX {
             return None;
@@ -168,7 +168,7 @@ impl Outstanding {
     }
 
     /// `name` was sent under the message id `id`.
-    pub fn sent(&mut self, now: Timestamp, name: &Name, id: i64) {
+    pub fn sent(&mut self, now: Timestamp, name: &TaskArn, id: i64) {
         let Some(open) = self.entry_mut(name) else { return };
         let doublings = open.sent.min(16);
         let wait = (RESEND_AFTER * 2_u32.pow(doublings)).min(RESEND_AFTER_MAX);
@@ -180,7 +180,7 @@ impl Outstanding {
     }
 
     /// Takes a task out of the queue without an answer, for `wait`.
-    pub fn postpone(&mut self, now: Timestamp, name: &Name, wait: Duration) {
+    pub fn postpone(&mut self, now: Timestamp, name: &TaskArn, wait: Duration) {
         self.progress(name, Some(Progress::Sent { again_at: now + wait, holds_place: false }));
     }
 
@@ -213,16 +213,16 @@ impl Outstanding {
         self.waiting.first().map(|(at, _)| *at)
     }
 
-    fn entry(&self, name: &Name) -> Option<&Open> {
+    fn entry(&self, name: &TaskArn) -> Option<&Open> {
         self.tasks.get(name)?.open.as_deref()
     }
 
-    fn entry_mut(&mut self, name: &Name) -> Option<&mut Open> {
+    fn entry_mut(&mut self, name: &TaskArn) -> Option<&mut Open> {
         self.tasks.get_mut(name)?.open.as_deref_mut()
     }
 
     /// The agent has to be told of a task that is known and not open.
-    fn open(&mut self, name: Name, needs_credentials: bool) {
+    fn open(&mut self, name: TaskArn, needs_credentials: bool) {
         let Some(entry) = self.tasks.get_mut(&name) else { return };
         self.arrivals += 1;
         let order = self.arrivals;
@@ -233,12 +233,12 @@ impl Outstanding {
     }
 
     /// The agent is known to follow what is wanted of a task, or nothing is any more.
-    fn confirm(&mut self, name: &Name) {
+    fn confirm(&mut self, name: &TaskArn) {
         self.progress(name, None);
     }
 
     /// Moves an open task between the queues, or out of them; the only place that takes it out of one.
-    fn progress(&mut self, name: &Name, to: Option<Progress>) {
+    fn progress(&mut self, name: &TaskArn, to: Option<Progress>) {
         let Some(entry) = self.tasks.get_mut(name) else { return };
         let Some(open) = &mut entry.open else { return };
         match open.progress {

@@ -11,8 +11,8 @@ use crate::message::{
     Named, PublishHealth, PublishInstanceStatus, PublishMetrics, split_signed,
 };
 
-/// What an agent observed. The cluster and instance named inside are the agent's words: the connection
-/// says who it is.
+/// What an agent observed. The cluster and the instance named in it are the agent's claim; the signature of the
+/// connection says whose they are.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
     Metrics(PublishMetrics),
@@ -20,12 +20,13 @@ pub enum Observation {
     InstanceStatus(PublishInstanceStatus),
 }
 
+/// What the owner of the socket has to do.
 #[derive(Debug)]
 pub enum TelemetryOutput {
     /// A text frame for the agent.
     Send(String),
     Observed(Observation),
-    /// The agent sent something that is no message. It was skipped.
+    /// The agent sent something that is not a message. It was skipped.
     Malformed(MessageError),
     /// Close the socket. Nothing comes after it.
     Close(CloseReason),
@@ -38,6 +39,7 @@ pub struct Telemetry {
     seed: Seed,
     heartbeats: u64,
     heartbeat_at: Timestamp,
+    /// When the agent last sent anything.
     heard_at: Timestamp,
     closed: bool,
 }
@@ -93,6 +95,7 @@ impl Telemetry {
         }
     }
 
+    /// Ends the connection with one [`TelemetryOutput::Close`], unless it has ended already.
     pub fn close(&mut self, reason: CloseReason) {
         if !self.closed {
             self.closed = true;
@@ -100,11 +103,12 @@ impl Telemetry {
         }
     }
 
+    /// The next thing to do, in order.
     pub fn poll(&mut self) -> Option<TelemetryOutput> {
         self.outbox.pop_front()
     }
 
-    /// `None` after the end.
+    /// When [`tick`](Self::tick) is due; `None` once the connection is closed.
     pub fn deadline(&self) -> Option<Timestamp> {
         (!self.closed).then(|| self.heartbeat_at.min(self.heard_at + TCS_SILENCE_MAX))
     }

@@ -29,10 +29,8 @@ impl AgentCore {
         let Some(action) = self.engine.poll_action() else { return false };
         // About a task that this node does not have, the journal has nothing to say; and a disk that is full must not
         // keep such a report.
-        let is_about_nothing = match &action {
-            Action::Report(report) => self.engine.task_view(&report.task).is_none(),
-            _ => false,
-        };
+        let is_about_nothing =
+            matches!(&action, Action::Report(report) if self.engine.task_view(&report.task).is_none());
         if action.needs_durable() && !is_about_nothing {
             // The control plane repeats a payload whose ack is late, but only after many seconds.
             let pressing = !matches!(action, Action::AckReady(_));

@@ -20,8 +20,8 @@ impl Calls {
     pub fn new(config: &Config, http: HttpClient, clock: Arc<dyn Clock>) -> Result<Self, EndpointError> {
         let credentials = config.credentials.clone();
         let client = Client::new(http, &config.endpoint, credentials, config.region.as_str(), clock)?;
-        // Whatever an agent says may be said twice: the control plane takes reports in their order, and the core repeats
-        // them anyway.
+        // Whatever an agent says may be said twice: the control plane takes reports in their order, and the core
+        // repeats them anyway.
         Ok(Self(client.repeating()))
     }
 
@@ -76,7 +76,7 @@ fn advice(error: &SendError) -> Option<String> {
         SendError::Connect(ConnectError::Untrusted { .. }) => Some(
             "set SSL_CERT_FILE to a copy of the one that it uses, tls-cert.pem in its data directory".to_owned(),
         ),
-        SendError::Connect(ConnectError::Unfit { .. }) => Some(
+        SendError::Connect(ConnectError::WrongNameOrDates { .. }) => Some(
             "name the server as its certificate does, or have it use another one (--tls-cert), with the name in its \
              subjectAltName"
                 .to_owned(),

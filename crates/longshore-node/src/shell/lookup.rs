@@ -10,15 +10,15 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::calls::Calls;
-use super::kept::Kept;
+use super::readings::LastReadings;
 use crate::api::{ApiError, Inquiry};
 use crate::surface::{self, Answer, Lookup, Sampled};
 
 /// How long a container waits for the control plane at most. Its client has a limit of its own, which is seldom longer.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many containers are read at once. A reading may be a second of the engine's work, and any container may ask for those
-/// of its whole task, as often as it likes.
+/// How many containers are read at once. A reading may be a second of the engine's work, and any container may ask for
+/// those of its whole task, as often as it likes.
 const READINGS_MAX: usize = 32;
 
 /// Whom to ask. Cheap to clone.
@@ -26,13 +26,13 @@ const READINGS_MAX: usize = 32;
 pub(super) struct Sources {
     runtime: Arc<dyn Runtime>,
     calls: Calls,
-    kept: Arc<Kept>,
+    last_readings: Arc<LastReadings>,
     readings: Arc<Semaphore>,
 }
 
 impl Sources {
-    pub fn new(runtime: Arc<dyn Runtime>, calls: Calls, kept: Arc<Kept>) -> Self {
-        Self { runtime, calls, kept, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
+    pub fn new(runtime: Arc<dyn Runtime>, calls: Calls, last_readings: Arc<LastReadings>) -> Self {
+        Self { runtime, calls, last_readings, readings: Arc::new(Semaphore::new(READINGS_MAX)) }
     }
 
     pub async fn find(&self, lookup: Lookup) -> Answer {
@@ -71,22 +71,22 @@ impl Sources {
         join(self.read(&container.id), network).await
     }
 
-    /// What was read before and what is read now; without the former, which a container has ten seconds after its start,
-    /// two readings of now.
+    /// What was read before and what is read now; without the former, which a container has ten seconds after its
+    /// start, two readings of now.
     async fn read(&self, id: &RuntimeId) -> Option<[String; 2]> {
         let _turn = self.readings.acquire().await.ok()?;
         let now = Instant::now();
-        match self.kept.before(id, now) {
+        match self.last_readings.before(id, now) {
             Some(before) => {
                 let reading =
                     tokio::time::timeout(limits::STATS, self.runtime.container_stats(id)).await.ok()?.ok()?;
-                self.kept.put(id, reading.text.clone(), now);
+                self.last_readings.put(id, reading.text.clone(), now);
                 Some([before, reading.text])
             }
             None => {
                 let asked = self.runtime.container_readings(id);
                 let readings = tokio::time::timeout(limits::STATS, asked).await.ok()?.ok()?;
-                self.kept.put(id, readings[1].clone(), Instant::now());
+                self.last_readings.put(id, readings[1].clone(), Instant::now());
                 Some(readings)
             }
         }

@@ -7,10 +7,10 @@ mod calls;
 mod cgroup;
 mod disk;
 mod gateway;
-mod kept;
 mod logins;
 mod lookup;
 mod network;
+mod readings;
 mod serve;
 mod socket;
 mod space;
@@ -25,6 +25,7 @@ use longshore_base::{Clock, Seed, Timestamp};
 use longshore_client::{EndpointError, HttpClient};
 use longshore_engine::Action;
 use longshore_engine::note::Note;
+use longshore_engine::spec::{ContainerKey, RuntimeId};
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -36,9 +37,9 @@ use crate::journal::{Journal, JournalError};
 
 use calls::Calls;
 use gateway::Gateway;
-use kept::Kept;
 use logins::NodeLogins;
 use lookup::Sources;
+use readings::LastReadings;
 use serve::Query;
 use socket::Outgoing;
 
@@ -59,14 +60,15 @@ pub struct Services {
     pub seed: Seed,
 }
 
-/// What others may want to know about an agent while it runs.
+/// What the owner of an agent can watch while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     pub instance_arn: Option<String>,
-    /// Commands can arrive.
+    /// The ACS socket is open, so commands can arrive.
     pub connected: bool,
 }
 
+/// Why an agent could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     #[error("cannot open the agent's journal; check ECS_DATADIR")]
@@ -77,7 +79,7 @@ pub enum AgentError {
     Restore(#[source] RestoreError),
 }
 
-/// Runs one agent until `shutdown` is done or the agent ends by itself. Containers go on running.
+/// Runs one agent until `shutdown` resolves or the agent ends by itself. Containers go on running.
 ///
 /// `status` is told every change, e.g. to wait until the instance is connected.
 pub async fn run(
@@ -100,9 +102,10 @@ pub async fn run(
     if let Some(gateway) = &gateway {
         config.engine.metadata_endpoint = Some(gateway.url.clone());
     }
-    // Others share it, or the next process wants it.
-    let is_kept = config.shared_network.is_some() || config.data_dir.is_some();
-    let to_forget = config.engine.task_network.as_ref().filter(|_| !is_kept).map(|own| own.name.clone());
+    // A network that other agents share, or that the next process will look for, stays when this agent ends.
+    let stays = config.shared_network.is_some() || config.data_dir.is_some();
+    let network_to_remove =
+        config.engine.task_network.as_ref().filter(|_| !stays).map(|own| own.name.clone());
     let runtime = services.runtime.clone();
     let journal = match config.data_dir.clone() {
         Some(directory) => {
@@ -121,7 +124,7 @@ pub async fn run(
     let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
     drop(saved);
     let reason = Shell::new(core, services, calls, journal, status).run(gateway, shutdown).await;
-    if let Some(name) = to_forget {
+    if let Some(name) = network_to_remove {
         network::forget(&runtime, &name).await;
     }
     Ok(reason)
@@ -150,13 +153,13 @@ struct Shell {
     inputs: mpsc::Sender<Input>,
     received: mpsc::Receiver<Input>,
     disk: Option<disk::Disk>,
+    /// The current connection of each socket, by its number, and the way to its task.
     sockets: BTreeMap<Socket, (u64, mpsc::Sender<Outgoing>)>,
     status: watch::Sender<Status>,
-    /// What was last read of each container.
-    kept: Arc<Kept>,
+    last_readings: Arc<LastReadings>,
     /// Everything that was spawned; ends with the shell.
     tasks: JoinSet<()>,
-    /// The name for people, on every log line.
+    /// The agent's name on every log line.
     name: String,
 }
 
@@ -183,7 +186,7 @@ impl Shell {
         }
         Self {
             calls,
-            kept: Arc::default(),
+            last_readings: Arc::default(),
             executor: Executor::new(services.runtime.clone(), Arc::new(logins)),
             name: config.name.clone(),
             core,
@@ -216,7 +219,8 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
-        let sources = Sources::new(self.services.runtime.clone(), self.calls.clone(), self.kept.clone());
+        let sources =
+            Sources::new(self.services.runtime.clone(), self.calls.clone(), self.last_readings.clone());
         let mut stopping = false;
         loop {
             if let Some(reason) = self.carry_out() {
@@ -288,30 +292,8 @@ impl Shell {
                     // Without a data directory nothing is promised beyond this process.
                     None => self.input(Input::Durable(number)),
                 },
-                Effect::CheckRuntime => {
-                    let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
-                    self.tasks.spawn(async move {
-                        let answer = tokio::time::timeout(limits::PING, runtime.ping()).await;
-                        let is_well = matches!(answer, Ok(Ok(())));
-                        let _ = inputs.send(Input::RuntimeChecked { is_well }).await;
-                    });
-                }
-                Effect::Sample(containers) => {
-                    let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
-                    let kept = self.kept.clone();
-                    self.tasks.spawn(async move {
-                        let mut samples = Vec::with_capacity(containers.len());
-                        for (key, id) in containers {
-                            let reading =
-                                tokio::time::timeout(limits::STATS, runtime.container_stats(&id)).await;
-                            if let Ok(Ok(reading)) = reading {
-                                kept.put(&id, reading.text, tokio::time::Instant::now());
-                                samples.push((key, reading.sample));
-                            }
-                        }
-                        let _ = inputs.send(Input::Sampled(samples)).await;
-                    });
-                }
+                Effect::CheckRuntime => self.check_runtime(),
+                Effect::Sample(containers) => self.sample(containers),
                 Effect::Log(line) => self.log(&line),
                 Effect::Exit(reason) => return Some(reason),
             }
@@ -322,6 +304,34 @@ impl Shell {
         None
     }
 
+    /// Asks the runtime whether it answers.
+    fn check_runtime(&mut self) {
+        let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
+        self.tasks.spawn(async move {
+            let answer = tokio::time::timeout(limits::PING, runtime.ping()).await;
+            let is_well = matches!(answer, Ok(Ok(())));
+            let _ = inputs.send(Input::RuntimeChecked { is_well }).await;
+        });
+    }
+
+    /// Reads what these containers use, one after the other; those that cannot be read in time are left out.
+    fn sample(&mut self, containers: Vec<(ContainerKey, RuntimeId)>) {
+        let (runtime, inputs) = (self.services.runtime.clone(), self.inputs.clone());
+        let last_readings = self.last_readings.clone();
+        self.tasks.spawn(async move {
+            let mut samples = Vec::with_capacity(containers.len());
+            for (key, id) in containers {
+                let reading = tokio::time::timeout(limits::STATS, runtime.container_stats(&id)).await;
+                if let Ok(Ok(reading)) = reading {
+                    last_readings.put(&id, reading.text, tokio::time::Instant::now());
+                    samples.push((key, reading.sample));
+                }
+            }
+            let _ = inputs.send(Input::Sampled(samples)).await;
+        });
+    }
+
+    /// Calls the control plane's API.
     fn call(&mut self, call: CallId, request: crate::api::ApiCall) {
         let (calls, inputs) = (self.calls.clone(), self.inputs.clone());
         self.tasks.spawn(async move {
@@ -340,6 +350,7 @@ impl Shell {
         }
     }
 
+    /// Does an engine's action: on the runtime, or on cgroups.
     fn act(&mut self, action: Action) {
         let (executor, inputs) = (self.executor.clone(), self.inputs.clone());
         let cgroups = cgroup::Cgroups {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::Seed;
-use longshore_engine::network::TaskNetwork;
+use longshore_engine::spec::TaskNetwork;
 use longshore_runtime::{Runtime, RuntimeError};
 use tracing::warn;
 

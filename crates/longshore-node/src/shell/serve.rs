@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use longshore_base::host::is_nobodys;
+use longshore_base::host::is_outside_public_dns;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -181,14 +181,16 @@ async fn respond(
     Ok(response(answer.unwrap_or(Answer { status: 503, body: String::new() })))
 }
 
-/// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and a
-/// page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
+/// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and
+/// a page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
 /// `localhost`, or for a name that is nobody's in the public DNS.
 fn may_be_a_pages(headers: &HeaderMap) -> bool {
     let is_near = |site: &HeaderValue| site == "none" || site == "same-origin";
     let is_ours = |host: &HeaderValue| {
         let authority = Authority::try_from(host.as_bytes()).ok();
-        authority.is_some_and(|authority| !authority.as_str().contains('@') && is_nobodys(authority.host()))
+        authority.is_some_and(|authority| {
+            !authority.as_str().contains('@') && is_outside_public_dns(authority.host())
+        })
     };
     headers.contains_key(header::ORIGIN)
         || !headers.get_all("sec-fetch-site").iter().all(is_near)

@@ -1,4 +1,4 @@
-//! One websocket, from its upgrade to its end.
+//! One websocket to the control plane, ACS or TCS, from its upgrade to its end.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use crate::core::{Input, Socket, SocketEvent};
 /// How many frames may wait for the socket. One round of telemetry of 1,000 tasks has 200.
 pub(super) const OUTGOING_MAX: usize = 4096;
 
-/// Handshake (agent-protocol G5).
+/// How long the connection and its upgrade may take (agent-protocol G5).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
-/// One frame (agent-protocol G5).
+/// How long the writing of one frame may take (agent-protocol G5).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(180);
-/// The answer to our close frame is waited for no longer than this.
+/// How long the server's answer to our close frame is waited for.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Small, because a process may have thousands of agents; frames larger than this still fit.
@@ -40,6 +40,7 @@ pub(super) enum Outgoing {
     End(Ending),
 }
 
+/// One connection to open, and what it needs.
 pub(super) struct Job {
     pub socket: Socket,
     pub connection: u64,
@@ -60,6 +61,7 @@ struct Target {
 
 type Websocket = WebSocketStream<Box<dyn Stream>>;
 
+/// Opens the connection and serves it until either end gives it up. Everything that happens goes to `job.inputs`.
 pub(super) async fn run(mut job: Job) {
     let tell = |event| {
         let (socket, connection, inputs) = (job.socket, job.connection, job.inputs.clone());
@@ -100,7 +102,7 @@ pub(super) async fn run(mut job: Job) {
                     let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
                     return;
                 }
-                // The loop has given this connection up.
+                // The agent's loop has dropped its end: it has given this connection up.
                 None => return tell(SocketEvent::Lost(Loss::Broken)).await,
             },
             frame = stream.next() => match frame {
@@ -117,7 +119,7 @@ pub(super) async fn run(mut job: Job) {
     }
 }
 
-/// The refusal is `None` for everything that the server did not say itself.
+/// Opens the connection and upgrades it. The refusal is the server's answer, `None` if there was no such answer.
 async fn open(job: &Job) -> Result<(Target, Websocket), Option<Refusal>> {
     let target = target(&job.endpoint, &job.query).ok_or(None)?;
     let stream = job.calls.http().connect(&target.endpoint.origin).await.map_err(|error| {
@@ -156,7 +158,7 @@ async fn open(job: &Job) -> Result<(Target, Websocket), Option<Refusal>> {
     }
 }
 
-/// A path in the endpoint is kept, and `/ws` is appended (agent-protocol G2).
+/// The endpoint with `/ws` appended to its path (agent-protocol G2). `None` if it is not an address.
 fn target(endpoint: &str, query: &str) -> Option<Target> {
     let endpoint = Endpoint::parse(endpoint).ok()?;
     let path = format!("{}/ws", endpoint.path);

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use longshore_base::{Cidr, FARGATE_POOL, Protocol, Timestamp};
 use longshore_engine::input::HealthStatus;
-use longshore_engine::network::TaskInterface;
-use longshore_engine::spec::{Desired, NetworkMode};
+use longshore_engine::spec::{Desired, NetworkMode, TaskInterface};
 use longshore_engine::view::{ContainerView, KnownStatus, TaskView};
 use longshore_engine::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_FAMILY, LABEL_REVISION, LABEL_TASK};
 use longshore_shapes_ecs::{ListTagsForResourceRequest, ListTagsForResourceResponse, Tag};

@@ -1,4 +1,5 @@
-//! Which slots belong to which launch type and capacity provider.
+//! Which instances belong to which launch type and capacity provider. Instances are named by their slots in the fleet,
+//! so that a set of them is a set of bits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,6 +7,8 @@ use std::sync::Arc;
 use crate::bits::Bits;
 use crate::needs::{Launch, Pool};
 
+/// The slots of every pool that has any. An instance is in the pool of its launch type, and in that of its capacity
+/// provider if it has one.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     by_pool: BTreeMap<Pool, Bits>,
@@ -39,6 +42,7 @@ impl Pools {
         self.by_pool.get(pool).is_some_and(|bits| bits.contains(slot))
     }
 
+    /// All slots of a pool.
     pub(super) fn bits(&self, pool: &Pool) -> Bits {
         self.by_pool.get(pool).cloned().unwrap_or_default()
     }

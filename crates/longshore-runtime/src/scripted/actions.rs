@@ -62,13 +62,13 @@ impl ScriptedRuntime {
         let Some((operation, image, limit)) = self.what(&action) else { return Err(Box::new(action)) };
         self.world.advance(now);
         let Fate { after, end } = self.world.fate(now, operation, image.as_deref());
-        let limit = match &action {
-            // One that hangs makes no progress.
-            Action::Pull { inactivity_timeout, .. } if end == FateEnd::Hangs => {
-                limit.min(*inactivity_timeout)
-            }
-            _ => limit,
-        };
+        let mut limit = limit;
+        if let Action::Pull { inactivity_timeout, .. } = &action
+            && end == FateEnd::Hangs
+        {
+            // A pull that hangs makes no progress.
+            limit = limit.min(*inactivity_timeout);
+        }
         let in_time = after <= limit && end != FateEnd::Hangs;
         let (at, phase) = if in_time { (now + after, Phase::Effect) } else { (now + limit, Phase::TimeOut) };
         self.push(at, UnderWay { action: Box::new(action), end, phase, limit_at: now + limit, heard: true });

@@ -1,7 +1,7 @@
 //! A runtime without containers: deterministic, in virtual time, with faults on request.
 //!
 //! Start reading at [`script`] (how the containers of an image behave), then [`world::World`] (what
-//! there is: images, containers, volumes, and what is bound to happen). Two shells use the world:
+//! there is: images, containers, volumes, and the events that are due). Two shells use the world:
 //! [`ScriptedRuntime`] speaks the engine's actions and inputs for simulations, and
 //! [`ScriptedEngine`] implements [`crate::Runtime`] on tokio's clock for load tests.
 //!

@@ -1,4 +1,4 @@
-//! What there is, and what is bound to happen.
+//! A scripted machine: its images, containers, volumes and networks, and the events that are due.
 
 mod networks;
 
@@ -30,22 +30,23 @@ const QUESTION_TIME: Duration = Duration::from_millis(1);
 /// How long removals take, and other changes without a script of their own.
 const CHANGE_TIME: Duration = Duration::from_millis(20);
 
-/// What becomes of one operation: drawn when it begins.
+/// When and how one operation ends: drawn when it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
+    /// From its beginning.
     pub after: Duration,
     pub end: FateEnd,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FateEnd {
-    /// The effect, and its result.
+    /// It takes effect, and its result is answered.
     Answered,
-    /// The effect, and an error.
+    /// It takes effect, and an error is answered.
     AnswerLost,
-    /// An error and no effect.
+    /// It takes no effect, and an error is answered.
     Failed,
-    /// Neither, ever.
+    /// It takes no effect, and is never answered.
     Hangs,
 }
 

@@ -157,7 +157,10 @@ impl World {
                 self.fail("spot", text);
             }
         }
-        if changes.touch::<Cluster>() || changes.touch::<CapacityProvider>() || changes.touch::<Service>() {
+        if changes.touches::<Cluster>()
+            || changes.touches::<CapacityProvider>()
+            || changes.touches::<Service>()
+        {
             self.check_providers();
         }
     }

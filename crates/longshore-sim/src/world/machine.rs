@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_base::{Cidr, TaskId, Timestamp};
 use longshore_engine::Action;
-use longshore_engine::network::TaskNetwork;
+use longshore_engine::spec::TaskNetwork;
 use longshore_link::client::Loss;
 use longshore_link::upgrade::Refusal;
 use longshore_node::config::Config;

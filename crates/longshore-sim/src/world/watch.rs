@@ -84,7 +84,7 @@ impl World {
             self.watch_rollout(service, changes, &before);
         }
         self.watch_capacity(changes);
-        if changes.touch::<Task>() || changes.touch::<Instance>() || changes.touch::<Service>() {
+        if changes.touches::<Task>() || changes.touches::<Instance>() || changes.touches::<Service>() {
             self.survey(false);
             // What a call has settled is not known yet.
             if !matches!(writer, Writer::Api) {

@@ -1,4 +1,4 @@
-//! Host ports: which are chosen, who waits for whom, and what strangers have.
+//! Host ports: which are chosen, who waits for whom, and what other programs have.
 
 use expect_test::expect;
 use longshore_base::Port;
@@ -66,13 +66,13 @@ fn fixed_ports_wait_for_each_other() {
     assert_eq!(w.news(), "start b");
 }
 
-/// A stranger has the port that a start names.
+/// Another program has the port that a start names.
 fn taken(port: u16) -> Script {
     Script::Fail(OpErrorKind::PortTaken(Some(Port(port))), "port is already allocated")
 }
 
 #[test]
-fn a_dynamic_port_that_a_stranger_has_is_exchanged() {
+fn a_dynamic_port_that_another_program_has_is_exchanged() {
     check(
         &["app port=80 port=81"],
         |w| {
@@ -99,7 +99,7 @@ fn a_dynamic_port_that_a_stranger_has_is_exchanged() {
 }
 
 #[test]
-fn a_fixed_port_that_a_stranger_has_ends_the_task() {
+fn a_fixed_port_that_another_program_has_ends_the_task() {
     check(
         &["app port=8080:80 port=81"],
         |w| {
@@ -115,7 +115,7 @@ fn a_fixed_port_that_a_stranger_has_ends_the_task() {
 }
 
 #[test]
-fn a_machine_full_of_strangers_ends_the_task_after_some_ports() {
+fn a_task_ends_after_some_ports_that_other_programs_have() {
     let mut w = World::new(cached());
     w.local_images.insert("app".to_owned());
     w.script("start app", std::iter::repeat_n(Script::Fail(OpErrorKind::PortTaken(None), "taken"), 20));

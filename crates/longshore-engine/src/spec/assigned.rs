@@ -1,141 +1,13 @@
-//! What a task is made of: as the control plane assigns it ([`TaskSpec`]) and as the runtime is
-//! asked to create it ([`ContainerSpec`], [`VolumeCreate`]).
-//!
-//! `TaskSpec` is the payload of agent-protocol G7 after parsing. It derives serde because the
-//! journal stores it. Values that may reveal a secret print redacted.
+//! A task as the control plane assigns it (agent-protocol G7), after parsing.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use longshore_base::{ContainerName, CpuUnits, MemoryMib, Port, Protocol};
 use serde::{Deserialize, Serialize};
 
-use crate::network::TaskInterface;
-
-/// A task on this node: its ARN, exactly as the control plane wrote it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TaskKey(Arc<str>);
-
-impl TaskKey {
-    pub fn new(arn: &str) -> Self {
-        Self(arn.into())
-    }
-
-    /// The whole ARN.
-    pub fn arn(&self) -> &str {
-        &self.0
-    }
-
-    /// The last part of the ARN, which names the task's cgroup and its journal records.
-    pub fn id(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or(&self.0)
-    }
-}
-
-impl fmt::Display for TaskKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A container of a task. It names the same container for the whole life of the task.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ContainerKey {
-    pub task: TaskKey,
-    pub name: ContainerName,
-}
-
-/// The runtime's own id of a container (64 hex digits on Docker).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RuntimeId(Arc<str>);
-
-impl RuntimeId {
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RuntimeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The id under which the node serves a role's credentials. It is the only secret of the
-/// credentials URL, so it never prints; the journal keeps it because running containers have it
-/// in their environment.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CredentialsId(Arc<str>);
-
-impl CredentialsId {
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// For the credentials store and the container's environment only.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for CredentialsId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CredentialsId(..)")
-    }
-}
-
-/// A text that must never be printed or stored: a resolved secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretText(String);
-
-impl SecretText {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(..)")
-    }
-}
-
-/// Text that users wrote and that may hold passwords: environment values, log options, the two
-/// texts of `dockerConfig`. The journal stores it, `Debug` does not show it.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Opaque(pub String);
-
-impl fmt::Debug for Opaque {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Opaque({} bytes)", self.0.len())
-    }
-}
-
-/// Environment variables. `Debug` shows the names alone.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Environment(pub BTreeMap<String, String>);
-
-impl fmt::Debug for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
+use super::{CredentialsId, Environment, Opaque, TaskKey};
 
 /// What the control plane wants of a task. It only ever goes from `Running` to `Stopped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -424,116 +296,21 @@ pub struct EfsVolume {
     pub iam: bool,
 }
 
-/// A volume of a task.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct VolumeKey {
-    pub task: TaskKey,
-    /// The name within the task definition.
-    pub name: String,
-}
-
-/// What the runtime is asked to make sure of about a volume.
+/// The interface of one task, as assigned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeCreate {
-    /// The runtime's name for it.
-    pub name: String,
-    pub driver: String,
-    pub options: BTreeMap<String, String>,
-    pub labels: BTreeMap<String, String>,
-    pub mode: VolumeMode,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum VolumeMode {
-    /// Create it; one of the same name and driver that exists already will do (creating is idempotent).
-    Create,
-    /// A volume of that name must exist already: fail with `NotFound` otherwise.
-    MustExist,
-}
-
-/// Which network a container is in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum NetworkPlace {
-    /// What the network mode says.
-    #[default]
-    ByMode,
-    /// A place of its own in a network of the node, as the interface says.
-    Own { network: String, interface: TaskInterface },
-    /// The name space of that container, with all that belongs to it: host name, name servers, hosts file.
-    /// What the payload's texts say of these is left out, because engines refuse it.
-    Shared(RuntimeId),
-}
-
-/// A container as the engine wants it created: every choice is made, nothing is left to the
-/// runtime but doing it.
-///
-/// Users' settings without a field here (user, working directory, hostname, health check, log
-/// driver, ulimits, capabilities, devices, DNS, sysctls, network mode, ...) are in the two
-/// `docker_*` texts, as the protocol sends them; a key present there wins over these fields.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContainerSpec {
-    /// `ecs-<family>-<revision>-<container>-<20 hex>`; unique, and the same if creation is repeated.
-    pub name: String,
-    /// As the task definition has it; the image is present when this is asked for.
-    pub image: String,
-    pub entry_point: Option<Vec<String>>,
-    pub command: Option<Vec<String>>,
-    /// The definition's, with injected variables and resolved secrets.
-    pub environment: Environment,
-    /// Set only if neither the environment above nor the image has them (`AWS_REGION`, G11).
-    pub environment_defaults: Environment,
-    /// At least 2.
-    pub cpu_shares: u32,
-    /// Bytes, at least 4 MiB; `None` for no limit.
-    pub memory_bytes: Option<u64>,
-    pub ports: Vec<PortBinding>,
-    /// The host address that ports are bound to; `None`: all.
-    pub bind_address: Option<IpAddr>,
-    /// `source:target[:ro]`; the source is a host path or a volume's runtime name.
-    pub binds: Vec<String>,
-    /// Runtime names of containers, `name` or `name:ro`.
-    pub volumes_from: Vec<String>,
-    /// `<runtime name>:<alias>`.
-    pub links: Vec<String>,
-    /// They win over labels in `docker_config`.
-    pub labels: BTreeMap<String, String>,
-    pub network_mode: NetworkMode,
-    pub network: NetworkPlace,
-    /// `host` or absent.
-    pub pid_mode: Option<String>,
-    pub ipc_mode: Option<String>,
-    pub cgroup_parent: Option<String>,
-    /// Resolved secrets that go to the log driver's options.
-    pub log_secrets: Vec<(String, SecretText)>,
-    /// SIGTERM to SIGKILL, for engines that keep it per container.
-    pub stop_timeout: Duration,
-    pub docker_config: Option<Opaque>,
-    pub docker_host_config: Option<Opaque>,
-}
-
-/// A decided binding of one container port, or as the runtime reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PortBinding {
-    pub container: Port,
-    pub host: Port,
-    pub protocol: Protocol,
-}
-
-/// The task's cgroup (G11).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgroupSpec {
-    /// `/ecs/<task id>`.
-    pub parent: String,
-    /// CFS quota and period; absent if the task has no cpu of its own.
-    pub quota: Option<CpuQuota>,
-    /// Relative weight if there is no quota: the sum of the containers', at least 2.
-    pub shares: Option<u32>,
-    pub memory_bytes: Option<u64>,
-    pub pids_limit: Option<u32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CpuQuota {
-    pub quota: Duration,
-    pub period: Duration,
+pub struct TaskInterface {
+    pub attachment_arn: String,
+    /// `eni-...`
+    pub id: String,
+    pub mac: String,
+    pub address: Ipv4Addr,
+    /// That of the subnet, and the length of its prefix.
+    pub gateway: Ipv4Addr,
+    pub prefix: u8,
+    #[serde(default)]
+    pub private_dns_name: String,
+    #[serde(default)]
+    pub name_servers: Vec<String>,
+    #[serde(default)]
+    pub search_domains: Vec<String>,
 }

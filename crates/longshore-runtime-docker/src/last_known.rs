@@ -12,7 +12,7 @@ use longshore_engine::spec::{PortBinding, RuntimeId};
 use parking_lot::Mutex;
 
 #[derive(Default)]
-pub(crate) struct Memory(Mutex<HashMap<RuntimeId, Known>>);
+pub(crate) struct LastKnown(Mutex<HashMap<RuntimeId, Known>>);
 
 struct Known {
     observation: Observation,
@@ -23,7 +23,7 @@ struct Known {
     joins_network: bool,
 }
 
-impl Memory {
+impl LastKnown {
     /// A new container whose host ports are known.
     pub fn created(
         &self,
@@ -58,7 +58,7 @@ impl Memory {
         self.0.lock().get(id).is_none_or(|known| known.joins_network)
     }
 
-    /// About to be started: whatever is heard from now on is about the new run.
+    /// The container is about to be started: whatever is heard of it from now on is about the new run.
     pub fn starting(&self, id: &RuntimeId) {
         if let Some(Known { observation: last, start_returned_at, .. }) = self.0.lock().get_mut(id)
             && last.status != ObservedStatus::Running
@@ -70,11 +70,11 @@ impl Memory {
         }
     }
 
-    /// The start call succeeded. Gives the state; `None` if it takes an inspection to know it: the
-    /// container is unknown, or its end was heard of already.
+    /// The start call succeeded. Gives the state of the container; `None` if only an inspection can tell it: the
+    /// container is unknown here, or its end was announced already.
     pub fn started(&self, id: &RuntimeId) -> Option<Observation> {
-        let mut memory = self.0.lock();
-        let Known { observation: last, start_returned_at, .. } = memory.get_mut(id)?;
+        let mut containers = self.0.lock();
+        let Known { observation: last, start_returned_at, .. } = containers.get_mut(id)?;
         if last.status == ObservedStatus::Created {
             last.status = ObservedStatus::Running;
             *start_returned_at = Some(now());
@@ -82,8 +82,8 @@ impl Memory {
         (last.status == ObservedStatus::Running).then(|| last.clone())
     }
 
-    /// The engine announced the end. Gives the state at the end, or `None` if it takes an inspection to
-    /// know it: the container is unknown, has been started again since, or has not been inspected
+    /// The engine announced the end of a run, at the time `at` of its clock. Gives the state at the end; `None` if only
+    /// an inspection can tell it: the container is unknown here, has been started again since, or was not inspected
     /// since its start, so that the time of that start is not known.
     pub fn ended(
         &self,
@@ -92,8 +92,8 @@ impl Memory {
         exit_code: i32,
         oom_killed: bool,
     ) -> Option<Observation> {
-        let mut memory = self.0.lock();
-        let Known { observation: last, start_returned_at, .. } = memory.get_mut(id)?;
+        let mut containers = self.0.lock();
+        let Known { observation: last, start_returned_at, .. } = containers.get_mut(id)?;
         if last.started_at.or(*start_returned_at).is_some_and(|started| started > at) {
             return None;
         }
@@ -103,19 +103,20 @@ impl Memory {
         last.started_at.is_some().then(|| last.clone())
     }
 
-    /// An inspection's result.
+    /// Takes over the result of an inspection, unless it is from before the end of a run that was announced already.
     pub fn observed(&self, observation: &Observation) {
-        let mut memory = self.0.lock();
-        // The end of a run may be announced while an earlier look at it is still on its way.
+        let mut containers = self.0.lock();
+        // The end of a run may be announced while the answer to an earlier inspection is still on its way.
         let is_stale = observation.status == ObservedStatus::Running
-            && memory.get(&observation.runtime_id).is_some_and(|known| {
+            && containers.get(&observation.runtime_id).is_some_and(|known| {
                 matches!(known.observation.status, ObservedStatus::Exited { .. })
                     && known.observation.started_at == observation.started_at
             });
         if !is_stale {
-            let joins_network = memory.get(&observation.runtime_id).is_none_or(|known| known.joins_network);
+            let joins_network =
+                containers.get(&observation.runtime_id).is_none_or(|known| known.joins_network);
             let known = Known { observation: observation.clone(), start_returned_at: None, joins_network };
-            memory.insert(observation.runtime_id.clone(), known);
+            containers.insert(observation.runtime_id.clone(), known);
         }
     }
 
@@ -148,55 +149,55 @@ mod tests {
     }
 
     #[test]
-    fn an_end_heard_during_the_start_call_is_looked_at() {
-        let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false, true);
-        memory.starting(&id());
-        assert_eq!(memory.ended(&id(), now(), 3, false), None, "the time of the start is not known");
-        assert_eq!(memory.started(&id()), None, "it is over already");
-        memory.starting(&id());
-        assert_eq!(memory.started(&id()).expect("known").status, ObservedStatus::Running);
+    fn an_end_announced_during_the_start_call_is_inspected() {
+        let known = LastKnown::default();
+        known.created(&id(), Vec::new(), false, true);
+        known.starting(&id());
+        assert_eq!(known.ended(&id(), now(), 3, false), None, "the time of the start is not known");
+        assert_eq!(known.started(&id()), None, "it is over already");
+        known.starting(&id());
+        assert_eq!(known.started(&id()).expect("known").status, ObservedStatus::Running);
     }
 
     #[test]
     fn only_the_engine_says_when_a_run_began() {
-        let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false, true);
-        memory.starting(&id());
-        let mut running = memory.started(&id()).expect("known");
+        let known = LastKnown::default();
+        known.created(&id(), Vec::new(), false, true);
+        known.starting(&id());
+        let mut running = known.started(&id()).expect("known");
         assert_eq!(running.started_at, None);
         // The engine's time lies before the return of the start call.
         running.started_at = Some(Timestamp::from_millis(7));
-        memory.observed(&running);
-        let end = memory.ended(&id(), now(), 0, false).expect("known");
+        known.observed(&running);
+        let end = known.ended(&id(), now(), 0, false).expect("known");
         assert_eq!(end.started_at, Some(Timestamp::from_millis(7)));
     }
 
     #[test]
-    fn a_look_from_before_the_end_does_not_undo_it() {
-        let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false, true);
-        memory.starting(&id());
-        let mut running = memory.started(&id()).expect("known");
+    fn an_inspection_from_before_the_end_does_not_undo_it() {
+        let known = LastKnown::default();
+        known.created(&id(), Vec::new(), false, true);
+        known.starting(&id());
+        let mut running = known.started(&id()).expect("known");
         running.started_at = Some(Timestamp::from_millis(7));
-        memory.observed(&running);
-        let end = memory.ended(&id(), now(), 0, false).expect("known");
-        memory.observed(&running);
-        assert_eq!(memory.last(&id()), Some(end));
+        known.observed(&running);
+        let end = known.ended(&id(), now(), 0, false).expect("known");
+        known.observed(&running);
+        assert_eq!(known.last(&id()), Some(end));
         // The next run is another matter.
         running.started_at = Some(Timestamp::from_millis(8));
-        memory.observed(&running);
-        assert_eq!(memory.last(&id()), Some(running));
+        known.observed(&running);
+        assert_eq!(known.last(&id()), Some(running));
     }
 
     #[test]
-    fn an_end_before_the_latest_start_is_old_news() {
-        let memory = Memory::default();
-        memory.created(&id(), Vec::new(), false, true);
-        memory.starting(&id());
-        memory.started(&id()).expect("known");
-        assert_eq!(memory.ended(&id(), Timestamp::from_millis(1), 0, false), None);
-        assert_eq!(memory.last(&id()).expect("known").status, ObservedStatus::Running);
-        assert_eq!(memory.started(&RuntimeId::new("b")), None);
+    fn an_end_before_the_latest_start_is_outdated() {
+        let known = LastKnown::default();
+        known.created(&id(), Vec::new(), false, true);
+        known.starting(&id());
+        known.started(&id()).expect("known");
+        assert_eq!(known.ended(&id(), Timestamp::from_millis(1), 0, false), None);
+        assert_eq!(known.last(&id()).expect("known").status, ObservedStatus::Running);
+        assert_eq!(known.started(&RuntimeId::new("b")), None);
     }
 }

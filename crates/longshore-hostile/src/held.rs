@@ -1,4 +1,5 @@
-//! Clients that cost a server most by doing least, and one that behaves, to be served beside them.
+//! Clients that cost a server most by doing least, held open during a run, and one that behaves well, which the server
+//! has to serve beside them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -19,20 +20,20 @@ pub const SLOW_LIFE_MAX: Duration = Duration::from_secs(45);
 /// How long the server may take to accept one of these.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many broken handshakes there are in a second.
-const STORM: usize = 20;
+/// How many broken handshakes [`HeldConnections::break_handshakes`] sends: it is called once a second.
+const BROKEN_HANDSHAKES: usize = 20;
 
-/// How many clients ask and never read. Few: each makes the server write megabytes.
-const DEAF: usize = 8;
+/// How many clients send requests and never read the answers. Few: each makes the server write megabytes.
+const NEVER_READING: usize = 8;
 
 /// Connections that are held open. Most are silent, or send a head or a body by the byte; a few ask for long answers
 /// and never read them. With TLS, half of them are so after a handshake and half never finish one.
-pub struct Siege {
+pub struct HeldConnections {
     gate: Gate,
     chance: Chance,
     held: Vec<Held>,
-    /// Their end cannot be seen from here without reading: the server's count of connections tells.
-    _deaf: Vec<Wire>,
+    /// Without reading, their end cannot be seen from here: the server's own count of connections tells it.
+    _never_reading: Vec<Wire>,
     began: Instant,
     /// The longest that a connection was held before the server ended it.
     pub longest: Duration,
@@ -63,17 +64,20 @@ const HEAD: &[u8] =
     b"POST / HTTP/1.1\r\nhost: localhost\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BODY: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n{                                                                           ";
 
-impl Siege {
+impl HeldConnections {
     /// Opens `count` connections, or as many as the system allows.
-    pub fn lay(gate: &Gate, count: usize, seed: u64) -> Self {
+    pub fn open_all(gate: &Gate, count: usize, seed: u64) -> Self {
         let held = (0..count).map_while(|n| hold(gate, n).ok()).collect();
-        let deaf =
-            if count > DEAF { (0..DEAF).filter_map(|_| deaf(gate).ok()).collect() } else { Vec::new() };
+        let never_reading = if count > NEVER_READING {
+            (0..NEVER_READING).filter_map(|_| never_reading(gate).ok()).collect()
+        } else {
+            Vec::new()
+        };
         Self {
             gate: gate.clone(),
             chance: Chance::new(Seed::new(seed.into())),
             held,
-            _deaf: deaf,
+            _never_reading: never_reading,
             began: Instant::now(),
             longest: Duration::ZERO,
             ended: 0,
@@ -81,7 +85,8 @@ impl Siege {
         }
     }
 
-    pub fn open(&self) -> usize {
+    /// How many the server has not ended.
+    pub fn count(&self) -> usize {
         self.held.len()
     }
 
@@ -89,12 +94,12 @@ impl Siege {
         self.began.elapsed()
     }
 
-    /// With TLS, a second's worth of handshakes that are none.
-    pub fn storm(&mut self) {
+    /// With TLS, sends a second's worth of bytes that are no handshake.
+    pub fn break_handshakes(&mut self) {
         if !self.gate.is_tls() {
             return;
         }
-        for _ in 0..STORM {
+        for _ in 0..BROKEN_HANDSHAKES {
             // The backlog may be full, which is no finding: the well-behaved client would say so.
             let Ok(stream) = self.gate.open_bare(PATIENCE) else { return };
             let bytes = broken_handshake(&self.gate, &mut self.chance);
@@ -149,7 +154,7 @@ fn hold(gate: &Gate, n: usize) -> std::io::Result<Held> {
     }
 }
 
-/// What a stranger may send to a port that expects TLS.
+/// Bytes that a port with TLS has to refuse.
 fn broken_handshake(gate: &Gate, chance: &mut Chance) -> Vec<u8> {
     let hello = gate.hello().unwrap_or_default();
     let record = |kind: u8, length: u16, body: &[u8]| {
@@ -182,7 +187,7 @@ fn broken_handshake(gate: &Gate, chance: &mut Chance) -> Vec<u8> {
 }
 
 /// Asks for far more than the buffers of both systems hold.
-fn deaf(gate: &Gate) -> std::io::Result<Wire> {
+fn never_reading(gate: &Gate) -> std::io::Result<Wire> {
     let mut wire = gate.open(PATIENCE)?;
     wire.socket().set_nonblocking(true)?;
     let asks = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2000);
@@ -191,7 +196,8 @@ fn deaf(gate: &Gate) -> std::io::Result<Wire> {
     Ok(wire)
 }
 
-/// A client that asks small things all the time. Its times are told, not judged: they depend on the machine.
+/// A client that behaves well and sends small requests all the time. Its times are reported, not judged: they depend on
+/// the machine.
 pub struct Witness {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Result<Vec<Duration>, String>>,
