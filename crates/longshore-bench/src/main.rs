@@ -42,6 +42,9 @@ struct Args {
     /// The program to measure [default: `longshore` beside this one]
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Another build of the program, measured too, row by row in turns: what has changed since then
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// Where data directories are made; must be on the disk that is to be measured
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -66,22 +69,37 @@ fn main() -> anyhow::Result<()> {
     }
     let beside = || anyhow::Ok(std::env::current_exe()?.with_file_name("longshore"));
     let binary = args.binary.map_or_else(beside, Ok)?;
-    anyhow::ensure!(
-        binary.exists(),
-        "{} does not exist; build it with `cargo build --release -p longshore`, or use `cargo xtask bench`",
-        binary.display()
-    );
+    for binary in [Some(&binary), args.before.as_ref()].into_iter().flatten() {
+        anyhow::ensure!(
+            binary.exists(),
+            "{} does not exist; build it with `cargo build --release -p longshore`, or use `cargo xtask bench`",
+            binary.display()
+        );
+    }
     let dir = match args.dir {
         Some(dir) => tempfile::tempdir_in(dir),
         None => tempfile::tempdir(),
     };
     let dir = dir.context("failed to make a directory for data")?;
-    let bench = Bench { binary, dir: dir.path().to_owned(), quick: args.quick };
-    let before = Machine::look();
+    let bench = |binary| Bench { binary, dir: dir.path().to_owned(), quick: args.quick };
+    let (before, bench) = (args.before.map(bench), bench(binary));
+    let looked = Machine::look();
     let wanted = if args.rows.is_empty() { RowId::all() } else { args.rows };
     let mut rows = Vec::new();
-    runtime.block_on(rows::run(&bench, &wanted, &mut rows));
-    let table = Table { before, after: Machine::look(), quick: args.quick, rows };
+    match before {
+        None => runtime.block_on(rows::run(&bench, &wanted, &mut rows)),
+        // One after the other, so that both see the machine as it is at that time.
+        Some(before) => {
+            for row in wanted {
+                let (mut now, mut then) = (Vec::new(), Vec::new());
+                runtime.block_on(rows::run(&bench, &[row], &mut now));
+                eprintln!("the same with {}:", before.binary.display());
+                runtime.block_on(rows::run(&before, &[row], &mut then));
+                rows.extend(table::compared(now, &then));
+            }
+        }
+    }
+    let table = Table { before: looked, after: Machine::look(), quick: args.quick, rows };
     table.print();
     if let Some(path) = args.json {
         let text = serde_json::to_string_pretty(&table.json()).context("a table is plain JSON")?;

@@ -105,6 +105,26 @@ impl Measured {
         }
     }
 
+    /// True if less is better.
+    fn is_better_low(&self) -> bool {
+        match self.bounds {
+            Bounds::AtMost { .. } | Bounds::RatioAtMost { .. } | Bounds::FasterAtLeast { .. } => true,
+            Bounds::AtLeast { .. } | Bounds::RatioAtLeast { .. } => false,
+        }
+    }
+
+    /// By how much it is better or worse than before: `5 % worse`.
+    fn change(&self, before: f64) -> String {
+        let (good, bad) = if self.is_better_low() { (before, self.value) } else { (self.value, before) };
+        let percent = (good / bad - 1.0) * 100.0;
+        match percent {
+            _ if !percent.is_finite() => String::new(),
+            _ if percent.abs() < 0.5 => "same".to_owned(),
+            _ if percent > 0.0 => format!("{percent:.0} % better"),
+            _ => format!("{:.0} % worse", (bad / good - 1.0) * 100.0),
+        }
+    }
+
     fn bounds_text(&self) -> (String, String) {
         let (must, reach, suffix) = match self.bounds {
             Bounds::AtMost { must, reach } | Bounds::AtLeast { must, reach } => (must, reach, self.unit),
@@ -127,6 +147,16 @@ pub struct Row {
     pub measured: Result<Measured, String>,
     /// How it was measured, and what else was seen.
     pub note: String,
+    /// The same number of another build, in the unit of this one.
+    pub before: Option<f64>,
+}
+
+/// The rows with the numbers that another build had in the same run.
+pub fn compared(rows: Vec<Row>, before: &[Row]) -> impl Iterator<Item = Row> {
+    rows.into_iter().map(|row| {
+        let same = before.iter().find(|other| other.what == row.what);
+        Row { before: same.and_then(|other| Some(other.measured.as_ref().ok()?.value)), ..row }
+    })
 }
 
 /// All rows of a run, and the machine before and after it.
@@ -137,25 +167,32 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
-const HEADINGS: [&str; 8] = ["what", "measured", "peer", "peer is", "ratio", "must", "reach", "verdict"];
+const HEADINGS: [&str; 10] =
+    ["what", "measured", "peer", "peer is", "ratio", "must", "reach", "verdict", "build before", "change"];
 
 impl Table {
     /// Prints Markdown whose columns are aligned, so that it reads as plain text too.
     pub fn print(&self) {
+        // The last two only where another build was measured as well.
+        let shown = if self.rows.iter().any(|row| row.before.is_some()) {
+            HEADINGS.len()
+        } else {
+            HEADINGS.len() - 2
+        };
         let mut lines = vec![HEADINGS.map(str::to_owned)];
         lines.extend(self.rows.iter().map(cells));
-        let widths: [usize; 8] = std::array::from_fn(|column| {
-            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
-        });
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..shown).map(width).collect();
         for (index, line) in lines.iter().enumerate() {
             let cells: Vec<String> = line
                 .iter()
-                .zip(widths)
+                .zip(&widths)
                 .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
                 .collect();
             println!("| {} |", cells.join(" | "));
             if index == 0 {
-                println!("|{}|", widths.map(|width| "-".repeat(width + 2)).join("|"));
+                let lines: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+                println!("|{}|", lines.join("|"));
             }
         }
         println!();
@@ -187,6 +224,7 @@ impl Table {
                     value["must"] = json!(must);
                     value["reach"] = json!(reach);
                     value["verdict"] = json!(measured.verdict().text());
+                    value["before"] = json!(row.before);
                 }
                 Err(reason) => value["notMeasured"] = json!(reason),
             }
@@ -198,7 +236,7 @@ impl Table {
     }
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; 10] {
     let what = row.what.clone();
     match &row.measured {
         Ok(measured) => {
@@ -213,11 +251,14 @@ fn cells(row: &Row) -> [String; 8] {
                 must,
                 reach,
                 measured.verdict().text().to_owned(),
+                row.before.map(with_unit).unwrap_or_default(),
+                row.before.map(|before| measured.change(before)).unwrap_or_default(),
             ]
         }
         Err(reason) => {
-            let empty = String::new;
-            [what, "not measured".into(), empty(), reason.clone(), empty(), empty(), empty(), empty()]
+            let mut cells = [const { String::new() }; 10];
+            (cells[0], cells[1], cells[3]) = (what, "not measured".into(), reason.clone());
+            cells
         }
     }
 }
@@ -266,6 +307,22 @@ mod tests {
         ];
         for (value, peer, bounds, expected) in cases {
             assert_eq!(measured(value, peer, bounds).verdict(), expected, "{value} {peer:?} {bounds:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_in_the_direction_of_its_bound() {
+        use Bounds as B;
+        let cases = [
+            (10.0, 20.0, B::AtMost { must: 5.0, reach: 2.0 }, "100 % better"),
+            (21.0, 20.0, B::RatioAtMost { must: 5.0, reach: 2.0 }, "5 % worse"),
+            (90.0, 100.0, B::AtLeast { must: 5.0, reach: 9.0 }, "11 % worse"),
+            (3.0, 2.0, B::FasterAtLeast { must: 2.4, reach: 4.4 }, "50 % worse"),
+            (100.0, 100.1, B::RatioAtLeast { must: 2.4, reach: 4.4 }, "same"),
+            (1.0, 0.0, B::AtLeast { must: 2.4, reach: 4.4 }, ""),
+        ];
+        for (value, before, bounds, expected) in cases {
+            assert_eq!(measured(value, None, bounds).change(before), expected, "{value} {before} {bounds:?}");
         }
     }
 

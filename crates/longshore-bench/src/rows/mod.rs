@@ -127,11 +127,11 @@ fn push(rows: &mut Vec<Row>, what: &str, measured: anyhow::Result<(Measured, Str
                 measured.peer.map(crate::table::number).unwrap_or_default(),
                 measured.verdict()
             );
-            Row { what, measured: Ok(measured), note }
+            Row { what, measured: Ok(measured), note, before: None }
         }
         Err(error) => {
             eprintln!("{what}: not measured: {error:#}");
-            Row { what, measured: Err("see below".into()), note: format!("{error:#}") }
+            Row { what, measured: Err("see below".into()), note: format!("{error:#}"), before: None }
         }
     };
     rows.push(row);
