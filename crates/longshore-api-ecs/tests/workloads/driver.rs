@@ -64,7 +64,7 @@ fn a_service_gets_its_tasks() {
         }
     });
     assert!(counted(r#"longshore_services{status="ACTIVE"} 3"#), "{}", metrics.encode());
-    assert!(counted(r#"longshore_instances{status="ACTIVE"} 1"#), "{}", metrics.encode());
+    assert!(counted(r#"longshore_container_instances{status="ACTIVE"} 1"#), "{}", metrics.encode());
     world.check();
 }
 
