@@ -3,15 +3,15 @@
 //!
 //! Start reading at [`service`] (gather, plan, apply) and [`tasks`] (how a task moves). Those, [`launch`],
 //! [`provisioning`], [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
-//! the same code, and [`schedule`] says in which order; [`driver`] and [`hub`] are the thin shells that own timers and
-//! sockets.
+//! the same code, and [`schedule`] and [`connection`] say in which order; [`driver`] is the thin shell that owns
+//! timers, and `longshore-hub` the one that owns sockets.
 //!
 //! Invariants: a controller takes keys, never events, so that a restart and a missed hint end in the same
 //! state; every look is one transaction; what it decides comes from `longshore-rollout` and
 //! `longshore-placement`. It knows nothing of HTTP requests of users.
 
+pub mod connection;
 pub mod driver;
-pub mod hub;
 pub mod interface;
 pub mod launch;
 pub mod link;

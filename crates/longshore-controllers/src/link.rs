@@ -1,5 +1,5 @@
 //! What the control plane knows and does on behalf of one agent's connection; plain functions, which
-//! the hub's sockets and the simulation share.
+//! the hub's sockets and the simulation share. [`crate::connection`] says when each is called.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::message::{
     DesiredStatus as Want, InstanceStatusValue, PublishInstanceStatus, TaskHealth, TaskPayload,
 };
-use longshore_link::server::{Connection, DesiredTask, Input, Session, first_number};
+use longshore_link::server::{Connection, DesiredTask, Input, Observation, Session, first_number};
 use longshore_link::upgrade::{AcsQuery, Refusal};
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{InstanceCheck, Task};
@@ -131,6 +131,18 @@ impl Look {
             }
         }
     }
+
+    /// Looks at what both look at.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Look::All, _) | (_, Look::All) => Look::All,
+            (Look::Tasks(mut tasks), Look::Tasks(others)) => {
+                tasks.extend(others);
+                Look::Tasks(tasks)
+            }
+        }
+    }
 }
 
 /// What a look has found. `None` in place of a wish: the task is not for this instance any more.
@@ -197,11 +209,35 @@ pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPa
     payload::payload(state, home, task)
 }
 
-/// What telemetry says of the health of tasks, in the parts that are taken in one after the other, each with [`health`] in
-/// a transaction of its own. Our agents tell of no more tasks at a time; a message of others may be longer than a
-/// commit.
-pub fn health_parts(told: &[TaskHealth]) -> impl Iterator<Item = &[TaskHealth]> {
-    told.chunks(TELEMETRY_TASKS_MAX)
+/// A part of what an agent observed, which is taken in by a transaction of its own.
+#[derive(Debug, PartialEq)]
+pub enum Part<'a> {
+    Health(&'a [TaskHealth]),
+    Instance(&'a PublishInstanceStatus),
+}
+
+/// The parts of what an agent observed, to be taken in one after the other, each with [`take_in`]. Our agents tell of no
+/// more tasks at a time than one part holds; a message of others may be longer than a commit. Metrics have none: nothing
+/// shows them yet (support/ecs.toml).
+pub fn parts(observation: &Observation) -> Vec<Part<'_>> {
+    match observation {
+        Observation::Health(published) => {
+            published.tasks.chunks(TELEMETRY_TASKS_MAX).map(Part::Health).collect()
+        }
+        Observation::InstanceStatus(published) => vec![Part::Instance(published)],
+        Observation::Metrics(_) => Vec::new(),
+    }
+}
+
+/// Takes in a part of what an agent observed.
+pub fn take_in(tx: &mut Tx<'_>, at: &InstanceKey, part: &Part<'_>) {
+    match part {
+        Part::Health(tasks) => health(tx, at, tasks),
+        Part::Instance(published) => {
+            let now = tx.now;
+            instance_health(tx, at, published, now);
+        }
+    }
 }
 
 /// Takes in a part of what telemetry says of the health of tasks. Those that are not on the instance are skipped.
@@ -280,6 +316,8 @@ fn health_status(status: longshore_link::message::HealthStatus) -> HealthStatus 
 
 #[cfg(test)]
 mod tests {
+    use longshore_link::message::PublishHealth;
+
     use super::*;
 
     /// A message of others may tell of hundreds of tasks, and a transaction takes what an agent of ours sends at a time.
@@ -288,7 +326,15 @@ mod tests {
         for count in [0, 1, TELEMETRY_TASKS_MAX, TELEMETRY_TASKS_MAX + 1, 7 * TELEMETRY_TASKS_MAX] {
             let task = |n: usize| TaskHealth { task_arn: n.to_string(), ..TaskHealth::default() };
             let told: Vec<TaskHealth> = (0..count).map(task).collect();
-            let parts: Vec<&[TaskHealth]> = health_parts(&told).collect();
+            let observed =
+                Observation::Health(PublishHealth { tasks: told.clone(), ..PublishHealth::default() });
+            let parts: Vec<&[TaskHealth]> = parts(&observed)
+                .into_iter()
+                .map(|part| match part {
+                    Part::Health(tasks) => tasks,
+                    Part::Instance(_) => panic!("it tells of tasks"),
+                })
+                .collect();
             assert!(
                 parts.iter().all(|part| !part.is_empty() && part.len() <= TELEMETRY_TASKS_MAX),
                 "{count}"

@@ -275,7 +275,7 @@ async fn a_panic_in_a_connection_disconnects_its_instance() {
     within(async {
         while !plane.db.peek(has_come_back) {
             // The telemetry socket may have been the one that fell in.
-            trap.set(Some("src/hub.rs"));
+            trap.set(Some("longshore-hub/src/commands.rs"));
             let hinted = plane.db.write(|tx| {
                 tx.hint(AgentHint::Instance(at.clone()));
                 Ok::<_, ()>(())

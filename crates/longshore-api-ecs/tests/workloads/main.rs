@@ -4,6 +4,7 @@ mod agents;
 mod awsvpc;
 mod clients;
 mod deployments;
+mod driver;
 mod ends;
 mod external;
 mod fargate;

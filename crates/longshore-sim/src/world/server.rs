@@ -1,7 +1,8 @@
 //! The control plane: the state, a disk that takes its time, the controllers' agenda.
 //!
 //! What `longshore_state::Db` and `longshore_controllers::driver` are around threads, this is around the event queue: the
-//! same ledger says what is written together and who waits for it, the same schedule what the controllers look at.
+//! same ledger says what is written together and who waits for it, the same schedule what the controllers look at, the
+//! same registry which connection is woken.
 //! Beside it a follower reads what was written, as another control plane would.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Timestamp};
-use longshore_controllers::link;
+use longshore_controllers::connection::{Generation, Registry};
 use longshore_controllers::schedule::{Job, Schedule};
 use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
 use longshore_state::{Domains, Hints, Ledger, Records, State, Stopped, Tx};
@@ -54,9 +55,7 @@ pub(super) struct Running {
     is_looking: bool,
     schedule: Schedule,
     pub sessions: BTreeMap<PipeId, Served>,
-    /// The newest connection of each instance, with its generation.
-    pub newest: BTreeMap<InstanceKey, (u64, PipeId)>,
-    pub generations: u64,
+    pub registry: Registry<PipeId>,
 }
 
 /// What happens once a revision is durable.
@@ -131,8 +130,7 @@ impl World {
             is_looking: false,
             schedule: Schedule::new(now),
             sessions: BTreeMap::new(),
-            newest: BTreeMap::new(),
-            generations: 1,
+            registry: Registry::default(),
         });
         self.note(|| "the server starts".into());
         self.hint(hints);
@@ -346,18 +344,14 @@ impl World {
         running.is_looking |= looks;
         let mut woken = Vec::new();
         for hint in hints.take::<AgentHint>() {
-            let (key, task) = match hint {
-                AgentHint::Instance(key) => (key, None),
-                AgentHint::Work(key, task) => (key, Some(task)),
-            };
-            woken.extend(running.newest.get(&key).map(|(_, pipe)| (*pipe, task)));
+            woken.extend(running.registry.hint(&hint).copied());
         }
         if looks {
             let at = self.now + self.disks.millis(0, 3);
             self.push(at, Event::Look { epoch });
         }
-        for (pipe, task) in woken {
-            self.wake_session(pipe, task);
+        for pipe in woken {
+            self.wake_session(pipe);
         }
     }
 
@@ -412,24 +406,14 @@ impl World {
     }
 
     /// Notes that an agent is gone, unless a newer connection of its has come.
-    pub(super) fn leave(&mut self, at: &InstanceKey, generation: u64) {
+    pub(super) fn leave(&mut self, at: &InstanceKey, generation: Generation) {
         let Some(running) = &mut self.server.up else { return };
-        if running.newest.get(at).is_some_and(|(newest, _)| *newest == generation) {
-            running.newest.remove(at);
-        }
-        if !running.newest.contains_key(at) {
+        running.registry.leave(at, generation);
+        if !running.registry.is_open(at) {
             self.submit(&Writer::Link, |tx| {
                 tx.set_connected(at, false);
                 Ok::<_, ()>(())
             });
         }
-    }
-
-    pub(super) fn settle_credentials(&mut self, at: &InstanceKey) -> Option<u64> {
-        let submitted = self.submit(&Writer::Link, |tx| {
-            link::credentials_settled(tx, at);
-            Ok::<_, ()>(())
-        });
-        submitted.map(|(_, sequence)| sequence)
     }
 }

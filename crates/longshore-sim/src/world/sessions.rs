@@ -1,11 +1,15 @@
-//! The server's ends of the agents' sockets: what `longshore_controllers::hub` does around tokio.
+//! The server's ends of the agents' sockets.
+//!
+//! What `longshore-hub` is around tokio, this is around the event queue: the same `CommandChannel` says what a connection
+//! does. What is told here alone: frames that nobody has read, and answers that come once the disk has written.
 
 use std::collections::VecDeque;
 
-use longshore_base::{Seed, TaskId, Timestamp};
+use longshore_base::Timestamp;
+use longshore_controllers::connection::{CommandChannel, Generation, Input, Output};
 use longshore_controllers::link::{self, Found, Look};
 use longshore_link::client::Loss;
-use longshore_link::server::{CloseReason, Input, Observation, Output, Session, Telemetry, TelemetryOutput};
+use longshore_link::server::{CloseReason, Connection, Observation, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, TcsQuery};
 use longshore_node::core::{Socket, SocketEvent};
 use longshore_tables_ecs::InstanceKey;
@@ -18,46 +22,71 @@ use super::server::{Then, Writer};
 /// One open socket.
 pub(super) struct Served {
     pub at: InstanceKey,
-    generation: u64,
+    generation: Generation,
     kind: Kind,
     /// Frames that nobody has read yet; `None` is the end of the connection.
     inbox: VecDeque<Option<String>>,
     /// The instance's work has changed, or a newer connection has come.
     woken: bool,
-    /// What is to be looked at then.
-    look: Look,
-    /// It waits for the disk, and does nothing meanwhile.
-    waits: bool,
 }
 
 enum Kind {
-    /// `None` until the connection is noted.
     Acs {
-        session: Option<Box<Session>>,
+        channel: Box<CommandChannel>,
+        /// What the upgrade said.
+        query: AcsQuery,
     },
-    Tcs(Telemetry),
+    Tcs {
+        session: Telemetry,
+        /// It waits for the disk, and hears nothing meanwhile.
+        waits: bool,
+    },
 }
 
 /// What a socket waited for.
 pub(super) enum Wake {
     /// Who it is has been found out, from durable state.
     Identified { socket: Socket, at: Result<InstanceKey, longshore_link::upgrade::Refusal>, query: AcsQuery },
-    /// The connection is noted.
-    Noted(Option<longshore_link::server::Connection>),
+    /// The connection is noted; `None` if the instance has gone meanwhile.
+    Connected(Option<Connection>),
     /// What a look at the instance's work has found; `None` if it is not served any more.
     Looked(Look, Option<Found>),
-    /// Something was written.
-    Written,
+    /// The agent is noted as one that has its credentials.
+    Settled,
+    /// What it observed is written down.
+    TakenIn,
 }
 
 impl Served {
     pub fn deadline(&self) -> Option<Timestamp> {
-        if self.waits {
-            return None;
-        }
         match &self.kind {
-            Kind::Acs { session } => session.as_ref().and_then(|session| session.deadline()),
-            Kind::Tcs(telemetry) => telemetry.deadline(),
+            Kind::Acs { channel, .. } => channel.deadline(),
+            Kind::Tcs { session, waits } => session.deadline().filter(|_| !waits),
+        }
+    }
+
+    fn waits(&self) -> bool {
+        match &self.kind {
+            Kind::Acs { channel, .. } => channel.waits(),
+            Kind::Tcs { waits, .. } => *waits,
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        match &mut self.kind {
+            Kind::Acs { channel, .. } => channel.handle(now, Input::Tick),
+            Kind::Tcs { session, .. } => session.tick(now),
+        }
+    }
+
+    fn hears(&mut self, now: Timestamp, text: &str) {
+        match &mut self.kind {
+            Kind::Acs { channel, .. } => channel.handle(now, Input::Received(text)),
+            Kind::Tcs { session, .. } => {
+                // Frames carry their signature, as on the wire.
+                let signed = longshore_link::message::join_signed([("Host", "sim")], text);
+                session.received(now, &signed);
+            }
         }
     }
 }
@@ -100,102 +129,92 @@ impl World {
         }
     }
 
-    /// Wakes a session, to look at `task` if one is named.
-    pub(super) fn wake_session(&mut self, pipe: PipeId, task: Option<TaskId>) {
+    pub(super) fn wake_session(&mut self, pipe: PipeId) {
         if let Some(served) = self.served(pipe) {
             served.woken = true;
-            if let Some(task) = task {
-                served.look.also(task);
-            }
             self.pump(pipe);
         }
     }
 
     pub(super) fn session_wakes(&mut self, pipe: PipeId, wake: Wake) {
-        let now = self.server_now();
-        match wake {
+        let answer = match wake {
             Wake::Identified { at: Err(refusal), .. } => {
                 return self.send_down(pipe, SocketEvent::Refused(Some(refusal)));
             }
-            Wake::Identified { socket, at: Ok(at), query } => return self.accept(pipe, socket, at, &query),
-            Wake::Noted(connection) => {
-                let Some(connection) = connection else {
-                    return self.close(pipe, Some(CloseReason::Deregistered));
-                };
-                let Some(served) = self.served(pipe) else { return };
-                if let Kind::Acs { session } = &mut served.kind {
-                    *session = Some(Box::new(Session::new(now, connection)));
-                }
-                // The first list starts the conversation, whatever it says.
-                return self.look_at_work(pipe, Look::All);
-            }
-            Wake::Looked(look, found) => {
-                let Some(served) = self.served(pipe) else { return };
-                served.waits = false;
-                if let Kind::Acs { session: Some(session) } = &mut served.kind {
-                    match found {
-                        Some(found) => link::tell(session, now, &look, found),
-                        None => session.handle(now, Input::Close(CloseReason::Deregistered)),
-                    }
-                }
-            }
-            Wake::Written => {
-                if let Some(served) = self.served(pipe) {
-                    served.waits = false;
-                }
+            Wake::Identified { socket, at: Ok(at), query } => return self.accept(pipe, socket, at, query),
+            Wake::Connected(connection) => Some(Input::Connected(connection)),
+            Wake::Looked(look, found) => Some(Input::Looked(look, found)),
+            Wake::Settled => Some(Input::Settled),
+            Wake::TakenIn => None,
+        };
+        let now = self.server_now();
+        let Some(served) = self.served(pipe) else { return };
+        match (&mut served.kind, answer) {
+            (Kind::Acs { channel, .. }, Some(answer)) => channel.handle(now, answer),
+            (Kind::Tcs { waits, .. }, None) => *waits = false,
+            (Kind::Acs { .. }, None) | (Kind::Tcs { .. }, Some(_)) => {
+                self.fail("link", "a socket gets the answer of another kind");
             }
         }
         self.pump(pipe);
     }
 
-    fn accept(&mut self, pipe: PipeId, socket: Socket, at: InstanceKey, query: &AcsQuery) {
+    fn accept(&mut self, pipe: PipeId, socket: Socket, at: InstanceKey, query: AcsQuery) {
         if !self.pipes.contains_key(&pipe) {
             return;
         }
         let now = self.server_now();
         self.send_down(pipe, SocketEvent::Opened);
         let Some(running) = &mut self.server.up else { return };
-        running.generations += 1;
-        let generation = running.generations;
-        let seed = Seed::new(generation.into());
-        let kind = match socket {
-            Socket::Commands => Kind::Acs { session: None },
-            Socket::Telemetry => Kind::Tcs(Telemetry::new(now, seed)),
+        let (generation, older, kind) = match socket {
+            Socket::Commands => {
+                let (generation, older) = running.registry.enter(&at, pipe);
+                (generation, older, Kind::Acs { channel: Box::new(CommandChannel::new(now)), query })
+            }
+            Socket::Telemetry => {
+                let generation = running.registry.generation();
+                let session = Telemetry::new(now, generation.seed());
+                (generation, None, Kind::Tcs { session, waits: false })
+            }
         };
-        let served = Served {
-            at: at.clone(),
-            generation,
-            kind,
-            inbox: VecDeque::new(),
-            woken: false,
-            look: Look::default(),
-            waits: false,
-        };
+        let served = Served { at, generation, kind, inbox: VecDeque::new(), woken: false };
         running.sessions.insert(pipe, served);
-        if socket == Socket::Telemetry {
-            return;
+        if let Some(older) = older {
+            self.wake_session(older);
         }
-        let older = running.newest.insert(at.clone(), (generation, pipe));
-        if let Some((_, older)) = older {
-            self.wake_session(older, None);
-        }
-        if let Some(served) = self.served(pipe) {
-            served.waits = true;
-        }
-        let noted = self.submit(&Writer::Link, |tx| Ok::<_, ()>(link::connected(tx, &at, query, seed)));
+        self.pump(pipe);
+    }
+
+    /// Notes that the agent is connected, and goes on when that is durable.
+    fn write_connected(&mut self, pipe: PipeId) {
+        let Some(served) = self.served(pipe) else { return };
+        let Kind::Acs { query, .. } = &served.kind else { return };
+        let (at, query, seed) = (served.at.clone(), query.clone(), served.generation.seed());
+        let noted = self.submit(&Writer::Link, |tx| Ok::<_, ()>(link::connected(tx, &at, &query, seed)));
         if let Some((Ok(connection), sequence)) = noted {
-            self.when_durable(sequence, Then::Session(pipe, Wake::Noted(connection)));
+            self.when_durable(sequence, Then::Session(pipe, Wake::Connected(connection)));
         }
     }
 
     /// Looks at what the instance should run, and goes on when that is durable.
     fn look_at_work(&mut self, pipe: PipeId, look: Look) {
         let Some(running) = &mut self.server.up else { return };
-        let Some(served) = running.sessions.get_mut(&pipe) else { return };
-        served.waits = true;
+        let Some(served) = running.sessions.get(&pipe) else { return };
         let found = link::look(&running.state, &served.at, &look);
         let sequence = running.state.sequence();
         self.when_durable(sequence, Then::Session(pipe, Wake::Looked(look, found)));
+    }
+
+    fn write_settled(&mut self, pipe: PipeId) {
+        let Some(served) = self.served(pipe) else { return };
+        let at = served.at.clone();
+        let settled = self.submit(&Writer::Link, |tx| {
+            link::credentials_settled(tx, &at);
+            Ok::<_, ()>(())
+        });
+        if let Some((_, sequence)) = settled {
+            self.when_durable(sequence, Then::Session(pipe, Wake::Settled));
+        }
     }
 
     pub(super) fn tick_sessions(&mut self) {
@@ -209,11 +228,7 @@ impl World {
             .collect();
         for pipe in due {
             if let Some(served) = self.served(pipe) {
-                match &mut served.kind {
-                    Kind::Acs { session: Some(session) } => session.handle(now, Input::Tick),
-                    Kind::Acs { session: None } => {}
-                    Kind::Tcs(telemetry) => telemetry.tick(now),
-                }
+                served.tick(now);
             }
             self.pump(pipe);
         }
@@ -221,67 +236,49 @@ impl World {
 
     /// Lets a socket do all that it can: first what it has to say, then what it hears.
     fn pump(&mut self, pipe: PipeId) {
-        let now = self.server_now();
         loop {
             let Some(running) = &mut self.server.up else { return };
             let Some(served) = running.sessions.get_mut(&pipe) else { return };
-            if served.waits {
+            let goes_on = match &mut served.kind {
+                Kind::Acs { channel, .. } => {
+                    let (state, at) = (&running.state, &served.at);
+                    let output = channel.poll(&mut |arn| link::task_payload(state, at, arn));
+                    output.map(|output| self.acs_output(pipe, output))
+                }
+                Kind::Tcs { waits: true, .. } => None,
+                Kind::Tcs { session, .. } => {
+                    let output = session.poll();
+                    output.map(|output| self.tcs_output(pipe, output))
+                }
+            };
+            if !goes_on.unwrap_or_else(|| self.listen(pipe)) {
                 return;
             }
-            let step = match &mut served.kind {
-                Kind::Acs { session: None } => return,
-                Kind::Acs { session: Some(session) } => {
-                    let (state, at) = (&running.state, &served.at);
-                    match session.poll(&mut |arn| link::task_payload(state, at, arn)) {
-                        Some(output) => Step::Acs(output),
-                        None => Step::Hear,
-                    }
-                }
-                Kind::Tcs(telemetry) => match telemetry.poll() {
-                    Some(output) => Step::Tcs(Box::new(output)),
-                    None => Step::Hear,
-                },
-            };
-            match step {
-                Step::Acs(output) => {
-                    if !self.acs_output(pipe, output) {
-                        return;
-                    }
-                }
-                Step::Tcs(output) => {
-                    if !self.tcs_output(pipe, *output) {
-                        return;
-                    }
-                }
-                Step::Hear => {
-                    let newest = running.newest.get(&served.at).map(|(generation, _)| *generation);
-                    if let Some(frame) = served.inbox.pop_front() {
-                        let Some(text) = frame else { return self.close(pipe, None) };
-                        match &mut served.kind {
-                            Kind::Acs { session: Some(session) } => {
-                                session.handle(now, Input::Received(&text))
-                            }
-                            Kind::Acs { session: None } => {}
-                            Kind::Tcs(telemetry) => {
-                                // Frames carry their signature, as on the wire.
-                                let signed = longshore_link::message::join_signed([("Host", "sim")], &text);
-                                telemetry.received(now, &signed);
-                            }
-                        }
-                    } else if std::mem::take(&mut served.woken) {
-                        if newest == Some(served.generation) {
-                            let look = std::mem::take(&mut served.look);
-                            return self.look_at_work(pipe, look);
-                        }
-                        if let Kind::Acs { session: Some(session) } = &mut served.kind {
-                            session.handle(now, Input::Close(CloseReason::Superseded));
-                        }
-                    } else {
-                        return;
-                    }
+        }
+    }
+
+    /// Hears what is next. False if there is nothing, or nobody who hears.
+    fn listen(&mut self, pipe: PipeId) -> bool {
+        let now = self.server_now();
+        let Some(running) = &mut self.server.up else { return false };
+        let Some(served) = running.sessions.get_mut(&pipe) else { return false };
+        if served.waits() {
+            return false;
+        }
+        match served.inbox.pop_front() {
+            Some(Some(text)) => served.hears(now, &text),
+            Some(None) => {
+                self.close(pipe, None);
+                return false;
+            }
+            None if std::mem::take(&mut served.woken) => {
+                if let Kind::Acs { channel, .. } = &mut served.kind {
+                    channel.handle(now, Input::News(running.registry.news(&served.at, served.generation)));
                 }
             }
+            None => return false,
         }
+        true
     }
 
     /// Takes one task out of a manifest, if a step asks for that: so a control plane would speak that does not know yet
@@ -318,20 +315,14 @@ impl World {
                 self.close(pipe, Some(reason));
                 return false;
             }
-            Output::CredentialsSettled => {
-                let Some(served) = self.served(pipe) else { return false };
-                served.waits = true;
-                let at = served.at.clone();
-                if let Some(sequence) = self.settle_credentials(&at) {
-                    self.when_durable(sequence, Then::Session(pipe, Wake::Written));
-                }
-                return false;
-            }
             Output::Malformed(error) => {
                 self.fail("link", format!("the server cannot read an agent: {error}"))
             }
             Output::Strays(tasks) => self.note(|| format!("strays: {tasks:?}")),
-            Output::HeartbeatSeen | Output::TaskAcked { .. } | Output::CredentialsAcked { .. } => {}
+            // Each of these answers, perhaps at once.
+            Output::WriteConnected => self.write_connected(pipe),
+            Output::Look(look) => self.look_at_work(pipe, look),
+            Output::WriteSettled => self.write_settled(pipe),
         }
         true
     }
@@ -339,30 +330,7 @@ impl World {
     fn tcs_output(&mut self, pipe: PipeId, output: TelemetryOutput) -> bool {
         match output {
             TelemetryOutput::Send(text) => self.send_down(pipe, SocketEvent::Received(text)),
-            TelemetryOutput::Observed(Observation::Health(published)) => {
-                let Some(served) = self.served(pipe) else { return false };
-                served.waits = true;
-                let at = served.at.clone();
-                let mut last = None;
-                for tasks in link::health_parts(&published.tasks) {
-                    let written = self.submit(&Writer::Link, |tx| {
-                        link::health(tx, &at, tasks);
-                        Ok::<_, ()>(())
-                    });
-                    last = written.map(|(_, sequence)| sequence).or(last);
-                }
-                match last {
-                    Some(sequence) => self.when_durable(sequence, Then::Session(pipe, Wake::Written)),
-                    // It told of nothing.
-                    None => {
-                        let Some(served) = self.served(pipe) else { return false };
-                        served.waits = false;
-                        return true;
-                    }
-                }
-                return false;
-            }
-            TelemetryOutput::Observed(Observation::Metrics(_) | Observation::InstanceStatus(_)) => {}
+            TelemetryOutput::Observed(observation) => self.take_in(pipe, &observation),
             TelemetryOutput::Malformed(error) => {
                 self.fail("link", format!("the server cannot read telemetry: {error}"))
             }
@@ -372,6 +340,26 @@ impl World {
             }
         }
         true
+    }
+
+    /// Takes in what an agent observed, and hears it again when that is durable.
+    fn take_in(&mut self, pipe: PipeId, observation: &Observation) {
+        let Some(Served { at, kind: Kind::Tcs { waits, .. }, .. }) = self.served(pipe) else { return };
+        *waits = true;
+        let at = at.clone();
+        let mut last = None;
+        for part in link::parts(observation) {
+            let written = self.submit(&Writer::Link, |tx| {
+                link::take_in(tx, &at, &part);
+                Ok::<_, ()>(())
+            });
+            last = written.map(|(_, sequence)| sequence).or(last);
+        }
+        match last {
+            Some(sequence) => self.when_durable(sequence, Then::Session(pipe, Wake::TakenIn)),
+            // It told of nothing.
+            None => self.session_wakes(pipe, Wake::TakenIn),
+        }
     }
 
     /// The connection is over on this side.
@@ -388,10 +376,4 @@ impl World {
             self.leave(&served.at, served.generation);
         }
     }
-}
-
-enum Step {
-    Acs(Output),
-    Tcs(Box<TelemetryOutput>),
-    Hear,
 }

@@ -1,0 +1,167 @@
+//! An agent's command channel (ACS): what `CommandChannel` says, done with a socket and the database.
+
+use std::sync::Arc;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use longshore_api::{Message, Socket};
+use longshore_controllers::connection::{CommandChannel, Generation, Input, News, Output};
+use longshore_controllers::link;
+use longshore_link::upgrade::AcsQuery;
+use longshore_tables_ecs::{EcsTx, InstanceKey};
+use longshore_telemetry::InFlight;
+use tokio::sync::Notify;
+
+use crate::hub::{Channel, Counted, Hub, close, take_leave};
+use crate::{CLOSED, CUT, IDLE_MAX, NOT_STORED, SERVER_ENDS};
+
+impl Hub {
+    pub(crate) async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
+        let _open = Counted::one(&self.sockets);
+        let mut presence = Presence::enter(&self, &at, &query);
+        let mut channel = CommandChannel::new(self.now());
+        let (mut sink, stream) = socket.split();
+        let reason = tokio::select! {
+            reason = converse(&mut presence, &mut channel, &mut sink, stream) => reason,
+            () = self.closed() => {
+                channel.handle(self.now(), Input::Draining);
+                // It has nothing more to say than that, so that no payload is asked for.
+                if let Some(Output::Close(reason)) = channel.poll(&mut |_| None) {
+                    take_leave(&mut sink, reason).await;
+                }
+                SERVER_ENDS
+            }
+        };
+        if presence.told {
+            tracing::info!(instance = %at.instance, channel = ?Channel::Commands, reason, "agent disconnected");
+        }
+    }
+}
+
+/// A connection's place in the hub. Dropping it is how the connection leaves, also when its task panics or is dropped.
+struct Presence<'a> {
+    hub: &'a Hub,
+    at: &'a InstanceKey,
+    query: &'a AcsQuery,
+    generation: Generation,
+    woken: Arc<Notify>,
+    /// Among [`Hub::connected`] and in the metrics, once it is.
+    counted: Option<(Counted<'a>, InFlight)>,
+    /// The operator was told that it has come, and is to be told of its end.
+    told: bool,
+}
+
+impl<'a> Presence<'a> {
+    /// Enters the connection as the newest of its instance; an older one finds out and closes.
+    fn enter(hub: &'a Hub, at: &'a InstanceKey, query: &'a AcsQuery) -> Self {
+        let woken = Arc::new(Notify::new());
+        let (generation, older) = hub.registry.lock().enter(at, woken.clone());
+        if let Some(older) = older {
+            older.notify_one();
+        }
+        Self { hub, at, query, generation, woken, counted: None, told: false }
+    }
+
+    fn news(&self) -> News {
+        self.hub.registry.lock().news(self.at, self.generation)
+    }
+
+    /// Notes the agent as connected. `None` if that could not be stored.
+    async fn write_connected(&mut self) -> Option<Input<'static>> {
+        let Self { hub, at, query, generation, .. } = *self;
+        let seed = generation.seed();
+        let connected = hub.db.write(|tx| Ok::<_, ()>(link::connected(tx, at, query, seed)));
+        let Ok(Ok(connection)) = connected.await else { return None };
+        if connection.is_some() {
+            self.told = hub.tell(at, Channel::Commands, &query.agent_version);
+            self.counted = Some((Counted::one(&hub.connected), hub.metrics.agent_connects()));
+        }
+        Some(Input::Connected(connection))
+    }
+
+    async fn write_settled(&self) -> Option<Input<'static>> {
+        let settled = self.hub.db.write(|tx| {
+            link::credentials_settled(tx, self.at);
+            Ok::<_, ()>(())
+        });
+        settled.await.is_ok().then_some(Input::Settled)
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        let Self { hub, at, .. } = *self;
+        self.counted = None;
+        hub.registry.lock().leave(at, self.generation);
+        // Looked at again inside the transaction: a new connection enters first and is noted after.
+        let _ = hub.db.submit(|tx| {
+            if !hub.registry.lock().is_open(at) {
+                tx.set_connected(at, false);
+            }
+            Ok::<_, ()>(())
+        });
+    }
+}
+
+/// Runs the channel until either side ends it. Gives the reason in words for the operator.
+async fn converse(
+    presence: &mut Presence<'_>,
+    channel: &mut CommandChannel,
+    sink: &mut SplitSink<Socket, Message>,
+    mut stream: SplitStream<Socket>,
+) -> &'static str {
+    let Presence { hub, at, .. } = *presence;
+    loop {
+        let mut sent = false;
+        while let Some(output) =
+            channel.poll(&mut |arn| hub.db.peek(|state| link::task_payload(state, at, arn)))
+        {
+            let answer = match output {
+                Output::Send(text) => {
+                    sent = true;
+                    if sink.feed(Message::Text(text.into())).await.is_err() {
+                        return CUT;
+                    }
+                    continue;
+                }
+                Output::Look(look) => {
+                    // What it finds is told once that is durable.
+                    let found = hub.db.read(|state| link::look(state, at, &look)).await.ok().flatten();
+                    Some(Input::Looked(look, found))
+                }
+                Output::WriteConnected => presence.write_connected().await,
+                Output::WriteSettled => presence.write_settled().await,
+                Output::Close(reason) => {
+                    let _ = sink.send(close(reason)).await;
+                    return reason.text();
+                }
+                Output::Strays(tasks) => {
+                    tracing::warn!(instance = %at.instance, count = tasks.len(), "told an agent to stop strays");
+                    continue;
+                }
+                Output::Malformed(error) => {
+                    tracing::warn!(instance = %at.instance, %error, "skipped a malformed message");
+                    continue;
+                }
+            };
+            let Some(answer) = answer else { return NOT_STORED };
+            channel.handle(hub.now(), answer);
+        }
+        if sent && sink.flush().await.is_err() {
+            return CUT;
+        }
+        let now = hub.now();
+        let pause = channel.deadline().map_or(IDLE_MAX, |deadline| deadline.since(now).min(IDLE_MAX));
+        tokio::select! {
+            message = stream.next() => match message {
+                Some(Ok(Message::Text(text))) => channel.handle(hub.now(), Input::Received(text.as_str())),
+                Some(Ok(Message::Close { .. })) => return CLOSED,
+                Some(Err(_)) | None => return CUT,
+                // Commands are text; what else there is means nothing.
+                Some(Ok(Message::Binary(_))) => {}
+            },
+            () = presence.woken.notified() => channel.handle(hub.now(), Input::News(presence.news())),
+            () = tokio::time::sleep(pause) => channel.handle(hub.now(), Input::Tick),
+        }
+    }
+}
