@@ -7,8 +7,9 @@ use std::time::Duration;
 use longshore_base::{Seed, Timestamp};
 use longshore_link::message::{DesiredStatus, TaskIdentity, TaskManifest};
 use longshore_shapes_ecs::{ContainerStateChange, NetworkBinding, SubmitTaskStateChangeRequest};
-use serde::Deserialize;
 use serde_json::Value;
+
+use crate::payload::{Assigned, AssignedPort};
 
 /// How tasks behave on every instance of a crowd.
 #[derive(Clone, Copy, Debug)]
@@ -52,32 +53,6 @@ impl Binding {
             ..NetworkBinding::default()
         }
     }
-}
-
-/// The part of a task payload that a scripted instance looks at.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Assigned {
-    arn: Arc<str>,
-    desired_status: DesiredStatus,
-    #[serde(default)]
-    containers: Vec<AssignedContainer>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AssignedContainer {
-    name: Arc<str>,
-    #[serde(default)]
-    port_mappings: Vec<AssignedPort>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AssignedPort {
-    container_port: Option<u16>,
-    host_port: Option<u16>,
-    protocol: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@
 pub mod crowd;
 pub mod instance;
 mod launch;
+mod payload;
 mod pool;
 mod registration;
 mod socket;

@@ -7,6 +7,7 @@ mod calls;
 mod cgroup;
 mod disk;
 mod gateway;
+mod log;
 mod logins;
 mod lookup;
 mod network;
@@ -24,15 +25,14 @@ use futures_util::StreamExt;
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_client::{EndpointError, HttpClient};
 use longshore_engine::Action;
-use longshore_engine::note::Note;
 use longshore_engine::spec::{ContainerKey, RuntimeId};
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::config::Config;
-use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, LogLine, RestoreError, Socket};
+use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, RestoreError, Socket};
 use crate::journal::{Journal, JournalError};
 
 use calls::Calls;
@@ -294,7 +294,7 @@ impl Shell {
                 },
                 Effect::CheckRuntime => self.check_runtime(),
                 Effect::Sample(containers) => self.sample(containers),
-                Effect::Log(line) => self.log(&line),
+                Effect::Log(line) => log::write(&self.name, &line),
                 Effect::Exit(reason) => return Some(reason),
             }
         }
@@ -386,35 +386,5 @@ impl Shell {
             // Without events the agent would run on and see nothing; the loop ends with this task's panic.
             panic!("the container runtime's events have ended, which they never do");
         });
-    }
-
-    fn log(&self, line: &LogLine) {
-        let agent = &self.name;
-        match line {
-            LogLine::Registered { .. }
-            | LogLine::ServerSays(_)
-            | LogLine::Connected { .. }
-            | LogLine::Housekeeping(
-                Note::DiskRelieved { .. }
-                | Note::CleanedEarly { .. }
-                | Note::ImageRemoved { .. }
-                | Note::PortMoved { .. },
-            ) => info!(%agent, "{line}"),
-            LogLine::Housekeeping(
-                Note::DiskShort { .. } | Note::NothingToClean { .. } | Note::NoSpace | Note::ImageKept { .. },
-            )
-            | LogLine::AwslogsKept { .. }
-            | LogLine::Declined(_)
-            | LogLine::CallFailed { .. }
-            | LogLine::Dismissed { .. }
-            | LogLine::JoinsAnew { .. }
-            | LogLine::Lost { .. }
-            | LogLine::ReportRefused { .. }
-            | LogLine::Refused { .. }
-            | LogLine::Malformed(_)
-            | LogLine::Unloadable { .. }
-            | LogLine::StopVerified(_)
-            | LogLine::AttachmentIgnored(_) => warn!(%agent, "{line}"),
-        }
     }
 }
