@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use longshore_api::{Head, RequestId};
 use longshore_base::{Ids, Timestamp};
 use longshore_identity::{AuthError, Principal};
-use longshore_sigv4::Headers;
+use longshore_sigv4::{BodyReader, Headers, SigError};
 use longshore_wire::Protocol;
 use longshore_wire::route::{self, Routing};
 
@@ -36,7 +37,9 @@ pub(crate) struct Asking<'s> {
     pub(crate) peer: &'s Peer,
     pub(crate) id: RequestId,
     pub(crate) head: Arc<Head>,
-    /// The service that its signature names; not verified.
+    /// As it was sent and signed, if the head's has the bucket of its host.
+    sent_uri: Option<Uri>,
+    /// The service that its signature names, not verified; or that its path leads to, if it is not signed.
     claimed: Option<String>,
 }
 
@@ -45,8 +48,8 @@ impl<'s> Asking<'s> {
         let drawn = shared.requests_drawn.fetch_add(1, Ordering::Relaxed);
         let id = RequestId::new(Ids::new(shared.request_ids.of(drawn)).uuid());
         let headers = HeaderView(&head.headers);
-        let claimed = longshore_sigv4::claimed_service(&signed_part(&head, &headers));
-        Self { shared, peer, id, head: Arc::new(head), claimed }
+        let claimed = longshore_sigv4::claimed_service(&signed_part(&head.method, &head.uri, &headers));
+        Self { shared, peer, id, head: Arc::new(head), sent_uri: None, claimed }
     }
 
     /// Where it goes. Without its body, some requests do not say.
@@ -71,15 +74,61 @@ impl<'s> Asking<'s> {
         }
     }
 
-    /// Who signed it.
-    pub(crate) fn authenticate(&self, body: &[u8], now: Timestamp) -> Result<Principal, AuthError> {
+    /// The signing name of the API to which a request without a signature belongs by its path, if there is one.
+    fn claimed_by_api(&self) -> Option<&'static str> {
+        if self.claimed.is_some() {
+            return None;
+        }
+        let apis = &self.shared.services.apis;
+        let api = apis.iter().find(|api| api.claims(&self.head))?;
+        Some(api.facts().schema.signing_name)
+    }
+
+    /// Who signed it, in the time that a service allows.
+    pub(crate) fn authenticate(
+        &self,
+        body: &[u8],
+        now: Timestamp,
+        window: Duration,
+    ) -> Result<Principal, AuthError> {
         let headers = HeaderView(&self.head.headers);
-        self.shared.services.identity.authenticate(&signed_part(&self.head, &headers), body, now)
+        self.shared.services.identity.authenticate(&self.signed_part(&headers), body, now, window)
+    }
+
+    /// The same before the body is there, and what reads and verifies that.
+    pub(crate) fn authenticate_head(
+        &self,
+        now: Timestamp,
+        window: Duration,
+    ) -> Result<(Principal, BodyReader), AuthError> {
+        let headers = HeaderView(&self.head.headers);
+        self.shared.services.identity.authenticate_head(&self.signed_part(&headers), now, window)
+    }
+
+    /// The body of a request that nobody signed.
+    pub(crate) fn anonymous_reader(&self) -> Result<BodyReader, SigError> {
+        let headers = HeaderView(&self.head.headers);
+        longshore_sigv4::anonymous_reader(&self.signed_part(&headers))
+    }
+
+    /// Whether its body comes in chunks of AWS's own, which are no part of what it means.
+    pub(crate) fn is_chunked(&self) -> bool {
+        let headers = HeaderView(&self.head.headers);
+        longshore_sigv4::is_chunked(&self.signed_part(&headers))
+    }
+
+    fn signed_part<'a>(&'a self, headers: &'a HeaderView<'a>) -> longshore_sigv4::Request<'a> {
+        signed_part(&self.head.method, self.sent_uri.as_ref().unwrap_or(&self.head.uri), headers)
     }
 }
 
-fn signed_part<'a>(head: &'a Head, headers: &'a HeaderView<'a>) -> longshore_sigv4::Request<'a> {
-    longshore_sigv4::Request { method: head.method.as_str(), path: head.path(), query: head.query(), headers }
+fn signed_part<'a>(
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderView<'a>,
+) -> longshore_sigv4::Request<'a> {
+    let query = uri.query().unwrap_or("");
+    longshore_sigv4::Request { method: method.as_str(), path: uri.path(), query, headers }
 }
 
 pub(crate) async fn handle(
@@ -109,7 +158,14 @@ pub(crate) async fn handle(
         _api if *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
             call::answer_api(asking, incoming, routing).await
         }
-        _unknown => plain(StatusCode::NOT_FOUND, "nothing is served here\n", &asking.id),
+        _unknown => match asking.claimed_by_api() {
+            Some(claimed) => {
+                let asking = Asking { claimed: Some(claimed.to_owned()), ..asking };
+                let routing = asking.route(None);
+                call::answer_api(asking, incoming, routing).await
+            }
+            None => plain(StatusCode::NOT_FOUND, "nothing is served here\n", &asking.id),
+        },
     })
 }
 

@@ -117,6 +117,38 @@ generic_errors! {
         ec2: "AuthFailure" 401,
         s3: "SignatureDoesNotMatch" 403,
     }
+    /// The body is not the one whose hash was signed.
+    PayloadMismatch {
+        json: "InvalidSignatureException" 400,
+        rest_json: 403,
+        query: "SignatureDoesNotMatch" 403,
+        ec2: "AuthFailure" 401,
+        s3: "XAmzContentSHA256Mismatch" 400,
+    }
+    /// The body does not have the checksum that came with it.
+    BadDigest {
+        json: "ValidationException" 400,
+        rest_json: 400,
+        query: "ValidationError" 400,
+        ec2: "InvalidParameterValue" 400,
+        s3: "BadDigest" 400,
+    }
+    /// The body ended before its stated length, or broke off.
+    IncompleteBody {
+        json: "SerializationException" 400,
+        rest_json: 400,
+        query: "MalformedInput" 400,
+        ec2: "InvalidParameterValue" 400,
+        s3: "IncompleteBody" 400,
+    }
+    /// The chunks of the body, or its trailers, are not what they should be.
+    MalformedChunks {
+        json: "SerializationException" 400,
+        rest_json: 400,
+        query: "MalformedInput" 400,
+        ec2: "InvalidParameterValue" 400,
+        s3: "InvalidRequest" 400,
+    }
     /// The signature is of another time.
     ClockSkew {
         json: "InvalidSignatureException" 400,
