@@ -13,6 +13,7 @@ import pathlib
 import random
 import subprocess
 import sys
+import types
 import unittest
 import urllib.parse
 
@@ -20,6 +21,7 @@ import botocore.awsrequest
 import botocore.config
 import botocore.eventstream
 import botocore.exceptions
+import botocore.handlers
 import botocore.loaders
 import botocore.model
 import botocore.parsers
@@ -328,6 +330,10 @@ class Protocols(unittest.TestCase):
                         "context": {"operation_name": operation.name},
                     }
                     parsed = parser.parse(response, shape)
+                    if operation.name == "GetBucketLocation" and service == "s3":
+                        # The text of the root itself, for which its clients have code of their own.
+                        wire = types.SimpleNamespace(raw=response, content=response["body"])
+                        botocore.handlers.parse_get_bucket_location(parsed, wire)
                     parsed.pop("ResponseMetadata", None)
                     found = difference(plain(output), plain(parsed))
                     self.assertIsNone(found, f"written, and read from {str(response)[:3000]}")

@@ -60,7 +60,8 @@ impl Asked {
 
     fn error(&self, error: &dyn ModeledError, asking: &Asking<'_>) -> Reply {
         let schema = self.facts.map(|facts| &facts.schema);
-        self.protocol.error(error, schema, asking.id.as_str()).map(Body::from)
+        let (id, path) = (asking.id.as_str(), asking.head.path());
+        self.protocol.error_about(error, schema, id, path).map(Body::from)
     }
 }
 

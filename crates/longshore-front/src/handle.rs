@@ -20,6 +20,9 @@ use crate::answer::{Answer, plain};
 use crate::server::{Peer, Phase, Shared};
 use crate::{call, socket};
 
+/// The service whose buckets may be named by a host.
+pub(crate) const S3: &str = "s3";
+
 /// The headers of a request, as the verifier reads them.
 struct HeaderView<'a>(&'a HeaderMap);
 
@@ -50,6 +53,26 @@ impl<'s> Asking<'s> {
         let headers = HeaderView(&head.headers);
         let claimed = longshore_sigv4::claimed_service(&signed_part(&head.method, &head.uri, &headers));
         Self { shared, peer, id, head: Arc::new(head), sent_uri: None, claimed }
+    }
+
+    /// Puts the bucket that its host names before its path, where that is done. Whether it was.
+    ///
+    /// Only of what is signed for S3, or not at all: then the path still has to be one that S3 claims.
+    fn take_bucket(&mut self) -> bool {
+        let may_be = self.shared.has_buckets && self.claimed.as_deref().is_none_or(|claimed| claimed == S3);
+        // Operations of other services are named by this, and by forms, which are posted to no bucket's key.
+        if !may_be || self.head.headers.contains_key("x-amz-target") {
+            return false;
+        }
+        let Some(bucket) = self.shared.site.bucket(&self.head.headers) else { return false };
+        let Some(uri) = with_bucket(&self.head.uri, &bucket) else { return false };
+        let Head { method, uri: sent, headers } = (*self.head).clone();
+        let head = Head { method, uri, headers };
+        if self.claimed.is_none() && !self.shared.services.apis.iter().any(|api| api.claims(&head)) {
+            return false;
+        }
+        (self.sent_uri, self.head) = (Some(sent), Arc::new(head));
+        true
     }
 
     /// Where it goes. Without its body, some requests do not say.
@@ -131,6 +154,16 @@ fn signed_part<'a>(
     longshore_sigv4::Request { method: method.as_str(), path: uri.path(), query, headers }
 }
 
+/// `/BUCKET` before the path. The authority, which only proxies are sent, stays to be looked at.
+fn with_bucket(uri: &Uri, bucket: &str) -> Option<Uri> {
+    let path = uri.path();
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let path = if path == "/" { "" } else { path };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("/{bucket}{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
 pub(crate) async fn handle(
     shared: Arc<Shared>,
     peer: Peer,
@@ -138,10 +171,11 @@ pub(crate) async fn handle(
 ) -> Result<Answer, Infallible> {
     peer.slot.is_used.store(true, Ordering::Relaxed);
     let (Parts { method, uri, headers, extensions, .. }, incoming) = request.into_parts();
-    let asking = Asking::new(&shared, &peer, Head { method, uri, headers });
+    let mut asking = Asking::new(&shared, &peer, Head { method, uri, headers });
+    let has_bucket = asking.take_bucket() && asking.claimed.is_some();
     let Head { method, uri, headers } = &*asking.head.clone();
     let mode = shared.services.identity.mode();
-    if let Err(foreign) = shared.site.check_host(mode, uri, headers) {
+    if let Err(foreign) = shared.site.check_host(mode, uri, headers, has_bucket) {
         return Ok(call::refuse_foreign(asking, incoming, &foreign).await);
     }
     let routing = asking.route(None);

@@ -62,13 +62,14 @@ generic_errors! {
         ec2: "InvalidAction" 400,
         s3: "MethodNotAllowed" 405,
     }
-    /// AWS has it, and this server does not. S3's code has status 501 there; some clients would ask again for that.
+    /// AWS has it, and this server does not. S3 answers 501 to that, by which Terraform knows that there is nothing to
+    /// read; no SDK asks again for it (they do for 500, 502, 503 and 504).
     NotBuilt {
         json: "UnknownOperationException" 404,
         rest_json: 404,
         query: "InvalidAction" 400,
         ec2: "InvalidAction" 400,
-        s3: "NotImplemented" 400,
+        s3: "NotImplemented" 501,
     }
     /// The body is not what the operation's input looks like.
     Serialization {

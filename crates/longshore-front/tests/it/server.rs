@@ -299,7 +299,8 @@ pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front:
     let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), Seed::new(1));
     config.limits = limits;
     config.tls = tls;
-    config.site = Site::default().allow_origin(Origin::of_url(FRONT_END).expect("a URL"));
+    config.site =
+        Site::default().allow_host("ecs.example").allow_origin(Origin::of_url(FRONT_END).expect("a URL"));
     let (shutdown, signal) = oneshot::channel();
     let signal = async {
         let _ = signal.await;

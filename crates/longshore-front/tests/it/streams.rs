@@ -230,6 +230,54 @@ async fn a_body_that_is_waited_for_is_asked_for_once_it_is_wanted() {
     assert_eq!((answer.status, answer.header("connection")), (403, Some("close")));
 }
 
+/// A bucket in the host stands where it would stand in the path, and what was sent is what was signed.
+#[tokio::test]
+async fn hosts_may_name_buckets() {
+    let to = |host: &str, path: &str, service: &str| {
+        let headers = [("host", host), ("x-amz-content-sha256", HELLO)];
+        let to_sign = ToSign { method: "PUT", path, query: "x=y", headers: &headers, body: b"hello" };
+        let signed = sign(&to_sign, &known(), "eu-west-1", service, NOW);
+        let mut text = format!("PUT {path}?x=y HTTP/1.1\r\ncontent-length: 5\r\n");
+        for (name, value) in headers.into_iter().chain(signed.iter().map(|(n, v)| (*n, v.as_str()))) {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text + "\r\nhello"
+    };
+    for mode in [Mode::Open, Mode::Strict] {
+        let server = start(mode, limits()).await;
+        for host in ["put.s3.localhost:8722", "put.localhost", "put.ecs.example"] {
+            let answer = ask_once(server.address, &to(host, "/a%20b/c", "s3")).await;
+            assert_eq!(answer.body, "User /put/a%20b/c 5 -", "{host}");
+        }
+        let path_style = ask_once(server.address, &to("s3.localhost", "/put/k", "s3")).await;
+        assert_eq!(path_style.body, "User /put/k 5 -");
+        // Of an anonymous caller, the API says whose it is.
+        let anonymous = "PUT /k HTTP/1.1\r\nhost: public.localhost\r\ncontent-length: 5\r\n\r\nhello";
+        assert_eq!(ask_once(server.address, anonymous).await.body, "Anonymous /public/k 5 -");
+        // Errors say which path was meant, and both ids.
+        let wrong = to("put.localhost", "/k", "s3").replace("x=y HTTP", "x=z HTTP");
+        let wrong = ask_once(server.address, &wrong).await;
+        let id = wrong.header("x-amz-request-id").expect("an id").to_owned();
+        let ids =
+            format!("<Resource>/put/k</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>");
+        assert!(wrong.body.contains("<Error><Code>SignatureDoesNotMatch</Code>"), "{}", wrong.body);
+        assert!(wrong.body.ends_with(&ids), "{}", wrong.body);
+        assert_eq!(wrong.header("x-amz-id-2"), Some(id.as_str()));
+        // A name below ours is a bucket's, and nobody else's; a name of somebody else is no bucket's.
+        if mode == Mode::Open {
+            for (host, service) in [
+                ("put.ecs.example", "scheduler"),
+                ("put.other.example", "s3"),
+                ("put.ecs.example.other", "s3"),
+            ] {
+                let answer = ask_once(server.address, &to(host, "/echo/k", service)).await;
+                assert_eq!(answer.status, 403, "{host} {service}");
+                assert!(answer.body.contains("does not answer to the name"), "{}", answer.body);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn some_operations_need_no_signature() {
     let strip = |text: String| {
