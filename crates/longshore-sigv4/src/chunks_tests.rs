@@ -38,12 +38,11 @@ fn request<'a>(headers: &'a &'a [(&'a str, &'a str)]) -> Request<'a> {
     Request { method: "PUT", path: "/examplebucket/chunkObject.txt", query: "", headers }
 }
 
+/// A body and its trailers.
+type Read = (Vec<u8>, Vec<(String, String)>);
+
 /// Reads `wire`, cut into pieces of these lengths (again and again): the body and the trailers, or the error.
-fn read(
-    mut reader: BodyReader,
-    wire: &[u8],
-    cuts: &[usize],
-) -> Result<(Vec<u8>, Vec<(String, String)>), BodyRefused> {
+fn read(mut reader: BodyReader, wire: &[u8], cuts: &[usize]) -> Result<Read, BodyRefused> {
     let (mut body, mut rest, mut cuts) = (Vec::new(), wire, cuts.iter().cycle());
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(rest.len().min(*cuts.next().expect("a cycle")));
