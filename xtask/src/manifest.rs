@@ -18,6 +18,8 @@ pub struct Api {
     /// The published reference of an operation or shape; `{}` is its name.
     pub reference: String,
     pub operations: Operations,
+    /// How far the time of a signature may lie from the server's; `None` for what most services allow.
+    pub clock_minutes: Option<u64>,
 }
 
 /// The operations that get shapes.
@@ -54,6 +56,7 @@ struct Entry {
     botocore: String,
     reference: String,
     operations: String,
+    clock_minutes: Option<u64>,
 }
 
 pub fn load(root: &Path) -> anyhow::Result<Vec<Api>> {
@@ -79,6 +82,7 @@ fn parse(text: &str) -> anyhow::Result<Vec<Api>> {
             botocore: entry.botocore,
             reference: entry.reference,
             operations,
+            clock_minutes: entry.clock_minutes,
         });
     }
     Ok(apis)

@@ -58,6 +58,7 @@ fn caller_identity(who: &Principal) -> Result<GetCallerIdentityResponse, GetCall
             let name = who.arn.rsplit('/').next().unwrap_or_default();
             unique_id("AIDA", &account, name)
         }
+        PrincipalKind::Anonymous => return Err(Fault::hidden("nobody asks who he is").into()),
         PrincipalKind::Session => {
             let mut parts = who.arn.rsplit('/');
             let (Some(session), Some(role)) = (parts.next(), parts.next()) else {

@@ -38,7 +38,8 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// The head of a request as it came.
+/// The head of a request as it came, but for one thing: a bucket that the `Host` names stands before the path here, where it
+/// would stand without such a name.
 #[derive(Clone)]
 pub struct Head {
     pub method: Method,
@@ -94,9 +95,10 @@ impl fmt::Debug for Head {
 pub struct Call {
     pub principal: Principal,
     pub request_id: RequestId,
-    /// When the request was complete.
+    /// When the request was complete; of a body that is a stream, its head.
     pub now: Timestamp,
-    /// After this the caller has got an error and nobody waits for the answer.
+    /// After this the caller has got an error and nobody waits for the answer. Each piece of a stream that is taken puts
+    /// it off by as much.
     pub deadline: Timestamp,
     pub source_ip: IpAddr,
     pub head: Arc<Head>,

@@ -14,6 +14,9 @@ pub enum PrincipalKind {
     Session,
     /// A key that open mode let in without knowing it.
     Guest,
+    /// A request without a signature, of an operation that needs none. It stands for nobody: its ARN is none, and its
+    /// account is the one that this server has for those who name none.
+    Anonymous,
 }
 
 /// Who makes a request, as far as the signature proves it.
@@ -22,7 +25,7 @@ pub struct Principal {
     /// The account of the key and the region of the signature.
     pub scope: Scope,
     pub access_key_id: Arc<str>,
-    /// `arn:aws:iam::ACCOUNT:root`, `...:user/NAME`, or an assumed role's.
+    /// `arn:aws:iam::ACCOUNT:root`, `...:user/NAME`, or an assumed role's; `anonymous` of who did not sign.
     pub arn: Arc<str>,
     pub kind: PrincipalKind,
     /// The service that the signature is scoped to (`ecs`).

@@ -1,6 +1,6 @@
 //! Many requests over several connections, as fast as the server answers.
 //!
-//! The requests are built and signed before the clock starts (a signature is good for fifteen minutes), so that
+//! The requests are built and signed before the clock starts (a signature is good for five minutes), so that
 //! of the two cores that client and server share, the client takes as little as it can. The client has one thread of its
 //! own.
 

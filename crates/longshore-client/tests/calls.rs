@@ -11,7 +11,7 @@ use longshore_client::{
 };
 use longshore_shapes_ecs::{self as ecs, ops};
 use longshore_shapes_sts as sts;
-use longshore_sigv4::{Credentials, Presented, Secret};
+use longshore_sigv4::{CLOCK_SKEW, Credentials, Presented, Secret};
 use longshore_wire::Protocol;
 use serde_json::Value;
 use support::{Server, Step, certificate, trusting};
@@ -54,7 +54,7 @@ async fn a_call_is_signed_and_its_answer_is_read() {
     let presented = longshore_sigv4::Request { method: "POST", path: "/", query: "", headers: &headers };
     let signature = Presented::parse(&presented).expect("it is signed");
     assert_eq!((signature.service(), signature.region()), ("ecs", "eu-west-1"));
-    signature.check_time(SystemClock.now()).expect("it is signed now");
+    signature.check_time(SystemClock.now(), CLOCK_SKEW).expect("it is signed now");
     let key = signature.signing_key(&Secret::new(SECRET));
     signature.verify(&presented, &key, seen[0].body.as_bytes()).expect("the signature is right");
     let target = "AmazonEC2ContainerServiceV20141113.ListClusters";

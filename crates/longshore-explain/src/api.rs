@@ -99,6 +99,8 @@ static FACTS: ServiceFacts = ServiceFacts {
         protocols: &[Protocol::AwsJson11],
         is_query_compatible: false,
     },
+    // As ECS's, whose signing name it has.
+    clock_minutes: 5,
     operations: &[
         "ExplainContainerInstance",
         "ExplainService",

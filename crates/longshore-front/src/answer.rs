@@ -32,6 +32,9 @@ pub(crate) fn answer(reply: Reply, protocol: Protocol, id: &RequestId) -> Answer
 
 fn name_request(headers: &mut HeaderMap, protocol: Protocol, id: &RequestId) {
     let id = HeaderValue::from_str(id.as_str()).expect("a UUID is a valid header value");
+    if protocol == Protocol::RestXml {
+        headers.insert(HeaderName::from_static("x-amz-id-2"), id.clone());
+    }
     headers.insert(HeaderName::from_static(protocol.request_id_header()), id);
 }
 
@@ -78,6 +81,7 @@ mod tests {
         assert_eq!(response.status(), 206);
         assert_eq!(response.headers()["content-type"], "image/png");
         assert_eq!(response.headers()["x-amz-meta-a"].as_bytes(), "ü".as_bytes());
-        assert_eq!(response.headers().len(), 3);
+        // Those two, and two ids.
+        assert_eq!(response.headers().len(), 4);
     }
 }

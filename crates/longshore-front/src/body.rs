@@ -12,7 +12,7 @@ use crate::server::Shared;
 
 /// What every body may take without asking. Nearly all requests are smaller, so that clients with long ones
 /// cannot keep out the others.
-const FREE_BYTES: usize = 16 * 1024;
+pub(crate) const FREE_BYTES: usize = 16 * 1024;
 
 /// A whole body, with its share of what all bodies may take.
 pub(crate) struct Received {
@@ -52,7 +52,7 @@ pub(crate) async fn read(
     }
 }
 
-pub(crate) fn too_large(max: usize) -> GenericError {
+pub(crate) fn too_large(max: impl std::fmt::Display) -> GenericError {
     let message = format!("The request body is longer than {max} bytes.");
     GenericError::new(GenericErrorKind::RequestEntityTooLarge, message)
 }

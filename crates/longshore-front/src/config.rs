@@ -58,6 +58,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a body may take from the end of its head.
     pub body_timeout: Duration,
+    /// How long a body that is a stream may pause.
+    pub stream_pause: Duration,
     /// What all bodies that are being read or answered may take together, in bytes, apart from the first
     /// 16 KiB of each. Without it, every connection could hold a body of the longest kind. A longer body
     /// waits for its share within its own time, and is refused with 503 after that; ordinary requests fit
@@ -85,6 +87,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(20),
+            stream_pause: Duration::from_secs(60),
             bodies_bytes_max: 256 << 20,
             messages_bytes_max: 512 << 20,
             write_timeout: Duration::from_secs(30),

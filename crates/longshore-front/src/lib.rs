@@ -6,7 +6,8 @@
 //! ([`longshore_identity`]), the operation with a deadline and with panics caught, the answer in the request's protocol.
 //!
 //! Invariants:
-//! - No handler sees a request whose signature was not accepted, nor a body above the limit.
+//! - No handler sees a request whose signature was not accepted, unless its operation needs none, nor a body above the
+//!   limit. Where an operation takes its body as it comes, no success is told before all of it was verified.
 //! - No web page of another origin commands the server, in any mode ([decision 25](../../../docs/decisions/0025-foreign-pages.md)).
 //! - Whatever a client does, it holds one connection slot, bounded buffers and bounded time.
 //! - Every answer carries `x-amzn-RequestId` (S3's: `x-amz-request-id`), but for those that the HTTP parser itself
@@ -32,6 +33,7 @@ mod ready;
 mod server;
 mod site;
 mod socket;
+mod stream;
 mod transcript;
 
 pub use config::{Config, Limits, Tls, TlsError};

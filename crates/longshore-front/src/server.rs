@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Limits, Tls};
-use crate::handle::handle;
+use crate::handle::{self, handle};
 use crate::handshake;
 use crate::patience::Patience;
 use crate::ready::Ready;
@@ -139,6 +139,8 @@ fn known(services: &Services) -> Vec<Known> {
 pub(crate) struct Shared {
     pub(crate) services: Services,
     pub(crate) known: Vec<Known>,
+    /// Whether S3 is among what is served, so that hosts may name buckets.
+    pub(crate) has_buckets: bool,
     pub(crate) limits: Limits,
     pub(crate) site: Site,
     /// `http` or `https`.
@@ -207,6 +209,7 @@ impl Bound {
             bodies: kibibytes(config.limits.bodies_bytes_max),
             messages: kibibytes(config.limits.messages_bytes_max),
             known: known(&services),
+            has_buckets: services.apis.iter().any(|api| api.facts().schema.signing_name == handle::S3),
             services,
             limits: config.limits,
             site: config.site,

@@ -99,19 +99,48 @@ impl Site {
     /// In open mode, refuses a request for a host name that a stranger may have pointed at us.
     ///
     /// Strict mode needs no such rule: no page has a key. A request without a Host comes from no browser.
-    pub(crate) fn check_host(&self, mode: Mode, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
+    ///
+    /// `has_bucket` says that the request is signed for S3, and its host a bucket below a name of ours: whoever owns that
+    /// name owns those below it.
+    pub(crate) fn check_host(
+        &self,
+        mode: Mode,
+        uri: &Uri,
+        headers: &HeaderMap,
+        has_bucket: bool,
+    ) -> Result<(), Foreign> {
         match mode {
             Mode::Strict => return Ok(()),
             Mode::Open => {}
         }
         // A request line with a whole URL names the host once more.
-        for authority in uri.authority().cloned().into_iter().chain(host(headers)?) {
+        let host = host(headers)?.filter(|_| !has_bucket);
+        for authority in uri.authority().cloned().into_iter().chain(host) {
             if !self.is_ours(&authority) {
                 let shown = authority.host().chars().take(SHOWN_BYTES_MAX).collect();
                 return Err(Foreign::Host(shown));
             }
         }
         Ok(())
+    }
+
+    /// The bucket that the host of a request for S3 names: `BUCKET.s3.localhost`, `BUCKET.localhost`, or the same before a
+    /// name of ours. SDKs but botocore call an endpoint so that has a name.
+    pub(crate) fn bucket(&self, headers: &HeaderMap) -> Option<String> {
+        let host = host(headers).ok()??.host().to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        let names = || self.hosts.iter().map(String::as_str).filter(|name| !name.contains('*'));
+        if is_address(host) || names().any(|name| matches(name, host)) {
+            return None;
+        }
+        let below = |base: &str| {
+            let base = base.strip_suffix('.').unwrap_or(base).to_ascii_lowercase();
+            let labels = host.strip_suffix(&base)?.strip_suffix('.')?;
+            let bucket = labels.strip_suffix(".s3").unwrap_or(labels);
+            // `s3.localhost` is an endpoint itself.
+            (bucket != "s3" && is_bucket(bucket)).then(|| bucket.to_owned())
+        };
+        names().filter(|name| !is_address(name)).chain(["localhost"]).find_map(below)
     }
 
     fn is_ours(&self, authority: &Authority) -> bool {
@@ -151,6 +180,16 @@ impl Site {
         let is_admitted = own.is_some_and(|own| own == origin) || self.origins.contains(&origin);
         if is_admitted { Ok(Some(value)) } else { Err(Foreign::Origin) }
     }
+}
+
+/// Whether S3 would take this as the name of a bucket.
+fn is_bucket(name: &str) -> bool {
+    let is_word = |label: &str| {
+        let ends = [label.as_bytes().first(), label.as_bytes().last()];
+        label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+    };
+    (3..=63).contains(&name.len()) && name.split('.').all(is_word)
 }
 
 /// The host that a request names, if it names one.
@@ -200,8 +239,48 @@ mod tests {
             .allow_origin(Origin::of_url("http://localhost:5173").expect("a URL"))
     }
 
+    #[test]
+    fn hosts_name_buckets() {
+        for (host, bucket) in [
+            ("logs.s3.localhost:8722", Some("logs")),
+            ("LOGS.localhost.", Some("logs")),
+            ("my.logs.s3.localhost", Some("my.logs")),
+            ("logs.ecs.example:8443", Some("logs")),
+            ("logs.s3.ecs.example", Some("logs")),
+            ("logs.build.example", Some("logs")),
+            ("s3.localhost", None),
+            ("s3.ecs.example", None),
+            ("localhost:8722", None),
+            ("ecs.example", None),
+            ("127.0.0.1", None),
+            ("logs.127.0.0.1", None),
+            ("[::1]", None),
+            ("ab.localhost", None),
+            ("-logs.localhost", None),
+            ("lo_gs.localhost", None),
+            ("lo..gs.localhost", None),
+            // Below a pattern, every name may be a server's.
+            ("logs.dev.example", None),
+            ("logs.other.example", None),
+            ("logs.ecs.example.other", None),
+            ("logsecs.example", None),
+            ("", None),
+        ] {
+            let bucket_of = site().bucket(&headers(&[("host", host)]));
+            assert_eq!(bucket_of.as_deref(), bucket, "{host}");
+        }
+        assert_eq!(site().bucket(&headers(&[])), None);
+        let twice = [("host", "logs.localhost"), ("host", "logs.localhost")];
+        assert_eq!(site().bucket(&headers(&twice)), None);
+        let host = headers(&[("host", "logs.ecs.example")]);
+        let check = |uri, has_bucket| {
+            site().check_host(Mode::Open, &Uri::from_static(uri), &host, has_bucket).is_ok()
+        };
+        assert!(check("/", true) && !check("/", false) && !check("http://other.example/", true));
+    }
+
     fn answers_to(host: &'static str) -> bool {
-        site().check_host(Mode::Open, &Uri::from_static("/"), &headers(&[("host", host)])).is_ok()
+        site().check_host(Mode::Open, &Uri::from_static("/"), &headers(&[("host", host)]), false).is_ok()
     }
 
     #[test]
@@ -251,7 +330,7 @@ mod tests {
     #[test]
     fn every_name_of_a_request_counts_and_strict_mode_takes_all() {
         let check = |mode, uri: &'static str, pairs: &[(&'static str, &'static str)]| {
-            site().check_host(mode, &Uri::from_static(uri), &headers(pairs))
+            site().check_host(mode, &Uri::from_static(uri), &headers(pairs), false)
         };
         assert_eq!(check(Mode::Open, "/", &[]), Ok(()));
         let foreign = Foreign::Host("other.example".into());

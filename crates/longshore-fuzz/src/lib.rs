@@ -13,6 +13,7 @@
 //! dependencies here, because the instrumented build has to stay light.
 
 mod bodies;
+mod chunks;
 mod definition;
 mod link;
 mod names;
@@ -35,6 +36,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "bodies", run: bodies::run },
+    Target { name: "chunks", run: chunks::run },
     Target { name: "definition", run: definition::run },
     Target { name: "link", run: link::run },
     Target { name: "names", run: names::run },

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use longshore_base::{Timestamp, percent};
 use longshore_sigv4::{
-    Credentials, Presented, Request, Secret, SigError, SigningKey, ToSign, claimed_service, presign, sign,
+    CLOCK_SKEW, Credentials, Presented, Request, Secret, SigError, SigningKey, ToSign, claimed_service,
+    presign, sign,
 };
 
 /// The latest time of signing, in seconds since 1970. It is in a year of four digits, as `x-amz-date` has room for.
@@ -68,9 +69,9 @@ fn presented(sent: &Sent<'_>) {
         assert!(!part.is_empty() && !part.contains('/'));
     }
     for now in [Timestamp::MIN, Timestamp::from_millis(0), presented.time(), Timestamp::MAX] {
-        let _ = presented.check_time(now);
+        let _ = presented.check_time(now, CLOCK_SKEW);
     }
-    assert_eq!(presented.check_time(presented.time()), Ok(()));
+    assert_eq!(presented.check_time(presented.time(), CLOCK_SKEW), Ok(()));
     // A key that nobody has: the input cannot contain its signature but by a chance of one in 2^256.
     let key = presented.signing_key(&Secret::new("a secret that no input knows"));
     assert!(presented.verify(&request, &key, sent.body).is_err());
@@ -146,7 +147,7 @@ impl Signed<'_> {
         let request = Request { method, path: self.path, query: self.query, headers: &self.headers };
         let presented = Presented::parse(&request)?;
         let key: SigningKey = presented.signing_key(&self.credentials.secret);
-        presented.check_time(presented.time())?;
+        presented.check_time(presented.time(), CLOCK_SKEW)?;
         presented.verify(&request, &key, body)
     }
 

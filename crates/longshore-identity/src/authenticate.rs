@@ -1,10 +1,11 @@
 //! From the signature of a request to the principal who signed it. Start at [`Identity::authenticate`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_api::{Principal, PrincipalKind};
 use longshore_base::{AccountId, Region, Scope, Timestamp};
-use longshore_sigv4::{Form, Presented, Request, SigError};
+use longshore_sigv4::{BodyReader, Form, Presented, Request, SigError, SigningKey};
 use longshore_wire::GenericErrorKind;
 
 use crate::Keyring;
@@ -12,6 +13,9 @@ use crate::Keyring;
 /// The account of unknown keys in open mode: the number that other local tools use, so that
 /// ARNs in existing fixtures keep their meaning.
 pub const DEFAULT_ACCOUNT: &str = "000000000000";
+
+/// The region of who names none, as its partition decides what ARNs look like.
+const ANONYMOUS_REGION: &str = "us-east-1";
 
 /// Which keys are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +54,10 @@ impl AuthError {
             AuthError::Signature(SigError::Incomplete(_)) => K::IncompleteSignature,
             AuthError::Signature(SigError::Expired(_) | SigError::NotYetCurrent(_)) => K::ClockSkew,
             AuthError::Signature(
-                SigError::NotSigned(_)
-                | SigError::ScopeDate
-                | SigError::ExpiresRange
-                | SigError::Payload
-                | SigError::Mismatch,
+                SigError::NotSigned(_) | SigError::ScopeDate | SigError::ExpiresRange | SigError::Mismatch,
             )
             | AuthError::Region => K::InvalidSignature,
+            AuthError::Signature(SigError::Payload) => K::PayloadMismatch,
             AuthError::Unrecognized => K::UnrecognizedClient,
             AuthError::Expired => K::ExpiredToken,
             AuthError::Unproven => K::ForeignPage,
@@ -92,7 +93,7 @@ impl Identity {
         &self.keyring
     }
 
-    /// Who signed `request` with this `body`.
+    /// Who signed `request` with this `body`, at most `window` ago.
     ///
     /// The body is hashed only where a secret is known. Errors tell apart what a client can act
     /// on, and nothing about the secret.
@@ -101,7 +102,49 @@ impl Identity {
         request: &Request<'_>,
         body: &[u8],
         now: Timestamp,
+        window: Duration,
     ) -> Result<Principal, AuthError> {
+        let verify = |presented: &Presented<'_>, key: Option<&SigningKey>| match key {
+            Some(key) => presented.verify(request, key, body),
+            None => Ok(()),
+        };
+        self.decide(request, now, window, verify).map(|(principal, ())| principal)
+    }
+
+    /// The same before the body is there, and what verifies it as it comes: until that has seen its end, what it holds
+    /// is a claim. Of a guest's, no signature can be verified.
+    pub fn authenticate_head(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        window: Duration,
+    ) -> Result<(Principal, BodyReader), AuthError> {
+        self.decide(request, now, window, |presented, key| match key {
+            Some(key) => presented.reader(request, key),
+            None => presented.unproven_reader(request),
+        })
+    }
+
+    /// Who calls an operation that needs no signature, and gives none.
+    pub fn anonymous(&self, service: &str) -> Principal {
+        let region = Region::parse(ANONYMOUS_REGION).expect("the constant is a region");
+        Principal {
+            scope: Scope::new(self.default_account, region),
+            access_key_id: "".into(),
+            arn: "anonymous".into(),
+            kind: PrincipalKind::Anonymous,
+            service: service.into(),
+        }
+    }
+
+    /// `verify` gets the signing key if the secret is known.
+    fn decide<'r, T>(
+        &self,
+        request: &Request<'r>,
+        now: Timestamp,
+        window: Duration,
+        verify: impl FnOnce(&Presented<'r>, Option<&SigningKey>) -> Result<T, SigError>,
+    ) -> Result<(Principal, T), AuthError> {
         let presented = Presented::parse(request)?;
         let region = Region::parse(presented.region()).ok_or(AuthError::Region)?;
         let id = presented.access_key_id();
@@ -111,12 +154,13 @@ impl Identity {
                 Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
                 Mode::Open => {
                     let account = AccountId::parse(id).unwrap_or(self.default_account);
-                    Ok(principal(account, region, &presented, PrincipalKind::Guest, ""))
+                    let body = verify(&presented, None)?;
+                    Ok((principal(account, region, &presented, PrincipalKind::Guest, ""), body))
                 }
             };
         };
-        presented.check_time(now)?;
-        presented.verify(request, &self.keyring.signing_key(&presented, &key), body)?;
+        presented.check_time(now, window)?;
+        let body = verify(&presented, Some(&self.keyring.signing_key(&presented, &key)))?;
         // The token is looked at after the signature, so that only the owner learns about it.
         match (&key.credentials.session_token, presented.session_token()) {
             (None, None) => {}
@@ -126,7 +170,7 @@ impl Identity {
         if key.expires.is_some_and(|end| now >= end) {
             return Err(AuthError::Expired);
         }
-        Ok(principal(key.account, region, &presented, key.kind, &key.name))
+        Ok((principal(key.account, region, &presented, key.kind, &key.name), body))
     }
 }
 
@@ -141,6 +185,7 @@ fn principal(
     let arn = match kind {
         PrincipalKind::Root | PrincipalKind::Guest => format!("arn:{partition}:iam::{account}:root"),
         PrincipalKind::User => format!("arn:{partition}:iam::{account}:user/{name}"),
+        PrincipalKind::Anonymous => "anonymous".to_owned(),
         PrincipalKind::Session => format!("arn:{partition}:sts::{account}:assumed-role/{name}"),
     };
     Principal {
@@ -154,9 +199,7 @@ fn principal(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use longshore_sigv4::{Credentials, Secret, ToSign, presign, sign};
+    use longshore_sigv4::{CLOCK_SKEW, Credentials, Secret, ToSign, presign, sign};
 
     use super::*;
     use crate::{AccessKey, generate};
@@ -183,6 +226,7 @@ mod tests {
             &Request { method: "POST", path: "/", query: "", headers: &headers },
             b"{}",
             now,
+            CLOCK_SKEW,
         )
     }
 
@@ -220,8 +264,9 @@ mod tests {
         let identity = Identity::new(Mode::Open, Arc::default());
         let headers: &[(&str, &str)] = &[("host", "h")];
         let request = Request { method: "POST", path: "/", query: "", headers: &headers };
-        let code =
-            |request: &Request<'_>| identity.authenticate(request, b"", NOW).map_err(|e| e.kind().code());
+        let code = |request: &Request<'_>| {
+            identity.authenticate(request, b"", NOW, CLOCK_SKEW).map_err(|e| e.kind().code())
+        };
         assert_eq!(code(&request), Err("MissingAuthenticationTokenException"));
         let headers: &[(&str, &str)] = &[("host", "h"), ("authorization", "AWS4-HMAC-SHA256 x")];
         assert_eq!(code(&Request { headers: &headers, ..request }), Err("IncompleteSignatureException"));
@@ -239,7 +284,7 @@ mod tests {
             let credentials = Credentials::new(id, "secret");
             let query = presign(&to_sign, &credentials, "eu-west-1", "sts", NOW, Duration::from_secs(60));
             let request = Request { method: "GET", path: "/", query: &query, headers: &headers };
-            identity.authenticate(&request, b"", NOW).map(|who| who.kind)
+            identity.authenticate(&request, b"", NOW, CLOCK_SKEW).map(|who| who.kind)
         };
         assert_eq!(ask("AKIAKNOWN"), Ok(PrincipalKind::User));
         assert_eq!(ask("test"), Err(AuthError::Unproven));

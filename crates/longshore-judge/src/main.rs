@@ -13,6 +13,9 @@
 //!   request that our client makes of it, `{"method", "path", "query", "headers", "body"}`.
 //! - `{"ask": "hear", "service", "operation", "protocol", "status", "headers", "body"}`: an answer as a client gets it.
 //!   What our client reads of it is `{"output": ...}`, or `{"code", "message"}` if the status is one of an error.
+//! - `{"ask": "body", "method", "path", "query", "headers", "body", "secret", "cut"}`: a signed request as a client sends
+//!   it, its body as on the wire, which is read in pieces of `cut` bytes. The answer is `{"body", "trailers"}`, decoded
+//!   and verified, or `{"refused": ...}`.
 //! - `{"ask": "operations"}`: every service with its operations and protocols.
 //!
 //! It knows nothing of what an operation does; every operation of every service with shapes is there.
@@ -22,6 +25,8 @@ use std::io::{BufRead, Write};
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use longshore_sigv4::{BodyReader, BodyRefused, Presented, Secret};
 use longshore_wire::generic::GenericErrorKind;
 use longshore_wire::rest::Request;
 use longshore_wire::{
@@ -145,6 +150,16 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
     if ask == "operations" {
         return Ok(listing(services));
     }
+    if ask == "body" {
+        return Ok(match verified(question)? {
+            Ok((body, trailers)) => {
+                let trailers: serde_json::Map<String, Value> =
+                    trailers.into_iter().map(|(name, value)| (name, value.into())).collect();
+                json!({"body": STANDARD.encode(body), "trailers": trailers})
+            }
+            Err(refused) => json!({"refused": refused}),
+        });
+    }
     let wanted = text("protocol")?;
     let (_, protocol) =
         PROTOCOLS.into_iter().find(|(name, _)| *name == wanted).context("no such protocol")?;
@@ -184,6 +199,38 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
         "hear" => heard(judged, protocol, question),
         other => bail!("cannot be asked to {other}"),
     }
+}
+
+type Body = (Vec<u8>, Vec<(String, String)>);
+
+/// What a signed request's body holds, and its trailers; or why it is refused.
+fn verified(question: &Value) -> anyhow::Result<Result<Body, String>> {
+    let text = |key: &str| question[key].as_str().with_context(|| format!("a question without {key}"));
+    let headers = headers(question);
+    let headers = borrowed(&headers);
+    let headers = headers.as_slice();
+    let (method, path, query) = (text("method")?, text("path")?, text("query")?);
+    let request = longshore_sigv4::Request { method, path, query, headers: &headers };
+    let wire = STANDARD.decode(text("body")?)?;
+    let cut = usize::try_from(question["cut"].as_u64().context("a cut")?)?;
+    let secret = Secret::new(text("secret")?);
+    let reader = Presented::parse(&request)
+        .and_then(|presented| presented.reader(&request, &presented.signing_key(&secret)));
+    Ok(match reader {
+        Ok(reader) => read_in_pieces(reader, &wire, cut.max(1)).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+fn read_in_pieces(mut reader: BodyReader, wire: &[u8], cut: usize) -> Result<Body, BodyRefused> {
+    let mut body = Vec::new();
+    for piece in wire.chunks(cut) {
+        let mut piece = Bytes::copy_from_slice(piece);
+        while let Some(part) = reader.take(&mut piece)? {
+            body.extend_from_slice(&part);
+        }
+    }
+    Ok((body, reader.end()?))
 }
 
 /// A stream of events, of the one operation with shapes that has it.

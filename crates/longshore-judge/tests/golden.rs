@@ -8,7 +8,7 @@ use longshore_shapes_s3 as s3;
 use longshore_shapes_scheduler as scheduler;
 use longshore_shapes_sts as sts;
 use longshore_wire::rest::Request;
-use longshore_wire::{OperationShape, Protocol, json};
+use longshore_wire::{GenericError, GenericErrorKind, OperationShape, Protocol, json};
 
 fn read<O: OperationShape>(
     protocol: Protocol,
@@ -158,8 +158,45 @@ fn rest_xml() {
     );
     assert_eq!(
         body,
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListObjectsV2Output xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-         <Contents><Key>a</Key><Size>3</Size></Contents><KeyCount>1</KeyCount><Name>bucket</Name></ListObjectsV2Output>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+         <Contents><Key>a</Key><Size>3</Size></Contents><KeyCount>1</KeyCount><Name>bucket</Name></ListBucketResult>"
+    );
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+    let root = |name: &str| format!("{head}<{name} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    let (_, _, body) = answer::<s3::ops::ListBuckets>(Protocol::RestXml, r#"{"Buckets":[{"Name":"one"}]}"#);
+    let inside = "<Buckets><Bucket><Name>one</Name></Bucket></Buckets></ListAllMyBucketsResult>";
+    assert_eq!(body, root("ListAllMyBucketsResult") + inside);
+    let (_, _, body) = answer::<s3::ops::CreateMultipartUpload>(Protocol::RestXml, r#"{"UploadId":"u"}"#);
+    assert_eq!(
+        body,
+        root("InitiateMultipartUploadResult") + "<UploadId>u</UploadId></InitiateMultipartUploadResult>"
+    );
+    // One element with a text in it, and without one in S3's first region.
+    let place = |output| answer::<s3::ops::GetBucketLocation>(Protocol::RestXml, output);
+    assert_eq!(
+        place(r#"{"LocationConstraint":"eu-west-1"}"#).2,
+        root("LocationConstraint") + "eu-west-1</LocationConstraint>"
+    );
+    assert_eq!(place("{}").2, root("LocationConstraint") + "</LocationConstraint>");
+    // A policy is its own text.
+    let (_, _, body) = answer::<s3::ops::GetBucketPolicy>(Protocol::RestXml, r#"{"Policy":"{\"a\":1}"}"#);
+    assert_eq!(body, "{\"a\":1}");
+    let error = GenericError::new(GenericErrorKind::NotBuilt, "a & b");
+    let reply = Protocol::RestXml.error_about(
+        &error,
+        Some(<s3::ops::GetObject as OperationShape>::SERVICE),
+        "id",
+        "/b/k",
+    );
+    assert_eq!(
+        (reply.status, String::from_utf8_lossy(&reply.body).into_owned()),
+        (
+            501,
+            format!(
+                "{head}<Error><Code>NotImplemented</Code><Message>a &amp; b</Message><Resource>/b/k</Resource>\
+                 <RequestId>id</RequestId><HostId>id</HostId></Error>"
+            )
+        )
     );
     let bad =
         read::<s3::ops::DeleteObjects>(Protocol::RestXml, "/b", "delete", &[], b"<!DOCTYPE x><Delete/>");

@@ -131,6 +131,7 @@ static FACTS: ServiceFacts = ServiceFacts {
         protocols: &[Protocol::AwsJson11],
         is_query_compatible: false,
     },
+    clock_minutes: longshore_wire::route::CLOCK_MINUTES,
     operations: &["GetSessionToken", "GetCallerIdentity", "AssumeRole"],
     bindings: &[],
 };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longshore_base::Timestamp;
 
+use crate::checksum::Algorithm;
 use crate::time;
 
 /// A refused signature. Every variant is the caller's fault; what it is called depends on the protocol (identity J2).
@@ -31,6 +32,23 @@ pub enum SigError {
          Check your AWS Secret Access Key and signing method."
     )]
     Mismatch,
+}
+
+/// A body that is not what its request says. None of these tells what a signature or a sum would have been.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyRefused {
+    #[error("The value of x-amz-content-sha256 is not the SHA-256 of the body.")]
+    Hash,
+    #[error("The signature of a chunk of the body is not the one that was calculated.")]
+    Signature,
+    #[error("The value of {} is not the one that was calculated for the body.", .0.header())]
+    Checksum(Algorithm),
+    #[error("The body does not have the length that x-amz-decoded-content-length states.")]
+    Length,
+    #[error("The body ended before its last chunk.")]
+    Truncated,
+    #[error("The body is not well-formed aws-chunked: {0}.")]
+    Malformed(&'static str),
 }
 
 /// A signature's time, and what it was held against.

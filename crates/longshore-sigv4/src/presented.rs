@@ -6,13 +6,16 @@ use std::time::Duration;
 use longshore_base::{Timestamp, percent};
 use sha2::{Digest, Sha256};
 
+use crate::body::{BodyReader, Payload};
 use crate::canonical::{self, Headers, PathStyle, Repeated, Request};
+use crate::chunks::{Chain, ChunkForm};
 use crate::error::OutOfTime;
 use crate::hex::{hex_into, parse_digest};
 use crate::key::SigningKey;
 use crate::{ALGORITHM, SigError, time};
 
-/// How far a signature's time may lie from ours, either way. AWS allows the same 15 minutes.
+/// How far a signature's time may lie from ours, either way, where a service says nothing of its own. Some of AWS's
+/// allow 5 minutes (identity J2).
 pub const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 
 /// The longest life of a presigned request: seven days.
@@ -211,19 +214,19 @@ impl<'a> Presented<'a> {
         self.time
     }
 
-    /// Whether the signature is current: 15 minutes either way, or from its date until it
-    /// expires when presigned (with the same 15 minutes before its date).
-    pub fn check_time(&self, now: Timestamp) -> Result<(), SigError> {
+    /// Whether the signature is current: `window` either way, or from its date until it
+    /// expires when presigned (with the same window before its date).
+    pub fn check_time(&self, now: Timestamp, window: Duration) -> Result<(), SigError> {
         let life = match self.form {
-            Form::Header => CLOCK_SKEW,
+            Form::Header => window,
             Form::Query { expires } => expires,
         };
         let out = |window| Box::new(OutOfTime { date: self.date.to_string(), now, window });
         if now > self.time + life {
             return Err(SigError::Expired(out(life)));
         }
-        if now < self.time - CLOCK_SKEW {
-            return Err(SigError::NotYetCurrent(out(CLOCK_SKEW)));
+        if now < self.time - window {
+            return Err(SigError::NotYetCurrent(out(window)));
         }
         Ok(())
     }
@@ -236,17 +239,13 @@ impl<'a> Presented<'a> {
     /// Whether `key` signed this request and this body. The body is hashed once.
     ///
     /// A body that is not signed (`x-amz-content-sha256: UNSIGNED-PAYLOAD`) is accepted where the
-    /// signer said so, because that line is itself signed.
+    /// signer said so, because that line is itself signed. Bodies in chunks are for [`Presented::reader`].
     pub fn verify(&self, request: &Request<'_>, key: &SigningKey, body: &[u8]) -> Result<(), SigError> {
-        let stated = request
-            .headers
-            .only("x-amz-content-sha256")
-            .map_err(|Repeated| SigError::Incomplete("several x-amz-content-sha256 headers"))?;
-        let is_s3_query = matches!(self.form, Form::Query { .. }) && self.service() == "s3";
+        let stated = stated_payload(request)?;
         let mut payload = Vec::with_capacity(64);
         match stated {
             Some(UNSIGNED_PAYLOAD) => payload.extend_from_slice(UNSIGNED_PAYLOAD),
-            None if is_s3_query => payload.extend_from_slice(UNSIGNED_PAYLOAD),
+            None if self.is_s3_query() => payload.extend_from_slice(UNSIGNED_PAYLOAD),
             Some(stated) => {
                 hex_into(&mut payload, &Sha256::digest(body));
                 if stated != payload {
@@ -255,11 +254,79 @@ impl<'a> Presented<'a> {
             }
             None => hex_into(&mut payload, &Sha256::digest(body)),
         }
+        self.verify_line(request, key, &payload)
+    }
+
+    /// What is said of the body, before any of it is there.
+    ///
+    /// [`SigError::Incomplete`] if nothing is: then the signature could be verified only once all of the body is there.
+    fn payload(&self, request: &Request<'_>) -> Result<Payload, SigError> {
+        match stated_payload(request)? {
+            Some(UNSIGNED_PAYLOAD) => Ok(Payload::Unsigned),
+            None if self.is_s3_query() => Ok(Payload::Unsigned),
+            Some(stated) => match (ChunkForm::parse(stated), parse_digest(stated)) {
+                (Some(form), _) => Ok(Payload::Chunks(form)),
+                (None, Some(hash)) => Ok(Payload::Hash(hash)),
+                (None, None) => Err(SigError::Incomplete("x-amz-content-sha256 is neither a hash nor known")),
+            },
+            None => Err(SigError::Incomplete("x-amz-content-sha256 is missing")),
+        }
+    }
+
+    /// Whether `key` signed this request, before its body is there; then what reads and verifies the body.
+    pub fn reader(&self, request: &Request<'_>, key: &SigningKey) -> Result<BodyReader, SigError> {
+        let payload = self.payload(request)?;
+        // The line in the canonical request is what was sent, but for the one form that sends none.
+        self.verify_line(request, key, stated_payload(request)?.unwrap_or(UNSIGNED_PAYLOAD))?;
+        let chain = Chain::new(key.clone(), &self.date, self.scope(), &self.signature);
+        BodyReader::new(payload, Some(chain), request.headers)
+    }
+
+    /// The same where the key is not known, so that no signature can be verified: what it finds is whether the body is
+    /// complete, and has the sums that are stated.
+    pub fn unproven_reader(&self, request: &Request<'_>) -> Result<BodyReader, SigError> {
+        BodyReader::new(self.payload(request)?, None, request.headers)
+    }
+
+    fn is_s3_query(&self) -> bool {
+        matches!(self.form, Form::Query { .. }) && self.service() == "s3"
+    }
+
+    /// `payload` is the last line of the canonical request.
+    fn verify_line(&self, request: &Request<'_>, key: &SigningKey, payload: &[u8]) -> Result<(), SigError> {
         let mut text = Vec::with_capacity(512);
-        canonical::write(&mut text, request, PathStyle::of(self.service()), &self.signed_headers, &payload);
+        canonical::write(&mut text, request, PathStyle::of(self.service()), &self.signed_headers, payload);
         let to_sign = canonical::string_to_sign(&self.date, self.scope(), &text);
         if key.is_signature(&to_sign, &self.signature) { Ok(()) } else { Err(SigError::Mismatch) }
     }
+}
+
+fn stated_payload<'h>(request: &Request<'h>) -> Result<Option<&'h [u8]>, SigError> {
+    let repeated = |Repeated| SigError::Incomplete("several x-amz-content-sha256 headers");
+    request.headers.only("x-amz-content-sha256").map_err(repeated)
+}
+
+/// Whether a request says that its body comes in chunks, which are no part of what it means.
+pub fn is_chunked(request: &Request<'_>) -> bool {
+    stated_payload(request)
+        .is_ok_and(|stated| stated.is_some_and(|stated| ChunkForm::parse(stated).is_some()))
+}
+
+/// What reads a body that nobody signed.
+pub fn anonymous_reader(request: &Request<'_>) -> Result<BodyReader, SigError> {
+    let payload = match stated_payload(request)? {
+        None | Some(UNSIGNED_PAYLOAD) => Payload::Unsigned,
+        Some(stated) => match (ChunkForm::parse(stated), parse_digest(stated)) {
+            (Some(form), _) if !form.is_signed => Payload::Chunks(form),
+            (None, Some(hash)) => Payload::Hash(hash),
+            (Some(_), _) | (None, None) => {
+                return Err(SigError::Incomplete(
+                    "x-amz-content-sha256 tells of a signature that is not there",
+                ));
+            }
+        },
+    };
+    BodyReader::new(payload, None, request.headers)
 }
 
 /// The service that a request says it is signed for, whether the rest of its signature can be read or not. A claim:

@@ -79,7 +79,7 @@ fn the_public_vectors() {
         let headers = signed.as_slice();
         let request = Request { method, path, query, headers: &headers };
         let presented = Presented::parse(&request).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(presented.check_time(NOW), Ok(()));
+        assert_eq!(presented.check_time(NOW, CLOCK_SKEW), Ok(()));
         if style == PathStyle::Normalised {
             assert_eq!(presented.verify(&request, &key(), body.as_bytes()), Ok(()), "{name}");
             assert!(presented.verify(&request, &key(), b"x").is_err(), "{name}");
@@ -117,7 +117,7 @@ fn signed_post(body: &[u8]) -> Vec<(String, String)> {
 fn check(headers: &[(String, String)], query: &str, body: &[u8], now: Timestamp) -> Result<(), SigError> {
     let request = Request { method: "POST", path: "/", query, headers: &headers };
     let presented = Presented::parse(&request)?;
-    presented.check_time(now)?;
+    presented.check_time(now, CLOCK_SKEW)?;
     presented.verify(&request, &key(), body)
 }
 

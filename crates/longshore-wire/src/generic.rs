@@ -62,13 +62,14 @@ generic_errors! {
         ec2: "InvalidAction" 400,
         s3: "MethodNotAllowed" 405,
     }
-    /// AWS has it, and this server does not. S3's code has status 501 there; some clients would ask again for that.
+    /// AWS has it, and this server does not. S3 answers 501 to that, by which Terraform knows that there is nothing to
+    /// read; no SDK asks again for it (they do for 500, 502, 503 and 504).
     NotBuilt {
         json: "UnknownOperationException" 404,
         rest_json: 404,
         query: "InvalidAction" 400,
         ec2: "InvalidAction" 400,
-        s3: "NotImplemented" 400,
+        s3: "NotImplemented" 501,
     }
     /// The body is not what the operation's input looks like.
     Serialization {
@@ -116,6 +117,38 @@ generic_errors! {
         query: "SignatureDoesNotMatch" 403,
         ec2: "AuthFailure" 401,
         s3: "SignatureDoesNotMatch" 403,
+    }
+    /// The body is not the one whose hash was signed.
+    PayloadMismatch {
+        json: "InvalidSignatureException" 400,
+        rest_json: 403,
+        query: "SignatureDoesNotMatch" 403,
+        ec2: "AuthFailure" 401,
+        s3: "XAmzContentSHA256Mismatch" 400,
+    }
+    /// The body does not have the checksum that came with it.
+    BadDigest {
+        json: "ValidationException" 400,
+        rest_json: 400,
+        query: "ValidationError" 400,
+        ec2: "InvalidParameterValue" 400,
+        s3: "BadDigest" 400,
+    }
+    /// The body ended before its stated length, or broke off.
+    IncompleteBody {
+        json: "SerializationException" 400,
+        rest_json: 400,
+        query: "MalformedInput" 400,
+        ec2: "InvalidParameterValue" 400,
+        s3: "IncompleteBody" 400,
+    }
+    /// The chunks of the body, or its trailers, are not what they should be.
+    MalformedChunks {
+        json: "SerializationException" 400,
+        rest_json: 400,
+        query: "MalformedInput" 400,
+        ec2: "InvalidParameterValue" 400,
+        s3: "InvalidRequest" 400,
     }
     /// The signature is of another time.
     ClockSkew {

@@ -59,7 +59,8 @@ where
     Fut: Future<Output = Result<O::Output, O::Error>>,
 {
     let Ask { protocol, request, request_id } = ask;
-    let failed = |error: &dyn ModeledError| protocol.error(error, Some(O::SERVICE), request_id);
+    let failed =
+        |error: &dyn ModeledError| protocol.error_about(error, Some(O::SERVICE), request_id, request.path);
     let input = match protocol.read::<O>(request) {
         Ok(input) => input,
         Err(error) => return failed(&GenericError::from(error)),

@@ -159,6 +159,17 @@ impl Protocol {
 
     /// Writes what a call answers instead of its output.
     pub fn error(self, error: &dyn ModeledError, service: Option<&ServiceSchema>, request_id: &str) -> Reply {
+        self.error_about(error, service, request_id, "")
+    }
+
+    /// The same of a request for this path, which REST-XML repeats.
+    pub fn error_about(
+        self,
+        error: &dyn ModeledError,
+        service: Option<&ServiceSchema>,
+        request_id: &str,
+        path: &str,
+    ) -> Reply {
         let fault = if error.is_server_fault() { "Receiver" } else { "Sender" };
         let (code, status) = error.told_in(self.family());
         let mut headers = self.headers();
@@ -197,8 +208,14 @@ impl Protocol {
             Self::RestXml => {
                 let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
                 let inner = code_and_message(String::new(), code, error);
+                let inner = match path {
+                    "" => inner,
+                    path => element(inner, "Resource", |text| text + &escape(path)),
+                };
                 let id = escape(request_id);
-                format!("{head}<Error>{inner}<RequestId>{id}</RequestId></Error>").into_bytes()
+                // AWS has a second id, of the host that answered. Here the first one says all.
+                format!("{head}<Error>{inner}<RequestId>{id}</RequestId><HostId>{id}</HostId></Error>")
+                    .into_bytes()
             }
         };
         if is_compatible && matches!(self, Self::AwsJson10 | Self::AwsJson11 | Self::RpcV2Cbor) {

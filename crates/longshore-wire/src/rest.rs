@@ -339,12 +339,24 @@ struct RestWriter<'n> {
     target: Target,
     /// What is being written into a header or the status.
     carried: Option<&'static TypeSchema>,
+    /// The element that a payload of text stands in, if it does.
+    around: Option<&'static str>,
 }
 
 impl<'n> RestWriter<'n> {
     fn new(schema: &'static StructSchema, kind: Body, namespace: Option<&'n str>) -> Self {
         let (inner, target) = (Inner::None, Target::Body);
-        Self { schema, kind, namespace, answer: Answer::default(), inner, depth: 0, target, carried: None }
+        Self {
+            schema,
+            kind,
+            namespace,
+            answer: Answer::default(),
+            inner,
+            depth: 0,
+            target,
+            carried: None,
+            around: None,
+        }
     }
 
     fn start(&mut self, root: &'static str, structure: Option<&'static StructSchema>) {
@@ -442,7 +454,16 @@ impl<'n> RestWriter<'n> {
             Inner::Xml { writer, root } => {
                 self.answer.body = format!("{}</{root}>", writer.into_text()).into_bytes();
             }
-            Inner::Raw(bytes) => (self.answer.body, self.answer.is_raw) = (bytes, true),
+            Inner::Raw(bytes) => match self.around {
+                None => (self.answer.body, self.answer.is_raw) = (bytes, true),
+                Some(root) => {
+                    let declared = self.namespace.map(|uri| format!(" xmlns=\"{}\"", escape(uri)));
+                    let text = String::from_utf8_lossy(&bytes);
+                    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+                    let (declared, text) = (declared.unwrap_or_default(), escape(&text));
+                    self.answer.body = format!("{head}<{root}{declared}>{text}</{root}>").into_bytes();
+                }
+            },
         }
         self.answer
     }
@@ -454,6 +475,13 @@ impl ShapeWriter for RestWriter<'_> {
             let has_body = schema.members.iter().any(|member| member.location == Location::Body);
             if has_body && schema.payload.is_none() {
                 self.start(schema.xml_name.unwrap_or(schema.name), Some(schema));
+            }
+            let payload = schema.payload.and_then(|name| schema.position(name));
+            let is_text = payload
+                .is_some_and(|at| matches!(schema.members[at].target.kind, Kind::String | Kind::Enum(_)));
+            if is_text && self.kind == Body::Xml && schema.xml_name.is_some() {
+                // It is there without the text too: so S3 tells of its first region.
+                (self.around, self.inner) = (schema.xml_name, Inner::Raw(Vec::new()));
             }
         }
         self.open(|inner| inner.begin_structure(schema));

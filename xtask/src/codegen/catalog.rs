@@ -20,8 +20,9 @@ fn facts(api: &Api, service: &Service) -> anyhow::Result<String> {
     operations.extend(service.other_operations.iter().map(String::as_str));
     operations.sort_unstable();
     let binding = if service.bindings.is_empty() { "" } else { "Binding, " };
+    let minutes = if api.clock_minutes.is_some() { "" } else { "CLOCK_MINUTES, " };
     Ok(format!(
-        "{header}use longshore_wire::route::{{{binding}ServiceFacts}};
+        "{header}use longshore_wire::route::{{{binding}{minutes}ServiceFacts}};
         use longshore_wire::{{Protocol, ServiceSchema}};
 
         /// {title}.
@@ -30,6 +31,7 @@ fn facts(api: &Api, service: &Service) -> anyhow::Result<String> {
             title: {title:?},
             endpoint_prefix: {prefix:?},
             schema: {schema},
+            clock_minutes: {clock_minutes},
             operations: &{operations:?},
             bindings: &[{bindings}],
         }};\n",
@@ -38,6 +40,7 @@ fn facts(api: &Api, service: &Service) -> anyhow::Result<String> {
         name = api.name.to_uppercase(),
         plain = api.name,
         prefix = service.endpoint_prefix,
+        clock_minutes = api.clock_minutes.map_or("CLOCK_MINUTES".to_owned(), |minutes| minutes.to_string()),
         schema = service_schema(service)?,
         bindings = service.bindings.iter().map(bound).collect::<String>(),
     ))

@@ -16,6 +16,7 @@ pub static LOGS: ServiceFacts = ServiceFacts {
         protocols: &[Protocol::AwsJson11],
         is_query_compatible: false,
     },
+    clock_minutes: 5,
     operations: &[
         "AssociateKmsKey",
         "AssociateSourceToS3TableIntegration",

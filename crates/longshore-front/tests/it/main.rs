@@ -7,4 +7,5 @@ mod protocols;
 mod requests;
 mod server;
 mod sockets;
+mod streams;
 mod tls;

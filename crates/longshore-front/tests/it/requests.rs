@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_identity::Mode;
 use longshore_sigv4::{Credentials, ToSign, presign};
 
-use crate::client::{ask, ask_once, connect, get, read_answer, signed};
+use crate::client::{ask, ask_once, connect, form, get, read_answer, signed};
 use crate::server::{NOW, known, limits, start};
 
 /// The status and error code of a request in `mode`.
@@ -73,13 +73,19 @@ async fn the_principal_reaches_the_api_and_connections_are_reused() {
 async fn a_signature_has_its_time() {
     let server = start(Mode::Strict, limits()).await;
     let request = signed(&known(), "Toy.Echo", "{}");
-    for (seconds, status) in [(0, 200), (900, 200), (901, 400)] {
+    for (seconds, status) in [(0, 200), (300, 200), (301, 400)] {
         server.clock.set(NOW + Duration::from_secs(seconds));
         assert_eq!(ask_once(server.address, &request).await.status, status, "after {seconds} s");
     }
-    server.clock.set(NOW - Duration::from_secs(901));
+    server.clock.set(NOW - Duration::from_secs(301));
     let early = ask_once(server.address, &request).await;
-    assert!(early.body.contains("not yet current"), "{}", early.body);
+    assert!(early.body.contains("not yet current") && early.body.contains("+ 5 min."), "{}", early.body);
+    // Not every service is so strict.
+    let request = form(&known(), "Action=Echo");
+    for (seconds, status) in [(301, 200), (900, 200), (901, 403)] {
+        server.clock.set(NOW + Duration::from_secs(seconds));
+        assert_eq!(ask_once(server.address, &request).await.status, status, "after {seconds} s");
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use longshore_api::{
-    Api, Body, BoxFuture, Call, Message, Refusal, Reply, Request, SocketHandler, Sockets, Text,
+    Api, Body, BoxFuture, Call, Head, Intake, Message, Refusal, Reply, Request, SocketHandler, Sockets, Text,
 };
 use longshore_base::{AccountId, Clock, Seed, Timestamp};
 use longshore_front::{Config, Limits, Origin, Ready, Running, Services, Site, serve};
@@ -48,6 +49,9 @@ pub fn known() -> Credentials {
 /// The length of what `Much` answers.
 pub const MUCH_BYTES: usize = 64 << 10;
 
+/// The longest body of `Put` and its like: longer than any that is whole.
+pub const STREAM_BYTES_MAX: u64 = 4 << 20;
+
 /// The longest body of `Small`.
 pub const SMALL_BYTES_MAX: usize = 10;
 
@@ -65,8 +69,13 @@ const fn facts(
         protocols,
         is_query_compatible: false,
     };
-    let operations = &["Echo", "Hang", "Much", "NotBuilt", "Panic", "Small", "Stream"];
-    ServiceFacts { name, title: name, endpoint_prefix: name, schema, operations, bindings }
+    let operations =
+        &["Drop", "Echo", "Hang", "Much", "NotBuilt", "Open", "Panic", "Put", "PutOpen", "Small", "Stream"];
+    let clock_minutes = match protocols {
+        [Protocol::AwsJson11] => 5,
+        _others => 15,
+    };
+    ServiceFacts { name, title: name, endpoint_prefix: name, schema, clock_minutes, operations, bindings }
 }
 
 /// One service for each way of calling: by a target, by a form, by a path; and one that nobody serves.
@@ -80,6 +89,9 @@ static CATALOG: &[&ServiceFacts] = &[&ABSENT, &FORMS];
 
 static BINDINGS: &[Binding] = &[
     Binding { operation: "Echo", method: "PUT", uri: "/echo/{Text}", query: &[], headers: &[] },
+    Binding { operation: "Put", method: "PUT", uri: "/put/{Key+}", query: &[], headers: &[] },
+    Binding { operation: "PutOpen", method: "PUT", uri: "/public/{Key+}", query: &[], headers: &[] },
+    Binding { operation: "Drop", method: "PUT", uri: "/drop/{Key}", query: &[], headers: &[] },
     Binding { operation: "Stream", method: "GET", uri: "/{Any}", query: &[], headers: &[] },
 ];
 
@@ -97,11 +109,26 @@ impl Api for Toy {
     }
 
     fn operations(&self) -> &'static [&'static str] {
-        &["Echo", "Hang", "Much", "Panic", "Small", "Stream"]
+        &["Drop", "Echo", "Hang", "Much", "Open", "Panic", "Put", "PutOpen", "Small", "Stream"]
     }
 
     fn body_bytes_max(&self, operation: &str) -> Option<usize> {
         (operation == "Small").then_some(SMALL_BYTES_MAX)
+    }
+
+    fn intake(&self, operation: &str) -> Intake {
+        match operation {
+            "Put" | "PutOpen" | "Drop" => Intake::Stream { bytes_max: STREAM_BYTES_MAX },
+            _others => Intake::Whole,
+        }
+    }
+
+    fn takes_unsigned(&self, operation: &str) -> bool {
+        matches!(operation, "Open" | "PutOpen")
+    }
+
+    fn claims(&self, head: &Head) -> bool {
+        self.facts.name == BUCKETS.name && head.path().starts_with("/public/")
     }
 
     fn call<'a>(&'a self, request: Request) -> BoxFuture<'a, Reply> {
@@ -109,7 +136,17 @@ impl Api for Toy {
             let protocol = request.protocol;
             let reply = |body: Body| Reply::new(200, protocol.content_type(), body);
             match request.operation {
-                "Echo" | "Small" => {
+                "Put" | "PutOpen" => {
+                    self.entered.notify_one();
+                    let (kind, path) = (request.call.principal.kind, request.call.head.path().to_owned());
+                    match counted(request.body).await {
+                        Ok((length, sum)) => reply(format!("{kind:?} {path} {length} {sum}").into()),
+                        // The edge knows better what to say.
+                        Err(_broken) => reply("broken".into()),
+                    }
+                }
+                "Drop" => reply("taken nothing".into()),
+                "Echo" | "Open" | "Small" => {
                     let Request { call, body, .. } = request.whole().await.expect("it is whole");
                     let (scope, body) = (&call.principal.scope, String::from_utf8_lossy(&body));
                     reply(format!("{} {} {body}", scope.account, scope.region).into())
@@ -129,6 +166,22 @@ impl Api for Toy {
             }
         })
     }
+}
+
+/// The length of a body that is taken piece by piece, and its checksum.
+async fn counted(mut body: Body) -> Result<(usize, String), longshore_api::BodyError> {
+    let (mut length, mut sum) = (0, "-".to_owned());
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(piece) => length += piece.len(),
+            Err(trailers) => {
+                let trailers = trailers.into_trailers().expect("it is no data");
+                let values = trailers.values().map(|value| value.to_str().expect("text"));
+                sum = values.collect::<Vec<_>>().join(",");
+            }
+        }
+    }
+    Ok((length, sum))
 }
 
 /// Echoes what it hears on `/acs/ws`, panics at `panic`, and refuses who asks for `refuse`.
@@ -246,7 +299,8 @@ pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front:
     let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), Seed::new(1));
     config.limits = limits;
     config.tls = tls;
-    config.site = Site::default().allow_origin(Origin::of_url(FRONT_END).expect("a URL"));
+    config.site =
+        Site::default().allow_host("ecs.example").allow_origin(Origin::of_url(FRONT_END).expect("a URL"));
     let (shutdown, signal) = oneshot::channel();
     let signal = async {
         let _ = signal.await;

@@ -16,7 +16,7 @@ use longshore_base::{Clock, Seed, Timestamp};
 use longshore_link::message::{TaskPayload, split_signed};
 use longshore_link::server;
 use longshore_link::upgrade::{AcsQuery, Refusal};
-use longshore_sigv4::{Presented, Secret};
+use longshore_sigv4::{CLOCK_SKEW, Presented, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -132,7 +132,7 @@ fn verify(method: &str, path: &str, query: &str, headers: &[(String, String)], b
     let request = longshore_sigv4::Request { method, path, query, headers: &headers };
     let presented = Presented::parse(&request).expect("it is signed");
     assert_eq!(presented.service(), "ecs");
-    presented.check_time(SystemClock.now()).expect("it is signed now");
+    presented.check_time(SystemClock.now(), CLOCK_SKEW).expect("it is signed now");
     let key = presented.signing_key(&Secret::new(SECRET));
     presented.verify(&request, &key, body).expect("the signature is right");
 }

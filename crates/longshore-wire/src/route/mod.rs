@@ -33,11 +33,16 @@ pub struct ServiceFacts {
     /// The first label of its host at AWS.
     pub endpoint_prefix: &'static str,
     pub schema: ServiceSchema,
+    /// How far a signature's time may lie from the server's, in minutes (identity J2).
+    pub clock_minutes: u64,
     /// All operations of the model, sorted.
     pub operations: &'static [&'static str],
     /// How the REST protocols name them; empty for services of other protocols.
     pub bindings: &'static [Binding],
 }
+
+/// [`ServiceFacts::clock_minutes`] of services that nothing else is known of.
+pub const CLOCK_MINUTES: u64 = 15;
 
 impl ServiceFacts {
     fn operation(&self, name: &str) -> Option<&'static str> {

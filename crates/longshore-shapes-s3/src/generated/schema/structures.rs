@@ -123,7 +123,8 @@ pub static COMPLETE_MULTIPART_UPLOAD_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("VersionId", &types::OBJECT_VERSION_ID)
             .location(Location::Header("x-amz-version-id")),
     ],
-);
+)
+.xml_name("CompleteMultipartUploadResult");
 
 pub static COMPLETE_MULTIPART_UPLOAD_REQUEST: StructSchema = StructSchema::new(
     "CompleteMultipartUploadRequest",
@@ -424,7 +425,8 @@ pub static CREATE_MULTIPART_UPLOAD_OUTPUT: StructSchema = StructSchema::new(
             .location(Location::Header("x-amz-server-side-encryption")),
         MemberSchema::new("UploadId", &types::MULTIPART_UPLOAD_ID),
     ],
-);
+)
+.xml_name("InitiateMultipartUploadResult");
 
 pub static CREATE_MULTIPART_UPLOAD_REQUEST: StructSchema = StructSchema::new(
     "CreateMultipartUploadRequest",
@@ -634,7 +636,8 @@ pub static DELETE_OBJECTS_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("RequestCharged", &types::REQUEST_CHARGED)
             .location(Location::Header("x-amz-request-charged")),
     ],
-);
+)
+.xml_name("DeleteResult");
 
 pub static DELETE_OBJECTS_REQUEST: StructSchema = StructSchema::new(
     "DeleteObjectsRequest",
@@ -697,7 +700,8 @@ pub static GET_BUCKET_ACL_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("Grants", &types::GRANTS).xml_name("AccessControlList"),
         MemberSchema::new("Owner", &types::OWNER),
     ],
-);
+)
+.xml_name("AccessControlPolicy");
 
 pub static GET_BUCKET_ACL_REQUEST: StructSchema = StructSchema::new(
     "GetBucketAclRequest",
@@ -733,7 +737,8 @@ pub static GET_BUCKET_LIFECYCLE_CONFIGURATION_OUTPUT: StructSchema = StructSchem
         )
         .location(Location::Header("x-amz-transition-default-minimum-object-size")),
     ],
-);
+)
+.xml_name("LifecycleConfiguration");
 
 pub static GET_BUCKET_LIFECYCLE_CONFIGURATION_REQUEST: StructSchema = StructSchema::new(
     "GetBucketLifecycleConfigurationRequest",
@@ -747,7 +752,9 @@ pub static GET_BUCKET_LIFECYCLE_CONFIGURATION_REQUEST: StructSchema = StructSche
 pub static GET_BUCKET_LOCATION_OUTPUT: StructSchema = StructSchema::new(
     "GetBucketLocationOutput",
     &[MemberSchema::new("LocationConstraint", &types::BUCKET_LOCATION_CONSTRAINT)],
-);
+)
+.xml_name("LocationConstraint")
+.payload("LocationConstraint");
 
 pub static GET_BUCKET_LOCATION_REQUEST: StructSchema = StructSchema::new(
     "GetBucketLocationRequest",
@@ -787,7 +794,8 @@ pub static GET_BUCKET_POLICY_REQUEST: StructSchema = StructSchema::new(
 );
 
 pub static GET_BUCKET_TAGGING_OUTPUT: StructSchema =
-    StructSchema::new("GetBucketTaggingOutput", &[MemberSchema::new("TagSet", &types::TAG_SET).required()]);
+    StructSchema::new("GetBucketTaggingOutput", &[MemberSchema::new("TagSet", &types::TAG_SET).required()])
+        .xml_name("Tagging");
 
 pub static GET_BUCKET_TAGGING_REQUEST: StructSchema = StructSchema::new(
     "GetBucketTaggingRequest",
@@ -804,7 +812,8 @@ pub static GET_BUCKET_VERSIONING_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("MFADelete", &types::MFA_DELETE_STATUS).xml_name("MfaDelete"),
         MemberSchema::new("Status", &types::BUCKET_VERSIONING_STATUS),
     ],
-);
+)
+.xml_name("VersioningConfiguration");
 
 pub static GET_BUCKET_VERSIONING_REQUEST: StructSchema = StructSchema::new(
     "GetBucketVersioningRequest",
@@ -831,7 +840,8 @@ pub static GET_OBJECT_ATTRIBUTES_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("VersionId", &types::OBJECT_VERSION_ID)
             .location(Location::Header("x-amz-version-id")),
     ],
-);
+)
+.xml_name("GetObjectAttributesResponse");
 
 pub static GET_OBJECT_ATTRIBUTES_PARTS: StructSchema = StructSchema::new(
     "GetObjectAttributesParts",
@@ -1002,7 +1012,8 @@ pub static GET_OBJECT_TAGGING_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("VersionId", &types::OBJECT_VERSION_ID)
             .location(Location::Header("x-amz-version-id")),
     ],
-);
+)
+.xml_name("Tagging");
 
 pub static GET_OBJECT_TAGGING_REQUEST: StructSchema = StructSchema::new(
     "GetObjectTaggingRequest",
@@ -1271,7 +1282,8 @@ pub static LIST_BUCKETS_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("Owner", &types::OWNER),
         MemberSchema::new("Prefix", &types::PREFIX),
     ],
-);
+)
+.xml_name("ListAllMyBucketsResult");
 
 pub static LIST_BUCKETS_REQUEST: StructSchema = StructSchema::new(
     "ListBucketsRequest",
@@ -1301,7 +1313,8 @@ pub static LIST_MULTIPART_UPLOADS_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("UploadIdMarker", &types::UPLOAD_ID_MARKER),
         MemberSchema::new("Uploads", &types::MULTIPART_UPLOAD_LIST).xml_name("Upload"),
     ],
-);
+)
+.xml_name("ListMultipartUploadsResult");
 
 pub static LIST_MULTIPART_UPLOADS_REQUEST: StructSchema = StructSchema::new(
     "ListMultipartUploadsRequest",
@@ -1340,7 +1353,8 @@ pub static LIST_OBJECT_VERSIONS_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("VersionIdMarker", &types::VERSION_ID_MARKER),
         MemberSchema::new("Versions", &types::OBJECT_VERSION_LIST).xml_name("Version"),
     ],
-);
+)
+.xml_name("ListVersionsResult");
 
 pub static LIST_OBJECT_VERSIONS_REQUEST: StructSchema = StructSchema::new(
     "ListObjectVersionsRequest",
@@ -1378,7 +1392,8 @@ pub static LIST_OBJECTS_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("RequestCharged", &types::REQUEST_CHARGED)
             .location(Location::Header("x-amz-request-charged")),
     ],
-);
+)
+.xml_name("ListBucketResult");
 
 pub static LIST_OBJECTS_REQUEST: StructSchema = StructSchema::new(
     "ListObjectsRequest",
@@ -1416,7 +1431,8 @@ pub static LIST_OBJECTS_V2_OUTPUT: StructSchema = StructSchema::new(
             .location(Location::Header("x-amz-request-charged")),
         MemberSchema::new("StartAfter", &types::START_AFTER),
     ],
-);
+)
+.xml_name("ListBucketResult");
 
 pub static LIST_OBJECTS_V2_REQUEST: StructSchema = StructSchema::new(
     "ListObjectsV2Request",
@@ -1460,7 +1476,8 @@ pub static LIST_PARTS_OUTPUT: StructSchema = StructSchema::new(
         MemberSchema::new("StorageClass", &types::STORAGE_CLASS),
         MemberSchema::new("UploadId", &types::MULTIPART_UPLOAD_ID),
     ],
-);
+)
+.xml_name("ListPartsResult");
 
 pub static LIST_PARTS_REQUEST: StructSchema = StructSchema::new(
     "ListPartsRequest",
