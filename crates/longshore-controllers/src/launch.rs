@@ -302,6 +302,8 @@ impl Template {
             image_digest: None,
             health: HealthStatus::Unknown,
             bindings: Vec::new(),
+            cause: None,
+            end: None,
         });
         let containers = containers.collect();
         record::Task {

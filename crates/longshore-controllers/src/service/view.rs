@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_base::TaskId;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{
-    DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus, TaskSpec,
+    ContainerEnd, DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus, TaskSpec,
 };
 use longshore_placement::{DefaultStrategy, Request, ZONE_ATTRIBUTE};
 use longshore_rollout::{
@@ -270,16 +270,14 @@ fn stopped_task(state: &State, key: &ServiceKey, task: &Arc<Task>) -> Option<Sto
     })
 }
 
-/// True if SIGKILL or SIGTERM, and not for want of memory, ended every essential container that ended. Where one ended otherwise,
-/// the agent stopped the others for it.
+/// True if signals ended every essential container that ran. Where one ended otherwise, the agent stopped the others for it.
 fn was_killed(task: &Task, spec: Option<&TaskSpec>) -> bool {
     let mut killed = false;
     for own in task.containers.iter().filter(|own| is_essential(own, spec)) {
-        let starved = own.reason.as_ref().is_some_and(|reason| reason.starts_with("OutOfMemoryError"));
-        match own.exit_code {
-            Some(137 | 143) if !starved => killed = true,
-            Some(_) => return false,
-            None => {}
+        match own.end {
+            Some(ContainerEnd::Killed) => killed = true,
+            Some(ContainerEnd::Exited | ContainerEnd::OutOfMemory) => return false,
+            Some(ContainerEnd::NeverRan(_) | ContainerEnd::Unknown) | None => {}
         }
     }
     killed

@@ -12,7 +12,8 @@ use longshore_base::{
 };
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, StopCode, TaskStatus,
+    Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, StopCode,
+    TaskStatus,
 };
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -155,6 +156,12 @@ pub struct Container {
     pub image_digest: Option<Arc<str>>,
     pub health: HealthStatus,
     pub bindings: Vec<NetworkBinding>,
+    /// What `reason` says, if there is one.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+    /// How it ended, once its agent has told. A container whose agent is gone has none.
+    #[serde(default)]
+    pub end: Option<ContainerEnd>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

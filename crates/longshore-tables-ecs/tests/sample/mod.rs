@@ -11,9 +11,9 @@ use longshore_base::{
 use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus,
-    LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus,
-    TaskStatus,
+    Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth,
+    InstanceStatus, LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StartFailure,
+    StopCode, TaskDefinitionStatus, TaskStatus,
 };
 use longshore_rollout::memory::Said;
 use longshore_rollout::{
@@ -83,7 +83,8 @@ fn strategy() -> Vec<StrategyItem> {
 
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Records {
-    let task = Task { interface: None, waiting: None, gpus: None, ..task() };
+    let containers = vec![Container { cause: None, end: None, ..container() }];
+    let task = Task { containers, interface: None, waiting: None, gpus: None, ..task() };
     let instance = Instance { health: Vec::new(), ..instance() };
     let memory = PlannerMemory { fallback_throttle: Throttle::default(), ..memory() };
     let service = Service { memory, ..service() };
@@ -242,6 +243,8 @@ fn container() -> Container {
             host_port_range: Some("32768-32770".into()),
             protocol: Protocol::Udp,
         }],
+        cause: Some(Cause::OutOfMemory),
+        end: Some(ContainerEnd::NeverRan(Some(StartFailure::Manifest))),
     }
 }
 
