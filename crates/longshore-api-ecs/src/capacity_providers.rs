@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
-use longshore_domain::status::ClusterStatus;
+use longshore_domain::status::{ClusterStatus, ProviderStatus, ProviderUpdateStatus};
 use longshore_domain::tags::Tags;
 use longshore_placement::provider::FARGATE;
 use longshore_service::{Command, Cx, Query, Resources};
@@ -22,8 +22,6 @@ use longshore_tables_ecs::{EcsState, Realm};
 use crate::paging::{self, Page};
 use crate::{Caller, Ecs, documents, failures, identifiers, input, permission, strategies, tags, texts};
 
-const ACTIVE: &str = "ACTIVE";
-const INACTIVE: &str = "INACTIVE";
 const NAME_CHARS_MAX: usize = 255;
 const DESCRIBE_MAX: usize = 100;
 /// Names that begin like this are AWS's own.
@@ -65,12 +63,12 @@ impl Command<Ecs> for ops::CreateCapacityProvider {
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, new: Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let NewProvider { name, group, tags } = new;
-        if stored(tx.state(), caller, &name).is_some_and(|known| *known.status == *ACTIVE) {
+        if stored(tx.state(), caller, &name).is_some_and(|known| known.status == ProviderStatus::Active) {
             return Err(ClientException::new(texts::PROVIDER_EXISTS).into());
         }
         let provider = record::CapacityProvider {
             name: name.into(),
-            status: ACTIVE.into(),
+            status: ProviderStatus::Active,
             update_status: None,
             created_at: tx.now,
             deleted_at: None,
@@ -122,7 +120,7 @@ impl Command<Ecs> for ops::UpdateCapacityProvider {
             managed_draining: update.managed_draining.or(known.managed_draining),
         })?;
         provider.auto_scaling_group = Some(documents::keep(&group));
-        provider.update_status = Some("UPDATE_COMPLETE".into());
+        provider.update_status = Some(ProviderUpdateStatus::UpdateComplete);
         put(tx, caller, provider.clone());
         Ok(UpdateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
     }
@@ -153,8 +151,8 @@ impl Command<Ecs> for ops::DeleteCapacityProvider {
                 return Err(ClientException::new(texts::PROVIDER_IN_USE).into());
             }
         }
-        provider.status = INACTIVE.into();
-        provider.update_status = Some("DELETE_COMPLETE".into());
+        provider.status = ProviderStatus::Inactive;
+        provider.update_status = Some(ProviderUpdateStatus::DeleteComplete);
         provider.deleted_at = Some(tx.now);
         put(tx, caller, provider.clone());
         // ECS takes a while, and tells of the beginning; the next look finds the end.
@@ -229,7 +227,9 @@ impl Query<Ecs> for ops::DescribeCapacityProviders {
 fn all_names<'s>(state: &'s State, caller: &Caller) -> impl Iterator<Item = String> + 's {
     let realm = state.ecs().realm(&caller.scope);
     let own = realm.into_iter().flat_map(|realm| realm.providers().values());
-    let own = own.filter(|provider| *provider.status != *INACTIVE).map(|provider| provider.name.to_string());
+    let own = own
+        .filter(|provider| provider.status != ProviderStatus::Inactive)
+        .map(|provider| provider.name.to_string());
     own.chain(strategies::FARGATE_PROVIDERS.map(str::to_owned))
 }
 
@@ -306,7 +306,9 @@ fn changeable(
         return Err(ClientException::new(texts::PROVIDER_RESERVED));
     }
     match stored(state, caller, name) {
-        Some(provider) if *provider.status == *ACTIVE => Ok(record::CapacityProvider::clone(provider)),
+        Some(provider) if provider.status == ProviderStatus::Active => {
+            Ok(record::CapacityProvider::clone(provider))
+        }
         Some(_) | None => Err(ClientException::new(texts::PROVIDER_UNKNOWN)),
     }
 }
@@ -366,7 +368,7 @@ pub(crate) fn usable<'n>(state: &State, caller: &Caller, named: &'n str) -> Resu
         return Ok(name);
     }
     match stored(state, caller, name) {
-        Some(provider) if *provider.status == *ACTIVE => Ok(name),
+        Some(provider) if provider.status == ProviderStatus::Active => Ok(name),
         Some(_) => Err(texts::PROVIDER_INACTIVE),
         None => Err(texts::PROVIDER_UNKNOWN),
     }
@@ -380,9 +382,9 @@ fn shape(caller: &Caller, provider: &record::CapacityProvider, with_tags: bool) 
     shapes::CapacityProvider {
         capacity_provider_arn: Some(caller.scope.capacity_provider_arn(&provider.name)),
         name: Some(provider.name.to_string()),
-        status: Some((&*provider.status).into()),
+        status: Some(provider.status.as_str().into()),
         auto_scaling_group_provider: provider.auto_scaling_group.as_ref().and_then(documents::recall),
-        update_status: provider.update_status.as_deref().map(Into::into),
+        update_status: provider.update_status.map(|status| status.as_str().into()),
         tags: Some(if with_tags { tags::shapes(&provider.tags) } else { Vec::new() }),
         r#type: Some(CapacityProviderType::Ec2Autoscaling),
         ..Default::default()

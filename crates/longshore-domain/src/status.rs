@@ -181,6 +181,40 @@ words! {
     }
 }
 
+words! {
+    /// Status of a capacity provider (ecs-operations B2).
+    ProviderStatus {
+        Provisioning = "PROVISIONING",
+        Active = "ACTIVE",
+        Deprovisioning = "DEPROVISIONING",
+        Inactive = "INACTIVE",
+    }
+}
+
+words! {
+    /// Where the last change of a capacity provider stands.
+    ProviderUpdateStatus {
+        CreateInProgress = "CREATE_IN_PROGRESS",
+        CreateComplete = "CREATE_COMPLETE",
+        CreateFailed = "CREATE_FAILED",
+        DeleteInProgress = "DELETE_IN_PROGRESS",
+        DeleteComplete = "DELETE_COMPLETE",
+        DeleteFailed = "DELETE_FAILED",
+        UpdateInProgress = "UPDATE_IN_PROGRESS",
+        UpdateComplete = "UPDATE_COMPLETE",
+        UpdateFailed = "UPDATE_FAILED",
+    }
+}
+
+words! {
+    /// A part of a capacity provider that ECS manages, or leaves alone: managed scaling, managed draining and managed
+    /// termination protection are each switched so.
+    Managed {
+        Enabled = "ENABLED",
+        Disabled = "DISABLED",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

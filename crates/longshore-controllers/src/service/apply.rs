@@ -137,7 +137,7 @@ fn change_service_deployment(
         return;
     };
     let mut record = (**record).clone();
-    record.status = change.status.as_str().into();
+    record.status = change.status;
     record.status_reason = change.reason.as_deref().map(Into::into).or(record.status_reason);
     // Those of a rollback are not those of what it undoes.
     record.failure_count = record.failure_count.max(deployment.failed_tasks);

@@ -67,7 +67,7 @@ pub fn begin(
             updated_at: now,
             sources,
             target: revision,
-            status: ServiceDeploymentStatus::InProgress.as_str().into(),
+            status: ServiceDeploymentStatus::InProgress,
             status_reason: None,
             failure_count: 0,
             rollback: None,

@@ -12,7 +12,7 @@ use longshore_domain::{
 use longshore_placement::{DefaultStrategy, Request, ZONE_ATTRIBUTE};
 use longshore_rollout::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, PlacementRefusal, Refusal,
-    Scheduling, ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
+    Scheduling, ServiceView, StoppedBecause, StoppedTask, TaskView,
 };
 use longshore_state::State;
 use longshore_tables_ecs::record::{Deployment, Service, Task};
@@ -189,24 +189,8 @@ fn deployment(entry: &ServiceEntry, deployment: &Deployment) -> DeploymentView {
         stop_requested: deployment.stop_request,
         baking_since: deployment.baking_since,
         alarms_ignored: deployment.alarms_ignored,
-        progress: progress.and_then(|record| service_deployment_status(&record.status)),
+        progress: progress.map(|record| record.status),
     }
-}
-
-fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
-    use ServiceDeploymentStatus as S;
-    const ALL: [ServiceDeploymentStatus; 9] = [
-        S::Pending,
-        S::InProgress,
-        S::Successful,
-        S::StopRequested,
-        S::Stopped,
-        S::RollbackRequested,
-        S::RollbackInProgress,
-        S::RollbackSuccessful,
-        S::RollbackFailed,
-    ];
-    ALL.into_iter().find(|status| status.as_str() == word)
 }
 
 fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {

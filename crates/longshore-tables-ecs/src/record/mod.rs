@@ -14,7 +14,9 @@ use longshore_base::{
     ArnFormat, ClusterName, ContainerName, DeploymentId, Family, InstanceId, Port, ServiceDeploymentId,
     ServiceName, TaskId, Timestamp,
 };
-use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
+use longshore_domain::status::{
+    ClusterStatus, DeploymentController, PropagateTags, ProviderStatus, ProviderUpdateStatus,
+};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
     InstanceCheckKind, InstanceHealth, InstanceStatus, LaunchType, RolloutState, SchedulingStrategy,
@@ -22,7 +24,8 @@ use longshore_domain::{
 };
 use longshore_placement::provider::is_fargate;
 use longshore_rollout::{
-    EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
+    EventMemory, LastCompleted, PlacementRefusal, ServiceDeploymentStatus, Stability, StopType,
+    TaskSetStatus, Throttle,
 };
 use serde::{Deserialize, Serialize};
 
@@ -311,7 +314,7 @@ pub struct ServiceDeployment {
     /// Revisions that were running when it began, with their requested counts.
     pub sources: Vec<(DeploymentId, u32)>,
     pub target: DeploymentId,
-    pub status: Arc<str>,
+    pub status: ServiceDeploymentStatus,
     pub status_reason: Option<Arc<str>>,
     pub failure_count: u32,
     /// When a rollback began, why, and to which revision.
@@ -375,8 +378,8 @@ pub struct TaskSet {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CapacityProvider {
     pub name: Arc<str>,
-    pub status: Arc<str>,
-    pub update_status: Option<Arc<str>>,
+    pub status: ProviderStatus,
+    pub update_status: Option<ProviderUpdateStatus>,
     pub created_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
     /// `AutoScalingGroupProvider`, defaults filled in.

@@ -8,7 +8,9 @@ use longshore_base::{
     InstanceId, MemoryMib, Port, Protocol, Region, Scope, ServiceDeploymentId, ServiceName, TaskId,
     Timestamp,
 };
-use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
+use longshore_domain::status::{
+    ClusterStatus, DeploymentController, PropagateTags, ProviderStatus, ProviderUpdateStatus,
+};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
     Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth,
@@ -17,8 +19,8 @@ use longshore_domain::{
 };
 use longshore_rollout::memory::Said;
 use longshore_rollout::{
-    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
-    Topic,
+    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, ServiceDeploymentStatus, Stability, StopType,
+    TaskSetStatus, Throttle, Topic,
 };
 use longshore_state::Records;
 use longshore_tables_ecs::ClusterKey;
@@ -371,7 +373,7 @@ fn service_deployment() -> ServiceDeployment {
         updated_at: time(28),
         sources: vec![(DeploymentId::from_bits(5), 3)],
         target: DeploymentId::from_bits(4),
-        status: "ROLLBACK_SUCCESSFUL".into(),
+        status: ServiceDeploymentStatus::RollbackSuccessful,
         status_reason: Some("circuit breaker".into()),
         failure_count: 4,
         rollback: Some((time(29), "why".into(), DeploymentId::from_bits(5))),
@@ -428,8 +430,8 @@ fn task_set() -> TaskSet {
 fn provider() -> CapacityProvider {
     CapacityProvider {
         name: "mine".into(),
-        status: "ACTIVE".into(),
-        update_status: Some("UPDATE_COMPLETE".into()),
+        status: ProviderStatus::Active,
+        update_status: Some(ProviderUpdateStatus::UpdateComplete),
         created_at: time(31),
         deleted_at: Some(time(32)),
         auto_scaling_group: Some("{}".into()),
