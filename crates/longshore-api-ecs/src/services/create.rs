@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{ArnFormat, ServiceName};
+use longshore_controllers::launch::Rules;
 use longshore_controllers::service::deployment;
 use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
@@ -18,7 +19,6 @@ use longshore_wire::OperationShape;
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
 use super::{answer, external, rules};
-use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::{Caller, Ecs, identifiers, input, paging, permission, settings_in_force, tags, texts};
@@ -33,7 +33,7 @@ pub struct Call {
     /// The digest of all parameters but the token.
     fingerprint: u64,
     controller: DeploymentController,
-    pub(super) placement: Placement,
+    pub(super) placement: Rules,
     pub(super) tags: Tags,
     pub(super) input: CreateServiceRequest,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longshore_controllers::launch::Rules;
 use longshore_controllers::service::deployment;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{NetworkMode, SchedulingStrategy, ServiceStatus};
@@ -14,7 +15,6 @@ use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 use super::configuration::Configuration;
 use super::networking::{self, Networking};
 use super::{answer, external, lookup, rules};
-use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::{Caller, Ecs, documents, identifiers, input, permission, texts};
@@ -23,7 +23,7 @@ use crate::{Caller, Ecs, documents, identifiers, input, permission, texts};
 pub struct Change {
     pub(super) input: UpdateServiceRequest,
     /// Of the call, not of the service.
-    pub(super) placement: Placement,
+    pub(super) placement: Rules,
 }
 
 /// Changes what a service asks for; whatever is absent stays. Some changes begin a new deployment

@@ -18,10 +18,10 @@ use longshore_state::State;
 use longshore_tables_ecs::record::{Deployment, Service, Task};
 use longshore_tables_ecs::{ClusterTables, EcsState, ServiceEntry, ServiceKey};
 
-use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template, unreadable_rules};
+use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template};
 use super::task_set;
 use crate::Settings;
-use crate::launch::{Rules, RulesError, Template, capacity};
+use crate::launch::{Rules, Template, capacity};
 use crate::tasks::is_essential;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
@@ -43,7 +43,7 @@ pub fn gather(
     Some(ServiceView {
         name: service.name.clone(),
         status: service.status,
-        scheduling: scheduling(state, key, cluster, entry, service, rules.as_ref()),
+        scheduling: scheduling(state, key, cluster, entry, service, &rules),
         desired_count: service.desired_count,
         minimum_healthy_percent: service.minimum_healthy_percent,
         maximum_percent: service.maximum_percent,
@@ -57,8 +57,7 @@ pub fn gather(
         zone_rebalancing: service.zone_rebalancing,
         zones: if service.zone_rebalancing { zones(state, key, service) } else { Vec::new() },
         rebalancing: service.memory.rebalancing,
-        // They only choose which tasks leave first. Nothing is started by rules that cannot be read: `apply` refuses it.
-        strategies: rules.map(|rules| rules.strategies).unwrap_or_default(),
+        strategies: rules.strategies,
         settings: settings.rollout,
         deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
         last_completed: service.memory.last_completed,
@@ -77,7 +76,7 @@ fn scheduling(
     cluster: &ClusterTables,
     entry: &ServiceEntry,
     service: &Service,
-    rules: Result<&Rules, &RulesError>,
+    rules: &Rules,
 ) -> Scheduling {
     match service.controller {
         DeploymentController::Ecs => {}
@@ -95,13 +94,13 @@ fn scheduling(
 
 /// Each ACTIVE or DRAINING instance, and whether the PRIMARY deployment's task belongs there.
 ///
-/// Where that cannot be told, because rules or definition cannot be read, each keeps the task that it has and none gets one.
+/// Where that cannot be told, because the definition is gone, each keeps the task that it has and none gets one.
 fn daemon_instances(
     state: &State,
     key: &ServiceKey,
     cluster: &ClusterTables,
     entry: &ServiceEntry,
-    rules: Result<&Rules, &RulesError>,
+    rules: &Rules,
 ) -> Vec<DaemonInstance> {
     let asked = daemon_requests(state, key, entry, rules);
     let eligible = asked.as_ref().ok().map(|(belongs, _)| cluster.fleet().eligible(belongs));
@@ -134,9 +133,8 @@ fn daemon_requests(
     state: &State,
     key: &ServiceKey,
     entry: &ServiceEntry,
-    rules: Result<&Rules, &RulesError>,
+    rules: &Rules,
 ) -> Result<(Request, Request), String> {
-    let rules = rules.map_err(unreadable_rules)?;
     let service = entry.record();
     let primary = service.and_then(|service| service.deployments.iter().find(|own| own.primary));
     let (Some(service), Some(primary)) = (service, primary) else {

@@ -23,6 +23,7 @@ use longshore_domain::{
     ServiceStatus,
 };
 use longshore_placement::provider::is_fargate;
+use longshore_placement::{Constraint, Strategy};
 use longshore_rollout::{
     EventMemory, LastCompleted, PlacementRefusal, ServiceDeploymentStatus, Stability, StopType,
     TaskSetStatus, Throttle,
@@ -162,8 +163,8 @@ pub struct Service {
     pub deployment_configuration: Option<Document>,
     pub capacity: Capacity,
     pub platform_version: Option<Arc<str>>,
-    pub placement_constraints: Vec<PlacementItem>,
-    pub placement_strategy: Vec<PlacementItem>,
+    pub placement_constraints: Vec<Constraint>,
+    pub placement_strategy: Vec<Strategy>,
     /// `NetworkConfiguration`.
     pub network: Option<Document>,
     /// Lists of `LoadBalancer`, `ServiceRegistry` and `ServiceVolumeConfiguration`.
@@ -223,13 +224,6 @@ impl Service {
     pub fn uses_pool(&self) -> bool {
         self.capacity.is_fargate() || self.deployments.iter().any(|own| own.capacity.is_fargate())
     }
-}
-
-/// A placement constraint (`type`, `expression`) or strategy (`type`, `field`), as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacementItem {
-    pub kind: Arc<str>,
-    pub value: Option<Arc<str>>,
 }
 
 /// A deployment of a service.

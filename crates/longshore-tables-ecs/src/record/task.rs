@@ -15,10 +15,11 @@ use longshore_domain::{
     Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, StopCode,
     TaskStatus,
 };
+use longshore_placement::{Constraint, Strategy};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Document, PlacementItem};
+use super::Document;
 
 /// About what a port binding takes when it is stored.
 const BINDING_BYTES: usize = 64;
@@ -87,8 +88,8 @@ pub struct Origin {
 /// What placement still has to be asked for, beyond what the task itself says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingForPlace {
-    pub constraints: Vec<PlacementItem>,
-    pub strategies: Vec<PlacementItem>,
+    pub constraints: Vec<Constraint>,
+    pub strategies: Vec<Strategy>,
 }
 
 /// The network interface of a task in awsvpc mode. Its MAC address follows from the address

@@ -17,6 +17,8 @@ use longshore_domain::{
     InstanceStatus, LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StartFailure,
     StopCode, TaskDefinitionStatus, TaskStatus,
 };
+use longshore_placement::strategy::{Field, Resource};
+use longshore_placement::{Constraint, Strategy};
 use longshore_rollout::memory::Said;
 use longshore_rollout::{
     ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, ServiceDeploymentStatus, Stability, StopType,
@@ -196,8 +198,8 @@ fn task() -> Task {
             prefix: 16,
         })),
         waiting: Some(Box::new(WaitingForPlace {
-            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
-            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
+            constraints: vec![Constraint::DistinctInstance],
+            strategies: vec![Strategy::Binpack(Resource::Cpu)],
         })),
         gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
     }
@@ -271,8 +273,8 @@ fn service() -> Service {
         deployment_configuration: Some("{}".into()),
         capacity: Capacity::Strategy(strategy()),
         platform_version: Some("LATEST".into()),
-        placement_constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
-        placement_strategy: vec![PlacementItem { kind: "spread".into(), value: Some("instanceId".into()) }],
+        placement_constraints: vec![Constraint::DistinctInstance],
+        placement_strategy: vec![Strategy::Spread(Field::Instance)],
         network: Some("{}".into()),
         load_balancers: Some("[]".into()),
         service_registries: Some("[]".into()),
