@@ -10,6 +10,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, ServiceEntry, ServiceKey, record};
 
+use crate::connections;
 use crate::launching::capacity;
 use crate::paging::{self, Page};
 use crate::services::lookup::{self, Counts, number, recall};
@@ -300,13 +301,16 @@ impl<'n> Names<'n> {
             created_at: Some(revision.created_at),
             guard_duty_enabled: Some(false),
             launch_type,
-            load_balancers: Some(recall(&revision.load_balancers).unwrap_or_default()),
+            load_balancers: Some(connections::load_balancer_shapes(&revision.load_balancers)),
             network_configuration: recall(&revision.network),
             platform_version: platform_version(revision.platform_version.as_ref())
                 .map(|text| text.to_string()),
             service_arn: Some(self.arn.clone()),
-            service_connect_configuration: recall(&revision.service_connect),
-            service_registries: Some(recall(&revision.service_registries).unwrap_or_default()),
+            service_connect_configuration: revision
+                .service_connect
+                .as_ref()
+                .map(connections::service_connect_shape),
+            service_registries: Some(connections::registry_shapes(&revision.service_registries)),
             service_revision_arn: Some(self.revision_arn(revision.id)),
             task_definition: Some(self.at.scope.task_definition_arn(family, *number)),
             volume_configurations: Some(Vec::new()),

@@ -207,9 +207,9 @@ words! {
 }
 
 words! {
-    /// A part of a capacity provider that ECS manages, or leaves alone: managed scaling, managed draining and managed
-    /// termination protection are each switched so.
-    Managed {
+    /// Whether something is on: managed scaling, draining and termination protection of a capacity provider, and what Service
+    /// Connect logs.
+    Switch {
         Enabled = "ENABLED",
         Disabled = "DISABLED",
     }

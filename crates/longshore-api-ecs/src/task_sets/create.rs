@@ -129,14 +129,14 @@ fn new_set(
     if load_balancers.len() > LOAD_BALANCERS_MAX {
         return Err(InvalidParameterException::new(texts::TASK_SET_LOAD_BALANCERS).into());
     }
-    Networking {
+    let connections = Networking {
         load_balancers: Some(load_balancers),
         service_registries: input.service_registries.as_deref(),
         service_connect: None,
         lattice: None,
         volumes: None,
     }
-    .check::<CreateTaskSetError>(spec)?;
+    .parse::<CreateTaskSetError>(spec)?;
     if service.enable_execute_command && !spec.has_task_role {
         return Err(InvalidParameterException::new(texts::SERVICE_EXECUTE_NEEDS_ROLE).into());
     }
@@ -159,8 +159,8 @@ fn new_set(
         capacity,
         platform_version,
         network,
-        load_balancers: None,
-        service_registries: None,
+        load_balancers: connections.load_balancers,
+        service_registries: connections.service_registries,
         scale_basis_points,
         told_desired_count: 0,
         stability: Stability::Stabilizing,

@@ -6,7 +6,7 @@
 //!
 //! Whatever can be computed from other records is not here: counters, remaining resources and views
 //! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
-//! load balancers, ...) are kept as the JSON of their shape, so that this file need not follow the model.
+//! volumes, ...) are kept as the JSON of their shape, so that this file need not follow the model.
 
 use std::sync::Arc;
 
@@ -30,10 +30,16 @@ use longshore_rollout::{
 };
 use serde::{Deserialize, Serialize};
 
+mod connections;
 mod definition;
 mod kinds;
 mod task;
 
+pub use connections::{
+    AccessLog, AccessLogFormat, AdvancedConfiguration, AutoScalingGroup, ClientAlias, ConnectLog,
+    ConnectTimeout, ConnectTls, LoadBalancer, LoadBalancerTarget, ManagedScaling, ServiceConnect,
+    ServiceConnectService, ServiceRegistry,
+};
 pub use definition::{Compiled, TaskDefinition};
 pub use task::{
     Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
@@ -167,12 +173,12 @@ pub struct Service {
     pub placement_strategy: Vec<Strategy>,
     /// `NetworkConfiguration`.
     pub network: Option<Document>,
-    /// Lists of `LoadBalancer`, `ServiceRegistry` and `ServiceVolumeConfiguration`.
-    pub load_balancers: Option<Document>,
-    pub service_registries: Option<Document>,
+    pub load_balancers: Vec<LoadBalancer>,
+    pub service_registries: Vec<ServiceRegistry>,
+    /// A list of `ServiceVolumeConfiguration`.
     pub volume_configurations: Option<Document>,
-    /// `ServiceConnectConfiguration`.
-    pub service_connect: Option<Document>,
+    /// Absent if it is switched off.
+    pub service_connect: Option<ServiceConnect>,
     pub health_check_grace_secs: Option<u32>,
     pub role: Option<Arc<str>>,
     pub propagate_tags: PropagateTags,
@@ -327,9 +333,9 @@ pub struct ServiceRevision {
     pub capacity: Capacity,
     pub platform_version: Option<Arc<str>>,
     pub network: Option<Document>,
-    pub load_balancers: Option<Document>,
-    pub service_registries: Option<Document>,
-    pub service_connect: Option<Document>,
+    pub load_balancers: Vec<LoadBalancer>,
+    pub service_registries: Vec<ServiceRegistry>,
+    pub service_connect: Option<ServiceConnect>,
     /// Container name, image and digest, as the first task resolved them.
     pub images: Vec<(ContainerName, Arc<str>, Option<Arc<str>>)>,
 }
@@ -353,9 +359,8 @@ pub struct TaskSet {
     pub platform_version: Option<Arc<str>>,
     /// `NetworkConfiguration`.
     pub network: Option<Document>,
-    /// Lists of `LoadBalancer` and `ServiceRegistry`.
-    pub load_balancers: Option<Document>,
-    pub service_registries: Option<Document>,
+    pub load_balancers: Vec<LoadBalancer>,
+    pub service_registries: Vec<ServiceRegistry>,
     /// `scale` in hundredths of a percent.
     pub scale_basis_points: u32,
     /// The computed desired count that the service's events told last.
@@ -376,8 +381,8 @@ pub struct CapacityProvider {
     pub update_status: Option<ProviderUpdateStatus>,
     pub created_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
-    /// `AutoScalingGroupProvider`, defaults filled in.
-    pub auto_scaling_group: Option<Document>,
+    /// The only kind that there is.
+    pub auto_scaling_group: AutoScalingGroup,
     pub tags: Tags,
 }
 
