@@ -4,8 +4,8 @@
 //! one again for ever. So exactly what can never be accepted is answered so: a task, an attachment or a
 //! cluster that is not there.
 
-use longshore_base::{Arn, Port, Protocol, TaskId};
-use longshore_controllers::tasks::{ContainerReport, Report, ReportedStatus, UnknownTask, report};
+use longshore_base::{Arn, Port, Protocol, ReportedStatus, TaskId};
+use longshore_controllers::tasks::{ContainerReport, Reason, Report, UnknownTask, report};
 use longshore_domain::ContainerStatus;
 use longshore_service::{Command, Cx, Resources};
 use longshore_shapes_ecs::*;
@@ -47,7 +47,7 @@ impl Command<Ecs> for ops::SubmitTaskStateChange {
         Ok(Said {
             is_of_attachment: input.status.is_none() && containers.is_empty() && !attachments.is_empty(),
             report: Report {
-                status: input.status.as_deref().and_then(task_status),
+                status: input.status.as_deref().and_then(ReportedStatus::parse),
                 reason: input.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
                 containers: containers.into_iter().map(container).collect(),
                 pull_started_at: input.pull_started_at,
@@ -170,16 +170,6 @@ impl Said {
     }
 }
 
-/// The states that agents report; others are the server's own and mean nothing from outside.
-fn task_status(word: &str) -> Option<ReportedStatus> {
-    match word {
-        "PENDING" => Some(ReportedStatus::Pending),
-        "RUNNING" => Some(ReportedStatus::Running),
-        "STOPPED" => Some(ReportedStatus::Stopped),
-        _ => None,
-    }
-}
-
 /// The first `characters_max` characters.
 fn cut(mut text: String, characters_max: usize) -> String {
     if let Some((end, _)) = text.char_indices().nth(characters_max) {
@@ -194,7 +184,7 @@ fn container(change: ContainerStateChange) -> ContainerReport {
         name: change.container_name.unwrap_or_default(),
         status: change.status.as_deref().and_then(ContainerStatus::parse),
         exit_code: change.exit_code,
-        reason: change.reason.map(|text| cut(text, REASON_CHARACTERS_MAX)),
+        reason: change.reason.and_then(|text| Reason::parse(cut(text, REASON_CHARACTERS_MAX))),
         runtime_id: change.runtime_id.map(|text| cut(text, ID_CHARACTERS_MAX)),
         image_digest: change.image_digest.map(|text| cut(text, ID_CHARACTERS_MAX)),
         bindings: bindings.take(BINDINGS_MAX).map(binding).collect(),

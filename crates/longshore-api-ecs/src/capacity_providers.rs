@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use longshore_base::Arn;
 use longshore_domain::ServiceStatus;
-use longshore_domain::status::ClusterStatus;
+use longshore_domain::status::{ClusterStatus, ProviderStatus, ProviderUpdateStatus, Switch};
 use longshore_domain::tags::Tags;
 use longshore_placement::provider::FARGATE;
 use longshore_service::{Command, Cx, Query, Resources};
@@ -16,14 +16,12 @@ use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::key::ProviderKey;
-use longshore_tables_ecs::record::{self, Capacity};
+use longshore_tables_ecs::record::{self, AutoScalingGroup, Capacity};
 use longshore_tables_ecs::{EcsState, Realm};
 
 use crate::paging::{self, Page};
-use crate::{Caller, Ecs, documents, failures, identifiers, input, permission, strategies, tags, texts};
+use crate::{Caller, Ecs, failures, identifiers, input, permission, scaling_group, strategies, tags, texts};
 
-const ACTIVE: &str = "ACTIVE";
-const INACTIVE: &str = "INACTIVE";
 const NAME_CHARS_MAX: usize = 255;
 const DESCRIBE_MAX: usize = 100;
 /// Names that begin like this are AWS's own.
@@ -32,7 +30,7 @@ const RESERVED_PREFIXES: [&str; 3] = ["aws", "ecs", "fargate"];
 /// A provider to be made.
 pub struct NewProvider {
     name: String,
-    group: AutoScalingGroupProvider,
+    group: AutoScalingGroup,
     tags: Tags,
 }
 
@@ -54,7 +52,7 @@ impl Command<Ecs> for ops::CreateCapacityProvider {
             }
         };
         let tags = tags::parse(input.tags.unwrap_or_default())?;
-        Ok(NewProvider { name, group: with_defaults(group)?, tags })
+        Ok(NewProvider { name, group: scaling_group::parse(group)?, tags })
     }
 
     fn resources(state: &State, caller: &Caller, new: &Self::Parsed) -> Resources {
@@ -65,16 +63,16 @@ impl Command<Ecs> for ops::CreateCapacityProvider {
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, new: Self::Parsed) -> Result<Self::Answer, Self::Error> {
         let NewProvider { name, group, tags } = new;
-        if stored(tx.state(), caller, &name).is_some_and(|known| *known.status == *ACTIVE) {
+        if stored(tx.state(), caller, &name).is_some_and(|known| known.status == ProviderStatus::Active) {
             return Err(ClientException::new(texts::PROVIDER_EXISTS).into());
         }
         let provider = record::CapacityProvider {
             name: name.into(),
-            status: ACTIVE.into(),
+            status: ProviderStatus::Active,
             update_status: None,
             created_at: tx.now,
             deleted_at: None,
-            auto_scaling_group: Some(documents::keep(&group)),
+            auto_scaling_group: group,
             tags,
         };
         put(tx, caller, provider.clone());
@@ -103,26 +101,8 @@ impl Command<Ecs> for ops::UpdateCapacityProvider {
         let Some(update) = input.auto_scaling_group_provider else {
             return Err(InvalidParameterException::new(texts::PROVIDER_ONE_KIND).into());
         };
-        let known: AutoScalingGroupProvider =
-            provider.auto_scaling_group.as_ref().and_then(documents::recall).unwrap_or_default();
-        let old = known.managed_scaling.unwrap_or_default();
-        let scaling = update.managed_scaling.map(|new| ManagedScaling {
-            status: new.status.or(old.status.clone()),
-            target_capacity: new.target_capacity.or(old.target_capacity),
-            minimum_scaling_step_size: new.minimum_scaling_step_size.or(old.minimum_scaling_step_size),
-            maximum_scaling_step_size: new.maximum_scaling_step_size.or(old.maximum_scaling_step_size),
-            instance_warmup_period: new.instance_warmup_period.or(old.instance_warmup_period),
-        });
-        let group = with_defaults(AutoScalingGroupProvider {
-            auto_scaling_group_arn: known.auto_scaling_group_arn,
-            managed_scaling: Some(scaling.unwrap_or(old)),
-            managed_termination_protection: update
-                .managed_termination_protection
-                .or(known.managed_termination_protection),
-            managed_draining: update.managed_draining.or(known.managed_draining),
-        })?;
-        provider.auto_scaling_group = Some(documents::keep(&group));
-        provider.update_status = Some("UPDATE_COMPLETE".into());
+        provider.auto_scaling_group = scaling_group::update(&provider.auto_scaling_group, update)?;
+        provider.update_status = Some(ProviderUpdateStatus::UpdateComplete);
         put(tx, caller, provider.clone());
         Ok(UpdateCapacityProviderResponse { capacity_provider: Some(shape(caller, &provider, true)) })
     }
@@ -153,8 +133,8 @@ impl Command<Ecs> for ops::DeleteCapacityProvider {
                 return Err(ClientException::new(texts::PROVIDER_IN_USE).into());
             }
         }
-        provider.status = INACTIVE.into();
-        provider.update_status = Some("DELETE_COMPLETE".into());
+        provider.status = ProviderStatus::Inactive;
+        provider.update_status = Some(ProviderUpdateStatus::DeleteComplete);
         provider.deleted_at = Some(tx.now);
         put(tx, caller, provider.clone());
         // ECS takes a while, and tells of the beginning; the next look finds the end.
@@ -229,7 +209,9 @@ impl Query<Ecs> for ops::DescribeCapacityProviders {
 fn all_names<'s>(state: &'s State, caller: &Caller) -> impl Iterator<Item = String> + 's {
     let realm = state.ecs().realm(&caller.scope);
     let own = realm.into_iter().flat_map(|realm| realm.providers().values());
-    let own = own.filter(|provider| *provider.status != *INACTIVE).map(|provider| provider.name.to_string());
+    let own = own
+        .filter(|provider| provider.status != ProviderStatus::Inactive)
+        .map(|provider| provider.name.to_string());
     own.chain(strategies::FARGATE_PROVIDERS.map(str::to_owned))
 }
 
@@ -238,61 +220,6 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_CHARS_MAX).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         && !RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
-}
-
-/// Fills in what ECS fills in, and refuses what does not fit together.
-fn with_defaults(
-    group: AutoScalingGroupProvider,
-) -> Result<AutoScalingGroupProvider, InvalidParameterException> {
-    let arn = group.auto_scaling_group_arn.unwrap_or_default();
-    if !is_scaling_group(&arn) {
-        return Err(InvalidParameterException::new(texts::SCALING_GROUP_ARN));
-    }
-    // Settings without a status mean that scaling is wanted; no settings mean that it is not.
-    let absent_status = if group.managed_scaling.is_some() {
-        ManagedScalingStatus::Enabled
-    } else {
-        ManagedScalingStatus::Disabled
-    };
-    let scaling = group.managed_scaling.unwrap_or_default();
-    let scaling = ManagedScaling {
-        status: Some(scaling.status.unwrap_or(absent_status)),
-        target_capacity: Some(scaling.target_capacity.unwrap_or(100)),
-        minimum_scaling_step_size: Some(scaling.minimum_scaling_step_size.unwrap_or(1)),
-        maximum_scaling_step_size: Some(scaling.maximum_scaling_step_size.unwrap_or(10_000)),
-        instance_warmup_period: Some(scaling.instance_warmup_period.unwrap_or(300)),
-    };
-    let protection = group.managed_termination_protection.unwrap_or(ManagedTerminationProtection::Disabled);
-    if protection == ManagedTerminationProtection::Enabled
-        && scaling.status != Some(ManagedScalingStatus::Enabled)
-    {
-        return Err(InvalidParameterException::new(texts::TERMINATION_PROTECTION));
-    }
-    Ok(AutoScalingGroupProvider {
-        auto_scaling_group_arn: Some(arn),
-        managed_scaling: Some(scaling),
-        managed_termination_protection: Some(protection),
-        managed_draining: Some(group.managed_draining.unwrap_or(ManagedDraining::Enabled)),
-    })
-}
-
-/// Whether this can be an Auto Scaling group: its ARN, or, as the model says, its name.
-fn is_scaling_group(named: &str) -> bool {
-    let is_name = |name: &str| {
-        (1..=NAME_CHARS_MAX).contains(&name.chars().count())
-            && !name.contains(':')
-            && !name.chars().any(char::is_control)
-    };
-    if !Arn::looks_like_one(named) {
-        return is_name(named);
-    }
-    let parts: Vec<&str> = named.splitn(8, ':').collect();
-    let ["arn", partition, "autoscaling", region, account, "autoScalingGroup", id, group] = parts[..] else {
-        return false;
-    };
-    let account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    let name = group.strip_prefix("autoScalingGroupName/").is_some_and(is_name);
-    account && name && ![partition, region, id].contains(&"")
 }
 
 /// The provider that a call wants to change: there, in use, and not one of AWS's own.
@@ -306,7 +233,9 @@ fn changeable(
         return Err(ClientException::new(texts::PROVIDER_RESERVED));
     }
     match stored(state, caller, name) {
-        Some(provider) if *provider.status == *ACTIVE => Ok(record::CapacityProvider::clone(provider)),
+        Some(provider) if provider.status == ProviderStatus::Active => {
+            Ok(record::CapacityProvider::clone(provider))
+        }
         Some(_) | None => Err(ClientException::new(texts::PROVIDER_UNKNOWN)),
     }
 }
@@ -343,11 +272,8 @@ pub(crate) fn stored<'s>(
 
 /// True if the provider has managed scaling: whoever finds no room waits for it.
 pub(crate) fn scales(state: &State, caller: &Caller, name: &str) -> bool {
-    let group = stored(state, caller, name).and_then(|provider| provider.auto_scaling_group.as_ref());
-    let group: Option<AutoScalingGroupProvider> = group.and_then(documents::recall);
-    group
-        .and_then(|group| group.managed_scaling)
-        .is_some_and(|scaling| scaling.status == Some(ManagedScalingStatus::Enabled))
+    stored(state, caller, name)
+        .is_some_and(|provider| provider.auto_scaling_group.managed_scaling.status == Switch::Enabled)
 }
 
 /// The name in a name or ARN of a provider; `None` if it cannot name one of the caller's.
@@ -366,7 +292,7 @@ pub(crate) fn usable<'n>(state: &State, caller: &Caller, named: &'n str) -> Resu
         return Ok(name);
     }
     match stored(state, caller, name) {
-        Some(provider) if *provider.status == *ACTIVE => Ok(name),
+        Some(provider) if provider.status == ProviderStatus::Active => Ok(name),
         Some(_) => Err(texts::PROVIDER_INACTIVE),
         None => Err(texts::PROVIDER_UNKNOWN),
     }
@@ -380,9 +306,9 @@ fn shape(caller: &Caller, provider: &record::CapacityProvider, with_tags: bool) 
     shapes::CapacityProvider {
         capacity_provider_arn: Some(caller.scope.capacity_provider_arn(&provider.name)),
         name: Some(provider.name.to_string()),
-        status: Some((&*provider.status).into()),
-        auto_scaling_group_provider: provider.auto_scaling_group.as_ref().and_then(documents::recall),
-        update_status: provider.update_status.as_deref().map(Into::into),
+        status: Some(provider.status.as_str().into()),
+        auto_scaling_group_provider: Some(scaling_group::shape(&provider.auto_scaling_group)),
+        update_status: provider.update_status.map(|status| status.as_str().into()),
         tags: Some(if with_tags { tags::shapes(&provider.tags) } else { Vec::new() }),
         r#type: Some(CapacityProviderType::Ec2Autoscaling),
         ..Default::default()

@@ -3,13 +3,14 @@
 
 use longshore_base::{Arn, ArnError, DeploymentId, ServiceDeploymentId, ServiceName, Timestamp};
 use longshore_controllers::launch::platform_version;
-use longshore_rollout::{StopType, failure_threshold};
+use longshore_rollout::{ServiceDeploymentStatus as Status, StopType, failure_threshold};
 use longshore_service::{Command, Cx, Query, Resources};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, ServiceEntry, ServiceKey, record};
 
+use crate::connections;
 use crate::launching::capacity;
 use crate::paging::{self, Page};
 use crate::services::lookup::{self, Counts, number, recall};
@@ -49,7 +50,7 @@ impl Query<Ecs> for ops::ListServiceDeployments {
             // A service of the same name that went before leaves its own.
             deployment.created_at >= service.created_at
                 && (statuses.is_empty()
-                    || statuses.iter().any(|status| status.as_str() == &*deployment.status))
+                    || statuses.iter().any(|status| status.as_str() == deployment.status.as_str()))
                 && created.after.is_none_or(|after| deployment.created_at >= after)
                 && created.before.is_none_or(|before| deployment.created_at <= before)
         };
@@ -162,32 +163,44 @@ impl Command<Ecs> for ops::StopServiceDeployment {
         let mut service = record::Service::clone(entry.record().ok_or_else(not_found)?);
         let (stop, status) = match input.stop_type {
             None | Some(StopServiceDeploymentStopType::Rollback) => {
-                (StopType::Rollback, longshore_rollout::ServiceDeploymentStatus::RollbackRequested)
+                (StopType::Rollback, Status::RollbackRequested)
             }
-            Some(StopServiceDeploymentStopType::Abort) => {
-                (StopType::Abort, longshore_rollout::ServiceDeploymentStatus::StopRequested)
-            }
+            Some(StopServiceDeploymentStopType::Abort) => (StopType::Abort, Status::StopRequested),
             Some(StopServiceDeploymentStopType::Unrecognized(_)) => {
                 let text = texts::one_of("stop type", StopServiceDeploymentStopType::VALUES);
                 return Err(InvalidParameterException::new(text).into());
             }
         };
         // A rollback that is under way belongs to the deployment which it undoes, but cannot be stopped.
-        let stoppable = matches!(&*deployment.status, "PENDING" | "IN_PROGRESS");
+        let stoppable = is_stoppable(deployment.status);
         let carried_out =
             service.deployments.iter_mut().find(|own| own.primary && own.service_deployment == id);
         let (Some(own), true) = (carried_out, stoppable) else {
-            let message = Some(texts::service_deployment_over(&deployment.status));
+            let message = Some(texts::service_deployment_over(deployment.status.as_str()));
             return Err(ConflictException { message, resource_ids: Some(vec![arn]) }.into());
         };
         own.stop_request = Some(stop);
         let now = tx.now;
         tx.put_service_deployment(
             &key.cluster,
-            record::ServiceDeployment { status: status.as_str().into(), updated_at: now, ..deployment },
+            record::ServiceDeployment { status, updated_at: now, ..deployment },
         );
         tx.put_service(&key.cluster, service);
         Ok(StopServiceDeploymentResponse { service_deployment_arn: Some(arn) })
+    }
+}
+
+/// True while StopServiceDeployment has something to stop (ecs-services E6).
+fn is_stoppable(status: Status) -> bool {
+    match status {
+        Status::Pending | Status::InProgress => true,
+        Status::Successful
+        | Status::StopRequested
+        | Status::Stopped
+        | Status::RollbackRequested
+        | Status::RollbackInProgress
+        | Status::RollbackSuccessful
+        | Status::RollbackFailed => false,
     }
 }
 
@@ -267,7 +280,7 @@ impl<'n> Names<'n> {
             service_arn: Some(self.arn.clone()),
             service_deployment_arn: Some(self.deployment_arn(deployment.id)),
             started_at: deployment.started_at,
-            status: Some((&*deployment.status).into()),
+            status: Some(deployment.status.as_str().into()),
             status_reason: deployment.status_reason.as_deref().map(str::to_owned),
             target_service_revision_arn: Some(self.revision_arn(deployment.target)),
         }
@@ -288,13 +301,16 @@ impl<'n> Names<'n> {
             created_at: Some(revision.created_at),
             guard_duty_enabled: Some(false),
             launch_type,
-            load_balancers: Some(recall(&revision.load_balancers).unwrap_or_default()),
+            load_balancers: Some(connections::load_balancer_shapes(&revision.load_balancers)),
             network_configuration: recall(&revision.network),
             platform_version: platform_version(revision.platform_version.as_ref())
                 .map(|text| text.to_string()),
             service_arn: Some(self.arn.clone()),
-            service_connect_configuration: recall(&revision.service_connect),
-            service_registries: Some(recall(&revision.service_registries).unwrap_or_default()),
+            service_connect_configuration: revision
+                .service_connect
+                .as_ref()
+                .map(connections::service_connect_shape),
+            service_registries: Some(connections::registry_shapes(&revision.service_registries)),
             service_revision_arn: Some(self.revision_arn(revision.id)),
             task_definition: Some(self.at.scope.task_definition_arn(family, *number)),
             volume_configurations: Some(Vec::new()),
@@ -356,7 +372,7 @@ fn describe(
         service_deployment_arn: Some(names.deployment_arn(deployment.id)),
         source_service_revisions: Some(sources.collect()),
         started_at: deployment.started_at,
-        status: Some((&*deployment.status).into()),
+        status: Some(deployment.status.as_str().into()),
         status_reason: deployment.status_reason.as_deref().map(str::to_owned),
         stopped_at: deployment.stopped_at,
         target_service_revision: Some(summary(deployment.target, None)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{Arn, ArnError, DeploymentId, InstanceId, ServiceName, TaskId};
-use longshore_domain::status::ClusterStatus;
+use longshore_domain::status::{ClusterStatus, ProviderStatus};
 use longshore_domain::tags::Tags;
 use longshore_domain::{InstanceStatus, ServiceStatus};
 use longshore_rollout::TaskSetStatus;
@@ -61,7 +61,7 @@ impl Resource {
             Resource::Service(_, record) => (record.status == ServiceStatus::Active, "service"),
             Resource::TaskSet(_, record) => (record.status != TaskSetStatus::Draining, "task set"),
             Resource::Definition(_) => (true, "task definition"),
-            Resource::Provider(record) => (*record.status != *"INACTIVE", "capacity provider"),
+            Resource::Provider(record) => (record.status != ProviderStatus::Inactive, "capacity provider"),
         };
         if alive { Ok(()) } else { Err(NoResource::NotFound(kind)) }
     }

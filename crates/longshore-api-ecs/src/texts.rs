@@ -86,6 +86,8 @@ pub const TERMINATION_PROTECTION: &str = "The managed termination protection set
      enabled.";
 /// (unverified)
 pub const SCALING_GROUP_ARN: &str = "The specified Auto Scaling group ARN is invalid.";
+/// The numbers of managed scaling count things.
+pub const MANAGED_SCALING_NUMBER: &str = "The settings of managed scaling cannot be negative.";
 /// Longshore has no managed instances.
 pub const MANAGED_INSTANCES: &str = "Longshore does not provide managed instances.";
 

@@ -17,6 +17,7 @@ pub mod scope;
 pub mod seed;
 pub mod time;
 pub mod units;
+pub mod words;
 
 pub use arn::{Arn, ArnError, ArnFormat};
 pub use cidr::{Cidr, CidrError};
@@ -27,3 +28,4 @@ pub use scope::{AccountId, Partition, Region, Scope};
 pub use seed::{Ids, Seed};
 pub use time::{Clock, Timestamp};
 pub use units::{CpuUnits, MemoryMib, Port, Protocol};
+pub use words::ReportedStatus;

@@ -9,12 +9,11 @@ use longshore_domain::interface::NETWORK_ATTRIBUTE;
 use longshore_domain::task_definition::NotBuilt;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, LaunchType, NetworkMode, TaskStatus};
 use longshore_placement::{
-    Constraint, ConstraintError, DefaultStrategy, Pool, Reason, Request, RequestSpec, RequiredAttribute,
-    Shortage, Strategy, StrategyError,
+    Constraint, DefaultStrategy, Pool, Reason, Request, RequestSpec, RequiredAttribute, Shortage, Strategy,
 };
 use longshore_shapes_ecs as shapes;
 use longshore_state::{State, Tx};
-use longshore_tables_ecs::record::{self, Gpus, Origin, PlacementItem, WaitingForPlace};
+use longshore_tables_ecs::record::{self, Gpus, Origin, WaitingForPlace};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, InstanceKey, fleet};
 use longshore_wire::json;
 
@@ -151,40 +150,24 @@ impl fmt::Display for PoolRefusal {
     }
 }
 
-/// Constraints and strategies of a call or a service, read.
-#[derive(Clone, Debug, Default)]
+/// Constraints and strategies of a call or a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     pub constraints: Vec<Constraint>,
     pub strategies: Vec<Strategy>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RulesError {
-    #[error(transparent)]
-    Constraint(#[from] ConstraintError),
-    #[error(transparent)]
-    Strategy(#[from] StrategyError),
-}
-
 impl Rules {
-    /// Those of a service, as its record has them.
-    pub fn of(service: &record::Service) -> Result<Self, RulesError> {
-        Self::parse(&service.placement_constraints, &service.placement_strategy)
+    pub fn of(service: &record::Service) -> Self {
+        Self {
+            constraints: service.placement_constraints.clone(),
+            strategies: service.placement_strategy.clone(),
+        }
     }
 
-    /// Reads what was given with a call or a service.
-    pub fn parse(constraints: &[PlacementItem], strategies: &[PlacementItem]) -> Result<Self, RulesError> {
-        let pairs = |items: &[PlacementItem]| {
-            items
-                .iter()
-                .map(|item| (item.kind.to_string(), item.value.as_deref().map(str::to_owned)))
-                .collect()
-        };
-        let (constraints, strategies): (Vec<_>, Vec<_>) = (pairs(constraints), pairs(strategies));
-        Ok(Self {
-            constraints: Constraint::parse_all(constraints.iter().map(|(k, v)| (k.as_str(), v.as_deref())))?,
-            strategies: Strategy::parse_all(strategies.iter().map(|(k, v)| (k.as_str(), v.as_deref())))?,
-        })
+    /// Those of a call whose task waits for its place.
+    pub fn of_waiting(waiting: &WaitingForPlace) -> Self {
+        Self { constraints: waiting.constraints.clone(), strategies: waiting.strategies.clone() }
     }
 }
 
@@ -262,13 +245,9 @@ impl Template {
     }
 
     /// The record of a new task that waits in PROVISIONING until [`crate::provisioning`] finds a place for it.
-    pub fn waiting(
-        &self,
-        tx: &mut Tx<'_>,
-        constraints: &[PlacementItem],
-        strategies: &[PlacementItem],
-    ) -> record::Task {
-        let waiting = WaitingForPlace { constraints: constraints.to_vec(), strategies: strategies.to_vec() };
+    pub fn waiting(&self, tx: &mut Tx<'_>, rules: &Rules) -> record::Task {
+        let Rules { constraints, strategies } = rules.clone();
+        let waiting = WaitingForPlace { constraints, strategies };
         record::Task { waiting: Some(Box::new(waiting)), ..self.unplaced(tx) }
     }
 
@@ -302,6 +281,8 @@ impl Template {
             image_digest: None,
             health: HealthStatus::Unknown,
             bindings: Vec::new(),
+            cause: None,
+            end: None,
         });
         let containers = containers.collect();
         record::Task {

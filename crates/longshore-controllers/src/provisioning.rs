@@ -92,16 +92,12 @@ fn failure(refusal: &Refusal) -> String {
     }
 }
 
-/// What the task would be made from today, and what placement is asked for it. `None` if its definition is gone, or if
-/// the rules of its call cannot be read, which another version of the program has written then: it goes nowhere.
+/// What the task would be made from today, and what placement is asked for it. `None` if its definition is gone.
 fn asked(state: &State, at: &ClusterKey, task: &Task) -> Option<(Template, Request)> {
     let origin = &task.origin;
     let definition = state.ecs().definition(&at.scope, &origin.family, origin.revision)?.clone();
     let template = Template { definition, origin: origin.clone() };
-    let rules = match &task.waiting {
-        Some(waiting) => Rules::parse(&waiting.constraints, &waiting.strategies).ok()?,
-        None => Rules::default(),
-    };
+    let rules = task.waiting.as_deref().map(Rules::of_waiting).unwrap_or_default();
     let request = template.request(at, &rules, DefaultStrategy::Task, None);
     Some((template, request))
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use longshore_base::{InstanceId, Port, TaskId, Timestamp};
+use longshore_base::{InstanceId, Port, ReportedStatus, TaskId, Timestamp};
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, NetworkMode, StopCode, TaskSpec, TaskStatus,
+    Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, NetworkMode, StartFailure, StopCode,
+    TaskSpec, TaskStatus,
 };
 use longshore_state::Tx;
 use longshore_tables_ecs::record::{Container, NetworkBinding, Task};
@@ -26,24 +27,31 @@ pub struct Report {
     pub execution_stopped_at: Option<Timestamp>,
 }
 
-/// The only states that agents report; the others are the server's own (agent-protocol G8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportedStatus {
-    Pending,
-    Running,
-    Stopped,
-}
-
 /// What an agent says of a container. Absent members leave what is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerReport {
     pub name: String,
     pub status: Option<ContainerStatus>,
     pub exit_code: Option<i32>,
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     pub runtime_id: Option<String>,
     pub image_digest: Option<String>,
     pub bindings: Vec<NetworkBinding>,
+}
+
+/// Why a container is as it is: as the agent words it, and what that means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub text: String,
+    pub cause: Cause,
+}
+
+impl Reason {
+    /// `None` for the empty text, which agents send where there is nothing to say.
+    pub fn parse(text: String) -> Option<Self> {
+        let cause = Cause::parse(&text);
+        (!text.is_empty()).then_some(Self { text, cause })
+    }
 }
 
 /// The agent reports a task that it does not have. It drops such a report (agent-protocol G8).
@@ -120,6 +128,11 @@ pub fn report(
             report_container(own, container, spec, &mut |text| tx.share_text(text));
         }
     }
+    for (own, was) in task.containers.iter_mut().zip(&known.containers) {
+        if own.last_status == ContainerStatus::Stopped || report.status == Some(ReportedStatus::Stopped) {
+            own.end = Some(end_of(own, was, report));
+        }
+    }
     task.pull_started_at = task.pull_started_at.or(report.pull_started_at);
     task.pull_stopped_at = report.pull_stopped_at.or(task.pull_stopped_at);
     task.execution_stopped_at = task.execution_stopped_at.or(report.execution_stopped_at);
@@ -132,7 +145,7 @@ pub fn report(
                 essential_exited(&mut task, now);
             }
         }
-        Some(ReportedStatus::Stopped) => stopped(&mut task, &known, spec, report, now),
+        Some(ReportedStatus::Stopped) => stopped(&mut task, spec, report, now),
     }
     if let Some(spec) = spec {
         task.health = task_health(&task, spec);
@@ -153,21 +166,16 @@ fn essential_exited(task: &mut Task, now: Timestamp) {
     }
 }
 
-/// The agent has ended the task: whether it ever ran, and why it ended.
-fn stopped(task: &mut Task, known: &Task, spec: Option<&TaskSpec>, report: &Report, now: Timestamp) {
-    let started: Vec<bool> = task
-        .containers
-        .iter()
-        .zip(&known.containers)
-        .map(|(own, was)| has_started(own, was, report))
-        .collect();
+/// The agent has ended the task, and so all of its containers: whether it ever ran, and why it ended.
+fn stopped(task: &mut Task, spec: Option<&TaskSpec>, report: &Report, now: Timestamp) {
     // A short task skips RUNNING, but RUNNING means that all its containers got there.
-    let ran = task.started_at.is_some() || started.iter().all(|&started| started);
+    let all_ran = task.containers.iter().all(|own| own.end.is_some_and(ContainerEnd::has_run));
+    let ran = task.started_at.is_some() || all_ran;
     if ran {
         task.started_at.get_or_insert(now);
     }
     if task.stop_code.is_none() {
-        let (code, text) = ending(task, &started, ran, spec, report.reason.as_deref());
+        let (code, text) = ending(task, ran, spec, report.reason.as_deref());
         task.stop_code = Some(code);
         task.stopped_reason = Some(text);
     }
@@ -176,32 +184,31 @@ fn stopped(task: &mut Task, known: &Task, spec: Option<&TaskSpec>, report: &Repo
 
 /// Code and reason of a task that nobody stopped. One that never ran failed to start, but for one thing: an essential container
 /// that ended by itself while others had yet to start is the reason, and they are not (ecs-engine D3, "Ends").
-fn ending(
-    task: &Task,
-    started: &[bool],
-    ran: bool,
-    spec: Option<&TaskSpec>,
-    reason: Option<&str>,
-) -> (StopCode, Arc<str>) {
+fn ending(task: &Task, ran: bool, spec: Option<&TaskSpec>, reason: Option<&str>) -> (StopCode, Arc<str>) {
     let reason = reason.filter(|text| !text.is_empty());
-    let containers = || task.containers.iter().zip(started);
-    let not_started = |fits: &dyn Fn(&Container, &str) -> bool| {
-        let mut reasons = containers().filter(|(_, started)| !**started).filter_map(|(own, _)| {
-            let reason = own.reason.as_ref()?;
-            fits(own, reason).then(|| reason.clone())
-        });
-        reasons.next()
+    let essential = |own: &&Container| is_essential(own, spec);
+    // The text of the first that did not get there for one of these.
+    let not_started = |own: &Container, failures: &[StartFailure]| match own.end? {
+        ContainerEnd::NeverRan(Some(failure)) if failures.contains(&failure) => own.reason.clone(),
+        ContainerEnd::NeverRan(_)
+        | ContainerEnd::Exited
+        | ContainerEnd::Killed
+        | ContainerEnd::OutOfMemory
+        | ContainerEnd::Unknown => None,
     };
-    let failed = not_started(&|own, reason| is_essential(own, spec) && is_start_failure(reason));
-    let exited = containers().any(|(own, started)| *started && is_essential(own, spec));
+    let telling = [StartFailure::Pull, StartFailure::Start];
+    let failed = task.containers.iter().filter(essential).find_map(|own| not_started(own, &telling));
+    let exited =
+        task.containers.iter().filter(essential).any(|own| own.end.is_some_and(ContainerEnd::has_run));
     if ran || (exited && failed.is_none() && reason.is_none()) {
         return (StopCode::EssentialContainerExited, reason.unwrap_or(ESSENTIAL_EXITED).into());
     }
+    let first = |failures: &[StartFailure]| task.containers.iter().find_map(|own| not_started(own, failures));
     let text = reason
         .map(Arc::from)
         .or(failed)
-        .or_else(|| not_started(&|_, reason| is_start_failure(reason)))
-        .or_else(|| not_started(&|_, reason| is_one_of(reason, &[MANIFEST_FAILURE])))
+        .or_else(|| first(&telling))
+        .or_else(|| first(&[StartFailure::Manifest]))
         .unwrap_or_else(|| FAILED_TO_START.into());
     (StopCode::TaskFailedToStart, text)
 }
@@ -211,46 +218,14 @@ pub(crate) fn is_essential(container: &Container, spec: Option<&TaskSpec>) -> bo
     spec.and_then(|spec| spec.container(container.name.as_str())).is_none_or(|own| own.essential)
 }
 
-/// True if a process of the container ran. Agents may leave its RUNNING out; then its exit code tells, but not that of a
-/// container which was given up before it started (agent-protocol G8: 143 and a reason).
-fn has_started(own: &Container, known: &Container, report: &Report) -> bool {
+/// How a container ended that was `was` before the report: what ran once has run.
+fn end_of(own: &Container, was: &Container, report: &Report) -> ContainerEnd {
     let is_running =
         |of: &ContainerReport| of.name == own.name.as_str() && of.status == Some(ContainerStatus::Running);
-    let said = known.last_status == ContainerStatus::Running || report.containers.iter().any(is_running);
-    let ended = own.runtime_id.is_some() && own.exit_code.is_some();
-    said || (ended && !own.reason.as_deref().is_some_and(|reason| is_one_of(reason, START_FAILURES)))
-}
-
-/// Reasons that stick to a container which then runs on an image that is there already (agent-protocol G8).
-const PULL_FAILURES: &[&str] =
-    &["CannotPullContainerError", "CannotPullECRContainerError", "CannotPullContainerAuthError"];
-
-/// Where no registry has an image, each container that runs on a local one shows this (agent-protocol G8): it explains an end that nothing
-/// else does.
-const MANIFEST_FAILURE: &str = "CannotPullImageManifestError";
-
-/// Reasons of a container that never ran, created or not.
-const START_FAILURES: &[&str] = &[
-    "CannotCreateContainerError",
-    "CannotStartContainerError",
-    "CannotCreateVolumeError",
-    "ContainerNetworkingError",
-    "DockerTimeoutError",
-    "HostConfigError",
-    "DockerClientConfigError",
-    "TaskDependencyError",
-    "InvalidVolumeError",
-    "ResourceInitializationError",
-    "TaskStoppedBeforePullBeginError",
-];
-
-/// True if a container that did not start did not because of this.
-fn is_start_failure(reason: &str) -> bool {
-    is_one_of(reason, PULL_FAILURES) || is_one_of(reason, START_FAILURES)
-}
-
-fn is_one_of(reason: &str, names: &[&str]) -> bool {
-    names.iter().any(|name| reason.starts_with(name))
+    let ran = was.last_status == ContainerStatus::Running
+        || was.end.is_some_and(ContainerEnd::has_run)
+        || report.containers.iter().any(is_running);
+    ContainerEnd::of(ran, own.runtime_id.is_some(), own.exit_code, own.cause)
 }
 
 /// `share` gives the texts that many containers have in common.
@@ -261,9 +236,9 @@ fn report_container(
     share: &mut dyn FnMut(&str) -> Arc<str>,
 ) {
     if let Some(status) = report.status {
-        if status > own.last_status && report.reason.as_deref().unwrap_or_default().is_empty() {
+        if status > own.last_status && report.reason.is_none() {
             // It told why it had to wait, and does not any more.
-            own.reason = None;
+            (own.reason, own.cause) = (None, None);
         }
         own.last_status = own.last_status.max(status);
     }
@@ -272,7 +247,9 @@ fn report_container(
             *old = Some(new.into());
         }
     };
-    text(&report.reason, &mut own.reason);
+    if let Some(reason) = &report.reason {
+        (own.reason, own.cause) = (Some(reason.text.as_str().into()), Some(reason.cause));
+    }
     text(&report.runtime_id, &mut own.runtime_id);
     if let Some(digest) = report.image_digest.as_deref().filter(|text| !text.is_empty()) {
         own.image_digest = Some(share(digest));
@@ -367,7 +344,7 @@ mod tests {
     fn a_container_forgets_why_it_had_to_wait() {
         let mut own = container();
         let mut report = |status, reason: &str| {
-            let report = ContainerReport { reason: Some(reason.into()), ..report_of(status) };
+            let report = ContainerReport { reason: Reason::parse(reason.into()), ..report_of(status) };
             report_container(&mut own, &report, None, &mut |text| text.into());
             own.reason.as_deref().map(str::to_owned)
         };
@@ -389,6 +366,8 @@ mod tests {
             image_digest: None,
             health: HealthStatus::Unknown,
             bindings: Vec::new(),
+            cause: None,
+            end: None,
         }
     }
 

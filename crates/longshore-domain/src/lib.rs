@@ -6,6 +6,7 @@
 //! normalised text of a task definition is the only place where it meets the generated shapes.
 
 pub mod capability;
+pub mod container_end;
 pub mod interface;
 pub mod needs;
 pub mod status;
@@ -13,6 +14,7 @@ pub mod tags;
 pub mod task_definition;
 pub mod task_spec;
 
+pub use container_end::{Cause, ContainerEnd, StartFailure};
 pub use interface::TaskNetwork;
 pub use needs::Needs;
 pub use status::{

@@ -1,42 +1,6 @@
 //! Every status that the API shows, with its text and the moves it allows.
 
-use serde::{Deserialize, Serialize};
-
-/// An enum whose variants are words of the API.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $($(#[$vdoc])* $variant,)+
-        }
-
-        impl $name {
-            pub const ALL: &[$name] = &[$($name::$variant,)+];
-
-            /// The word that the API uses.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $($name::$variant => $text,)+
-                }
-            }
-
-            /// Case-sensitive, as the model's enums are (ecs-behaviour A1).
-            pub fn parse(text: &str) -> Option<Self> {
-                match text {
-                    $($text => Some($name::$variant),)+
-                    _ => None,
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
+use longshore_base::words;
 
 words! {
     /// `lastStatus` of a task, in the order in which a task passes through it (ecs-engine D3).
@@ -214,6 +178,40 @@ words! {
         Active = "ACTIVE",
         Inactive = "INACTIVE",
         DeleteInProgress = "DELETE_IN_PROGRESS",
+    }
+}
+
+words! {
+    /// Status of a capacity provider (ecs-operations B2).
+    ProviderStatus {
+        Provisioning = "PROVISIONING",
+        Active = "ACTIVE",
+        Deprovisioning = "DEPROVISIONING",
+        Inactive = "INACTIVE",
+    }
+}
+
+words! {
+    /// Where the last change of a capacity provider stands.
+    ProviderUpdateStatus {
+        CreateInProgress = "CREATE_IN_PROGRESS",
+        CreateComplete = "CREATE_COMPLETE",
+        CreateFailed = "CREATE_FAILED",
+        DeleteInProgress = "DELETE_IN_PROGRESS",
+        DeleteComplete = "DELETE_COMPLETE",
+        DeleteFailed = "DELETE_FAILED",
+        UpdateInProgress = "UPDATE_IN_PROGRESS",
+        UpdateComplete = "UPDATE_COMPLETE",
+        UpdateFailed = "UPDATE_FAILED",
+    }
+}
+
+words! {
+    /// Whether something is on: managed scaling, draining and termination protection of a capacity provider, and what Service
+    /// Connect logs.
+    Switch {
+        Enabled = "ENABLED",
+        Disabled = "DISABLED",
     }
 }
 

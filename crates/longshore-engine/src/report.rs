@@ -2,28 +2,10 @@
 
 use std::net::IpAddr;
 
+pub use longshore_base::ReportedStatus;
 use longshore_base::{ContainerName, Port, Protocol, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use crate::spec::{ReportId, RuntimeId, TaskKey};
-
-/// The statuses that go over the link. The server derives all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum ReportedStatus {
-    Pending,
-    Running,
-    Stopped,
-}
-
-impl ReportedStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ReportedStatus::Pending => "PENDING",
-            ReportedStatus::Running => "RUNNING",
-            ReportedStatus::Stopped => "STOPPED",
-        }
-    }
-}
 
 /// One `SubmitTaskStateChange`.
 ///

@@ -6,7 +6,7 @@ use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Timestamp;
 use longshore_controllers::Settings;
 use longshore_controllers::launch::Rules;
-use longshore_controllers::service::deployment::{Recipe, template, unreadable_rules};
+use longshore_controllers::service::deployment::{Recipe, template};
 use longshore_domain::ServiceStatus;
 use longshore_placement::DefaultStrategy;
 use longshore_rollout::Waiting;
@@ -164,14 +164,8 @@ fn in_words(cause: &Waiting, now: Timestamp) -> String {
 /// Asks the same question that the scheduler asks for the deployment's next task.
 fn say_placement(out: &mut Explanation, state: &State, key: &ServiceKey, service: &Service, recipe: &Recipe) {
     let Some(template) = template(state, &key.cluster, service, recipe) else { return };
-    match Rules::of(service) {
-        Ok(rules) => {
-            placement::say_where_for(out, state, &key.cluster, &template, &rules, DefaultStrategy::Service);
-        }
-        Err(error) => {
-            out.say(unreadable_rules(&error));
-        }
-    }
+    let rules = Rules::of(service);
+    placement::say_where_for(out, state, &key.cluster, &template, &rules, DefaultStrategy::Service);
 }
 
 /// The tasks that stopped last, which is where the reason of a failing deployment stands.

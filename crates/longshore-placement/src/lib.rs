@@ -28,6 +28,7 @@ pub mod rebalance;
 mod refusal;
 pub mod removal;
 mod request;
+mod stored;
 pub mod strategy;
 
 pub use constraint::{Constraint, ConstraintError};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{CpuUnits, DeploymentId, InstanceId, MemoryMib, ServiceName, TaskId, Timestamp};
+use longshore_base::{CpuUnits, DeploymentId, InstanceId, MemoryMib, ServiceName, TaskId, Timestamp, words};
 use longshore_domain::status::{
     DesiredStatus, HealthStatus, RolloutState, ServiceStatus, StopCode, TaskStatus,
 };
@@ -186,36 +186,22 @@ pub struct LastCompleted {
     pub revision: DeploymentId,
 }
 
-/// `status` of a service deployment (ecs-services E6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ServiceDeploymentStatus {
-    Pending,
-    InProgress,
-    Successful,
-    StopRequested,
-    Stopped,
-    RollbackRequested,
-    RollbackInProgress,
-    RollbackSuccessful,
-    RollbackFailed,
+words! {
+    /// `status` of a service deployment (ecs-services E6).
+    ServiceDeploymentStatus {
+        Pending = "PENDING",
+        InProgress = "IN_PROGRESS",
+        Successful = "SUCCESSFUL",
+        StopRequested = "STOP_REQUESTED",
+        Stopped = "STOPPED",
+        RollbackRequested = "ROLLBACK_REQUESTED",
+        RollbackInProgress = "ROLLBACK_IN_PROGRESS",
+        RollbackSuccessful = "ROLLBACK_SUCCESSFUL",
+        RollbackFailed = "ROLLBACK_FAILED",
+    }
 }
 
 impl ServiceDeploymentStatus {
-    /// The word that the API uses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::InProgress => "IN_PROGRESS",
-            Self::Successful => "SUCCESSFUL",
-            Self::StopRequested => "STOP_REQUESTED",
-            Self::Stopped => "STOPPED",
-            Self::RollbackRequested => "ROLLBACK_REQUESTED",
-            Self::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
-            Self::RollbackSuccessful => "ROLLBACK_SUCCESSFUL",
-            Self::RollbackFailed => "ROLLBACK_FAILED",
-        }
-    }
-
     /// Nothing follows.
     pub const fn is_final(self) -> bool {
         match self {
@@ -229,41 +215,22 @@ impl ServiceDeploymentStatus {
     }
 }
 
-/// `status` of a task set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum TaskSetStatus {
-    /// The one that serves; the service is described as it is.
-    Primary,
-    Active,
-    /// Deleted: it goes with its last task.
-    Draining,
-}
-
-impl TaskSetStatus {
-    /// The word that the API uses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Primary => "PRIMARY",
-            Self::Active => "ACTIVE",
-            Self::Draining => "DRAINING",
-        }
+words! {
+    /// `status` of a task set.
+    TaskSetStatus {
+        /// The one that serves; the service is described as it is.
+        Primary = "PRIMARY",
+        Active = "ACTIVE",
+        /// Deleted: it goes with its last task.
+        Draining = "DRAINING",
     }
 }
 
-/// `stabilityStatus` of a task set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Stability {
-    Stabilizing,
-    SteadyState,
-}
-
-impl Stability {
-    /// The word that the API uses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stabilizing => "STABILIZING",
-            Self::SteadyState => "STEADY_STATE",
-        }
+words! {
+    /// `stabilityStatus` of a task set.
+    Stability {
+        Stabilizing = "STABILIZING",
+        SteadyState = "STEADY_STATE",
     }
 }
 

@@ -4,12 +4,14 @@
 #[allow(dead_code)]
 mod sample;
 
+use std::error::Error;
+
 use longshore_base::{TaskId, Timestamp};
-use longshore_state::record::key_text;
-use longshore_state::{Domains, Records, State};
+use longshore_state::record::{encode, key_text};
+use longshore_state::{Domains, Record, Records, State};
 use longshore_store::{Commit, MemoryStore, Op, Store};
 use longshore_tables_ecs::key::TaskKey;
-use longshore_tables_ecs::record::Task;
+use longshore_tables_ecs::record::{Service, Task};
 use longshore_tables_ecs::{EcsState, EcsTables};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -67,8 +69,41 @@ fn damage_is_told_wherever_it_is() {
             let op = Op::put(key_text::<Task>(&key), vec![1, 0xc1]);
             store.commit(&[Commit::new(vec![op])]).expect("memory takes everything");
             let error = load(&store).expect_err("a record is damaged");
-            let cause = std::error::Error::source(&error).expect("a cause").to_string();
+            let cause = error.source().expect("a cause").to_string();
             assert!(cause.contains(&TaskId::from_bits(n).to_string()), "{cause}");
         }
+    }
+}
+
+/// A rule that cannot be read does not become a service or a task without rules: the store is not loaded, and says which
+/// record it is.
+#[test]
+fn rules_that_cannot_be_read_are_no_rules_that_are_missing() {
+    fn check<R: Record>(rule: &str) {
+        let store = store(1);
+        let (key, record) = {
+            let records = sample::records();
+            let (key, record) = records.of::<R>().next().expect("the sample has one of each kind");
+            (key_text::<R>(key), encode::<R>(record))
+        };
+        let at =
+            record.windows(rule.len()).position(|part| part == rule.as_bytes()).expect("the sample has it");
+        let spoilt = [&record[..at], b"?", &record[at + 1..]].concat();
+        store.commit(&[Commit::new(vec![Op::put(key.clone(), spoilt)])]).expect("memory takes everything");
+        let error = load(&store).expect_err("the record cannot be read");
+        let mut chain = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(cause) = next {
+            chain.push(cause.to_string());
+            next = cause.source();
+        }
+        let says = |word: &str| chain.iter().any(|text| text.contains(word));
+        assert!(says(&key) && says("is invalid"), "{chain:?}");
+    }
+    for rule in ["distinctInstance", "spread"] {
+        check::<Service>(rule);
+    }
+    for rule in ["distinctInstance", "binpack"] {
+        check::<Task>(rule);
     }
 }

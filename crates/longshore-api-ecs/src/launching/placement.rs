@@ -1,57 +1,42 @@
 //! Placement constraints and strategies of calls and services.
 
-use longshore_controllers::launch::{Rules, RulesError};
+use longshore_controllers::launch::Rules;
 use longshore_domain::TaskSpec;
-use longshore_placement::Strategy;
 use longshore_placement::constraint::CONSTRAINTS_MAX;
+use longshore_placement::strategy::Field;
+use longshore_placement::{Constraint, Strategy, ZONE_ATTRIBUTE};
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::InvalidParameterException;
-use longshore_tables_ecs::record::{Capacity, PlacementItem};
+use longshore_tables_ecs::record::Capacity;
 
 use super::capacity;
 use crate::texts;
-
-/// Rules as they are stored, and as placement reads them.
-#[derive(Debug, Default)]
-pub(crate) struct Placement {
-    pub constraints: Vec<PlacementItem>,
-    pub strategies: Vec<PlacementItem>,
-    pub rules: Rules,
-}
 
 /// Reads the rules of a call.
 pub(crate) fn parse(
     constraints: Option<Vec<shapes::PlacementConstraint>>,
     strategies: Option<Vec<shapes::PlacementStrategy>>,
-) -> Result<Placement, InvalidParameterException> {
-    let constraints: Vec<PlacementItem> = constraints
-        .into_iter()
-        .flatten()
-        .map(|constraint| item(constraint.r#type.as_ref().map(|kind| kind.as_str()), constraint.expression))
-        .collect();
-    let strategies: Vec<PlacementItem> = strategies
-        .into_iter()
-        .flatten()
-        .map(|strategy| item(strategy.r#type.as_ref().map(|kind| kind.as_str()), strategy.field))
-        .collect();
-    let rules = Rules::parse(&constraints, &strategies)
-        .map_err(|error: RulesError| InvalidParameterException::new(error.to_string()))?;
-    Ok(Placement { constraints, strategies: rules.strategies.iter().map(normalised).collect(), rules })
+) -> Result<Rules, InvalidParameterException> {
+    let (constraints, strategies) = (constraints.unwrap_or_default(), strategies.unwrap_or_default());
+    let constraints = constraints
+        .iter()
+        .map(|given| (given.r#type.as_ref().map_or("", |kind| kind.as_str()), given.expression.as_deref()));
+    let strategies = strategies
+        .iter()
+        .map(|given| (given.r#type.as_ref().map_or("", |kind| kind.as_str()), given.field.as_deref()));
+    Ok(Rules {
+        constraints: Constraint::parse_all(constraints).map_err(refused)?,
+        strategies: Strategy::parse_all(strategies).map_err(refused)?,
+    })
 }
 
-fn item(kind: Option<&str>, value: Option<String>) -> PlacementItem {
-    let value = value.filter(|text| !text.is_empty());
-    PlacementItem { kind: kind.unwrap_or_default().into(), value: value.map(Into::into) }
-}
-
-/// `host` is shown as `instanceId`, and fields in their usual case (ecs-engine D4).
-fn normalised(strategy: &Strategy) -> PlacementItem {
-    PlacementItem { kind: strategy.kind().into(), value: strategy.field().map(Into::into) }
+fn refused(error: impl std::error::Error) -> InvalidParameterException {
+    InvalidParameterException::new(error.to_string())
 }
 
 /// Refuses rules that do not go with the definition or the capacity.
 pub(crate) fn check(
-    placement: &Placement,
+    placement: &Rules,
     spec: &TaskSpec,
     capacity: &Capacity,
 ) -> Result<(), InvalidParameterException> {
@@ -73,40 +58,38 @@ pub(crate) fn check(
 }
 
 /// True if a constraint asks for a zone, which zone rebalancing would work against.
-pub(crate) fn asks_for_a_zone(constraints: &[PlacementItem]) -> bool {
-    constraints.iter().any(|item| {
-        item.value.as_deref().is_some_and(|text| text.contains(longshore_placement::ZONE_ATTRIBUTE))
+pub(crate) fn asks_for_a_zone(constraints: &[Constraint]) -> bool {
+    constraints.iter().any(|constraint| match constraint {
+        Constraint::MemberOf(expression) => expression.reads_attribute(ZONE_ATTRIBUTE),
+        Constraint::DistinctInstance => false,
     })
 }
 
 /// True if the first strategy, or the default that stands for none, spreads over zones.
-pub(crate) fn spreads_over_zones_first(strategies: &[PlacementItem]) -> bool {
-    strategies.first().is_none_or(|first| {
-        let zone = first.value.as_deref().and_then(|field| field.strip_prefix("attribute:"));
-        *first.kind == *"spread" && zone == Some(longshore_placement::ZONE_ATTRIBUTE)
-    })
+pub(crate) fn spreads_over_zones_first(strategies: &[Strategy]) -> bool {
+    strategies.first().is_none_or(|first| *first == Strategy::Spread(Field::zone()))
 }
 
-pub(crate) fn constraint_shapes(items: &[PlacementItem]) -> Vec<shapes::PlacementConstraint> {
-    let shape = |item: &PlacementItem| shapes::PlacementConstraint {
-        r#type: Some((&*item.kind).into()),
-        expression: item.value.as_deref().map(str::to_owned),
+pub(crate) fn constraint_shapes(constraints: &[Constraint]) -> Vec<shapes::PlacementConstraint> {
+    let shape = |constraint: &Constraint| shapes::PlacementConstraint {
+        r#type: Some(constraint.kind().into()),
+        expression: constraint.expression().map(str::to_owned),
     };
-    items.iter().map(shape).collect()
+    constraints.iter().map(shape).collect()
 }
 
-pub(crate) fn strategy_shapes(items: &[PlacementItem]) -> Vec<shapes::PlacementStrategy> {
-    let shape = |item: &PlacementItem| shapes::PlacementStrategy {
-        r#type: Some((&*item.kind).into()),
-        field: item.value.as_deref().map(str::to_owned),
+/// `host` is shown as `instanceId`, and fields in their usual case (ecs-engine D4).
+pub(crate) fn strategy_shapes(strategies: &[Strategy]) -> Vec<shapes::PlacementStrategy> {
+    let shape = |strategy: &Strategy| shapes::PlacementStrategy {
+        r#type: Some(strategy.kind().into()),
+        field: strategy.field(),
     };
-    items.iter().map(shape).collect()
+    strategies.iter().map(shape).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_placement::Constraint;
 
     fn constraint(kind: &str, expression: Option<&str>) -> shapes::PlacementConstraint {
         shapes::PlacementConstraint { r#type: Some(kind.into()), expression: expression.map(str::to_owned) }
@@ -126,8 +109,8 @@ mod tests {
             Some(vec![strategy("spread", Some("HOST")), strategy("binpack", Some("MEMORY"))]),
         )
         .expect("valid rules");
-        assert_eq!(placement.rules.constraints.len(), 2);
-        assert_eq!(placement.rules.constraints[0], Constraint::DistinctInstance);
+        assert_eq!(placement.constraints.len(), 2);
+        assert_eq!(placement.constraints[0], Constraint::DistinctInstance);
         let fields: Vec<_> = strategy_shapes(&placement.strategies).into_iter().map(|s| s.field).collect();
         assert_eq!(fields, [Some("instanceId".to_owned()), Some("memory".to_owned())]);
         let shown = constraint_shapes(&placement.constraints);

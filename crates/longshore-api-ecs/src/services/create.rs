@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{ArnFormat, ServiceName};
+use longshore_controllers::launch::Rules;
 use longshore_controllers::service::deployment;
 use longshore_domain::status::{DeploymentController, PropagateTags};
 use longshore_domain::tags::Tags;
@@ -16,9 +17,8 @@ use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 use longshore_wire::OperationShape;
 
 use super::configuration::Configuration;
-use super::networking::{self, Networking};
+use super::networking::Networking;
 use super::{answer, external, rules};
-use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::{Caller, Ecs, identifiers, input, paging, permission, settings_in_force, tags, texts};
@@ -33,7 +33,7 @@ pub struct Call {
     /// The digest of all parameters but the token.
     fingerprint: u64,
     controller: DeploymentController,
-    pub(super) placement: Placement,
+    pub(super) placement: Rules,
     pub(super) tags: Tags,
     pub(super) input: CreateServiceRequest,
 }
@@ -173,14 +173,14 @@ fn new_service(
     placement::check(&placement, spec, &capacity)?;
     let network =
         network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
-    Networking {
+    let connections = Networking {
         load_balancers: input.load_balancers.as_deref(),
         service_registries: input.service_registries.as_deref(),
         service_connect: input.service_connect_configuration.as_ref(),
         lattice: input.vpc_lattice_configurations.as_deref(),
         volumes: input.volume_configurations.as_deref(),
     }
-    .check::<CreateServiceError>(spec)?;
+    .parse::<CreateServiceError>(spec)?;
     let configuration = Configuration::default_of(scheduling)
         .merge::<CreateServiceError>(input.deployment_configuration, scheduling)?;
     let arn_format = settings_in_force::arn_format(tx.state(), caller, &SettingName::ServiceLongArnFormat);
@@ -214,10 +214,10 @@ fn new_service(
         placement_constraints: placement.constraints,
         placement_strategy: placement.strategies,
         network,
-        load_balancers: None,
-        service_registries: None,
+        load_balancers: connections.load_balancers,
+        service_registries: connections.service_registries,
         volume_configurations: None,
-        service_connect: networking::connection(input.service_connect_configuration),
+        service_connect: connections.service_connect,
         health_check_grace_secs: super::grace_period(input.health_check_grace_period_seconds)?,
         role: input.role.filter(|role| !role.is_empty()).map(Into::into),
         propagate_tags: super::propagate_tags(input.propagate_tags).unwrap_or(PropagateTags::None),

@@ -14,6 +14,7 @@ use longshore_tables_ecs::{ClusterKey, ClusterTables, ServiceEntry};
 
 use super::configuration::Configuration;
 use super::lookup::{Counts, number, recall};
+use crate::connections;
 use crate::launching::{capacity, placement};
 use crate::{documents, tags, task_sets};
 
@@ -80,7 +81,7 @@ impl View {
             events: Some(self.events.iter().map(|event| event_shape(event)).collect()),
             health_check_grace_period_seconds: grace,
             launch_type,
-            load_balancers: Some(recall(&service.load_balancers).unwrap_or_default()),
+            load_balancers: Some(connections::load_balancer_shapes(&service.load_balancers)),
             network_configuration: network.and_then(documents::recall),
             pending_count: Some(pending),
             placement_constraints: Some(placement::constraint_shapes(&service.placement_constraints)),
@@ -94,7 +95,7 @@ impl View {
             scheduling_strategy: Some(service.scheduling.as_str().into()),
             service_arn: Some(scope.service_arn(&at.cluster, &service.name, service.arn_format)),
             service_name: Some(service.name.to_string()),
-            service_registries: Some(recall(&service.service_registries).unwrap_or_default()),
+            service_registries: Some(connections::registry_shapes(&service.service_registries)),
             status: Some(service.status.as_str().to_owned()),
             tags: (with_tags && !service.tags.is_empty()).then(|| tags::shapes(&service.tags)),
             task_definition: definition,
@@ -202,8 +203,9 @@ fn role_arn(at: &ClusterKey, service: &record::Service) -> Option<String> {
     if let Some(role) = &service.role {
         return Some(role.to_string());
     }
-    let used =
-        service.network.is_some() || service.load_balancers.is_some() || service.service_registries.is_some();
+    let used = service.network.is_some()
+        || !service.load_balancers.is_empty()
+        || !service.service_registries.is_empty();
     used.then(|| {
         format!(
             "arn:{}:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS",

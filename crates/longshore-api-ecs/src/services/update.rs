@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longshore_controllers::launch::Rules;
 use longshore_controllers::service::deployment;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{NetworkMode, SchedulingStrategy, ServiceStatus};
@@ -12,9 +13,8 @@ use longshore_tables_ecs::record::{self, Capacity};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 use super::configuration::Configuration;
-use super::networking::{self, Networking};
+use super::networking::Networking;
 use super::{answer, external, lookup, rules};
-use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, network, placement};
 use crate::permission::Keys;
 use crate::{Caller, Ecs, documents, identifiers, input, permission, texts};
@@ -23,7 +23,7 @@ use crate::{Caller, Ecs, documents, identifiers, input, permission, texts};
 pub struct Change {
     pub(super) input: UpdateServiceRequest,
     /// Of the call, not of the service.
-    pub(super) placement: Placement,
+    pub(super) placement: Rules,
 }
 
 /// Changes what a service asks for; whatever is absent stays. Some changes begin a new deployment
@@ -158,16 +158,22 @@ fn updated(
             network::parse(kept, spec.network_mode, capacity::is_fargate(&service.capacity))?
         }
     };
-    Networking {
+    let connections = Networking {
         load_balancers: input.load_balancers.as_deref(),
         service_registries: input.service_registries.as_deref(),
         service_connect: input.service_connect_configuration.as_ref(),
         lattice: input.vpc_lattice_configurations.as_deref(),
         volumes: input.volume_configurations.as_deref(),
     }
-    .check::<UpdateServiceError>(spec)?;
-    if let Some(connect) = input.service_connect_configuration {
-        service.service_connect = networking::connection(Some(connect));
+    .parse::<UpdateServiceError>(spec)?;
+    if input.load_balancers.is_some() {
+        service.load_balancers = connections.load_balancers;
+    }
+    if input.service_registries.is_some() {
+        service.service_registries = connections.service_registries;
+    }
+    if input.service_connect_configuration.is_some() {
+        service.service_connect = connections.service_connect;
     }
     Configuration::of(before)
         .merge::<UpdateServiceError>(input.deployment_configuration, service.scheduling)?
@@ -221,7 +227,6 @@ fn needs_deployment(before: &record::Service, after: &record::Service) -> bool {
         || before.capacity != after.capacity
         || before.load_balancers != after.load_balancers
         || before.service_registries != after.service_registries
-        || networking::is_connected(before) != networking::is_connected(after)
-        || (networking::is_connected(after) && before.service_connect != after.service_connect)
+        || before.service_connect != after.service_connect
         || before.volume_configurations != after.volume_configurations
 }

@@ -1,6 +1,7 @@
 //! CreateTaskSet.
 
 use longshore_base::{ArnFormat, ServiceName};
+use longshore_controllers::launch::Rules;
 use longshore_domain::tags::Tags;
 use longshore_rollout::{Stability, TaskSetStatus, Throttle};
 use longshore_service::{Command, Cx, Resources};
@@ -123,24 +124,19 @@ fn new_set(
     let network =
         network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
     // Where tasks go is the service's matter, and has to go with each of its sets.
-    let rules = placement::Placement {
-        constraints: service.placement_constraints.clone(),
-        strategies: service.placement_strategy.clone(),
-        rules: Default::default(),
-    };
-    placement::check(&rules, spec, &capacity)?;
+    placement::check(&Rules::of(service), spec, &capacity)?;
     let load_balancers = input.load_balancers.as_deref().unwrap_or_default();
     if load_balancers.len() > LOAD_BALANCERS_MAX {
         return Err(InvalidParameterException::new(texts::TASK_SET_LOAD_BALANCERS).into());
     }
-    Networking {
+    let connections = Networking {
         load_balancers: Some(load_balancers),
         service_registries: input.service_registries.as_deref(),
         service_connect: None,
         lattice: None,
         volumes: None,
     }
-    .check::<CreateTaskSetError>(spec)?;
+    .parse::<CreateTaskSetError>(spec)?;
     if service.enable_execute_command && !spec.has_task_role {
         return Err(InvalidParameterException::new(texts::SERVICE_EXECUTE_NEEDS_ROLE).into());
     }
@@ -163,8 +159,8 @@ fn new_set(
         capacity,
         platform_version,
         network,
-        load_balancers: None,
-        service_registries: None,
+        load_balancers: connections.load_balancers,
+        service_registries: connections.service_registries,
         scale_basis_points,
         told_desired_count: 0,
         stability: Stability::Stabilizing,

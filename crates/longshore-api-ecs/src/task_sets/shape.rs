@@ -8,6 +8,7 @@ use longshore_tables_ecs::record::{Service, TaskSet};
 use longshore_tables_ecs::{ClusterKey, ServiceEntry};
 
 use super::scale;
+use crate::connections;
 use crate::launching::capacity;
 use crate::services::lookup::{number, recall};
 use crate::tags;
@@ -39,7 +40,7 @@ pub(crate) fn shape(
         fargate_ephemeral_storage: None,
         id: Some(set.id.to_string()),
         launch_type,
-        load_balancers: Some(recall(&set.load_balancers).unwrap_or_default()),
+        load_balancers: Some(connections::load_balancer_shapes(&set.load_balancers)),
         network_configuration: recall(&set.network),
         pending_count: Some(pending),
         platform_family: capacity::platform_family(&set.capacity),
@@ -47,7 +48,7 @@ pub(crate) fn shape(
         running_count: Some(running),
         scale: Some(scale::shape(set.scale_basis_points)),
         service_arn: Some(scope.service_arn(&at.cluster, &service.name, service.arn_format)),
-        service_registries: Some(recall(&set.service_registries).unwrap_or_default()),
+        service_registries: Some(connections::registry_shapes(&set.service_registries)),
         stability_status: Some(set.stability.as_str().into()),
         stability_status_at: Some(set.stability_at),
         // Only deployments that CodeDeploy drives have somebody to name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_base::TaskId;
-use longshore_controllers::launch::{self, PoolRefusal, Template};
+use longshore_controllers::launch::{self, PoolRefusal, Rules, Template};
 use longshore_controllers::pools::Pools;
 use longshore_controllers::provisioning::WAITING_MAX;
 use longshore_placement::{DefaultStrategy, Pool, Refusal};
@@ -19,7 +19,6 @@ use super::answer::StartedTasks;
 use super::overrides::Overrides;
 use super::request::{self, Asked};
 use super::shape::View;
-use crate::launching::placement::Placement;
 use crate::launching::{self, capacity, placement};
 use crate::permission::Keys;
 use crate::{
@@ -43,7 +42,7 @@ pub struct Call {
     launch_type: Option<LaunchType>,
     strategy: Option<Vec<CapacityProviderStrategyItem>>,
     platform_version: Option<String>,
-    placement: Placement,
+    placement: Rules,
     asked: Asked,
 }
 
@@ -201,7 +200,7 @@ fn place(
     caller: &Caller,
     at: &ClusterKey,
     template: &Template,
-    placement: &Placement,
+    placement: &Rules,
     capacity: &Capacity,
     count: i32,
 ) -> Result<Placed, RunTaskError> {
@@ -210,7 +209,7 @@ fn place(
         placed.failures.push(failures::not_built(not_built));
         return Ok(placed);
     }
-    let request = |of: &Template| of.request(at, &placement.rules, DefaultStrategy::Task, None);
+    let request = |of: &Template| of.request(at, placement, DefaultStrategy::Task, None);
     let mut pools = Pools::new(template, capacity, |_| 0, request);
     let mut scaling = Scaling::default();
     for _ in 0..count {
@@ -231,7 +230,7 @@ fn place(
                 break;
             }
             Err(refusal) if scaling.will_help(tx, caller, at, &refusal) => {
-                let task = pool.template.waiting(tx, &placement.constraints, &placement.strategies);
+                let task = pool.template.waiting(tx, placement);
                 placed.tasks.push(task.id);
                 tx.put_task(at, task);
             }

@@ -89,6 +89,13 @@ pub fn no_container(container: &str) -> String {
     format!("The container {container} does not exist in the task definition.")
 }
 
+pub fn no_port(number: i32) -> String {
+    format!("{number} is not a port.")
+}
+
+/// Service Connect waits for so long.
+pub const TIMEOUT_NEGATIVE: &str = "A timeout cannot be negative.";
+
 pub fn no_container_port(container: &str, port: i32) -> String {
     format!("The container {container} did not have a container port {port} defined.")
 }

@@ -1,6 +1,5 @@
 //! Service deployments and revisions (ecs-services E4 and E6).
 
-use longshore_tables_ecs::{EcsTx, record};
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};
@@ -194,39 +193,5 @@ fn the_only_instance_is_drained_down_to_the_minimum() {
         let service = world.describe_service("web");
         assert_eq!((&service["runningCount"], &service["pendingCount"]), (&json!(left), &json!(0)));
         world.check();
-    }
-}
-
-/// As another version of the program may have written them.
-#[test]
-fn rules_that_cannot_be_read_start_and_stop_nothing() {
-    for strategy in ["REPLICA", "DAEMON"] {
-        let (world, _) = World::with_instances(2);
-        world.register_plain("web", 10, 10);
-        let mut input = json!({
-            "cluster": CLUSTER, "serviceName": "web", "taskDefinition": "web", "schedulingStrategy": strategy,
-            "placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.availability-zone == eu-west-1a"}],
-        });
-        if strategy == "REPLICA" {
-            input["desiredCount"] = json!(1);
-        }
-        world.ok("CreateService", input);
-        world.settle();
-        assert_eq!(world.wanted().len(), 1);
-        let key = world.at().service(&longshore_base::ServiceName::parse("web").expect("a valid name"));
-        let submitted = world.db.submit(|tx| {
-            let service = tx.service(&key).and_then(|entry| entry.record()).expect("the service");
-            let mut service = record::Service::clone(service);
-            service.placement_constraints[0].value = Some("a b c".into());
-            service.desired_count = 3;
-            tx.put_service(&key.cluster, service);
-            Ok::<_, ()>(())
-        });
-        let (done, _) = submitted.expect("the database is well");
-        done.expect("nothing refuses it");
-        world.settle();
-        assert_eq!(world.wanted().len(), 1, "{strategy}");
-        let said = world.events("web").into_iter().any(|text| text.contains("cannot be read"));
-        assert!(said, "{:?}", world.events("web"));
     }
 }

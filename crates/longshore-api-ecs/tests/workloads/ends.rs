@@ -209,6 +209,17 @@ const TABLE: &[Row] = &[
         started: false,
     },
     Row {
+        what: "the same, but its end was told before the task's, and nobody knows its exit code",
+        reports: &[
+            "PENDING | slow RUNNING id",
+            "PENDING | slow STOPPED id",
+            "STOPPED | slow STOPPED id | app STOPPED | side STOPPED",
+        ],
+        code: "EssentialContainerExited",
+        reason: EXITED,
+        started: false,
+    },
+    Row {
         what: "the same beside one that is not essential and could not start",
         reports: &[
             "STOPPED | slow STOPPED id exit=1 | app STOPPED id | side STOPPED CannotPullContainerError",

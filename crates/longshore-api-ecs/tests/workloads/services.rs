@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use longshore_base::ServiceName;
 use longshore_controllers::link;
 use longshore_link::message::PublishHealth;
-use longshore_tables_ecs::{EcsState, EcsTx};
+use longshore_tables_ecs::EcsState;
 use serde_json::{Value, json};
 
 use crate::world::{CLUSTER, World};
@@ -431,23 +430,6 @@ fn a_member_that_says_nothing_begins_no_deployment() {
         world.ok("UpdateService", json!({"cluster": CLUSTER, "service": service, member: value}));
         assert_eq!(deployment(service), before, "{member}: {value}");
     }
-    // As older versions kept it.
-    let at = world.at().service(&ServiceName::parse("a").expect("a name"));
-    let (kept, _) = world
-        .db
-        .submit(|tx| {
-            let mut record =
-                tx.service(&at).and_then(|entry| entry.record()).expect("the service").as_ref().clone();
-            record.service_connect = Some(off.to_string().into());
-            tx.put_service(&world.at(), record);
-            Ok::<_, ()>(())
-        })
-        .expect("the database is well");
-    kept.expect("nothing refuses it");
-    let before = deployment("a");
-    world
-        .ok("UpdateService", json!({"cluster": CLUSTER, "service": "a", "serviceConnectConfiguration": off}));
-    assert_eq!(deployment("a"), before);
     world.check();
 }
 

@@ -15,9 +15,7 @@ use longshore_state::Tx;
 use longshore_tables_ecs::record::{Deployment, RefusalMemory, Service};
 use longshore_tables_ecs::{EcsState, EcsTx, ServiceEntry, ServiceKey};
 
-use super::deployment::{
-    DEFINITION_GONE, Recipe, Refused, placement_refusal, roll_back, template, unreadable_rules,
-};
+use super::deployment::{DEFINITION_GONE, Recipe, Refused, placement_refusal, roll_back, template};
 use super::task_set;
 use crate::launch::{PoolRefusal, Rules, Template, capacity};
 use crate::pools::{Pool, Pools};
@@ -137,7 +135,7 @@ fn change_service_deployment(
         return;
     };
     let mut record = (**record).clone();
-    record.status = change.status.as_str().into();
+    record.status = change.status;
     record.status_reason = change.reason.as_deref().map(Into::into).or(record.status_reason);
     // Those of a rollback are not those of what it undoes.
     record.failure_count = record.failure_count.max(deployment.failed_tasks);
@@ -342,7 +340,7 @@ fn pools(
     if let Some(not_built) = template.not_built() {
         return Err(refused(&not_built.to_string()));
     }
-    let rules = Rules::of(service).map_err(|error| refused(&unreadable_rules(&error)))?;
+    let rules = Rules::of(service);
     let zones = start.zone.clone().map(|zone| vec![zone]);
     let request = |of: &Template| of.request(&key.cluster, &rules, DefaultStrategy::Service, zones.clone());
     let counts = |provider: &str| tasks_of_provider(tx, key, start.deployment, provider);

@@ -16,7 +16,7 @@ use longshore_tables_ecs::record::{
 };
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
-use crate::launch::{RulesError, Template, platform_version};
+use crate::launch::{Template, platform_version};
 
 /// Makes a new PRIMARY deployment from what the service's record asks for now; the former one
 /// becomes ACTIVE. The caller stores the service.
@@ -67,7 +67,7 @@ pub fn begin(
             updated_at: now,
             sources,
             target: revision,
-            status: ServiceDeploymentStatus::InProgress.as_str().into(),
+            status: ServiceDeploymentStatus::InProgress,
             status_reason: None,
             failure_count: 0,
             rollback: None,
@@ -253,15 +253,6 @@ pub struct Refused {
     pub reason: PlacementRefusal,
     /// It might fit once another task of the service is gone.
     pub room_may_help: bool,
-}
-
-/// Why no task of a service is placed whose rules cannot be read. They are checked when they are given, so that this is
-/// for rules that another version of the program has written.
-pub fn unreadable_rules(error: &RulesError) -> String {
-    format!(
-        "The placement constraints or the placement strategy of the service cannot be read; give them again with \
-         UpdateService. {error}"
-    )
 }
 
 /// Why one instance cannot take a task.

@@ -7,21 +7,21 @@ use std::time::Duration;
 use longshore_base::TaskId;
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{
-    DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus, TaskSpec,
+    ContainerEnd, DesiredStatus, InstanceStatus, RolloutState, SchedulingStrategy, ServiceStatus, TaskSpec,
 };
 use longshore_placement::{DefaultStrategy, Request, ZONE_ATTRIBUTE};
 use longshore_rollout::{
     Alarms, CircuitBreaker, DaemonInstance, DeploymentRole, DeploymentView, Host, PlacementRefusal, Refusal,
-    Scheduling, ServiceDeploymentStatus, ServiceView, StoppedBecause, StoppedTask, TaskView,
+    Scheduling, ServiceView, StoppedBecause, StoppedTask, TaskView,
 };
 use longshore_state::State;
 use longshore_tables_ecs::record::{Deployment, Service, Task};
 use longshore_tables_ecs::{ClusterTables, EcsState, ServiceEntry, ServiceKey};
 
-use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template, unreadable_rules};
+use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template};
 use super::task_set;
 use crate::Settings;
-use crate::launch::{Rules, RulesError, Template, capacity};
+use crate::launch::{Rules, Template, capacity};
 use crate::tasks::is_essential;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
@@ -43,7 +43,7 @@ pub fn gather(
     Some(ServiceView {
         name: service.name.clone(),
         status: service.status,
-        scheduling: scheduling(state, key, cluster, entry, service, rules.as_ref()),
+        scheduling: scheduling(state, key, cluster, entry, service, &rules),
         desired_count: service.desired_count,
         minimum_healthy_percent: service.minimum_healthy_percent,
         maximum_percent: service.maximum_percent,
@@ -57,8 +57,7 @@ pub fn gather(
         zone_rebalancing: service.zone_rebalancing,
         zones: if service.zone_rebalancing { zones(state, key, service) } else { Vec::new() },
         rebalancing: service.memory.rebalancing,
-        // They only choose which tasks leave first. Nothing is started by rules that cannot be read: `apply` refuses it.
-        strategies: rules.map(|rules| rules.strategies).unwrap_or_default(),
+        strategies: rules.strategies,
         settings: settings.rollout,
         deployments: service.deployments.iter().map(|d| deployment(entry, d)).collect(),
         last_completed: service.memory.last_completed,
@@ -77,7 +76,7 @@ fn scheduling(
     cluster: &ClusterTables,
     entry: &ServiceEntry,
     service: &Service,
-    rules: Result<&Rules, &RulesError>,
+    rules: &Rules,
 ) -> Scheduling {
     match service.controller {
         DeploymentController::Ecs => {}
@@ -95,13 +94,13 @@ fn scheduling(
 
 /// Each ACTIVE or DRAINING instance, and whether the PRIMARY deployment's task belongs there.
 ///
-/// Where that cannot be told, because rules or definition cannot be read, each keeps the task that it has and none gets one.
+/// Where that cannot be told, because the definition is gone, each keeps the task that it has and none gets one.
 fn daemon_instances(
     state: &State,
     key: &ServiceKey,
     cluster: &ClusterTables,
     entry: &ServiceEntry,
-    rules: Result<&Rules, &RulesError>,
+    rules: &Rules,
 ) -> Vec<DaemonInstance> {
     let asked = daemon_requests(state, key, entry, rules);
     let eligible = asked.as_ref().ok().map(|(belongs, _)| cluster.fleet().eligible(belongs));
@@ -134,9 +133,8 @@ fn daemon_requests(
     state: &State,
     key: &ServiceKey,
     entry: &ServiceEntry,
-    rules: Result<&Rules, &RulesError>,
+    rules: &Rules,
 ) -> Result<(Request, Request), String> {
-    let rules = rules.map_err(unreadable_rules)?;
     let service = entry.record();
     let primary = service.and_then(|service| service.deployments.iter().find(|own| own.primary));
     let (Some(service), Some(primary)) = (service, primary) else {
@@ -189,24 +187,8 @@ fn deployment(entry: &ServiceEntry, deployment: &Deployment) -> DeploymentView {
         stop_requested: deployment.stop_request,
         baking_since: deployment.baking_since,
         alarms_ignored: deployment.alarms_ignored,
-        progress: progress.and_then(|record| service_deployment_status(&record.status)),
+        progress: progress.map(|record| record.status),
     }
-}
-
-fn service_deployment_status(word: &str) -> Option<ServiceDeploymentStatus> {
-    use ServiceDeploymentStatus as S;
-    const ALL: [ServiceDeploymentStatus; 9] = [
-        S::Pending,
-        S::InProgress,
-        S::Successful,
-        S::StopRequested,
-        S::Stopped,
-        S::RollbackRequested,
-        S::RollbackInProgress,
-        S::RollbackSuccessful,
-        S::RollbackFailed,
-    ];
-    ALL.into_iter().find(|status| status.as_str() == word)
 }
 
 fn task_view(state: &State, key: &ServiceKey, task: &Task) -> TaskView {
@@ -270,16 +252,14 @@ fn stopped_task(state: &State, key: &ServiceKey, task: &Arc<Task>) -> Option<Sto
     })
 }
 
-/// True if SIGKILL or SIGTERM, and not for want of memory, ended every essential container that ended. Where one ended otherwise,
-/// the agent stopped the others for it.
+/// True if signals ended every essential container that ran. Where one ended otherwise, the agent stopped the others for it.
 fn was_killed(task: &Task, spec: Option<&TaskSpec>) -> bool {
     let mut killed = false;
     for own in task.containers.iter().filter(|own| is_essential(own, spec)) {
-        let starved = own.reason.as_ref().is_some_and(|reason| reason.starts_with("OutOfMemoryError"));
-        match own.exit_code {
-            Some(137 | 143) if !starved => killed = true,
-            Some(_) => return false,
-            None => {}
+        match own.end {
+            Some(ContainerEnd::Killed) => killed = true,
+            Some(ContainerEnd::Exited | ContainerEnd::OutOfMemory) => return false,
+            Some(ContainerEnd::NeverRan(_) | ContainerEnd::Unknown) | None => {}
         }
     }
     killed

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use longshore_base::{InstanceId, TaskId};
 use longshore_domain::status::ClusterStatus;
+use longshore_domain::status::ProviderStatus;
 use longshore_domain::{DesiredStatus, InstanceStatus, LaunchType, RolloutState, ServiceStatus, StopCode};
 use longshore_state::Changes;
 use longshore_tables_ecs::ClusterKey;
@@ -188,7 +189,7 @@ impl World {
             for name in &cluster.capacity_providers {
                 let key = ProviderKey::new(at.scope.clone(), &**name);
                 let record = running.records.get::<CapacityProvider>(&key);
-                let active = record.is_some_and(|own| *own.status == *"ACTIVE");
+                let active = record.is_some_and(|own| own.status == ProviderStatus::Active);
                 if !active && !is_fargate(name) {
                     wrong = Some(format!("cluster {} has the provider {name}, which is gone", at.cluster));
                 }

@@ -9,6 +9,7 @@ use longshore_domain::status::DeploymentController;
 use longshore_domain::{
     DesiredStatus, HealthStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, StopCode, TaskStatus,
 };
+use longshore_placement::Constraint;
 use longshore_rollout::TaskSetStatus;
 use longshore_state::{Changes, Records};
 use longshore_tables_ecs::record::{Capacity, Instance, Service, Task, TaskSet};
@@ -282,7 +283,7 @@ fn judge_capacity(service: &Service, own: &[Pair<'_>]) -> Verdict {
 }
 
 fn judge_distinct(service: &Service, own: &[Pair<'_>]) -> Verdict {
-    if !service.placement_constraints.iter().any(|item| *item.kind == *"distinctInstance") {
+    if !service.placement_constraints.contains(&Constraint::DistinctInstance) {
         return Ok(());
     }
     for pair in own.iter().filter(|pair| pair.before.is_none() && pair.after.instance.is_some()) {

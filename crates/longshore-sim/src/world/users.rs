@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longshore_base::{Arn, Family, InstanceId, Scope, ServiceName, TaskId};
+use longshore_domain::status::ProviderStatus;
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_tables_ecs::ClusterKey;
 use longshore_tables_ecs::key::{FamilyKey, ProviderKey};
@@ -553,7 +554,7 @@ impl World {
         }
         for (scope, is_there) in spares {
             let record = running.records.get::<CapacityProvider>(&ProviderKey::new(scope.clone(), SPARE));
-            let active = record.is_some_and(|own| *own.status == *"ACTIVE");
+            let active = record.is_some_and(|own| own.status == ProviderStatus::Active);
             if active != is_there {
                 problems.push(format!("provider {SPARE} is active: {active}, and was made: {is_there}"));
             }

@@ -6,7 +6,7 @@
 //!
 //! Whatever can be computed from other records is not here: counters, remaining resources and views
 //! are derived in [`crate::tables`]. Texts of the API that are only echoed (network configuration,
-//! load balancers, ...) are kept as the JSON of their shape, so that this file need not follow the model.
+//! volumes, ...) are kept as the JSON of their shape, so that this file need not follow the model.
 
 use std::sync::Arc;
 
@@ -14,22 +14,32 @@ use longshore_base::{
     ArnFormat, ClusterName, ContainerName, DeploymentId, Family, InstanceId, Port, ServiceDeploymentId,
     ServiceName, TaskId, Timestamp,
 };
-use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
+use longshore_domain::status::{
+    ClusterStatus, DeploymentController, PropagateTags, ProviderStatus, ProviderUpdateStatus,
+};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
     InstanceCheckKind, InstanceHealth, InstanceStatus, LaunchType, RolloutState, SchedulingStrategy,
     ServiceStatus,
 };
 use longshore_placement::provider::is_fargate;
+use longshore_placement::{Constraint, Strategy};
 use longshore_rollout::{
-    EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
+    EventMemory, LastCompleted, PlacementRefusal, ServiceDeploymentStatus, Stability, StopType,
+    TaskSetStatus, Throttle,
 };
 use serde::{Deserialize, Serialize};
 
+mod connections;
 mod definition;
 mod kinds;
 mod task;
 
+pub use connections::{
+    AccessLog, AccessLogFormat, AdvancedConfiguration, AutoScalingGroup, ClientAlias, ConnectLog,
+    ConnectTimeout, ConnectTls, LoadBalancer, LoadBalancerTarget, ManagedScaling, ServiceConnect,
+    ServiceConnectService, ServiceRegistry,
+};
 pub use definition::{Compiled, TaskDefinition};
 pub use task::{
     Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
@@ -159,16 +169,16 @@ pub struct Service {
     pub deployment_configuration: Option<Document>,
     pub capacity: Capacity,
     pub platform_version: Option<Arc<str>>,
-    pub placement_constraints: Vec<PlacementItem>,
-    pub placement_strategy: Vec<PlacementItem>,
+    pub placement_constraints: Vec<Constraint>,
+    pub placement_strategy: Vec<Strategy>,
     /// `NetworkConfiguration`.
     pub network: Option<Document>,
-    /// Lists of `LoadBalancer`, `ServiceRegistry` and `ServiceVolumeConfiguration`.
-    pub load_balancers: Option<Document>,
-    pub service_registries: Option<Document>,
+    pub load_balancers: Vec<LoadBalancer>,
+    pub service_registries: Vec<ServiceRegistry>,
+    /// A list of `ServiceVolumeConfiguration`.
     pub volume_configurations: Option<Document>,
-    /// `ServiceConnectConfiguration`.
-    pub service_connect: Option<Document>,
+    /// Absent if it is switched off.
+    pub service_connect: Option<ServiceConnect>,
     pub health_check_grace_secs: Option<u32>,
     pub role: Option<Arc<str>>,
     pub propagate_tags: PropagateTags,
@@ -220,13 +230,6 @@ impl Service {
     pub fn uses_pool(&self) -> bool {
         self.capacity.is_fargate() || self.deployments.iter().any(|own| own.capacity.is_fargate())
     }
-}
-
-/// A placement constraint (`type`, `expression`) or strategy (`type`, `field`), as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacementItem {
-    pub kind: Arc<str>,
-    pub value: Option<Arc<str>>,
 }
 
 /// A deployment of a service.
@@ -311,7 +314,7 @@ pub struct ServiceDeployment {
     /// Revisions that were running when it began, with their requested counts.
     pub sources: Vec<(DeploymentId, u32)>,
     pub target: DeploymentId,
-    pub status: Arc<str>,
+    pub status: ServiceDeploymentStatus,
     pub status_reason: Option<Arc<str>>,
     pub failure_count: u32,
     /// When a rollback began, why, and to which revision.
@@ -330,9 +333,9 @@ pub struct ServiceRevision {
     pub capacity: Capacity,
     pub platform_version: Option<Arc<str>>,
     pub network: Option<Document>,
-    pub load_balancers: Option<Document>,
-    pub service_registries: Option<Document>,
-    pub service_connect: Option<Document>,
+    pub load_balancers: Vec<LoadBalancer>,
+    pub service_registries: Vec<ServiceRegistry>,
+    pub service_connect: Option<ServiceConnect>,
     /// Container name, image and digest, as the first task resolved them.
     pub images: Vec<(ContainerName, Arc<str>, Option<Arc<str>>)>,
 }
@@ -356,9 +359,8 @@ pub struct TaskSet {
     pub platform_version: Option<Arc<str>>,
     /// `NetworkConfiguration`.
     pub network: Option<Document>,
-    /// Lists of `LoadBalancer` and `ServiceRegistry`.
-    pub load_balancers: Option<Document>,
-    pub service_registries: Option<Document>,
+    pub load_balancers: Vec<LoadBalancer>,
+    pub service_registries: Vec<ServiceRegistry>,
     /// `scale` in hundredths of a percent.
     pub scale_basis_points: u32,
     /// The computed desired count that the service's events told last.
@@ -375,12 +377,12 @@ pub struct TaskSet {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CapacityProvider {
     pub name: Arc<str>,
-    pub status: Arc<str>,
-    pub update_status: Option<Arc<str>>,
+    pub status: ProviderStatus,
+    pub update_status: Option<ProviderUpdateStatus>,
     pub created_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
-    /// `AutoScalingGroupProvider`, defaults filled in.
-    pub auto_scaling_group: Option<Document>,
+    /// The only kind that there is.
+    pub auto_scaling_group: AutoScalingGroup,
     pub tags: Tags,
 }
 

@@ -12,12 +12,14 @@ use longshore_base::{
 };
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, StopCode, TaskStatus,
+    Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, LaunchType, Needs, StopCode,
+    TaskStatus,
 };
+use longshore_placement::{Constraint, Strategy};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Document, PlacementItem};
+use super::Document;
 
 /// About what a port binding takes when it is stored.
 const BINDING_BYTES: usize = 64;
@@ -86,8 +88,8 @@ pub struct Origin {
 /// What placement still has to be asked for, beyond what the task itself says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingForPlace {
-    pub constraints: Vec<PlacementItem>,
-    pub strategies: Vec<PlacementItem>,
+    pub constraints: Vec<Constraint>,
+    pub strategies: Vec<Strategy>,
 }
 
 /// The network interface of a task in awsvpc mode. Its MAC address follows from the address
@@ -155,6 +157,12 @@ pub struct Container {
     pub image_digest: Option<Arc<str>>,
     pub health: HealthStatus,
     pub bindings: Vec<NetworkBinding>,
+    /// What `reason` says, if there is one.
+    #[serde(default)]
+    pub cause: Option<Cause>,
+    /// How it ended, once its agent has told. A container whose agent is gone has none.
+    #[serde(default)]
+    pub end: Option<ContainerEnd>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,17 +8,21 @@ use longshore_base::{
     InstanceId, MemoryMib, Port, Protocol, Region, Scope, ServiceDeploymentId, ServiceName, TaskId,
     Timestamp,
 };
-use longshore_domain::status::{ClusterStatus, DeploymentController, PropagateTags};
+use longshore_domain::status::{
+    ClusterStatus, DeploymentController, PropagateTags, ProviderStatus, ProviderUpdateStatus, Switch,
+};
 use longshore_domain::tags::Tags;
 use longshore_domain::{
-    ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth, InstanceStatus,
-    LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StopCode, TaskDefinitionStatus,
-    TaskStatus,
+    Cause, ContainerEnd, ContainerStatus, DesiredStatus, HealthStatus, InstanceCheckKind, InstanceHealth,
+    InstanceStatus, LaunchType, Needs, RolloutState, SchedulingStrategy, ServiceStatus, StartFailure,
+    StopCode, TaskDefinitionStatus, TaskStatus,
 };
+use longshore_placement::strategy::{Field, Resource};
+use longshore_placement::{Constraint, Strategy};
 use longshore_rollout::memory::Said;
 use longshore_rollout::{
-    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, Stability, StopType, TaskSetStatus, Throttle,
-    Topic,
+    ClosestMiss, EventMemory, LastCompleted, PlacementRefusal, ServiceDeploymentStatus, Stability, StopType,
+    TaskSetStatus, Throttle, Topic,
 };
 use longshore_state::Records;
 use longshore_tables_ecs::ClusterKey;
@@ -83,10 +87,17 @@ fn strategy() -> Vec<StrategyItem> {
 
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Records {
-    let task = Task { interface: None, waiting: None, gpus: None, ..task() };
+    let containers = vec![Container { cause: None, end: None, ..container() }];
+    let task = Task { containers, interface: None, waiting: None, gpus: None, ..task() };
     let instance = Instance { health: Vec::new(), ..instance() };
     let memory = PlannerMemory { fallback_throttle: Throttle::default(), ..memory() };
-    let service = Service { memory, ..service() };
+    let service = Service {
+        memory,
+        load_balancers: Vec::new(),
+        service_registries: Vec::new(),
+        service_connect: None,
+        ..service()
+    };
     let mut records = Records::new();
     records.insert::<Task>(at().task(task.id), task.into());
     records.insert::<Instance>(at().instance(instance.id), instance.into());
@@ -193,8 +204,8 @@ fn task() -> Task {
             prefix: 16,
         })),
         waiting: Some(Box::new(WaitingForPlace {
-            constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
-            strategies: vec![PlacementItem { kind: "binpack".into(), value: Some("cpu".into()) }],
+            constraints: vec![Constraint::DistinctInstance],
+            strategies: vec![Strategy::Binpack(Resource::Cpu)],
         })),
         gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
     }
@@ -242,6 +253,63 @@ fn container() -> Container {
             host_port_range: Some("32768-32770".into()),
             protocol: Protocol::Udp,
         }],
+        cause: Some(Cause::OutOfMemory),
+        end: Some(ContainerEnd::NeverRan(Some(StartFailure::Manifest))),
+    }
+}
+
+fn load_balancers() -> Vec<LoadBalancer> {
+    let of =
+        |target, advanced| LoadBalancer { target, container: container_name(), port: Port(80), advanced };
+    let advanced = AdvancedConfiguration {
+        alternate_target_group: Some("arn:green".into()),
+        production_listener_rule: Some("arn:rule".into()),
+        test_listener_rule: Some("arn:test".into()),
+        role: Some("arn:role".into()),
+    };
+    vec![
+        of(LoadBalancerTarget::TargetGroup("arn:blue".into()), Some(Box::new(advanced))),
+        of(LoadBalancerTarget::Classic("classic".into()), None),
+    ]
+}
+
+fn registry() -> ServiceRegistry {
+    ServiceRegistry {
+        registry: "arn:registry".into(),
+        port: Some(Port(8080)),
+        container: Some(container_name()),
+        container_port: Some(Port(80)),
+    }
+}
+
+fn service_connect() -> ServiceConnect {
+    ServiceConnect {
+        namespace: Some("internal".into()),
+        services: vec![ServiceConnectService {
+            port_name: "http".into(),
+            discovery_name: Some("front".into()),
+            client_aliases: vec![ClientAlias {
+                port: Port(80),
+                dns_name: Some("front".into()),
+                test_header: Some(("x-test".into(), Some("yes".into()))),
+            }],
+            ingress_port: Some(Port(15000)),
+            timeout: Some(ConnectTimeout { idle_secs: Some(60), per_request_secs: Some(0) }),
+            tls: Some(Box::new(ConnectTls {
+                authority: Some("arn:ca".into()),
+                kms_key: Some("arn:key".into()),
+                role: Some("arn:role".into()),
+            })),
+        }],
+        log: Some(ConnectLog {
+            driver: "awslogs".into(),
+            options: [("awslogs-group".into(), "proxies".into())].into(),
+            secret_options: vec![("token".into(), "arn:secret".into())],
+        }),
+        access_log: Some(AccessLog {
+            format: AccessLogFormat::Json,
+            query_parameters: Some(Switch::Disabled),
+        }),
     }
 }
 
@@ -266,13 +334,13 @@ fn service() -> Service {
         deployment_configuration: Some("{}".into()),
         capacity: Capacity::Strategy(strategy()),
         platform_version: Some("LATEST".into()),
-        placement_constraints: vec![PlacementItem { kind: "distinctInstance".into(), value: None }],
-        placement_strategy: vec![PlacementItem { kind: "spread".into(), value: Some("instanceId".into()) }],
+        placement_constraints: vec![Constraint::DistinctInstance],
+        placement_strategy: vec![Strategy::Spread(Field::Instance)],
         network: Some("{}".into()),
-        load_balancers: Some("[]".into()),
-        service_registries: Some("[]".into()),
+        load_balancers: load_balancers(),
+        service_registries: vec![registry()],
         volume_configurations: Some("[]".into()),
-        service_connect: Some("{}".into()),
+        service_connect: Some(service_connect()),
         health_check_grace_secs: Some(30),
         role: Some("role".into()),
         propagate_tags: PropagateTags::Service,
@@ -368,7 +436,7 @@ fn service_deployment() -> ServiceDeployment {
         updated_at: time(28),
         sources: vec![(DeploymentId::from_bits(5), 3)],
         target: DeploymentId::from_bits(4),
-        status: "ROLLBACK_SUCCESSFUL".into(),
+        status: ServiceDeploymentStatus::RollbackSuccessful,
         status_reason: Some("circuit breaker".into()),
         failure_count: 4,
         rollback: Some((time(29), "why".into(), DeploymentId::from_bits(5))),
@@ -385,9 +453,9 @@ fn revision() -> ServiceRevision {
         capacity: Capacity::LaunchType(LaunchType::External),
         platform_version: Some("1.4.0".into()),
         network: Some("{}".into()),
-        load_balancers: Some("[]".into()),
-        service_registries: Some("[]".into()),
-        service_connect: Some("{}".into()),
+        load_balancers: load_balancers(),
+        service_registries: vec![registry()],
+        service_connect: Some(service_connect()),
         images: vec![(container_name(), "nginx".into(), Some("sha256:00".into()))],
     }
 }
@@ -406,8 +474,8 @@ fn task_set() -> TaskSet {
         capacity: Capacity::LaunchType(LaunchType::Ec2),
         platform_version: Some("1.4.0".into()),
         network: Some("{}".into()),
-        load_balancers: Some("[]".into()),
-        service_registries: Some("[]".into()),
+        load_balancers: load_balancers(),
+        service_registries: vec![registry()],
         scale_basis_points: 3_333,
         told_desired_count: 2,
         stability: Stability::SteadyState,
@@ -425,11 +493,22 @@ fn task_set() -> TaskSet {
 fn provider() -> CapacityProvider {
     CapacityProvider {
         name: "mine".into(),
-        status: "ACTIVE".into(),
-        update_status: Some("UPDATE_COMPLETE".into()),
+        status: ProviderStatus::Active,
+        update_status: Some(ProviderUpdateStatus::UpdateComplete),
         created_at: time(31),
         deleted_at: Some(time(32)),
-        auto_scaling_group: Some("{}".into()),
+        auto_scaling_group: AutoScalingGroup {
+            group: "asg".into(),
+            managed_scaling: ManagedScaling {
+                status: Switch::Enabled,
+                target_capacity: 80,
+                minimum_step: 1,
+                maximum_step: 10_000,
+                instance_warmup_secs: 300,
+            },
+            managed_termination_protection: Switch::Disabled,
+            managed_draining: Switch::Enabled,
+        },
         tags: tags(),
     }
 }
