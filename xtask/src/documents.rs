@@ -1,4 +1,6 @@
-//! Diffs in documents, which have to stay what the code says.
+//! Documents: lines that fit, and diffs that stay what the code says.
+//!
+//! Prose wraps at [`COLUMNS_MAX`], so that a change of a sentence is a small diff; tables and code cannot.
 //!
 //! A block of `diff` in `docs/` names its files as a patch does, `+++ PATH`. What it adds and keeps has to stand in the
 //! file, in that order, whatever their indent. So a guide cannot describe the code of yesterday.
@@ -7,12 +9,26 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 
+const COLUMNS_MAX: usize = 120;
 const FENCE: &str = "```";
 const FILE: &str = "+++ ";
 
-/// Findings in all guides, `docs/adding-*.md`.
+/// Findings in all documents, and in the diffs of the guides, `docs/adding-*.md`.
 pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
+    for directory in ["", "docs", "docs/decisions"] {
+        for entry in
+            std::fs::read_dir(root.join(directory)).with_context(|| format!("cannot list {directory}/"))?
+        {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path:?}"))?;
+                let name = path.strip_prefix(root).unwrap_or(&path).display();
+                let found = long_lines(&text);
+                findings.extend(found.map(|line| format!("{name}:{line}: wrap it at {COLUMNS_MAX} columns")));
+            }
+        }
+    }
     let mut guides = 0;
     for entry in std::fs::read_dir(root.join("docs")).context("cannot list docs/")? {
         let path = entry?.path();
@@ -29,7 +45,18 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(findings)
 }
 
-/// Findings in one document, with the number of the line that each is about. `read` gives the files.
+/// The numbers of lines of prose that are too long.
+fn long_lines(text: &str) -> impl Iterator<Item = usize> {
+    let mut in_code = false;
+    (1..).zip(text.lines()).filter_map(move |(number, line)| {
+        let bare = line.trim_start();
+        in_code ^= bare.starts_with(FENCE);
+        let is_prose = !in_code && !bare.starts_with('|');
+        (is_prose && line.chars().count() > COLUMNS_MAX).then_some(number)
+    })
+}
+
+/// Findings in the diffs of one document, with the number of the line that each is about. `read` gives the files.
 fn check_text(text: &str, read: impl Fn(&str) -> Option<String>) -> Vec<(usize, String)> {
     let mut findings = Vec::new();
     let mut in_diff = false;
@@ -74,6 +101,14 @@ mod tests {
 
     fn check(document: &str) -> Vec<(usize, String)> {
         check_text(document, |file| (file == "a.rs").then(|| FILE_TEXT.to_owned()))
+    }
+
+    #[test]
+    fn prose_wraps_and_tables_and_code_do_not() {
+        let long = "x".repeat(COLUMNS_MAX + 1);
+        let text =
+            format!("{}\n{long}\n| {long} |\n```\n{long}\n```\n{long}\n", "\u{e9}".repeat(COLUMNS_MAX));
+        assert_eq!(long_lines(&text).collect::<Vec<_>>(), [2, 7]);
     }
 
     #[test]
