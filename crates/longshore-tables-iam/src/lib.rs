@@ -17,6 +17,7 @@ pub mod aws;
 pub mod ids;
 pub mod key;
 pub mod layers;
+pub mod positions;
 pub mod record;
 mod spans;
 pub mod tables;

@@ -59,7 +59,9 @@ pub(super) fn profile<'s>(
 pub(super) fn user_name<'a>(caller: &'a Caller, named: Option<&'a str>) -> Option<&'a str> {
     let own = || match caller.kind {
         PrincipalKind::User => caller.principal.rsplit('/').next(),
-        PrincipalKind::Root | PrincipalKind::Session | PrincipalKind::Guest => None,
+        PrincipalKind::Root | PrincipalKind::Session | PrincipalKind::Guest | PrincipalKind::Anonymous => {
+            None
+        }
     };
     named.or_else(own)
 }
@@ -103,7 +105,11 @@ pub(super) fn policy_ref(state: &State, caller: &Caller, named: &str) -> Option<
 }
 
 /// The policy of an ARN, whosever it is.
-pub(super) fn policy(state: &State, caller: &Caller, named: &str) -> Result<PolicyRef, NoSuchEntityException> {
+pub(super) fn policy(
+    state: &State,
+    caller: &Caller,
+    named: &str,
+) -> Result<PolicyRef, NoSuchEntityException> {
     policy_ref(state, caller, named).ok_or_else(|| none(texts::policy_not_found(named)))
 }
 

@@ -46,6 +46,7 @@ use longshore_service::Server;
 use longshore_state::Db;
 use longshore_state::db::SeedSource;
 
+pub use logins::is_password;
 pub use operations::OPERATIONS;
 pub use service_linked::{SERVICE_LINKED, ServiceLinked, make_service_linked_role};
 

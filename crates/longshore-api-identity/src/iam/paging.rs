@@ -34,7 +34,8 @@ impl Page {
         let size = max_items.and_then(|items| usize::try_from(items).ok()).unwrap_or(SIZE);
         let fingerprint = token::fingerprint(operation, &caller.scope, request);
         let read = |marker: String| {
-            token::decode(fingerprint, &marker).ok_or_else(|| Fault::final_refusal(format!("Invalid Marker: {marker}")))
+            token::decode(fingerprint, &marker)
+                .ok_or_else(|| Fault::final_refusal(format!("Invalid Marker: {marker}")))
         };
         Ok(Self { fingerprint, after: marker.map(read).transpose()?, size })
     }

@@ -48,6 +48,10 @@ impl Ask<'_> {
         }
     }
 
+    pub fn named_user(self, name: &str) -> Access {
+        self.user(Some(name))
+    }
+
     pub fn group(self, name: &str) -> Access {
         let group = find::realm(self.state, self.caller).groups().named(name);
         self.owned("group", "/", name, group.map(|group| &group.own))

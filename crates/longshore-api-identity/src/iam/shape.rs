@@ -38,7 +38,11 @@ pub(super) fn policy_arn(state: &State, caller: &Caller, policy: &PolicyRef) -> 
 }
 
 /// A managed policy's name and path.
-pub(super) fn policy_name<'s>(state: &'s State, caller: &Caller, policy: &'s PolicyRef) -> (&'s str, &'s str) {
+pub(super) fn policy_name<'s>(
+    state: &'s State,
+    caller: &Caller,
+    policy: &'s PolicyRef,
+) -> (&'s str, &'s str) {
     match policy {
         PolicyRef::Aws(name) => (name, aws::policy(name).map_or("/", |policy| policy.path)),
         PolicyRef::Own(id) => {

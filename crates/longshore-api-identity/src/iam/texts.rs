@@ -62,7 +62,9 @@ pub(super) fn quota(what: &str, max: usize) -> String {
 }
 
 pub(super) fn protected(role: &str) -> String {
-    format!("Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS")
+    format!(
+        "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
+    )
 }
 
 pub(super) const DETACH_FIRST: &str = "Cannot delete entity, must detach all policies first.";
@@ -73,8 +75,7 @@ pub(super) const DELETE_KEYS_FIRST: &str = "Cannot delete entity, must delete ac
 pub(super) const DELETE_LOGIN_FIRST: &str = "Cannot delete entity, must delete login profile first.";
 pub(super) const LEAVE_GROUPS_FIRST: &str = "Cannot delete entity, must remove users from group first.";
 pub(super) const POLICY_IN_USE: &str = "Cannot delete a policy attached to entities.";
-pub(super) const DELETE_VERSIONS_FIRST: &str =
-    "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The \
+pub(super) const DELETE_VERSIONS_FIRST: &str = "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The \
      default version is deleted with the policy.";
 pub(super) const DEFAULT_VERSION: &str = "Cannot delete the default version of a policy.";
 pub(super) const TOO_MANY_VERSIONS: &str = "A managed policy can have up to 5 versions. Before you create a new \
@@ -82,3 +83,7 @@ pub(super) const TOO_MANY_VERSIONS: &str = "A managed policy can have up to 5 ve
 pub(super) const USER_NEEDED: &str = "Must specify userName when calling with non-User credentials";
 pub(super) const DUPLICATE_TAGS: &str =
     "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
+
+pub(super) fn source_not_found(arn: &str) -> String {
+    format!("Entity {arn} cannot be found.")
+}
