@@ -105,13 +105,21 @@ pub(super) enum PolicySource<'s> {
 
 impl<'s> PolicySource<'s> {
     pub fn find(state: &'s State, caller: &Caller, named: &str) -> Result<Self, NoSuchEntityException> {
+        let missing = || NoSuchEntityException::new(texts::source_not_found(named));
         let arn = IamArn::parse(named).filter(|arn| arn.account_id() == Some(caller.scope.account));
-        match arn {
-            Some(IamArn { kind: "user", name, .. }) => Ok(Self::User(find::user(state, caller, name)?)),
-            Some(IamArn { kind: "group", name, .. }) => Ok(Self::Group(find::group(state, caller, name)?)),
-            Some(IamArn { kind: "role", name, .. }) => Ok(Self::Role(find::role(state, caller, name)?)),
-            Some(_) | None => Err(NoSuchEntityException::new(texts::source_not_found(named))),
-        }
+        let arn = arn.ok_or_else(missing)?;
+        let found = match arn.kind {
+            "user" => Self::User(find::user(state, caller, arn.name)?),
+            "group" => Self::Group(find::group(state, caller, arn.name)?),
+            "role" => Self::Role(find::role(state, caller, arn.name)?),
+            _other => return Err(missing()),
+        };
+        let own = match &found {
+            Self::User(user) => &user.own,
+            Self::Group(group) => &group.own,
+            Self::Role(role) => &role.own,
+        };
+        if *own.path == *arn.path { Ok(found) } else { Err(missing()) }
     }
 
     /// Shows each of its policies.

@@ -18,7 +18,7 @@ fn a_secret_is_told_once_and_kept_sealed() {
     assert!(id.starts_with("AKIA"), "{id}");
     assert_eq!(ids::account_of_access_key(&id), Some(world.account()));
     let listed = world.ok("ListAccessKeys", &[("UserName", "ada")]);
-    assert_eq!(all(&listed, "AccessKeyId"), [id.clone()]);
+    assert_eq!(all(&listed, "AccessKeyId"), [&*id]);
     assert!(!listed.contains(&secret) && !listed.contains("Secret"), "{listed}");
 
     let records = world.records();
@@ -77,4 +77,17 @@ fn a_key_is_one_of_its_user() {
     let root = "arn:aws:iam::444455556666:root";
     world.act_as("444455556666", longshore_api::PrincipalKind::Root, root);
     assert!(world.refused("GetAccessKeyLastUsed", &[("AccessKeyId", &id)]).starts_with("AccessDenied: "));
+}
+
+/// What has no secret goes on without the root key, and nothing is kept in the clear instead.
+#[test]
+fn without_the_root_key_there_are_no_secrets() {
+    let world = World::locked(std::sync::Arc::new(longshore_service::Allow));
+    world.ok("CreateUser", &[("UserName", "ada")]);
+    for (action, more) in
+        [("CreateAccessKey", ("Path", "/")), ("CreateLoginProfile", ("Password", "correct-Horse-7"))]
+    {
+        let told = world.refused(action, &[("UserName", "ada"), more]);
+        assert_eq!(told, "InternalFailure: An internal error occurred. Try the request again.");
+    }
 }

@@ -34,7 +34,7 @@ fn a_provider_is_made_changed_and_deleted() {
     world.ok("RemoveClientIDFromOpenIDConnectProvider", &[of, ("ClientID", "other")]);
     world.ok("RemoveClientIDFromOpenIDConnectProvider", &[of, ("ClientID", "other")]);
     assert!(!world.ok("GetOpenIDConnectProvider", &[of]).contains("other"));
-    assert_eq!(all(&world.ok("ListOpenIDConnectProviders", &[]), "Arn"), [arn.clone()]);
+    assert_eq!(all(&world.ok("ListOpenIDConnectProviders", &[]), "Arn"), [&*arn]);
     world.ok("DeleteOpenIDConnectProvider", &[of]);
     let gone = format!("NoSuchEntity: OpenIDConnect Provider not found for arn {arn}");
     for action in ["GetOpenIDConnectProvider", "DeleteOpenIDConnectProvider", "ListOpenIDConnectProviderTags"]

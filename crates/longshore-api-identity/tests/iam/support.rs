@@ -57,20 +57,25 @@ impl World {
     }
 
     pub fn guarded(guard: Arc<dyn Guard>) -> Self {
+        let world = Self::locked(guard);
+        world.act(|tx| tx.unlock(RootKey::new([7; 32])).expect("a new store takes any"));
+        world
+    }
+
+    /// Without a root key.
+    pub fn locked(guard: Arc<dyn Guard>) -> Self {
         let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>().with::<Keyring>();
         let seeds = Arc::new(Counting::default());
         let db = Db::open(Arc::new(MemoryStore::new()), &domains, Arc::new(Still), seeds.clone());
         let db = db.expect("an empty store opens");
-        let world = Self {
+        Self {
             iam: Iam::server(db.clone(), seeds).guarded(guard),
             db,
             account: AccountId::parse(ACCOUNT).expect("twelve digits"),
             kind: PrincipalKind::Root,
             arn: format!("arn:aws:iam::{ACCOUNT}:root"),
             runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
-        };
-        world.act(|tx| tx.unlock(RootKey::new([7; 32])).expect("a new store takes any"));
-        world
+        }
     }
 
     /// Everything after this is done by somebody else.

@@ -103,7 +103,7 @@ fn a_user_goes_when_nothing_is_left() {
     world.ok("PutUserPolicy", &[user, ("PolicyName", "p"), ("PolicyDocument", ALLOW)]);
     let admin = ("PolicyArn", "arn:aws:iam::aws:policy/AdministratorAccess");
     world.ok("AttachUserPolicy", &[user, admin]);
-    let steps: [(&str, &str, Vec<(&str, &str)>); 5] = [
+    let steps = [
         ("must detach all policies first.", "DetachUserPolicy", vec![user, admin]),
         ("must delete policies first.", "DeleteUserPolicy", vec![user, ("PolicyName", "p")]),
         ("must delete access keys first.", "DeleteAccessKey", vec![user, ("AccessKeyId", &key)]),
@@ -169,7 +169,7 @@ fn who_names_nobody_means_himself() {
     world.act_as(ACCOUNT, PrincipalKind::User, &format!("arn:aws:iam::{ACCOUNT}:user/ops/ada"));
     assert_eq!(one(&world.ok("GetUser", &[]), "UserName"), "ada");
     let key = one(&world.ok("CreateAccessKey", &[]), "AccessKeyId");
-    assert_eq!(all(&world.ok("ListAccessKeys", &[]), "AccessKeyId"), [key.clone()]);
+    assert_eq!(all(&world.ok("ListAccessKeys", &[]), "AccessKeyId"), [&*key]);
     world.ok("UpdateAccessKey", &[("AccessKeyId", &key), ("Status", "Inactive")]);
     world.ok("DeleteAccessKey", &[("AccessKeyId", &key)]);
     world.act_as(ACCOUNT, PrincipalKind::Session, &format!("arn:aws:sts::{ACCOUNT}:assumed-role/r/s"));

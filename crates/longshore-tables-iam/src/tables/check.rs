@@ -1,5 +1,6 @@
 //! Every record, and what is derived from them beside what it should be.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use longshore_base::AccountId;
 use longshore_state::{Record, Records};
 
 use super::named::HasName;
-use super::{IamTables, Named, Realm};
+use super::{IamTables, Named};
 use crate::key::{AccountKey, Id, InlineKey, OwnKey, VersionKey};
 use crate::record::{AccountSettings, InlinePolicy, PolicyVersion};
 
@@ -22,11 +23,11 @@ pub(super) fn records(tables: &IamTables, records: &mut Records) {
         all(account, &realm.providers, records);
         all(account, &realm.logins, records);
         all(account, &realm.deletions, records);
-        for ((holder, name), policy) in &realm.inline {
+        for (holder, name, policy) in pairs(&realm.inline) {
             let key = InlineKey { account, holder: holder.clone(), name: name.clone() };
             records.insert::<InlinePolicy>(key, policy.clone());
         }
-        for ((policy, number), version) in &realm.versions {
+        for (policy, number, version) in pairs(&realm.versions) {
             let key = VersionKey { account, policy: policy.clone(), number: *number };
             records.insert::<PolicyVersion>(key, version.clone());
         }
@@ -34,6 +35,10 @@ pub(super) fn records(tables: &IamTables, records: &mut Records) {
             records.insert::<AccountSettings>(AccountKey(account), settings.clone());
         }
     }
+}
+
+fn pairs<K, R>(nested: &BTreeMap<Id, BTreeMap<K, R>>) -> impl Iterator<Item = (&Id, &K, &R)> {
+    nested.iter().flat_map(|(of, own)| own.iter().map(move |(key, record)| (of, key, record)))
 }
 
 fn all<'a, R: Record<Key = OwnKey>>(
@@ -46,45 +51,38 @@ fn all<'a, R: Record<Key = OwnKey>>(
     }
 }
 
-pub(super) fn compare(own: &IamTables, fresh: &IamTables) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut same = |what: &str, own: &dyn Debug, fresh: &dyn Debug, is_same: bool| {
-        if !is_same {
-            notes.push(format!("{what}: is {own:?}, should be {fresh:?}"));
+/// What differs, in words.
+#[derive(Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn note<T: PartialEq + Debug>(&mut self, what: &str, own: &T, fresh: &T) {
+        if own != fresh {
+            self.0.push(format!("{what}: is {own:?}, should be {fresh:?}"));
         }
-    };
-    same("keys", &own.keys, &fresh.keys, own.keys == fresh.keys);
-    same("aliases", &own.aliases, &fresh.aliases, own.aliases == fresh.aliases);
-    let accounts = (own.realms.keys().collect::<Vec<_>>(), fresh.realms.keys().collect::<Vec<_>>());
-    same("accounts", &accounts.0, &accounts.1, accounts.0 == accounts.1);
-    for (account, realm) in &own.realms {
-        let should = fresh.realm(*account);
-        let (index, fresh_index) = (&realm.index, &should.index);
-        same(&format!("index of {account}"), index, fresh_index, index == fresh_index);
-        notes_of_names(*account, realm, should, &mut same);
     }
-    notes
+
+    fn note_names<R: HasName>(&mut self, what: &str, own: &Named<R>, fresh: &Named<R>) {
+        self.note(what, own.names(), fresh.names());
+        self.note(&format!("{what} that are unique"), &own.names().len(), &own.records().len());
+    }
 }
 
-fn notes_of_names(
-    account: AccountId,
-    own: &Realm,
-    fresh: &Realm,
-    same: &mut dyn FnMut(&str, &dyn Debug, &dyn Debug, bool),
-) {
-    fn one<R: HasName>(
-        what: String,
-        own: &Named<R>,
-        fresh: &Named<R>,
-        same: &mut dyn FnMut(&str, &dyn Debug, &dyn Debug, bool),
-    ) {
-        same(&what, own.names(), fresh.names(), own.names() == fresh.names());
-        let (names, records) = (own.names().len(), own.records().len());
-        same(&format!("{what} are unique"), &names, &records, names == records);
+pub(super) fn compare(own: &IamTables, fresh: &IamTables) -> Vec<String> {
+    let mut found = Differences::default();
+    found.note("keys", &own.keys, &fresh.keys);
+    found.note("aliases", &own.aliases, &fresh.aliases);
+    let accounts = |tables: &IamTables| tables.realms.keys().copied().collect::<Vec<_>>();
+    found.note("accounts", &accounts(own), &accounts(fresh));
+    for (account, realm) in &own.realms {
+        let should = fresh.realm(*account);
+        let of = |what: &str| format!("{what} of {account}");
+        found.note(&of("index"), &realm.index, &should.index);
+        found.note_names(&of("names of users"), &realm.users, &should.users);
+        found.note_names(&of("names of groups"), &realm.groups, &should.groups);
+        found.note_names(&of("names of roles"), &realm.roles, &should.roles);
+        found.note_names(&of("names of policies"), &realm.policies, &should.policies);
+        found.note_names(&of("names of instance profiles"), &realm.profiles, &should.profiles);
     }
-    one(format!("names of users of {account}"), &own.users, &fresh.users, same);
-    one(format!("names of groups of {account}"), &own.groups, &fresh.groups, same);
-    one(format!("names of roles of {account}"), &own.roles, &fresh.roles, same);
-    one(format!("names of policies of {account}"), &own.policies, &fresh.policies, same);
-    one(format!("names of instance profiles of {account}"), &own.profiles, &fresh.profiles, same);
+    found.0
 }

@@ -1,12 +1,13 @@
 //! How each kind of record changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_base::AccountId;
 use longshore_state::{Hints, Keep};
 
 use super::{IamTables, Realm};
-use crate::key::{AccountKey, InlineKey, OwnKey, VersionKey};
+use crate::key::{AccountKey, Id, InlineKey, OwnKey, VersionKey};
 use crate::record::{
     AccessKey, AccountSettings, DeletionTask, Group, InlinePolicy, InstanceProfile, LoginProfile,
     ManagedPolicy, OidcProvider, PolicyVersion, Role, User,
@@ -90,6 +91,24 @@ impl Keep<AccessKey> for IamTables {
     }
 }
 
+/// Puts or removes what is kept in two steps. What holds nothing is forgotten.
+fn nested<K: Ord + Clone, R>(
+    all: &mut BTreeMap<Id, BTreeMap<K, Arc<R>>>,
+    of: &Id,
+    key: &K,
+    new: Option<Arc<R>>,
+) -> Option<Arc<R>> {
+    let own = all.entry(of.clone()).or_default();
+    let old = match new {
+        Some(new) => own.insert(key.clone(), new),
+        None => own.remove(key),
+    };
+    if own.is_empty() {
+        all.remove(of);
+    }
+    old
+}
+
 impl Keep<InlinePolicy> for IamTables {
     fn replace(
         &mut self,
@@ -97,11 +116,7 @@ impl Keep<InlinePolicy> for IamTables {
         new: Option<Arc<InlinePolicy>>,
         _: &mut Hints,
     ) -> Option<Arc<InlinePolicy>> {
-        let place = (key.holder.clone(), key.name.clone());
-        self.change(key.account, |realm| match new {
-            Some(new) => realm.inline.insert(place, new),
-            None => realm.inline.remove(&place),
-        })
+        self.change(key.account, |realm| nested(&mut realm.inline, &key.holder, &key.name, new))
     }
 }
 
@@ -112,11 +127,7 @@ impl Keep<PolicyVersion> for IamTables {
         new: Option<Arc<PolicyVersion>>,
         _: &mut Hints,
     ) -> Option<Arc<PolicyVersion>> {
-        let place = (key.policy.clone(), key.number);
-        self.change(key.account, |realm| match new {
-            Some(new) => realm.versions.insert(place, new),
-            None => realm.versions.remove(&place),
-        })
+        self.change(key.account, |realm| nested(&mut realm.versions, &key.policy, &key.number, new))
     }
 }
 

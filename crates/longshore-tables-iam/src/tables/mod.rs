@@ -41,10 +41,10 @@ pub struct Realm {
     policies: Named<ManagedPolicy>,
     profiles: Named<InstanceProfile>,
     access_keys: BTreeMap<Id, Arc<AccessKey>>,
-    /// By the id of their holder, and their name.
-    inline: BTreeMap<(Id, Arc<str>), Arc<InlinePolicy>>,
+    /// By the id of their holder, and their name. In two steps, so that a look-up makes no key.
+    inline: BTreeMap<Id, BTreeMap<Arc<str>, Arc<InlinePolicy>>>,
     /// By the id of their policy, and their number.
-    versions: BTreeMap<(Id, u32), Arc<PolicyVersion>>,
+    versions: BTreeMap<Id, BTreeMap<u32, Arc<PolicyVersion>>>,
     providers: BTreeMap<Id, Arc<OidcProvider>>,
     /// By the user's id.
     logins: BTreeMap<Id, Arc<LoginProfile>>,
@@ -115,31 +115,23 @@ impl Realm {
         ids.filter_map(|id| Some((id, self.access_keys.get(id)?)))
     }
 
-    pub fn inline(&self, holder: &Id, name: &str) -> Option<&Arc<InlinePolicy>> {
-        self.inline.get(&(holder.clone(), name.into()))
+    pub fn inline(&self, holder: &str, name: &str) -> Option<&Arc<InlinePolicy>> {
+        self.inline.get(holder)?.get(name)
     }
 
     /// The policies written into a user, a group or a role, by name.
-    pub fn inline_of<'a>(
-        &'a self,
-        holder: &'a Id,
-    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<InlinePolicy>)> {
-        let from = (holder.clone(), Arc::from(""));
-        let own = self.inline.range(from..).take_while(move |((other, _), _)| other == holder);
-        own.map(|((_, name), policy)| (name, policy))
+    pub fn inline_of(&self, holder: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<InlinePolicy>)> {
+        self.inline.get(holder).into_iter().flatten()
     }
 
-    pub fn version(&self, policy: &Id, number: u32) -> Option<&Arc<PolicyVersion>> {
-        self.versions.get(&(policy.clone(), number))
+    pub fn version(&self, policy: &str, number: u32) -> Option<&Arc<PolicyVersion>> {
+        self.versions.get(policy)?.get(&number)
     }
 
     /// The versions of a managed policy, by number.
-    pub fn versions_of<'a>(
-        &'a self,
-        policy: &Id,
-    ) -> impl DoubleEndedIterator<Item = (u32, &'a Arc<PolicyVersion>)> {
-        let range = (policy.clone(), 0)..=(policy.clone(), u32::MAX);
-        self.versions.range(range).map(|((_, number), version)| (*number, version))
+    pub fn versions_of(&self, policy: &str) -> impl DoubleEndedIterator<Item = (u32, &Arc<PolicyVersion>)> {
+        let versions = self.versions.get(policy).into_iter().flatten();
+        versions.map(|(number, version)| (*number, version))
     }
 
     pub fn provider(&self, id: &str) -> Option<&Arc<OidcProvider>> {
