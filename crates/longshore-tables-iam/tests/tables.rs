@@ -256,6 +256,59 @@ fn take(tx: &mut Tx<'_>, step: &Step) {
     }
 }
 
+/// Every index, counted anew from the records in the plainest way: pairs of who refers and to what.
+fn recount(state: &State) -> Vec<String> {
+    let records = state.records();
+    let mut notes = Vec::new();
+    for (_, user) in records.of::<User>() {
+        notes.extend(user.groups.iter().map(|group| format!("{} in {group}", user.own.id)));
+        notes.extend(user.grants.attached.iter().map(|policy| format!("{} has {policy:?}", user.own.id)));
+    }
+    for (_, group) in records.of::<Group>() {
+        notes.extend(group.grants.attached.iter().map(|policy| format!("{} has {policy:?}", group.own.id)));
+    }
+    for (_, role) in records.of::<Role>() {
+        notes.extend(role.grants.boundary.iter().map(|policy| format!("{} within {policy:?}", role.own.id)));
+    }
+    for (_, profile) in records.of::<InstanceProfile>() {
+        notes.extend(profile.role.iter().map(|role| format!("{} for {role}", profile.own.id)));
+    }
+    for (key, access_key) in records.of::<AccessKey>() {
+        notes.push(format!("{} of {} in {}", key.id, access_key.user, key.account));
+    }
+    for (key, settings) in records.of::<AccountSettings>() {
+        notes.extend(settings.alias.iter().map(|alias| format!("{alias} is {}", key.0)));
+    }
+    notes.sort();
+    notes
+}
+
+/// The same, as the tables answer it to whoever asks.
+fn told(state: &State) -> Vec<String> {
+    let iam = state.iam();
+    let realm = iam.realm(account());
+    let mut notes = Vec::new();
+    for n in 0..4 {
+        let members = realm.members(&format!("AGPA{n}"));
+        notes.extend(members.map(|user| format!("{} in AGPA{n}", user.own.id)));
+        let policy = PolicyRef::Own(format!("ANPA{n}").into());
+        if let Some(own) = realm.attachments(&policy) {
+            notes.extend(own.attached.iter().map(|id| format!("{id} has {policy:?}")));
+            notes.extend(own.bounded.iter().map(|id| format!("{id} within {policy:?}")));
+        }
+        let profiles = realm.profiles_of(&format!("AROA{n}"));
+        notes.extend(profiles.map(|profile| format!("{} for AROA{n}", profile.own.id)));
+        for (id, _) in realm.keys_of(&format!("AIDA{n}")) {
+            let (account, _) = iam.access_key(id).expect("it is found over all accounts");
+            notes.push(format!("{id} of AIDA{n} in {account}"));
+        }
+        let alias = format!("alias{n}");
+        notes.extend(iam.account_of_alias(&alias).map(|account| format!("{alias} is {account}")));
+    }
+    notes.sort();
+    notes
+}
+
 proptest! {
     /// Against a recount of the records.
     #[test]
@@ -271,6 +324,11 @@ proptest! {
                 prop_assert_eq!(before.differences(&state.records()), Vec::<String>::new());
             }
             prop_assert_eq!(state.check(), Vec::<String>::new());
+            prop_assert_eq!(told(&state), recount(&state));
+            let realm = state.iam().realm(account());
+            for user in realm.users().by_name() {
+                prop_assert_eq!(&realm.users().named(&user.own.name).expect("by its name").own.id, &user.own.id);
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ impl Realm {
     }
 
     /// The ids of a user's access keys.
-    pub fn keys_of(&self, user: &str) -> impl Iterator<Item = (&Id, &Arc<AccessKey>)> {
+    pub fn keys_of<'a>(&'a self, user: &str) -> impl Iterator<Item = (&'a Id, &'a Arc<AccessKey>)> + use<'a> {
         let ids = self.index.keys.get(user).into_iter().flatten();
         ids.filter_map(|id| Some((id, self.access_keys.get(id)?)))
     }
@@ -120,7 +120,10 @@ impl Realm {
     }
 
     /// The policies written into a user, a group or a role, by name.
-    pub fn inline_of(&self, holder: &str) -> impl Iterator<Item = (&Arc<str>, &Arc<InlinePolicy>)> {
+    pub fn inline_of<'a>(
+        &'a self,
+        holder: &str,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Arc<InlinePolicy>)> + use<'a> {
         self.inline.get(holder).into_iter().flatten()
     }
 
@@ -129,7 +132,10 @@ impl Realm {
     }
 
     /// The versions of a managed policy, by number.
-    pub fn versions_of(&self, policy: &str) -> impl DoubleEndedIterator<Item = (u32, &Arc<PolicyVersion>)> {
+    pub fn versions_of<'a>(
+        &'a self,
+        policy: &str,
+    ) -> impl DoubleEndedIterator<Item = (u32, &'a Arc<PolicyVersion>)> + use<'a> {
         let versions = self.versions.get(policy).into_iter().flatten();
         versions.map(|(number, version)| (*number, version))
     }
@@ -155,7 +161,7 @@ impl Realm {
     }
 
     /// The users in a group, by their ids.
-    pub fn members(&self, group: &str) -> impl Iterator<Item = &Arc<User>> {
+    pub fn members<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a Arc<User>> + use<'a> {
         self.index.members.get(group).into_iter().flatten().filter_map(|id| self.users.get(id))
     }
 
@@ -165,7 +171,7 @@ impl Realm {
     }
 
     /// The instance profiles that a role is in, by their ids.
-    pub fn profiles_of(&self, role: &str) -> impl Iterator<Item = &Arc<InstanceProfile>> {
+    pub fn profiles_of<'a>(&'a self, role: &str) -> impl Iterator<Item = &'a Arc<InstanceProfile>> + use<'a> {
         self.index.profiles.get(role).into_iter().flatten().filter_map(|id| self.profiles.get(id))
     }
 
