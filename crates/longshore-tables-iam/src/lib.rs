@@ -22,6 +22,7 @@ pub mod record;
 mod spans;
 pub mod tables;
 pub mod trust;
+pub mod uses;
 
 use longshore_state::{State, Tx};
 

@@ -3,9 +3,9 @@
 use longshore_keyring::Sealing;
 use longshore_store::Op;
 use longshore_tables_iam::record::AccessKey;
-use longshore_tables_iam::{IamState, ids};
+use longshore_tables_iam::{IamState, ids, uses};
 
-use crate::support::{ACCOUNT, World, all, one};
+use crate::support::{ACCOUNT, TRUST, World, all, one};
 
 #[test]
 fn a_secret_is_told_once_and_kept_sealed() {
@@ -90,4 +90,31 @@ fn without_the_root_key_there_are_no_secrets() {
         let told = world.refused(action, &[("UserName", "ada"), more]);
         assert_eq!(told, "InternalFailure: An internal error occurred. Try the request again.");
     }
+}
+
+#[test]
+fn when_a_key_was_used_is_told_now_and_then() {
+    let world = World::new();
+    world.ok("CreateUser", &[("UserName", "ada")]);
+    let id = one(&world.ok("CreateAccessKey", &[("UserName", "ada")]), "AccessKeyId");
+    let changed = |service: &str| {
+        world.act(|tx| {
+            uses::note_key(tx, &id, "eu-west-1", service);
+            tx.changed()
+        })
+    };
+    assert_eq!((changed("ecs"), changed("ecs"), changed("iam")), (1, 0, 1));
+    let used = world.ok("GetAccessKeyLastUsed", &[("AccessKeyId", &id)]);
+    assert_eq!((one(&used, "ServiceName"), one(&used, "Region")), ("iam".into(), "eu-west-1".into()));
+    assert_eq!(one(&used, "LastUsedDate"), "2023-11-14T22:13:20Z");
+    let role =
+        one(&world.ok("CreateRole", &[("RoleName", "r"), ("AssumeRolePolicyDocument", TRUST)]), "RoleId");
+    world.act(|tx| uses::note_role(tx, world.account(), &role, "us-east-1", "ecs"));
+    let shown = world.ok("GetRole", &[("RoleName", "r")]);
+    assert_eq!(
+        (one(&shown, "LastUsedDate"), one(&shown, "Region")),
+        ("2023-11-14T22:13:20Z".into(), "us-east-1".into())
+    );
+    // What is gone is not noted.
+    world.act(|tx| uses::note_key(tx, "AKIA-gone", "eu-west-1", "ecs"));
 }
