@@ -44,8 +44,7 @@ fn of_bytes(prefix: &str, bytes: &[u8]) -> Arc<str> {
 
 /// An access key's id with the account inside (identity J2). `chance` has at least ten bytes.
 ///
-/// Without the first two bits of the first character, which are set as AWS sets them, five bytes hold the account and the
-/// rest is drawn.
+/// The first bit is set, as in those of AWS; forty bits are the account's number, and the other 39 are drawn.
 pub fn access_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
     let mut bytes = [0; KEY_BYTES];
     bytes.copy_from_slice(&chance[..KEY_BYTES]);

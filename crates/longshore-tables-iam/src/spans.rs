@@ -120,7 +120,52 @@ pub(crate) fn rewrite(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
     use super::*;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-b\"\\\\ \n{}:,é]{0,4}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            let member = ("[ab\"\\\\{é]{0,3}", inner.clone());
+            prop_oneof![
+                proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+                proptest::collection::vec(member, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
+            ]
+        })
+    }
+
+    /// Every text that stands below a member `a`, replaced in the plainest way.
+    fn replaced(value: &Value, below: bool) -> Value {
+        match value {
+            Value::String(text) if below => Value::from(format!("{text}!")),
+            Value::Array(list) => list.iter().map(|value| replaced(value, below)).collect(),
+            Value::Object(members) => {
+                let member =
+                    |(name, value): (&String, &Value)| (name.clone(), replaced(value, below || name == "a"));
+                Value::Object(members.iter().map(member).collect())
+            }
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_replaces_as_a_parser_would(value in json(), pretty in any::<bool>()) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let text = text.expect("it is JSON");
+            let change = |path: &[String], text: &str| path.iter().any(|name| name == "a").then(|| format!("{text}!"));
+            let out = rewrite(&text, change).unwrap_or_else(|| text.clone());
+            prop_assert_eq!(serde_json::from_str::<Value>(&out).expect("it still is"), replaced(&value, false));
+        }
+    }
 
     #[test]
     fn the_rest_stays_as_it_was() {
