@@ -33,6 +33,11 @@ impl Context {
         self.0.get(lower).map(Vec::as_slice)
     }
 
+    /// Whether a key is there, whatever the case of its name.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.contains_key(&key.to_ascii_lowercase())
+    }
+
     /// The value of a key that has exactly one, whatever the case of its name.
     pub fn one(&self, key: &str) -> Option<&str> {
         match self.0.get(&key.to_ascii_lowercase())?.as_slice() {

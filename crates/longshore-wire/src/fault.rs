@@ -1,6 +1,7 @@
 //! What a call answers instead of its output: modelled errors, and faults. The errors that every service shares are in
 //! [`crate::generic`].
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -201,7 +202,7 @@ macro_rules! operation_error {
 /// `InternalError`; what the caller has to change, as `ClientException`, 400, or XML's words for it.
 #[derive(Clone)]
 pub struct Fault {
-    message: &'static str,
+    message: Cow<'static, str>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
     /// The caller's doing after all, so that asking again is of no use.
     is_final: bool,
@@ -211,20 +212,20 @@ impl Fault {
     /// Hides `cause` behind a general text.
     pub fn hidden(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
-            message: "An internal error occurred. Try the request again.",
+            message: Cow::Borrowed("An internal error occurred. Try the request again."),
             cause: Some(Arc::from(cause.into())),
             is_final: false,
         }
     }
 
     /// A request that cannot be carried out as it is, for a reason that no model knows. The caller reads how to change it.
-    pub fn final_refusal(message: &'static str) -> Self {
-        Self { message, cause: None, is_final: true }
+    pub fn final_refusal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), cause: None, is_final: true }
     }
 
     /// A fault whose text the caller may read.
     pub fn told(message: &'static str) -> Self {
-        Self { message, cause: None, is_final: false }
+        Self { message: message.into(), cause: None, is_final: false }
     }
 }
 
@@ -236,7 +237,7 @@ impl fmt::Debug for Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
+        f.write_str(&self.message)
     }
 }
 
@@ -251,7 +252,7 @@ impl ModeledError for Fault {
         if self.is_final { "ClientException" } else { "ServerException" }
     }
     fn message(&self) -> &str {
-        self.message
+        &self.message
     }
     fn http_status(&self) -> u16 {
         if self.is_final { 400 } else { 500 }
@@ -271,7 +272,7 @@ impl ModeledError for Fault {
         !self.is_final
     }
     fn encode(&self, writer: &mut dyn ShapeWriter) {
-        encode_message(self.message, writer);
+        encode_message(&self.message, writer);
     }
     fn hidden_cause(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))

@@ -2,6 +2,8 @@
 //! in `[a-zA-Z0-9_-]+` or `([\p{L}\p{N} ]*)`. Every other form counts as matched; the rule
 //! behind it belongs to whoever owns the value.
 
+use std::str::Chars;
+
 /// Whether `pattern` allows `text`, as far as this module understands patterns.
 pub(crate) fn allows(pattern: &str, text: &str) -> bool {
     match Class::parse(pattern) {
@@ -17,6 +19,8 @@ struct Class {
 
 enum Item {
     Range(char, char),
+    /// `\w`: letters and digits of ASCII, and the underscore.
+    Word,
     Letters,
     Numbers,
     Separators,
@@ -33,35 +37,27 @@ impl Class {
             return None;
         }
         let mut items = Vec::new();
-        let mut rest = body.chars().peekable();
-        while let Some(c) = rest.next() {
-            let from = match c {
-                '[' | ']' | '&' => return None,
-                '\\' => match rest.next()? {
-                    'p' => {
-                        let name: String = rest.by_ref().take(3).collect();
-                        items.push(match name.as_str() {
-                            "{L}" => Item::Letters,
-                            "{N}" => Item::Numbers,
-                            "{Z}" => Item::Separators,
-                            _ => return None,
-                        });
-                        continue;
-                    }
-                    escaped if escaped.is_ascii_alphanumeric() => return None,
-                    escaped => escaped,
-                },
-                plain => plain,
+        let mut rest = body.chars();
+        while let Some(part) = Part::next(&mut rest) {
+            let from = match part? {
+                Part::Item(item) => {
+                    items.push(item);
+                    continue;
+                }
+                Part::Character(from) => from,
             };
             let mut ahead = rest.clone();
-            match (ahead.next(), ahead.next()) {
-                (Some('-'), Some(to)) if to != '\\' => {
-                    rest = ahead;
-                    items.push(Item::Range(from, to));
-                }
-                (Some('-'), Some(_)) => return None,
-                _ => items.push(Item::Range(from, from)),
-            }
+            let is_range = ahead.next() == Some('-') && !ahead.as_str().is_empty();
+            items.push(match is_range.then(|| Part::next(&mut ahead)).flatten() {
+                Some(to) => match to? {
+                    Part::Character(to) => {
+                        rest = ahead;
+                        Item::Range(from, to)
+                    }
+                    Part::Item(_) => return None,
+                },
+                None => Item::Range(from, from),
+            });
         }
         Some(Self { items, may_be_empty })
     }
@@ -69,11 +65,47 @@ impl Class {
     fn contains(&self, c: char) -> bool {
         self.items.iter().any(|item| match item {
             Item::Range(from, to) => (*from..=*to).contains(&c),
+            Item::Word => c.is_ascii_alphanumeric() || c == '_',
             Item::Letters => c.is_alphabetic(),
             Item::Numbers => c.is_numeric(),
             // Spaces proper: of the characters that Rust calls white space, all but the control ones.
             Item::Separators => c.is_whitespace() && !c.is_control(),
         })
+    }
+}
+
+/// What stands between the brackets: a class of its own, or a character, perhaps the end of a range.
+enum Part {
+    Item(Item),
+    Character(char),
+}
+
+impl Part {
+    /// The next one; `None` at the end, and `Some(None)` for what is not understood.
+    fn next(rest: &mut Chars<'_>) -> Option<Option<Self>> {
+        let escaped = match rest.next()? {
+            '[' | ']' | '&' => return Some(None),
+            '\\' => rest.next(),
+            plain => return Some(Some(Self::Character(plain))),
+        };
+        let mut take = |count| rest.by_ref().take(count).collect::<String>();
+        let part = match escaped {
+            Some('p') => match take(3).as_str() {
+                "{L}" => Some(Self::Item(Item::Letters)),
+                "{N}" => Some(Self::Item(Item::Numbers)),
+                "{Z}" => Some(Self::Item(Item::Separators)),
+                _other => None,
+            },
+            Some('w') => Some(Self::Item(Item::Word)),
+            // Half of a surrogate pair is no character.
+            Some('u') => {
+                let code = u32::from_str_radix(&take(4), 16).ok();
+                code.and_then(char::from_u32).map(Self::Character)
+            }
+            Some(escaped) if escaped.is_ascii_alphanumeric() => None,
+            escaped => escaped.map(Self::Character),
+        };
+        Some(part)
     }
 }
 
@@ -94,12 +126,22 @@ mod tests {
         assert!(!allows(INSTANCE, "c5_x"));
         assert!(allows("^[a-z_-]+$", "a-b"));
         assert!(!allows("^[a-z_-]+$", "a1"));
+        const NAME: &str = r"[\w+=,.@-]+";
+        assert!(allows(NAME, "a_B-9+=,.@"));
+        for bad in ["", "a b", "a/b", "ä", "a:b", "a*", "a\n"] {
+            assert!(!allows(NAME, bad), "{bad}");
+        }
+        const POLICY: &str = r"[\u0009\u000A\u000D\u0020-\u00FF]+";
+        assert!(allows(POLICY, "\t\r\n aÿ"));
+        assert!(!allows(POLICY, "\u{100}") && !allows(POLICY, "\u{0}"));
     }
 
     #[test]
     fn unknown_forms_match() {
         assert!(allows("^a|b$", "zzz"));
         assert!(allows("[^a]+", "aaa"));
-        assert!(allows(r"[\w]+", "..."));
+        assert!(allows(r"[\s]+", "..."));
+        assert!(allows(r"[\u0020-\uD7FF\uD800\uDC00]*", "\u{0}"));
+        assert!(allows(r"[a-\w]+", "..."));
     }
 }

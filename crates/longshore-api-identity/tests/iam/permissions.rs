@@ -1,0 +1,216 @@
+//! What has to be allowed for each operation of IAM, and that nothing is done or told without it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use expect_test::expect_file;
+use longshore_api_identity::OPERATIONS;
+use longshore_service::{Access, Attempt, Guard, Values, not_authorized};
+use longshore_wire::Denied;
+use parking_lot::Mutex;
+
+use crate::support::{ACCOUNT, ALLOW, TRUST, World, one};
+
+/// Notes every question, and says yes to all or to none.
+#[derive(Default)]
+struct Watchman {
+    seen: Mutex<Vec<Access>>,
+    denies: AtomicBool,
+}
+
+impl Guard for Watchman {
+    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
+        let asked: Vec<Access> = attempt.resources().into_iter().collect();
+        let first = asked.first().expect("everything of IAM needs permission").clone();
+        *self.seen.lock() = asked;
+        if self.denies.load(Ordering::SeqCst) {
+            return Err(not_authorized(attempt.caller, &first, ""));
+        }
+        Ok(())
+    }
+}
+
+/// A world with one of everything, and its watchman.
+struct Scene {
+    world: World,
+    guard: Arc<Watchman>,
+    key: String,
+}
+
+const POLICY: (&str, &str) = ("PolicyArn", "arn:aws:iam::111122223333:policy/p");
+const PROVIDER: (&str, &str) =
+    ("OpenIDConnectProviderArn", "arn:aws:iam::111122223333:oidc-provider/a.example");
+const KEY: (&str, &str) = ("Tags.member.1.Key", "k");
+const VALUE: (&str, &str) = ("Tags.member.1.Value", "v");
+const USER: (&str, &str) = ("UserName", "u");
+const GROUP: (&str, &str) = ("GroupName", "g");
+const ROLE: (&str, &str) = ("RoleName", "r");
+const PROFILE: (&str, &str) = ("InstanceProfileName", "i");
+const DOCUMENT: (&str, &str) = ("PolicyDocument", ALLOW);
+const NAME: (&str, &str) = ("PolicyName", "p");
+const BOUNDARY: (&str, &str) = ("PermissionsBoundary", POLICY.1);
+
+impl Scene {
+    fn empty() -> (World, Arc<Watchman>) {
+        let guard = Arc::new(Watchman::default());
+        (World::guarded(guard.clone()), guard)
+    }
+
+    fn new() -> Self {
+        let (world, guard) = Self::empty();
+        world.ok("CreatePolicy", &[NAME, DOCUMENT, KEY, VALUE]);
+        world.ok("CreateUser", &[USER, BOUNDARY, KEY, VALUE]);
+        world.ok("CreateGroup", &[GROUP]);
+        world.ok("CreateRole", &[ROLE, ("AssumeRolePolicyDocument", TRUST), BOUNDARY]);
+        world.ok("CreateInstanceProfile", &[PROFILE]);
+        world.ok("CreateOpenIDConnectProvider", &[("Url", "https://a.example")]);
+        let key = one(&world.ok("CreateAccessKey", &[USER]), "AccessKeyId");
+        Self { world, guard, key }
+    }
+
+    /// A call of each operation, so that everything which it can need permission for is in it.
+    fn members(&self, action: &str) -> Vec<(&str, &str)> {
+        let key_id = ("AccessKeyId", &*self.key);
+        let trust = ("AssumeRolePolicyDocument", TRUST);
+        let password = ("Password", "correct-Horse-7");
+        let source = ("PolicySourceArn", "arn:aws:iam::111122223333:user/u");
+        let action_name = ("ActionNames.member.1", "a:b");
+        match action {
+            "CreateUser" => vec![("UserName", "new"), ("Path", "/x/"), BOUNDARY, KEY, VALUE],
+            "CreateGroup" => vec![("GroupName", "new"), ("Path", "/x/")],
+            "CreateRole" => vec![("RoleName", "new"), ("Path", "/x/"), trust, BOUNDARY, KEY, VALUE],
+            "CreatePolicy" => vec![("PolicyName", "new"), ("Path", "/x/"), DOCUMENT, KEY, VALUE],
+            "CreateInstanceProfile" => vec![("InstanceProfileName", "new"), ("Path", "/x/"), KEY, VALUE],
+            "CreateOpenIDConnectProvider" => vec![("Url", "https://b.example"), KEY, VALUE],
+            "CreateServiceLinkedRole" => vec![("AWSServiceName", "ecs.amazonaws.com")],
+            "DeleteServiceLinkedRole" => vec![ROLE],
+            "GetServiceLinkedRoleDeletionStatus" => {
+                vec![("DeletionTaskId", "task/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS/1")]
+            }
+            "UpdateUser" => vec![USER, ("NewUserName", "v")],
+            "UpdateGroup" => vec![GROUP, ("NewGroupName", "h"), ("NewPath", "/x/")],
+            "UpdateAccessKey" => vec![USER, key_id, ("Status", "Inactive")],
+            "DeleteAccessKey" => vec![USER, key_id],
+            "GetAccessKeyLastUsed" => vec![key_id],
+            "CreateLoginProfile" | "UpdateLoginProfile" => vec![USER, password],
+            "UpdateRoleDescription" => vec![ROLE, ("Description", "d")],
+            "UpdateAssumeRolePolicy" => vec![ROLE, ("PolicyDocument", TRUST)],
+            "AddUserToGroup" | "RemoveUserFromGroup" => vec![USER, GROUP],
+            "AddRoleToInstanceProfile" | "RemoveRoleFromInstanceProfile" => vec![ROLE, PROFILE],
+            "PutUserPermissionsBoundary" => vec![USER, BOUNDARY],
+            "PutRolePermissionsBoundary" => vec![ROLE, BOUNDARY],
+            "AddClientIDToOpenIDConnectProvider" | "RemoveClientIDFromOpenIDConnectProvider" => {
+                vec![PROVIDER, ("ClientID", "c")]
+            }
+            "UpdateOpenIDConnectProviderThumbprint" => {
+                vec![PROVIDER, ("ThumbprintList.member.1", "0123456789012345678901234567890123456789")]
+            }
+            "CreateAccountAlias" | "DeleteAccountAlias" => vec![("AccountAlias", "acme")],
+            "SimulateCustomPolicy" => vec![("PolicyInputList.member.1", ALLOW), action_name],
+            "GetContextKeysForCustomPolicy" => vec![("PolicyInputList.member.1", ALLOW)],
+            "SimulatePrincipalPolicy" => vec![source, action_name],
+            "GetContextKeysForPrincipalPolicy" => vec![source],
+            "ListEntitiesForPolicy" | "CreatePolicyVersion" => vec![POLICY, DOCUMENT],
+            "TagPolicy" => vec![POLICY, KEY, VALUE],
+            "TagUser" => vec![USER, KEY, VALUE],
+            "TagRole" => vec![ROLE, KEY, VALUE],
+            "TagInstanceProfile" => vec![PROFILE, KEY, VALUE],
+            "TagOpenIDConnectProvider" => vec![PROVIDER, KEY, VALUE],
+            other => {
+                let of = match other {
+                    name if name.contains("PolicyVersion") || name.ends_with("PolicyTags") => vec![POLICY],
+                    name if name.contains("OpenIDConnectProvider") => vec![PROVIDER],
+                    name if name.contains("InstanceProfileTag") => vec![PROFILE],
+                    name if name.contains("ForRole") => vec![ROLE],
+                    name if name.contains("InstanceProfile") => vec![PROFILE],
+                    name if name.contains("User") || name.contains("Login") || name.contains("AccessKey") => {
+                        vec![USER]
+                    }
+                    name if name.contains("MFA") => vec![USER],
+                    name if name.contains("Role") => vec![ROLE],
+                    name if name.contains("Group") => vec![GROUP],
+                    _policies => Vec::new(),
+                };
+                let lists = ["ListUsers", "ListGroups", "ListRoles", "ListInstanceProfiles"];
+                if lists.contains(&other) {
+                    return vec![("PathPrefix", "/x/")];
+                }
+                let more = match other {
+                    "GetPolicy" | "DeletePolicy" | "UntagPolicy" => vec![POLICY],
+                    _other => Vec::new(),
+                };
+                let all = [NAME, DOCUMENT, POLICY, ("VersionId", "v1"), ("TagKeys.member.1", "k")];
+                let wanted = all.into_iter().filter(|(name, _)| match *name {
+                    "PolicyName" | "PolicyDocument" => {
+                        ["PutU", "PutG", "PutR", "GetU", "GetG", "GetR", "DeleteU", "DeleteG", "DeleteR"]
+                            .iter()
+                            .any(|start| other.starts_with(start))
+                            && other.ends_with("Policy")
+                    }
+                    "PolicyArn" => other.starts_with("Attach") || other.starts_with("Detach"),
+                    "VersionId" => other.contains("PolicyVersion"),
+                    _tag_keys => other.starts_with("Untag"),
+                });
+                of.into_iter().chain(more).chain(wanted).collect()
+            }
+        }
+    }
+
+    /// What is asked about a call, whether it then succeeds or not.
+    fn asked(&self, action: &str) -> Vec<Access> {
+        self.guard.seen.lock().clear();
+        let (_, body) = self.world.reply(action, &self.members(action));
+        let seen = self.guard.seen.lock().clone();
+        assert!(!seen.is_empty(), "{action} asked nobody: {body}");
+        seen
+    }
+}
+
+fn short(text: &str) -> String {
+    text.replace(&format!("arn:aws:iam::{ACCOUNT}:"), "")
+}
+
+#[test]
+fn each_operation_asks_for_what_it_needs() {
+    let mut table = String::new();
+    let scene = Scene::new();
+    let key = scene.key.clone();
+    for operation in OPERATIONS.names {
+        // What is there must be there for each of them.
+        let scene = Scene::new();
+        for (n, access) in scene.asked(operation).into_iter().enumerate() {
+            assert_eq!(access.owner.to_string(), ACCOUNT, "{operation}");
+            if n == 0 {
+                assert_eq!(access.action, format!("iam:{operation}"));
+            }
+            table.push_str(&format!("{} {}\n", access.action, short(&access.resource)));
+            for (name, values) in &access.keys {
+                let values = match values {
+                    Values::One(value) => short(value),
+                    Values::Many(values) => format!("[{}]", values.join(", ")),
+                };
+                table.push_str(&format!("    {name} = {values}\n"));
+            }
+        }
+    }
+    expect_file!["permissions.txt"].assert_eq(&table.replace(&key, "KEY"));
+}
+
+/// Neither what it did nor what is there: the same answer in a world with one of everything and in an empty one.
+#[test]
+fn whoever_may_not_do_it_learns_nothing() {
+    for operation in OPERATIONS.names {
+        let scene = Scene::new();
+        let members = scene.members(operation);
+        scene.guard.denies.store(true, Ordering::SeqCst);
+        let denied = scene.world.refused(operation, &members);
+        assert!(denied.starts_with("AccessDenied: User: "), "{operation}: {denied}");
+        let (nowhere, guard) = Scene::empty();
+        guard.denies.store(true, Ordering::SeqCst);
+        let unknown = nowhere.refused(operation, &members);
+        // Whose key it is, AWS tells whoever may not ask, too: the user is the resource.
+        if *operation != "GetAccessKeyLastUsed" {
+            assert_eq!(unknown, denied, "{operation}");
+        }
+    }
+}
