@@ -279,6 +279,8 @@ impl Container {
             return;
         }
         self.kill_wanted = true;
+        // It runs now, so that another try need not wait for what the last one met.
+        self.retry_at = None;
         self.op.take_if(|op| op.kind == OpKind::Kill);
     }
 

@@ -23,6 +23,8 @@ const STOP_AWAY_MARGIN: Duration = Duration::from_secs(120);
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(300);
 /// A container that counts as stopped but may still run is tried again this often.
 const KILL_PAUSE: Duration = Duration::from_secs(300);
+/// The same while the runtime cannot be reached, which it refuses at once: what runs there has no room of its own.
+const KILL_AWAY_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) fn step(task: &mut Task, index: usize, cx: &mut Cx) {
     let waiting = task.containers[index].retry_at.is_some_and(|at| at > cx.now);
@@ -142,6 +144,7 @@ pub(super) fn force_removed(task: &mut Task, index: usize, result: Result<(), Op
         (None, Err(error)) => error.text.clone(),
         (None, Ok(())) => "the container did not stop and was removed".to_owned(),
     };
+    let is_away = matches!(&result, Err(error) if error.kind == OpErrorKind::Unavailable);
     match result {
         Ok(()) => container.removed = true,
         Err(_) => {
@@ -150,8 +153,12 @@ pub(super) fn force_removed(task: &mut Task, index: usize, result: Result<(), Op
     }
     task.mark_stopped(index, cx.now, None, None, format!("CannotStopContainerError: {text}"));
     if task.containers[index].kill_wanted {
-        task.containers[index].retry_at = Some(cx.now + KILL_PAUSE);
+        task.containers[index].retry_at = Some(cx.now + kill_pause(is_away));
     }
+}
+
+fn kill_pause(is_away: bool) -> Duration {
+    if is_away { KILL_AWAY_PAUSE } else { KILL_PAUSE }
 }
 
 /// For containers that count as stopped: stops what may still run of them.
@@ -181,6 +188,7 @@ pub(super) fn killed(
     result: Result<Option<Observation>, OpError>,
     cx: &mut Cx,
 ) {
+    let is_away = matches!(&result, Err(error) if error.kind == OpErrorKind::Unavailable);
     let container = &mut task.containers[index];
     match result {
         Ok(None) => container.kill_wanted = false,
@@ -195,6 +203,6 @@ pub(super) fn killed(
     }
     let container = &mut task.containers[index];
     if container.kill_wanted {
-        container.retry_at = Some(cx.now + KILL_PAUSE);
+        container.retry_at = Some(cx.now + kill_pause(is_away));
     }
 }

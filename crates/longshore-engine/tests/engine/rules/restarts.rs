@@ -159,6 +159,30 @@ fn a_start_that_comes_to_its_end_after_it_was_given_up_does_not_live_on() {
     );
 }
 
+/// A simulated machine ran more than it had for five minutes: the kill met an engine that was away (seed 8002700).
+#[test]
+fn a_start_that_was_given_up_is_killed_as_soon_as_the_engine_is_back() {
+    for listed in [true, false] {
+        let mut w = World::new(cached());
+        w.local_images.insert("a".to_owned());
+        w.engine.handle(w.now, Input::Assigned(Box::new(task("t1", &["a"]))));
+        let start = run_until_start(&mut w);
+        w.pass(seconds(300));
+        w.script("start a", [Script::FailAfter(OpErrorKind::Unavailable, "reset")]);
+        w.script("stop a", [Script::Fail(OpErrorKind::Unavailable, "away")]);
+        let answer = w.perform(start).expect("answered");
+        w.feed(answer);
+        assert!(w.fake_mut("a").1.lives(), "nobody could kill it");
+        if listed {
+            let containers = w.list();
+            w.feed(Input::Restored { containers });
+        } else {
+            w.pass(seconds(31));
+        }
+        assert!(!w.fake_mut("a").1.lives(), "listed: {listed}: {:?}", w.log);
+    }
+}
+
 /// Found by chance: what a look failed to tell was taken for a container that does not run.
 #[test]
 fn a_restart_that_nobody_could_look_at_is_looked_at_before_the_end() {
