@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Context;
+use longshore_api_ecs::texts;
 use longshore_base::FARGATE_POOL;
 use longshore_explain::{Draining, Question, TARGET_PREFIX};
 use longshore_shapes_ecs::{self as shapes, ops};
@@ -179,6 +180,8 @@ fn instance_line(instance: &shapes::ContainerInstance, screen: &mut String, trou
     } else if health == Some(&shapes::InstanceHealthCheckState::Impaired) {
         troubled.without_engine += 1;
         "no engine"
+    } else if instance.status_reason.as_deref() == Some(texts::AGENT_AWAITED) {
+        "awaited"
     } else {
         "connected"
     };

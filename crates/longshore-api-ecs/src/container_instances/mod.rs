@@ -156,7 +156,7 @@ impl Command<Ecs> for ops::DeregisterContainerInstance {
         if !force && !entry.tasks().is_empty() {
             return Err(InvalidParameterException::new(texts::INSTANCE_HAS_TASKS).into());
         }
-        let (left, is_away) = (entry.tasks().len(), !entry.connection.open);
+        let (left, is_away) = (entry.tasks().len(), !entry.connection.is_here());
         let mut instance = record::Instance::clone(&entry.record);
         let id = instance.id;
         instance.status = InstanceStatus::Inactive;

@@ -12,11 +12,12 @@ use std::time::Duration;
 use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Timestamp};
 use longshore_controllers::connection::{Generation, Registry};
+use longshore_controllers::link;
 use longshore_controllers::schedule::{Job, Schedule};
 use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
 use longshore_state::{Domains, Hints, Ledger, Records, State, Stopped, Tx};
 use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
-use longshore_tables_ecs::{AgentHint, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey};
+use longshore_tables_ecs::{AgentHint, EcsTables, Hint, InstanceKey, ServiceKey};
 
 use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
@@ -411,7 +412,7 @@ impl World {
         running.registry.leave(at, generation);
         if !running.registry.is_open(at) {
             self.submit(&Writer::Link, |tx| {
-                tx.set_connected(at, false);
+                link::disconnected(tx, at);
                 Ok::<_, ()>(())
             });
         }
