@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_base::InstanceId;
-use longshore_base::Seed;
+use longshore_base::{InstanceId, Seed};
 use longshore_controllers::{Settings, link, upkeep};
 use longshore_link::upgrade::AcsQuery;
 use serde_json::{Value, json};
@@ -115,7 +114,6 @@ fn an_agent_that_left_in_order_is_not_expected() {
     assert_eq!(world.ok("RunTask", run())["failures"][0]["reason"], "AGENT");
 }
 
-/// Of the pool, too: its tasks are in the tables of another cluster.
 #[test]
 fn a_service_replaces_what_was_placed_on_an_instance_that_does_not_come_back() {
     let (mut world, ids) = World::with_instances(2);
@@ -153,7 +151,11 @@ fn an_end_is_counted_once_whoever_leads() {
         world.advance(Duration::from_secs(600));
         world.reconcile();
         let task = world.wanted().remove(0);
-        world.report_stopped(&task, 1);
+        let failed_to_start = json!([{"containerName": "main", "status": "STOPPED",
+            "reason": "CannotPullContainerError: no such image"}]);
+        world.ok("SubmitTaskStateChange", json!({
+            "cluster": CLUSTER, "task": world.task_arn(&task), "status": "STOPPED", "containers": failed_to_start,
+        }));
         // Nobody has looked yet.
         assert_eq!(failed(&world), count - 1);
         world.restart();
