@@ -50,7 +50,7 @@ pub fn instance(
 pub(crate) fn agent_word(connection: &Connection) -> &'static str {
     match (connection.open, connection.awaited_since) {
         (true, None) => "connected",
-        (true, Some(_)) => "connected until the restart, not back yet",
+        (true, Some(_)) => "awaited (connected until the restart, not back yet)",
         (false, _) => "not connected",
     }
 }

@@ -23,7 +23,7 @@ use crate::{Caller, Ecs, failures, identifiers, input, permission, texts};
 const DESCRIBE_MAX: usize = 100;
 /// The most instances whose state one call changes.
 const UPDATE_MAX: usize = 10;
-/// How many tasks a forced deregistration ends in its own commit, which holds 128 records. The sweep
+/// How many tasks a forced deregistration ends in its own commit, which holds 127 records. The sweep
 /// ends the others within seconds ([`upkeep::sweep`]).
 const FORCED_TASKS_MAX: usize = 100;
 
