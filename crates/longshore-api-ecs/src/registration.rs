@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longshore_base::{ArnFormat, InstanceId, Port, Region};
+use longshore_base::{ArnFormat, InstanceId, Port, Region, Timestamp};
 use longshore_domain::tags::Tags;
 use longshore_domain::{InstanceStatus, LaunchType};
 use longshore_placement::ZONE_ATTRIBUTE;
@@ -210,6 +210,8 @@ impl Agent {
             docker_version: None,
             version: 0,
             link_epoch: 0,
+            connected: false,
+            connected_since: Timestamp::default(),
             owes_credentials: false,
             tags,
             health: Vec::new(),

@@ -140,6 +140,10 @@ pub fn revision_number(text: &str) -> String {
     format!("Invalid revision number. Number: {text}")
 }
 
+/// `statusReason` of an instance that counts as connected because its agent was when this server took over. ECS has no
+/// such state, and no text for it.
+pub const AGENT_AWAITED: &str = "Its agent was connected until the server restarted, and is not back yet.";
+
 // Container instances.
 /// (unverified)
 pub const INSTANCE_NOT_FOUND: &str = "The referenced container instance was not found.";

@@ -91,6 +91,7 @@ impl Driver {
     async fn look(&self, job: &Job, schedule: &mut Schedule) -> Result<Option<Sequence>, Stopped> {
         loop {
             self.pulse.beat();
+            self.db.room().await?;
             let looked = match self.db.submit(|tx| Ok::<_, Infallible>(job.run(tx, &self.settings))) {
                 Ok((Ok(seen), sequence)) => Some((seen, sequence)),
                 Ok((Err(never), _)) => match never {},

@@ -310,6 +310,7 @@ impl Template {
             interface: None,
             waiting: None,
             gpus: None,
+            stop_number: 0,
         }
     }
 }

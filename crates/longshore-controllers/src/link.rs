@@ -76,7 +76,7 @@ pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed
     record.agent_version = given(&query.agent_version).or(record.agent_version);
     record.agent_hash = given(&query.agent_hash).or(record.agent_hash);
     record.docker_version = given(&query.docker_version).or(record.docker_version);
-    record.link_epoch += 1;
+    record.connect(tx.now, !entry.connection.is_here());
     record.owes_credentials |= query.send_credentials;
     let connection = Connection {
         instance_arn: at
@@ -90,8 +90,13 @@ pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed
         seed,
     };
     tx.put_instance(&at.cluster, record);
-    tx.set_connected(at, true);
     Some(connection)
+}
+
+/// Notes that the agent's command channel is over by the agent's doing or for its sake. When the server itself goes away
+/// nothing is noted: the agent comes back to whoever serves next, and counts as connected until then.
+pub fn disconnected(tx: &mut Tx<'_>, at: &InstanceKey) {
+    tx.set_connected(at, false);
 }
 
 /// The new agent process has everything it had lost.

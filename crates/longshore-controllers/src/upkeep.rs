@@ -24,6 +24,10 @@ pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// The most records that one sweep changes, so that it fits one commit and holds nobody up.
 const SWEEP_MAX: usize = 100;
 
+/// How long an agent that was connected when this server took over counts as connected without it. Official agents
+/// notice after 60 s at the latest that a server is gone without a word (agent-protocol G5, ha M3.3).
+pub const AGENT_AWAITED_FOR: Duration = Duration::from_secs(60);
+
 /// `stoppedReason` of the tasks of an instance that was deregistered by force (ecs-engine D2).
 pub const DEREGISTERED_BY_FORCE: &str = "Container instance deregistration forced by user.";
 
@@ -37,6 +41,7 @@ const SPOT_INTERRUPTED: &str = "Your Spot Task was interrupted.";
 pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
     for at in pools(tx.state()) {
         forget_instances(tx, &at, settings);
+        give_up_agents(tx, &at);
         lose_instances(tx, &at, settings);
         finish_deregistrations(tx, &at);
         finish_interruptions(tx, &at);
@@ -49,6 +54,7 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         forget_tokens(tx, &at, settings);
         forget_services(tx, &at, settings);
         forget_instances(tx, &at, settings);
+        give_up_agents(tx, &at);
         lose_instances(tx, &at, settings);
         finish_deregistrations(tx, &at);
         let allowed = room(tx);
@@ -191,16 +197,50 @@ fn lose_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
         .map(|(&id, _)| at.instance(id))
         .collect();
     for instance in lost {
-        let reason = if at.is_pool() {
-            POOL_AGENT_LOST.to_owned()
-        } else {
-            format!("Container instance {} was lost: its agent is disconnected.", instance.instance)
-        };
+        let reason = lost_reason(at, &instance);
         let room = room(tx);
         if !abandon_instance(tx, &instance, StopCode::TerminationNotice, &reason, room) {
             return;
         }
     }
+}
+
+/// Agents that were connected until this server took over, and have not come back in time, are away. What was placed on
+/// their instances meanwhile no agent was ever told of: it ends now, so that services place it elsewhere and nobody
+/// waits for it. Older tasks may run there; they have until [`Settings::instance_lost_after`].
+fn give_up_agents(tx: &mut Tx<'_>, at: &ClusterKey) {
+    let now = tx.now;
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
+    let over = |since| now.since(since) >= AGENT_AWAITED_FOR;
+    let gone =
+        cluster.instances().iter().filter(|(_, entry)| entry.connection.awaited_since.is_some_and(over));
+    for instance in gone.map(|(&id, _)| at.instance(id)).collect::<Vec<_>>() {
+        let entry = tx.ecs().cluster(at).and_then(|cluster| cluster.instance(instance.instance));
+        let untold: Vec<TaskId> = entry.into_iter().flat_map(InstanceEntry::untold).collect();
+        for id in untold {
+            if room(tx) == 0 {
+                return;
+            }
+            let home = tx.ecs().home(at, id).cloned();
+            let task = home.and_then(|home| Some((tx.ecs().task(&home, id).cloned()?, home)));
+            if let Some((task, home)) = task {
+                tasks::abandon(tx, &home, &task, StopCode::TerminationNotice, &lost_reason(at, &instance));
+            }
+        }
+        // Last: as long as any of these is left, it is looked at again.
+        if room(tx) == 0 {
+            return;
+        }
+        tx.give_up_agent(&instance);
+    }
+}
+
+/// `stoppedReason` of the tasks of an instance whose agent stays away.
+fn lost_reason(at: &ClusterKey, instance: &InstanceKey) -> String {
+    if at.is_pool() {
+        return POOL_AGENT_LOST.to_owned();
+    }
+    format!("Container instance {} was lost: its agent is disconnected.", instance.instance)
 }
 
 /// Ends the tasks of deregistered instances that did not fit the commit of the call.

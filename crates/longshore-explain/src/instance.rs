@@ -5,10 +5,11 @@ use std::sync::Arc;
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::{InstanceId, Timestamp};
 use longshore_controllers::Settings;
+use longshore_controllers::upkeep::AGENT_AWAITED_FOR;
 use longshore_domain::{InstanceHealth, InstanceStatus};
 use longshore_state::State;
 use longshore_tables_ecs::record::Task;
-use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, InstanceEntry};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, Connection, EcsState, InstanceEntry};
 
 use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question, prefix};
@@ -28,7 +29,7 @@ pub fn instance(
     let id = named(&at, tables, &question.subject)?;
     let entry = tables.instance(id).ok_or_else(|| ExplainError::NoInstance(id.to_string().into()))?;
     let status = entry.record.status;
-    let agent = if entry.connection.open { "connected" } else { "not connected" };
+    let agent = agent_word(&entry.connection);
     let mut out = Explanation::about(format!(
         "container instance {id} of cluster {}: {status}, agent {agent}",
         at.cluster
@@ -43,6 +44,15 @@ pub fn instance(
     }
     say_tasks(&mut out, state, &at, id);
     Ok(out)
+}
+
+/// How its agent is, where one word has to do.
+pub(crate) fn agent_word(connection: &Connection) -> &'static str {
+    match (connection.open, connection.awaited_since) {
+        (true, None) => "connected",
+        (true, Some(_)) => "awaited (connected until the restart, not back yet)",
+        (false, _) => "not connected",
+    }
 }
 
 fn named(at: &ClusterKey, tables: &ClusterTables, subject: &str) -> Result<InstanceId, ExplainError> {
@@ -62,7 +72,15 @@ fn say_present(
 ) {
     let since = span(now.since(entry.connection.since));
     let is_draining = entry.record.status == InstanceStatus::Draining;
-    if entry.connection.open {
+    if let Some(restart) = entry.connection.awaited_since {
+        let until = restart + AGENT_AWAITED_FOR;
+        out.say(format!(
+            "Its agent was connected until the server restarted, {}, and is not back yet: tasks are placed on it as if it \
+             were. If it does not come, it counts as away {}, and what was placed on it meanwhile ends.",
+            ago(now, restart),
+            ahead(now, until)
+        ));
+    } else if entry.connection.open {
         out.say(format!("Its agent has been connected for {since}."));
         let worst = entry.record.health.iter().max_by_key(|check| check.status);
         if let Some(check) = worst.filter(|check| check.status == InstanceHealth::Impaired) {

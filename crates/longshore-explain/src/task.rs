@@ -5,9 +5,10 @@ use longshore_base::Timestamp;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore_state::State;
 use longshore_tables_ecs::record::{Container, Task};
-use longshore_tables_ecs::{ClusterKey, EcsState};
+use longshore_tables_ecs::{ClusterKey, EcsState, InstanceEntry};
 
 use crate::containers::Definition;
+use crate::instance::agent_word;
 use crate::time::{ago, ahead, span};
 use crate::{ExplainError, Explanation, Question, prefix};
 
@@ -244,7 +245,7 @@ fn say_starting(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
 fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task) {
     let Some(instance) = task.instance else { return };
     let zone = task.zone.as_deref().map_or_else(String::new, |zone| format!(" in {zone}"));
-    let agent = if is_connected(state, at, task) { "connected" } else { "not connected" };
+    let agent = host(state, at, task).map_or("not connected", |entry| agent_word(&entry.connection));
     // Which machine of the pool it is concerns its operator, not the task's user.
     let host = if task.is_pooled() { "the Fargate pool".to_owned() } else { format!("instance {instance}") };
     out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
@@ -290,6 +291,9 @@ fn say_last_words(out: &mut Explanation, task: &Task) {
 }
 
 fn is_connected(state: &State, at: &ClusterKey, task: &Task) -> bool {
-    let entry = task.instance.and_then(|id| state.ecs().host(at, task)?.instance(id));
-    entry.is_some_and(|entry| entry.connection.open)
+    host(state, at, task).is_some_and(|entry| entry.connection.is_here())
+}
+
+fn host<'s>(state: &'s State, at: &ClusterKey, task: &Task) -> Option<&'s InstanceEntry> {
+    task.instance.and_then(|id| state.ecs().host(at, task)?.instance(id))
 }

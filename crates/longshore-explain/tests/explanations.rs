@@ -582,6 +582,33 @@ fn an_instance_says_whether_it_takes_tasks() {
 }
 
 /// The records say STOPPED, and the machine may say otherwise.
+/// It counts as connected, and nobody says that it is.
+#[test]
+fn an_instance_whose_agent_is_awaited_says_so() {
+    let (mut world, ids) = World::with_instances(1);
+    world.register_plain("batch", 128, 128);
+    world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "batch"}));
+    let started = world.tasks().pop().expect("a task");
+    world.restart();
+    world.advance(Duration::from_secs(20));
+    check(
+        instance(&world, &ids[0].to_string()),
+        &expect![[r#"
+        container instance ID of cluster deep-dive-cluster: ACTIVE, agent awaited (connected until the restart, not back yet)
+          Its agent was connected until the server restarted, 20 s ago, and is not back yet: tasks are placed on it as if it were. If it does not come, it counts as away in 40 s, and what was placed on it meanwhile ends.
+          1 tasks are on it:
+            task ID: PENDING, wanted RUNNING"#]],
+    );
+    check(
+        task(&world, &started.id.to_string()),
+        &expect![[r#"
+        task ID (batch:1): PENDING, wanted RUNNING
+          It was placed 20 s ago and is not RUNNING yet: the agent of its instance is away, and will be told of it when it comes back.
+            container main: PENDING
+          It is on instance ID in eu-west-1a, whose agent is awaited (connected until the restart, not back yet)."#]],
+    );
+}
+
 #[test]
 fn an_instance_that_was_deregistered_while_it_was_away_says_what_is_left() {
     let (world, instances) = World::with_instances(1);

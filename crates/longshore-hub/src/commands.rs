@@ -8,7 +8,7 @@ use longshore_api::{Message, Socket};
 use longshore_controllers::connection::{CommandChannel, Generation, Input, News, Output};
 use longshore_controllers::link;
 use longshore_link::upgrade::AcsQuery;
-use longshore_tables_ecs::{EcsTx, InstanceKey};
+use longshore_tables_ecs::InstanceKey;
 use longshore_telemetry::InFlight;
 use tokio::sync::Notify;
 
@@ -93,10 +93,14 @@ impl Drop for Presence<'_> {
         let Self { hub, at, .. } = *self;
         self.counted = None;
         hub.registry.lock().leave(at, self.generation);
+        if hub.is_closing() {
+            // The agent will be back, here or elsewhere: see `link::disconnected`.
+            return;
+        }
         // Looked at again inside the transaction: a new connection enters first and is noted after.
         let _ = hub.db.submit(|tx| {
             if !hub.registry.lock().is_open(at) {
-                tx.set_connected(at, false);
+                link::disconnected(tx, at);
             }
             Ok::<_, ()>(())
         });

@@ -54,7 +54,7 @@ pub use view::{
 pub use waiting::Waiting;
 
 /// The most tasks that one plan starts and stops together. It keeps a round, with the records
-/// around it, within the 128 operations that a commit may have; the next round follows at once.
+/// around it, within the 127 operations that a commit may have; the next round follows at once.
 pub const ROUND_MAX: usize = 100;
 
 /// Decides what a service does next.

@@ -27,6 +27,7 @@ use crate::hint::Hint;
 use crate::ledger::{self, Group, Ledger, NotSubmitted, Progress, Reach, Sequence, Verdict, Wait};
 use crate::load::LoadError;
 use crate::state::State;
+use crate::time::SteadyClock;
 use crate::tx::Tx;
 
 pub use crate::ledger::Stopped;
@@ -69,6 +70,8 @@ struct Books {
     /// under the ledger's lock only.
     mark: AtomicU64,
     stopped: watch::Sender<Option<Stopped>>,
+    /// Whether the ledger's queue has room, as of the last change of that.
+    room: watch::Sender<bool>,
     /// Nobody has the database any more. Changes under the ledger's lock only.
     is_closed: AtomicBool,
     commits: OnceLock<CommitObserver>,
@@ -93,6 +96,7 @@ impl Books {
             ledger: Mutex::new(ledger),
             work: Condvar::new(),
             stopped: watch::Sender::new(None),
+            room: watch::Sender::new(true),
             is_closed: AtomicBool::new(false),
             commits: OnceLock::new(),
             writing_since: Mutex::new(None),
@@ -103,9 +107,16 @@ impl Books {
         let released = {
             let mut ledger = self.ledger.lock();
             self.mark.store(0, Ordering::Release);
-            ledger.stop(why.clone())
+            let released = ledger.stop(why.clone());
+            self.tell_room(&ledger);
+            released
         };
         self.tell_stopped(why, released);
+    }
+
+    /// Lets in who waits for room, or nobody any more. Under the ledger's lock, so that the last word is the true one.
+    fn tell_room(&self, ledger: &Ledger<Waiter>) {
+        self.room.send_if_modified(|known| std::mem::replace(known, ledger.has_room()) != ledger.has_room());
     }
 
     /// Tells everybody; the first reason stays.
@@ -129,6 +140,7 @@ impl Books {
         let mut ledger = self.ledger.lock();
         loop {
             if let Some(group) = ledger.next_group() {
+                self.tell_room(&ledger);
                 return Some(group);
             }
             if self.is_closed.load(Ordering::Relaxed) {
@@ -152,6 +164,7 @@ impl Books {
                 self.mark.store(progress.sequence + 1, Ordering::Release);
             } else if let Verdict::Stopped { .. } = &verdict {
                 self.mark.store(0, Ordering::Release);
+                self.tell_room(&ledger);
             }
             verdict
         };
@@ -202,7 +215,8 @@ impl Db {
         let (mut state, revision) = State::load_at(&*store, domains, clock.now())?;
         let mut ledger = Ledger::new(&state, revision);
         // Nobody listens yet; an inbox begins with all hints.
-        ledger.lead(&mut state, None, clock.now());
+        let time = ledger.lead(&mut state, None, clock.now());
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(clock, time));
         let books = Arc::new(Books::new(ledger));
         let farewell = Farewell(books.clone());
         std::thread::Builder::new()
@@ -236,22 +250,34 @@ impl Db {
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<Result<T, E>, Refused> {
+        self.room().await?;
         let (result, sequence) = self.submit(f)?;
         self.wait_durable(sequence).await?;
         Ok(result)
     }
 
+    /// Waits until the store has taken enough of what it was given that there may be more. Without any lock: the
+    /// committer, readers and whoever cannot wait go on.
+    pub async fn room(&self) -> Result<(), Stopped> {
+        let mut room = self.books.room.subscribe();
+        room.wait_for(|room| *room).await.expect("the sender lives as long as the database");
+        self.goes_on()
+    }
+
     /// Runs a transaction without waiting; what it gives must not leave the process before
     /// [`Db::wait_durable`] of the sequence.
+    ///
+    /// Who submits much waits for [`Db::room`] first, as [`Db::write`] does: the queue is in memory.
     ///
     /// A panic of `f` stops the database and goes on to the caller.
     pub fn submit<T, E>(
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<(Result<T, E>, Sequence), Refused> {
-        let now = self.clock.now();
         let ids = Ids::new(self.seeds.draw());
         let mut state = self.state.write();
+        // Under the lock: who reads it first need not get the lock first.
+        let now = self.clock.now();
         let before = state.sequence();
         let run = catch_unwind(AssertUnwindSafe(|| {
             // Asks under the lock whether it may: whoever panicked has said so before it gave the lock up.
@@ -272,6 +298,7 @@ impl Db {
             NotSubmitted::Following => unreachable!("a database leads from the moment it is open"),
         })?;
         if sequence != before {
+            self.books.tell_room(&self.books.ledger.lock());
             self.books.work.notify_one();
         }
         let result = result.map(|(value, hints)| {
@@ -312,6 +339,7 @@ impl Db {
         self.books.writing_since.lock().map(|since| since.elapsed())
     }
 
+    /// The time of transactions, which never falls ([`crate::time`]).
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }

@@ -16,9 +16,10 @@ use longshore_store::{Commit, Conflict, FencingToken, LimitExceeded, Revision, S
 
 use crate::codec::CodecError;
 use crate::hint::Hints;
-use crate::level;
+use crate::level::{self, LevelTables};
 use crate::records::Changes;
 use crate::state::State;
+use crate::time::SteadyTime;
 use crate::tx::{Batch, Tx};
 
 /// How many transactions share one write at most. Beyond this the waiting of the first outweighs
@@ -27,6 +28,10 @@ pub const GROUP_MAX: usize = 512;
 
 /// A group holds at most this much, and one commit more: the store keeps it in memory until it is written.
 pub const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// From here on whoever may wait is to wait before it submits more ([`Ledger::has_room`]). A store that is slow or away
+/// lets the queue grow; this is what one that gets well again writes within seconds (ha M9).
+pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// A place in the order of transactions: counts those of this process that changed something.
 pub type Sequence = u64;
@@ -88,6 +93,8 @@ pub struct Ledger<W> {
     entered: Sequence,
     /// Entered, and not given to the store.
     queue: VecDeque<Entry>,
+    /// What the queue takes in the store.
+    queued_bytes: usize,
     /// The last of those that the store has been given and has not answered for.
     writing: Option<Sequence>,
     durable: Progress,
@@ -165,6 +172,7 @@ impl<W> Ledger<W> {
             role: Role::Following,
             entered: state.sequence(),
             queue: VecDeque::new(),
+            queued_bytes: 0,
             writing: None,
             durable: Progress { sequence: state.sequence(), revision },
             waiting: BTreeMap::new(),
@@ -195,15 +203,22 @@ impl<W> Ledger<W> {
     /// nothing once another leads; without one, nobody else can have the store. Everybody has to look at everything
     /// then ([`State::all_hints`]). The first thing that is written says which program writes.
     ///
+    /// `clock` is what the own clock shows. Gives the time by which it is to be read from now on: it does not begin
+    /// before that of whoever led last.
+    ///
     /// # Panics
     /// If it does not follow.
-    pub fn lead(&mut self, state: &mut State, fence: Option<FencingToken>, now: Timestamp) {
+    pub fn lead(&mut self, state: &mut State, fence: Option<FencingToken>, clock: Timestamp) -> SteadyTime {
         assert!(matches!(self.role, Role::Following), "a ledger leads once, and not after its end");
+        let moment = state.of::<LevelTables>().moment();
+        let mut time = SteadyTime::new(clock, moment.map_or(clock, |moment| moment.at));
+        let now = time.read(clock);
         state.lead(now);
         self.role = Role::Leading { fence };
         if let Some(batch) = level::raise(state, now) {
             self.enter(state.sequence(), batch.changes);
         }
+        time
     }
 
     /// Whether a transaction may run now.
@@ -213,6 +228,12 @@ impl<W> Ledger<W> {
             Role::Leading { .. } => Ok(()),
             Role::Stopped(why) => Err(NotSubmitted::Stopped(why.clone())),
         }
+    }
+
+    /// Whether the queue is short enough for another transaction. It is not refused without that: who cannot wait, and
+    /// who was let in together with others, makes it a little longer.
+    pub fn has_room(&self) -> bool {
+        self.queued_bytes < QUEUE_BYTES_MAX
     }
 
     /// Queues what a transaction changed, if that is anything.
@@ -225,7 +246,10 @@ impl<W> Ledger<W> {
         assert_eq!(sequence, self.entered + 1, "transactions are entered in the order in which they ran");
         self.entered = sequence;
         match self.role {
-            Role::Leading { .. } => self.queue.push_back(Entry { sequence, changes }),
+            Role::Leading { .. } => {
+                self.queued_bytes += changes.weighed();
+                self.queue.push_back(Entry { sequence, changes });
+            }
             Role::Following | Role::Stopped(_) => {}
         }
     }
@@ -246,6 +270,7 @@ impl<W> Ledger<W> {
         while entries.len() < GROUP_MAX && bytes < GROUP_BYTES_MAX {
             let Some(entry) = self.queue.pop_front() else { break };
             bytes += entry.changes.weighed();
+            self.queued_bytes -= entry.changes.weighed();
             self.writing = Some(entry.sequence);
             entries.push(entry);
         }
@@ -306,6 +331,7 @@ impl<W> Ledger<W> {
             self.role = Role::Stopped(why);
         }
         self.queue.clear();
+        self.queued_bytes = 0;
         std::mem::take(&mut self.waiting).into_values().flatten().collect()
     }
 

@@ -18,6 +18,7 @@ use crate::load::LoadError;
 use crate::record::{Kind, Record, decode, key_text};
 use crate::records::Records;
 use crate::state::State;
+use crate::time::{Moment, MomentKey};
 use crate::tx::Batch;
 
 /// The highest level of all programs that wrote to the store, and the program that brought it.
@@ -52,12 +53,18 @@ impl Record for Level {
 #[derive(Debug, Default)]
 pub struct LevelTables {
     level: Option<Arc<Level>>,
+    pub(crate) moment: Option<Arc<Moment>>,
 }
 
 impl LevelTables {
     /// What the store says; `None`: nothing was written yet.
     pub fn level(&self) -> Option<&Level> {
         self.level.as_deref()
+    }
+
+    /// How late it was when something was last written, to the minute; `None`: no leader has written yet.
+    pub fn moment(&self) -> Option<&Moment> {
+        self.moment.as_deref()
     }
 }
 
@@ -69,12 +76,15 @@ impl Tables for LevelTables {
     }
 
     fn kinds() -> Kinds<Self> {
-        Kinds::new().with::<Level>()
+        Kinds::new().with::<Level>().with::<Moment>()
     }
 
     fn records(&self, records: &mut Records) {
         if let Some(level) = &self.level {
             records.insert::<Level>(LevelKey, level.clone());
+        }
+        if let Some(moment) = &self.moment {
+            records.insert::<Moment>(MomentKey, moment.clone());
         }
     }
 

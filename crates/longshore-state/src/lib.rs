@@ -33,6 +33,7 @@ pub mod record;
 pub mod records;
 pub mod sharing;
 pub mod state;
+pub mod time;
 pub mod tx;
 
 pub use board::Inbox;
@@ -48,4 +49,5 @@ pub use record::{Kind, Record};
 pub use records::{Changes, Records};
 pub use sharing::Sharing;
 pub use state::State;
+pub use time::{Moment, MomentKey, SteadyTime};
 pub use tx::{Batch, Tx};

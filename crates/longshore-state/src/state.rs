@@ -19,6 +19,8 @@ pub struct State {
     sharing: Sharing,
     pub(crate) sequence: u64,
     loaded_at: Timestamp,
+    /// Transactions keep the stored time ([`crate::Moment`]).
+    pub(crate) leads: bool,
 }
 
 impl State {
@@ -30,6 +32,7 @@ impl State {
             sharing: Sharing::default(),
             sequence: 0,
             loaded_at: now,
+            leads: false,
         }
     }
 
@@ -95,6 +98,7 @@ impl State {
 
     /// See [`crate::Tables::lead`].
     pub(crate) fn lead(&mut self, now: Timestamp) {
+        self.leads = true;
         self.slots.iter_mut().for_each(|slot| slot.tables.lead(now));
     }
 }

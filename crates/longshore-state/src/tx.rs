@@ -8,10 +8,12 @@ use longshore_store::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, LimitExceeded};
 
 use crate::domain::Tables;
 use crate::hint::{Hint, Hints};
+use crate::level::LevelTables;
 use crate::record::Record;
 use crate::records::Changes;
 use crate::sharing::Sharing;
 use crate::state::State;
+use crate::time::{self, Moment, MomentKey};
 
 /// What a transaction leaves: for the store, and for whoever has to look again. Encoding is left to the committer, off
 /// the writer's path.
@@ -70,6 +72,7 @@ impl State {
             tx.roll_back();
             return Err(exceeded);
         }
+        tx.note_moment();
         Ok(Ok((value, tx.commit())))
     }
 }
@@ -153,6 +156,19 @@ impl<'a> Tx<'a> {
             return Err(LimitExceeded::Bytes { bytes });
         }
         Ok(())
+    }
+
+    /// Notes how late it is, if that is due and there is room for one record more.
+    fn note_moment(&mut self) {
+        let stored = self.state.of::<LevelTables>().moment();
+        let due = self.state.leads && !self.changes.is_empty() && time::is_old(stored, self.now);
+        let room = self.changes.len() < COMMIT_OPS_MAX
+            && self.changes.weighed() + time::MOMENT_BYTES <= COMMIT_BYTES_MAX;
+        if due && room {
+            let at = self.now;
+            self.put::<Moment>(MomentKey, Moment { at });
+            self.check_limits().expect("there is room for it");
+        }
     }
 
     fn commit(self) -> Batch {

@@ -8,9 +8,11 @@ mod notes;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use broken::{Broken, Counter, Fault, Still};
+use longshore_state::ledger::QUEUE_BYTES_MAX;
 use longshore_state::{Db, State};
 use longshore_store::{MemoryStore, Store};
 use notes::*;
@@ -26,6 +28,16 @@ fn open(store: Arc<dyn Store>) -> Arc<Db> {
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("it happens in time") })
+}
+
+/// What a future gives at once, if it does.
+async fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Writes a note and waits until it is durable.
@@ -163,6 +175,66 @@ fn what_is_too_large_is_refused_and_nothing_else() {
     });
     drop(db);
     assert_eq!(found(&*store), ["after", "before"]);
+}
+
+/// A store that is away lets nobody fill the memory, and holds nobody up who does not write much.
+#[test]
+fn who_writes_waits_for_room_and_nobody_else() {
+    let store = Arc::new(Broken::new(Fault::Held));
+    let db = open(store.clone());
+    let text = "x".repeat(1 << 20);
+    let submit = |name: &str, text: &str| {
+        let (done, _) = db
+            .submit(|tx| {
+                tx.put::<Note>(NoteKey::new(name), note(text));
+                Ok::<_, ()>(())
+            })
+            .expect("the database is well");
+        done.expect("it does not fail");
+    };
+    block_on(async {
+        // The first of these is with the store, so that as many are queued as there is room for.
+        for n in 0..=QUEUE_BYTES_MAX >> 20 {
+            db.room().await.expect("there is room");
+            submit(&format!("n{n:03}"), &text);
+            while db.writing_for().is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert!(poll_once(db.room()).await.is_none(), "the queue is full");
+        let late = put(&db, "late");
+        tokio::pin!(late);
+        assert!(poll_once(&mut late).await.is_none());
+        assert_eq!(db.peek(names).len(), (QUEUE_BYTES_MAX >> 20) + 1, "it has not run");
+        submit("cannot wait", "");
+        store.go_on();
+        late.await.expect("there is room again");
+        db.room().await.expect("there is room");
+    });
+    assert!(found(&*store).contains(&"late".to_owned()));
+}
+
+/// Nobody waits for a database that has stopped.
+#[test]
+fn who_waits_for_room_hears_of_the_end() {
+    let store = Arc::new(Broken::new(Fault::Held));
+    let db = open(store.clone());
+    let text = "x".repeat(1 << 20);
+    block_on(async {
+        while poll_once(db.room()).await.is_some() {
+            let submitted = db.submit(|tx| {
+                tx.put::<Note>(NoteKey::new("same"), note(&text));
+                Ok::<_, ()>(())
+            });
+            assert!(submitted.is_ok());
+        }
+        let late = put(&db, "late");
+        tokio::pin!(late);
+        assert!(poll_once(&mut late).await.is_none());
+        panic_half_way(&db);
+        late.await.expect_err("it has stopped");
+        store.go_on();
+    });
 }
 
 /// Whatever the moment of a panic, what was acknowledged is there, and what is there was asked for: each transaction

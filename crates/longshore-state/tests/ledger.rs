@@ -4,14 +4,16 @@
 #[allow(dead_code)]
 mod notes;
 
+use std::time::Duration;
+
 use longshore_base::{Ids, Seed};
 use longshore_state::ledger::{
-    self, GROUP_BYTES_MAX, GROUP_MAX, Group, NotSubmitted, Unfollowable, Verdict, Wait,
+    self, GROUP_BYTES_MAX, GROUP_MAX, Group, NotSubmitted, QUEUE_BYTES_MAX, Unfollowable, Verdict, Wait,
 };
 use longshore_state::{Domains, Ledger, LevelTables, Progress, Sequence, State, Stopped, Tx};
 use longshore_store::{
-    Change, Commit, Condition, Conflict, FencingToken, MemoryStore, Op, Revision, Store, StoreError,
-    Unavailable, Update,
+    COMMIT_OPS_MAX, Change, Commit, Condition, Conflict, FencingToken, MemoryStore, Op, Revision, Store,
+    StoreError, Unavailable, Update,
 };
 use notes::*;
 use proptest::prelude::*;
@@ -104,6 +106,60 @@ fn a_leader_says_first_which_program_writes() {
     let mut ledger = Ledger::<()>::new(&next, store.revision());
     ledger.lead(&mut next, None, NOW);
     assert!(ledger.next_group().is_none());
+}
+
+/// What was stored says when, and a clock that is behind must not make it the future.
+#[test]
+fn a_leader_does_not_begin_before_the_last_one() {
+    let store = MemoryStore::new();
+    let mut node = Node::leading(&store);
+    let put_at = |node: &mut Node, seconds: u64, names: &[String]| {
+        let now = NOW + Duration::from_secs(seconds);
+        let run = |tx: &mut Tx<'_>| {
+            names.iter().for_each(|name| tx.put::<Note>(NoteKey::new(name), note("")));
+            Ok::<_, ()>(())
+        };
+        let ids = Ids::new(Seed::new(0));
+        ledger::submit(&mut node.state, &mut node.ledger, now, ids, run).map(|_| ()).expect("it leads");
+        let moment = node.state.of::<LevelTables>().moment().expect("it was told");
+        moment.at.since(NOW).as_secs()
+    };
+    let some = ["a".to_owned()];
+    assert_eq!([0, 59, 60, 61].map(|seconds| put_at(&mut node, seconds, &some)), [0, 0, 60, 60]);
+    // It goes with what has room for it, and with nothing that changes nothing.
+    let full: Vec<String> = (0..COMMIT_OPS_MAX).map(|n| n.to_string()).collect();
+    assert_eq!(put_at(&mut node, 300, &full), 60);
+    assert_eq!(put_at(&mut node, 301, &[]), 60);
+    assert_eq!(put_at(&mut node, 302, &full[1..]), 302);
+    node.write(&store);
+
+    let mut state = State::load(&store, &domains(), NOW).expect("all is known");
+    assert_eq!(state.records(), node.state.records());
+    let mut ledger = Ledger::<()>::new(&state, store.revision());
+    let mut time = ledger.lead(&mut state, None, NOW);
+    assert_eq!(time.read(NOW).since(NOW).as_secs(), 302);
+}
+
+#[test]
+fn a_long_queue_has_no_room_until_the_store_takes_it() {
+    let mut node = Node::leading(&MemoryStore::new());
+    let text = "x".repeat(1 << 20);
+    let put = |node: &mut Node| node.submit(|tx| tx.put::<Note>(NoteKey::new("a"), note(&text)));
+    let mut puts = 0;
+    while node.ledger.has_room() {
+        put(&mut node).expect("it leads");
+        puts += 1;
+    }
+    assert_eq!(puts, QUEUE_BYTES_MAX >> 20);
+    put(&mut node).expect("whoever cannot wait is not refused");
+    let group = node.group();
+    assert!(node.ledger.has_room(), "what the store has been given is not queued");
+    node.ledger.committed(&group, Err(in_doubt()));
+    while node.ledger.has_room() {
+        put(&mut node).expect("it leads");
+    }
+    node.ledger.stop(Stopped::NoCommitter);
+    assert!(node.ledger.has_room(), "nobody waits for what will not be written");
 }
 
 #[test]

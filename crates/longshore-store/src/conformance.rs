@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, ENTRY_OVERHEAD_BYTES, KEY_BYTES_MAX};
+use crate::limits::{
+    COMMIT_BYTES_MAX, COMMIT_CONDITIONS_MAX, COMMIT_OPS_MAX, ENTRY_OVERHEAD_BYTES, KEY_BYTES_MAX,
+};
 use crate::{
     Change, Commit, Condition, Conflict, Entry, FencingToken, KeyRange, Leader, LimitExceeded, Lost, Op,
     Revision, Store, StoreError, Update, Watch, WatchError,
@@ -230,13 +232,14 @@ fn conditions_before_ops(subject: &mut dyn Subject) {
 fn limits(subject: &mut dyn Subject) {
     let store = subject.empty();
     let ops = |count: usize| -> Vec<Op> { (0..count).map(|n| put(&format!("k{n:04}"), "")).collect() };
-    let full = {
-        let mut full = Commit::new(ops(COMMIT_OPS_MAX));
-        full.conditions =
-            (0..COMMIT_OPS_MAX).map(|n| Condition::Absent(bytes(&format!("k{n:04}")))).collect();
-        full
+    let absent = |count: usize| -> Vec<Condition> {
+        (0..count).map(|n| Condition::Absent(bytes(&format!("k{n:04}")))).collect()
     };
-    commit(&*store, full);
+    // A fence takes nothing away from either.
+    let sight = store.sight().expect("readable");
+    let token = store.take(&sight, b"limits").expect("writable").expect("nobody else is there");
+    let full = Commit::new(ops(COMMIT_OPS_MAX));
+    commit(&*store, Commit { fence: Some(token), conditions: absent(COMMIT_CONDITIONS_MAX), ..full });
     let key = vec![b'x'; KEY_BYTES_MAX];
     let room = COMMIT_BYTES_MAX - ENTRY_OVERHEAD_BYTES - key.len();
     commit(&*store, Commit::new(vec![Op::put(key.clone(), vec![7; room])]));
@@ -245,11 +248,11 @@ fn limits(subject: &mut dyn Subject) {
 
     let condition = |n: usize| Condition::Absent(bytes(&format!("c{n}")));
     let mut conditioned = Commit::new(vec![put("a", "")]);
-    conditioned.conditions = (0..=COMMIT_OPS_MAX).map(condition).collect();
+    conditioned.conditions = (0..=COMMIT_CONDITIONS_MAX).map(condition).collect();
     let too_long = bytes(&"x".repeat(KEY_BYTES_MAX + 1));
     let beyond = [
         (Commit::new(ops(COMMIT_OPS_MAX + 1)), LimitExceeded::Operations { count: COMMIT_OPS_MAX + 1 }),
-        (conditioned, LimitExceeded::Conditions { count: COMMIT_OPS_MAX + 1 }),
+        (conditioned, LimitExceeded::Conditions { count: COMMIT_CONDITIONS_MAX + 1 }),
         (
             Commit::new(vec![Op::put(key, vec![7; room + 1])]),
             LimitExceeded::Bytes { bytes: COMMIT_BYTES_MAX + 1 },

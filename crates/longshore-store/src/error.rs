@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::commit::{Condition, Revision};
 use crate::lead::FencingToken;
-use crate::limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX};
+use crate::limits::{COMMIT_BYTES_MAX, COMMIT_CONDITIONS_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX};
 
 /// Why one commit of a group was not applied. The others stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum Conflict {
 pub enum LimitExceeded {
     #[error("{count} operations in one commit; at most {COMMIT_OPS_MAX} are possible")]
     Operations { count: usize },
-    #[error("{count} conditions on one commit; at most {COMMIT_OPS_MAX} are possible")]
+    #[error("{count} conditions on one commit; at most {COMMIT_CONDITIONS_MAX} are possible")]
     Conditions { count: usize },
     #[error("a commit of {bytes} bytes; at most {COMMIT_BYTES_MAX} are possible")]
     Bytes { bytes: usize },

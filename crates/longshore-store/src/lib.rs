@@ -32,7 +32,7 @@ pub use commit::{Commit, Condition, Op, Revision};
 pub use error::{Conflict, LimitExceeded, StoreError, Unavailable, WatchError};
 pub use history::{Change, History, Update, Watch, WatchSource};
 pub use lead::{FencingToken, LeadTable, Leader, Lost, Pulse, Sight};
-pub use limits::{COMMIT_BYTES_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX};
+pub use limits::{COMMIT_BYTES_MAX, COMMIT_CONDITIONS_MAX, COMMIT_OPS_MAX, KEY_BYTES_MAX};
 pub use memory::MemoryStore;
 pub use range::{Entry, EntryRef, KeyRange, Page};
 pub use store::Store;

@@ -9,18 +9,30 @@ use std::collections::BTreeSet;
 use crate::commit::{Commit, Op};
 use crate::error::LimitExceeded;
 
-/// Operations in one commit, and, counted apart from them, conditions (a fence is one more).
-///
-/// etcd's `--max-txn-ops` is 128, and it holds the longest of a transaction's three lists against
-/// it: comparisons, operations on success, operations on failure. We use no third list, so up to
-/// 128 conditions may stand beside 128 operations.
-pub const COMMIT_OPS_MAX: usize = 128;
+/// What etcd's `--max-txn-ops` allows by default. It holds the longest of a transaction's three lists against it:
+/// comparisons, operations on success, operations on failure.
+const ETCD_TXN_OPS_MAX: usize = 128;
 
-/// Bytes of one commit, as [`commit_bytes`] counts them: 1.5 MiB.
+/// Operations in one commit.
+///
+/// One of etcd's is left for the log entry that each of its transactions writes beside them (ha M4).
+pub const COMMIT_OPS_MAX: usize = ETCD_TXN_OPS_MAX - 1;
+
+/// Conditions on one commit. The fence is not counted.
+///
+/// Two of etcd's comparisons are left: that the fence's token still leads, and that nothing was written since the last
+/// commit (ha M4).
+pub const COMMIT_CONDITIONS_MAX: usize = ETCD_TXN_OPS_MAX - 2;
+
+/// What the fence and the guard add to a request, whether a commit has a fence or not: three keys, each with the prefix
+/// of its cluster, and one short value.
+const GUARD_BYTES: usize = 4 * 1024;
+
+/// Bytes of one commit, as [`commit_bytes`] counts them: 4 KiB less than 1.5 MiB.
 ///
 /// etcd's `--max-request-bytes` is 1.5 MiB and is held against the encoded request: keys, values
-/// and conditions together with their framing.
-pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024 / 2;
+/// and conditions together with their framing, and what stands around them ([`GUARD_BYTES`]).
+pub const COMMIT_BYTES_MAX: usize = 3 * 1024 * 1024 / 2 - GUARD_BYTES;
 
 /// Bytes of a key; a key has at least one.
 ///
@@ -39,8 +51,7 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 64;
 pub fn commit_bytes(commit: &Commit) -> usize {
     let conditions = commit.conditions.iter().map(|condition| condition.key().len() + ENTRY_OVERHEAD_BYTES);
     let ops = commit.ops.iter().map(|op| op_bytes(op) + ENTRY_OVERHEAD_BYTES);
-    let fence = commit.fence.map_or(0, |_| ENTRY_OVERHEAD_BYTES);
-    fence + conditions.chain(ops).sum::<usize>()
+    conditions.chain(ops).sum()
 }
 
 /// The bytes of an operation's key and value.
@@ -63,8 +74,8 @@ pub fn check(commit: &Commit) -> Result<(), LimitExceeded> {
     if commit.ops.len() > COMMIT_OPS_MAX {
         return Err(LimitExceeded::Operations { count: commit.ops.len() });
     }
-    let conditions = commit.conditions.len() + usize::from(commit.fence.is_some());
-    if conditions > COMMIT_OPS_MAX {
+    let conditions = commit.conditions.len();
+    if conditions > COMMIT_CONDITIONS_MAX {
         return Err(LimitExceeded::Conditions { count: conditions });
     }
     let keys = commit.conditions.iter().map(|condition| condition.key());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, Scope, ServiceName, TaskId};
+use longshore_domain::ServiceStatus;
 use longshore_state::{Record, Tx};
 
 use crate::EcsState;
@@ -17,7 +18,7 @@ pub trait EcsTx {
     /// Stores the instance with its version raised by one.
     fn put_instance(&mut self, at: &ClusterKey, instance: record::Instance);
 
-    /// Stores the task with its version raised by one.
+    /// Stores the task with its version raised by one. Has it stopped, and is it a service's, then its stop gets a number.
     fn put_task(&mut self, at: &ClusterKey, task: record::Task);
 
     fn delete_task(&mut self, at: &ClusterKey, task: TaskId);
@@ -28,6 +29,7 @@ pub trait EcsTx {
     /// A text that many records have in common.
     fn share_text(&mut self, text: &str) -> Arc<str>;
 
+    /// Stores the service. One that begins counts no task that another of its name has left.
     fn put_service(&mut self, at: &ClusterKey, service: record::Service);
 
     /// Removes a service with its events, deployments, revisions and task sets. At most
@@ -51,11 +53,11 @@ pub trait EcsTx {
 
     fn put_definition(&mut self, scope: &Scope, definition: record::TaskDefinition);
 
-    /// The agent's connection came or went. Not stored: after a restart nobody is connected.
+    /// The agent's connection came or went. Nothing happens if that is known.
     fn set_connected(&mut self, at: &InstanceKey, connected: bool);
 
-    /// Tasks of the service that stopped since this was last asked.
-    fn take_newly_stopped(&mut self, at: &ServiceKey) -> Vec<TaskId>;
+    /// The agent that was awaited has not come: it is away since this process took over.
+    fn give_up_agent(&mut self, at: &InstanceKey);
 
     /// Remembers that placement refused a task of the service with the capacity as it is now.
     fn note_refusal(&mut self, at: &ServiceKey);
@@ -77,6 +79,13 @@ impl EcsTx for Tx<'_> {
 
     fn put_task(&mut self, at: &ClusterKey, mut task: record::Task) {
         task.version += 1;
+        if task.last_status.is_stopped()
+            && self.ecs().task(at, task.id).is_none_or(|before| !before.last_status.is_stopped())
+            && let Some(service) = &task.origin.service
+        {
+            let entry = self.ecs().cluster(at).and_then(|own| own.service_entry(&service.name));
+            task.stop_number = entry.map_or(0, ServiceEntry::last_stop).saturating_add(1);
+        }
         self.put::<record::Task>(at.task(task.id), task);
     }
 
@@ -92,7 +101,12 @@ impl EcsTx for Tx<'_> {
         self.sharing().text(text)
     }
 
-    fn put_service(&mut self, at: &ClusterKey, service: record::Service) {
+    fn put_service(&mut self, at: &ClusterKey, mut service: record::Service) {
+        if let Some(entry) = self.ecs().cluster(at).and_then(|own| own.service_entry(&service.name))
+            && entry.record().is_none_or(|before| before.status == ServiceStatus::Inactive)
+        {
+            service.memory.stops_counted = entry.last_stop();
+        }
         self.put::<record::Service>(at.service(&service.name), service);
     }
 
@@ -155,12 +169,30 @@ impl EcsTx for Tx<'_> {
     }
 
     fn set_connected(&mut self, at: &InstanceKey, connected: bool) {
-        let now = self.now;
-        self.volatile(|tables: &mut EcsTables, hints| tables.set_connected(at, connected, now, hints));
+        let Some(entry) = self.ecs().cluster(&at.cluster).and_then(|own| own.instance(at.instance)) else {
+            return;
+        };
+        let known = if connected { entry.connection.is_here() } else { !entry.connection.open };
+        if known {
+            return;
+        }
+        let mut record = record::Instance::clone(&entry.record);
+        if connected {
+            record.connect(self.now, true);
+        } else {
+            record.disconnect(self.now);
+        }
+        self.put_instance(&at.cluster, record);
     }
 
-    fn take_newly_stopped(&mut self, at: &ServiceKey) -> Vec<TaskId> {
-        self.volatile(|tables: &mut EcsTables, _| tables.take_newly_stopped(at))
+    fn give_up_agent(&mut self, at: &InstanceKey) {
+        let entry = self.ecs().cluster(&at.cluster).and_then(|own| own.instance(at.instance));
+        let Some((entry, since)) = entry.and_then(|own| Some((own, own.connection.awaited_since?))) else {
+            return;
+        };
+        let mut record = record::Instance::clone(&entry.record);
+        record.disconnect(since);
+        self.put_instance(&at.cluster, record);
     }
 
     fn note_refusal(&mut self, at: &ServiceKey) {

@@ -50,6 +50,9 @@ pub struct ControlPlane {
 /// What an operator does about every failure of a part.
 const RESTART: &str = "the control plane cannot go on; start it again: it recovers from what is on disk";
 
+/// How long the end of a server waits for the store.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
 /// From here on `/readyz` says that the store is not well. A slow disk needs a second or two for a group.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -262,6 +265,8 @@ impl ControlPlane {
         self.hub.close();
         let ended = self.front.ended().await;
         self.controllers.task.abort();
+        // Nobody waits for what connections wrote at their end.
+        let _ = tokio::time::timeout(LAST_WRITE, self.db.read(|_| ())).await;
         ended
     }
 }

@@ -32,7 +32,7 @@ fn away(tables: &ClusterTables) -> Vec<String> {
     let away = tables
         .instances()
         .iter()
-        .filter(|(_, entry)| !entry.connection.open && entry.record.status != InstanceStatus::Inactive);
+        .filter(|(_, entry)| !entry.connection.is_here() && entry.record.status != InstanceStatus::Inactive);
     away.map(|(id, _)| id.to_string()).collect()
 }
 

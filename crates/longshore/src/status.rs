@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Context;
+use longshore_api_ecs::texts;
 use longshore_base::FARGATE_POOL;
 use longshore_explain::{Draining, Question, TARGET_PREFIX};
 use longshore_shapes_ecs::{self as shapes, ops};
@@ -176,6 +177,9 @@ fn instance_line(instance: &shapes::ContainerInstance, screen: &mut String, trou
     let agent = if instance.agent_connected != Some(true) {
         troubled.away.push(id.to_owned());
         "away"
+    } else if instance.status_reason.as_deref() == Some(texts::AGENT_AWAITED) {
+        // What it last said of its engine is from before.
+        "awaited"
     } else if health == Some(&shapes::InstanceHealthCheckState::Impaired) {
         troubled.without_engine += 1;
         "no engine"
@@ -328,23 +332,27 @@ mod tests {
         let (mut screen, mut troubled) = (String::new(), Troubled::default());
         let health =
             |state| shapes::ContainerInstanceHealthStatus { overall_status: Some(state), details: None };
-        for (connected, state) in [
-            (true, shapes::InstanceHealthCheckState::Ok),
-            (true, shapes::InstanceHealthCheckState::Impaired),
-            (false, shapes::InstanceHealthCheckState::InsufficientData),
+        let awaited = Some(texts::AGENT_AWAITED.to_owned());
+        for (connected, state, status_reason) in [
+            (true, shapes::InstanceHealthCheckState::Ok, None),
+            (true, shapes::InstanceHealthCheckState::Impaired, None),
+            (false, shapes::InstanceHealthCheckState::InsufficientData, None),
+            (true, shapes::InstanceHealthCheckState::Ok, awaited),
         ] {
             let instance = shapes::ContainerInstance {
                 container_instance_arn: Some(
                     "arn:aws:ecs:us-east-1:000000000000:container-instance/c/0123456789ab".into(),
                 ),
                 agent_connected: Some(connected),
+                status_reason,
                 health_status: Some(health(state)),
                 ..Default::default()
             };
             instance_line(&instance, &mut screen, &mut troubled);
         }
         let agents: Vec<bool> = screen.lines().map(|line| line.contains("connected")).collect();
-        assert_eq!(agents, [true, false, false], "{screen}");
+        assert_eq!(agents, [true, false, false, false], "{screen}");
+        assert!(screen.lines().nth(3).is_some_and(|line| line.contains("awaited")), "{screen}");
         assert!(screen.lines().nth(1).is_some_and(|line| line.contains("no engine")), "{screen}");
         let advice = troubled.advice("c");
         assert!(advice.contains("look at Docker there"), "{advice}");

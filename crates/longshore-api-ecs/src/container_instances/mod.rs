@@ -23,7 +23,7 @@ use crate::{Caller, Ecs, failures, identifiers, input, permission, texts};
 const DESCRIBE_MAX: usize = 100;
 /// The most instances whose state one call changes.
 const UPDATE_MAX: usize = 10;
-/// How many tasks a forced deregistration ends in its own commit, which holds 128 records. The sweep
+/// How many tasks a forced deregistration ends in its own commit, which holds 127 records. The sweep
 /// ends the others within seconds ([`upkeep::sweep`]).
 const FORCED_TASKS_MAX: usize = 100;
 
@@ -156,7 +156,7 @@ impl Command<Ecs> for ops::DeregisterContainerInstance {
         if !force && !entry.tasks().is_empty() {
             return Err(InvalidParameterException::new(texts::INSTANCE_HAS_TASKS).into());
         }
-        let (left, is_away) = (entry.tasks().len(), !entry.connection.open);
+        let (left, is_away) = (entry.tasks().len(), !entry.connection.is_here());
         let mut instance = record::Instance::clone(&entry.record);
         let id = instance.id;
         instance.status = InstanceStatus::Inactive;

@@ -8,10 +8,10 @@ use longshore_placement::Remaining;
 use longshore_shapes_ecs as shapes;
 use longshore_shapes_ecs::*;
 use longshore_state::State;
-use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, InstanceEntry, record};
+use longshore_tables_ecs::{ClusterKey, ClusterTables, Connection, EcsState, InstanceEntry, record};
 
 use crate::input::count;
-use crate::tags;
+use crate::{tags, texts};
 
 pub fn arn(at: &ClusterKey, instance: &record::Instance) -> String {
     at.scope.instance_arn(&at.cluster, instance.id, instance.arn_format)
@@ -45,7 +45,7 @@ pub(crate) fn shape(state: &State, at: &ClusterKey, id: InstanceId) -> Option<sh
 /// An instance at one moment.
 pub(super) struct View {
     record: Arc<record::Instance>,
-    connected: bool,
+    connection: Connection,
     running: usize,
     pending: usize,
     remaining: Remaining,
@@ -55,7 +55,7 @@ impl View {
     pub fn of(tables: &ClusterTables, entry: &InstanceEntry) -> Self {
         Self {
             record: entry.record.clone(),
-            connected: entry.connection.open,
+            connection: entry.connection,
             running: entry.running(),
             pending: entry.pending(),
             remaining: tables.fleet().remaining(entry.record.id).unwrap_or_default(),
@@ -81,7 +81,7 @@ impl View {
         };
         let has_gpus = !record.gpus.is_empty();
         let attributes = record.agent_attributes.iter().chain(&record.user_attributes);
-        let health = || health(&record, self.connected);
+        let health = || health(&record, self.connection.open);
         shapes::ContainerInstance {
             container_instance_arn: Some(arn(at, &record)),
             ec2_instance_id: Some(record.ec2_instance_id.to_string()),
@@ -95,8 +95,9 @@ impl View {
             remaining_resources: Some(left.resources(has_gpus)),
             registered_resources: Some(registered.resources(has_gpus)),
             status: Some(record.status.to_string()),
-            status_reason: None,
-            agent_connected: Some(self.connected),
+            // `agentConnected` has no word for this.
+            status_reason: self.connection.awaited_since.map(|_| texts::AGENT_AWAITED.to_owned()),
+            agent_connected: Some(self.connection.open),
             running_tasks_count: count(self.running),
             pending_tasks_count: count(self.pending),
             agent_update_status: None,

@@ -13,6 +13,7 @@ mod missing;
 mod provisioning;
 mod random;
 mod refusals;
+mod restarts;
 mod services;
 mod task_sets;
 mod tasks;

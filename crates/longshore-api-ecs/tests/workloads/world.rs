@@ -45,9 +45,16 @@ pub struct World {
     hints: Inbox<Hint>,
     ecs: Server<Ecs>,
     clock: Arc<ManualClock>,
+    store: Arc<MemoryStore>,
+    seeds: Arc<CountingSeeds>,
     caller: Caller,
     controllers: longshore_controllers::Settings,
     runtime: tokio::runtime::Runtime,
+}
+
+fn open(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>, seeds: &Arc<CountingSeeds>) -> Arc<Db> {
+    let domains = Domains::new("test").with::<EcsTables>();
+    Db::open(store.clone(), &domains, clock.clone(), seeds.clone()).expect("the records are whole")
 }
 
 impl World {
@@ -55,9 +62,8 @@ impl World {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
         let seeds = Arc::new(CountingSeeds(AtomicU64::new(1)));
-        let domains = Domains::new("test").with::<EcsTables>();
-        let db =
-            Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), seeds).expect("an empty store");
+        let store = Arc::new(MemoryStore::new());
+        let db = open(&store, &clock, &seeds);
         let scope = Scope::new(
             AccountId::parse(ACCOUNT).expect("an account"),
             Region::parse(REGION).expect("a region"),
@@ -67,12 +73,22 @@ impl World {
             hints: db.inbox(),
             db,
             clock,
+            store,
+            seeds,
             caller: Caller::new(scope, format!("arn:aws:iam::{ACCOUNT}:user/tester")),
             controllers: longshore_controllers::Settings::default(),
             runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),
         };
         world.ok("CreateCluster", json!({"clusterName": CLUSTER}));
         world
+    }
+
+    /// kill -9 and a new start: all that was written is there, and nothing else.
+    pub fn restart(&mut self) {
+        self.runtime.block_on(self.db.read(|_| ())).expect("the database is well");
+        self.db = open(&self.store, &self.clock, &self.seeds);
+        self.ecs = Ecs::server(self.db.clone(), Settings::default());
+        self.hints = self.db.inbox();
     }
 
     /// With so many instances of 1024 CPU units and 1000 MiB, in zones a, b, c in turn.
@@ -181,6 +197,8 @@ impl World {
                     docker_version: None,
                     version: 0,
                     link_epoch: 0,
+                    connected: false,
+                    connected_since: Timestamp::default(),
                     owes_credentials: false,
                     tags: Default::default(),
                     health: Vec::new(),

@@ -26,14 +26,15 @@ pub const NO_FARGATE_CAPACITY: &str =
     "Capacity is unavailable at this time. Please try again later or in a different availability zone.";
 
 /// Applies `plan`. True if placement refused something that was asked for, or not all of it fits one commit: then the
-/// service is to be planned for again at once.
-pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan) -> bool {
+/// service is to be planned for again at once. `counted`: the number of the last stop that the plan was shown.
+pub fn apply(tx: &mut Tx<'_>, key: &ServiceKey, plan: Plan, counted: u32) -> bool {
     let Some(before) = tx.service(key).and_then(|entry| entry.record()).cloned() else { return false };
     let mut service = (*before).clone();
     // The plan has counted the refusals that it was shown.
     for refusal in &mut service.memory.refusals {
         refusal.uncounted = 0;
     }
+    service.memory.stops_counted = counted;
     service.memory.throttle = plan.throttle;
     service.memory.fallback_throttle = plan.fallback_throttle;
     service.memory.said = plan.memory;

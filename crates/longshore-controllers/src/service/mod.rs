@@ -21,12 +21,13 @@ pub use view::gather;
 /// the time when to look again although nothing has happened. The step fits one commit; if there is
 /// more to do, the changes themselves wake the key again.
 pub fn reconcile(tx: &mut Tx<'_>, key: &ServiceKey, settings: &Settings) -> Option<Timestamp> {
-    let stopped = tx.take_newly_stopped(key);
+    let entry = tx.service(key)?;
+    let (stopped, counted) = (entry.newly_stopped().collect::<Vec<_>>(), entry.last_stop());
     let view = gather(tx.state(), key, &stopped, settings)?;
     let seed = tx.ids.seed();
     let plan = plan(tx.state(), key, &view, tx.now, seed);
     let next_look = plan.next_look;
-    let refused = apply::apply(tx, key, plan);
+    let refused = apply::apply(tx, key, plan, counted);
     // A refusal is planned for at once: it may end the deployment, and it sets the next attempt.
     if refused { Some(tx.now) } else { next_look }
 }

@@ -97,7 +97,8 @@ fn a_server_that_goes_away_says_so() {
             assert_eq!(socket.closed().await, CloseReason::Draining.code());
         }
         assert_eq!(world.counts(), (0, 0));
-        assert!(!world.is_connected(&instance) && !world.is_connected(&other));
+        // It will be back, here or at another server: nobody may take it for gone (ha M3.3).
+        assert!(world.is_connected(&instance));
         assert_eq!(world.refused(&instance).await.status, 503);
     });
 }

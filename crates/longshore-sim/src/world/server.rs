@@ -5,6 +5,7 @@
 //! same registry which connection is woken.
 //! Beside it a follower reads what was written, as another control plane would.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use std::time::Duration;
 use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Timestamp};
 use longshore_controllers::connection::{Generation, Registry};
+use longshore_controllers::link;
 use longshore_controllers::schedule::{Job, Schedule};
 use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
-use longshore_state::{Domains, Hints, Ledger, Records, State, Stopped, Tx};
+use longshore_state::{Domains, Hints, Ledger, Moment, MomentKey, Records, State, SteadyTime, Stopped, Tx};
 use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
-use longshore_tables_ecs::{AgentHint, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey};
+use longshore_tables_ecs::{AgentHint, EcsTables, Hint, InstanceKey, ServiceKey};
 
 use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
@@ -47,6 +49,9 @@ pub(super) struct Running {
     /// What the state must hold, kept apart from it.
     pub records: Records,
     ledger: Ledger<Then>,
+    time: Cell<SteadyTime>,
+    /// That of the last transaction.
+    latest: Timestamp,
     /// The disk is at work on these.
     writing: Option<Group>,
     /// Calls that arrived and were not answered.
@@ -94,7 +99,12 @@ impl Server {
 
 impl World {
     pub(super) fn server_now(&self) -> Timestamp {
-        self.server.skew.read(self.now)
+        let clock = self.server.skew.read(self.now);
+        let Some(running) = &self.server.up else { return clock };
+        let mut time = running.time.get();
+        let now = time.read(clock);
+        running.time.set(time);
+        now
     }
 
     pub(super) fn server_up(&mut self) {
@@ -113,7 +123,8 @@ impl World {
         let found = state.records();
         self.fail_different("durability", "after a restart", self.server.stored.differences(&found));
         let mut ledger = Ledger::new(&state, revision);
-        ledger.lead(&mut state, None, now);
+        let mut time = ledger.lead(&mut state, None, now);
+        let now = time.read(now);
         // What says who writes is there before anybody asks for anything.
         if let Some(group) = ledger.next_group() {
             let outcomes = self.write(&group, group.len());
@@ -124,6 +135,8 @@ impl World {
             records: state.records(),
             state,
             ledger,
+            time: Cell::new(time),
+            latest: now,
             writing: None,
             calls: BTreeSet::new(),
             hints: BTreeSet::new(),
@@ -203,6 +216,13 @@ impl World {
         let now = self.server_now();
         let ids = Ids::new(self.seeds.seed());
         let running = self.server.up.as_mut()?;
+        let told = self.server.stored.get::<Moment>(&MomentKey).map(|moment| moment.at);
+        let least = told.map_or(running.latest, |told| running.latest.max(told));
+        if now < least {
+            self.fail("time", format!("it is {now:?} after it was {least:?}"));
+            return None;
+        }
+        running.latest = now;
         let before = running.state.sequence();
         let (result, sequence) = match ledger::submit(&mut running.state, &mut running.ledger, now, ids, f) {
             Ok(submitted) => submitted,
@@ -389,7 +409,7 @@ impl World {
         let running = self.server.up.as_ref()?;
         let sessions = running.sessions.values().filter_map(Served::deadline).min();
         let due = [Some(running.schedule.deadline()), sessions].into_iter().flatten().min();
-        due.map(|at| self.server.skew.when(at))
+        due.map(|at| self.server.skew.when(running.time.get().clock_at(at)))
     }
 
     pub(super) fn advance_server(&mut self) {
@@ -411,7 +431,7 @@ impl World {
         running.registry.leave(at, generation);
         if !running.registry.is_open(at) {
             self.submit(&Writer::Link, |tx| {
-                tx.set_connected(at, false);
+                link::disconnected(tx, at);
                 Ok::<_, ()>(())
             });
         }

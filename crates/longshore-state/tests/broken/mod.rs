@@ -1,7 +1,8 @@
 //! A store that fails on purpose, a clock and chance.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_state::db::SeedSource;
@@ -42,6 +43,8 @@ pub enum Fault {
     Unavailable,
     /// The first two answers are lost, one before and one after it is written.
     InDoubt,
+    /// It gives no answer until it is told to go on.
+    Held,
 }
 
 /// A store that takes nothing as it should.
@@ -49,6 +52,7 @@ pub struct Broken {
     inner: MemoryStore,
     fault: Fault,
     asked: AtomicU64,
+    goes_on: AtomicBool,
 }
 
 impl Broken {
@@ -58,7 +62,11 @@ impl Broken {
         let level = Level { level: domains().level(), program: domains().program().into() };
         let op = Op::put(key_text::<Level>(&LevelKey), encode(&level));
         inner.commit(&[Commit::new(vec![op])]).expect("memory takes everything");
-        Self { inner, fault, asked: AtomicU64::new(0) }
+        Self { inner, fault, asked: AtomicU64::new(0), goes_on: AtomicBool::new(false) }
+    }
+
+    pub fn go_on(&self) {
+        self.goes_on.store(true, Ordering::SeqCst);
     }
 }
 
@@ -83,6 +91,12 @@ impl Store for Broken {
             }
             Fault::TooFewOutcomes => Ok(Vec::new()),
             Fault::Unavailable => Err(Unavailable::Poisoned { at: "here".into() }.into()),
+            Fault::Held => {
+                while !self.goes_on.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                self.inner.commit(group)
+            }
             Fault::InDoubt => match self.asked.fetch_add(1, Ordering::SeqCst) {
                 0 => Err(in_doubt()),
                 1 => self.inner.commit(group).and(Err(in_doubt())),

@@ -3,8 +3,8 @@
 use longshore_state::{Kind, Record, Sharing};
 
 use super::{
-    AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment,
-    ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token, tags_weight,
+    AccountSetting, Attribute, CapacityProvider, Cluster, FamilyCounter, Instance, Service,
+    ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token, tags_weight,
 };
 use crate::key::{
     ClusterKey, DefinitionKey, EventKey, FamilyKey, InstanceKey, ProviderKey, RevisionKey,
@@ -25,7 +25,9 @@ impl Record for Instance {
     const KIND: Kind = Kind { name: "container-instances", level: 1 };
 
     fn weight(&self) -> usize {
-        tags_weight(&self.tags)
+        let attributes = self.agent_attributes.iter().chain(&self.user_attributes);
+        let text = |own: &Attribute| own.name.len() + own.value.as_deref().map_or(0, str::len);
+        tags_weight(&self.tags) + attributes.map(text).sum::<usize>()
     }
 
     /// Agents of one version tell the same capabilities.

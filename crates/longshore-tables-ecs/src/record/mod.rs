@@ -76,7 +76,7 @@ pub struct StrategyItem {
     pub weight: u32,
 }
 
-/// A container instance. Whether its agent is connected is not stored: after a restart nobody is.
+/// A container instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     pub id: InstanceId,
@@ -113,6 +113,30 @@ pub struct Instance {
     /// What its agent last said of its health, one entry a kind; empty until it has.
     #[serde(default)]
     pub health: Vec<InstanceCheck>,
+    /// Its agent's command channel is open, or was when the server that had it went away: agents come back to whoever
+    /// serves next, so that a take-over need not tell them apart from those that are gone (ha M3.3).
+    #[serde(default)]
+    pub connected: bool,
+    /// Since when `connected` is as it is. Nobody ever connected: `Timestamp::default()`.
+    #[serde(default)]
+    pub connected_since: Timestamp,
+}
+
+impl Instance {
+    /// Its agent has opened a command channel. `is_news`: it had none, as far as anybody knew.
+    pub fn connect(&mut self, now: Timestamp, is_news: bool) {
+        self.link_epoch += 1;
+        self.connected = true;
+        if is_news {
+            self.connected_since = now;
+        }
+    }
+
+    /// Its agent has no command channel since then.
+    pub fn disconnect(&mut self, since: Timestamp) {
+        self.connected = false;
+        self.connected_since = since;
+    }
 }
 
 /// About how many bytes tags take when they are stored.
@@ -275,6 +299,9 @@ pub struct PlannerMemory {
     /// Of the deployment that fills in for the one that starts tasks.
     #[serde(default)]
     pub fallback_throttle: Throttle,
+    /// The [`Task::stop_number`] up to which ends of tasks have been counted, each exactly once, whoever leads.
+    #[serde(default)]
+    pub stops_counted: u32,
 }
 
 /// When and why placement last refused a task of a deployment.

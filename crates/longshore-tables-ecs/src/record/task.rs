@@ -58,6 +58,9 @@ pub struct Task {
     /// Given with the place, to a task that needs some; kept for display when the task is STOPPED. Stored, because
     /// which ones they are depends on what was free at that moment.
     pub gpus: Option<Box<Gpus>>,
+    /// Of a STOPPED task of a service: the how-manieth stop of the service its own was, from 1. The service remembers up
+    /// to which its planner has counted ([`super::PlannerMemory::stops_counted`]). Given by [`crate::EcsTx::put_task`].
+    pub stop_number: u32,
 }
 
 /// What a task was made from, which its life does not change. All tasks of one call, or of one deployment, have it
@@ -219,10 +222,12 @@ struct Stored {
     waiting: Option<Box<WaitingForPlace>>,
     #[serde(default)]
     gpus: Option<Box<Gpus>>,
+    #[serde(default)]
+    stop_number: u32,
 }
 
 /// How many members [`Stored`] has.
-const STORED_MEMBERS: usize = 37;
+const STORED_MEMBERS: usize = 38;
 
 impl From<Stored> for Task {
     fn from(stored: Stored) -> Self {
@@ -267,6 +272,7 @@ impl From<Stored> for Task {
             interface: stored.interface,
             waiting: stored.waiting,
             gpus: stored.gpus,
+            stop_number: stored.stop_number,
         }
     }
 }
@@ -313,6 +319,7 @@ impl Serialize for Task {
         out.serialize_field("interface", &self.interface)?;
         out.serialize_field("waiting", &self.waiting)?;
         out.serialize_field("gpus", &self.gpus)?;
+        out.serialize_field("stop_number", &self.stop_number)?;
         out.end()
     }
 }

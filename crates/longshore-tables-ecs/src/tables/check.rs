@@ -119,6 +119,8 @@ fn compare_cluster(at: &ClusterKey, is: &ClusterTables, should: &ClusterTables, 
         note(&format!("tasks of {id}"), format!("{:?}", entry.tasks()), format!("{:?}", again.tasks()));
         let counts = |e: &InstanceEntry| format!("{} running, {} pending", e.running(), e.pending());
         note(&format!("counts of {id}"), counts(entry), counts(again));
+        let open = |e: &InstanceEntry| e.connection.open.to_string();
+        note(&format!("connection of {id}"), open(entry), open(again));
         note(&format!("zone of {id}"), format!("{:?}", entry.zone()), format!("{:?}", again.zone()));
         let remaining = |tables: &ClusterTables| format!("{:?}", tables.fleet().remaining(id));
         note(&format!("remaining resources of {id}"), remaining(is), remaining(should));
@@ -131,5 +133,7 @@ fn compare_cluster(at: &ClusterKey, is: &ClusterTables, should: &ClusterTables, 
         note(&format!("tasks of {name}"), format!("{:?}", entry.active()), format!("{:?}", again.active()));
         let stopped = |e: &ServiceEntry| format!("{:?}", e.stopped());
         note(&format!("stopped tasks of {name}"), stopped(entry), stopped(again));
+        let stops = |e: &ServiceEntry| format!("{:?}", e.stops);
+        note(&format!("stops of {name}"), stops(entry), stops(again));
     }
 }

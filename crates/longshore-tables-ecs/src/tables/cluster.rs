@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use longshore_base::{InstanceId, ServiceName, TaskId, Timestamp};
-use longshore_placement::Fleet;
-use longshore_state::Hints;
-
 use super::service::{CapacityEpoch, ServiceEntry};
 use crate::key::{ClusterKey, ServiceKey};
 use crate::record::{Cluster, Instance, Service, Task, Token};
+use longshore_base::{InstanceId, ServiceName, TaskId, Timestamp};
+use longshore_placement::Fleet;
 
 /// A cluster and all that lives in it.
 #[derive(Debug, Default)]
@@ -36,6 +34,8 @@ pub struct ClusterTables {
     pub(super) guests: BTreeMap<TaskId, Guest>,
     /// Of a pool: services of clusters that wait for its capacity.
     pub(super) waiting_guests: BTreeSet<ServiceKey>,
+    /// `None`: this process follows, or the cluster is newer than its lead.
+    pub(super) lead: Option<Lead>,
 }
 
 /// A task on an instance of a pool. Its record is in the tables of its own cluster.
@@ -51,17 +51,51 @@ pub struct InstanceEntry {
     /// Found among its attributes once, not for every task that is placed on it.
     pub(super) zone: Option<Arc<str>>,
     pub connection: Connection,
+    /// Tasks that were placed on it while its agent was awaited: no agent was ever told of them. Some may be gone.
+    pub(super) untold: BTreeSet<TaskId>,
     /// Its tasks that are not STOPPED.
     pub(super) tasks: BTreeSet<TaskId>,
     pub(super) running: usize,
     pub(super) pending: usize,
 }
 
-/// Whether an agent's command channel is open, and since when it is so. Never stored.
+/// Whether an agent counts as connected, and since when it is so: what the instance's record says, seen by a process
+/// that may have taken over since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
+    /// The agent's command channel is open, or the agent is awaited.
     pub open: bool,
+    /// For who is away never before this process took over: it cannot know how long that lasts.
     pub since: Timestamp,
+    /// The channel was open until this process took over, then, and the agent has not come back yet. It counts as
+    /// connected until the sweep gives it up.
+    pub awaited_since: Option<Timestamp>,
+}
+
+impl Connection {
+    /// The agent's command channel is open now, as far as this process knows.
+    pub fn is_here(&self) -> bool {
+        self.open && self.awaited_since.is_none()
+    }
+
+    pub(super) fn of(record: &Instance, lead: Option<&Lead>) -> Self {
+        let since = record.connected_since.max(record.registered_at);
+        let Some(lead) = lead else { return Self { open: record.connected, since, awaited_since: None } };
+        if !record.connected {
+            return Self { open: false, since: since.max(lead.since), awaited_since: None };
+        }
+        // Whoever connects gets an epoch of his own.
+        let is_awaited = lead.awaited.get(&record.id) == Some(&record.link_epoch);
+        Self { open: true, since, awaited_since: is_awaited.then_some(lead.since) }
+    }
+}
+
+/// What a cluster's tables remember of the moment when this process took over.
+#[derive(Debug)]
+pub(super) struct Lead {
+    pub since: Timestamp,
+    /// The instances whose agents were connected then, each with the `link_epoch` that it had.
+    pub awaited: BTreeMap<InstanceId, u32>,
 }
 
 impl InstanceEntry {
@@ -76,6 +110,11 @@ impl InstanceEntry {
 
     pub fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Tasks that no agent was ever told of, because they were placed while the agent was awaited.
+    pub fn untold(&self) -> impl Iterator<Item = TaskId> {
+        self.untold.intersection(&self.tasks).copied()
     }
 
     /// Its availability zone, if its agent or a user told it.
@@ -176,27 +215,11 @@ impl ClusterTables {
 
     /// This process begins to write.
     pub(super) fn lead(&mut self, now: Timestamp) {
-        for service in self.services.values_mut() {
-            service.newly_stopped.clear();
-        }
-        for entry in self.instances.values_mut().filter(|entry| !entry.connection.open) {
-            entry.connection.since = entry.connection.since.max(now);
-        }
-    }
-
-    pub(super) fn set_connected(
-        &mut self,
-        at: &ClusterKey,
-        id: InstanceId,
-        connection: Connection,
-        hints: &mut Hints,
-    ) {
-        let Some(entry) = self.instances.get_mut(&id) else { return };
-        if entry.connection.open != connection.open {
-            entry.connection = connection;
-            self.fleet.set_connected(id, connection.open);
-            self.hint_capacity(at, hints);
-            self.hint_services_on(at, id, hints);
+        let connected = self.instances.values().map(|entry| &entry.record).filter(|record| record.connected);
+        let awaited = connected.map(|record| (record.id, record.link_epoch)).collect();
+        let lead = self.lead.insert(Lead { since: now, awaited });
+        for entry in self.instances.values_mut() {
+            entry.connection = Connection::of(&entry.record, Some(lead));
         }
     }
 
@@ -204,12 +227,5 @@ impl ClusterTables {
         if let Some(entry) = self.services.get_mut(service) {
             entry.refused_at = epoch;
         }
-    }
-
-    pub(super) fn take_newly_stopped(&mut self, service: &ServiceName) -> Vec<TaskId> {
-        self.services
-            .get_mut(service)
-            .map(|entry| std::mem::take(&mut entry.newly_stopped))
-            .unwrap_or_default()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use longshore_base::{InstanceId, ServiceName, TaskId, Timestamp};
+use longshore_base::{InstanceId, ServiceName, TaskId};
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus};
 use longshore_placement::ZONE_ATTRIBUTE;
 use longshore_state::Hints;
@@ -29,7 +29,11 @@ impl ClusterTables {
         } else {
             self.waiting.remove(name);
         }
-        self.with_service(name, |entry| std::mem::replace(&mut entry.record, service))
+        self.with_service(name, |entry| {
+            let counted = service.as_ref().map_or(0, |service| service.memory.stops_counted);
+            entry.last_stop = entry.last_stop.max(counted);
+            std::mem::replace(&mut entry.record, service)
+        })
     }
 
     pub(super) fn with_service<T>(
@@ -50,7 +54,6 @@ impl ClusterTables {
         at: &ClusterKey,
         id: InstanceId,
         instance: Option<Arc<Instance>>,
-        loaded_at: Timestamp,
         hints: &mut Hints,
     ) -> Option<Arc<Instance>> {
         self.hint_capacity(at, hints);
@@ -65,9 +68,14 @@ impl ClusterTables {
             return self.instances.remove(&id).map(|entry| entry.record);
         };
         hints.insert(AgentHint::Instance(at.instance(id)));
+        let connection = Connection::of(&record, self.lead.as_ref());
+        self.fleet.upsert(fleet::instance(&record, connection.open));
         match self.instances.get_mut(&id) {
             Some(entry) => {
-                self.fleet.upsert(fleet::instance(&record, entry.connection.open));
+                entry.connection = connection;
+                if connection.awaited_since.is_none() {
+                    entry.untold.clear();
+                }
                 if entry.record.gpus != record.gpus {
                     // Those that had left the list and are in it again, too. For a task that was stored before it was
                     // noted which it has, the fleet keeps as many.
@@ -79,11 +87,9 @@ impl ClusterTables {
                 Some(std::mem::replace(&mut entry.record, record))
             }
             None => {
-                self.fleet.upsert(fleet::instance(&record, false));
-                let connection = Connection { open: false, since: loaded_at.max(record.registered_at) };
                 let zone = zone(&record).cloned();
-                let tasks = BTreeSet::new();
-                let entry = InstanceEntry { record, zone, connection, tasks, running: 0, pending: 0 };
+                let (tasks, untold) = (BTreeSet::new(), BTreeSet::new());
+                let entry = InstanceEntry { record, zone, connection, untold, tasks, running: 0, pending: 0 };
                 self.instances.insert(id, entry);
                 None
             }
@@ -106,10 +112,11 @@ impl ClusterTables {
         }
         // A task in the pool has its place in the pool's tables.
         if !new.as_ref().or(old.as_ref()).is_some_and(|task| task.is_pooled()) {
+            self.note_untold(id, old.as_deref(), new.as_deref());
             self.move_in_fleet(id, old.as_deref(), new.as_deref(), None);
             self.hint_place(at, id, old.as_deref(), new.as_deref(), hints);
         }
-        self.hint_task(at, id, old.as_deref(), new.as_deref(), hints);
+        Self::hint_task(at, old.as_deref(), new.as_deref(), hints);
         match new {
             Some(task) => self.tasks.insert(id, task),
             None => self.tasks.remove(&id),
@@ -138,6 +145,7 @@ impl ClusterTables {
                 self.guests.insert(id, Guest { home: home.clone(), service });
             }
         }
+        self.note_untold(id, old, new);
         self.move_in_fleet(id, old, new, Some(home));
         self.hint_place(at, id, old, new, hints);
     }
@@ -157,6 +165,17 @@ impl ClusterTables {
             self.waiting_guests.insert(service);
         } else {
             self.waiting_guests.remove(&service);
+        }
+    }
+
+    /// A task that comes to an instance whose agent is awaited has not been told to anybody.
+    fn note_untold(&mut self, id: TaskId, old: Option<&Task>, new: Option<&Task>) {
+        let place = |task: Option<&Task>| task.and_then(|task| task.instance);
+        if let (None, Some(instance)) = (place(old), place(new))
+            && let Some(entry) = self.instances.get_mut(&instance)
+            && entry.connection.awaited_since.is_some()
+        {
+            entry.untold.insert(id);
         }
     }
 
@@ -197,10 +216,14 @@ impl ClusterTables {
         if let Some(service) = &task.origin.service {
             let entry = self.services.entry(service.name.clone()).or_default();
             if status.is_stopped() {
-                entry.stopped.insert(id)
+                entry.stopped.insert(id);
+                if task.stop_number > 0 {
+                    entry.stops.insert(task.stop_number, id);
+                    entry.last_stop = entry.last_stop.max(task.stop_number);
+                }
             } else {
-                entry.active.insert(id)
-            };
+                entry.active.insert(id);
+            }
         }
     }
 
@@ -217,6 +240,7 @@ impl ClusterTables {
             self.with_service(&service.name, |entry| {
                 entry.active.remove(&id);
                 entry.stopped.remove(&id);
+                entry.stops.remove(&task.stop_number);
             });
         }
     }
@@ -257,23 +281,9 @@ impl ClusterTables {
         }
     }
 
-    fn hint_task(
-        &mut self,
-        at: &ClusterKey,
-        id: TaskId,
-        old: Option<&Task>,
-        new: Option<&Task>,
-        hints: &mut Hints,
-    ) {
-        let stopped = |task: Option<&Task>| task.is_none_or(|t| t.last_status.is_stopped());
+    fn hint_task(at: &ClusterKey, old: Option<&Task>, new: Option<&Task>, hints: &mut Hints) {
         if let Some(service) = new.or(old).and_then(|task| task.origin.service.as_ref()) {
             hints.insert(Hint::Service(at.service(&service.name)));
-            if !stopped(old)
-                && stopped(new)
-                && let Some(entry) = self.services.get_mut(&service.name)
-            {
-                entry.newly_stopped.push(id);
-            }
         }
     }
 

@@ -19,8 +19,8 @@ use crate::record::{
 impl Tables for EcsTables {
     const DOMAIN: &'static str = "ecs";
 
-    fn new(now: Timestamp) -> Self {
-        Self { realms: Default::default(), pools: Default::default(), loaded_at: now }
+    fn new(_now: Timestamp) -> Self {
+        Self { realms: Default::default(), pools: Default::default() }
     }
 
     fn kinds() -> Kinds<Self> {
@@ -64,10 +64,9 @@ impl Tables for EcsTables {
         }
     }
 
-    /// Tasks that were STOPPED before are no news, and no agent has been away for longer than this process could have
-    /// seen it (ha M3).
+    /// Tasks that were STOPPED before are no news. No agent has been away for longer than this process could have seen
+    /// it, and those that were connected are expected back (ha M3.3).
     fn lead(&mut self, now: Timestamp) {
-        self.loaded_at = now;
         let clusters = self.realms.values_mut().flat_map(|realm| realm.clusters.values_mut());
         for cluster in clusters.chain(self.pools.values_mut()) {
             cluster.lead(now);
@@ -135,13 +134,12 @@ impl Keep<Instance> for EcsTables {
         hints: &mut Hints,
     ) -> Option<Arc<Instance>> {
         let InstanceKey { cluster: at, instance } = key;
-        let loaded_at = self.loaded_at;
         if at.is_pool() {
             // Stays when it is empty: its epoch must not begin again.
             let pool = self.pools.entry(at.scope.region.clone()).or_default();
-            return pool.replace_instance(at, *instance, new, loaded_at, hints);
+            return pool.replace_instance(at, *instance, new, hints);
         }
-        self.with_cluster(at, |cluster| cluster.replace_instance(at, *instance, new, loaded_at, hints))
+        self.with_cluster(at, |cluster| cluster.replace_instance(at, *instance, new, hints))
     }
 }
 

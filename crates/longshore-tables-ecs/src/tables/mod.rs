@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use longshore_base::{ClusterName, Family, Region, Scope, TaskId, Timestamp};
+use longshore_base::{ClusterName, Family, Region, Scope, TaskId};
 use longshore_domain::TaskDefinitionStatus;
-use longshore_state::Hints;
 
 use crate::key::{ClusterKey, InstanceKey, ServiceKey};
 use crate::record::{AccountSetting, CapacityProvider, FamilyCounter, Task, TaskDefinition};
@@ -54,7 +53,6 @@ pub struct EcsTables {
     /// The Fargate pools. They are beside the realms, not in them: whatever goes through an account's
     /// clusters never meets one.
     pools: BTreeMap<Region, ClusterTables>,
-    loaded_at: Timestamp,
 }
 
 /// One account in one region.
@@ -156,26 +154,13 @@ impl EcsTables {
     }
 }
 
-/// What is not stored: after a restart nobody is connected, and nothing was refused.
+/// What is not stored.
 impl EcsTables {
-    pub(crate) fn set_connected(&mut self, at: &InstanceKey, open: bool, now: Timestamp, hints: &mut Hints) {
-        let InstanceKey { cluster, instance } = at;
-        if let Some(tables) = self.cluster_mut(cluster) {
-            tables.set_connected(cluster, *instance, Connection { open, since: now }, hints);
-        }
-    }
-
     pub(crate) fn note_refusal(&mut self, at: &ServiceKey) {
         let epoch = self.capacity_epoch(&at.cluster);
         if let Some(cluster) = self.cluster_mut(&at.cluster) {
             cluster.note_refusal(&at.service, epoch);
         }
-    }
-
-    pub(crate) fn take_newly_stopped(&mut self, at: &ServiceKey) -> Vec<TaskId> {
-        self.cluster_mut(&at.cluster)
-            .map(|cluster| cluster.take_newly_stopped(&at.service))
-            .unwrap_or_default()
     }
 
     fn cluster_mut(&mut self, at: &ClusterKey) -> Option<&mut ClusterTables> {

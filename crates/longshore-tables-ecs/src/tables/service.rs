@@ -22,10 +22,12 @@ pub struct ServiceEntry {
     pub(super) deployments: BTreeMap<ServiceDeploymentId, Arc<ServiceDeployment>>,
     pub(super) revisions: BTreeMap<DeploymentId, Arc<ServiceRevision>>,
     pub(super) task_sets: BTreeMap<DeploymentId, Arc<TaskSet>>,
-    /// Tasks that stopped since the planner last looked. Lost in a crash: then a failure or two is
-    /// not counted.
-    pub(super) newly_stopped: Vec<TaskId>,
-    /// The capacity's epoch when placement last refused a task of it. Not stored.
+    /// Its STOPPED tasks that are still remembered, by their [`crate::record::Task::stop_number`].
+    pub(super) stops: BTreeMap<u32, TaskId>,
+    /// The highest number that was given to a stop of it. May be ahead of all records that are left.
+    pub(super) last_stop: u32,
+    /// The capacity's epoch when placement last refused a task of it. Not stored: after a take-over the service tries
+    /// once more, which is not counted.
     pub(super) refused_at: CapacityEpoch,
 }
 
@@ -49,6 +51,17 @@ impl ServiceEntry {
     /// STOPPED tasks that are still remembered.
     pub fn stopped(&self) -> &BTreeSet<TaskId> {
         &self.stopped
+    }
+
+    /// Tasks that stopped and that no plan has counted yet, in the order in which they did.
+    pub fn newly_stopped(&self) -> impl Iterator<Item = TaskId> {
+        let counted = self.record.as_ref().map_or(0, |service| service.memory.stops_counted);
+        self.stops.range(counted.saturating_add(1)..).map(|(_, &id)| id)
+    }
+
+    /// The number of its last stop, zero if there was none.
+    pub fn last_stop(&self) -> u32 {
+        self.last_stop
     }
 
     /// Oldest first.

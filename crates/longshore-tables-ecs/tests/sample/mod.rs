@@ -88,9 +88,14 @@ fn strategy() -> Vec<StrategyItem> {
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Records {
     let containers = vec![Container { cause: None, end: None, ..container() }];
-    let task = Task { containers, interface: None, waiting: None, gpus: None, ..task() };
-    let instance = Instance { health: Vec::new(), ..instance() };
-    let memory = PlannerMemory { fallback_throttle: Throttle::default(), ..memory() };
+    let task = Task { containers, interface: None, waiting: None, gpus: None, stop_number: 0, ..task() };
+    let instance = Instance {
+        health: Vec::new(),
+        connected: false,
+        connected_since: Timestamp::default(),
+        ..instance()
+    };
+    let memory = PlannerMemory { fallback_throttle: Throttle::default(), stops_counted: 0, ..memory() };
     let service = Service {
         memory,
         load_balancers: Vec::new(),
@@ -150,6 +155,8 @@ fn instance() -> Instance {
             updated_at: time(31),
             changed_at: time(30),
         }],
+        connected: true,
+        connected_since: time(49),
     }
 }
 
@@ -208,6 +215,7 @@ fn task() -> Task {
             strategies: vec![Strategy::Binpack(Resource::Cpu)],
         })),
         gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
+        stop_number: 3,
     }
 }
 
@@ -413,6 +421,7 @@ fn memory() -> PlannerMemory {
             last_failure: Some(time(47)),
             next_attempt: Some(time(48)),
         },
+        stops_counted: 2,
     }
 }
 
