@@ -64,7 +64,10 @@ class Crashes(EngineCase):
                 return str(error)
 
         def all_so(found):
-            return isinstance(found, list) and len(found) == 1 and found[0]["agentConnected"] is connected
+            if not isinstance(found, list) or len(found) != 1 or found[0]["agentConnected"] is not connected:
+                return False
+            # Not one that is only expected back after a restart of the server.
+            return not connected or "statusReason" not in found[0]
 
         return eventually(look, all_so, 40, f"agentConnected {connected}")[0]
 

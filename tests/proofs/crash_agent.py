@@ -137,7 +137,12 @@ class World:
     def wait_connected(self):
         def look():
             found = self.ecs.list_container_instances(cluster=self.cluster, filter="agentConnected == true")
-            return len(found["containerInstanceArns"])
+            arns = found["containerInstanceArns"]
+            if not arns:
+                return 0
+            found = self.ecs.describe_container_instances(cluster=self.cluster, containerInstances=arns)
+            # Not those that are only expected back after a restart of the server.
+            return sum("statusReason" not in instance for instance in found["containerInstances"])
 
         eventually(look, lambda connected: connected == AGENTS, 90, "all agents", interval_secs=0.05)
 
