@@ -6,12 +6,13 @@ use longshore_base::Timestamp;
 
 use crate::action::Action;
 use crate::create;
-use crate::input::OpError;
+use crate::input::{OpError, OpErrorKind};
 use crate::report::ReportedStatus;
+use crate::spec::RuntimeId;
 use crate::task::{Cleanup, OpKind, ResourceState, Task};
 
-use super::Cx;
 use super::ask::{id_or_name, key_of};
+use super::{Cx, stop};
 
 /// How long clean-up waits for the STOPPED report to be accepted.
 const UNREPORTED_MAX: Duration = Duration::from_secs(72 * 3600);
@@ -69,19 +70,36 @@ fn remove_containers(task: &mut Task, cx: &mut Cx) -> bool {
         if container.op.is_some() || container.retry_at.is_some_and(|at| at > cx.now) {
             continue;
         }
-        container.retry_at = None;
-        let op = cx.op(OpKind::Remove, REMOVE_TIMEOUT);
-        container.op = Some(op);
-        let container = key_of(task, index);
-        cx.emit(Action::RemoveContainer { op: op.id, container, runtime_id });
+        ask_removal(task, index, runtime_id, cx);
     }
     !left
+}
+
+/// Removes a container that has not run and never is to. There is nothing of it that anybody could want to see.
+pub(super) fn remove_unstarted(task: &mut Task, index: usize, cx: &mut Cx) {
+    let runtime_id = id_or_name(task, index);
+    ask_removal(task, index, runtime_id, cx);
+}
+
+fn ask_removal(task: &mut Task, index: usize, runtime_id: RuntimeId, cx: &mut Cx) {
+    let op = cx.op(OpKind::Remove, REMOVE_TIMEOUT);
+    let container = &mut task.containers[index];
+    container.retry_at = None;
+    container.op = Some(op);
+    let container = key_of(task, index);
+    cx.emit(Action::RemoveContainer { op: op.id, container, runtime_id });
 }
 
 /// A removal came back. After enough failures the container is left behind: a node must not keep
 /// tasks for ever because one container cannot be removed.
 pub(super) fn removed(task: &mut Task, index: usize, result: Result<(), OpError>, cx: &mut Cx) {
+    let is_due = task.cleanup != Cleanup::NotDue;
     let container = &mut task.containers[index];
+    if !is_due && let Err(error) = &result {
+        // It may start yet: as long as it is there, it is neither forgotten nor does anybody get its room.
+        container.retry_at = Some(cx.now + stop::kill_pause(error.kind == OpErrorKind::Unavailable));
+        return;
+    }
     container.tries += 1;
     if result.is_ok() || container.tries >= REMOVE_TRIES_MAX {
         container.removed = true;

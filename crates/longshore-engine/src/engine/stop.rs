@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::action::Action;
 use crate::create;
 use crate::input::{Observation, ObservedStatus, OpError, OpErrorKind};
-use crate::task::{KnownStatus, OpKind, Task};
+use crate::task::{Container, KnownStatus, OpKind, Task};
 
 use super::ask::{backoff, inspect, key_of};
-use super::{Cx, observe};
+use super::{Cx, cleanup, observe};
 
 /// Tries of the stop call, and the pause between them (G10, Stop).
 const STOP_TRIES_MAX: u32 = 5;
@@ -157,7 +157,15 @@ pub(super) fn force_removed(task: &mut Task, index: usize, result: Result<(), Op
     }
 }
 
-fn kill_pause(is_away: bool) -> Duration {
+/// Its start was not answered, so that the runtime may get to it after the container was found not to run: only one that
+/// is gone cannot be started. Until then nobody else gets its room.
+fn may_start_yet(container: &Container) -> bool {
+    let error = container.start_error.as_ref().map(|error| &error.kind);
+    matches!(error, Some(OpErrorKind::Timeout | OpErrorKind::Unavailable))
+}
+
+/// How long to wait before what may still run, or start, is ended again.
+pub(super) fn kill_pause(is_away: bool) -> Duration {
     if is_away { KILL_AWAY_PAUSE } else { KILL_PAUSE }
 }
 
@@ -191,6 +199,9 @@ pub(super) fn killed(
     let is_away = matches!(&result, Err(error) if error.kind == OpErrorKind::Unavailable);
     let container = &mut task.containers[index];
     match result {
+        Ok(Some(seen)) if seen.status == ObservedStatus::Created && may_start_yet(container) => {
+            return cleanup::remove_unstarted(task, index, cx);
+        }
         Ok(None) => container.kill_wanted = false,
         Ok(Some(seen)) => {
             container.kill_wanted = seen.status == ObservedStatus::Running;

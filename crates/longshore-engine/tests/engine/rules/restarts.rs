@@ -136,13 +136,35 @@ fn a_start_answer_without_a_time_makes_no_restart() {
 }
 
 #[test]
-fn a_start_that_comes_to_its_end_after_it_was_given_up_does_not_live_on() {
-    // Asked for, not done; given up; done after all, with an error for an answer.
+fn a_start_that_was_given_up_cannot_happen_any_more() {
     check(
         &["a"],
         |w| {
             let start = run_until_start(w);
             w.pass(seconds(300));
+            let answer = w.perform(start).expect("answered");
+            assert!(w.fakes.is_empty());
+            w.feed(answer);
+        },
+        expect![[r#"
+            create a
+            inspect a
+            stop a grace=0
+            report STOPPED [a STOPPED (DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s)]
+            remove a
+            start a"#]],
+    );
+}
+
+#[test]
+fn a_start_that_comes_to_its_end_after_it_was_given_up_does_not_live_on() {
+    // Asked for, not done; given up; not removed in time; done after all, with an error for an answer.
+    check(
+        &["a"],
+        |w| {
+            let start = run_until_start(w);
+            w.script("remove a", [Script::Fail(OpErrorKind::Other, "busy")]);
+            w.pass(seconds(220));
             w.script("start a", [Script::FailAfter(OpErrorKind::Unavailable, "reset")]);
             let answer = w.perform(start).expect("answered");
             assert!(w.fake_mut("a").1.lives());
@@ -154,6 +176,7 @@ fn a_start_that_comes_to_its_end_after_it_was_given_up_does_not_live_on() {
             inspect a
             stop a grace=0
             report STOPPED [a STOPPED (DockerTimeoutError: Could not transition to started; timed out after waiting 3m0s)]
+            remove a
             start a
             stop a grace=0"#]],
     );
@@ -167,7 +190,8 @@ fn a_start_that_was_given_up_is_killed_as_soon_as_the_engine_is_back() {
         w.local_images.insert("a".to_owned());
         w.engine.handle(w.now, Input::Assigned(Box::new(task("t1", &["a"]))));
         let start = run_until_start(&mut w);
-        w.pass(seconds(300));
+        w.script("remove a", [Script::Fail(OpErrorKind::Other, "busy")]);
+        w.pass(seconds(220));
         w.script("start a", [Script::FailAfter(OpErrorKind::Unavailable, "reset")]);
         w.script("stop a", [Script::Fail(OpErrorKind::Unavailable, "away")]);
         let answer = w.perform(start).expect("answered");
