@@ -67,6 +67,9 @@ pub struct ControlPlaneOptions {
     /// A JSON file with further access keys
     #[arg(long, env = "LONGSHORE_KEYS")]
     pub keys: Option<PathBuf>,
+    /// The file with the root key, which opens the secrets in the store [default: root.key in the data directory]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
     /// The region of the agents that `up` starts, and of the printed commands
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
     pub region: String,
@@ -190,6 +193,9 @@ pub struct CheckOptions {
     /// Where the state is kept
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The file with the root key [default: root.key in the data directory]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

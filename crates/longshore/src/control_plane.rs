@@ -29,7 +29,7 @@ use crate::advertise::{Scheme, Url};
 use crate::args::{AuthMode, ControlPlaneOptions, default_data_dir};
 use crate::clock::SystemSeeds;
 use crate::machine::Machine;
-use crate::{keys, tls};
+use crate::{keys, root_key, tls};
 
 /// A control plane at work.
 pub struct ControlPlane {
@@ -182,6 +182,7 @@ impl ControlPlane {
             None => Mode::Strict,
         };
         let db = Db::open(store, &domains, clock.clone(), seeds).context("cannot load the state")?;
+        root_key::unlock(&db, options.root_key.as_deref(), data_dir.as_deref()).await?;
         let metrics = Metrics::new();
         let observed = metrics.clone();
         db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));
