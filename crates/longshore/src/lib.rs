@@ -23,6 +23,7 @@ mod endpoints;
 mod engine;
 mod exit;
 mod explain;
+mod iam_users;
 mod keys;
 mod leftovers;
 pub mod machine;
