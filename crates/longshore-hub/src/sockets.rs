@@ -55,7 +55,7 @@ fn allowed(
         |at: &InstanceKey| caller.scope.instance_arn(&at.cluster.cluster, at.instance, ArnFormat::Long);
     let resources = || {
         let known = found.as_ref().ok();
-        let on = known.map_or_else(|| arn.to_owned(), |at| at_arn(at));
+        let on = known.map_or_else(|| arn.to_owned(), &at_arn);
         let asked = Access::new(action, on, &caller);
         Resources::from(match known {
             Some(at) => asked.with("ecs:cluster", caller.scope.cluster_arn(&at.cluster.cluster)),

@@ -202,8 +202,7 @@ async fn keys_outlive_the_server_and_are_nowhere_in_the_clear() {
 async fn a_key_of_a_file_has_all_rights_until_iam_knows_its_user() {
     let (dir, beside) = (Directory::new("file"), Directory::new("keys"));
     let file = beside.0.join("keys.json");
-    let keys =
-        r#"[{"accessKeyId": "AKIAFILE", "secretAccessKey": "hush", "account": "000000000000", "user": "ada"}]"#;
+    let keys = r#"[{"accessKeyId": "AKIAFILE", "secretAccessKey": "hush", "account": "000000000000", "user": "ada"}]"#;
     fs::write(&file, keys).expect("written");
     let plane = start(&dir.0, &["--keys", file.to_str().expect("text")]).await;
     let of_file = client(&plane, &Credentials::new("AKIAFILE", "hush"));
