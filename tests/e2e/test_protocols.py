@@ -27,18 +27,17 @@ NOT_SERVED = [
     ("sqs", "list_queues", {}, "UnknownOperationException", 404, "'sqs'"),
     ("ec2", "describe_vpcs", {}, "InvalidAction", 400, "Amazon EC2 yet (DescribeVpcs)"),
     ("ecr", "describe_repositories", {}, "UnknownOperationException", 404, "Amazon ECR yet (DescribeRepositories)"),
-    ("iam", "list_roles", {}, "InvalidAction", 400, "AWS IAM yet (ListRoles)"),
     ("elbv2", "describe_target_groups", {}, "InvalidAction", 400, "Elastic Load Balancing yet (DescribeTargetGroups)"),
     ("elb", "describe_load_balancers", {}, "InvalidAction", 400, "Elastic Load Balancing, classic yet"),
-    ("s3", "list_buckets", {}, "NotImplemented", 400, "Amazon S3 yet (ListBuckets)"),
-    ("s3", "put_object", {"Bucket": "b", "Key": "a b/c", "Body": b"x" * 2000000}, "NotImplemented", 400, "(PutObject)"),
-    ("s3", "get_bucket_policy", {"Bucket": "metrics"}, "NotImplemented", 400, "(GetBucketPolicy)"),
+    ("s3", "list_buckets", {}, "NotImplemented", 501, "Amazon S3 yet (ListBuckets)"),
+    ("s3", "put_object", {"Bucket": "b", "Key": "a b/c", "Body": b"x" * 2000000}, "NotImplemented", 501, "(PutObject)"),
+    ("s3", "get_bucket_policy", {"Bucket": "metrics"}, "NotImplemented", 501, "(GetBucketPolicy)"),
     ("scheduler", "list_schedules", {}, "UnknownOperationException", 404, "EventBridge Scheduler yet (ListSchedules)"),
     ("cloudwatch", "list_metrics", {}, "InvalidAction", 404, "Amazon CloudWatch yet (ListMetrics)"),
     ("logs", "describe_log_groups", {}, "UnknownOperationException", 404, "CloudWatch Logs yet (DescribeLogGroups)"),
     ("lambda", "list_functions", {}, "UnknownOperationException", 404, "'lambda'"),
     ("sns", "list_topics", {}, "InvalidAction", 400, "'sns'"),
-    ("route53", "list_hosted_zones", {}, "NotImplemented", 400, "'route53'"),
+    ("route53", "list_hosted_zones", {}, "NotImplemented", 501, "'route53'"),
     ("dynamodb", "list_tables", {}, "UnknownOperationException", 404, "'dynamodb'"),
 ]
 
@@ -100,6 +99,10 @@ class Protocols(ServerCase):
         self.assertEqual(error["Error"]["Code"], "InvalidAction")
         self.assertEqual(error["Error"]["Message"], "Longshore does not build AssumeRole of AWS STS yet.")
         self.assertEqual(error["ResponseMetadata"]["RetryAttempts"], 0)
+        with self.assertRaises(botocore.exceptions.ClientError) as caught:
+            self.service("iam").list_server_certificates()
+        error = caught.exception.response
+        self.assertEqual(error["Error"]["Message"], "Longshore does not build ListServerCertificates of AWS IAM yet.")
 
     def test_services_that_are_not_served_are_named(self):
         path_style = botocore.config.Config(s3={"addressing_style": "path"})

@@ -36,6 +36,19 @@ pub(crate) fn of<'a, O: OperationShape>(state: &'a State, caller: &'a Caller) ->
     Ask { state, caller, operation: O::NAME }
 }
 
+/// What whoever is shown a member of a cluster in other words has to be allowed: the same as for `operation`. `kind` is
+/// `task`, `service` or `container-instance`.
+pub fn to_see(
+    state: &State,
+    caller: &Caller,
+    operation: &'static str,
+    cluster: Option<&str>,
+    kind: &str,
+    named: &str,
+) -> Resources {
+    Ask { state, caller, operation }.on_members(cluster, kind, [named])
+}
+
 impl Ask<'_> {
     /// An action that has no resource.
     pub fn on_all(self) -> Resources {

@@ -14,6 +14,6 @@ mod iam;
 mod sts;
 mod unique_id;
 
-pub use iam::{Iam, OPERATIONS, SERVICE_LINKED, ServiceLinked, is_password, make_service_linked_role};
+pub use iam::{Iam, OPERATIONS, is_password};
 pub use sts::Sts;
 pub use unique_id::unique_id;

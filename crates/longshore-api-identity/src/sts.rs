@@ -55,8 +55,8 @@ fn caller_identity(who: &Principal) -> Result<GetCallerIdentityResponse, GetCall
     let user_id = match who.kind {
         PrincipalKind::Root | PrincipalKind::Guest => account.clone(),
         PrincipalKind::User => {
-            let name = who.arn.rsplit('/').next().unwrap_or_default();
-            unique_id("AIDA", &account, name)
+            // An entry of `--keys` names a user whom IAM need not know.
+            who.id.as_deref().map_or_else(|| unique_id("AIDA", &account, &who.name), str::to_owned)
         }
         PrincipalKind::Anonymous => return Err(Fault::hidden("nobody asks who he is").into()),
         PrincipalKind::Session => {

@@ -12,13 +12,20 @@ use longshore_wire::Protocol;
 
 const ACCOUNT: &str = "111122223333";
 
-fn identity_of(kind: PrincipalKind, arn: &str) -> String {
+fn identity_of(kind: PrincipalKind, arn: &str, id: Option<&str>) -> String {
     let scope = Scope::new(
         AccountId::parse(ACCOUNT).expect("twelve digits"),
         Region::parse("eu-west-1").expect("a region"),
     );
-    let principal =
-        Principal { scope, access_key_id: "AKIA1".into(), arn: arn.into(), kind, service: "sts".into() };
+    let principal = Principal {
+        scope,
+        access_key_id: "AKIA1".into(),
+        arn: arn.into(),
+        kind,
+        name: arn.rsplit('/').next().unwrap_or_default().into(),
+        id: id.map(Into::into),
+        service: "sts".into(),
+    };
     let (method, uri, headers) = (Method::POST, Uri::from_static("/"), HeaderMap::new());
     let call = Call {
         principal,
@@ -26,6 +33,7 @@ fn identity_of(kind: PrincipalKind, arn: &str) -> String {
         now: Timestamp::from_millis(0),
         deadline: Timestamp::from_millis(1),
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        is_secure: false,
         head: Arc::new(Head { method, uri, headers }),
     };
     let body = Body::from("Action=GetCallerIdentity&Version=2011-06-15");
@@ -37,8 +45,12 @@ fn identity_of(kind: PrincipalKind, arn: &str) -> String {
 }
 
 fn check(kind: PrincipalKind, arn: &str, user_id: &str) {
+    check_with(kind, arn, None, user_id);
+}
+
+fn check_with(kind: PrincipalKind, arn: &str, id: Option<&str>, user_id: &str) {
     assert_eq!(
-        identity_of(kind, arn),
+        identity_of(kind, arn, id),
         format!(
             "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
              <Account>{ACCOUNT}</Account><Arn>{arn}</Arn><UserId>{user_id}</UserId></GetCallerIdentityResult>\
@@ -55,6 +67,7 @@ fn everybody_is_told_who_he_is() {
     check(PrincipalKind::Guest, &root, ACCOUNT);
     let user = format!("arn:aws:iam::{ACCOUNT}:user/ada");
     check(PrincipalKind::User, &user, &unique_id("AIDA", ACCOUNT, "ada"));
+    check_with(PrincipalKind::User, &user, Some("AIDAQWERTYUIOPASDFGHJ"), "AIDAQWERTYUIOPASDFGHJ");
     let session = format!("arn:aws:sts::{ACCOUNT}:assumed-role/web/task-1");
     check(PrincipalKind::Session, &session, &format!("{}:task-1", unique_id("AROA", ACCOUNT, "web")));
 }

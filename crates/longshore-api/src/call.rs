@@ -101,6 +101,8 @@ pub struct Call {
     /// it off by as much.
     pub deadline: Timestamp,
     pub source_ip: IpAddr,
+    /// It came over TLS.
+    pub is_secure: bool,
     pub head: Arc<Head>,
 }
 

@@ -25,9 +25,13 @@ pub struct Principal {
     /// The account of the key and the region of the signature.
     pub scope: Scope,
     pub access_key_id: Arc<str>,
-    /// `arn:aws:iam::ACCOUNT:root`, `...:user/NAME`, or an assumed role's; `anonymous` of who did not sign.
+    /// `arn:aws:iam::ACCOUNT:root`, `...:user/PATH/NAME`, or an assumed role's; `anonymous` of who did not sign.
     pub arn: Arc<str>,
     pub kind: PrincipalKind,
+    /// The user's name, without its path; a session's role and name, `ROLE/SESSION`. Empty for all others.
+    pub name: Arc<str>,
+    /// The unique id of the user (`AIDA…`), if it is one that IAM has a record of.
+    pub id: Option<Arc<str>>,
     /// The service that the signature is scoped to (`ecs`).
     pub service: Arc<str>,
 }

@@ -6,14 +6,15 @@ use longshore_api::{Api, Body, BoxFuture, Call, Reply, Request};
 use longshore_api_ecs::Caller;
 use longshore_base::Timestamp;
 use longshore_controllers::Settings;
+use longshore_service::{Allow, Attempt, Guard};
 use longshore_state::{Db, State};
 use longshore_wire::route::ServiceFacts;
-use longshore_wire::{Fault, GenericError, GenericErrorKind, ModeledError, Protocol, ServiceSchema};
+use longshore_wire::{Denied, Fault, GenericError, GenericErrorKind, ModeledError, Protocol, ServiceSchema};
 
 use longshore_shapes_ecs::InvalidParameterException;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExplainError, Question};
+use crate::{ExplainError, Question, permission};
 
 /// What `X-Amz-Target` begins with. The operations are not ECS's, so they are not under its prefix.
 pub const TARGET_PREFIX: &str = "LongshoreV1";
@@ -31,11 +32,19 @@ pub struct Explainer {
     db: Arc<Db>,
     /// Those of the controllers, so that both plan alike.
     settings: Settings,
+    guard: Arc<dyn Guard>,
 }
 
 impl Explainer {
+    /// Without a guard: everybody with an accepted signature may ask about everything in their account.
     pub fn new(db: Arc<Db>, settings: Settings) -> Self {
-        Self { db, settings }
+        Self { db, settings, guard: Arc::new(Allow) }
+    }
+
+    /// The same with a guard that decides about every question.
+    #[must_use]
+    pub fn guarded(self, guard: Arc<dyn Guard>) -> Self {
+        Self { guard, ..self }
     }
 
     async fn answer(&self, call: &Call, operation: &str, body: &[u8], protocol: Protocol) -> Reply {
@@ -62,7 +71,16 @@ impl Explainer {
             Err(error) => return generic(protocol, GenericErrorKind::Serialization, error.to_string()),
         };
         let caller = Caller::from(call);
-        let said = self.db.read(|state| explain(state, &caller, &question, &self.settings, call.now)).await;
+        let answer = self.db.read(|state| {
+            let needs = || permission::of(state, &caller, operation, &question);
+            self.guard.allow(&Attempt::new(state, &caller, call.now, &needs))?;
+            Ok::<_, Denied>(explain(state, &caller, &question, &self.settings, call.now))
+        });
+        let said = match answer.await {
+            Ok(Ok(said)) => Ok(said),
+            Ok(Err(denied)) => return generic(protocol, GenericErrorKind::AccessDenied, denied.to_string()),
+            Err(stopped) => Err(stopped),
+        };
         match said {
             Ok(Ok(text)) => Reply::new(200, protocol.content_type(), Body::from(text)),
             Ok(Err(error)) => refusal(protocol, &InvalidParameterException::new(error.to_string())),

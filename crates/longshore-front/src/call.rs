@@ -287,6 +287,7 @@ pub(crate) fn call(asking: &Asking<'_>, who: Principal, now: Timestamp) -> Call 
         now,
         deadline: now + asking.shared.limits.request_timeout,
         source_ip: asking.peer.ip,
+        is_secure: asking.shared.scheme == "https",
         head: asking.head.clone(),
     }
 }

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::StatusCode;
 use longshore_api::{BoxFuture, Call, Refusal, SocketHandler, Sockets};
+use longshore_base::ArnFormat;
 use longshore_controllers::link;
 use longshore_link::upgrade::{AcsQuery, Refusal as LinkRefusal, TcsQuery};
+use longshore_service::{Access, Attempt, Caller, Guard, Resources};
+use longshore_state::State;
+use longshore_tables_ecs::InstanceKey;
+use longshore_wire::Denied;
 
 use crate::hub::{Channel, Hub};
 
@@ -22,7 +28,48 @@ fn refusal(refusal: LinkRefusal) -> Refusal {
 }
 
 /// The hub as the front sees it.
-pub struct AgentSockets(pub Arc<Hub>);
+pub struct AgentSockets {
+    hub: Arc<Hub>,
+    guard: Arc<dyn Guard>,
+}
+
+impl AgentSockets {
+    pub fn new(hub: Arc<Hub>, guard: Arc<dyn Guard>) -> Self {
+        Self { hub, guard }
+    }
+}
+
+/// Whose socket is to be opened, once it is known that the caller may.
+fn allowed(
+    state: &State,
+    guard: &dyn Guard,
+    call: &Call,
+    arn: &str,
+    action: &str,
+) -> Result<InstanceKey, Refused> {
+    let found = link::identify(state, &call.principal.scope, arn);
+    let caller = Caller::from(call);
+    // Policies name instances by their long ARNs. What is not there is asked about as it was given, so that nobody learns
+    // whether it is there who may not.
+    let at_arn =
+        |at: &InstanceKey| caller.scope.instance_arn(&at.cluster.cluster, at.instance, ArnFormat::Long);
+    let resources = || {
+        let known = found.as_ref().ok();
+        let on = known.map_or_else(|| arn.to_owned(), &at_arn);
+        let asked = Access::new(action, on, &caller);
+        Resources::from(match known {
+            Some(at) => asked.with("ecs:cluster", caller.scope.cluster_arn(&at.cluster.cluster)),
+            None => asked,
+        })
+    };
+    guard.allow(&Attempt::new(state, &caller, call.now, &resources)).map_err(Refused::Denied)?;
+    found.map_err(Refused::Link)
+}
+
+enum Refused {
+    Denied(Denied),
+    Link(LinkRefusal),
+}
 
 impl Sockets for AgentSockets {
     fn serves(&self, path: &str) -> bool {
@@ -35,7 +82,7 @@ impl Sockets for AgentSockets {
         path: &'a str,
         query: Vec<(String, String)>,
     ) -> BoxFuture<'a, Result<SocketHandler, Refusal>> {
-        let hub = self.0.clone();
+        let (hub, guard) = (self.hub.clone(), self.guard.clone());
         let acs = path == ACS_PATH;
         Box::pin(async move {
             if hub.is_closing() {
@@ -43,15 +90,19 @@ impl Sockets for AgentSockets {
             }
             let acs_query = AcsQuery::from_pairs(query.clone());
             let tcs_query = TcsQuery::from_pairs(query);
-            let (arn, channel) = if acs {
-                (&acs_query.container_instance_arn, Channel::Commands)
+            let (arn, channel, action) = if acs {
+                (&acs_query.container_instance_arn, Channel::Commands, "ecs:Poll")
             } else {
-                (&tcs_query.container_instance_arn, Channel::Telemetry)
+                (&tcs_query.container_instance_arn, Channel::Telemetry, "ecs:StartTelemetrySession")
             };
-            let identified = hub.db.read(|state| link::identify(state, &call.principal.scope, arn)).await;
-            let at = match identified.unwrap_or(Err(LinkRefusal::NotServing)) {
+            let identified = hub.db.read(|state| allowed(state, &*guard, &call, arn, action)).await;
+            let at = match identified.unwrap_or(Err(Refused::Link(LinkRefusal::NotServing))) {
                 Ok(at) => at,
-                Err(reason) => {
+                Err(Refused::Denied(denied)) => {
+                    let text = denied.to_string();
+                    return Err(Refusal::new(StatusCode::FORBIDDEN, "AccessDeniedException", &text));
+                }
+                Err(Refused::Link(reason)) => {
                     if let Some(kept_back) = hub.refused.event(Instant::now(), call.source_ip) {
                         let instance: String = arn.chars().take(UNKNOWN_ARN_CHARACTERS_MAX).collect();
                         let peer = call.source_ip;

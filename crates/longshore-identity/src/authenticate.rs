@@ -1,5 +1,6 @@
 //! From the signature of a request to the principal who signed it. Start at [`Identity::authenticate`].
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use longshore_base::{AccountId, Region, Scope, Timestamp};
 use longshore_sigv4::{BodyReader, Form, Presented, Request, SigError, SigningKey};
 use longshore_wire::GenericErrorKind;
 
-use crate::Keyring;
+use crate::derived::Derived;
+use crate::{AccessKey, Keyring, Use, User, UserKey, Users};
 
 /// The account of unknown keys in open mode: the number that other local tools use, so that
 /// ARNs in existing fixtures keep their meaning.
@@ -66,17 +68,33 @@ impl AuthError {
 }
 
 /// Decides who is calling. Shared by every connection.
-#[derive(Debug)]
 pub struct Identity {
     mode: Mode,
     default_account: AccountId,
     keyring: Arc<Keyring>,
+    users: Option<Arc<dyn Users>>,
+    /// For the users' keys. Those of the ring are with the ring.
+    derived: Derived,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, default_account, keyring, .. } = self;
+        write!(f, "Identity({mode:?}, {default_account}, {keyring:?})")
+    }
 }
 
 impl Identity {
     pub fn new(mode: Mode, keyring: Arc<Keyring>) -> Self {
         let default_account = AccountId::parse(DEFAULT_ACCOUNT).expect("the constant has twelve digits");
-        Self { mode, default_account, keyring }
+        Self { mode, default_account, keyring, users: None, derived: Derived::default() }
+    }
+
+    /// The same with the users of IAM and their keys.
+    #[must_use]
+    pub fn with_users(mut self, users: Arc<dyn Users>) -> Self {
+        self.users = Some(users);
+        self
     }
 
     #[must_use]
@@ -133,6 +151,8 @@ impl Identity {
             access_key_id: "".into(),
             arn: "anonymous".into(),
             kind: PrincipalKind::Anonymous,
+            name: "".into(),
+            id: None,
             service: service.into(),
         }
     }
@@ -148,30 +168,106 @@ impl Identity {
         let presented = Presented::parse(request)?;
         let region = Region::parse(presented.region()).ok_or(AuthError::Region)?;
         let id = presented.access_key_id();
-        let Some(key) = self.keyring.get(id) else {
-            return match self.mode {
-                Mode::Strict => Err(AuthError::Unrecognized),
-                Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
-                Mode::Open => {
-                    let account = AccountId::parse(id).unwrap_or(self.default_account);
-                    let body = verify(&presented, None)?;
-                    Ok((principal(account, region, &presented, PrincipalKind::Guest, ""), body))
-                }
-            };
-        };
-        presented.check_time(now, window)?;
-        let body = verify(&presented, Some(&self.keyring.signing_key(&presented, &key)))?;
-        // The token is looked at after the signature, so that only the owner learns about it.
-        match (&key.credentials.session_token, presented.session_token()) {
-            (None, None) => {}
-            (Some(expected), Some(token)) if expected.matches(token) => {}
-            (None, Some(_)) | (Some(_), None | Some(_)) => return Err(AuthError::Unrecognized),
+        if let Some(key) = self.keyring.get(id) {
+            presented.check_time(now, window)?;
+            let body = verify(&presented, Some(&self.keyring.signing_key(&presented, &key)))?;
+            check_ends(&key, &presented, now)?;
+            return Ok((self.of_key(&key, region, &presented), body));
         }
-        if key.expires.is_some_and(|end| now >= end) {
-            return Err(AuthError::Expired);
+        let used = Use { now, region: region.as_str(), service: presented.service() };
+        if let Some(users) = &self.users
+            && let Some(key) = users.key(id, used)
+        {
+            // Nobody learns of an inactive key more than of one that was never there.
+            if !key.is_active {
+                return Err(AuthError::Unrecognized);
+            }
+            presented.check_time(now, window)?;
+            let body = verify(&presented, Some(&self.signing_key(&presented, &**users)?))?;
+            if presented.session_token().is_some() {
+                return Err(AuthError::Unrecognized);
+            }
+            if key.is_news {
+                users.used(id, used);
+            }
+            return Ok((of_user(&key, region.clone(), &presented), body));
         }
-        Ok((principal(key.account, region, &presented, key.kind, &key.name), body))
+        match self.mode {
+            Mode::Strict => Err(AuthError::Unrecognized),
+            Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
+            Mode::Open => {
+                let account = AccountId::parse(id).unwrap_or(self.default_account);
+                let body = verify(&presented, None)?;
+                Ok((principal(account, region, &presented, PrincipalKind::Guest, Name::none()), body))
+            }
+        }
     }
+
+    /// A user's key never changes its secret, so that whatever was derived for it stays right.
+    fn signing_key(&self, presented: &Presented<'_>, users: &dyn Users) -> Result<SigningKey, AuthError> {
+        if let Some(found) = self.derived.get(presented) {
+            return Ok(found);
+        }
+        // It may have been deleted meanwhile.
+        let secret = users.secret(presented.access_key_id()).ok_or(AuthError::Unrecognized)?;
+        Ok(self.derived.derive(presented, &secret, || true))
+    }
+
+    /// Who has a key of the ring: if it is a user's, the one whom IAM knows by this name.
+    fn of_key(&self, key: &AccessKey, region: Region, presented: &Presented<'_>) -> Principal {
+        let known = match (key.kind, &self.users) {
+            (PrincipalKind::User, Some(users)) => users.named(key.account, &key.name),
+            (
+                PrincipalKind::Root
+                | PrincipalKind::User
+                | PrincipalKind::Session
+                | PrincipalKind::Guest
+                | PrincipalKind::Anonymous,
+                _,
+            ) => None,
+        };
+        let name = match &known {
+            Some(user) => Name::of(user),
+            None => Name { path: "/", name: &key.name, id: None },
+        };
+        principal(key.account, region, presented, key.kind, name)
+    }
+}
+
+/// What a signature cannot show: that the session goes with the key, and is not over.
+fn check_ends(key: &AccessKey, presented: &Presented<'_>, now: Timestamp) -> Result<(), AuthError> {
+    // The token is looked at after the signature, so that only the owner learns about it.
+    match (&key.credentials.session_token, presented.session_token()) {
+        (None, None) => {}
+        (Some(expected), Some(token)) if expected.matches(token) => {}
+        (None, Some(_)) | (Some(_), None | Some(_)) => return Err(AuthError::Unrecognized),
+    }
+    if key.expires.is_some_and(|end| now >= end) {
+        return Err(AuthError::Expired);
+    }
+    Ok(())
+}
+
+/// What a principal is called.
+struct Name<'a> {
+    /// Of a user; begins and ends with a slash.
+    path: &'a str,
+    name: &'a str,
+    id: Option<&'a Arc<str>>,
+}
+
+impl<'a> Name<'a> {
+    fn none() -> Self {
+        Self { path: "/", name: "", id: None }
+    }
+
+    fn of(user: &'a User) -> Self {
+        Self { path: &user.path, name: &user.name, id: Some(&user.id) }
+    }
+}
+
+fn of_user(key: &UserKey, region: Region, presented: &Presented<'_>) -> Principal {
+    principal(key.account, region, presented, PrincipalKind::User, Name::of(&key.user))
 }
 
 fn principal(
@@ -179,12 +275,12 @@ fn principal(
     region: Region,
     presented: &Presented<'_>,
     kind: PrincipalKind,
-    name: &str,
+    Name { path, name, id }: Name<'_>,
 ) -> Principal {
     let partition = region.partition().as_str();
     let arn = match kind {
         PrincipalKind::Root | PrincipalKind::Guest => format!("arn:{partition}:iam::{account}:root"),
-        PrincipalKind::User => format!("arn:{partition}:iam::{account}:user/{name}"),
+        PrincipalKind::User => format!("arn:{partition}:iam::{account}:user{path}{name}"),
         PrincipalKind::Anonymous => "anonymous".to_owned(),
         PrincipalKind::Session => format!("arn:{partition}:sts::{account}:assumed-role/{name}"),
     };
@@ -193,6 +289,8 @@ fn principal(
         access_key_id: presented.access_key_id().into(),
         arn: arn.into(),
         kind,
+        name: name.into(),
+        id: id.cloned(),
         service: presented.service().into(),
     }
 }

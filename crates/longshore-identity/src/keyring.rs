@@ -6,22 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longshore_base::{AccountId, Timestamp};
-use longshore_sigv4::{Credentials, KeyCache, Presented, Secret, SigningKey};
-use parking_lot::{Mutex, RwLock};
+use longshore_sigv4::{Credentials, Presented, Secret, SigningKey};
+use parking_lot::RwLock;
 use serde::Deserialize;
 
 use crate::PrincipalKind;
+use crate::derived::Derived;
 
 /// How many keys a ring holds. Task roles need one per running task and a second while it is
 /// rotated, so this allows for the 100,000 tasks of design 6.
 pub const KEYS_MAX: usize = 250_000;
-
-/// Derived keys kept per shard. A day and region make one for each active key; agents and tasks
-/// sign rarely, so that only the busy clients need to stay.
-const CACHE_PER_SHARD: usize = 512;
-
-/// Shards of the cache, so that connections on different threads seldom meet.
-const SHARDS: usize = 16;
 
 /// One access key and whose it is.
 #[derive(Clone, Debug)]
@@ -36,9 +30,10 @@ pub struct AccessKey {
 }
 
 /// The known keys, shared by all who ask. Keys come and go at runtime.
+#[derive(Default)]
 pub struct Keyring {
     keys: RwLock<HashMap<Box<str>, Arc<AccessKey>>>,
-    derived: [Mutex<KeyCache>; SHARDS],
+    derived: Derived,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,15 +69,6 @@ struct FileEntry {
     account: String,
     /// Absent for the account's root.
     user: Option<String>,
-}
-
-impl Default for Keyring {
-    fn default() -> Self {
-        Self {
-            keys: RwLock::default(),
-            derived: std::array::from_fn(|_| Mutex::new(KeyCache::new(CACHE_PER_SHARD))),
-        }
-    }
 }
 
 impl fmt::Debug for Keyring {
@@ -131,14 +117,14 @@ impl Keyring {
         let id: Box<str> = id.as_str().into();
         keys.insert(id.clone(), Arc::new(key));
         drop(keys);
-        self.shard(&id).lock().clear();
+        self.derived.forget(&id);
         Ok(())
     }
 
     /// Removes a key; false if there was none. Requests under verification may still finish.
     pub fn remove(&self, access_key_id: &str) -> bool {
         let removed = self.keys.write().remove(access_key_id).is_some();
-        self.shard(access_key_id).lock().clear();
+        self.derived.forget(access_key_id);
         removed
     }
 
@@ -150,7 +136,7 @@ impl Keyring {
         let removed = before - keys.len();
         drop(keys);
         if removed > 0 {
-            self.derived.iter().for_each(|shard| shard.lock().clear());
+            self.derived.clear();
         }
         removed
     }
@@ -167,13 +153,6 @@ impl Keyring {
         self.len() == 0
     }
 
-    /// The part of the cache where the keys derived for an id live.
-    fn shard(&self, access_key_id: &str) -> &Mutex<KeyCache> {
-        // A cheap spread is enough: the ids of busy clients differ in their last characters.
-        let spread = access_key_id.bytes().fold(0_usize, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        &self.derived[spread % SHARDS]
-    }
-
     /// The signing key for a presented credential, derived at most once while it is in use.
     ///
     /// Every change of the ring clears the shard of the key afterwards. A derivation that races
@@ -181,16 +160,11 @@ impl Keyring {
     /// before the result is kept. Nobody takes a shard while holding the ring, so the two locks
     /// cannot deadlock.
     pub(crate) fn signing_key(&self, presented: &Presented<'_>, key: &Arc<AccessKey>) -> SigningKey {
-        let credential = presented.credential();
-        let shard = self.shard(presented.access_key_id());
-        if let Some(found) = shard.lock().get(credential) {
+        if let Some(found) = self.derived.get(presented) {
             return found;
         }
-        let derived = presented.signing_key(&key.credentials.secret);
-        let mut shard = shard.lock();
-        if self.get(presented.access_key_id()).is_some_and(|current| Arc::ptr_eq(&current, key)) {
-            shard.insert(credential, derived.clone());
-        }
-        derived
+        let is_current =
+            || self.get(presented.access_key_id()).is_some_and(|current| Arc::ptr_eq(&current, key));
+        self.derived.derive(presented, &key.credentials.secret, is_current)
     }
 }

@@ -4,11 +4,13 @@
 //!
 //! 1. a key on the [`Keyring`] belongs to the account it was added with, and its signature is
 //!    verified, in either mode;
-//! 2. [`Mode::Open`] only: twelve digits are their own account, and every other unknown key belongs to
+//! 2. a key of a user of IAM ([`Users`]) belongs to the user's account, likewise; an inactive one is as good as unknown
+//!    in strict mode;
+//! 3. [`Mode::Open`] only: twelve digits are their own account, and every other unknown key belongs to
 //!    the default account ([`DEFAULT_ACCOUNT`] unless configured). No secret is known, so any
 //!    well-formed signature is accepted, in the header alone, and its time is not checked: it proves nothing
 //!    either way, and a laptop's virtual machine with a slow clock keeps working;
-//! 3. [`Mode::Strict`]: there are no other keys.
+//! 4. [`Mode::Strict`]: there are no other keys.
 //!
 //! The region is that of the signature's credential scope.
 //!
@@ -18,10 +20,13 @@
 //! It does not know: HTTP, policies (what a principal may do), how keys are handed out.
 
 mod authenticate;
+mod derived;
 mod generate;
 mod keyring;
+mod users;
 
 pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode};
 pub use generate::generate;
 pub use keyring::{AccessKey, KEYS_MAX, Keyring, KeyringError};
 pub use longshore_api::{Principal, PrincipalKind};
+pub use users::{Use, User, UserKey, Users};

@@ -50,6 +50,24 @@ impl Keyring {
         self.records.last_key_value().map(|(number, _)| *number)
     }
 
+    /// Whether this is the root key of the store. Any is of a store without data keys.
+    ///
+    /// # Errors
+    /// With the reason why it is not.
+    pub fn fits(&self, root: &RootKey) -> Result<(), KeyringError> {
+        for (number, record) in &self.records {
+            if unwrap(root, *number, record).is_none() {
+                let given = root.fingerprint();
+                return Err(if record.root == given {
+                    KeyringError::Damaged
+                } else {
+                    KeyringError::WrongRoot { wanted: record.root, given }
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The root key that wraps: that of the newest data key. A transaction that failed to replace it changed no record,
     /// and so not this.
     fn root(&self) -> Result<&RootKey, KeyringError> {
@@ -128,16 +146,7 @@ pub trait SealingTx: Sealing {
 
 impl SealingTx for Tx<'_> {
     fn unlock(&mut self, root: RootKey) -> Result<(), KeyringError> {
-        for (number, record) in &self.keyring().records {
-            if unwrap(&root, *number, record).is_none() {
-                let given = root.fingerprint();
-                return Err(if record.root == given {
-                    KeyringError::Damaged
-                } else {
-                    KeyringError::WrongRoot { wanted: record.root, given }
-                });
-            }
-        }
+        self.keyring().fits(&root)?;
         give(self, root);
         if self.keyring().records.is_empty() {
             self.rotate()?;

@@ -22,6 +22,15 @@ impl Context {
         self.0.insert(key.to_ascii_lowercase(), values.into_iter().collect());
     }
 
+    /// Puts the values of a key, or with `None` takes it away, and gives what was there.
+    pub fn replace(&mut self, key: &str, values: Option<Vec<String>>) -> Option<Vec<String>> {
+        let key = key.to_ascii_lowercase();
+        match values {
+            Some(values) => self.0.insert(key, values),
+            None => self.0.remove(&key),
+        }
+    }
+
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
         self.set(key, value);

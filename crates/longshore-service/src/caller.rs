@@ -16,14 +16,30 @@ pub struct Caller {
     /// The ARN of the principal, as `registeredBy` and the account settings show it.
     pub principal: Arc<str>,
     pub kind: PrincipalKind,
+    /// The user's name, without its path; a session's `ROLE/SESSION`. Empty for all others.
+    pub name: Arc<str>,
+    /// The unique id of the user, if IAM had a record of it when the signature was verified.
+    pub id: Option<Arc<str>>,
     /// Where the call comes from; `None` for calls that the program makes itself.
     pub source_ip: Option<IpAddr>,
+    /// The call came over TLS.
+    pub is_secure: bool,
+    pub user_agent: Option<Arc<str>>,
 }
 
 impl Caller {
     /// A user's call without a source address: one that the program makes itself.
     pub fn new(scope: Scope, principal: impl Into<Arc<str>>) -> Self {
-        Self { scope, principal: principal.into(), kind: PrincipalKind::User, source_ip: None }
+        Self {
+            scope,
+            principal: principal.into(),
+            kind: PrincipalKind::User,
+            name: "".into(),
+            id: None,
+            source_ip: None,
+            is_secure: false,
+            user_agent: None,
+        }
     }
 
     /// The ARN that stands for the whole account: the owner of its default settings.
@@ -38,7 +54,11 @@ impl From<&Call> for Caller {
             scope: call.principal.scope.clone(),
             principal: call.principal.arn.clone(),
             kind: call.principal.kind,
+            name: call.principal.name.clone(),
+            id: call.principal.id.clone(),
             source_ip: Some(call.source_ip),
+            is_secure: call.is_secure,
+            user_agent: call.user_agent().map(Into::into),
         }
     }
 }

@@ -52,7 +52,8 @@ impl Guard for Allow {
 /// The text of a denial (identity J7). `because` is appended as it is, so it begins with a blank:
 /// ` because no identity-based policy allows the ecs:RunTask action`.
 pub fn not_authorized(caller: &Caller, access: &Access, because: &str) -> Denied {
-    let Access { action, resource, .. } = access;
+    let Access { action, resource, shown, .. } = access;
+    let resource = shown.as_ref().unwrap_or(resource);
     let who = &caller.principal;
     Denied::new(format!(
         "User: {who} is not authorized to perform: {action} on resource: {resource}{because}"

@@ -21,6 +21,8 @@ pub struct Access {
     pub action: String,
     /// The ARN, whether there is such a thing or not; `*` for an action without a resource.
     pub resource: String,
+    /// What a denial calls it, where the ARN says more than the caller did: the path of a user, whose a key is.
+    pub shown: Option<String>,
     /// The account that the resource belongs to.
     pub owner: AccountId,
     /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among them.
@@ -36,8 +38,15 @@ impl Access {
             action: action.into(),
             owner: account.unwrap_or(caller.scope.account),
             resource,
+            shown: None,
             keys: Vec::new(),
         }
+    }
+
+    /// The same, called otherwise in a denial.
+    #[must_use]
+    pub fn shown_as(self, shown: impl Into<String>) -> Self {
+        Self { shown: Some(shown.into()), ..self }
     }
 
     #[must_use]

@@ -19,6 +19,7 @@ pub mod key;
 pub mod layers;
 pub mod positions;
 pub mod record;
+pub mod service_linked;
 mod spans;
 pub mod tables;
 pub mod trust;

@@ -35,6 +35,13 @@ struct OperationLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenialLabels {
+    action: Name,
+    /// `denied`, or `reported` where the call went on.
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StatusLabels {
     status: &'static str,
 }
@@ -70,6 +77,7 @@ pub struct Metrics {
     in_flight: Gauge,
     connections: Gauge,
     panics: Counter,
+    denials: Family<DenialLabels, Counter>,
     commits: Counter,
     committed_commands: Counter,
     commit_seconds: Histogram,
@@ -97,6 +105,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             panics: Counter::default(),
+            denials: Family::default(),
             commits: Counter::default(),
             committed_commands: Counter::default(),
             commit_seconds: latency(),
@@ -125,6 +134,7 @@ impl Default for Metrics {
         r.register("requests_in_flight", "API requests being answered", m.in_flight.clone());
         r.register("connections", "Open connections, idle ones and sockets included", m.connections.clone());
         r.register("panics", "Handlers that panicked; each is a defect", m.panics.clone());
+        r.register("iam_denials", "What policies did not allow, by action", m.denials.clone());
         r.register("store_commits", "Batches made durable", m.commits.clone());
         r.register("store_commands", "Commands in these batches", m.committed_commands.clone());
         r.register_with_unit(
@@ -199,6 +209,12 @@ impl Metrics {
     /// Counts a handler that panicked.
     pub fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// Counts what policies did not allow. `action` has to be one that an operation of ours asks for.
+    pub fn denied(&self, action: &str, is_enforced: bool) {
+        let outcome = if is_enforced { "denied" } else { "reported" };
+        self.denials.get_or_create(&DenialLabels { action: Name(action.into()), outcome }).inc();
     }
 
     /// Counts one durable batch of `commands`, after which the store is at `revision`.

@@ -67,6 +67,12 @@ pub struct ControlPlaneOptions {
     /// A JSON file with further access keys
     #[arg(long, env = "LONGSHORE_KEYS")]
     pub keys: Option<PathBuf>,
+    /// What follows from a call that IAM's policies do not allow
+    #[arg(long, env = "LONGSHORE_IAM", default_value = "enforce")]
+    pub iam: IamMode,
+    /// The file with the root key, which opens the secrets in the store [default: root.key in the data directory]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
     /// The region of the agents that `up` starts, and of the printed commands
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
     pub region: String,
@@ -111,6 +117,14 @@ pub enum AuthMode {
     Open,
     /// Only known access keys with valid signatures
     Strict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IamMode {
+    /// It is refused
+    Enforce,
+    /// It is logged and counted, and goes on
+    Report,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -190,6 +204,9 @@ pub struct CheckOptions {
     /// Where the state is kept
     #[arg(long, env = "LONGSHORE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The file with the root key [default: root.key in the data directory]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

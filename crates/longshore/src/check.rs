@@ -21,7 +21,8 @@ use longshore_tables_ecs::view;
 use crate::args::{CheckOptions, default_data_dir};
 use crate::clock::SystemClock;
 use crate::domains;
-use crate::out::print;
+use crate::out::{print, shown};
+use crate::root_key::{self, Fit};
 
 /// Findings that are printed; their number is always told.
 const SHOWN_MAX: usize = 100;
@@ -31,7 +32,8 @@ const SHOWN_MAX: usize = 100;
 /// # Errors
 /// Nothing is there, it cannot be opened or read, or there are findings.
 pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
-    let dir = options.data_dir.clone().unwrap_or_else(default_data_dir).join("state");
+    let data_dir = options.data_dir.clone().unwrap_or_else(default_data_dir);
+    let dir = data_dir.join("state");
     // Opening would make an empty store, which is sound and says nothing.
     if !dir.is_dir() {
         bail!("{} does not exist; name a server's data directory with --data-dir", dir.display());
@@ -40,7 +42,8 @@ pub fn run(options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let state = State::load(&store, &domains::all(), SystemClock.now())
         .with_context(|| format!("the records in {} cannot be used; restore a backup", dir.display()))?;
     let records = state.records();
-    let found = look(&state, &records);
+    let root = root_key::fit(&state, options.root_key.as_deref(), &data_dir)?;
+    let found = look(&state, &records, root);
     // Whether anybody reads it or not, the exit status says what was found.
     print(&report(&dir, store.revision().get(), &records, &found))?;
     let findings = found.findings;
@@ -59,16 +62,27 @@ struct Found {
     findings: Vec<String>,
     /// How many tasks the next start still has to end, because their instance was deregistered.
     unfinished: usize,
+    /// Whether what is sealed can be opened, in words.
+    root_key: String,
 }
 
-fn look(state: &State, records: &Records) -> Found {
+fn look(state: &State, records: &Records, root: Fit) -> Found {
     let mut findings = state.check();
+    let root_key = match root {
+        Fit::Fits => "fits".to_owned(),
+        Fit::Unneeded => "not needed yet".to_owned(),
+        Fit::Missing(path) => format!("not looked at, there is no {}", shown(&path)),
+        Fit::Wrong(why) => {
+            findings.push(format!("the root key does not fit: {why}"));
+            "does not fit".to_owned()
+        }
+    };
     findings.extend(missing_revisions(records));
     let notes = longshore_survey::survey(&view::snapshot(records, true));
     let (unfinished, wrong): (Vec<Note>, Vec<Note>) =
         notes.into_iter().partition(|note| note.rule == Rule::Deregistration);
     findings.extend(wrong.iter().map(ToString::to_string));
-    Found { findings, unfinished: unfinished.len() }
+    Found { findings, unfinished: unfinished.len(), root_key }
 }
 
 /// Revisions are given one after the other (ecs-task-definitions C1), so one that is missing was lost, unless a counter says
@@ -101,6 +115,7 @@ fn report(dir: &Path, revision: u64, records: &Records, found: &Found) -> String
         line(format!("{domain}/{kind} {count}"));
     }
     line(format!("unfinished {}", found.unfinished));
+    line(format!("root key: {}", found.root_key));
     let findings = &found.findings;
     line(format!("findings {}", findings.len()));
     for finding in findings.iter().take(SHOWN_MAX) {

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use longshore_api_ecs::{Caller, Ecs};
-use longshore_api_identity::Sts;
+use longshore_api_identity::{Iam, Sts};
 use longshore_base::{AccountId, Region, Scope};
 use longshore_controllers::Settings;
 use longshore_controllers::driver::{self, Pulse};
 use longshore_explain::Explainer;
 use longshore_front::{Bound, Config, Ended, Ready, Running, Services, Site};
+use longshore_guard::{Enforcement, PolicyGuard};
 use longshore_hub::{AgentSockets, Hub};
 use longshore_identity::{Identity, Mode};
-use longshore_service::{Cx, carry_out};
+use longshore_service::{Cx, Guard, carry_out};
 use longshore_shapes_ecs::{CreateClusterRequest, ops};
 use longshore_sigv4::Credentials;
 use longshore_state::db::SeedSource;
@@ -26,10 +27,11 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::advertise::{Scheme, Url};
-use crate::args::{AuthMode, ControlPlaneOptions, default_data_dir};
+use crate::args::{AuthMode, ControlPlaneOptions, IamMode, default_data_dir};
 use crate::clock::SystemSeeds;
+use crate::iam_users::IamUsers;
 use crate::machine::Machine;
-use crate::{keys, tls};
+use crate::{keys, root_key, tls};
 
 /// A control plane at work.
 pub struct ControlPlane {
@@ -181,24 +183,28 @@ impl ControlPlane {
             None if options.listen.ip().is_loopback() => Mode::Open,
             None => Mode::Strict,
         };
-        let db = Db::open(store, &domains, clock.clone(), seeds).context("cannot load the state")?;
+        let db = Db::open(store, &domains, clock.clone(), seeds.clone()).context("cannot load the state")?;
+        root_key::unlock(&db, options.root_key.as_deref(), data_dir.as_deref()).await?;
         let metrics = Metrics::new();
         let observed = metrics.clone();
         db.on_commit(move |commands, sequence, took| observed.committed(commands, sequence, took));
         let settings = settings(options, settle_default);
-        let explainer = Explainer::new(db.clone(), settings);
+        let guard = guard(options.iam, &metrics);
+        let explainer = Explainer::new(db.clone(), settings).guarded(guard.clone());
         let pulse = Pulse::default();
         let controllers =
             Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
-        let ecs = Ecs::server(db.clone(), api_settings(options, &url));
+        let ecs = Ecs::server(db.clone(), api_settings(options, &url)).guarded(guard.clone());
+        let iam = Iam::server(db.clone(), seeds).guarded(guard.clone());
+        let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
-            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(Sts)],
+            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(iam), Arc::new(Sts)],
             catalog: longshore_catalog::ALL,
-            sockets: Some(Arc::new(AgentSockets(hub.clone()))),
-            identity: Arc::new(Identity::new(mode, keyring)),
+            sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
+            identity: Arc::new(Identity::new(mode, keyring).with_users(users)),
             metrics,
             clock,
             ready: ready.clone(),
@@ -269,6 +275,14 @@ impl ControlPlane {
         let _ = tokio::time::timeout(LAST_WRITE, self.db.read(|_| ())).await;
         ended
     }
+}
+
+fn guard(mode: IamMode, metrics: &Metrics) -> Arc<dyn Guard> {
+    let enforcement = match mode {
+        IamMode::Enforce => Enforcement::Enforce,
+        IamMode::Report => Enforcement::Report,
+    };
+    Arc::new(PolicyGuard::new(enforcement, metrics.clone()))
 }
 
 fn settings(options: &ControlPlaneOptions, settle_default: Duration) -> Settings {

@@ -23,11 +23,13 @@ mod endpoints;
 mod engine;
 mod exit;
 mod explain;
+mod iam_users;
 mod keys;
 mod leftovers;
 pub mod machine;
 mod out;
 mod progress;
+mod root_key;
 pub mod server;
 mod shutdown;
 mod simulate;
@@ -42,7 +44,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 use crate::args::{Args, Command};
 use crate::out::tell;
@@ -57,6 +59,14 @@ pub fn main() -> ExitCode {
         return complain(&error.into());
     }
     raise_open_files();
+    match &args.command {
+        Command::Up(_) | Command::Server(_) | Command::Agent(_) => forbid_core_dumps(),
+        Command::Status(_)
+        | Command::Endpoints(_)
+        | Command::Check(_)
+        | Command::Explain(_)
+        | Command::Simulate(_) => {}
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -102,6 +112,17 @@ fn raise_open_files() {
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             tracing::warn!(%error, "cannot raise the limit of open files");
         }
+    }
+}
+
+/// What holds secrets in memory leaves none of it on a disk when it crashes. The limit is for files; a program that the
+/// kernel hands the dump to (`core_pattern`) gets none of a process that may not be dumped.
+fn forbid_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none);
+    let forbidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if let Err(error) = limited.and(forbidden) {
+        tracing::warn!(%error, "cannot forbid core dumps, which may hold secrets");
     }
 }
 

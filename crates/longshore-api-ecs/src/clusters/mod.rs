@@ -15,6 +15,7 @@ use longshore_shapes_ecs::*;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{self, Capacity};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx};
+use longshore_tables_iam::service_linked;
 
 use self::shape::{Include, View, registered, shape};
 use crate::paging::{self, Page};
@@ -100,6 +101,7 @@ impl Command<Ecs> for ops::CreateCluster {
             tags,
         };
         tx.put_cluster(&at.scope, cluster);
+        service_linked::make_if_missing(tx, at.scope.account, service_linked::ECS);
         Ok(CreateClusterResponse { cluster: shape(tx.state(), &at) })
     }
 }

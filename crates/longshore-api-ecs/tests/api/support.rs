@@ -12,6 +12,7 @@ use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Records, Tx};
 use longshore_store::MemoryStore;
 use longshore_tables_ecs::{ClusterKey, EcsTables, EcsTx};
+use longshore_tables_iam::IamTables;
 use longshore_wire::{Ask, Protocol, Reply};
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ impl World {
 
     pub fn guarded(settings: Settings, guard: Arc<dyn Guard>) -> Self {
         let clock = Arc::new(HeldClock(AtomicI64::new(START_MILLIS)));
-        let domains = Domains::new("test").with::<EcsTables>();
+        let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
         let db =
             Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), Arc::new(Counting::default()))
                 .expect("an empty store opens");

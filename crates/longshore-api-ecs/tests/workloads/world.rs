@@ -16,6 +16,7 @@ use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Inbox};
 use longshore_store::MemoryStore;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey, record};
+use longshore_tables_iam::IamTables;
 use longshore_wire::{Ask, Protocol, json};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ pub struct World {
 }
 
 fn open(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>, seeds: &Arc<CountingSeeds>) -> Arc<Db> {
-    let domains = Domains::new("test").with::<EcsTables>();
+    let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
     Db::open(store.clone(), &domains, clock.clone(), seeds.clone()).expect("the records are whole")
 }
 

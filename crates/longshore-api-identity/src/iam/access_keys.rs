@@ -164,8 +164,9 @@ impl Query<Iam> for ops::GetAccessKeyLastUsed {
 /// The user whose key it is; a key that is not there is named itself, as AWS does.
 fn owner(ask: Ask<'_>, id: &str) -> Access {
     let realm = find::realm(ask.state, ask.caller);
-    match realm.access_key(id).and_then(|key| realm.users().get(&key.user)) {
+    let access = match realm.access_key(id).and_then(|key| realm.users().get(&key.user)) {
         Some(user) => ask.user(Some(&user.own.name)),
         None => ask.on(format!("access key {id}")),
-    }
+    };
+    access.shown_as(format!("access key {id}"))
 }

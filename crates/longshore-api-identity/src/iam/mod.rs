@@ -48,7 +48,6 @@ use longshore_state::db::SeedSource;
 
 pub use logins::is_password;
 pub use operations::OPERATIONS;
-pub use service_linked::{SERVICE_LINKED, ServiceLinked, make_service_linked_role};
 
 /// AWS IAM: what its operations have in common.
 pub struct Iam {

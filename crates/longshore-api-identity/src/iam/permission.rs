@@ -1,7 +1,8 @@
 //! What a caller needs permission for, per operation of IAM itself.
 //!
 //! [`of`] an operation gives its questions. What is there is named by its ARN with its path, as policies name it; what is not
-//! there, as if it were in `/`. A policy of AWS belongs to nobody; who may attach it is asked of the caller's account.
+//! there, as if it were in `/`; a denial calls either by the name alone, as AWS does (`role web`), so that nobody learns
+//! from it which of them it was. A policy of AWS belongs to nobody; who may attach it is asked of the caller's account.
 
 use longshore_domain::tags::Tags;
 use longshore_service::{Access, Caller, Resources};
@@ -42,7 +43,7 @@ impl Ask<'_> {
         match find::user_name(self.caller, named) {
             Some(name) => {
                 let user = find::realm(self.state, self.caller).users().named(name);
-                self.owned("user", "/", name, user.map(|user| &user.own))
+                self.owned("user", "/", name, user.map(|user| &user.own)).shown_as(format!("user {name}"))
             }
             None => self.on(&*self.caller.principal),
         }
@@ -54,17 +55,18 @@ impl Ask<'_> {
 
     pub fn group(self, name: &str) -> Access {
         let group = find::realm(self.state, self.caller).groups().named(name);
-        self.owned("group", "/", name, group.map(|group| &group.own))
+        self.owned("group", "/", name, group.map(|group| &group.own)).shown_as(format!("group {name}"))
     }
 
     pub fn role(self, name: &str) -> Access {
         let role = find::realm(self.state, self.caller).roles().named(name);
-        self.owned("role", "/", name, role.map(|role| &role.own))
+        self.owned("role", "/", name, role.map(|role| &role.own)).shown_as(format!("role {name}"))
     }
 
     pub fn profile(self, name: &str) -> Access {
         let profile = find::realm(self.state, self.caller).profiles().named(name);
         self.owned("instance-profile", "/", name, profile.map(|profile| &profile.own))
+            .shown_as(format!("instance profile {name}"))
     }
 
     /// On something that is made: `path` is the one that it is to have.

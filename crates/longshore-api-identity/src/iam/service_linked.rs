@@ -1,103 +1,19 @@
-//! Roles that belong to a service (identity J5). They are for show: what the control plane does by itself asks no policy.
+//! Roles that belong to a service (identity J5, `longshore_tables_iam::service_linked`).
 
 use longshore_base::AccountId;
-use longshore_domain::tags::Tags;
 use longshore_service::{Caller, Resources};
 use longshore_shapes_iam::{
     DeletionTaskFailureReasonType, DeletionTaskStatusType, GetServiceLinkedRoleDeletionStatusResponse,
     InvalidInputException, NoSuchEntityException, RoleUsageType,
 };
-use longshore_state::{State, Tx};
+use longshore_state::State;
 use longshore_tables_ecs::EcsState;
-use longshore_tables_iam::ids::{prefix, unique};
-use longshore_tables_iam::record::{DeletionTask, Grants, Own, PolicyRef, Role, TrustPolicy};
-use longshore_tables_iam::{IamState, OwnKey, arn};
+use longshore_tables_iam::record::{DeletionTask, Role};
+use longshore_tables_iam::service_linked::{ECS, SERVICE_LINKED, ServiceLinked, make, path};
+use longshore_tables_iam::{OwnKey, arn};
 
 use super::input::given;
 use super::{find, shape, texts};
-
-/// A service that has a role of its own.
-#[derive(Debug)]
-pub struct ServiceLinked {
-    /// `ecs.amazonaws.com`
-    pub service: &'static str,
-    pub role: &'static str,
-    /// One of AWS's policies.
-    pub policy: &'static str,
-    /// Its role may have a suffix, so that an account has several.
-    pub takes_suffix: bool,
-}
-
-/// The services that are known.
-pub const SERVICE_LINKED: &[ServiceLinked] = &[
-    ServiceLinked {
-        service: "ecs.amazonaws.com",
-        role: "AWSServiceRoleForECS",
-        policy: "AmazonECSServiceRolePolicy",
-        takes_suffix: false,
-    },
-    ServiceLinked {
-        service: "ecs.application-autoscaling.amazonaws.com",
-        role: "AWSServiceRoleForApplicationAutoScaling_ECSService",
-        policy: "AWSApplicationAutoscalingECSServicePolicy",
-        takes_suffix: false,
-    },
-    ServiceLinked {
-        service: "elasticloadbalancing.amazonaws.com",
-        role: "AWSServiceRoleForElasticLoadBalancing",
-        policy: "AWSElasticLoadBalancingServiceRolePolicy",
-        takes_suffix: false,
-    },
-    ServiceLinked {
-        service: "autoscaling.amazonaws.com",
-        role: "AWSServiceRoleForAutoScaling",
-        policy: "AutoScalingServiceRolePolicy",
-        takes_suffix: true,
-    },
-];
-
-const SESSION_SECONDS: u32 = 3600;
-
-/// Makes the role of a service, unless the account has it. For whoever needs it: ECS's first CreateCluster.
-pub fn make_service_linked_role(tx: &mut Tx<'_>, account: AccountId, linked: &ServiceLinked) {
-    if tx.iam().realm(account).roles().taken(linked.role).is_none() {
-        make(tx, account, linked, linked.role, None);
-    }
-}
-
-fn make(
-    tx: &mut Tx<'_>,
-    account: AccountId,
-    linked: &ServiceLinked,
-    name: &str,
-    description: Option<&str>,
-) -> Role {
-    let ServiceLinked { service, policy, .. } = linked;
-    let trust = format!(
-        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Service":"{service}"}},"Action":"sts:AssumeRole"}}]}}"#
-    );
-    let role = Role {
-        own: Own {
-            id: unique(prefix::ROLE, tx.ids.seed()),
-            name: name.into(),
-            path: path(service).into(),
-            created_at: tx.now,
-            tags: Tags::new(),
-        },
-        grants: Grants { attached: [PolicyRef::Aws((*policy).into())].into(), boundary: None },
-        trust: TrustPolicy::new(&trust).expect("it is written above, and services are known"),
-        description: super::roles::description(description),
-        session_max: SESSION_SECONDS,
-        service: Some((*service).into()),
-        last_used: None,
-    };
-    tx.put::<Role>(OwnKey::new(account, &role.own.id), role.clone());
-    role
-}
-
-fn path(service: &str) -> String {
-    format!("/aws-service-role/{service}/")
-}
 
 /// The service of this name, and what its role would be called.
 fn known<'a>(
@@ -130,7 +46,13 @@ command!(
             );
             return Err(InvalidInputException::new(text).into());
         }
-        let role = make(tx, caller.scope.account, linked, &name, input.description.as_deref());
+        let role = make(
+            tx,
+            caller.scope.account,
+            linked,
+            &name,
+            super::roles::description(input.description.as_deref()),
+        );
         let shown = shape::listed_role(tx.state(), caller, &role);
         Ok(Self::Output { role: Some(shown) })
     }
@@ -160,7 +82,7 @@ command!(
 
 /// A region in which the account has something that needs ECS's role.
 fn clusters(state: &State, account: AccountId, service: &str) -> Option<String> {
-    if service != SERVICE_LINKED[0].service {
+    if service != ECS.service {
         return None;
     }
     let mut realms = state.ecs().realms().filter(|(scope, _)| scope.account == account);
@@ -198,7 +120,7 @@ query!(
 
 fn failure(caller: &Caller, role: &str, region: &str) -> DeletionTaskFailureReasonType {
     let (partition, account) = (caller.scope.partition(), caller.scope.account);
-    let role_arn = arn::of(partition, account, "role", &path(SERVICE_LINKED[0].service), role);
+    let role_arn = arn::of(partition, account, "role", &path(ECS.service), role);
     let clusters = format!("arn:{}:ecs:{region}:{account}:cluster/*", partition.as_str());
     DeletionTaskFailureReasonType {
         reason: Some(format!("A service-linked role cannot be deleted while it is in use: {role_arn}")),

@@ -208,9 +208,18 @@ fn whoever_may_not_do_it_learns_nothing() {
         let (nowhere, guard) = Scene::empty();
         guard.denies.store(true, Ordering::SeqCst);
         let unknown = nowhere.refused(operation, &members);
-        // Whose key it is, AWS tells whoever may not ask, too: the user is the resource.
-        if *operation != "GetAccessKeyLastUsed" {
-            assert_eq!(unknown, denied, "{operation}");
-        }
+        assert_eq!(unknown, denied, "{operation}");
     }
+}
+
+/// A path is a part of the ARN that policies are asked about, and nothing that the caller has said.
+#[test]
+fn a_denial_tells_no_path() {
+    let (world, guard) = Scene::empty();
+    world.ok("CreateUser", &[("UserName", "eve"), ("Path", "/secret/")]);
+    guard.denies.store(true, Ordering::SeqCst);
+    let denied = world.refused("GetUser", &[("UserName", "eve")]);
+    assert!(denied.contains("to perform: iam:GetUser on resource: user eve"), "{denied}");
+    let asked = guard.seen.lock().last().cloned().expect("the guard was asked");
+    assert!(asked.resource.ends_with(":user/secret/eve"), "{asked:?}");
 }

@@ -1,10 +1,10 @@
 //! Service-linked roles (identity J5).
 
-use longshore_api_identity::{SERVICE_LINKED, make_service_linked_role};
 use longshore_base::{ClusterName, Region, Scope};
 use longshore_domain::status::ClusterStatus;
 use longshore_tables_ecs::ClusterKey;
 use longshore_tables_ecs::record::Cluster;
+use longshore_tables_iam::service_linked::{self, make_if_missing};
 
 use crate::support::{ACCOUNT, ALLOW, NOW, TRUST, World, all, decoded, one};
 
@@ -47,8 +47,8 @@ fn a_service_has_one_role() {
 #[test]
 fn only_aws_changes_it() {
     let world = World::new();
-    world.act(|tx| make_service_linked_role(tx, world.account(), &SERVICE_LINKED[0]));
-    world.act(|tx| make_service_linked_role(tx, world.account(), &SERVICE_LINKED[0]));
+    world.act(|tx| make_if_missing(tx, world.account(), service_linked::ECS));
+    world.act(|tx| make_if_missing(tx, world.account(), service_linked::ECS));
     world.ok("CreateInstanceProfile", &[("InstanceProfileName", "p")]);
     let policy = ("PolicyArn", "arn:aws:iam::aws:policy/AdministratorAccess");
     let told = "UnmodifiableEntity: Cannot perform the operation on the protected role 'AWSServiceRoleForECS' - this role \

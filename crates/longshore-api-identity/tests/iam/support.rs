@@ -97,6 +97,8 @@ impl World {
             access_key_id: "AKIA1".into(),
             arn: self.arn.as_str().into(),
             kind: self.kind,
+            name: self.arn.rsplit('/').next().unwrap_or_default().into(),
+            id: None,
             service: "iam".into(),
         };
         let call = Call {
@@ -105,6 +107,7 @@ impl World {
             now: NOW,
             deadline: Timestamp::from_millis(NOW.as_millis() + 60_000),
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            is_secure: false,
             head: Arc::new(Head { method, uri, headers }),
         };
         let mut form = format!("Action={action}&Version=2010-05-08");

@@ -15,12 +15,13 @@ use longshore_api::{
 use longshore_api_ecs::{Caller, Ecs, Settings};
 use longshore_base::{AccountId, Clock, ClusterName, InstanceId, Region, Scope, Seed, Timestamp};
 use longshore_hub::{ACS_PATH, AgentSockets, Hub, TCS_PATH};
-use longshore_service::Server;
+use longshore_service::{Allow, Server};
 use longshore_shapes_ecs::Operation::{self, CreateCluster, RegisterContainerInstance};
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains};
 use longshore_store::MemoryStore;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, InstanceKey};
+use longshore_tables_iam::IamTables;
 use longshore_telemetry::Metrics;
 use longshore_wire::{Ask, Protocol};
 use serde_json::{Value, json};
@@ -71,12 +72,12 @@ impl World {
     /// With the cluster `c`.
     pub async fn new() -> Self {
         let clock = Arc::new(Ticking(AtomicI64::new(1_700_000_000_000)));
-        let domains = Domains::new("test").with::<EcsTables>();
+        let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
         let seeds = Arc::new(CountingSeeds(AtomicU64::new(1)));
         let db = Db::open(Arc::new(MemoryStore::new()), &domains, clock, seeds).expect("an empty store");
         let hub = Hub::new(db.clone(), Metrics::new());
         let ecs = Ecs::server(db.clone(), Settings::default());
-        let world = Self { db, sockets: AgentSockets(hub.clone()), hub, ecs };
+        let world = Self { db, sockets: AgentSockets::new(hub.clone(), Arc::new(Allow)), hub, ecs };
         world.ok(CreateCluster, json!({"clusterName": "c"})).await;
         world
     }
@@ -152,12 +153,15 @@ impl World {
                 access_key_id: "AKIDEXAMPLE".into(),
                 arn: "arn:aws:iam::123456789012:root".into(),
                 kind: PrincipalKind::Root,
+                name: "".into(),
+                id: None,
                 service: "ecs".into(),
             },
             request_id: RequestId::new("00000000-0000-4000-8000-000000000000"),
             now,
             deadline: now + PATIENCE,
             source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            is_secure: false,
             head: Arc::new(head),
         }
     }

@@ -19,6 +19,7 @@ use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
 use longshore_state::{Domains, Hints, Ledger, Moment, MomentKey, Records, State, SteadyTime, Stopped, Tx};
 use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
 use longshore_tables_ecs::{AgentHint, EcsTables, Hint, InstanceKey, ServiceKey};
+use longshore_tables_iam::IamTables;
 
 use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
@@ -81,7 +82,7 @@ pub(super) enum Writer {
 
 impl Server {
     pub fn new() -> Self {
-        let domains = Domains::new("longshore-sim").with::<EcsTables>();
+        let domains = Domains::new("longshore-sim").with::<EcsTables>().with::<IamTables>();
         let store = MemoryStore::new();
         Self {
             api: Arc::new(api::api()),

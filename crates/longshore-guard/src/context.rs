@@ -1,0 +1,78 @@
+//! What is known of a request when conditions of policies are evaluated (identity J6, "Context").
+
+use longshore_base::Timestamp;
+use longshore_policy::{Asker, Context};
+use longshore_service::{Access, Caller, Values};
+use longshore_wire::iso8601;
+
+use crate::asker::Holder;
+
+/// The keys that every question of a call has.
+pub struct Known(Context);
+
+impl Known {
+    pub fn of(holder: &Holder<'_>, caller: &Caller, now: Timestamp) -> Self {
+        let mut context = Context::new();
+        context.set("aws:PrincipalAccount", caller.scope.account.to_string());
+        of_asker(&mut context, holder, caller);
+        for (key, value) in holder.own.iter().flat_map(|own| &own.tags) {
+            context.set(&format!("aws:PrincipalTag/{key}"), value.clone());
+        }
+        if let Some(ip) = caller.source_ip {
+            context.set("aws:SourceIp", ip.to_canonical().to_string());
+        }
+        if let Some(agent) = &caller.user_agent {
+            context.set("aws:UserAgent", &**agent);
+        }
+        context.set("aws:SecureTransport", caller.is_secure.to_string());
+        context.set("aws:ViaAWSService", "false");
+        context.set("aws:RequestedRegion", caller.scope.region.as_str());
+        let seconds = now.as_millis().div_euclid(1000);
+        context.set("aws:EpochTime", seconds.to_string());
+        context.set("aws:CurrentTime", iso8601(Timestamp::from_millis(seconds * 1000)));
+        Self(context)
+    }
+
+    /// Asks about one access: with its keys, and without them afterwards.
+    pub fn with<T>(&mut self, access: &Access, owner: &str, ask: impl FnOnce(&Context) -> T) -> T {
+        let own = access.keys.iter().map(|(key, values)| {
+            let values = match values {
+                Values::One(value) => vec![value.clone()],
+                Values::Many(values) => values.clone(),
+            };
+            (key.as_ref(), values)
+        });
+        let own = own.chain([("aws:ResourceAccount", vec![owner.to_owned()])]);
+        // A name may come twice: the first of its replaced values is the one to put back.
+        let mut replaced = Vec::with_capacity(access.keys.len() + 1);
+        for (key, values) in own {
+            replaced.push((key, self.0.replace(key, Some(values))));
+        }
+        let answer = ask(&self.0);
+        for (key, values) in replaced.into_iter().rev() {
+            self.0.replace(key, values);
+        }
+        answer
+    }
+}
+
+fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {
+    match &holder.who.asker {
+        Asker::User { arn, id } => {
+            context.set("aws:PrincipalType", "User");
+            context.set("aws:PrincipalArn", arn.as_str());
+            context.set("aws:userid", id.as_str());
+            if let Some(own) = holder.own {
+                context.set("aws:username", &*own.name);
+            }
+        }
+        Asker::Session { role_arn, role_id, .. } => {
+            let session = caller.name.rsplit('/').next().unwrap_or_default();
+            context.set("aws:PrincipalType", "AssumedRole");
+            context.set("aws:PrincipalArn", role_arn.as_str());
+            context.set("aws:userid", format!("{role_id}:{session}"));
+        }
+        Asker::Anonymous => context.set("aws:PrincipalType", "Anonymous"),
+        Asker::Root | Asker::Service(_) | Asker::Federated(_) => {}
+    }
+}

@@ -1,0 +1,96 @@
+//! Who may do what: IAM's policies, asked about every call (identity J1, J6, J7).
+//!
+//! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the policies
+//! that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
+//!
+//! Invariants: an account's root and the guests of open mode may do everything in their account, and nothing is put together
+//! for them; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
+//! nothing else.
+//!
+//! It does not know: signatures, HTTP, any particular API.
+
+pub mod asker;
+pub mod context;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use longshore_policy::{Decision, Layers, Question, decide};
+use longshore_service::{Access, Attempt, Caller, Guard, not_authorized};
+use longshore_telemetry::{Damper, Metrics};
+use longshore_wire::Denied;
+
+use crate::asker::Holder;
+use crate::context::Known;
+
+/// What follows from a denial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// The call is refused.
+    Enforce,
+    /// The log tells of it, `/metrics` counts it, and the call goes on: for installations that had no policies.
+    Report,
+}
+
+/// How often the log tells of the same denial, and of how many.
+const TOLD_EVERY: Duration = Duration::from_secs(600);
+const TOLD_KEYS_MAX: usize = 4096;
+
+/// Decides about calls by IAM's policies, at the revision that the call runs at.
+pub struct PolicyGuard {
+    enforcement: Enforcement,
+    metrics: Metrics,
+    /// By who did what.
+    told: Damper<(Arc<str>, String)>,
+}
+
+impl PolicyGuard {
+    pub fn new(enforcement: Enforcement, metrics: Metrics) -> Self {
+        Self { enforcement, metrics, told: Damper::new(1, 1, TOLD_EVERY, TOLD_KEYS_MAX) }
+    }
+
+    fn denied(&self, caller: &Caller, access: &Access, denied: Denied) -> Result<(), Denied> {
+        let is_enforced = match self.enforcement {
+            Enforcement::Enforce => true,
+            Enforcement::Report => false,
+        };
+        self.metrics.denied(&access.action, is_enforced);
+        if is_enforced {
+            return Err(denied);
+        }
+        let key = (caller.principal.clone(), access.action.clone());
+        if let Some(kept_back) = self.told.event(Instant::now(), key) {
+            tracing::warn!(%denied, kept_back, "would be denied, if policies were enforced (--iam enforce)");
+        }
+        Ok(())
+    }
+}
+
+impl Guard for PolicyGuard {
+    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
+        let Some(holder) = Holder::of(attempt.state, attempt.caller) else { return Ok(()) };
+        let resources = attempt.resources();
+        if resources.is_empty() {
+            return Ok(());
+        }
+        let layers = Layers { identity: &holder.identity, boundary: holder.boundary, ..Layers::default() };
+        let mut known = Known::of(&holder, attempt.caller, attempt.now);
+        for access in resources.iter() {
+            let owner = access.owner.to_string();
+            let because = known.with(access, &owner, |context| {
+                let Access { action, resource, .. } = access;
+                let question = Question { who: &holder.who, action, resource, owner: &owner, context };
+                match decide(&question, &layers) {
+                    Decision::Allowed(_) => None,
+                    decision @ (Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_)) => {
+                        Some(decision.because(action))
+                    }
+                }
+            });
+            if let Some(because) = because {
+                self.denied(attempt.caller, access, not_authorized(attempt.caller, access, &because))?;
+            }
+        }
+        Ok(())
+    }
+}

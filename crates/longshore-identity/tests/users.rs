@@ -1,0 +1,127 @@
+//! Keys of users that have a record, beside the keyring.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use longshore_base::{AccountId, Timestamp};
+use longshore_identity::{
+    AccessKey, AuthError, Identity, Keyring, Mode, Principal, PrincipalKind, Use, User, UserKey, Users,
+};
+use longshore_sigv4::{CLOCK_SKEW, Credentials, Request, Secret, ToSign, sign};
+
+const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
+const KEY: &str = "AKIAQWERTYUIOPASDFGH";
+
+/// One user, `ada`, with one key.
+#[derive(Default)]
+struct Book {
+    is_inactive: AtomicBool,
+    is_deleted: AtomicBool,
+    opened: AtomicUsize,
+    noted: AtomicUsize,
+}
+
+fn account() -> AccountId {
+    AccountId::parse("111122223333").expect("twelve digits")
+}
+
+fn ada() -> User {
+    User { id: "AIDAADA".into(), name: "ada".into(), path: "/team/a/".into() }
+}
+
+impl Users for Book {
+    fn key(&self, access_key_id: &str, used: Use<'_>) -> Option<UserKey> {
+        let is_active = !self.is_inactive.load(Ordering::SeqCst);
+        let is_there = access_key_id == KEY && !self.is_deleted.load(Ordering::SeqCst);
+        let is_news = used.region == "eu-west-1" && used.service == "ecs" && used.now == NOW;
+        is_there.then(|| UserKey { account: account(), user: ada(), is_active, is_news })
+    }
+
+    fn secret(&self, access_key_id: &str) -> Option<Secret> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        (access_key_id == KEY).then(|| Secret::new("secret"))
+    }
+
+    fn named(&self, of: AccountId, name: &str) -> Option<User> {
+        (of == account() && name == "ada").then(ada)
+    }
+
+    fn used(&self, access_key_id: &str, used: Use<'_>) {
+        assert_eq!((access_key_id, used.region, used.service), (KEY, "eu-west-1", "ecs"));
+        self.noted.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn ask(identity: &Identity, id: &str, secret: &str) -> Result<Principal, AuthError> {
+    let headers = [("host", "h")];
+    let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: b"{}" };
+    let mut headers = vec![("host", "h".to_owned())];
+    headers.extend(sign(&to_sign, &Credentials::new(id, secret), "eu-west-1", "ecs", NOW));
+    let headers = headers.as_slice();
+    let request = Request { method: "POST", path: "/", query: "", headers: &headers };
+    identity.authenticate(&request, b"{}", NOW, CLOCK_SKEW)
+}
+
+fn known(name: &str) -> Keyring {
+    let ring = Keyring::new();
+    let key = AccessKey {
+        credentials: Credentials::new("AKIAFILE", "hush"),
+        account: account(),
+        kind: PrincipalKind::User,
+        name: name.into(),
+        expires: None,
+    };
+    ring.add(key).expect("room");
+    ring
+}
+
+#[test]
+fn a_users_key_signs_as_long_as_its_record_says_so() {
+    for mode in [Mode::Open, Mode::Strict] {
+        let book = Arc::new(Book::default());
+        let identity = Identity::new(mode, Arc::default()).with_users(book.clone());
+        for _ in 0..3 {
+            let who = ask(&identity, KEY, "secret").expect("the key is right");
+            assert_eq!(&*who.arn, "arn:aws:iam::111122223333:user/team/a/ada");
+            assert_eq!(
+                (who.kind, &*who.name, who.id.as_deref()),
+                (PrincipalKind::User, "ada", Some("AIDAADA"))
+            );
+            assert_eq!(who.scope.account, account());
+        }
+        assert_eq!(book.opened.load(Ordering::SeqCst), 1, "what was derived is kept");
+        assert_eq!(book.noted.load(Ordering::SeqCst), 3);
+        let wrong = ask(&identity, KEY, "wrong").expect_err("the signature is wrong");
+        assert_eq!(wrong.kind().code(), "InvalidSignatureException", "{mode:?}");
+        assert_eq!(book.noted.load(Ordering::SeqCst), 3, "who cannot sign uses no key");
+        book.is_inactive.store(true, Ordering::SeqCst);
+        assert_eq!(ask(&identity, KEY, "secret"), Err(AuthError::Unrecognized), "{mode:?}");
+        assert_eq!(ask(&identity, KEY, "wrong"), Err(AuthError::Unrecognized), "{mode:?}");
+        book.is_inactive.store(false, Ordering::SeqCst);
+        assert!(ask(&identity, KEY, "secret").is_ok(), "it may come back");
+    }
+}
+
+/// The cache of derived keys knows a key for longer than there is one.
+#[test]
+fn a_deleted_key_is_unknown_at_once() {
+    let book = Arc::new(Book::default());
+    let identity = Identity::new(Mode::Strict, Arc::default()).with_users(book.clone());
+    assert!(ask(&identity, KEY, "secret").is_ok());
+    book.is_deleted.store(true, Ordering::SeqCst);
+    assert_eq!(ask(&identity, KEY, "secret"), Err(AuthError::Unrecognized));
+}
+
+/// identity J1: an entry of `--keys` names a user, whom IAM may know.
+#[test]
+fn a_user_of_the_ring_is_the_one_of_his_name() {
+    for (name, arn, id) in
+        [("ada", "user/team/a/ada", Some("AIDAADA")), ("bob", "user/bob", None), ("Ada", "user/Ada", None)]
+    {
+        let identity =
+            Identity::new(Mode::Strict, Arc::new(known(name))).with_users(Arc::new(Book::default()));
+        let who = ask(&identity, "AKIAFILE", "hush").expect("the key is right");
+        assert_eq!(*who.arn, *format!("arn:aws:iam::111122223333:{arn}"));
+        assert_eq!((&*who.name, who.id.as_deref()), (name, id));
+    }
+}
