@@ -4,6 +4,8 @@
 //! Only what the planner itself did is judged, with what it could know: a machine that vanishes may leave too few healthy
 //! tasks, the planner may not. Everything is counted from the records around one transaction.
 
+use std::collections::BTreeSet;
+
 use longshore_base::{InstanceId, Timestamp};
 use longshore_domain::status::DeploymentController;
 use longshore_domain::{
@@ -164,7 +166,8 @@ impl World {
         judge_minimum(service, taken, left, min)
     }
 
-    /// A task has ended: remembers whether that can count against its deployment.
+    /// A task has ended: remembers whether that can count against its deployment. It may end twice, if the server was
+    /// killed before it had stored the first end, and in another way.
     pub(super) fn note_failure(&mut self, task: &Task) {
         let Some(own) = &task.origin.service else { return };
         let counts = match task.stop_code {
@@ -175,7 +178,7 @@ impl World {
             _ => true,
         };
         if counts {
-            *self.watch.failures.entry(own.deployment).or_default() += 1;
+            self.watch.failures.entry(own.deployment).or_default().insert(task.id);
         }
     }
 
@@ -188,7 +191,7 @@ impl World {
             *last = this;
         }
         for deployment in &service.deployments {
-            let ended = self.watch.failures.get(&deployment.id).copied().unwrap_or_default();
+            let ended = self.watch.failures.get(&deployment.id).map_or(0, BTreeSet::len) as u32;
             let refused = self.watch.refusals.get(&deployment.id).map_or(0, |(count, _)| *count);
             if deployment.failed_tasks > ended + refused {
                 let text = format!(

@@ -52,7 +52,7 @@ pub(super) struct Watch {
     /// Starts for a key, whatever its containers are called.
     totals: BTreeMap<(usize, ContainerKey), u32>,
     /// Tasks of a deployment that ended in a way that counts as a failure.
-    pub failures: BTreeMap<DeploymentId, u32>,
+    pub failures: BTreeMap<DeploymentId, BTreeSet<TaskId>>,
     /// Attempts of a deployment that placement refused; the last one, by its number in a row and its time.
     pub refusals: BTreeMap<DeploymentId, (u32, Option<(u32, Timestamp)>)>,
     /// Starts seen so far, by machine.
@@ -132,7 +132,8 @@ impl World {
                 task.stopped_reason
             )
         });
-        if task.last_status.is_stopped() && self.watch.ended.insert(id) {
+        if task.last_status.is_stopped() {
+            self.watch.ended.insert(id);
             self.note_failure(task);
         }
         self.watch_place(at, before, task);
