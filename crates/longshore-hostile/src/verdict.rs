@@ -4,7 +4,7 @@ use crate::case::{Case, Class, Expect};
 use crate::client::{Answer, Outcome};
 
 /// Errors that any AWS operation may answer (ecs-behaviour A2, identity J2), in the words of one protocol or another.
-const COMMON: [&str; 29] = [
+const COMMON: [&str; 30] = [
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
@@ -33,6 +33,7 @@ const COMMON: [&str; 29] = [
     "ThrottlingException",
     "UnknownOperationException",
     "UnrecognizedClientException",
+    "ValidationError",
     "ValidationException",
 ];
 
