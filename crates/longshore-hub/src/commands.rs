@@ -45,7 +45,8 @@ struct Presence<'a> {
     query: &'a AcsQuery,
     generation: Generation,
     woken: Arc<Notify>,
-    /// Among [`Hub::connected`] and in the metrics, once it is.
+    /// Among [`Hub::connected`] and in the metrics, once it is, and until its end has been noted: whoever waits for
+    /// that may stop the server then.
     counted: Option<(Counted<'a>, InFlight)>,
     /// The operator was told that it has come, and is to be told of its end.
     told: bool,
@@ -91,7 +92,6 @@ impl<'a> Presence<'a> {
 impl Drop for Presence<'_> {
     fn drop(&mut self) {
         let Self { hub, at, .. } = *self;
-        self.counted = None;
         hub.registry.lock().leave(at, self.generation);
         if hub.is_closing() {
             // The agent will be back, here or elsewhere: see `link::disconnected`.

@@ -37,6 +37,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the server may take to notice that the agents of `up` have ended.
+const GONE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long `up` may take to end its agents and to clean up when its control plane has failed.
 const FAILED_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -185,12 +188,16 @@ async fn wind_down(
     runtime: &Arc<dyn Runtime>,
 ) {
     let step = Step::begin("stopping");
+    let mut connected = control_plane.hub.connected();
+    let others = connected.borrow_and_update().saturating_sub(agents.len());
     stop.send_replace(true);
     while let Some(ended) = agents.join_next().await {
         if let Err(error) = end_of(ended) {
             tell!("error: {error:#}");
         }
     }
+    // The server is to hear that they have gone before it goes itself: agents that it leaves, it expects back.
+    let _ = tokio::time::timeout(GONE_PATIENCE, connected.wait_for(|now| *now <= others)).await;
     let keeps = control_plane.data_dir.is_some();
     control_plane.stop().await;
     if let Some(dir) = ephemeral {
