@@ -103,7 +103,10 @@ fn controllers(chance: &mut Chance) -> longshore_controllers::Settings {
         stopped_task_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600])),
         // As with the hour of ECS, nobody repeats a call for longer.
         token_life_min: crate::world::LAST_ARRIVAL,
-        inactive_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600])),
+        // Likewise: what is gone is remembered until the last call that was under way meanwhile has arrived. A registration
+        // that came later would make a deregistered instance anew.
+        inactive_retention: Duration::from_secs(*chance.pick(&[15, 60, 3600]))
+            .max(crate::world::LAST_ARRIVAL),
         instance_lost_after: Some(Duration::from_secs(*chance.pick(&[10, 30, 120]))),
         ..longshore_controllers::Settings::default()
     }

@@ -36,7 +36,7 @@ pub(super) struct Watch {
     pub ended: BTreeSet<TaskId>,
     /// What containers were made for, by machine and name.
     names: BTreeMap<(usize, String), ContainerKey>,
-    /// Instances that were INACTIVE, and have not been made anew since.
+    /// Instances that were INACTIVE at some time.
     pub retired: BTreeSet<InstanceId>,
     /// Tasks of images that do not run until they are stopped.
     pub restless: BTreeSet<TaskId>,
@@ -195,10 +195,6 @@ impl World {
         self.note(|| format!("{writer:?}: instance {} {}", key.instance, instance.status));
         if instance.status == InstanceStatus::Inactive {
             self.watch.retired.insert(key.instance);
-        } else {
-            // A registration that was under way all the time may make an instance anew that was forgotten meanwhile: it
-            // has the id that follows from its token. From then on it is one like all others.
-            self.watch.retired.remove(&key.instance);
         }
         if let Some(before) = before {
             let notes = longshore_survey::step::instance(&view::instance(before), &view::instance(instance));
