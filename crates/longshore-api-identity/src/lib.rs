@@ -1,12 +1,10 @@
 //! Who somebody is and what he may do, as APIs: AWS IAM and AWS STS.
 //!
-//! Start at [`Iam`], whose operations are those of a table over the state, and at [`Sts`]. Of STS, one operation is built,
-//! GetCallerIdentity, which SDKs, Terraform and people ask first of all; a request for another one is told so by the router
-//! (`longshore_wire::route`).
+//! Start at [`Iam`] and at [`Sts`], whose operations are those of two tables over the state.
 //!
 //! Invariants: IAM sees and changes the caller's account and no other, but for the principals that a trust policy names; a
-//! secret leaves in the answer of CreateAccessKey and nowhere else; an answer of STS is made of the
-//! [`Principal`](longshore_api::Principal) that the signature proved, and of nothing that the request says.
+//! secret leaves in the answer that makes it and nowhere else; who calls is what the signature proved, and nothing that the
+//! request says.
 //!
 //! It does not know: signatures, and what policies say in the end (`longshore-policy` does, for whoever asks).
 
@@ -15,5 +13,5 @@ mod sts;
 mod unique_id;
 
 pub use iam::{Iam, OPERATIONS, is_password};
-pub use sts::Sts;
+pub use sts::{OPERATIONS as STS_OPERATIONS, Sts};
 pub use unique_id::unique_id;

@@ -19,7 +19,7 @@ use std::pin::Pin;
 
 pub use body::{Body, BodyError};
 pub use call::{Call, Head, Request, RequestId};
-pub use principal::{Principal, PrincipalKind};
+pub use principal::{Limits, Principal, PrincipalKind, Session, SessionSource};
 pub use socket::{Duplex, Message, NotText, Refusal, Socket, SocketError, SocketHandler, Sockets, Text};
 
 use longshore_wire::route::{Known, ServiceFacts};

@@ -1,8 +1,10 @@
 //! Who makes a request.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use longshore_base::Scope;
+use longshore_base::{Scope, Timestamp};
+use longshore_policy::Policy;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrincipalKind {
@@ -20,7 +22,7 @@ pub enum PrincipalKind {
 }
 
 /// Who makes a request, as far as the signature proves it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
     /// The account of the key and the region of the signature.
     pub scope: Scope,
@@ -30,8 +32,45 @@ pub struct Principal {
     pub kind: PrincipalKind,
     /// The user's name, without its path; a session's role and name, `ROLE/SESSION`. Empty for all others.
     pub name: Arc<str>,
-    /// The unique id of the user (`AIDA…`), if it is one that IAM has a record of.
+    /// The unique id of the user (`AIDA…`) or of the session's role (`AROA…`), if it is one that IAM has a record of.
     pub id: Option<Arc<str>>,
+    /// Of temporary credentials.
+    pub session: Option<Arc<Session>>,
     /// The service that the signature is scoped to (`ecs`).
     pub service: Arc<str>,
+}
+
+/// What temporary credentials say beside whose they are (identity J3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub source: SessionSource,
+    pub issued_at: Timestamp,
+    /// The policies that it was made with; `None` if it was made with none, and its owner's rights are all its rights.
+    pub limits: Option<Limits>,
+    /// They stand before those of the role.
+    pub tags: Vec<(Arc<str>, Arc<str>)>,
+    /// The keys of those tags that go along when another role is assumed.
+    pub transitive_tags: BTreeSet<Arc<str>>,
+    pub source_identity: Option<Arc<str>>,
+    /// The ARN of the OpenID Connect provider who proved a web identity.
+    pub provider: Option<Arc<str>>,
+}
+
+/// How the credentials came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionSource {
+    /// A role was assumed.
+    Role,
+    /// GetSessionToken.
+    Token,
+    /// GetFederationToken.
+    Federation,
+}
+
+/// Session policies: a session may do what one of them allows, as far as its owner may.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    pub inline: Option<Arc<Policy>>,
+    /// ARNs of managed policies. One that is gone allows nothing.
+    pub managed: Vec<Arc<str>>,
 }

@@ -1,5 +1,6 @@
 //! What is known of a request when conditions of policies are evaluated (identity J6, "Context").
 
+use longshore_api::{Session, SessionSource};
 use longshore_base::Timestamp;
 use longshore_policy::{Asker, Context};
 use longshore_service::{Access, Caller, Values};
@@ -18,6 +19,9 @@ impl Known {
         for (key, value) in holder.own.iter().flat_map(|own| &own.tags) {
             context.set(&format!("aws:PrincipalTag/{key}"), value.clone());
         }
+        if let Some(session) = &caller.session {
+            of_session(&mut context, session);
+        }
         if let Some(ip) = caller.source_ip {
             context.set("aws:SourceIp", ip.to_canonical().to_string());
         }
@@ -29,7 +33,7 @@ impl Known {
         context.set("aws:RequestedRegion", caller.scope.region.as_str());
         let seconds = now.as_millis().div_euclid(1000);
         context.set("aws:EpochTime", seconds.to_string());
-        context.set("aws:CurrentTime", iso8601(Timestamp::from_millis(seconds * 1000)));
+        context.set("aws:CurrentTime", whole_seconds(now));
         Self(context)
     }
 
@@ -56,13 +60,36 @@ impl Known {
     }
 }
 
+/// Its tags take the place of the role's.
+fn of_session(context: &mut Context, session: &Session) {
+    context.set("aws:TokenIssueTime", whole_seconds(session.issued_at));
+    // Nobody has a second factor here.
+    context.set("aws:MultiFactorAuthPresent", "false");
+    for (key, value) in &session.tags {
+        context.set(&format!("aws:PrincipalTag/{key}"), &**value);
+    }
+    if let Some(identity) = &session.source_identity {
+        context.set("aws:SourceIdentity", &**identity);
+    }
+    if let Some(provider) = &session.provider {
+        context.set("aws:FederatedProvider", &**provider);
+    }
+}
+
+fn whole_seconds(time: Timestamp) -> String {
+    iso8601(Timestamp::from_millis(time.as_millis().div_euclid(1000) * 1000))
+}
+
 fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {
     match &holder.who.asker {
         Asker::User { arn, id } => {
             context.set("aws:PrincipalType", "User");
             context.set("aws:PrincipalArn", arn.as_str());
             context.set("aws:userid", id.as_str());
-            if let Some(own) = holder.own {
+            let is_federated = caller.session.as_ref().is_some_and(|session| session.source == SessionSource::Federation);
+            if is_federated {
+                context.set("aws:PrincipalType", "FederatedUser");
+            } else if let Some(own) = holder.own {
                 context.set("aws:username", &*own.name);
             }
         }
@@ -73,6 +100,11 @@ fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {
             context.set("aws:userid", format!("{role_id}:{session}"));
         }
         Asker::Anonymous => context.set("aws:PrincipalType", "Anonymous"),
-        Asker::Root | Asker::Service(_) | Asker::Federated(_) => {}
+        Asker::Root => {
+            context.set("aws:PrincipalType", "Account");
+            context.set("aws:PrincipalArn", &*caller.principal);
+            context.set("aws:userid", caller.scope.account.to_string());
+        }
+        Asker::Service(_) | Asker::Federated(_) => {}
     }
 }

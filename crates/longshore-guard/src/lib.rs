@@ -4,7 +4,7 @@
 //! that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
 //!
 //! Invariants: an account's root and the guests of open mode may do everything in their account, and nothing is put together
-//! for them; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
+//! for them, but where policies of resources or of other accounts decide; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
 //! nothing else.
 //!
 //! It does not know: signatures, HTTP, any particular API.
@@ -15,7 +15,7 @@ pub mod context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use longshore_policy::{Decision, Layers, Question, decide};
+use longshore_policy::{Decision, Layers, Question, ResourcePolicy, decide};
 use longshore_service::{Access, Attempt, Caller, Guard, not_authorized};
 use longshore_telemetry::{Damper, Metrics};
 use longshore_wire::Denied;
@@ -68,20 +68,32 @@ impl PolicyGuard {
 
 impl Guard for PolicyGuard {
     fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let Some(holder) = Holder::of(attempt.state, attempt.caller) else { return Ok(()) };
+        let holder = match Holder::of(attempt.state, attempt.caller) {
+            Some(holder) => holder,
+            None if attempt.asks_root => Holder::root(attempt.caller),
+            None => return Ok(()),
+        };
         let resources = attempt.resources();
         if resources.is_empty() {
             return Ok(());
         }
-        let layers = Layers { identity: &holder.identity, boundary: holder.boundary, ..Layers::default() };
         let mut known = Known::of(&holder, attempt.caller, attempt.now);
         for access in resources.iter() {
             let owner = access.owner.to_string();
+            let resource = access.policy.as_ref().map(|own| ResourcePolicy {
+                policy: &own.policy,
+                is_indispensable: own.is_indispensable,
+            });
+            let Holder { identity, boundary, session, .. } = &holder;
+            let layers = Layers { identity, boundary: *boundary, session: session.as_deref(), resource };
             let because = known.with(access, &owner, |context| {
                 let Access { action, resource, .. } = access;
                 let question = Question { who: &holder.who, action, resource, owner: &owner, context };
                 match decide(&question, &layers) {
                     Decision::Allowed(_) => None,
+                    Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) if !access.tells_why => {
+                        Some(String::new())
+                    }
                     decision @ (Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_)) => {
                         Some(decision.because(action))
                     }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_api::{Principal, PrincipalKind};
+use longshore_api::{Principal, PrincipalKind, SessionSource};
 use longshore_base::{AccountId, Region, Scope, Timestamp};
 use longshore_sigv4::{BodyReader, Form, Presented, Request, SigError, SigningKey};
 use longshore_wire::GenericErrorKind;
 
 use crate::derived::Derived;
-use crate::{AccessKey, Keyring, Use, User, UserKey, Users};
+use crate::{AccessKey, Keyring, SessionKey, SessionToken, Use, User, UserKey, Users};
 
 /// The account of unknown keys in open mode: the number that other local tools use, so that
 /// ARNs in existing fixtures keep their meaning.
@@ -153,6 +153,7 @@ impl Identity {
             kind: PrincipalKind::Anonymous,
             name: "".into(),
             id: None,
+            session: None,
             service: service.into(),
         }
     }
@@ -192,6 +193,22 @@ impl Identity {
             }
             return Ok((of_user(&key, region.clone(), &presented), body));
         }
+        if let (Some(users), Some(token)) = (&self.users, presented.session_token()) {
+            match users.session(id, token) {
+                SessionToken::Valid(key) => {
+                    presented.check_time(now, window)?;
+                    // The secret comes with each request, so that there is nothing to keep in a cache: two sessions whose
+                    // ids are the same by chance have two secrets.
+                    let body = verify(&presented, Some(&presented.signing_key(&key.secret)))?;
+                    self.check_session(&key, &presented, now)?;
+                    users.session_used(&key, used);
+                    return Ok((of_session(&key, region.clone(), &presented), body));
+                }
+                // Who was somebody does not become a guest by having ended.
+                SessionToken::Invalid => return Err(AuthError::Unrecognized),
+                SessionToken::Foreign => {}
+            }
+        }
         match self.mode {
             Mode::Strict => Err(AuthError::Unrecognized),
             Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
@@ -201,6 +218,22 @@ impl Identity {
                 Ok((principal(account, region, &presented, PrincipalKind::Guest, Name::none()), body))
             }
         }
+    }
+
+    /// What the signature of a session cannot show: that it is not over, and may be used for this.
+    fn check_session(&self, key: &SessionKey, presented: &Presented<'_>, now: Timestamp) -> Result<(), AuthError> {
+        if key.kind == PrincipalKind::Guest && self.mode == Mode::Strict {
+            return Err(AuthError::Unrecognized);
+        }
+        if now >= key.expires {
+            return Err(AuthError::Expired);
+        }
+        // Without a second factor they are not for IAM (identity J3).
+        let may_call_iam = match key.session.source {
+            SessionSource::Role => true,
+            SessionSource::Token | SessionSource::Federation => false,
+        };
+        if !may_call_iam && presented.service() == "iam" { Err(AuthError::Unrecognized) } else { Ok(()) }
     }
 
     /// A user's key never changes its secret, so that whatever was derived for it stays right.
@@ -266,6 +299,24 @@ impl<'a> Name<'a> {
     }
 }
 
+fn of_session(key: &SessionKey, region: Region, presented: &Presented<'_>) -> Principal {
+    let partition = region.partition().as_str();
+    let service = match key.session.source {
+        SessionSource::Role | SessionSource::Federation => "sts",
+        SessionSource::Token => "iam",
+    };
+    Principal {
+        arn: format!("arn:{partition}:{service}::{}:{}", key.account, key.resource).into(),
+        scope: Scope::new(key.account, region),
+        access_key_id: presented.access_key_id().into(),
+        kind: key.kind,
+        name: key.name.clone(),
+        id: key.id.clone(),
+        session: Some(key.session.clone()),
+        service: presented.service().into(),
+    }
+}
+
 fn of_user(key: &UserKey, region: Region, presented: &Presented<'_>) -> Principal {
     principal(key.account, region, presented, PrincipalKind::User, Name::of(&key.user))
 }
@@ -291,6 +342,7 @@ fn principal(
         kind,
         name: name.into(),
         id: id.cloned(),
+        session: None,
         service: presented.service().into(),
     }
 }

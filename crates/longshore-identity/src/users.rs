@@ -1,7 +1,8 @@
-//! Keys of users that are kept elsewhere, in IAM's records: the port to them.
+//! Keys of users that are kept elsewhere, in IAM's records, and sessions, which are kept in their tokens: the port to them.
 
 use std::sync::Arc;
 
+use longshore_api::{PrincipalKind, Session};
 use longshore_base::{AccountId, Timestamp};
 use longshore_sigv4::Secret;
 
@@ -25,6 +26,32 @@ pub struct UserKey {
     pub is_news: bool,
 }
 
+/// Temporary credentials, as their token says.
+#[derive(Clone, Debug)]
+pub struct SessionKey {
+    pub account: AccountId,
+    pub secret: Secret,
+    pub kind: PrincipalKind,
+    /// What its ARN ends in, behind the account: `assumed-role/ROLE/NAME`, `user/PATH/NAME`, `federated-user/NAME`, `root`.
+    pub resource: String,
+    /// The user's name, or the session's, `ROLE/NAME`; empty for all others.
+    pub name: Arc<str>,
+    /// The unique id of the user or the role.
+    pub id: Option<Arc<str>>,
+    pub expires: Timestamp,
+    pub session: Arc<Session>,
+}
+
+/// What is known of a session token.
+#[derive(Clone, Debug)]
+pub enum SessionToken {
+    /// Nothing that was made here.
+    Foreign,
+    /// Made here, and worth nothing: damaged, of another key, or what it was made for is gone.
+    Invalid,
+    Valid(Box<SessionKey>),
+}
+
 /// How a key is being used.
 #[derive(Clone, Copy, Debug)]
 pub struct Use<'a> {
@@ -41,6 +68,12 @@ pub trait Users: Send + Sync {
 
     /// Its secret, which is the same as long as there is such a key: no id comes again.
     fn secret(&self, access_key_id: &str) -> Option<Secret>;
+
+    /// What the token says that came with this key's id. Whether it has expired is not asked.
+    fn session(&self, access_key_id: &str, token: &str) -> SessionToken;
+
+    /// A session was used, with a signature that is right.
+    fn session_used(&self, key: &SessionKey, used: Use<'_>);
 
     /// The user of this name.
     fn named(&self, account: AccountId, name: &str) -> Option<User>;

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use longshore_api::{Call, PrincipalKind};
+use longshore_api::{Call, PrincipalKind, Session};
 use longshore_base::Scope;
 
 /// Who makes a call, and in which account and region.
 ///
 /// Made from the [`Call`] that the HTTP edge hands over; a simulation makes its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
     /// Whose records the call may see and change.
     pub scope: Scope,
@@ -18,8 +18,10 @@ pub struct Caller {
     pub kind: PrincipalKind,
     /// The user's name, without its path; a session's `ROLE/SESSION`. Empty for all others.
     pub name: Arc<str>,
-    /// The unique id of the user, if IAM had a record of it when the signature was verified.
+    /// The unique id of the user or of the session's role, if IAM had a record of it when the signature was verified.
     pub id: Option<Arc<str>>,
+    /// Of temporary credentials.
+    pub session: Option<Arc<Session>>,
     /// Where the call comes from; `None` for calls that the program makes itself.
     pub source_ip: Option<IpAddr>,
     /// The call came over TLS.
@@ -36,6 +38,7 @@ impl Caller {
             kind: PrincipalKind::User,
             name: "".into(),
             id: None,
+            session: None,
             source_ip: None,
             is_secure: false,
             user_agent: None,
@@ -56,6 +59,7 @@ impl From<&Call> for Caller {
             kind: call.principal.kind,
             name: call.principal.name.clone(),
             id: call.principal.id.clone(),
+            session: call.principal.session.clone(),
             source_ip: Some(call.source_ip),
             is_secure: call.is_secure,
             user_agent: call.user_agent().map(Into::into),

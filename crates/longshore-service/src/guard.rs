@@ -12,6 +12,8 @@ pub struct Attempt<'a> {
     pub state: &'a State,
     pub caller: &'a Caller,
     pub now: Timestamp,
+    /// The account's root is asked too ([`crate::Command::ASKS_ROOT`]).
+    pub asks_root: bool,
     resources: &'a dyn Fn() -> Resources,
 }
 
@@ -22,7 +24,13 @@ impl<'a> Attempt<'a> {
         now: Timestamp,
         resources: &'a dyn Fn() -> Resources,
     ) -> Self {
-        Self { state, caller, now, resources }
+        Self { state, caller, now, asks_root: false, resources }
+    }
+
+    /// The same for an operation that asks even the account's root.
+    #[must_use]
+    pub fn asking_root(self, asks_root: bool) -> Self {
+        Self { asks_root, ..self }
     }
 
     /// The actions and resources that have to be allowed. They are put together here and not before: an account's root

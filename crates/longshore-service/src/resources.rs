@@ -1,8 +1,10 @@
 //! What an operation needs permission for, in the words of policies (identity J6 and J7).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use longshore_base::AccountId;
+use longshore_policy::Policy;
 
 use crate::Caller;
 
@@ -14,8 +16,16 @@ pub enum Values {
     Many(Vec<String>),
 }
 
+/// A policy that belongs to a resource: who may do what with it (identity J6).
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnPolicy {
+    pub policy: Arc<Policy>,
+    /// Without it nobody has a right: trust policies of roles, policies of KMS keys.
+    pub is_indispensable: bool,
+}
+
 /// One question to the policies: may the caller do this to that?
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     /// `ecs:RunTask`.
     pub action: String,
@@ -27,6 +37,11 @@ pub struct Access {
     pub owner: AccountId,
     /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among them.
     pub keys: Vec<(Cow<'static, str>, Values)>,
+    /// The resource's own policy, where it has one.
+    pub policy: Option<OwnPolicy>,
+    /// A denial says for want of which policy. STS does not, so that a role that is missing and one that does not trust the
+    /// caller look the same.
+    pub tells_why: bool,
 }
 
 impl Access {
@@ -40,6 +55,8 @@ impl Access {
             resource,
             shown: None,
             keys: Vec::new(),
+            policy: None,
+            tells_why: true,
         }
     }
 
@@ -47,6 +64,12 @@ impl Access {
     #[must_use]
     pub fn shown_as(self, shown: impl Into<String>) -> Self {
         Self { shown: Some(shown.into()), ..self }
+    }
+
+    /// The same about a resource with a policy of its own.
+    #[must_use]
+    pub fn under(self, policy: OwnPolicy) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     #[must_use]
@@ -67,7 +90,7 @@ impl Access {
 }
 
 /// All that has to be allowed, or nothing is done. Empty: everybody may.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources(Vec<Access>);
 
 impl Resources {

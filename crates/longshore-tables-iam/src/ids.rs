@@ -15,6 +15,8 @@ pub mod prefix {
     pub const POLICY: &str = "ANPA";
     pub const PROFILE: &str = "AIPA";
     pub const ACCESS_KEY: &str = "AKIA";
+    /// An access key of temporary credentials.
+    pub const SESSION_KEY: &str = "ASIA";
 }
 
 /// Characters behind the prefix of a unique id.
@@ -42,10 +44,19 @@ fn of_bytes(prefix: &str, bytes: &[u8]) -> Arc<str> {
     prefix.chars().chain(characters).collect::<String>().into()
 }
 
-/// An access key's id with the account inside (identity J2). `chance` has at least ten bytes.
-///
-/// The first bit is set, as in those of AWS; forty bits are the account's number, and the other 39 are drawn.
+/// An access key's id with the account inside (identity J2).
 pub fn access_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
+    key_of(prefix::ACCESS_KEY, account, chance)
+}
+
+/// The same of temporary credentials.
+pub fn session_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
+    key_of(prefix::SESSION_KEY, account, chance)
+}
+
+/// The first bit is set, as in those of AWS; forty bits are the account's number, and the other 39 are drawn: the first
+/// ten bytes of `chance` are used.
+fn key_of(prefix: &str, account: AccountId, chance: &[u8; 32]) -> Arc<str> {
     let mut bytes = [0; KEY_BYTES];
     bytes.copy_from_slice(&chance[..KEY_BYTES]);
     let account: u64 = account.to_string().parse().expect("twelve digits");
@@ -56,7 +67,7 @@ pub fn access_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
     let characters = (0..16)
         .rev()
         .map(|place| char::from(ALPHABET[usize::try_from(bits >> (5 * place) & 31).expect("five bits")]));
-    prefix::ACCESS_KEY.chars().chain(characters).collect::<String>().into()
+    prefix.chars().chain(characters).collect::<String>().into()
 }
 
 /// The account in an access key's id; `None` if it is none of the present form.

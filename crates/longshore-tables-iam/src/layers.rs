@@ -1,10 +1,11 @@
 //! What decides about a principal: its policies, borrowed from the tables (identity J6).
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use longshore_base::AccountId;
+use longshore_base::{AccountId, Partition};
 use longshore_policy::Policy;
 
+use crate::arn::{self, IamArn};
 use crate::aws;
 use crate::key::Id;
 use crate::record::{Grants, IdentityPolicy, PolicyRef, Role, User};
@@ -33,6 +34,32 @@ pub enum Source<'a> {
 static NOTHING: LazyLock<Policy> = LazyLock::new(|| Policy { statements: Vec::new() });
 
 impl IamTables {
+    /// The managed policy that an ARN names, as far as `account` may use it: one of AWS, or one of its own.
+    pub fn policy_named(&self, partition: Partition, account: AccountId, named: &str) -> Option<PolicyRef> {
+        let arn = IamArn::parse(named).filter(|arn| arn.kind == "policy")?;
+        if arn.partition != partition.as_str() {
+            return None;
+        }
+        if arn.account == arn::AWS {
+            let policy = aws::policy(arn.name).filter(|policy| policy.path == arn.path)?;
+            return Some(PolicyRef::Aws(policy.name.into()));
+        }
+        arn.account_id().filter(|own| *own == account)?;
+        let policy = self.realm_of(account)?.policies().named(arn.name)?;
+        (*policy.own.path == *arn.path).then(|| PolicyRef::Own(policy.own.id.clone()))
+    }
+
+    /// The role that an ARN names exactly, with its path, in whatever account.
+    pub fn role_named(&self, partition: Partition, named: &str) -> Option<(AccountId, &Arc<Role>)> {
+        let arn = IamArn::parse(named).filter(|arn| arn.kind == "role")?;
+        if arn.partition != partition.as_str() {
+            return None;
+        }
+        let account = arn.account_id()?;
+        let role = self.realm_of(account)?.roles().named(arn.name)?;
+        (*role.own.path == *arn.path).then_some((account, role))
+    }
+
     /// What decides about a user; `None` if there is none of this name.
     pub fn layers_of_user(&self, account: AccountId, name: &str) -> Option<Held<'_>> {
         let realm = self.realm_of(account)?;

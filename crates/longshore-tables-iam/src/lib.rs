@@ -20,6 +20,7 @@ pub mod layers;
 pub mod positions;
 pub mod record;
 pub mod service_linked;
+pub mod session;
 mod spans;
 pub mod tables;
 pub mod trust;

@@ -197,11 +197,12 @@ impl ControlPlane {
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::server(db.clone(), api_settings(options, &url)).guarded(guard.clone());
         let iam = Iam::server(db.clone(), seeds).guarded(guard.clone());
+        let sts = Sts::server(db.clone()).guarded(guard.clone());
         let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
-            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(iam), Arc::new(Sts)],
+            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(iam), Arc::new(sts)],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
             identity: Arc::new(Identity::new(mode, keyring).with_users(users)),

@@ -5,12 +5,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::AccountId;
-use longshore_identity::{Use, User, UserKey, Users};
+use longshore_base::{AccountId, ClusterName, Region, Scope, TaskId};
+use longshore_identity::{
+    Limits, PrincipalKind, Session, SessionKey, SessionSource, SessionToken, Use, User, UserKey, Users,
+};
 use longshore_keyring::Sealing;
 use longshore_sigv4::Secret;
-use longshore_state::{Db, Refused};
+use longshore_state::{Db, Refused, State};
+use longshore_domain::TaskStatus;
+use longshore_tables_ecs::{ClusterKey, EcsState};
 use longshore_tables_iam::record::{self, AccessKey};
+use longshore_tables_iam::session::{self, Of, Opened, TaskRef, Token};
 use longshore_tables_iam::{IamState, uses};
 use tokio::sync::mpsc;
 
@@ -23,6 +28,14 @@ const TOGETHER_MAX: usize = 100;
 /// Between two such transactions: whoever uses his key in two regions in turn costs one of them in that time.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What was used.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Key(String),
+    /// A role, by its account and id.
+    Role(AccountId, Arc<str>),
+}
+
 /// Looks keys up in the state, as it is at each request.
 pub struct IamUsers {
     db: Arc<Db>,
@@ -31,7 +44,7 @@ pub struct IamUsers {
 
 /// A use that says something new.
 struct Noted {
-    key: String,
+    what: What,
     region: String,
     service: String,
 }
@@ -76,10 +89,105 @@ impl Users for IamUsers {
 
     fn used(&self, access_key_id: &str, used: Use<'_>) {
         let Use { region, service, .. } = used;
-        let noted = Noted { key: access_key_id.into(), region: region.into(), service: service.into() };
-        // Full: it will be used again.
-        let _ = self.news.try_send(noted);
+        self.note(What::Key(access_key_id.into()), region, service);
     }
+
+    fn session(&self, access_key_id: &str, token: &str) -> SessionToken {
+        self.db.peek(|state| match session::open(state, access_key_id, token) {
+            Token::Foreign => SessionToken::Foreign,
+            Token::Broken => SessionToken::Invalid,
+            Token::Opened(opened) => of_session(state, *opened),
+        })
+    }
+
+    fn session_used(&self, key: &SessionKey, used: Use<'_>) {
+        let (PrincipalKind::Session, Some(id)) = (key.kind, &key.id) else { return };
+        let is_news = self.db.peek(|state| {
+            let role = state.iam().realm(key.account).roles().get(id);
+            role.is_some_and(|role| uses::is_news(role.last_used.as_ref(), used.now, used.region, used.service))
+        });
+        if is_news {
+            self.note(What::Role(key.account, id.clone()), used.region, used.service);
+        }
+    }
+}
+
+impl IamUsers {
+    fn note(&self, what: What, region: &str, service: &str) {
+        // Full: it will be used again.
+        let _ = self.news.try_send(Noted { what, region: region.into(), service: service.into() });
+    }
+}
+
+/// Whose session it is today: names are those of now.
+fn of_session(state: &State, opened: Opened) -> SessionToken {
+    let Opened { account, secret, session } = opened;
+    let realm = state.iam().realm(account);
+    if !session::is_live(state, account, &session) || !is_at_work(state, account, &session) {
+        return SessionToken::Invalid;
+    }
+    let (kind, resource, name, id, source) = match &session.of {
+        Of::Role { id, name } => {
+            let Some(role) = realm.roles().get(id) else { return SessionToken::Invalid };
+            let name = format!("{}/{name}", role.own.name);
+            (PrincipalKind::Session, format!("assumed-role/{name}"), name.into(), Some(id.clone()), SessionSource::Role)
+        }
+        Of::Guest { role, name } => {
+            let name = format!("{role}/{name}");
+            (PrincipalKind::Guest, format!("assumed-role/{name}"), name.into(), None, SessionSource::Role)
+        }
+        Of::User { id: Some(id), .. } => {
+            let Some(user) = realm.users().get(id) else { return SessionToken::Invalid };
+            let record::Own { name, path, .. } = &user.own;
+            (PrincipalKind::User, format!("user{path}{name}"), name.clone(), Some(id.clone()), SessionSource::Token)
+        }
+        Of::User { id: None, name } => {
+            (PrincipalKind::User, format!("user/{name}"), name.clone(), None, SessionSource::Token)
+        }
+        Of::Account { is_guest } => {
+            let kind = if *is_guest { PrincipalKind::Guest } else { PrincipalKind::Root };
+            (kind, "root".to_owned(), "".into(), None, SessionSource::Token)
+        }
+        Of::Federated { user, name } => {
+            let resource = format!("federated-user/{name}");
+            (PrincipalKind::User, resource, name.clone(), user.clone(), SessionSource::Federation)
+        }
+    };
+    let limits = session.limits.map(|limits| Limits {
+        inline: limits.inline.map(|policy| policy.shared()),
+        managed: limits.managed,
+    });
+    let tags = session.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
+    SessionToken::Valid(Box::new(SessionKey {
+        account,
+        secret: Secret::new(secret.as_str()),
+        kind,
+        resource,
+        name,
+        id,
+        expires: session.expires,
+        session: Arc::new(Session {
+            source,
+            issued_at: session.issued_at,
+            limits,
+            tags,
+            transitive_tags: session.transitive_tags,
+            source_identity: session.source_identity,
+            provider: session.provider,
+        }),
+    }))
+}
+
+/// A task's session ends with the task.
+fn is_at_work(state: &State, account: AccountId, session: &session::Session) -> bool {
+    let Some(TaskRef { region, cluster, id }) = &session.task else { return true };
+    let (Some(region), Some(cluster), Some(id)) =
+        (Region::parse(region), ClusterName::parse(cluster).ok(), TaskId::parse(id).ok())
+    else {
+        return false;
+    };
+    let at = ClusterKey::new(Scope::new(account, region), cluster);
+    state.ecs().task(&at, id).is_some_and(|task| task.last_status != TaskStatus::Stopped)
 }
 
 fn of_record(user: &record::User) -> User {
@@ -90,15 +198,18 @@ fn of_record(user: &record::User) -> User {
 async fn note(db: Arc<Db>, mut told: mpsc::Receiver<Noted>) {
     while let Some(first) = told.recv().await {
         // The last use of each key.
-        let mut uses = BTreeMap::from([(first.key.clone(), first)]);
+        let mut uses = BTreeMap::from([(first.what.clone(), first)]);
         while uses.len() < TOGETHER_MAX
             && let Ok(next) = told.try_recv()
         {
-            uses.insert(next.key.clone(), next);
+            uses.insert(next.what.clone(), next);
         }
         let noted = db.write(|tx| {
-            for Noted { key, region, service } in uses.values() {
-                uses::note_key(tx, key, region, service);
+            for Noted { what, region, service } in uses.values() {
+                match what {
+                    What::Key(key) => uses::note_key(tx, key, region, service),
+                    What::Role(account, id) => uses::note_role(tx, *account, id, region, service),
+                }
             }
             Ok::<_, Infallible>(())
         });
@@ -108,7 +219,7 @@ async fn note(db: Arc<Db>, mut told: mpsc::Receiver<Noted>) {
             // The control plane ends.
             Err(Refused::Stopped(_)) => return,
             Err(Refused::TooLarge(exceeded)) => {
-                tracing::warn!(%exceeded, "uses of access keys were not noted");
+                tracing::warn!(%exceeded, "uses of access keys and roles were not noted");
             }
         }
         tokio::time::sleep(PAUSE).await;

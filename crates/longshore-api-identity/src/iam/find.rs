@@ -8,7 +8,6 @@ use longshore_shapes_iam::{
     NoSuchEntityException, PolicyNotAttachableException, UnmodifiableEntityException,
 };
 use longshore_state::State;
-use longshore_tables_iam::arn::{self, IamArn};
 use longshore_tables_iam::record::{Group, InstanceProfile, ManagedPolicy, PolicyRef, Role, User};
 use longshore_tables_iam::{IamState, Realm, aws};
 use longshore_wire::Fault;
@@ -91,17 +90,7 @@ pub(super) fn own_role<'s, E: From<NoSuchEntityException> + From<UnmodifiableEnt
 
 /// The managed policy that an ARN names.
 pub(super) fn policy_ref(state: &State, caller: &Caller, named: &str) -> Option<PolicyRef> {
-    let arn = IamArn::parse(named).filter(|arn| arn.kind == "policy")?;
-    if arn.partition != caller.scope.partition().as_str() {
-        return None;
-    }
-    if arn.account == arn::AWS {
-        let policy = aws::policy(arn.name).filter(|policy| policy.path == arn.path)?;
-        return Some(PolicyRef::Aws(policy.name.into()));
-    }
-    arn.account_id().filter(|account| *account == caller.scope.account)?;
-    let policy = realm(state, caller).policies().named(arn.name)?;
-    (*policy.own.path == *arn.path).then(|| PolicyRef::Own(policy.own.id.clone()))
+    state.iam().policy_named(caller.scope.partition(), caller.scope.account, named)
 }
 
 /// The policy of an ARN, whosever it is.

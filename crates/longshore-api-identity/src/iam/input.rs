@@ -3,7 +3,7 @@
 use longshore_wire::{Fault, Rule, Structure, Violation, Violations};
 
 /// Refuses a request that breaks a constraint of the model.
-pub(super) fn check(request: &dyn Structure) -> Result<(), Fault> {
+pub(crate) fn check(request: &dyn Structure) -> Result<(), Fault> {
     match Violations::of(request).first() {
         Some(violation) => Err(Fault::final_refusal(describe(violation))),
         None => Ok(()),
@@ -11,7 +11,7 @@ pub(super) fn check(request: &dyn Structure) -> Result<(), Fault> {
 }
 
 /// A member that the model requires and [`check`] has seen.
-pub(super) fn given(member: &Option<String>) -> &str {
+pub(crate) fn given(member: &Option<String>) -> &str {
     member.as_deref().unwrap_or_default()
 }
 

@@ -20,7 +20,7 @@ mod documents;
 mod find;
 mod groups;
 mod inline;
-mod input;
+pub(crate) mod input;
 mod instance_profiles;
 mod logins;
 mod memberships;

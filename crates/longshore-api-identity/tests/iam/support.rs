@@ -99,6 +99,7 @@ impl World {
             kind: self.kind,
             name: self.arn.rsplit('/').next().unwrap_or_default().into(),
             id: None,
+            session: None,
             service: "iam".into(),
         };
         let call = Call {

@@ -155,6 +155,7 @@ impl World {
                 kind: PrincipalKind::Root,
                 name: "".into(),
                 id: None,
+                session: None,
                 service: "ecs".into(),
             },
             request_id: RequestId::new("00000000-0000-4000-8000-000000000000"),

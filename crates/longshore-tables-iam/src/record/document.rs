@@ -40,13 +40,13 @@ pub struct Compiled<K>(Arc<Both>, PhantomData<fn() -> K>);
 
 struct Both {
     text: Arc<str>,
-    policy: Policy,
+    policy: Arc<Policy>,
 }
 
 impl<K: Belongs> Compiled<K> {
     pub fn new(text: &str) -> Result<Self, Invalid> {
         let policy = Policy::read(text, K::KIND)?;
-        Ok(Self(Arc::new(Both { text: text.into(), policy }), PhantomData))
+        Ok(Self(Arc::new(Both { text: text.into(), policy: Arc::new(policy) }), PhantomData))
     }
 }
 
@@ -57,6 +57,11 @@ impl<K> Compiled<K> {
 
     pub fn policy(&self) -> &Policy {
         &self.0.policy
+    }
+
+    /// The same for whoever keeps it.
+    pub fn shared(&self) -> Arc<Policy> {
+        self.0.policy.clone()
     }
 }
 

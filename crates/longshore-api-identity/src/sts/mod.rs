@@ -1,0 +1,40 @@
+//! AWS STS: who calls, and temporary credentials (identity J3).
+//!
+//! Start at [`Sts`] and [`OPERATIONS`]. A session is sealed into its token ([`longshore_tables_iam::session`]), so that no
+//! operation here changes a record; those that issue one are commands all the same, because a transaction has the chance
+//! that secrets are drawn from.
+//!
+//! STS answers a role that is missing and one that does not trust the caller alike.
+
+mod assume;
+mod identity;
+mod limits;
+mod shape;
+mod tokens;
+
+use std::sync::Arc;
+
+use longshore_service::Server;
+use longshore_shapes_sts::ops;
+use longshore_state::Db;
+
+/// AWS STS: what its operations have in common.
+pub struct Sts;
+
+longshore_service::operations! {
+    /// The operations of STS that are built.
+    pub static OPERATIONS: Sts = ops {
+        command AssumeRole,
+        query GetAccessKeyInfo,
+        query GetCallerIdentity,
+        command GetFederationToken,
+        command GetSessionToken,
+    }
+}
+
+impl Sts {
+    /// The API over a database with the tables of IAM and the keyring.
+    pub fn server(db: Arc<Db>) -> Server<Self> {
+        Server::new(&longshore_catalog::STS, &OPERATIONS, db, Self)
+    }
+}
