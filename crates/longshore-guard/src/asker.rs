@@ -22,7 +22,8 @@ pub struct Holder<'s> {
 
 /// The rights of an account's root in the words of a policy: what a session of it is limited from.
 static EVERYTHING: LazyLock<Policy> = LazyLock::new(|| {
-    let text = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+    let text =
+        r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
     Policy::read(text, Kind::Identity).expect("the text is a policy")
 });
 
@@ -87,7 +88,9 @@ impl<'s> Holder<'s> {
     }
 
     fn limited(mut self, state: &'s State, caller: &'s Caller) -> Self {
-        let Some(limits) = caller.session.as_ref().and_then(|session| session.limits.as_ref()) else { return self };
+        let Some(limits) = caller.session.as_ref().and_then(|session| session.limits.as_ref()) else {
+            return self;
+        };
         let (partition, account) = (caller.scope.partition(), caller.scope.account);
         let managed = limits.managed.iter().filter_map(|named| {
             let policy = state.iam().policy_named(partition, account, named)?;

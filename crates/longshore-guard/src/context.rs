@@ -86,7 +86,8 @@ fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {
             context.set("aws:PrincipalType", "User");
             context.set("aws:PrincipalArn", arn.as_str());
             context.set("aws:userid", id.as_str());
-            let is_federated = caller.session.as_ref().is_some_and(|session| session.source == SessionSource::Federation);
+            let is_federated =
+                caller.session.as_ref().is_some_and(|session| session.source == SessionSource::Federation);
             if is_federated {
                 context.set("aws:PrincipalType", "FederatedUser");
             } else if let Some(own) = holder.own {

@@ -80,10 +80,10 @@ impl Guard for PolicyGuard {
         let mut known = Known::of(&holder, attempt.caller, attempt.now);
         for access in resources.iter() {
             let owner = access.owner.to_string();
-            let resource = access.policy.as_ref().map(|own| ResourcePolicy {
-                policy: &own.policy,
-                is_indispensable: own.is_indispensable,
-            });
+            let resource = access
+                .policy
+                .as_ref()
+                .map(|own| ResourcePolicy { policy: &own.policy, is_indispensable: own.is_indispensable });
             let Holder { identity, boundary, session, .. } = &holder;
             let layers = Layers { identity, boundary: *boundary, session: session.as_deref(), resource };
             let because = known.with(access, &owner, |context| {

@@ -139,7 +139,7 @@ fn the_rest_has_the_rights_of_its_policies() {
         assert_eq!(ask(&state, &ada(), create), expected, "{statements}");
         // By the name alone, as for a key of `--keys`.
         assert_eq!(ask(&state, &caller(PrincipalKind::User, "ada", None), create), expected, "{statements}");
-        let session = caller(PrincipalKind::Session, "web/task", None);
+        let session = caller(PrincipalKind::Session, "web/task", Some("AROAWEB"));
         assert_eq!(ask(&state, &session, create).is_ok(), expected.is_ok(), "{statements}");
     }
 }
@@ -161,7 +161,7 @@ fn who_is_gone_has_no_rights() {
     for gone in [
         caller(PrincipalKind::User, "ada", Some("AIDAOLD")),
         caller(PrincipalKind::User, "bob", Some("AIDABOB")),
-        caller(PrincipalKind::Session, "gone/task", None),
+        caller(PrincipalKind::Session, "gone/task", Some("AROAGONE")),
         caller(PrincipalKind::Anonymous, "", None),
     ] {
         assert!(ask(&state, &gone, create).is_err(), "{gone:?}");
@@ -200,7 +200,7 @@ fn conditions_see_what_is_known_of_the_request() {
         "ecs:StopTask",
         r#","Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:role/p/web"},"StringEquals":{"aws:userid":"AROAWEB:task"},"Null":{"aws:username":"true"}}"#,
     ));
-    let session = caller(PrincipalKind::Session, "web/task", None);
+    let session = caller(PrincipalKind::Session, "web/task", Some("AROAWEB"));
     assert_eq!(ask(&state, &session, || on("ecs:StopTask", "*").into()), Ok(()));
 }
 

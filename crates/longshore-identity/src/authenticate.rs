@@ -221,7 +221,12 @@ impl Identity {
     }
 
     /// What the signature of a session cannot show: that it is not over, and may be used for this.
-    fn check_session(&self, key: &SessionKey, presented: &Presented<'_>, now: Timestamp) -> Result<(), AuthError> {
+    fn check_session(
+        &self,
+        key: &SessionKey,
+        presented: &Presented<'_>,
+        now: Timestamp,
+    ) -> Result<(), AuthError> {
         if key.kind == PrincipalKind::Guest && self.mode == Mode::Strict {
             return Err(AuthError::Unrecognized);
         }

@@ -1,18 +1,24 @@
 //! Keys of users that have a record, beside the keyring.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use longshore_base::{AccountId, Timestamp};
 use longshore_identity::{
-    AccessKey, AuthError, Identity, Keyring, Mode, Principal, PrincipalKind, Use, User, UserKey, Users,
+    AccessKey, AuthError, Identity, Keyring, Mode, Principal, PrincipalKind, Session, SessionKey,
+    SessionSource, SessionToken, Use, User, UserKey, Users,
 };
 use longshore_sigv4::{CLOCK_SKEW, Credentials, Request, Secret, ToSign, sign};
 
 const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
 const KEY: &str = "AKIAQWERTYUIOPASDFGH";
 
-/// One user, `ada`, with one key.
+/// Of whatever token says `valid`.
+const SESSION: &str = "ASIAQWERTYUIOPASDFGH";
+const EXPIRES: Timestamp = Timestamp::from_millis(NOW.as_millis() + 1000);
+
+/// One user, `ada`, with one key, and tokens that say what they are.
 #[derive(Default)]
 struct Book {
     is_inactive: AtomicBool,
@@ -49,6 +55,98 @@ impl Users for Book {
     fn used(&self, access_key_id: &str, used: Use<'_>) {
         assert_eq!((access_key_id, used.region, used.service), (KEY, "eu-west-1", "ecs"));
         self.noted.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn session(&self, access_key_id: &str, token: &str) -> SessionToken {
+        let source = match (access_key_id, token) {
+            (SESSION, "role" | "guest") => SessionSource::Role,
+            (SESSION, "own") => SessionSource::Token,
+            (_, "foreign") => return SessionToken::Foreign,
+            _ => return SessionToken::Invalid,
+        };
+        let is_guest = token == "guest";
+        SessionToken::Valid(Box::new(SessionKey {
+            account: account(),
+            secret: Secret::new("hidden"),
+            kind: if is_guest { PrincipalKind::Guest } else { PrincipalKind::Session },
+            resource: "assumed-role/web/task-1".to_owned(),
+            name: "web/task-1".into(),
+            id: Some("AROAWEB".into()),
+            expires: EXPIRES,
+            session: Arc::new(Session {
+                source,
+                issued_at: NOW,
+                limits: None,
+                tags: Vec::new(),
+                transitive_tags: BTreeSet::new(),
+                source_identity: None,
+                provider: None,
+            }),
+        }))
+    }
+
+    fn session_used(&self, key: &SessionKey, _: Use<'_>) {
+        assert_eq!(&*key.name, "web/task-1");
+        self.noted.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// What a request with this token gives, for `service`, at `now`.
+fn present(
+    mode: Mode,
+    id: &str,
+    secret: &str,
+    token: &str,
+    service: &str,
+    now: Timestamp,
+) -> (String, usize) {
+    let book = Arc::new(Book::default());
+    let identity = Identity::new(mode, Arc::default()).with_users(book.clone());
+    let mut credentials = Credentials::new(id, secret);
+    credentials.session_token = Some(Secret::new(token));
+    let headers = [("host", "h")];
+    let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: b"{}" };
+    let mut headers = vec![("host", "h".to_owned())];
+    headers.extend(sign(&to_sign, &credentials, "eu-west-1", service, now));
+    let headers = headers.as_slice();
+    let request = Request { method: "POST", path: "/", query: "", headers: &headers };
+    let got = match identity.authenticate(&request, b"{}", now, CLOCK_SKEW) {
+        Ok(who) => format!("{:?} {}", who.kind, who.arn),
+        Err(error) => error.kind().code().to_owned(),
+    };
+    (got, book.noted.load(Ordering::SeqCst))
+}
+
+#[test]
+fn a_session_is_what_its_token_says() {
+    use Mode::{Open, Strict};
+    let session = "Session arn:aws:sts::111122223333:assumed-role/web/task-1";
+    let guest = "Guest arn:aws:sts::111122223333:assumed-role/web/task-1";
+    let unknown = "UnrecognizedClientException";
+    for (mode, id, secret, token, service, now, want) in [
+        (Strict, SESSION, "hidden", "role", "ecs", NOW, session),
+        (Strict, SESSION, "hidden", "role", "iam", NOW, session),
+        (Open, SESSION, "hidden", "role", "ecs", NOW, session),
+        (Strict, SESSION, "wrong", "role", "ecs", NOW, "InvalidSignatureException"),
+        (Open, SESSION, "wrong", "role", "ecs", NOW, "InvalidSignatureException"),
+        (Strict, SESSION, "hidden", "role", "ecs", EXPIRES, "ExpiredTokenException"),
+        // Only who can sign learns that it is over.
+        (Strict, SESSION, "wrong", "role", "ecs", EXPIRES, "InvalidSignatureException"),
+        (Strict, SESSION, "hidden", "damaged", "ecs", NOW, unknown),
+        (Open, SESSION, "hidden", "damaged", "ecs", NOW, unknown),
+        (Strict, "ASIAANOTHER", "hidden", "role", "ecs", NOW, unknown),
+        (Open, "ASIAANOTHER", "hidden", "role", "ecs", NOW, unknown),
+        (Strict, "ASIAANOTHER", "hidden", "foreign", "ecs", NOW, unknown),
+        (Open, "ASIAANOTHER", "hidden", "foreign", "ecs", NOW, "Guest arn:aws:iam::000000000000:root"),
+        (Open, SESSION, "hidden", "guest", "ecs", NOW, guest),
+        (Strict, SESSION, "hidden", "guest", "ecs", NOW, unknown),
+        // Without a second factor a user's own session is not for IAM.
+        (Strict, SESSION, "hidden", "own", "iam", NOW, unknown),
+    ] {
+        let (got, noted) = present(mode, id, secret, token, service, now);
+        assert_eq!(got, want, "{mode:?} {id} {secret} {token} {service}");
+        let is_used = got.starts_with("Session") || got == guest;
+        assert_eq!(noted, usize::from(is_used), "{mode:?} {id} {secret} {token} {service}");
     }
 }
 

@@ -162,13 +162,25 @@ pub fn is_live(state: &State, account: AccountId, session: &Session) -> bool {
     let realm = state.iam().realm(account);
     match &session.of {
         Of::Role { id, .. } => realm.roles().get(id).is_some(),
-        Of::User { id: Some(id), .. } | Of::Federated { user: Some(id), .. } => realm.users().get(id).is_some(),
-        Of::Guest { .. } | Of::User { id: None, .. } | Of::Account { .. } | Of::Federated { user: None, .. } => true,
+        Of::User { id: Some(id), .. } | Of::Federated { user: Some(id), .. } => {
+            realm.users().get(id).is_some()
+        }
+        Of::Guest { .. }
+        | Of::User { id: None, .. }
+        | Of::Account { .. }
+        | Of::Federated { user: None, .. } => true,
     }
 }
 
 fn place(account: AccountId, access_key_id: &str) -> Place<'_> {
-    Place { partition: Partition::Aws, account, region: None, kind: "iam session", id: access_key_id, version: "" }
+    Place {
+        partition: Partition::Aws,
+        account,
+        region: None,
+        kind: "iam session",
+        id: access_key_id,
+        version: "",
+    }
 }
 
 impl fmt::Debug for Issued {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::{AccountId, ClusterName, Region, Scope, TaskId};
+use longshore_domain::TaskStatus;
 use longshore_identity::{
     Limits, PrincipalKind, Session, SessionKey, SessionSource, SessionToken, Use, User, UserKey, Users,
 };
 use longshore_keyring::Sealing;
 use longshore_sigv4::Secret;
 use longshore_state::{Db, Refused, State};
-use longshore_domain::TaskStatus;
 use longshore_tables_ecs::{ClusterKey, EcsState};
 use longshore_tables_iam::record::{self, AccessKey};
 use longshore_tables_iam::session::{self, Of, Opened, TaskRef, Token};
@@ -104,7 +104,9 @@ impl Users for IamUsers {
         let (PrincipalKind::Session, Some(id)) = (key.kind, &key.id) else { return };
         let is_news = self.db.peek(|state| {
             let role = state.iam().realm(key.account).roles().get(id);
-            role.is_some_and(|role| uses::is_news(role.last_used.as_ref(), used.now, used.region, used.service))
+            role.is_some_and(|role| {
+                uses::is_news(role.last_used.as_ref(), used.now, used.region, used.service)
+            })
         });
         if is_news {
             self.note(What::Role(key.account, id.clone()), used.region, used.service);
@@ -130,7 +132,13 @@ fn of_session(state: &State, opened: Opened) -> SessionToken {
         Of::Role { id, name } => {
             let Some(role) = realm.roles().get(id) else { return SessionToken::Invalid };
             let name = format!("{}/{name}", role.own.name);
-            (PrincipalKind::Session, format!("assumed-role/{name}"), name.into(), Some(id.clone()), SessionSource::Role)
+            (
+                PrincipalKind::Session,
+                format!("assumed-role/{name}"),
+                name.into(),
+                Some(id.clone()),
+                SessionSource::Role,
+            )
         }
         Of::Guest { role, name } => {
             let name = format!("{role}/{name}");
@@ -139,7 +147,13 @@ fn of_session(state: &State, opened: Opened) -> SessionToken {
         Of::User { id: Some(id), .. } => {
             let Some(user) = realm.users().get(id) else { return SessionToken::Invalid };
             let record::Own { name, path, .. } = &user.own;
-            (PrincipalKind::User, format!("user{path}{name}"), name.clone(), Some(id.clone()), SessionSource::Token)
+            (
+                PrincipalKind::User,
+                format!("user{path}{name}"),
+                name.clone(),
+                Some(id.clone()),
+                SessionSource::Token,
+            )
         }
         Of::User { id: None, name } => {
             (PrincipalKind::User, format!("user/{name}"), name.clone(), None, SessionSource::Token)

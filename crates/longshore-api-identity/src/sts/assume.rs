@@ -48,7 +48,10 @@ impl Command<Sts> for ops::AssumeRole {
             return Err(tokens::no_second_factor().into());
         }
         if input.provided_contexts.as_ref().is_some_and(|contexts| !contexts.is_empty()) {
-            return Err(Fault::final_refusal("ProvidedContexts are of IAM Identity Center, which is not served.").into());
+            return Err(Fault::final_refusal(
+                "ProvidedContexts are of IAM Identity Center, which is not served.",
+            )
+            .into());
         }
         let tags = input.tags.take();
         let given = Given::read::<Self::Error>(input.policy.as_deref(), input.policy_arns.as_ref(), tags)?;
@@ -66,7 +69,8 @@ impl Command<Sts> for ops::AssumeRole {
         let ask = |action: &str| {
             let mut access = on_role(state, caller, action, given(&input.role_arn));
             access = access.with("sts:RoleSessionName", given(&input.role_session_name));
-            let keys = [("sts:ExternalId", &input.external_id), ("sts:SourceIdentity", &input.source_identity)];
+            let keys =
+                [("sts:ExternalId", &input.external_id), ("sts:SourceIdentity", &input.source_identity)];
             for (key, value) in keys {
                 if let Some(value) = value {
                     access = access.with(key, value.clone());
@@ -133,7 +137,8 @@ impl Command<Sts> for ops::AssumeRole {
 /// One question about a role, which its trust policy has to answer. One that is missing trusts nobody.
 pub(super) fn on_role(state: &State, caller: &Caller, action: &str, arn: &str) -> Access {
     let found = state.iam().role_named(caller.scope.partition(), arn);
-    let policy = found.map_or_else(|| Arc::new(Policy { statements: Vec::new() }), |(_, role)| role.trust.shared());
+    let policy =
+        found.map_or_else(|| Arc::new(Policy { statements: Vec::new() }), |(_, role)| role.trust.shared());
     let mut access = Access::new(action, arn, caller).under(OwnPolicy { policy, is_indispensable: true });
     access.tells_why = false;
     for (key, value) in found.iter().flat_map(|(_, role)| &role.own.tags) {
@@ -178,9 +183,9 @@ fn inherited(caller: &Caller) -> impl Iterator<Item = &(Arc<str>, Arc<str>)> {
 fn source_identity(caller: &Caller, asked: Option<&str>) -> Result<Option<Arc<str>>, Denied> {
     let own = caller.session.as_ref().and_then(|session| session.source_identity.clone());
     match (own, asked) {
-        (Some(own), Some(asked)) if *own != *asked => {
-            Err(Denied::new("The SourceIdentity of a session cannot be changed by assuming another role.".to_owned()))
-        }
+        (Some(own), Some(asked)) if *own != *asked => Err(Denied::new(
+            "The SourceIdentity of a session cannot be changed by assuming another role.".to_owned(),
+        )),
         (Some(own), _) => Ok(Some(own)),
         (None, asked) => Ok(asked.map(Into::into)),
     }

@@ -79,7 +79,10 @@ impl Query<Sts> for ops::GetAccessKeyInfo {
         let found = state.iam().access_key(id).map(|(account, _)| account);
         match found.or_else(|| ids::account_of_access_key(id)) {
             Some(account) => Ok(GetAccessKeyInfoResponse { account: Some(account.to_string()) }),
-            None => Err(Fault::final_refusal(format!("{id} is not the id of an access key of this server.")).into()),
+            None => {
+                Err(Fault::final_refusal(format!("{id} is not the id of an access key of this server."))
+                    .into())
+            }
         }
     }
 }

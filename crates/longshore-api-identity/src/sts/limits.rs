@@ -39,7 +39,8 @@ impl Given {
         E: From<MalformedPolicyDocumentException> + From<PackedPolicyTooLargeException> + From<Fault>,
     {
         let tags = tags_of(given_tags)?;
-        let managed: Vec<Arc<str>> = managed.into_iter().flatten().filter_map(|one| Some(one.arn.as_deref()?.into())).collect();
+        let managed: Vec<Arc<str>> =
+            managed.into_iter().flatten().filter_map(|one| Some(one.arn.as_deref()?.into())).collect();
         if managed.len() > MANAGED_MAX {
             let text = format!("You cannot pass more than {MANAGED_MAX} managed policy ARNs.");
             return Err(Fault::final_refusal(text).into());
@@ -51,7 +52,8 @@ impl Given {
         let tagged: usize = tags.iter().map(|(key, value)| key.chars().count() + value.chars().count()).sum();
         let percent = (policies + tagged).saturating_mul(100).div_ceil(PACKED_CHARS_MAX);
         if policies > PACKED_CHARS_MAX || tagged > 2 * PACKED_CHARS_MAX {
-            let text = format!("Packed policy consumes {percent}% of allotted space, please use smaller policy.");
+            let text =
+                format!("Packed policy consumes {percent}% of allotted space, please use smaller policy.");
             return Err(PackedPolicyTooLargeException::new(text).into());
         }
         let has_limits = inline.is_some() || !managed.is_empty();
@@ -64,9 +66,15 @@ impl Given {
 
     /// # Errors
     /// If a managed policy is not there, in the account whose policies count.
-    pub fn check(&self, state: &State, whose: &Caller, account: longshore_base::AccountId) -> Result<(), Fault> {
+    pub fn check(
+        &self,
+        state: &State,
+        whose: &Caller,
+        account: longshore_base::AccountId,
+    ) -> Result<(), Fault> {
         let named = self.limits.iter().flat_map(|limits| &limits.managed);
-        let missing = |arn: &&Arc<str>| state.iam().policy_named(whose.scope.partition(), account, arn).is_none();
+        let missing =
+            |arn: &&Arc<str>| state.iam().policy_named(whose.scope.partition(), account, arn).is_none();
         match named.into_iter().find(missing) {
             Some(arn) => Err(Fault::final_refusal(format!("Policy {arn} was not found."))),
             None => Ok(()),

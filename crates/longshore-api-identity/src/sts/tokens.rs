@@ -27,11 +27,13 @@ fn only_permanent(caller: &Caller, operation: &str) -> Result<(), Denied> {
 
 fn lasting(caller: &Caller, asked: Option<i32>) -> Duration {
     let seconds = limits::seconds(asked, DEFAULT_SECONDS);
-    Duration::from_secs(match caller.kind {
-        PrincipalKind::Root | PrincipalKind::Guest => seconds.min(ROOT_SECONDS_MAX),
-        PrincipalKind::User | PrincipalKind::Session | PrincipalKind::Anonymous => seconds,
-    }
-    .into())
+    Duration::from_secs(
+        match caller.kind {
+            PrincipalKind::Root | PrincipalKind::Guest => seconds.min(ROOT_SECONDS_MAX),
+            PrincipalKind::User | PrincipalKind::Session | PrincipalKind::Anonymous => seconds,
+        }
+        .into(),
+    )
 }
 
 impl Command<Sts> for ops::GetSessionToken {
@@ -90,7 +92,11 @@ impl Command<Sts> for ops::GetFederationToken {
         Resources::from(ask("sts:GetFederationToken")).and(tagging)
     }
 
-    fn run(tx: &mut Tx<'_>, caller: &Caller, (input, limits): Self::Parsed) -> Result<Self::Answer, Self::Error> {
+    fn run(
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        (input, limits): Self::Parsed,
+    ) -> Result<Self::Answer, Self::Error> {
         let (account, name) = (caller.scope.account, given(&input.name));
         limits.check(tx.state(), caller, account)?;
         let of = Of::Federated { user: caller.id.clone(), name: name.into() };
