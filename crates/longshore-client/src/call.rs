@@ -84,6 +84,12 @@ impl Client {
         Self { signer: self.signer.of(credentials), ..self.clone() }
     }
 
+    /// The same in another region, as far as signatures say one.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self { signer: self.signer.in_region(region), ..self.clone() }
+    }
+
     /// Calls in this protocol, and not in the one that each service's model prefers.
     #[must_use]
     pub fn speaking(self, protocol: Protocol) -> Self {

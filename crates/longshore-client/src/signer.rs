@@ -24,6 +24,11 @@ impl Signer {
         Self { credentials: Arc::new(credentials), ..self.clone() }
     }
 
+    /// The same in another region.
+    pub fn in_region(&self, region: &str) -> Self {
+        Self { region: region.into(), ..self.clone() }
+    }
+
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use longshore_base::{CpuUnits, InstanceId, MemoryMib};
+use longshore_base::{CpuUnits, InstanceId, MemoryMib, Timestamp};
 use longshore_domain::capability::Missing;
 use longshore_domain::interface::NETWORK_ATTRIBUTE;
 use longshore_domain::task_definition::NotBuilt;
@@ -18,6 +18,7 @@ use longshore_tables_ecs::{ClusterKey, ClusterTables, EcsState, EcsTx, InstanceK
 use longshore_wire::json;
 
 use crate::interface;
+use crate::roles::{CannotAssume, Roles};
 
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
@@ -221,6 +222,19 @@ impl Template {
                 json::from_slice(self.origin.overrides.as_deref()?.as_bytes()).ok()?;
             NotBuilt::of_overrides(&overrides).next()
         })
+    }
+
+    /// Whether ECS may assume the roles that the tasks run with.
+    ///
+    /// # Errors
+    /// With the first that it may not.
+    pub fn check_roles(&self, state: &State, at: &ClusterKey, now: Timestamp) -> Result<(), CannotAssume> {
+        self.roles().check(state, at, now)
+    }
+
+    /// The roles that the tasks run with.
+    pub fn roles(&self) -> Roles {
+        Roles::of(&self.definition, &self.origin)
     }
 
     /// True if the tasks run on the Fargate pool. FARGATE and FARGATE_SPOT are one pool.

@@ -18,6 +18,7 @@ pub mod link;
 pub mod payload;
 pub mod pools;
 pub mod provisioning;
+pub mod roles;
 pub mod schedule;
 pub mod service;
 pub mod settings;

@@ -11,12 +11,15 @@ use longshore_link::limits::TELEMETRY_TASKS_MAX;
 use longshore_link::message::{
     DesiredStatus as Want, InstanceStatusValue, PublishInstanceStatus, TaskHealth, TaskPayload,
 };
-use longshore_link::server::{Connection, DesiredTask, Input, Observation, Session, first_number};
+use longshore_link::server::{
+    Connection, DesiredTask, FreshCredentials, Input, Observation, Session, first_number,
+};
 use longshore_link::upgrade::{AcsQuery, Refusal};
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{InstanceCheck, Task};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceEntry, InstanceKey};
 
+use crate::roles::{self, Roles};
 use crate::{payload, tasks};
 
 /// An agent repeats its health three times a minute. What only confirms it is written down this often.
@@ -206,12 +209,46 @@ pub fn tell(session: &mut Session, now: Timestamp, look: &Look, found: Found) {
     }
 }
 
-/// The message's content for a task that the session names. `None` if there is no such task any more.
-pub fn task_payload(state: &State, at: &InstanceKey, arn: &str) -> Option<TaskPayload> {
+/// The message's content for a task that the session names. `None` if there is no such task any more. A seed is used once.
+pub fn task_payload(
+    state: &State,
+    at: &InstanceKey,
+    arn: &str,
+    now: Timestamp,
+    seed: Seed,
+) -> Option<TaskPayload> {
     let id = TaskId::parse(arn.rsplit('/').next()?).ok()?;
     let home = state.ecs().home(&at.cluster, id)?;
     let task = state.ecs().task(home, id).filter(|task| task.instance == Some(at.instance))?;
-    payload::payload(state, home, task)
+    payload::payload(state, home, task, now, seed)
+}
+
+/// New credentials for all tasks of an instance that run with roles, as far as their agent has them. A seed is used once.
+pub fn fresh_credentials(
+    state: &State,
+    at: &InstanceKey,
+    now: Timestamp,
+    seed: Seed,
+) -> Vec<FreshCredentials> {
+    let entry = state.ecs().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance));
+    let mut all = Vec::new();
+    for (number, id) in (0..).zip(entry.into_iter().flat_map(|entry| entry.tasks())) {
+        let Some(home) = state.ecs().home(&at.cluster, *id) else { continue };
+        let Some(task) = state.ecs().task(home, *id) else { continue };
+        if task.desired_status == DesiredStatus::Stopped || task.connectivity_at.is_none() {
+            continue;
+        }
+        let origin = &task.origin;
+        let Some(definition) = state.ecs().definition(&home.scope, &origin.family, origin.revision) else {
+            continue;
+        };
+        let roles = Roles::of(definition, origin);
+        for (role, credentials) in roles::credentials(state, home, task, &roles, now, seed.of(number)) {
+            let task = home.scope.task_arn(&home.cluster, task.id, origin.arn_format).into();
+            all.push(FreshCredentials { task, role, credentials });
+        }
+    }
+    all
 }
 
 /// A part of what an agent observed, which is taken in by a transaction of its own.

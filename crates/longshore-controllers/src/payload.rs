@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use longshore_base::{Seed, Timestamp};
 use longshore_domain::{LaunchType, NetworkMode};
 use longshore_link::message::{
     AsmAuthData, Association, AssociationContent, ContainerPayload, DependsOn, DockerConfig, DockerVolume,
     EfsAuthorization, EfsVolume, EnvironmentFile, FirelensConfiguration, HostVolume, MountPoint, PortMapping,
-    ProxyConfiguration, RegistryAuthentication, RestartPolicy, Secret, TaskPayload, VolumeFrom,
+    ProxyConfiguration, RegistryAuthentication, RestartPolicy, RoleType, Secret, TaskPayload, VolumeFrom,
     VolumePayload,
 };
 use longshore_shapes_ecs as shapes;
@@ -19,6 +20,7 @@ use longshore_tables_ecs::{ClusterKey, EcsState, record};
 use longshore_wire::json;
 use serde_json::{Map, Value};
 
+use crate::roles::{self, Roles};
 use crate::interface;
 
 /// The engine API version that the texts of `dockerConfig` are written for.
@@ -27,8 +29,15 @@ const EXECUTION_ENVIRONMENT: &str = "AWS_EXECUTION_ENV";
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const MIB: i64 = 1024 * 1024;
 
-/// Everything that the agent needs to run `task`. `None` if its definition is gone.
-pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayload> {
+/// Everything that the agent needs to run `task`. `None` if its definition is gone. A seed is used once: credentials of the
+/// task's roles are made of it.
+pub fn payload(
+    state: &State,
+    at: &ClusterKey,
+    task: &Task,
+    now: Timestamp,
+    seed: Seed,
+) -> Option<TaskPayload> {
     let definition = state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision)?;
     let document = document(definition)?;
     // Written by this program, from a shape.
@@ -65,6 +74,14 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<TaskPayloa
     payload.volumes = document.volumes.iter().flatten().map(volume).collect();
     payload.proxy_configuration = document.proxy_configuration.as_ref().map(proxy);
     payload.associations = associations(task, definition);
+    let roles = Roles::of(definition, &task.origin);
+    for (kind, credentials) in roles::credentials(state, at, task, &roles, now, seed) {
+        let member = match kind {
+            RoleType::TaskApplication => &mut payload.role_credentials,
+            RoleType::TaskExecution => &mut payload.execution_role_credentials,
+        };
+        *member = Some(credentials);
+    }
     payload.containers = document
         .container_definitions
         .iter()

@@ -30,7 +30,7 @@ pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
         }
         let Some((template, request)) = asked(tx.state(), at, &task) else { continue };
         // One that an earlier version accepted: it ends with this as its reason.
-        if template.not_built().is_some() {
+        if template.not_built().is_some() || template.check_roles(tx.state(), at, tx.now).is_err() {
             continue;
         }
         let seed = tx.ids.seed();
@@ -69,6 +69,9 @@ fn reason(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task) -> String {
     let Some((template, request)) = asked(tx.state(), at, task) else { return GONE.to_owned() };
     if let Some(not_built) = template.not_built() {
         return not_built.to_string();
+    }
+    if let Err(refused) = template.check_roles(tx.state(), at, tx.now) {
+        return refused.to_string();
     }
     let seed = tx.ids.seed();
     let Some(tables) = capacity(tx.state(), at, template.origin.launch_type) else { return GONE.to_owned() };

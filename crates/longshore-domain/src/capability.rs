@@ -74,7 +74,11 @@ fn describe(required: &RequiredAttribute) -> (String, String) {
         ),
         "execution-role-awslogs" => ("the log driver awslogs with an executionRoleArn", AWSLOGS_REMEDY),
         "task-iam-role" | "task-iam-role-network-host" => {
-            ("task roles (taskRoleArn)", "Register the task definition without taskRoleArn.")
+            (
+                "task roles (taskRoleArn)",
+                "Start the instance's agent as root, on a machine where no other agent has 169.254.170.2, or register the \
+                 task definition without taskRoleArn.",
+            )
         }
         "task-eni" | NETWORK_ATTRIBUTE => (
             "the network mode awsvpc",

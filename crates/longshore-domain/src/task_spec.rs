@@ -32,7 +32,9 @@ pub struct TaskSpec {
     pub constraints: Vec<Constraint>,
     /// Launch types that the definition's content allows.
     pub compatibilities: Vec<crate::LaunchType>,
-    pub has_task_role: bool,
+    /// ARNs: whose credentials the containers get, and whose the agent uses for them.
+    pub task_role: Option<Box<str>>,
+    pub execution_role: Option<Box<str>>,
     /// What its tasks would have to be given and cannot be.
     pub not_built: Vec<&'static NotBuilt>,
 }

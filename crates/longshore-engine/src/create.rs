@@ -261,25 +261,25 @@ fn environment(ready: &Ready<'_>) -> Environment {
             SecretTarget::LogDriver => {}
         }
     }
-    let Some(endpoint) = &ready.settings.metadata_endpoint else { return Environment(variables) };
-    let id = &ready.drawn[ready.index].metadata_id;
     let mut inject = |name: &str, value: String| variables.insert(name.to_owned(), value);
-    inject("ECS_CONTAINER_METADATA_URI", format!("{endpoint}/v3/{id}"));
-    inject("ECS_CONTAINER_METADATA_URI_V4", format!("{endpoint}/v4/{id}"));
-    inject("ECS_AGENT_URI", format!("{endpoint}/api/{id}"));
     if let Some(credentials) = &ready.spec.task_credentials {
         let path = format!("/v2/credentials/{}", credentials.expose());
         inject("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path);
     }
+    let Some(endpoint) = &ready.settings.metadata_endpoint else { return Environment(variables) };
+    let id = &ready.drawn[ready.index].metadata_id;
+    inject("ECS_CONTAINER_METADATA_URI", format!("{endpoint}/v3/{id}"));
+    inject("ECS_CONTAINER_METADATA_URI_V4", format!("{endpoint}/v4/{id}"));
+    inject("ECS_AGENT_URI", format!("{endpoint}/api/{id}"));
     Environment(variables)
 }
 
 fn environment_defaults(settings: &Settings) -> Environment {
     let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     let known = !settings.region.is_empty();
-    Environment(
-        names.into_iter().filter(|_| known).map(|n| (n.to_owned(), settings.region.clone())).collect(),
-    )
+    let region = names.into_iter().filter(|_| known).map(|name| (name.to_owned(), settings.region.clone()));
+    let api = settings.api_endpoint.iter().map(|url| ("AWS_ENDPOINT_URL".to_owned(), url.clone()));
+    Environment(region.chain(api).collect())
 }
 
 fn log_secrets(secrets: Option<&ResolvedSecrets>) -> Vec<(String, SecretText)> {

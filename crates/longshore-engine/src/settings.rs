@@ -45,6 +45,8 @@ pub struct Settings {
     pub cluster: String,
     /// `AWS_DEFAULT_REGION`, given to containers that do not set it.
     pub region: String,
+    /// Where containers reach the API, given as `AWS_ENDPOINT_URL` to those that do not set it.
+    pub api_endpoint: Option<String>,
     /// `ECS_IMAGE_PULL_BEHAVIOR`.
     pub pull_behavior: PullBehavior,
     /// `ECS_IMAGE_PULL_TIMEOUT`.
@@ -125,6 +127,7 @@ impl Default for Settings {
             bind_address: None,
             task_network: None,
             metadata_endpoint: Some("http://169.254.170.2".to_owned()),
+            api_endpoint: None,
         }
     }
 }

@@ -59,7 +59,7 @@ impl Explainer {
                 said(crate::instance(state, caller, question, settings, now))
             },
             "ExplainTaskDefinition" => {
-                |state, caller, question, _, _| said(crate::definition(state, caller, question))
+                |state, caller, question, _, now| said(crate::definition(state, caller, question, now))
             }
             "ListDrainingServices" => |state, caller, question, _, _| {
                 said(crate::draining(state, caller, question).map(|services| Draining { services }))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_api_ecs::{Caller, identifiers};
-use longshore_base::Seed;
+use longshore_base::{Seed, Timestamp};
 use longshore_controllers::launch::{PoolRefusal, Rules, Template, capacity};
 use longshore_domain::capability::Missing;
 use longshore_domain::needs::NeedsOverride;
@@ -17,7 +17,12 @@ use crate::{ExplainError, Explanation, Question};
 
 /// Whether a task of this definition would find a place now, as RunTask asks for one with each launch type that the
 /// definition requires, or else with EC2.
-pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result<Explanation, ExplainError> {
+pub fn definition(
+    state: &State,
+    caller: &Caller,
+    question: &Question,
+    now: Timestamp,
+) -> Result<Explanation, ExplainError> {
     let (at, _) = identifiers::cluster(state, caller, question.cluster.as_deref())?;
     let named = identifiers::definition_name(&caller.scope, &question.subject)?;
     let family = state.ecs().realm(&caller.scope).and_then(|realm| realm.family(named.family.as_str()));
@@ -38,7 +43,7 @@ pub fn definition(state: &State, caller: &Caller, question: &Question) -> Result
     for &launch_type in &launch_types {
         let said = out.points.len();
         let template = template(definition, launch_type);
-        say_where_for(&mut out, state, &at, &template, &Rules::default(), DefaultStrategy::Task);
+        say_where_for(&mut out, state, &at, &template, &Rules::default(), DefaultStrategy::Task, now);
         if launch_types.len() > 1 {
             let point = &mut out.points[said];
             point.text = format!("Launch type {launch_type}: {}", point.text);
@@ -165,10 +170,25 @@ pub(crate) fn say_where_for(
     template: &Template,
     rules: &Rules,
     default: DefaultStrategy,
+    now: Timestamp,
 ) {
     if let Some(not_built) = template.not_built() {
         out.say(format!("No task can be placed, wherever there is room. {not_built}"));
         return;
+    }
+    if let Err(cannot) = template.check_roles(state, at, now) {
+        out.say(format!(
+            "No task can be placed, wherever there is room. {cannot} A role that runs tasks trusts the service \
+             ecs-tasks.amazonaws.com: `aws iam create-role` makes one, `aws iam update-assume-role-policy` changes whom it \
+             trusts."
+        ));
+        return;
+    }
+    for role in template.roles().of_guests(state, at, now) {
+        out.say(format!(
+            "Nobody has made the role {role}. This server is in open mode, so that its tasks have the rights of a guest, which \
+             are all of the account's; once there is such a role, they have its rights."
+        ));
     }
     let request = template.request(at, rules, default, None);
     let tables = capacity(state, at, template.origin.launch_type);

@@ -73,7 +73,7 @@ pub fn service(
             let own = service.deployments.iter().find(|own| own.id == *deployment).map(Recipe::from);
             let recipe = own.or_else(|| entry.task_sets().get(deployment).map(|set| Recipe::from(&**set)));
             if let Some(recipe) = recipe {
-                say_placement(&mut out, state, &key, service, &recipe);
+                say_placement(&mut out, state, &key, service, &recipe, now);
             }
         }
     }
@@ -162,10 +162,17 @@ fn in_words(cause: &Waiting, now: Timestamp) -> String {
 }
 
 /// Asks the same question that the scheduler asks for the deployment's next task.
-fn say_placement(out: &mut Explanation, state: &State, key: &ServiceKey, service: &Service, recipe: &Recipe) {
+fn say_placement(
+    out: &mut Explanation,
+    state: &State,
+    key: &ServiceKey,
+    service: &Service,
+    recipe: &Recipe,
+    now: Timestamp,
+) {
     let Some(template) = template(state, &key.cluster, service, recipe) else { return };
     let rules = Rules::of(service);
-    placement::say_where_for(out, state, &key.cluster, &template, &rules, DefaultStrategy::Service);
+    placement::say_where_for(out, state, &key.cluster, &template, &rules, DefaultStrategy::Service, now);
 }
 
 /// The tasks that stopped last, which is where the reason of a failing deployment stands.

@@ -41,7 +41,7 @@ fn instance(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
 }
 
 fn definition(world: &World, subject: &str) -> Result<Explanation, ExplainError> {
-    world.db.peek(|state| longshore_explain::definition(state, &caller(), &question(subject)))
+    world.db.peek(|state| longshore_explain::definition(state, &caller(), &question(subject), world.now()))
 }
 
 fn check(explanation: Result<Explanation, ExplainError>, expected: &Expect) {
@@ -421,7 +421,7 @@ fn what_is_missing_is_said_wherever_there_is_room() {
         definition(&world, "role"),
         &expect![[r#"
         task definition role:1 in cluster deep-dive-cluster
-          No task can be placed, wherever there is room. Longshore does not support taskRoleArn yet: tasks get no credentials of an IAM role. Leave taskRoleArn out, and give the containers the credentials that they need as environment variables."#]],
+          Nobody has made the role r. This server is in open mode, so that its tasks have the rights of a guest, which are all of the account's; once there is such a role, they have its rights."#]],
     );
     let options = json!({"awslogs-group": "/x", "awslogs-region": "r", "awslogs-stream-prefix": "x"});
     world.register(json!({

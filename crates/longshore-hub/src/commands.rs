@@ -118,7 +118,10 @@ async fn converse(
     loop {
         let mut sent = false;
         while let Some(output) =
-            channel.poll(&mut |arn| hub.db.peek(|state| link::task_payload(state, at, arn)))
+            channel.poll(&mut |arn| {
+                let (now, seed) = (hub.now(), hub.db.draw_seed());
+                hub.db.peek(|state| link::task_payload(state, at, arn, now, seed))
+            })
         {
             let answer = match output {
                 Output::Send(text) => {
@@ -135,6 +138,11 @@ async fn converse(
                 }
                 Output::WriteConnected => presence.write_connected().await,
                 Output::WriteSettled => presence.write_settled().await,
+                Output::Renew => {
+                    let (now, seed) = (hub.now(), hub.db.draw_seed());
+                    // Of a role that is not durable yet the credentials would be worth nothing after a crash, and are renewed then.
+                    Some(Input::Renewed(hub.db.peek(|state| link::fresh_credentials(state, at, now, seed))))
+                }
                 Output::Close(reason) => {
                     let _ = sink.send(close(reason)).await;
                     return reason.text();

@@ -73,6 +73,8 @@ pub struct Identity {
     default_account: AccountId,
     keyring: Arc<Keyring>,
     users: Option<Arc<dyn Users>>,
+    /// Unknown keys are guests, if the mode says so; else guests are those whom a token says so of.
+    takes_unknown: bool,
     /// For the users' keys. Those of the ring are with the ring.
     derived: Derived,
 }
@@ -87,7 +89,7 @@ impl fmt::Debug for Identity {
 impl Identity {
     pub fn new(mode: Mode, keyring: Arc<Keyring>) -> Self {
         let default_account = AccountId::parse(DEFAULT_ACCOUNT).expect("the constant has twelve digits");
-        Self { mode, default_account, keyring, users: None, derived: Derived::default() }
+        Self { mode, default_account, keyring, users: None, takes_unknown: true, derived: Derived::default() }
     }
 
     /// The same with the users of IAM and their keys.
@@ -95,6 +97,12 @@ impl Identity {
     pub fn with_users(mut self, users: Arc<dyn Users>) -> Self {
         self.users = Some(users);
         self
+    }
+
+    /// The same without a place for keys that nobody knows, also in open mode: for where strangers can call, as containers do.
+    #[must_use]
+    pub fn knowing_all(self) -> Self {
+        Self { takes_unknown: false, ..self }
     }
 
     #[must_use]
@@ -211,6 +219,7 @@ impl Identity {
         }
         match self.mode {
             Mode::Strict => Err(AuthError::Unrecognized),
+            Mode::Open if !self.takes_unknown => Err(AuthError::Unrecognized),
             Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
             Mode::Open => {
                 let account = AccountId::parse(id).unwrap_or(self.default_account);

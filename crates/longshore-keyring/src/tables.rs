@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{AccountId, Partition, Timestamp};
+use longshore_base::{AccountId, Partition, Seed, Timestamp};
 use longshore_state::{Hints, Keep, Kinds, Records, State, Tables, Tx};
 use zeroize::Zeroizing;
 
@@ -106,6 +106,25 @@ pub trait Sealing {
     fn open(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Plain, KeyringError> {
         self.keyring().open(place, sealed)
     }
+
+    /// Seals a secret for this place. A seed is used once.
+    fn seal_with(&self, seed: Seed, place: &Place<'_>, plain: &[u8]) -> Result<Sealed, KeyringError> {
+        let nonce = nonce(self.draw_with(seed)?);
+        let (number, key) = self.keyring().open.last_key_value().ok_or(KeyringError::Locked)?;
+        Ok(Sealed::seal(number.0, key, nonce, place, plain))
+    }
+
+    /// 32 bytes that nobody can guess, also not who knows the seed. A seed is used once.
+    fn draw_with(&self, seed: Seed) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        Ok(self.keyring().root()?.draw(&seed.to_bytes()))
+    }
+
+    /// 32 bytes that nobody can guess, the same for the same input as long as there is this store: whatever keys are
+    /// rotated. They hang on the first data key, which therefore is never deleted.
+    fn lasting(&self, input: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        let (_, key) = self.keyring().open.first_key_value().ok_or(KeyringError::Locked)?;
+        Ok(RootKey::new(**key).draw(input))
+    }
 }
 
 impl Sealing for State {
@@ -155,15 +174,13 @@ impl SealingTx for Tx<'_> {
     }
 
     fn seal(&mut self, place: &Place<'_>, plain: &[u8]) -> Result<Sealed, KeyringError> {
-        let nonce = nonce(self.draw()?);
-        let keyring = self.keyring();
-        let (number, key) = keyring.open.last_key_value().ok_or(KeyringError::Locked)?;
-        Ok(Sealed::seal(number.0, key, nonce, place, plain))
+        let seed = self.ids.seed();
+        self.seal_with(seed, place, plain)
     }
 
     fn draw(&mut self) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
         let seed = self.ids.seed();
-        Ok(self.keyring().root()?.draw(&seed.to_bytes()))
+        self.draw_with(seed)
     }
 
     fn rotate(&mut self) -> Result<DataKeyNumber, KeyringError> {

@@ -1,7 +1,7 @@
 //! What the instance says it can do (agent-protocol G4).
 //!
-//! Only what this agent does is announced, because the scheduler believes it. Not announced: secrets,
-//! environment files, private registries by secret, ECR, FireLens, EFS with authorisation, shared PID and
+//! Only what this agent does is announced, because the scheduler believes it. Not announced: environment files, private
+//! registries by secret, ECR, FireLens, EFS with authorisation, shared PID and
 //! IPC name spaces, GPUs, ExecuteCommand.
 
 use longshore_engine::settings::TaskCgroups;
@@ -88,6 +88,10 @@ fn capabilities(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
             all.push(Attribute::flag(name));
         }
     };
+    for provider in ["ssm", "asm"] {
+        add_if(true, &format!("ecs.capability.secrets.{provider}.environment-variables"));
+        add_if(true, &format!("ecs.capability.secrets.{provider}.bootstrap.log-driver"));
+    }
     add_if(config.privileged, "com.amazonaws.ecs.capability.privileged-container");
     add_if(config.selinux, "com.amazonaws.ecs.capability.selinux");
     add_if(config.apparmor, "com.amazonaws.ecs.capability.apparmor");

@@ -23,9 +23,10 @@ pub mod convert;
 pub mod core;
 pub mod journal;
 pub mod network;
+pub mod secrets;
 mod shell;
 pub mod surface;
 
 pub use config::{Config, ConfigError, SharedNetwork};
 pub use core::ExitReason;
-pub use shell::{AgentError, Services, Status, run};
+pub use shell::{AgentError, CredentialsEndpoint, EndpointUnavailable, Services, Status, run};

@@ -88,6 +88,8 @@ pub enum PlacementRefusal {
     Closest { instance: InstanceId, miss: ClosestMiss },
     /// Anything else, as a whole sentence.
     Other(Arc<str>),
+    /// There is room, and something that a task needs cannot be had: the error as a whole sentence.
+    NotLaunched(Arc<str>),
 }
 
 /// What the closest matching instance lacks.
@@ -138,7 +140,7 @@ impl PlacementRefusal {
             Self::Closest { instance, miss } => {
                 format!("The closest matching (container-instance {instance}) {}.", miss.text())
             }
-            Self::Other(text) => format!("Reason: {text}"),
+            Self::Other(text) | Self::NotLaunched(text) => format!("Reason: {text}"),
         }
     }
 }
@@ -220,6 +222,9 @@ impl ServiceEvent {
             Self::SteadyState => "has reached a steady state.".to_owned(),
             Self::CannotPlace(PlacementRefusal::Other(text)) => {
                 format!("was unable to place a task. Reason: {text}")
+            }
+            Self::CannotPlace(PlacementRefusal::NotLaunched(text)) => {
+                format!("failed to launch a task with (error {text}).")
             }
             Self::CannotPlace(reason) => format!(
                 "was unable to place a task because no container instance met all of its requirements. {} \

@@ -245,6 +245,11 @@ impl Db {
         Ok(value)
     }
 
+    /// Chance for what is made of a state and changes nothing in it.
+    pub fn draw_seed(&self) -> Seed {
+        self.seeds.draw()
+    }
+
     /// Reads without waiting. Only for what the caller has seen durable before, or does not let out.
     pub fn peek<T>(&self, f: impl FnOnce(&State) -> T) -> T {
         f(&self.state.read())

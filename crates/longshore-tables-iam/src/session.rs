@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use longshore_base::{AccountId, Partition, Timestamp};
+use longshore_base::{AccountId, Partition, Seed, Timestamp};
 use longshore_domain::tags::Tags;
-use longshore_keyring::{KeyringError, Place, Sealed, Sealing, SealingTx};
-use longshore_state::{State, Tx};
+use longshore_keyring::{KeyringError, Place, Sealed, Sealing};
+use longshore_state::State;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -121,18 +121,23 @@ pub enum Token {
 #[derive(Serialize, Deserialize)]
 struct Content<'a>(u8, std::borrow::Cow<'a, str>, Session);
 
-/// Makes credentials for a session of an account. Nothing is stored.
+/// Makes credentials for a session of an account. Nothing is stored. A seed is used once.
 ///
 /// # Errors
 /// Without a root key.
-pub fn issue(tx: &mut Tx<'_>, account: AccountId, session: Session) -> Result<Issued, KeyringError> {
-    let access_key_id = ids::session_key(account, &*tx.draw()?);
-    let secret = Zeroizing::new(STANDARD.encode(&tx.draw()?[..SECRET_BYTES]));
+pub fn issue(
+    keys: &impl Sealing,
+    seed: Seed,
+    account: AccountId,
+    session: Session,
+) -> Result<Issued, KeyringError> {
+    let access_key_id = ids::session_key(account, &*keys.draw_with(seed.of(0))?);
+    let secret = Zeroizing::new(STANDARD.encode(&keys.draw_with(seed.of(1))?[..SECRET_BYTES]));
     let expires = session.expires;
     let content = Content(VERSION, secret.as_str().into(), session);
     let plain = rmp_serde::to_vec(&content).expect("a session has no map with keys that cannot be written");
     let plain = Zeroizing::new(plain);
-    let sealed = tx.seal(&place(account, &access_key_id), &plain)?;
+    let sealed = keys.seal_with(seed.of(2), &place(account, &access_key_id), &plain)?;
     Ok(Issued { access_key_id, secret, token: STANDARD.encode(sealed.as_bytes()), expires })
 }
 

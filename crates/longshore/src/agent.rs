@@ -19,7 +19,7 @@ use crate::args::AgentOptions;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::out::tell;
 use crate::progress::Step;
-use crate::{engine, shutdown};
+use crate::{engine, shutdown, task_roles};
 
 /// Where Debian keeps the certificates of the authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -65,6 +65,7 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
         http: client(&config.endpoint, None)?,
         clock: Arc::new(SystemClock),
         seed: SystemSeeds.draw(),
+        credentials: if config.task_role { task_roles::endpoint().await } else { None },
     };
     let joined = match config.cluster_name() {
         FARGATE_POOL => "the Fargate pool".to_owned(),

@@ -1,6 +1,7 @@
 //! A control plane node, put together: store, state, controllers, hub, API, front.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use longshore_shapes_ecs::{CreateClusterRequest, ops};
 use longshore_sigv4::Credentials;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Stopped};
+use longshore_tables_iam::IamTables;
 use longshore_telemetry::Metrics;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::watch;
@@ -45,6 +47,10 @@ pub struct ControlPlane {
     /// `None` with `--ephemeral`.
     pub data_dir: Option<PathBuf>,
     front: Running,
+    /// The same for containers, if they are served.
+    for_containers: Option<Running>,
+    /// What they are served.
+    offered: Services,
     controllers: Controllers,
     shutdown: watch::Sender<bool>,
 }
@@ -184,6 +190,9 @@ impl ControlPlane {
             None => Mode::Strict,
         };
         let db = Db::open(store, &domains, clock.clone(), seeds.clone()).context("cannot load the state")?;
+        if mode == Mode::Open {
+            allow_guests(&db).await?;
+        }
         root_key::unlock(&db, options.root_key.as_deref(), data_dir.as_deref()).await?;
         let metrics = Metrics::new();
         let observed = metrics.clone();
@@ -205,10 +214,15 @@ impl ControlPlane {
             apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(iam), Arc::new(sts)],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
-            identity: Arc::new(Identity::new(mode, keyring).with_users(users)),
+            identity: Arc::new(Identity::new(mode, keyring.clone()).with_users(users.clone())),
             metrics,
             clock,
             ready: ready.clone(),
+        };
+        let offered = Services {
+            identity: Arc::new(Identity::new(mode, keyring).with_users(users).knowing_all()),
+            sockets: None,
+            ..services.clone()
         };
         let (shutdown, mut ended) = watch::channel(false);
         let mut config = Config::new(options.listen, SystemSeeds.draw());
@@ -228,9 +242,24 @@ impl ControlPlane {
             ready,
             data_dir,
             front,
+            for_containers: None,
+            offered,
             controllers,
             shutdown,
         })
+    }
+
+    /// Serves containers at `address` too, in the clear, for this machine. Who calls has to show a key that is known, in open
+    /// mode too: whatever runs in a container is not the person at the machine.
+    pub async fn serve_containers(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let bound = Bound::new(address).await?;
+        let mut config = Config::new(address, SystemSeeds.draw());
+        config.site = Site::default().allow_host(&address.ip().to_string());
+        let mut ended = self.shutdown.subscribe();
+        self.for_containers = Some(bound.serve(config, self.offered.clone(), async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+        }));
+        Ok(())
     }
 
     /// Makes the operator's cluster `name` if there is none.
@@ -270,11 +299,26 @@ impl ControlPlane {
         self.shutdown.send_replace(true);
         // Agents would stay until they are cut.
         self.hub.close();
+        if let Some(front) = self.for_containers {
+            front.ended().await;
+        }
         let ended = self.front.ended().await;
         self.controllers.task.abort();
         // Nobody waits for what connections wrote at their end.
         let _ = tokio::time::timeout(LAST_WRITE, self.db.read(|_| ())).await;
         ended
+    }
+}
+
+/// Tasks may run with roles that nobody has made (identity J1).
+async fn allow_guests(db: &Db) -> anyhow::Result<()> {
+    let said = db.write(|tx| {
+        tx.volatile(|iam: &mut IamTables, _| iam.allow_guests());
+        Ok::<_, std::convert::Infallible>(())
+    });
+    match said.await? {
+        Ok(()) => Ok(()),
+        Err(never) => match never {},
     }
 }
 

@@ -34,6 +34,7 @@ pub mod server;
 mod shutdown;
 mod simulate;
 mod status;
+mod task_roles;
 mod tls;
 mod trust;
 mod up;

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
 use longshore_client::HttpClient;
 use longshore_node::awslogs::StandIn;
-use longshore_node::{Config, Services, SharedNetwork, Status};
+use longshore_node::{CredentialsEndpoint, Config, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;
@@ -27,7 +27,7 @@ use crate::machine::Machine;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
 use crate::trust::Needed;
-use crate::{engine, keys, leftovers, shutdown, tls};
+use crate::{task_roles, engine, keys, leftovers, shutdown, tls};
 
 /// On a laptop a deployment should be quick: a task without health checks counts as healthy after this
 /// (design, section 4).
@@ -58,7 +58,7 @@ const CROWD: usize = 1_000;
 const FIRST_GATEWAY_PORT: u16 = 51680;
 
 /// The variables of agents that a user may set for those of `up`.
-const PASSED_ON: [&str; 10] = [
+const PASSED_ON: [&str; 13] = [
     "DOCKER_HOST",
     "ECS_CONTAINER_STOP_TIMEOUT",
     "ECS_DYNAMIC_HOST_PORT_RANGE",
@@ -67,9 +67,15 @@ const PASSED_ON: [&str; 10] = [
     "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
     "ECS_IMAGE_PULL_BEHAVIOR",
     "ECS_INSTANCE_ATTRIBUTES",
+    "ECS_ENABLE_TASK_IAM_ROLE",
+    "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST",
     "LONGSHORE_AWSLOGS_DRIVER",
+    "LONGSHORE_CONTAINER_ENDPOINT_URL",
     "LONGSHORE_TASK_NETWORK",
 ];
+
+/// What the agents have in common.
+type Parts = (Arc<dyn Runtime>, HttpClient, Option<Arc<CredentialsEndpoint>>);
 
 /// The agents that run. Each gives its name when it ends, and why if nobody asked it to.
 type Agents = JoinSet<(String, anyhow::Result<()>)>;
@@ -89,9 +95,14 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     ));
 
     let step = Step::begin("starting the control plane");
-    let control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD, Machine::this()).await?;
+    let mut control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD, Machine::this()).await?;
     step.done(format!("control plane: {}", control_plane.endpoint));
 
+    let credentials = task_roles::endpoint().await;
+    let container_api = match &credentials {
+        Some(_) => task_roles::serve_api(&mut control_plane).await,
+        None => None,
+    };
     control_plane.ensure_cluster(&options.cluster, &options.control_plane.region).await?;
     let step = Step::begin(format!("joining {} container instances", options.instances));
     let (stop, stopping) = watch::channel(false);
@@ -115,9 +126,13 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         network = longshore_node::network::request(&config, Seed::new(0)).map(|request| request.name);
         config.gateway_port = FIRST_GATEWAY_PORT.checked_add(u16::try_from(index).unwrap_or(u16::MAX));
         config.joins_anew = true;
+        if config.engine.api_endpoint.is_none() && !config.hides_api {
+            config.engine.api_endpoint.clone_from(&container_api);
+        }
         let (told, status) = watch::channel(Status::default());
         statuses.push((place, status));
-        start(&mut agents, config, runtime.clone(), http.clone(), stopping.clone(), told);
+        let parts = (runtime.clone(), http.clone(), credentials.clone());
+        start(&mut agents, config, parts, stopping.clone(), told);
     }
     // From here on there is something to take away again.
     let requested = shutdown::requested()?;
@@ -407,14 +422,13 @@ fn agent_config(
 fn start(
     agents: &mut Agents,
     config: Config,
-    runtime: Arc<dyn Runtime>,
-    http: HttpClient,
+    parts: Parts,
     stopping: watch::Receiver<bool>,
     told: watch::Sender<Status>,
 ) {
     agents.spawn(async move {
         let name = config.name.clone();
-        (name, supervise(config, runtime, http, stopping, told).await)
+        (name, supervise(config, parts, stopping, told).await)
     });
 }
 
@@ -422,8 +436,7 @@ fn start(
 /// register: then somebody has to change something first.
 async fn supervise(
     config: Config,
-    runtime: Arc<dyn Runtime>,
-    http: HttpClient,
+    (runtime, http, credentials): Parts,
     mut stopping: watch::Receiver<bool>,
     told: watch::Sender<Status>,
 ) -> anyhow::Result<()> {
@@ -435,6 +448,7 @@ async fn supervise(
             http: http.clone(),
             clock: Arc::new(SystemClock),
             seed: SystemSeeds.draw(),
+            credentials: credentials.clone(),
         };
         let mut stop = stopping.clone();
         // A task of its own, so that a panic ends it alone.

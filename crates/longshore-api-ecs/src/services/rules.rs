@@ -19,7 +19,7 @@ pub(super) fn check(service: &Service, spec: &TaskSpec) -> Result<(), InvalidPar
             return refuse(texts::DAEMON_PLACEMENT_STRATEGY);
         }
     }
-    if service.enable_execute_command && !spec.has_task_role {
+    if service.enable_execute_command && spec.task_role.is_none() {
         return refuse(texts::SERVICE_EXECUTE_NEEDS_ROLE);
     }
     match rebalancing_obstacle(service) {

@@ -137,7 +137,7 @@ fn new_set(
         volumes: None,
     }
     .parse::<CreateTaskSetError>(spec)?;
-    if service.enable_execute_command && !spec.has_task_role {
+    if service.enable_execute_command && spec.task_role.is_none() {
         return Err(InvalidParameterException::new(texts::SERVICE_EXECUTE_NEEDS_ROLE).into());
     }
     let scale_basis_points = input.scale.as_ref().map_or(Ok(0), scale::parse)?;

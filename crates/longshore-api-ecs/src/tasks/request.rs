@@ -85,7 +85,7 @@ impl Asked {
                 .map_err(|error| InvalidParameterException::new(error.to_string()))?;
         }
         let enable_execute_command = self.enable_execute_command.unwrap_or(false);
-        if enable_execute_command && !spec.has_task_role && !overrides.has_task_role {
+        if enable_execute_command && spec.task_role.is_none() && !overrides.has_task_role {
             return Err(InvalidParameterException::new(texts::EXECUTE_NEEDS_ROLE).into());
         }
         let arn_format = settings_in_force::arn_format(state, caller, &SettingName::TaskLongArnFormat);

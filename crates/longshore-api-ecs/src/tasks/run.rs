@@ -118,6 +118,9 @@ impl Command<Ecs> for ops::RunTask {
             platform_version,
         )?;
 
+        template
+            .check_roles(tx.state(), &at, tx.now)
+            .map_err(|cannot| ClientException::new(cannot.to_string()))?;
         let placed = place(tx, caller, &at, &template, &placement, &capacity, count)?;
         if let Some((text, fingerprint)) = token
             && !placed.tasks.is_empty()

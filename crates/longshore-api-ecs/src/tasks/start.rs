@@ -85,6 +85,9 @@ impl Command<Ecs> for ops::StartTask {
         let capacity = Capacity::LaunchType(LaunchType::Ec2);
         let template =
             asked.template::<StartTaskError>(tx.state(), caller, &at, definition, &capacity, None)?;
+        template
+            .check_roles(tx.state(), &at, tx.now)
+            .map_err(|cannot| ClientException::new(cannot.to_string()))?;
         let request = template.request(&at, &Rules::default(), DefaultStrategy::Task, None);
         let mut tasks = Vec::with_capacity(instances.len());
         let mut failed = Vec::new();

@@ -14,6 +14,7 @@ mod provisioning;
 mod random;
 mod refusals;
 mod restarts;
+mod roles;
 mod services;
 mod task_sets;
 mod tasks;

@@ -13,7 +13,7 @@ use longshore_domain::{InstanceStatus, LaunchType, TaskDefinitionStatus};
 use longshore_service::Server;
 use longshore_shapes_ecs::{Operation, RegisterTaskDefinitionRequest};
 use longshore_state::db::SeedSource;
-use longshore_state::{Db, Domains, Inbox};
+use longshore_state::{Db, Domains, Inbox, Tx};
 use longshore_store::MemoryStore;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey, record};
 use longshore_tables_iam::IamTables;
@@ -59,8 +59,15 @@ fn open(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>, seeds: &Arc<Counting
 }
 
 impl World {
-    /// With the cluster of the walk-through, still empty.
+    /// With the cluster of the walk-through, still empty; in open mode, so that roles need not be there.
     pub fn new() -> Self {
+        let world = Self::strict();
+        world.act(|tx| tx.volatile(|iam: &mut IamTables, _| iam.allow_guests()));
+        world
+    }
+
+    /// The same in strict mode.
+    pub fn strict() -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000)));
         let seeds = Arc::new(CountingSeeds(AtomicU64::new(1)));
         let store = Arc::new(MemoryStore::new());
@@ -82,6 +89,15 @@ impl World {
         };
         world.ok("CreateCluster", json!({"clusterName": CLUSTER}));
         world
+    }
+
+    /// Does what somebody else would do.
+    pub fn act(&self, f: impl FnOnce(&mut Tx<'_>)) {
+        let done = self.db.submit(|tx| {
+            f(tx);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let (Ok(()), _) = done.expect("the database is well");
     }
 
     /// kill -9 and a new start: all that was written is there, and nothing else.

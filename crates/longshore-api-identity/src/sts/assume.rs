@@ -129,7 +129,7 @@ impl Command<Sts> for ops::AssumeRole {
             source_identity: session.source_identity.as_deref().map(str::to_owned),
             credentials: None,
         };
-        let issued = session::issue(tx, account, session).map_err(Fault::hidden)?;
+        let issued = session::issue(tx, tx.ids.seed(), account, session).map_err(Fault::hidden)?;
         Ok(AssumeRoleResponse { credentials: Some(shape::credentials(issued)), ..answer })
     }
 }

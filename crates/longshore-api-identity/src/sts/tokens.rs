@@ -64,7 +64,7 @@ impl Command<Sts> for ops::GetSessionToken {
             }
         };
         let session = Session::new(of, tx.now, tx.now + lasting(caller, input.duration_seconds));
-        let issued = session::issue(tx, caller.scope.account, session).map_err(Fault::hidden)?;
+        let issued = session::issue(tx, tx.ids.seed(), caller.scope.account, session).map_err(Fault::hidden)?;
         Ok(GetSessionTokenResponse { credentials: Some(shape::credentials(issued)) })
     }
 }
@@ -104,7 +104,7 @@ impl Command<Sts> for ops::GetFederationToken {
         // Without a policy it has no rights but those that a resource's own policy gives.
         session.limits = Some(limits.limits.unwrap_or_else(Limits::default));
         session.tags = limits.tags;
-        let issued = session::issue(tx, account, session).map_err(Fault::hidden)?;
+        let issued = session::issue(tx, tx.ids.seed(), account, session).map_err(Fault::hidden)?;
         Ok(GetFederationTokenResponse {
             credentials: Some(shape::credentials(issued)),
             federated_user: Some(FederatedUser {

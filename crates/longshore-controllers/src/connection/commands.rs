@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use longshore_base::Timestamp;
+use longshore_base::{Seed, Timestamp};
 use longshore_link::message::{MessageError, TaskPayload};
-use longshore_link::server::{self, CloseReason, Connection, Session};
+use longshore_link::server::{self, CloseReason, Connection, FreshCredentials, Session};
 
 use super::registry::News;
 use crate::link::{self, Found, Look};
@@ -12,6 +12,15 @@ use crate::link::{self, Found, Look};
 /// How often a connection compares everything with what it has told. Hints make that unnecessary; should one ever be
 /// missing, it costs this much time.
 pub const LOOK_AT_ALL_EVERY: Duration = Duration::from_secs(300);
+
+/// How often a connection renews the credentials of its tasks' roles: at half their life, a tenth of it sooner or later,
+/// so that not all of a cluster's are made at once.
+const RENEW_EVERY: Duration = crate::roles::LIFE.checked_div(2).expect("two is not zero");
+const RENEW_JITTER: Duration = RENEW_EVERY.checked_div(5).expect("five is not zero");
+
+/// A connection of an agent that has credentials already renews them within this time. How old they are nobody knows:
+/// another connection has sent them, perhaps of a control plane that is gone.
+const RENEW_SOON: Duration = Duration::from_secs(60);
 
 /// What has happened.
 #[derive(Debug)]
@@ -22,6 +31,8 @@ pub enum Input<'a> {
     Looked(Look, Option<Found>),
     /// The answer to [`Output::WriteSettled`].
     Settled,
+    /// The answer to [`Output::Renew`].
+    Renewed(Vec<FreshCredentials>),
     /// A text frame from the agent.
     Received(&'a str),
     /// The connection was woken, and this is what the registry has for it.
@@ -41,6 +52,8 @@ pub enum Output {
     Look(Look),
     /// Write down that the agent has its credentials ([`link::credentials_settled`]), and answer with [`Input::Settled`].
     WriteSettled,
+    /// Make new credentials for the tasks ([`link::fresh_credentials`]), and answer with [`Input::Renewed`].
+    Renew,
     /// A text frame for the agent.
     Send(String),
     /// For the log: the agent ran tasks that nobody wants there, and was told to stop these.
@@ -61,6 +74,12 @@ pub struct CommandChannel {
     /// What is looked at next.
     look: Option<Look>,
     look_at_all_at: Timestamp,
+    /// When the credentials of the tasks are renewed. Never, before the connection is written down.
+    renew_at: Option<Timestamp>,
+    renewals: u64,
+    is_renewal_due: bool,
+    /// Of the connection, for its jitter.
+    seed: Seed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +97,16 @@ enum Step {
 impl CommandChannel {
     /// Of a connection that has just entered the registry.
     pub fn new(now: Timestamp) -> Self {
-        Self { step: Step::Entered, session: None, look: None, look_at_all_at: now }
+        Self {
+            step: Step::Entered,
+            session: None,
+            look: None,
+            look_at_all_at: now,
+            renew_at: None,
+            renewals: 0,
+            is_renewal_due: false,
+            seed: Seed::new(0),
+        }
     }
 
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) {
@@ -90,6 +118,12 @@ impl CommandChannel {
         match input {
             Input::Connected(Some(connection)) => {
                 self.step = Step::Talks;
+                self.seed = connection.seed;
+                // A new process gets them with its payloads.
+                self.renew_at = Some(match connection.send_credentials {
+                    true => self.next_renewal(now),
+                    false => now + self.part(RENEW_SOON),
+                });
                 self.session = Some(Session::new(now, connection));
                 // The first list starts the conversation, whatever it says.
                 self.look = Some(Look::All);
@@ -100,6 +134,13 @@ impl CommandChannel {
                 self.looked(now, &look, found);
             }
             Input::Settled => self.step = Step::Talks,
+            Input::Renewed(fresh) => {
+                self.step = Step::Talks;
+                for credentials in fresh {
+                    self.tell(now, server::Input::Credentials(Box::new(credentials)));
+                }
+                self.renew_at = Some(self.next_renewal(now));
+            }
             Input::Received(text) => self.tell(now, server::Input::Received(text)),
             Input::News(News::Work(look)) => self.look_also(look),
             Input::News(News::Superseded) => {
@@ -115,6 +156,7 @@ impl CommandChannel {
                 if self.step == Step::Talks && self.look_at_all_at <= now {
                     self.look_also(Look::All);
                 }
+                self.is_renewal_due = self.step == Step::Talks && self.renew_at.is_some_and(|at| at <= now);
             }
         }
     }
@@ -138,6 +180,10 @@ impl CommandChannel {
         if let Some(look) = self.look.take() {
             self.step = Step::Waits;
             return Some(Output::Look(look));
+        }
+        if std::mem::take(&mut self.is_renewal_due) {
+            self.step = Step::Waits;
+            return Some(Output::Renew);
         }
         let session = self.session.as_mut()?;
         loop {
@@ -163,7 +209,10 @@ impl CommandChannel {
     /// When `handle(now, Tick)` is needed if nothing else happens. `None` while an answer is out, and after the end.
     pub fn deadline(&self) -> Option<Timestamp> {
         match (self.step, &self.session) {
-            (Step::Talks, Some(session)) => Some(session.deadline()?.min(self.look_at_all_at)),
+            (Step::Talks, Some(session)) => {
+                let own = self.renew_at.map_or(self.look_at_all_at, |at| at.min(self.look_at_all_at));
+                Some(session.deadline()?.min(own))
+            }
             (Step::Talks, None) | (Step::Entered | Step::Waits | Step::Closes(_) | Step::Closed, _) => None,
         }
     }
@@ -171,6 +220,18 @@ impl CommandChannel {
     /// Whether an answer is out. Until it is there, the agent's text and other news had better wait.
     pub fn waits(&self) -> bool {
         self.step == Step::Waits
+    }
+
+    fn next_renewal(&mut self, now: Timestamp) -> Timestamp {
+        now + (RENEW_EVERY - RENEW_JITTER / 2) + self.part(RENEW_JITTER)
+    }
+
+    /// A part of a time, another one each time.
+    fn part(&mut self, most: Duration) -> Duration {
+        self.renewals += 1;
+        let millis = usize::try_from(most.as_millis()).unwrap_or(usize::MAX);
+        // Apart from the jitter of the session, which has the same seed.
+        Duration::from_millis(self.seed.of(u64::MAX - self.renewals).below(millis) as u64)
     }
 
     fn tell(&mut self, now: Timestamp, input: server::Input<'_>) {

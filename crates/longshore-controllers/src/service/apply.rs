@@ -341,6 +341,10 @@ fn pools(
     if let Some(not_built) = template.not_built() {
         return Err(refused(&not_built.to_string()));
     }
+    if let Err(cannot) = template.check_roles(tx.state(), &key.cluster, tx.now) {
+        let reason = PlacementRefusal::NotLaunched(cannot.to_string().into());
+        return Err(Refused { reason, room_may_help: false });
+    }
     let rules = Rules::of(service);
     let zones = start.zone.clone().map(|zone| vec![zone]);
     let request = |of: &Template| of.request(&key.cluster, &rules, DefaultStrategy::Service, zones.clone());

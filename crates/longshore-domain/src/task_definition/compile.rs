@@ -52,7 +52,8 @@ pub fn compile_shape(shape: &shapes::TaskDefinition) -> Result<TaskSpec, Compile
         required_attributes: required.collect(),
         constraints: constraints.collect::<Result<_, _>>()?,
         compatibilities: compatibilities.iter().filter_map(|c| LaunchType::parse(c.as_str())).collect(),
-        has_task_role: shape.task_role_arn.is_some(),
+        task_role: shape.task_role_arn.as_deref().map(Into::into),
+        execution_role: shape.execution_role_arn.as_deref().map(Into::into),
         not_built: NotBuilt::of_definition(shape).collect(),
     })
 }

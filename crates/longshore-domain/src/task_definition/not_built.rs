@@ -1,8 +1,8 @@
 //! What tasks can ask for and this control plane cannot give them.
 //!
-//! Some parts of a task definition need a neighbour of ECS: IAM for roles, Secrets Manager, Parameter Store, S3. Agents
-//! announce that *they* can use what such a neighbour hands out (agent-protocol G4), so that no attribute of an instance
-//! keeps a task away which would then run without. The control plane has to.
+//! Some parts of a task definition need a neighbour of ECS, as S3 is. Agents announce that *they* can use what such a
+//! neighbour hands out (agent-protocol G4), so that no attribute of an instance keeps a task away which would then run
+//! without. The control plane has to.
 
 use std::fmt;
 
@@ -24,30 +24,6 @@ pub struct NotBuilt {
 
 /// All of them. Whoever builds one deletes its entry here, and nothing else.
 static NOT_BUILT: &[NotBuilt] = &[
-    NotBuilt {
-        member: "taskRoleArn",
-        text: "tasks get no credentials of an IAM role. Leave taskRoleArn out, and give the containers the credentials \
-               that they need as environment variables",
-        definition: |task| task.task_role_arn.is_some(),
-        overrides: |own| own.task_role_arn.is_some(),
-    },
-    NotBuilt {
-        member: "secrets",
-        text: "no value of Secrets Manager or Parameter Store reaches a container. Leave secrets out, and use environment",
-        definition: |task| any(task, |container| filled(&container.secrets)),
-        overrides: |_| false,
-    },
-    NotBuilt {
-        member: "logConfiguration.secretOptions",
-        text: "no value of Secrets Manager or Parameter Store reaches a log driver. Leave secretOptions out, and use \
-               options",
-        definition: |task| {
-            any(task, |container| {
-                container.log_configuration.as_ref().is_some_and(|log| filled(&log.secret_options))
-            })
-        },
-        overrides: |_| false,
-    },
     NotBuilt {
         member: "environmentFiles",
         text: "no file is fetched from S3. Leave environmentFiles out, and use environment",

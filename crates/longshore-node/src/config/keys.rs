@@ -118,6 +118,7 @@ pub(super) const KEYS: &[(&str, Effect)] = &[
     ("LONGSHORE_POOL", Effect::Honoured),
     ("LONGSHORE_TASK_NETWORK", Effect::Honoured),
     ("LONGSHORE_AWSLOGS_DRIVER", Effect::Honoured),
+    ("LONGSHORE_CONTAINER_ENDPOINT_URL", Effect::Honoured),
     ("LONGSHORE_DISK_HIGH_WATER", Effect::Honoured),
     ("LONGSHORE_DISK_LOW_WATER", Effect::Honoured),
 ];

@@ -133,6 +133,8 @@ pub struct Config {
     /// Our own, set by the same: serve task metadata at the gateway of the agent's network too, on this port or else
     /// any, and tell containers that address.
     pub gateway_port: Option<u16>,
+    /// `LONGSHORE_CONTAINER_ENDPOINT_URL=off`: containers are not told where the API is.
+    pub hides_api: bool,
     /// Our own, set by the same: an instance that was deregistered meanwhile joins again as a new one, instead of
     /// ending the agent.
     pub joins_anew: bool,
@@ -184,6 +186,9 @@ impl Config {
             None if metadata.is_none() => engine.metadata_endpoint = None,
             None => {}
         }
+        let told = reader.get("LONGSHORE_CONTAINER_ENDPOINT_URL").filter(|text| !text.is_empty());
+        let hides_api = told == Some("off");
+        engine.api_endpoint = told.filter(|_| !hides_api).map(|url| url.trim_end_matches('/').to_owned());
         engine.bind_address =
             reader.parsed("LONGSHORE_BIND_ADDRESS", None, |text| text.parse().ok().map(Some));
 
@@ -235,13 +240,14 @@ impl Config {
             privileged: !reader.flag("ECS_DISABLE_PRIVILEGED", false),
             selinux: reader.flag("ECS_SELINUX_CAPABLE", false),
             apparmor: reader.flag("ECS_APPARMOR_CAPABLE", false),
-            task_role: reader.flag("ECS_ENABLE_TASK_IAM_ROLE", false),
-            task_role_host_network: reader.flag("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", false),
+            task_role: reader.flag("ECS_ENABLE_TASK_IAM_ROLE", true),
+            task_role_host_network: reader.flag("ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST", true),
             // Every task on Fargate has an interface of its own.
             task_eni: reader.flag("ECS_ENABLE_TASK_ENI", pool),
             task_subnet: reader.parsed("LONGSHORE_TASK_NETWORK", None, |text| text.parse().ok().map(Some)),
             shared_network: None,
             gateway_port: None,
+            hides_api,
             joins_anew: false,
             health_checks: !reader.flag("ECS_DISABLE_DOCKER_HEALTH_CHECK", false),
             metrics: !reader.flag("ECS_DISABLE_METRICS", false),
@@ -268,7 +274,12 @@ impl Config {
     /// What a task's metadata call its launch type, given what its payload says. Payloads for the pool say EC2, because
     /// agents let tasks that say FARGATE pass their resource queue (agent-protocol G10).
     pub fn launch_type_shown<'a>(&self, said: &'a str) -> &'a str {
-        if self.cluster.as_deref() == Some(FARGATE_POOL) { "FARGATE" } else { said }
+        if self.is_pool() { "FARGATE" } else { said }
+    }
+
+    /// Whether the agent belongs to the Fargate pool.
+    pub fn is_pool(&self) -> bool {
+        self.cluster.as_deref() == Some(FARGATE_POOL)
     }
 }
 

@@ -26,16 +26,18 @@ use std::collections::{BTreeMap, VecDeque};
 
 use longshore_base::{ContainerName, CpuUnits, Ids, MemoryMib, Port, Seed, Timestamp};
 use longshore_engine::journal::JournalRecord;
-use longshore_engine::spec::{ContainerKey, RuntimeId, TaskKey};
+use longshore_engine::spec::{ContainerKey, OpId, RuntimeId, TaskKey};
 use longshore_engine::{Action, HostCapacity, TaskEngine};
 use longshore_link::client::{self, Ending, Loss};
 use longshore_link::message::{TaskIdentity, TaskManifest};
 use longshore_link::upgrade::Refusal;
 use longshore_runtime::{RuntimeInfo, StatsSample};
+use longshore_sigv4::Credentials;
 
 use crate::api::{ApiCall, ApiError};
 use crate::config::Config;
 use crate::journal::Change;
+use crate::secrets::Plan;
 
 pub use credentials::{CredentialStore, Stored};
 
@@ -153,6 +155,9 @@ pub enum Effect {
         changes: Vec<Change>,
     },
     CheckRuntime,
+    /// Ask the plan's questions with these credentials, and give the engine what it makes of the answers
+    /// ([`longshore_engine::Input::SecretsResolved`]).
+    FetchSecrets { op: OpId, container: ContainerKey, role: Credentials, plan: Plan },
     /// One sample of each container.
     Sample(Vec<(ContainerKey, RuntimeId)>),
     Log(LogLine),

@@ -2,7 +2,7 @@
 
 use longshore_engine::input::SecretFailure;
 use longshore_engine::journal::JournalChange;
-use longshore_engine::spec::TaskKey;
+use longshore_engine::spec::{ContainerKey, EnvironmentFile, TaskKey};
 use longshore_engine::view::KnownStatus;
 use longshore_engine::{Action, Input as EngineInput};
 
@@ -11,6 +11,8 @@ use super::telemetry::key_of;
 use super::{AGENT_LABEL, AgentCore, Effect, Gated, LogLine, Pending};
 use crate::api::{ApiCall, ApiError, ReportFailure, state_change};
 use crate::journal::Change;
+use crate::secrets::Plan;
+use longshore_sigv4::Credentials;
 
 impl AgentCore {
     pub(super) fn engine_input(&mut self, input: EngineInput) {
@@ -64,18 +66,16 @@ impl AgentCore {
             }
             Action::Report(report) => self.reports.push(report),
             Action::ResolveSecrets { op, container, secrets, environment_files } => {
-                let what = match (secrets.first(), environment_files.first()) {
-                    (Some(secret), _) => format!("secret {}", secret.name),
-                    (None, Some(file)) => format!("environment file {}", file.value),
-                    (None, None) => "nothing".to_owned(),
-                };
-                // Not announced as capabilities, so the scheduler should not send such a task.
-                let failure = SecretFailure::Failed(format!(
-                    "ResourceInitializationError: unable to fetch {what}: this agent does not support secrets and \
-                     environment files"
-                ));
-                let result = Err(failure);
-                self.engine_input(EngineInput::SecretsResolved { op, container, result });
+                match self.who_fetches(&container, &environment_files) {
+                    Ok(role) => {
+                        let plan = Plan::new(secrets, self.config.is_pool());
+                        self.effects.push_back(Effect::FetchSecrets { op, container, role, plan });
+                    }
+                    Err(failure) => {
+                        let result = Err(failure);
+                        self.engine_input(EngineInput::SecretsResolved { op, container, result });
+                    }
+                }
             }
             Action::TaskForgotten(task) => {
                 self.credentials.forget(&task);
@@ -109,6 +109,30 @@ impl AgentCore {
             | Action::ListImages { .. }
             | Action::RemoveImage { .. }) => self.effects.push_back(Effect::Runtime(Box::new(action))),
         }
+    }
+
+    /// The credentials with which the secrets of a container are asked for: those of its task's execution role.
+    fn who_fetches(
+        &self,
+        container: &ContainerKey,
+        environment_files: &[EnvironmentFile],
+    ) -> Result<Credentials, SecretFailure> {
+        if let Some(file) = environment_files.first() {
+            // Not announced as a capability, so that the scheduler should not send such a task.
+            return Err(SecretFailure::Failed(format!(
+                "ResourceInitializationError: unable to fetch environment file {}: this agent does not support environment \
+                 files",
+                file.value
+            )));
+        }
+        let task = self.engine.task_view(&container.task);
+        let Some(id) = task.and_then(|task| task.spec().execution_credentials.as_ref()) else {
+            let text = "unable to pull secrets or registry auth: the task has no execution role, so that nobody may fetch \
+                        its secrets";
+            return Err(SecretFailure::Failed(format!("ResourceInitializationError: {text}")));
+        };
+        let stored = self.credentials.get(id.expose()).ok_or(SecretFailure::NoCredentials)?;
+        Ok(stored.signing())
     }
 
     /// Sends reports, once there is an instance that they are about.

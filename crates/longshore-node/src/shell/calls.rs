@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_base::Clock;
 use longshore_client::{CallError, Client, ConnectError, EndpointError, HttpClient, SendError};
@@ -11,6 +12,10 @@ use longshore_sigv4::{Credentials, ToSign};
 
 use crate::api::ApiError;
 use crate::config::Config;
+use crate::secrets::Question;
+
+/// How long a container waits for one answer about its secrets.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Cheap to clone; all agents of a process share the connections.
 #[derive(Clone)]
@@ -37,6 +42,24 @@ impl Calls {
     /// Signs an upgrade, or a message on a socket. The service's name is that of the API (agent-protocol G1).
     pub fn sign(&self, request: &ToSign<'_>) -> Vec<(&'static str, String)> {
         self.0.signer().sign(SIGNING_NAME, request)
+    }
+
+    /// Asks another API than ECS, at the same endpoint. Twice, if there was no answer or the server had a fault.
+    pub async fn ask(&self, question: &Question) -> Result<Vec<u8>, ApiError> {
+        let Question { service, target, region, body } = question;
+        let client = self.0.in_region(region);
+        let once = || async {
+            let asked = client.call_json(service, target, body.clone());
+            let answer = tokio::time::timeout(QUESTION_TIMEOUT, asked).await;
+            match answer {
+                Ok(answer) => answer.map(Vec::from).map_err(api_error),
+                Err(_) => Err(ApiError::Transport("timed out".to_owned())),
+            }
+        };
+        match once().await {
+            Err(ApiError::Service { status: 500.., .. } | ApiError::Transport(_)) => once().await,
+            answer => answer,
+        }
     }
 
     /// Makes one call; gives the body of an answer of success.

@@ -42,7 +42,7 @@ impl Peers {
 }
 
 /// Whether this machine has the address: only then it can be bound.
-fn is_own(address: Ipv4Addr) -> bool {
+pub(super) fn is_own(address: Ipv4Addr) -> bool {
     std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
@@ -60,12 +60,18 @@ pub(super) async fn open(config: &Config, runtime: &Arc<dyn Runtime>) -> Option<
         }
     };
     let port = listener.local_addr().ok()?.port();
-    let mut peers = vec![network.subnet];
+    let peers = peers(config, runtime).await;
+    Some(Gateway { listener, peers, url: format!("http://{}:{port}", network.gateway) })
+}
+
+/// Who may ask an agent with these networks.
+pub(super) async fn peers(config: &Config, runtime: &Arc<dyn Runtime>) -> Peers {
+    let mut peers: Vec<Cidr> = config.engine.task_network.iter().map(|network| network.subnet).collect();
     // Without one, only tasks in the other modes can ask.
     if let Ok(Ok(bridge)) = tokio::time::timeout(PATIENCE, runtime.network_inspect(BRIDGE)).await {
         peers.push(bridge.subnet);
     }
-    Some(Gateway { listener, peers: Peers(peers), url: format!("http://{}:{port}", network.gateway) })
+    Peers(peers)
 }
 
 /// The wanted port is the one that containers know which were made by an earlier process. Another is better than none.

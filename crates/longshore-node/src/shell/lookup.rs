@@ -1,5 +1,6 @@
 //! What containers ask that the agent does not know by itself: the engine or the control plane is asked for them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ impl Sources {
                 }
                 Answer { status: 200, body: document.to_string() }
             }
+            Lookup::Addresses { containers, peer, answers } => {
+                let (granted, refused) = *answers;
+                if self.one_has(&containers, peer).await { granted } else { refused }
+            }
             Lookup::Protection { task, inquiry, role } => {
                 let answer = match role {
                     Some(role) => ask(&self.calls.of(role), &inquiry).await,
@@ -56,6 +61,19 @@ impl Sources {
                 surface::protection_answer(&task, &inquiry, answer)
             }
         }
+    }
+
+    /// Whether the engine says of one of these containers that it has this address.
+    async fn one_has(&self, containers: &[RuntimeId], peer: IpAddr) -> bool {
+        for id in containers {
+            let asked = tokio::time::timeout(limits::INSPECT, self.runtime.container_inspect(id)).await;
+            let Ok(Ok(found)) = asked else { continue };
+            let mut addresses = found.networks.iter().flat_map(|network| &network.ipv4);
+            if addresses.any(|own| own.parse() == Ok(peer)) {
+                return true;
+            }
+        }
+        false
     }
 
     async fn readings(&self, container: &Sampled) -> surface::Readings {

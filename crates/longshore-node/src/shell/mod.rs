@@ -3,9 +3,11 @@
 //! The loop never waits for anything but its inputs: every effect is handed to a task that sends its result back.
 //! So the core is never shared, and there is no lock.
 
+mod caller;
 mod calls;
 mod cgroup;
 mod disk;
+mod endpoint;
 mod gateway;
 mod log;
 mod logins;
@@ -22,10 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use longshore_base::{Clock, Seed, Timestamp};
 use longshore_client::{EndpointError, HttpClient};
 use longshore_engine::Action;
-use longshore_engine::spec::{ContainerKey, RuntimeId};
+use longshore_engine::input::SecretFailure;
+use longshore_engine::spec::{ContainerKey, OpId, RuntimeId};
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -34,9 +38,11 @@ use tracing::{error, warn};
 use crate::config::Config;
 use crate::core::{AGENT_LABEL, AgentCore, CallId, Effect, ExitReason, Input, RestoreError, Socket};
 use crate::journal::{Journal, JournalError};
+use crate::secrets::Plan;
 
 use calls::Calls;
-use gateway::Gateway;
+pub use endpoint::{CredentialsEndpoint, EndpointUnavailable};
+use gateway::{Gateway, Peers};
 use logins::NodeLogins;
 use lookup::Sources;
 use readings::LastReadings;
@@ -58,6 +64,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Different for every agent and every start.
     pub seed: Seed,
+    /// Where containers ask for the credentials of their roles. Without one, the agent takes no tasks with a role.
+    pub credentials: Option<Arc<CredentialsEndpoint>>,
 }
 
 /// What the owner of an agent can watch while it runs.
@@ -98,7 +106,13 @@ pub async fn run(
         network = network::prepare(&config, &services.runtime, services.seed.of(u64::MAX)) => network,
         () = &mut shutdown => return Ok(ExitReason::Stopped),
     };
+    config.task_role &= services.credentials.is_some();
+    config.task_role_host_network &= config.task_role;
     let gateway = gateway::open(&config, &services.runtime).await;
+    let credentials = match services.credentials.clone().filter(|_| config.task_role) {
+        Some(endpoint) => Some((endpoint, gateway::peers(&config, &services.runtime).await)),
+        None => None,
+    };
     if let Some(gateway) = &gateway {
         config.engine.metadata_endpoint = Some(gateway.url.clone());
     }
@@ -123,7 +137,7 @@ pub async fn run(
     let now = services.clock.now();
     let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
     drop(saved);
-    let reason = Shell::new(core, services, calls, journal, status).run(gateway, shutdown).await;
+    let reason = Shell::new(core, services, calls, journal, status).run(gateway, credentials, shutdown).await;
     if let Some(name) = network_to_remove {
         network::forget(&runtime, &name).await;
     }
@@ -203,6 +217,7 @@ impl Shell {
     async fn run(
         mut self,
         gateway: Option<Gateway>,
+        credentials: Option<(Arc<CredentialsEndpoint>, Peers)>,
         mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
     ) -> ExitReason {
         self.watch_runtime();
@@ -219,6 +234,7 @@ impl Shell {
             let (surface, name) = (serve::Surface::Tasks, self.name.clone());
             self.tasks.spawn(serve::accept(listener, Some(peers), surface, queries.clone(), name));
         }
+        let _joined = credentials.map(|(endpoint, peers)| endpoint.join(queries.clone(), peers));
         let sources =
             Sources::new(self.services.runtime.clone(), self.calls.clone(), self.last_readings.clone());
         let mut stopping = false;
@@ -293,6 +309,9 @@ impl Shell {
                     None => self.input(Input::Durable(number)),
                 },
                 Effect::CheckRuntime => self.check_runtime(),
+                Effect::FetchSecrets { op, container, role, plan } => {
+                    self.fetch_secrets(op, container, role, plan);
+                }
                 Effect::Sample(containers) => self.sample(containers),
                 Effect::Log(line) => log::write(&self.name, &line),
                 Effect::Exit(reason) => return Some(reason),
@@ -302,6 +321,17 @@ impl Shell {
             disk.press(self.core.pressing());
         }
         None
+    }
+
+    /// Asks for what containers are to be given, with the rights of their task's execution role.
+    fn fetch_secrets(&mut self, op: OpId, container: ContainerKey, role: Credentials, plan: Plan) {
+        let (calls, inputs) = (self.calls.of(role), self.inputs.clone());
+        self.tasks.spawn(async move {
+            let answers = join_all(plan.questions.iter().map(|question| calls.ask(question))).await;
+            let result = plan.answer(answers).map_err(SecretFailure::Failed);
+            let resolved = longshore_engine::Input::SecretsResolved { op, container, result };
+            let _ = inputs.send(Input::Engine(Box::new(resolved))).await;
+        });
     }
 
     /// Asks the runtime whether it answers.

@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::gateway::Peers;
+use super::caller;
+use super::gateway::{Peers, is_own};
 use super::lookup::Sources;
 use crate::core::AgentCore;
 use crate::surface::{self, Answer, Asked, Reply};
@@ -39,6 +40,19 @@ pub(super) struct Query {
 }
 
 impl Query {
+    pub fn new(surface: Surface, asked: Asked, answer: oneshot::Sender<Answer>) -> Self {
+        Self { surface, asked, answer }
+    }
+
+    pub fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Answers without asking the core. The client may be gone.
+    pub fn reply(self, answer: Answer) {
+        let _ = self.answer.send(answer);
+    }
+
     /// Answers, or has the answer found out beside the loop.
     pub fn answer(self, core: &AgentCore, sources: &Sources, tasks: &mut JoinSet<()>) {
         let reply = match self.surface {
@@ -117,7 +131,7 @@ pub(super) async fn accept(
             Ok((_, peer)) if peers.as_ref().is_some_and(|peers| !peers.allow(peer.ip())) => continue,
             Ok((stream, peer)) => {
                 is_failing = false;
-                (stream, peer.ip())
+                (stream, peer)
             }
             Err(error) => {
                 // Out of file descriptors, most likely: let some go. Said once, and not ten times a second.
@@ -130,6 +144,8 @@ pub(super) async fn accept(
         };
         let queries = queries.clone();
         clients.spawn(async move {
+            let Ok(local) = stream.local_addr() else { return };
+            let peer = Ends { peer, local };
             let service = service_fn(move |request| respond(request, surface, peer, queries.clone()));
             let mut server = hyper::server::conn::http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 << 10);
@@ -148,10 +164,29 @@ async fn within<C: GracefulConnection>(life: Duration, grace: Duration, mut conn
     }
 }
 
+/// The two ends of a connection.
+#[derive(Clone, Copy)]
+struct Ends {
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+impl Ends {
+    /// The container that asks, where its address does not tell: it has the machine's.
+    async fn container(self) -> Option<String> {
+        let Self { peer, local } = self;
+        let IpAddr::V4(address) = peer.ip() else { return None };
+        if !is_own(address) {
+            return None;
+        }
+        tokio::task::spawn_blocking(move || caller::container_of(peer, local)).await.ok().flatten()
+    }
+}
+
 async fn respond(
     request: Request<Incoming>,
     surface: Surface,
-    peer: IpAddr,
+    ends: Ends,
     queries: mpsc::Sender<Query>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let refused = |status| Ok(response(Answer { status, body: String::new() }));
@@ -166,12 +201,17 @@ async fn respond(
         Ok(Err(_)) => return refused(400),
         Err(_) => return refused(408),
     };
+    let container = match surface {
+        Surface::Tasks if surface::is_for_the_caller(head.uri.path()) => ends.container().await,
+        Surface::Tasks | Surface::Introspection => None,
+    };
     let asked = Asked {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         body,
-        peer: Some(peer),
+        peer: Some(ends.peer.ip()),
+        container,
     };
     let (answer, answered) = oneshot::channel();
     let answer = match queries.send(Query { surface, asked, answer }).await {

@@ -11,8 +11,9 @@ mod stats;
 
 use std::net::IpAddr;
 
-use longshore_engine::spec::{CredentialsId, RuntimeId, TaskKey};
+use longshore_engine::spec::{CredentialsId, NetworkMode, RuntimeId, TaskKey};
 use longshore_engine::view::{ContainerView, TaskView};
+use longshore_link::message::RoleType;
 use longshore_sigv4::Credentials;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,6 +33,15 @@ pub struct Asked {
     pub body: Vec<u8>,
     /// Who asks. Version 2 knows its callers by nothing else.
     pub peer: Option<IpAddr>,
+    /// The engine's id of the container that asks, where its address does not tell and it was looked for
+    /// ([`is_for_the_caller`]).
+    pub container: Option<String>,
+}
+
+/// Whether a path of the containers' server is answered to one caller and to nobody else, so that it has to be known who
+/// asks.
+pub fn is_for_the_caller(path: &str) -> bool {
+    path.starts_with("/v2/credentials/") || path.trim_end_matches('/') == "/v1/credentials"
 }
 
 /// What follows from a request.
@@ -49,6 +59,9 @@ pub enum Lookup {
     /// Questions to the control plane, with the instance's credentials. Each is answered by [`add_tags`]; then the
     /// document is the body.
     Tags { document: Value, questions: Vec<(&'static str, Inquiry)> },
+    /// Whether one of these containers, whose addresses are not known yet, has the address of whoever asks. If so, the first
+    /// answer is his, else the second.
+    Addresses { containers: Vec<RuntimeId>, peer: IpAddr, answers: Box<(Answer, Answer)> },
     /// The same, with the credentials of the task's role if it has any. Answered by [`protection_answer`].
     Protection { task: TaskKey, inquiry: Inquiry, role: Option<Credentials> },
 }
@@ -180,11 +193,11 @@ pub fn tasks(core: &AgentCore, asked: &Asked) -> Reply {
         return Reply::Now(Answer { status: 405, body: String::new() });
     }
     if let Some(id) = asked.path.strip_prefix("/v2/credentials/") {
-        return Reply::Now(credentials(core, id));
+        return credentials(core, asked, id);
     }
     if path == "/v1/credentials" {
         let id = asked.query.split('&').find_map(|pair| pair.strip_prefix("id="));
-        return Reply::Now(credentials(core, id.unwrap_or_default()));
+        return credentials(core, asked, id.unwrap_or_default());
     }
     if let Some(rest) = path.strip_prefix("/v4/") {
         return by_id(core, Version::V4, rest);
@@ -331,35 +344,86 @@ fn inject(core: &AgentCore, method: &str, id: &str) -> Answer {
     }
 }
 
-fn credentials(core: &AgentCore, id: &str) -> Answer {
+/// The credentials of the role of the task that asks. The id alone opens nothing: whoever has read the variable of another
+/// container gets what an unknown id gets. So does everybody who asks for an execution role, which is the agent's.
+fn credentials(core: &AgentCore, asked: &Asked, id: &str) -> Reply {
     let refused = |status: u16, code: &str, message: &str| {
         answer(status, &json!({"code": code, "message": message, "HTTPErrorCode": status}))
     };
     if id.is_empty() {
-        return refused(400, "NoIdInRequest", "CredentialsV2Request: No ID in the request");
+        return Reply::Now(refused(400, "NoIdInRequest", "CredentialsV2Request: No ID in the request"));
     }
-    if let Some(stored) = core.credentials().get(id) {
-        let credentials = &stored.credentials;
-        return answer(
-            200,
-            &json!({
-                "RoleArn": credentials.role_arn,
-                "AccessKeyId": credentials.access_key_id,
-                "SecretAccessKey": credentials.secret_access_key.0,
-                "Token": credentials.session_token.0,
-                "Expiration": credentials.expiration,
-            }),
-        );
-    }
-    // After a restart the ids are known from the journal, and the control plane sends the rest again.
+    let unknown = || refused(400, "InvalidIdInRequest", "CredentialsV2Request: Credentials not found");
     let is = |known: &Option<CredentialsId>| known.as_ref().is_some_and(|known| known.expose() == id);
-    let is_expected = core
-        .engine()
-        .tasks()
-        .any(|task| is(&task.spec().task_credentials) || is(&task.spec().execution_credentials));
-    if is_expected {
-        refused(503, "CredentialsUninitialized", "CredentialsV2Request: credentials are not yet there")
-    } else {
-        refused(400, "InvalidIdInRequest", "CredentialsV2Request: Credentials not found")
+    let Some(task) = core.engine().tasks().find(|task| is(&task.spec().task_credentials)) else {
+        return Reply::Now(unknown());
+    };
+    let stored = core.credentials().get(id).filter(|stored| stored.role == RoleType::TaskApplication);
+    let granted = match stored {
+        Some(stored) => {
+            let credentials = &stored.credentials;
+            answer(
+                200,
+                &json!({
+                    "RoleArn": credentials.role_arn,
+                    "AccessKeyId": credentials.access_key_id,
+                    "SecretAccessKey": credentials.secret_access_key.0,
+                    "Token": credentials.session_token.0,
+                    "Expiration": credentials.expiration,
+                }),
+            )
+        }
+        // After a restart the ids are known from the journal, and the control plane sends the rest again.
+        None => {
+            refused(503, "CredentialsUninitialized", "CredentialsV2Request: credentials are not yet there")
+        }
+    };
+    match who_asks(task, asked) {
+        Caller::Task => Reply::Now(granted),
+        Caller::Other => Reply::Now(unknown()),
+        Caller::Perhaps { containers, peer } => {
+            Reply::Later(Lookup::Addresses { containers, peer, answers: Box::new((granted, unknown())) })
+        }
+    }
+}
+
+/// Who is at the other end, as seen from one task.
+enum Caller {
+    Task,
+    Other,
+    /// One of these containers, if it has this address: it has been started, and where it is has not been told yet.
+    Perhaps { containers: Vec<RuntimeId>, peer: IpAddr },
+}
+
+fn who_asks(task: TaskView<'_>, asked: &Asked) -> Caller {
+    let is_own = |id: &str| {
+        let mut all = task.containers().chain(task.pause());
+        all.any(|container| container.runtime_id().is_some_and(|own| own.as_str() == id))
+    };
+    // What the kernel says of a connection from this machine is what counts.
+    if let Some(container) = &asked.container {
+        return if is_own(container) { Caller::Task } else { Caller::Other };
+    }
+    let Some(peer) = asked.peer else { return Caller::Other };
+    match task.spec().network_mode {
+        NetworkMode::Awsvpc => {
+            let own = task.spec().interface.as_ref().map(|interface| IpAddr::from(interface.address));
+            let lives = task.pause().is_some_and(ContainerView::may_live);
+            if own == Some(peer) && lives { Caller::Task } else { Caller::Other }
+        }
+        NetworkMode::Bridge => {
+            let has_it = |container: ContainerView<'_>| {
+                let addresses = container.networks().iter().flat_map(|network| &network.ipv4);
+                container.may_live() && addresses.into_iter().any(|own| own.parse() == Ok(peer))
+            };
+            if task.containers().any(has_it) {
+                return Caller::Task;
+            }
+            let is_new = |container: &ContainerView<'_>| container.may_live() && container.networks().is_empty();
+            let new = task.containers().filter(is_new).filter_map(|own| own.runtime_id().cloned());
+            let containers: Vec<RuntimeId> = new.collect();
+            if containers.is_empty() { Caller::Other } else { Caller::Perhaps { containers, peer } }
+        }
+        NetworkMode::Host | NetworkMode::None => Caller::Other,
     }
 }

@@ -9,7 +9,7 @@ use longshore_link::message::RoleType;
 use longshore_shapes_ecs::{
     Failure, GetTaskProtectionRequest, GetTaskProtectionResponse, UpdateTaskProtectionRequest,
 };
-use longshore_sigv4::{Credentials, Secret};
+use longshore_sigv4::Credentials;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -63,11 +63,7 @@ struct NotYet;
 fn role(known: &CredentialStore, id: Option<&CredentialsId>) -> Result<Option<Credentials>, NotYet> {
     let Some(id) = id else { return Ok(None) };
     let stored = known.get(id.expose()).filter(|stored| stored.role == RoleType::TaskApplication);
-    let own = &stored.ok_or(NotYet)?.credentials;
-    let mut credentials = Credentials::new(own.access_key_id.as_str(), own.secret_access_key.0.as_str());
-    credentials.session_token =
-        Some(own.session_token.0.as_str()).filter(|token| !token.is_empty()).map(Secret::new);
-    Ok(Some(credentials))
+    Ok(Some(stored.ok_or(NotYet)?.signing()))
 }
 
 /// The body of a PUT.

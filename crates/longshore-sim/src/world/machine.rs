@@ -296,6 +296,10 @@ impl World {
                 let is_well = !machine.is_engine_away(self.now);
                 self.agent_input(index, Input::RuntimeChecked { is_well });
             }
+            // No scenario has secrets.
+            Effect::FetchSecrets { plan, .. } => {
+                self.fail("agent", format!("m{index} asks for secrets: {:?}", plan.questions));
+            }
             Effect::Sample(containers) => {
                 let world = &machine.docker.world;
                 let sample = |(key, id)| Some((key, world.stats(self.now, &id).ok()?));

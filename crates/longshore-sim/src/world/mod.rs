@@ -158,6 +158,8 @@ pub struct World {
     queue: BTreeMap<(Timestamp, u64), Event>,
     queued: u64,
     seed: Seed,
+    /// How many seeds secrets were made of.
+    secrets: u64,
     /// One stream of chance for each part, so that they do not disturb each other.
     network: Chance,
     disks: Chance,
@@ -222,6 +224,7 @@ impl World {
             disks: Chance::new(seed.of(2)),
             users: Chance::new(seed.of(3)),
             seeds: Chance::new(seed.of(4)),
+            secrets: 0,
             clusters,
             places,
             server: Server::new(),

@@ -217,6 +217,22 @@ impl World {
         }
     }
 
+    fn renew(&mut self, pipe: PipeId) {
+        let (now, secrets) = (self.server_now(), self.draw_secrets());
+        let Some(running) = &mut self.server.up else { return };
+        let Some(served) = running.sessions.get_mut(&pipe) else { return };
+        let fresh = link::fresh_credentials(&running.state, &served.at, now, secrets);
+        if let Kind::Acs { channel, .. } = &mut served.kind {
+            channel.handle(now, Input::Renewed(fresh));
+        }
+    }
+
+    /// A seed for the secrets of one message; apart from those that decide what happens.
+    fn draw_secrets(&mut self) -> Seed {
+        self.secrets += 1;
+        self.seed.of(5).of(self.secrets)
+    }
+
     pub(super) fn tick_sessions(&mut self) {
         let now = self.server_now();
         let Some(running) = &mut self.server.up else { return };
@@ -236,13 +252,15 @@ impl World {
 
     /// Lets a socket do all that it can: first what it has to say, then what it hears.
     fn pump(&mut self, pipe: PipeId) {
+        let now = self.server_now();
         loop {
+            let secrets = self.draw_secrets();
             let Some(running) = &mut self.server.up else { return };
             let Some(served) = running.sessions.get_mut(&pipe) else { return };
             let goes_on = match &mut served.kind {
                 Kind::Acs { channel, .. } => {
                     let (state, at) = (&running.state, &served.at);
-                    let output = channel.poll(&mut |arn| link::task_payload(state, at, arn));
+                    let output = channel.poll(&mut |arn| link::task_payload(state, at, arn, now, secrets));
                     output.map(|output| self.acs_output(pipe, output))
                 }
                 Kind::Tcs { waits: true, .. } => None,
@@ -323,6 +341,7 @@ impl World {
             Output::WriteConnected => self.write_connected(pipe),
             Output::Look(look) => self.look_at_work(pipe, look),
             Output::WriteSettled => self.write_settled(pipe),
+            Output::Renew => self.renew(pipe),
         }
         true
     }

@@ -30,6 +30,8 @@ pub struct IamTables {
     keys: BTreeMap<Id, AccountId>,
     /// Derived: whose each alias is. They are unique over all accounts, too.
     aliases: BTreeMap<Arc<str>, AccountId>,
+    /// What the process says of itself, and no record.
+    has_guests: bool,
 }
 
 /// The IAM of one account.
@@ -58,6 +60,17 @@ pub struct Realm {
 static NOTHING: std::sync::LazyLock<Realm> = std::sync::LazyLock::new(Realm::default);
 
 impl IamTables {
+    /// Whether this is a server in open mode: a task whose role nobody has made runs all the same, with a guest's rights
+    /// (identity J1).
+    pub fn has_guests(&self) -> bool {
+        self.has_guests
+    }
+
+    /// Says so, once, when the server starts.
+    pub fn allow_guests(&mut self) {
+        self.has_guests = true;
+    }
+
     /// The IAM of an account; an empty one if it has no record.
     pub fn realm(&self, account: AccountId) -> &Realm {
         self.realms.get(&account).unwrap_or(&NOTHING)

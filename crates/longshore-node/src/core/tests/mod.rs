@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_engine::input::HealthStatus;
+use longshore_engine::input::{HealthStatus, ResolvedSecret, ResolvedSecrets, SecretFailure};
+use longshore_engine::spec::{SecretTarget, SecretText};
 use longshore_link::message::{
     ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, InstanceStatusValue,
     RoleCredentials, TaskPayload,
@@ -17,6 +18,8 @@ use longshore_link::upgrade::Refusal;
 use longshore_runtime::scripted::{ImageScript, ScriptedRuntime};
 
 use super::*;
+use crate::secrets::Question;
+use crate::surface::{self, Asked, Reply};
 
 mod chance;
 mod dismissal;
@@ -68,6 +71,10 @@ struct Rig {
     telemetry: u64,
     epoch: u32,
     owes_credentials: bool,
+    /// What becomes of secrets that are asked for.
+    secrets: Result<ResolvedSecrets, String>,
+    /// Who asked for secrets, and what.
+    fetched: Vec<(String, Vec<Question>)>,
     desired: BTreeMap<Arc<str>, (DesiredStatus, bool)>,
     payloads: BTreeMap<Arc<str>, TaskPayload>,
     heard: Heard,
@@ -113,6 +120,8 @@ impl Rig {
             telemetry: 0,
             epoch: 0,
             owes_credentials: false,
+            secrets: Ok(ResolvedSecrets::default()),
+            fetched: Vec::new(),
             desired: BTreeMap::new(),
             payloads: BTreeMap::new(),
             heard: Heard::new(),
@@ -338,6 +347,13 @@ impl Rig {
             Effect::CheckRuntime => {
                 let is_well = self.is_runtime_well;
                 self.core.handle(self.now, Input::RuntimeChecked { is_well });
+            }
+            Effect::FetchSecrets { op, container, role, plan } => {
+                let (result, asked) = (self.secrets.clone(), plan.questions.clone());
+                self.fetched.push((role.access_key_id.clone(), asked));
+                let result = result.map_err(SecretFailure::Failed);
+                let resolved = longshore_engine::Input::SecretsResolved { op, container, result };
+                self.core.handle(self.now, Input::Engine(Box::new(resolved)));
             }
             Effect::Sample(containers) => {
                 let samples = containers

@@ -241,3 +241,98 @@ fn a_stop_leaves_the_containers_running() {
     assert_eq!(rig.runtime.world.running(), 1);
     assert_eq!(rig.core.deadline(), None);
 }
+
+/// Who asks for this task's credentials, and gets them.
+fn asks(rig: &Rig, path: &str, peer: &str, container: Option<&str>) -> u16 {
+    let asked = Asked {
+        method: "GET".into(),
+        path: path.into(),
+        query: String::new(),
+        body: Vec::new(),
+        peer: Some(peer.parse().expect("an address")),
+        container: container.map(str::to_owned),
+    };
+    match surface::tasks(&rig.core, &asked) {
+        Reply::Now(answer) => answer.status,
+        Reply::Later(lookup) => panic!("{lookup:?}"),
+    }
+}
+
+/// The id in the URL is no secret among containers that can read each other's environment: who asks decides.
+#[test]
+fn only_a_container_of_the_task_gets_its_credentials() {
+    let mut rig = Rig::connected();
+    for name in ["a", "b"] {
+        rig.place(name, Rig::payload(name, "bb"));
+    }
+    rig.run(5 * SECOND);
+    let of = |name: &str| {
+        let task = rig.core.engine().tasks().find(|task| task.key().arn() == Rig::arn(name)).expect("it is there");
+        let container = task.containers().next().expect("it has one");
+        let address = container.networks()[0].ipv4.clone().expect("it has one");
+        (address, container.runtime_id().expect("it was created").as_str().to_owned())
+    };
+    let ((a, id_a), (b, id_b)) = (of("a"), of("b"));
+    assert_ne!(a, b);
+    let path = "/v2/credentials/credentials-a";
+    for (peer, container, status) in [
+        (a.as_str(), None, 200),
+        (b.as_str(), None, 400),
+        ("127.0.0.1", None, 400),
+        // From the machine itself, the process tells.
+        ("127.0.0.1", Some(id_a.as_str()), 200),
+        ("127.0.0.1", Some(id_b.as_str()), 400),
+        (a.as_str(), Some(id_b.as_str()), 400),
+    ] {
+        assert_eq!(asks(&rig, path, peer, container), status, "{peer} {container:?}");
+    }
+    assert_eq!(asks(&rig, "/v2/credentials/none", &a, None), 400);
+    rig.stop("a");
+    rig.run(60 * SECOND);
+    assert_eq!(asks(&rig, path, &a, None), 400, "a stopped container has no address any more");
+}
+
+#[test]
+fn secrets_are_fetched_with_the_execution_role() {
+    let secret = Secret { name: "TOKEN".into(), value_from: "/t".into(), provider: "ssm".into(), ..Secret::default() };
+    let mut payload = Rig::payload("a", "bb");
+    payload.containers[0].secrets = vec![secret.clone()];
+    payload.execution_role_credentials = Some(RoleCredentials {
+        credentials_id: "execution-a".to_owned().into(),
+        access_key_id: "ASIAEXECUTION".into(),
+        ..RoleCredentials::default()
+    });
+    let mut rig = Rig::connected();
+    rig.secrets = Ok(ResolvedSecrets {
+        secrets: vec![ResolvedSecret {
+            name: "TOKEN".into(),
+            target: SecretTarget::Environment,
+            value: SecretText::new("hunter2"),
+        }],
+        from_files: Vec::new(),
+    });
+    rig.place("a", payload.clone());
+    rig.run(5 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    let [(who, asked)] = &rig.fetched[..] else { panic!("{:?}", rig.fetched) };
+    assert_eq!((who.as_str(), asked[0].target), ("ASIAEXECUTION", "AmazonSSM.GetParameters"));
+    let environment = &rig.runtime.world.specs().next().expect("it was created").environment;
+    assert_eq!(environment.0["TOKEN"], "hunter2");
+    assert_eq!(asks(&rig, "/v2/credentials/execution-a", "127.0.0.1", None), 400, "it is the agent's");
+
+    // Without an execution role nobody may fetch them, and the task says so.
+    payload.execution_role_credentials = None;
+    let mut rig = Rig::connected();
+    rig.place("a", TaskPayload { containers: payload.containers.clone(), ..Rig::payload("a", "bb") });
+    rig.run(5 * SECOND);
+    assert_eq!((rig.heard("a").last(), rig.starts()), (Some(&"STOPPED"), 0));
+
+    // What was refused is the reason.
+    let mut rig = Rig::connected();
+    rig.secrets = Err("AccessDeniedException: why".into());
+    payload.execution_role_credentials =
+        Some(RoleCredentials { credentials_id: "execution-a".to_owned().into(), ..RoleCredentials::default() });
+    rig.place("a", payload);
+    rig.run(5 * SECOND);
+    assert_eq!((rig.heard("a").last(), rig.starts()), (Some(&"STOPPED"), 0));
+}

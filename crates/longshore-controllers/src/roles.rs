@@ -1,0 +1,214 @@
+//! The roles of tasks: whether ECS may assume them, and the credentials that agents are sent (identity J8).
+//!
+//! Nothing of this is stored. Credentials are made of the state when a message is: a task's payload has the first ones, and
+//! each connection renews those of its tasks ([`crate::connection::CommandChannel`]). They live for twice as long as it
+//! takes to renew them, and end with their task. The id in the URL at which containers fetch them follows from the task, so
+//! that it is the same each time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_base::{Seed, Timestamp};
+use longshore_keyring::{KeyringError, Sealing};
+use longshore_link::message::{Redacted, RoleCredentials, RoleType};
+use longshore_policy::{Asker, Context, Decision, Layers, Question, ResourcePolicy, Who, decide};
+use longshore_shapes_ecs as shapes;
+use longshore_state::State;
+use longshore_tables_ecs::ClusterKey;
+use longshore_tables_ecs::record::{self, Task};
+use longshore_tables_iam::IamState;
+use longshore_tables_iam::arn::{self, IamArn};
+use longshore_tables_iam::session::{self, Of, Session, TaskRef};
+use longshore_wire::{iso8601, json};
+
+/// How long a task's credentials are worth something (identity J8).
+pub const LIFE: Duration = Duration::from_secs(6 * 3600);
+
+/// Who assumes the roles of tasks.
+const SERVICE: &str = "ecs-tasks.amazonaws.com";
+
+/// A role that a task would run with and ECS may not assume: there is none of this ARN, or it does not trust the service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "ECS was unable to assume the role '{0}' that was provided for this task. Please verify that the role being passed has \
+     the proper trust relationship and permissions and that your IAM user has permissions to pass this role."
+)]
+pub struct CannotAssume(pub Box<str>);
+
+/// The roles of one task: ARNs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    pub task: Option<Box<str>>,
+    pub execution: Option<Box<str>>,
+}
+
+impl Roles {
+    /// Of a definition and what a call overrides.
+    pub fn of(definition: &record::TaskDefinition, origin: &record::Origin) -> Self {
+        let spec = definition.spec();
+        let own: Option<shapes::TaskOverride> = match &origin.overrides {
+            // Written by this program, from a shape.
+            Some(text) if text.contains("RoleArn") => json::from_slice(text.as_bytes()).ok(),
+            Some(_) | None => None,
+        };
+        let own = own.unwrap_or_default();
+        let given = |own: Option<String>, spec: &Option<Box<str>>| match own {
+            Some(arn) if !arn.is_empty() => Some(arn.into()),
+            Some(_) | None => spec.clone(),
+        };
+        Self {
+            task: given(own.task_role_arn, &spec.task_role),
+            execution: given(own.execution_role_arn, &spec.execution_role),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (RoleType, &str)> {
+        let task = self.task.as_deref().map(|arn| (RoleType::TaskApplication, arn));
+        task.into_iter().chain(self.execution.as_deref().map(|arn| (RoleType::TaskExecution, arn)))
+    }
+
+    /// Whether ECS may assume them for tasks of this cluster.
+    ///
+    /// # Errors
+    /// With the first that it may not.
+    pub fn check(&self, state: &State, at: &ClusterKey, now: Timestamp) -> Result<(), CannotAssume> {
+        match self.iter().find(|(_, arn)| find(state, at, arn, now).is_none()) {
+            Some((_, arn)) => Err(CannotAssume(arn.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// The roles that nobody has made, which run with a guest's rights: of a server in open mode.
+    pub fn of_guests<'a>(&'a self, state: &'a State, at: &'a ClusterKey, now: Timestamp) -> Vec<&'a str> {
+        let is_guest = |arn: &&str| {
+            matches!(find(state, at, arn, now), Some(Found { of: Whose::Guest(_), arn: _ }))
+        };
+        self.iter().map(|(_, arn)| arn).filter(is_guest).collect()
+    }
+}
+
+/// Whose rights a task gets, and the whole ARN of the role.
+struct Found {
+    of: Whose,
+    arn: String,
+}
+
+enum Whose {
+    /// The id of the role.
+    Role(Arc<str>),
+    /// The name of one that nobody has made.
+    Guest(Arc<str>),
+}
+
+/// `None`: it may not be assumed. A definition may name a role by its ARN or, if it has no path, by its name. One of another
+/// account never may be assumed: nobody could have passed it.
+fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<Found> {
+    let (partition, account) = (at.scope.partition(), at.scope.account);
+    let arn = match named.starts_with("arn:") {
+        true => named.to_owned(),
+        false => arn::of(partition, account, "role", "/", named),
+    };
+    let read = IamArn::parse(&arn).filter(|arn| arn.kind == "role" && arn.account_id() == Some(account))?;
+    let of = match state.iam().role_named(partition, &arn) {
+        Some((_, role)) if trusts(role.trust.policy(), at, &arn, now) => Whose::Role(role.own.id.clone()),
+        Some(_) => return None,
+        None if state.iam().has_guests() => Whose::Guest(read.name.into()),
+        None => return None,
+    };
+    Some(Found { of, arn })
+}
+
+/// Whether the trust policy lets the service assume the role for tasks of this cluster.
+fn trusts(policy: &longshore_policy::Policy, at: &ClusterKey, arn: &str, now: Timestamp) -> bool {
+    let (account, region) = (at.scope.account.to_string(), at.scope.region.as_str());
+    let whole = Timestamp::from_millis(now.as_millis().div_euclid(1000) * 1000);
+    let context = Context::new()
+        .with("aws:SourceAccount", account.as_str())
+        .with("aws:SourceArn", format!("arn:{}:ecs:{region}:{account}:*", at.scope.partition().as_str()))
+        .with("aws:CurrentTime", iso8601(whole))
+        .with("aws:EpochTime", (whole.as_millis() / 1000).to_string());
+    let who = Who { account: String::new(), asker: Asker::Service(SERVICE.to_owned()) };
+    let question =
+        Question { who: &who, action: "sts:AssumeRole", resource: arn, owner: &account, context: &context };
+    let resource = Some(ResourcePolicy { policy, is_indispensable: true });
+    match decide(&question, &Layers { resource, ..Layers::default() }) {
+        Decision::Allowed(_) => true,
+        Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) => false,
+    }
+}
+
+/// Credentials for each role of a task, new ones each time. A role that cannot be assumed now has none. A seed is used once.
+pub fn credentials(
+    state: &State,
+    home: &ClusterKey,
+    task: &Task,
+    roles: &Roles,
+    now: Timestamp,
+    seed: Seed,
+) -> Vec<(RoleType, RoleCredentials)> {
+    let mut all = Vec::new();
+    for (kind, arn) in roles.iter() {
+        let Some(found) = find(state, home, arn, now) else { continue };
+        let number = match kind {
+            RoleType::TaskApplication => 0,
+            RoleType::TaskExecution => 1,
+        };
+        match issue(state, home, task, found, kind, now, seed.of(number)) {
+            Ok(credentials) => all.push((kind, credentials)),
+            Err(error) => tracing::error!(%error, task = %task.id, "no credentials could be made for a task"),
+        }
+    }
+    all
+}
+
+fn issue(
+    state: &State,
+    home: &ClusterKey,
+    task: &Task,
+    found: Found,
+    kind: RoleType,
+    now: Timestamp,
+    seed: Seed,
+) -> Result<RoleCredentials, KeyringError> {
+    let name = task.id.to_string().into();
+    let of = match found.of {
+        Whose::Role(id) => Of::Role { id, name },
+        Whose::Guest(role) => Of::Guest { role, name },
+    };
+    let expires = now + LIFE;
+    let mut session = Session::new(of, now, expires);
+    session.task = Some(TaskRef {
+        region: home.scope.region.as_str().into(),
+        cluster: home.cluster.as_str().into(),
+        id: task.id.to_string().into(),
+    });
+    let issued = session::issue(state, seed, home.scope.account, session)?;
+    Ok(RoleCredentials {
+        credentials_id: Redacted(credentials_id(state, home, task, kind)?),
+        role_arn: found.arn,
+        access_key_id: issued.access_key_id.to_string(),
+        secret_access_key: Redacted(issued.secret.to_string()),
+        session_token: Redacted(issued.token),
+        // In whole seconds, and never later than they end.
+        expiration: iso8601(Timestamp::from_millis(expires.as_millis().div_euclid(1000) * 1000)),
+        credential_scope: String::new(),
+    })
+}
+
+/// A UUID that nobody can guess, the same for a task and a role as long as there is the store: a running container has it
+/// in its environment.
+fn credentials_id(
+    state: &State,
+    home: &ClusterKey,
+    task: &Task,
+    kind: RoleType,
+) -> Result<String, KeyringError> {
+    let kind = match kind {
+        RoleType::TaskApplication => "task",
+        RoleType::TaskExecution => "execution",
+    };
+    let input = format!("credentials id\0{}\0{}\0{kind}", home.scope.account, task.id);
+    let drawn = state.lasting(input.as_bytes())?;
+    let hex: String = drawn.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}

@@ -1,0 +1,36 @@
+//! What containers need of this machine to use their task's role: the address where they ask for its credentials, and one
+//! where they reach the API.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use longshore_node::CredentialsEndpoint;
+
+use crate::control_plane::ControlPlane;
+use crate::out::tell;
+
+/// Beside the ports that agents have on a machine. Containers are told it once, when they are made.
+const API: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)), 51680);
+
+/// The address of credentials, as far as this process may have it.
+pub async fn endpoint() -> Option<Arc<CredentialsEndpoint>> {
+    match CredentialsEndpoint::open().await {
+        Ok(endpoint) => Some(endpoint),
+        Err(error) => {
+            tell!("note: tasks with a role (taskRoleArn) cannot run here: {error}");
+            None
+        }
+    }
+}
+
+/// Serves the API to containers, beside the credentials. Gives the URL that they are told.
+pub async fn serve_api(control_plane: &mut ControlPlane) -> Option<String> {
+    match control_plane.serve_containers(API).await {
+        Ok(()) => Some(format!("http://{API}")),
+        Err(error) => {
+            tell!("note: containers are not told where the API is: {error}");
+            None
+        }
+    }
+}

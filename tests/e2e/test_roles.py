@@ -1,0 +1,195 @@
+"""Tasks use their role with an SDK that nobody has configured, in every network mode, and get nobody else's (identity J8).
+
+The containers have the Python and the boto3 of this machine, mounted into an image that has nothing.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import textwrap
+
+import boto3
+import botocore.exceptions
+
+from harness.cases import BUSYBOX, UpCase
+from harness.wait import eventually
+from test_awsvpc import NETWORK
+
+ACCOUNT = "000000000000"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+    },
+}
+LOOK = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecs:ListClusters", "Resource": "*"}}
+
+# What a container does: it tells who it is and what it may do, and then tries the URLs that it finds in /out/urls.
+PROGRAM = textwrap.dedent("""
+    import json, os, time, urllib.error, urllib.request
+    def get(path):
+        try:
+            with urllib.request.urlopen("http://169.254.170.2" + path, timeout=5) as answer:
+                return [answer.status, answer.read().decode()]
+        except urllib.error.HTTPError as error:
+            return [error.code, error.read().decode()]
+        except Exception as error:
+            return [0, repr(error)]
+    told = {"path": os.environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")}
+    try:
+        import boto3, botocore.exceptions
+        told["who"] = boto3.client("sts").get_caller_identity()["Arn"]
+        ecs = boto3.client("ecs")
+        told["clusters"] = ecs.list_clusters()["clusterArns"]
+        try:
+            ecs.create_cluster(clusterName="mine")
+            told["created"] = "it was"
+        except botocore.exceptions.ClientError as error:
+            told["created"] = error.response["Error"]["Code"]
+    except Exception as error:
+        told["error"] = repr(error)
+    out = "/out/" + os.environ["NAME"]
+    json.dump(told, open(out + ".new", "w"))
+    os.rename(out + ".new", out)
+    while not os.path.exists("/out/urls"):
+        time.sleep(0.1)
+    urls = json.load(open("/out/urls"))
+    json.dump({name: get(path) for name, path in urls.items()}, open(out + ".new", "w"))
+    os.rename(out + ".new", out + ".urls")
+    time.sleep(600)
+""")
+
+
+def mounts(out):
+    """The directories that a Python with boto3 needs, at their own places."""
+    prefix = pathlib.Path(os.path.realpath(sys.executable)).parent.parent
+    packages = pathlib.Path(boto3.__file__).parent.parent
+    paths = {pathlib.Path("/usr"), pathlib.Path("/lib"), pathlib.Path("/lib64"), prefix, packages}
+    real = [path for path in sorted(paths) if path.exists()]
+    # What is inside another one is there with it.
+    outer = [path for path in real if not any(other in path.parents for other in real)]
+    return {**{str(path): str(path) for path in outer}, str(out): "/out"}
+
+
+class Roles(UpCase):
+    instances_wanted = 1
+    zones_wanted = 1
+
+    def client_of(self, service):
+        env = self.plane.env
+        session = boto3.session.Session(
+            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+            region_name=env["AWS_DEFAULT_REGION"],
+        )
+        return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
+
+    def setUp(self):
+        super().setUp()
+        self.iam = self.client_of("iam")
+        self.out = pathlib.Path(tempfile.mkdtemp(prefix="longshore-roles-"))
+        self.addCleanup(shutil.rmtree, self.out, ignore_errors=True)
+
+    def make_role(self, name, policy=LOOK):
+        self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+        self.iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+        self.addCleanup(self.remove_role, name)
+        return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+    def remove_role(self, name):
+        try:
+            self.iam.delete_role_policy(RoleName=name, PolicyName="own")
+            self.iam.delete_role(RoleName=name)
+        except botocore.exceptions.ClientError:
+            pass
+
+    def start(self, name, mode, role):
+        where = mounts(self.out)
+        volumes = [{"name": f"v{n}", "host": {"sourcePath": path}} for n, path in enumerate(where)]
+        points = [
+            {"sourceVolume": f"v{n}", "containerPath": where[path], "readOnly": where[path] != "/out"}
+            for n, path in enumerate(where)
+        ]
+        packages = str(pathlib.Path(boto3.__file__).parent.parent)
+        environment = {"NAME": name, "HOME": "/tmp", "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
+        container = {
+            "image": BUSYBOX, "entryPoint": [os.path.realpath(sys.executable), "-c"], "command": [PROGRAM],
+            "mountPoints": points, "memory": 128,
+            "environment": [{"name": key, "value": value} for key, value in environment.items()],
+        }
+        definition = self.register(name, container, networkMode=mode, volumes=volumes, taskRoleArn=role)
+        network = {"networkConfiguration": NETWORK} if mode == "awsvpc" else {}
+        [task] = self.run_tasks(taskDefinition=definition, **network)
+        self.addCleanup(self.stop_task_quietly, task["taskArn"])
+        return task["taskArn"]
+
+    def told(self, name, suffix=""):
+        path = self.out / (name + suffix)
+        text = eventually(lambda: path.exists() and path.read_text(), timeout_secs=60, what=f"what {name} tells")
+        return json.loads(text)
+
+    def test_every_network_mode_has_its_own_role_and_no_other(self):
+        modes = ("bridge", "host", "awsvpc")
+        tasks = {mode: self.start(mode, mode, self.make_role(f"of-{mode}")) for mode in modes}
+        urls = {}
+        for mode, arn in tasks.items():
+            told = self.told(mode)
+            session = f"arn:aws:sts::{ACCOUNT}:assumed-role/of-{mode}/{arn.rsplit('/', 1)[1]}"
+            self.assertEqual(told.get("who"), session, told)
+            self.assertTrue(any(found.endswith(f"/{self.cluster}") for found in told["clusters"]), told)
+            self.assertEqual(told["created"], "AccessDeniedException", told)
+            urls[mode] = told["path"]
+        self.assertEqual(len(set(urls.values())), len(modes))
+        (self.out / "urls.new").write_text(json.dumps({**urls, "none": "/v2/credentials/none"}))
+        (self.out / "urls.new").rename(self.out / "urls")
+        for mode in modes:
+            answers = self.told(mode, ".urls")
+            self.assertEqual(answers[mode][0], 200, (mode, answers[mode][0]))
+            self.assertEqual(answers["none"][0], 400)
+            for other in modes:
+                if other != mode:
+                    self.assertEqual(answers[other], answers["none"], f"{mode} asks for the role of {other}")
+
+    def test_the_keys_end_with_their_task_and_their_role(self):
+        role = self.make_role("short")
+        arn = self.start("ends", "bridge", role)
+        path = self.told("ends")["path"]
+        (self.out / "urls").write_text(json.dumps({"own": path}))
+        status, body = self.told("ends", ".urls")["own"]
+        self.assertEqual(status, 200)
+        keys = json.loads(body)
+        session = boto3.session.Session(
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["Token"],
+            region_name=self.region,
+        )
+        ecs = session.client("ecs", endpoint_url=self.plane.env["AWS_ENDPOINT_URL"])
+        self.assertTrue(ecs.list_clusters()["clusterArns"])
+        self.ecs.stop_task(cluster=self.cluster, task=arn)
+        self.wait_task(arn, "STOPPED", timeout_secs=60)
+        with self.assertRaises(botocore.exceptions.ClientError) as caught:
+            ecs.list_clusters()
+        self.assertEqual(caught.exception.response["Error"]["Code"], "UnrecognizedClientException")
+        log = self.plane.log_path.read_text(errors="replace")
+        self.assertNotIn(keys["SecretAccessKey"], log)
+        self.assertNotIn(keys["Token"], log)
+
+    def test_a_role_that_nobody_has_made_is_a_guest_and_explained(self):
+        arn = self.start("guest", "bridge", f"arn:aws:iam::{ACCOUNT}:role/nobody")
+        told = self.told("guest")
+        self.assertEqual(told["who"], f"arn:aws:sts::{ACCOUNT}:assumed-role/nobody/{arn.rsplit('/', 1)[1]}", told)
+        self.assertTrue(told["clusters"], told)
+
+    def test_a_role_that_does_not_trust_tasks_starts_nothing(self):
+        role = self.make_role("untrusting")
+        other = json.dumps(TRUST).replace("ecs-tasks", "ec2")
+        self.iam.update_assume_role_policy(RoleName="untrusting", PolicyDocument=other)
+        definition = self.register("untrusting", {"image": BUSYBOX}, taskRoleArn=role)
+        error = self.assert_refused(
+            "ClientException", None, self.ecs.run_task, cluster=self.cluster, taskDefinition=definition
+        )
+        self.assertIn(f"ECS was unable to assume the role '{role}'", error["Error"]["Message"])
