@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::USER_AGENT;
 use http::{HeaderMap, Method, Uri};
 use longshore_base::Timestamp;
-use longshore_wire::{Ask, GenericError, GenericErrorKind, Protocol, rest};
+use longshore_wire::{Ask, Family, GenericError, GenericErrorKind, Protocol, rest};
 
 use crate::{Body, Principal, Reply};
 
@@ -70,7 +70,9 @@ impl Head {
 
 /// All headers that are text, with their names in lower case: how `longshore-wire` takes them.
 fn pairs(headers: &HeaderMap) -> Vec<(&str, &str)> {
-    headers.iter().filter_map(|(name, value)| Some((name.as_str(), text(value.as_bytes())?))).collect()
+    let mut pairs = Vec::with_capacity(headers.len());
+    pairs.extend(headers.iter().filter_map(|(name, value)| Some((name.as_str(), text(value.as_bytes())?))));
+    pairs
 }
 
 /// AWS's clients write UTF-8 where they write more than ASCII.
@@ -139,7 +141,15 @@ impl Request {
 }
 
 impl Request<Bytes> {
-    /// As the protocol reads it; `headers` are those of [`Head::pairs`].
+    /// The headers that the protocol reads members from, as [`Request::ask`] takes them: none but in the REST protocols.
+    pub fn headers_to_read(&self) -> Vec<(&str, &str)> {
+        match self.protocol.family() {
+            Family::RestJson | Family::RestXml => self.call.head.pairs(),
+            Family::AwsJson | Family::Query | Family::Ec2 => Vec::new(),
+        }
+    }
+
+    /// As the protocol reads it; `headers` are those of [`Request::headers_to_read`].
     pub fn ask<'a>(&'a self, headers: &'a [(&'a str, &'a str)]) -> Ask<'a> {
         let head = &self.call.head;
         let request = rest::Request { path: head.path(), query: head.query(), headers, body: &self.body };

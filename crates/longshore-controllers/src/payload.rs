@@ -20,8 +20,8 @@ use longshore_tables_ecs::{ClusterKey, EcsState, record};
 use longshore_wire::json;
 use serde_json::{Map, Value};
 
-use crate::roles::{self, Roles};
 use crate::interface;
+use crate::roles::{self, Roles};
 
 /// The engine API version that the texts of `dockerConfig` are written for.
 const DOCKER_CONFIG_VERSION: &str = "1.18";

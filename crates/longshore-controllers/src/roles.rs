@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use longshore_base::{Seed, Timestamp};
 use longshore_keyring::{KeyringError, Sealing};
-use longshore_link::message::{Redacted, RoleCredentials, RoleType};
+use longshore_link::message::{RoleCredentials, RoleType};
 use longshore_policy::{Asker, Context, Decision, Layers, Question, ResourcePolicy, Who, decide};
 use longshore_shapes_ecs as shapes;
 use longshore_state::State;
@@ -80,9 +80,8 @@ impl Roles {
 
     /// The roles that nobody has made, which run with a guest's rights: of a server in open mode.
     pub fn of_guests<'a>(&'a self, state: &'a State, at: &'a ClusterKey, now: Timestamp) -> Vec<&'a str> {
-        let is_guest = |arn: &&str| {
-            matches!(find(state, at, arn, now), Some(Found { of: Whose::Guest(_), arn: _ }))
-        };
+        let is_guest =
+            |arn: &&str| matches!(find(state, at, arn, now), Some(Found { of: Whose::Guest(_), arn: _ }));
         self.iter().map(|(_, arn)| arn).filter(is_guest).collect()
     }
 }
@@ -184,11 +183,11 @@ fn issue(
     });
     let issued = session::issue(state, seed, home.scope.account, session)?;
     Ok(RoleCredentials {
-        credentials_id: Redacted(credentials_id(state, home, task, kind)?),
+        credentials_id: credentials_id(state, home, task, kind)?.into(),
         role_arn: found.arn,
         access_key_id: issued.access_key_id.to_string(),
-        secret_access_key: Redacted(issued.secret.to_string()),
-        session_token: Redacted(issued.token),
+        secret_access_key: issued.secret.to_string().into(),
+        session_token: issued.token.into(),
         // In whole seconds, and never later than they end.
         expiration: iso8601(Timestamp::from_millis(expires.as_millis().div_euclid(1000) * 1000)),
         credential_scope: String::new(),

@@ -73,13 +73,11 @@ fn describe(required: &RequiredAttribute) -> (String, String) {
             "Register the task definition with an image of a registry that the instances can pull from without ECR.",
         ),
         "execution-role-awslogs" => ("the log driver awslogs with an executionRoleArn", AWSLOGS_REMEDY),
-        "task-iam-role" | "task-iam-role-network-host" => {
-            (
-                "task roles (taskRoleArn)",
-                "Start the instance's agent as root, on a machine where no other agent has 169.254.170.2, or register the \
+        "task-iam-role" | "task-iam-role-network-host" => (
+            "task roles (taskRoleArn)",
+            "Start the instance's agent as root, on a machine where no other agent has 169.254.170.2, or register the \
                  task definition without taskRoleArn.",
-            )
-        }
+        ),
         "task-eni" | NETWORK_ATTRIBUTE => (
             "the network mode awsvpc",
             "Start the instance's agent with ECS_ENABLE_TASK_ENI=true, or register the task definition with another \

@@ -262,7 +262,8 @@ fn environment(ready: &Ready<'_>) -> Environment {
         }
     }
     let mut inject = |name: &str, value: String| variables.insert(name.to_owned(), value);
-    if let Some(credentials) = &ready.spec.task_credentials {
+    let is_served = ready.settings.serves_credentials || ready.settings.metadata_endpoint.is_some();
+    if let Some(credentials) = ready.spec.task_credentials.as_ref().filter(|_| is_served) {
         let path = format!("/v2/credentials/{}", credentials.expose());
         inject("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path);
     }

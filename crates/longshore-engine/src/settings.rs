@@ -96,6 +96,8 @@ pub struct Settings {
     /// `http://169.254.170.2`: where containers reach metadata, credentials and the agent API. `None`: nowhere, and
     /// they are told nothing of it.
     pub metadata_endpoint: Option<String>,
+    /// 169.254.170.2 answers to those who ask for their role's credentials, whatever serves metadata.
+    pub serves_credentials: bool,
 }
 
 impl Default for Settings {
@@ -128,6 +130,7 @@ impl Default for Settings {
             task_network: None,
             metadata_endpoint: Some("http://169.254.170.2".to_owned()),
             api_endpoint: None,
+            serves_credentials: false,
         }
     }
 }
@@ -213,6 +216,8 @@ impl Settings {
             bind_address: d.bind_address,
             task_network: d.task_network,
             metadata_endpoint: d.metadata_endpoint,
+            api_endpoint: d.api_endpoint,
+            serves_credentials: d.serves_credentials,
         };
         (settings, reader.notes)
     }

@@ -77,7 +77,7 @@ impl<'s> Asking<'s> {
 
     /// Where it goes. Without its body, some requests do not say.
     pub(crate) fn route(&self, body: Option<&[u8]>) -> Routing {
-        let headers = self.head.pairs();
+        let headers = self.routing_headers();
         route::route(&self.said(&headers), body, &self.shared.known)
     }
 
@@ -85,6 +85,20 @@ impl<'s> Asking<'s> {
     pub(crate) fn guess(&self) -> Protocol {
         let headers = self.head.pairs();
         route::guess(&self.said(&headers))
+    }
+
+    /// The headers by which it is routed. Below the root only the REST protocols have operations, and theirs may hang on any
+    /// header; S3's at the root, too.
+    fn routing_headers(&self) -> Vec<(&str, &str)> {
+        if self.head.path() != "/" || self.claimed.as_deref() == Some(S3) {
+            return self.head.pairs();
+        }
+        let mut few = Vec::with_capacity(4);
+        for name in ["x-amz-target", "content-type", "smithy-protocol"] {
+            let values = self.head.headers.get_all(name).iter();
+            few.extend(values.filter_map(|value| Some((name, std::str::from_utf8(value.as_bytes()).ok()?))));
+        }
+        few
     }
 
     fn said<'a>(&'a self, headers: &'a [(&'a str, &'a str)]) -> route::Head<'a> {

@@ -117,12 +117,10 @@ async fn converse(
     let Presence { hub, at, .. } = *presence;
     loop {
         let mut sent = false;
-        while let Some(output) =
-            channel.poll(&mut |arn| {
-                let (now, seed) = (hub.now(), hub.db.draw_seed());
-                hub.db.peek(|state| link::task_payload(state, at, arn, now, seed))
-            })
-        {
+        while let Some(output) = channel.poll(&mut |arn| {
+            let (now, seed) = (hub.now(), hub.db.draw_seed());
+            hub.db.peek(|state| link::task_payload(state, at, arn, now, seed))
+        }) {
             let answer = match output {
                 Output::Send(text) => {
                     sent = true;

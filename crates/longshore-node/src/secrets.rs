@@ -117,7 +117,11 @@ impl Plan {
                 _ => secret(about, answer, &mut values),
             };
             if let Err(failure) = taken {
-                failures.push(if self.is_fargate { in_words_of_fargate(question, &failure) } else { failure.text });
+                failures.push(if self.is_fargate {
+                    in_words_of_fargate(question, &failure)
+                } else {
+                    failure.text
+                });
             }
         }
         if !failures.is_empty() {
@@ -294,7 +298,8 @@ mod tests {
     fn each_secret_is_asked_for_once() {
         let user = format!("{SECRET}:user::");
         let old = format!("{SECRET}::AWSPREVIOUS:");
-        let pairs = [("A", SECRET), ("B", user.as_str()), ("C", old.as_str()), ("D", "/d"), ("E", "/e"), ("F", "/d")];
+        let pairs =
+            [("A", SECRET), ("B", user.as_str()), ("C", old.as_str()), ("D", "/d"), ("E", "/e"), ("F", "/d")];
         let plan = Plan::new(wanted(&pairs), false);
         let bodies: Vec<&str> = plan.questions.iter().map(|question| question.body.as_str()).collect();
         assert_eq!(
@@ -314,7 +319,8 @@ mod tests {
     fn values_and_members_of_objects_reach_the_container() {
         let (user, port, list) =
             (format!("{SECRET}:user::"), format!("{SECRET}:port::"), format!("{SECRET}:list::"));
-        let parameter = json!({"Parameters": [{"Name": "/d", "ARN": "arn:aws:ssm:r:1:parameter/d", "Value": "x"}]});
+        let parameter =
+            json!({"Parameters": [{"Name": "/d", "ARN": "arn:aws:ssm:r:1:parameter/d", "Value": "x"}]});
         let secret = json!({"SecretString": r#"{"user": "ada", "port": 5432, "list": [1, {"a": null}]}"#});
         assert_eq!(
             resolve(
@@ -323,8 +329,7 @@ mod tests {
             ),
             Ok(vec!["D=x".into(), "USER=ada".into(), "PORT=5432".into(), r#"LIST=[1,{"a":null}]"#.into()])
         );
-        let selected =
-            json!({"Parameters": [{"Name": "/d", "Selector": ":2", "Value": "second"}], "InvalidParameters": []});
+        let selected = json!({"Parameters": [{"Name": "/d", "Selector": ":2", "Value": "second"}], "InvalidParameters": []});
         assert_eq!(resolve(&[("D", "/d:2")], vec![Ok(selected)]), Ok(vec!["D=second".into()]));
     }
 
@@ -352,11 +357,11 @@ mod tests {
             "retrieved secret from Secrets Manager did not contain json key user"
         );
         let hidden = text(&[("S", &user)], Ok(json!({"SecretString": "hunter2"})));
-        assert!(hidden.starts_with("invalid character '?' looking") && !hidden.contains("hunter2"), "{hidden}");
-        let both = resolve(
-            &[("D", "/d"), ("S", SECRET)],
-            vec![Err(refused("A")), Err(refused("B"))],
+        assert!(
+            hidden.starts_with("invalid character '?' looking") && !hidden.contains("hunter2"),
+            "{hidden}"
         );
+        let both = resolve(&[("D", "/d"), ("S", SECRET)], vec![Err(refused("A")), Err(refused("B"))]);
         assert_eq!(both, Err("Fetching secret data from SSM Parameter Store in r: A: why; B: why".into()));
     }
 

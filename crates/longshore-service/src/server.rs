@@ -73,7 +73,7 @@ impl<A: Send + Sync + 'static> Api for Server<A> {
                 Ok(request) => request,
                 Err(broken) => return broken,
             };
-            let headers = request.call.head.pairs();
+            let headers = request.headers_to_read();
             let caller = Caller::from(&request.call);
             self.answer(request.operation, &caller, &request.ask(&headers)).await.map(Body::from)
         })

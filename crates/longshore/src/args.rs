@@ -73,6 +73,10 @@ pub struct ControlPlaneOptions {
     /// The file with the root key, which opens the secrets in the store [default: root.key in the data directory]
     #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
     pub root_key: Option<PathBuf>,
+
+    /// Keys of OpenID Connect providers, for machines that cannot fetch them: a JSON object of key sets by issuer
+    #[arg(long, value_name = "FILE", env = "LONGSHORE_OIDC_KEYS")]
+    pub oidc_keys: Option<PathBuf>,
     /// The region of the agents that `up` starts, and of the printed commands
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
     pub region: String,

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use longshore_api_ecs::{Caller, Ecs};
-use longshore_api_identity::{Iam, Sts};
+use longshore_api_identity::{Iam, Issuers, Sts, WebSts};
 use longshore_base::{AccountId, Region, Scope};
+use longshore_client::HttpClient;
 use longshore_controllers::Settings;
 use longshore_controllers::driver::{self, Pulse};
 use longshore_explain::Explainer;
@@ -33,6 +34,7 @@ use crate::args::{AuthMode, ControlPlaneOptions, IamMode, default_data_dir};
 use crate::clock::SystemSeeds;
 use crate::iam_users::IamUsers;
 use crate::machine::Machine;
+use crate::oidc_keys::OidcKeys;
 use crate::{keys, root_key, tls};
 
 /// A control plane at work.
@@ -206,7 +208,7 @@ impl ControlPlane {
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::server(db.clone(), api_settings(options, &url)).guarded(guard.clone());
         let iam = Iam::server(db.clone(), seeds).guarded(guard.clone());
-        let sts = Sts::server(db.clone()).guarded(guard.clone());
+        let sts = sts(options, &db, guard.clone())?;
         let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
@@ -320,6 +322,16 @@ async fn allow_guests(db: &Db) -> anyhow::Result<()> {
         Ok(()) => Ok(()),
         Err(never) => match never {},
     }
+}
+
+/// STS, and where it has the keys of web identities from.
+fn sts(options: &ControlPlaneOptions, db: &Arc<Db>, guard: Arc<dyn Guard>) -> anyhow::Result<WebSts> {
+    let trusted = longshore_client::tls_config(&[crate::agent::authorities()]).ok();
+    let https = trusted.map(|tls| HttpClient::new(Some(tls)));
+    let keys = OidcKeys::load(options.oidc_keys.as_deref(), https)?;
+    let issuers = Arc::new(Issuers::new(Arc::new(keys)));
+    let server = Sts::server_with(db.clone(), issuers.clone()).guarded(guard);
+    Ok(WebSts::new(server, issuers, db.clone()))
 }
 
 fn guard(mode: IamMode, metrics: &Metrics) -> Arc<dyn Guard> {

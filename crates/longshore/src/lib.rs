@@ -27,6 +27,7 @@ mod iam_users;
 mod keys;
 mod leftovers;
 pub mod machine;
+mod oidc_keys;
 mod out;
 mod progress;
 mod root_key;

@@ -10,8 +10,7 @@ use crate::control_plane::ControlPlane;
 use crate::out::tell;
 
 /// Beside the ports that agents have on a machine. Containers are told it once, when they are made.
-const API: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)), 51680);
+const API: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)), 51680);
 
 /// The address of credentials, as far as this process may have it.
 pub async fn endpoint() -> Option<Arc<CredentialsEndpoint>> {

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use longshore_base::Seed;
 use longshore_client::HttpClient;
 use longshore_node::awslogs::StandIn;
-use longshore_node::{CredentialsEndpoint, Config, Services, SharedNetwork, Status};
+use longshore_node::{Config, CredentialsEndpoint, Services, SharedNetwork, Status};
 use longshore_runtime::{Runtime, RuntimeInfo};
 use longshore_runtime_docker::{DockerHost, DockerRuntime};
 use longshore_state::db::SeedSource;
@@ -27,7 +27,7 @@ use crate::machine::Machine;
 use crate::out::{print, shown, tell};
 use crate::progress::Step;
 use crate::trust::Needed;
-use crate::{task_roles, engine, keys, leftovers, shutdown, tls};
+use crate::{engine, keys, leftovers, shutdown, task_roles, tls};
 
 /// On a laptop a deployment should be quick: a task without health checks counts as healthy after this
 /// (design, section 4).
@@ -95,7 +95,8 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     ));
 
     let step = Step::begin("starting the control plane");
-    let mut control_plane = ControlPlane::start(&options.control_plane, SETTLE, CROWD, Machine::this()).await?;
+    let mut control_plane =
+        ControlPlane::start(&options.control_plane, SETTLE, CROWD, Machine::this()).await?;
     step.done(format!("control plane: {}", control_plane.endpoint));
 
     let credentials = task_roles::endpoint().await;

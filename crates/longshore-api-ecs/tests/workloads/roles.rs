@@ -79,7 +79,11 @@ fn a_task_runs_with_roles_that_ecs_may_assume() {
         let (world, instance) = world_with(&json!({"taskRoleArn": role, "executionRoleArn": arn("tasks")}));
         let run = json!({"cluster": CLUSTER, "taskDefinition": "f"});
         let answer = world.ok("RunTask", run.clone());
-        assert_eq!((&answer["failures"], &answer["tasks"][0]["lastStatus"]), (&json!([]), &json!("PENDING")), "{role}");
+        assert_eq!(
+            (&answer["failures"], &answer["tasks"][0]["lastStatus"]),
+            (&json!([]), &json!("PENDING")),
+            "{role}"
+        );
         let mut start = run;
         start["containerInstances"] = json!([instance]);
         assert_eq!(world.ok("StartTask", start)["failures"], json!([]), "{role}");
@@ -90,7 +94,9 @@ fn a_task_runs_with_roles_that_ecs_may_assume() {
 #[test]
 fn a_role_that_ecs_may_not_assume_starts_nothing() {
     let of_another = "arn:aws:iam::999999999999:role/tasks".to_owned();
-    for role in [arn("machines"), arn("missing"), "missing".to_owned(), arn("deep"), arn("theirs"), of_another] {
+    for role in
+        [arn("machines"), arn("missing"), "missing".to_owned(), arn("deep"), arn("theirs"), of_another]
+    {
         for member in ["taskRoleArn", "executionRoleArn"] {
             let mut members = json!({});
             members[member] = json!(role);
@@ -100,7 +106,11 @@ fn a_role_that_ecs_may_not_assume_starts_nothing() {
             start["containerInstances"] = json!([instance]);
             for (operation, input) in [("RunTask", &run), ("StartTask", &start)] {
                 let (status, body) = world.call(operation, input);
-                assert_eq!((status, &body["__type"]), (400, &json!("ClientException")), "{operation} {role}: {body}");
+                assert_eq!(
+                    (status, &body["__type"]),
+                    (400, &json!("ClientException")),
+                    "{operation} {role}: {body}"
+                );
                 assert_eq!(body["message"], json!(cannot(&role)), "{operation} {member}");
             }
             let mut service = run.clone();
@@ -124,9 +134,8 @@ fn a_role_that_ecs_may_not_assume_starts_nothing() {
 #[test]
 fn overrides_name_other_roles() {
     let (world, _) = world_with(&json!({"taskRoleArn": arn("machines")}));
-    let run = |role: &str| {
-        json!({"cluster": CLUSTER, "taskDefinition": "f", "overrides": {"taskRoleArn": role}})
-    };
+    let run =
+        |role: &str| json!({"cluster": CLUSTER, "taskDefinition": "f", "overrides": {"taskRoleArn": role}});
     assert_eq!(world.ok("RunTask", run(&arn("tasks")))["failures"], json!([]));
     let (_, body) = world.call("RunTask", &run(&arn("missing")));
     assert_eq!(body["message"], json!(cannot(&arn("missing"))));
@@ -148,6 +157,9 @@ fn a_service_waits_for_its_role() {
     make_role(&world, "late", "/", TASKS, "");
     world.advance(std::time::Duration::from_secs(900));
     world.reconcile();
-    assert_eq!(world.ok("ListTasks", json!({"cluster": CLUSTER}))["taskArns"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        world.ok("ListTasks", json!({"cluster": CLUSTER}))["taskArns"].as_array().map(Vec::len),
+        Some(1)
+    );
     world.check();
 }

@@ -13,7 +13,7 @@ use longshore_state::{State, Tx};
 use longshore_tables_iam::IamState;
 use longshore_tables_iam::arn::IamArn;
 use longshore_tables_iam::record::Role;
-use longshore_tables_iam::session::{self, Of, Session};
+use longshore_tables_iam::session::{Of, Session};
 use longshore_wire::{Denied, Fault};
 
 use super::limits::{self, Given};
@@ -129,7 +129,7 @@ impl Command<Sts> for ops::AssumeRole {
             source_identity: session.source_identity.as_deref().map(str::to_owned),
             credentials: None,
         };
-        let issued = session::issue(tx, tx.ids.seed(), account, session).map_err(Fault::hidden)?;
+        let issued = shape::issue(tx, account, session)?;
         Ok(AssumeRoleResponse { credentials: Some(shape::credentials(issued)), ..answer })
     }
 }

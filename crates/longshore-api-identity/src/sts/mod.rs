@@ -8,9 +8,12 @@
 
 mod assume;
 mod identity;
+mod issuers;
+mod jwt;
 mod limits;
 mod shape;
 mod tokens;
+mod web;
 
 use std::sync::Arc;
 
@@ -18,13 +21,21 @@ use longshore_service::Server;
 use longshore_shapes_sts::ops;
 use longshore_state::Db;
 
+pub use issuers::{Issuers, KeySource};
+pub use web::WebSts;
+
 /// AWS STS: what its operations have in common.
-pub struct Sts;
+#[derive(Default)]
+pub struct Sts {
+    /// `None`: nobody can show a web identity.
+    issuers: Option<Arc<Issuers>>,
+}
 
 longshore_service::operations! {
     /// The operations of STS that are built.
     pub static OPERATIONS: Sts = ops {
         command AssumeRole,
+        command AssumeRoleWithWebIdentity,
         query GetAccessKeyInfo,
         query GetCallerIdentity,
         command GetFederationToken,
@@ -35,6 +46,11 @@ longshore_service::operations! {
 impl Sts {
     /// The API over a database with the tables of IAM and the keyring.
     pub fn server(db: Arc<Db>) -> Server<Self> {
-        Server::new(&longshore_catalog::STS, &OPERATIONS, db, Self)
+        Server::new(&longshore_catalog::STS, &OPERATIONS, db, Self::default())
+    }
+
+    /// The same for people with web identities, whose issuers' keys are had of these. To be put into [`WebSts`].
+    pub fn server_with(db: Arc<Db>, issuers: Arc<Issuers>) -> Server<Self> {
+        Server::new(&longshore_catalog::STS, &OPERATIONS, db, Self { issuers: Some(issuers) })
     }
 }

@@ -6,7 +6,7 @@ use longshore_api::PrincipalKind;
 use longshore_service::{Access, Caller, Command, Cx, Resources};
 use longshore_shapes_sts::{FederatedUser, GetFederationTokenResponse, GetSessionTokenResponse, ops};
 use longshore_state::{State, Tx};
-use longshore_tables_iam::session::{self, Limits, Of, Session};
+use longshore_tables_iam::session::{Limits, Of, Session};
 use longshore_wire::{Denied, Fault};
 
 use super::limits::{self, Given};
@@ -64,7 +64,7 @@ impl Command<Sts> for ops::GetSessionToken {
             }
         };
         let session = Session::new(of, tx.now, tx.now + lasting(caller, input.duration_seconds));
-        let issued = session::issue(tx, tx.ids.seed(), caller.scope.account, session).map_err(Fault::hidden)?;
+        let issued = shape::issue(tx, caller.scope.account, session)?;
         Ok(GetSessionTokenResponse { credentials: Some(shape::credentials(issued)) })
     }
 }
@@ -104,7 +104,7 @@ impl Command<Sts> for ops::GetFederationToken {
         // Without a policy it has no rights but those that a resource's own policy gives.
         session.limits = Some(limits.limits.unwrap_or_else(Limits::default));
         session.tags = limits.tags;
-        let issued = session::issue(tx, tx.ids.seed(), account, session).map_err(Fault::hidden)?;
+        let issued = shape::issue(tx, account, session)?;
         Ok(GetFederationTokenResponse {
             credentials: Some(shape::credentials(issued)),
             federated_user: Some(FederatedUser {

@@ -1,5 +1,6 @@
 //! STS through the port: a form in, XML out; with IAM and the guard beside it, as a server has them.
 
+mod web;
 mod world;
 
 use longshore_api::{Api, PrincipalKind};

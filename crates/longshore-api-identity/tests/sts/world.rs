@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Uri};
 use longshore_api::{
     Api, Body, Call, Head, Limits, Principal, PrincipalKind, Request, RequestId, Session, SessionSource,
 };
-use longshore_api_identity::{Iam, Sts};
+use longshore_api_identity::{Iam, Issuers, KeySource, Sts, WebSts};
 use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp, percent};
 use longshore_guard::{Enforcement, PolicyGuard};
 use longshore_keyring::{Keyring, RootKey, SealingTx};
@@ -22,9 +22,11 @@ use longshore_tables_iam::{IamState, IamTables};
 use longshore_telemetry::Metrics;
 use longshore_wire::Protocol;
 
+use super::web::Published;
+
 pub const ACCOUNT: &str = "111122223333";
 pub const OTHER: &str = "444455556666";
-const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 pub fn account(text: &str) -> AccountId {
     AccountId::parse(text).expect("twelve digits")
@@ -33,7 +35,7 @@ pub fn account(text: &str) -> AccountId {
 pub struct World {
     pub db: Arc<Db>,
     iam: Server<Iam>,
-    sts: Server<Sts>,
+    sts: WebSts,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -131,6 +133,14 @@ impl World {
     }
 
     pub fn new_with_root(byte: u8) -> Self {
+        Self::made_of(byte, Arc::new(Published(None)))
+    }
+
+    pub fn with_keys(keys: Arc<dyn KeySource>) -> Self {
+        Self::made_of(7, keys)
+    }
+
+    fn made_of(byte: u8, keys: Arc<dyn KeySource>) -> Self {
         let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>().with::<Keyring>();
         let seeds = Arc::new(Counting::default());
         let db = Db::open(Arc::new(MemoryStore::new()), &domains, Arc::new(Still), seeds.clone());
@@ -139,9 +149,14 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let unlocked = runtime.block_on(db.write(|tx| tx.unlock(RootKey::new([byte; 32]))));
         unlocked.expect("the memory store takes everything").expect("a new store takes any");
+        let issuers = Arc::new(Issuers::new(keys));
         Self {
             iam: Iam::server(db.clone(), seeds).guarded(guard.clone()),
-            sts: Sts::server(db.clone()).guarded(guard),
+            sts: WebSts::new(
+                Sts::server_with(db.clone(), issuers.clone()).guarded(guard),
+                issuers,
+                db.clone(),
+            ),
             db,
             runtime,
         }

@@ -107,6 +107,7 @@ fn told(output: &Output) -> String {
         Output::Look(Look::All) => "look at all".into(),
         Output::Look(Look::Tasks(tasks)) => format!("look at {}", tasks.len()),
         Output::WriteSettled => "write settled".into(),
+        Output::Renew => "renew".into(),
         Output::Send(text) => {
             let frame: serde_json::Value = serde_json::from_str(text).expect("a frame is JSON");
             format!("send {}", frame["type"].as_str().expect("a frame has a type"))
@@ -333,4 +334,45 @@ fn hints_gather_until_the_newest_connection_asks() {
     assert_eq!(registry.hint(&AgentHint::Work(at.clone(), task(4))), Some(&'b'));
     assert_eq!(registry.news(&at, first), News::Superseded, "and takes nothing from the newer one");
     assert_eq!(registry.news(&at, second), News::Work(tasks(&[4])));
+}
+
+/// Nobody knows how old the credentials are that another connection has sent.
+#[test]
+fn credentials_are_renewed_soon_after_a_reconnection_and_then_at_half_their_life() {
+    let half = crate::roles::LIFE / 2;
+    for send_credentials in [false, true] {
+        let mut bench = Bench::new();
+        bench.connect(send_credentials);
+        bench.handle(Input::Looked(Look::All, Some(Vec::new())));
+        bench.outputs();
+        if send_credentials {
+            // They come with the payloads, once for all.
+            bench.handle(Input::Settled);
+            bench.outputs();
+        }
+        let mut times = Vec::new();
+        let begun = bench.now;
+        while times.len() < 3 {
+            bench.after(Duration::from_secs(10));
+            bench.handle(Input::Received(HEARTBEAT_ACK));
+            for output in bench.outputs() {
+                match output.as_str() {
+                    "renew" => {
+                        times.push(bench.now.since(begun));
+                        bench.handle(Input::Renewed(Vec::new()));
+                    }
+                    "look at all" => bench.handle(Input::Looked(Look::All, Some(Vec::new()))),
+                    _ => {}
+                }
+            }
+            assert!(bench.now.since(begun) < 5 * half, "{times:?}");
+        }
+        let is_near =
+            |time: Duration| (half * 9 / 10..=half * 11 / 10 + Duration::from_secs(20)).contains(&time);
+        match send_credentials {
+            false => assert!(times[0] <= Duration::from_secs(70), "{times:?}"),
+            true => assert!(is_near(times[0]), "{times:?}"),
+        }
+        assert!(is_near(times[1] - times[0]) && is_near(times[2] - times[1]), "{times:?}");
+    }
 }

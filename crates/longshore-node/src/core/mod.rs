@@ -157,7 +157,12 @@ pub enum Effect {
     CheckRuntime,
     /// Ask the plan's questions with these credentials, and give the engine what it makes of the answers
     /// ([`longshore_engine::Input::SecretsResolved`]).
-    FetchSecrets { op: OpId, container: ContainerKey, role: Credentials, plan: Plan },
+    FetchSecrets {
+        op: OpId,
+        container: ContainerKey,
+        role: Credentials,
+        plan: Plan,
+    },
     /// One sample of each container.
     Sample(Vec<(ContainerKey, RuntimeId)>),
     Log(LogLine),

@@ -50,7 +50,9 @@ struct Agent {
 /// Why the address cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointUnavailable {
-    #[error("this process may not give the machine the address {ADDRESS}: start it as root, or with CAP_NET_ADMIN")]
+    #[error(
+        "this process may not give the machine the address {ADDRESS}: start it as root, or with CAP_NET_ADMIN"
+    )]
     Address(#[source] io::Error),
     #[error("another process listens at {ADDRESS}:{PORT}: tasks get their roles of one agent on a machine")]
     Taken,
@@ -168,7 +170,7 @@ mod address {
     use std::io;
     use std::net::Ipv4Addr;
 
-    use rustix::net::netlink::{ROUTE, SocketAddrNetlink};
+    use rustix::net::netlink::SocketAddrNetlink;
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, bind, recv, send, socket};
 
     const RTM_NEWADDR: u16 = 20;
@@ -196,7 +198,8 @@ mod address {
     }
 
     fn ask(kind: u16, flags: u16, address: Ipv4Addr) -> io::Result<()> {
-        let kernel = socket(AddressFamily::NETLINK, SocketType::RAW, Some(ROUTE))?;
+        // Without a number it is the one for routes.
+        let kernel = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
         bind(&kernel, &SocketAddrNetlink::new(0, 0))?;
         send(&kernel, &message(kind, flags, address), SendFlags::empty())?;
         let mut answer = [0; 256];

@@ -31,6 +31,7 @@ use longshore_engine::Action;
 use longshore_engine::input::SecretFailure;
 use longshore_engine::spec::{ContainerKey, OpId, RuntimeId};
 use longshore_runtime::{Executor, LabelFilter, Runtime, RuntimeEvent, RuntimeInfo, executor, limits};
+use longshore_sigv4::Credentials;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, warn};
@@ -108,6 +109,7 @@ pub async fn run(
     };
     config.task_role &= services.credentials.is_some();
     config.task_role_host_network &= config.task_role;
+    config.engine.serves_credentials = config.task_role;
     let gateway = gateway::open(&config, &services.runtime).await;
     let credentials = match services.credentials.clone().filter(|_| config.task_role) {
         Some(endpoint) => Some((endpoint, gateway::peers(&config, &services.runtime).await)),

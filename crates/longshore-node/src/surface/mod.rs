@@ -392,7 +392,10 @@ enum Caller {
     Task,
     Other,
     /// One of these containers, if it has this address: it has been started, and where it is has not been told yet.
-    Perhaps { containers: Vec<RuntimeId>, peer: IpAddr },
+    Perhaps {
+        containers: Vec<RuntimeId>,
+        peer: IpAddr,
+    },
 }
 
 fn who_asks(task: TaskView<'_>, asked: &Asked) -> Caller {
@@ -419,7 +422,8 @@ fn who_asks(task: TaskView<'_>, asked: &Asked) -> Caller {
             if task.containers().any(has_it) {
                 return Caller::Task;
             }
-            let is_new = |container: &ContainerView<'_>| container.may_live() && container.networks().is_empty();
+            let is_new =
+                |container: &ContainerView<'_>| container.may_live() && container.networks().is_empty();
             let new = task.containers().filter(is_new).filter_map(|own| own.runtime_id().cloned());
             let containers: Vec<RuntimeId> = new.collect();
             if containers.is_empty() { Caller::Other } else { Caller::Perhaps { containers, peer } }

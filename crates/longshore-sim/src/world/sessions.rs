@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use longshore_base::Timestamp;
+use longshore_base::{Seed, Timestamp};
 use longshore_controllers::connection::{CommandChannel, Generation, Input, Output};
 use longshore_controllers::link::{self, Found, Look};
 use longshore_link::client::Loss;

@@ -153,10 +153,10 @@ pub fn route(head: &Head<'_>, body: Option<&[u8]>, known: &[Known]) -> Routing {
     if head.header("smithy-protocol") == Some("rpc-v2-cbor") {
         return router.cbor();
     }
-    let is_rest = head.claimed.is_some_and(|claimed| router.rest(claimed).next().is_some());
+    let is_rest = |claimed| router.rest(claimed).next().is_some();
     if head.path != "/" {
         return match head.claimed {
-            Some(claimed) if is_rest => router.by_path(claimed),
+            Some(claimed) if is_rest(claimed) => router.by_path(claimed),
             Some(claimed) if !router.is_known(claimed) => router.unknown_service(claimed),
             Some(_) | None => Routing::Elsewhere,
         };
@@ -171,7 +171,7 @@ pub fn route(head: &Head<'_>, body: Option<&[u8]>, known: &[Known]) -> Routing {
         Some(_) | None => {}
     }
     match head.claimed {
-        Some(claimed) if is_rest => router.by_path(claimed),
+        Some(claimed) if is_rest(claimed) => router.by_path(claimed),
         Some(claimed) if !router.is_known(claimed) => router.unknown_service(claimed),
         Some(_) | None => router.refuse(guess(head), None, Why::NoName),
     }

@@ -9,7 +9,7 @@ use longshore_engine::input::{HealthStatus, ResolvedSecret, ResolvedSecrets, Sec
 use longshore_engine::spec::{SecretTarget, SecretText};
 use longshore_link::message::{
     ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, InstanceStatusValue,
-    RoleCredentials, TaskPayload,
+    RoleCredentials, Secret, TaskPayload,
 };
 
 use longshore_link::server;

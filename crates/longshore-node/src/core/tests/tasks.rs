@@ -267,7 +267,8 @@ fn only_a_container_of_the_task_gets_its_credentials() {
     }
     rig.run(5 * SECOND);
     let of = |name: &str| {
-        let task = rig.core.engine().tasks().find(|task| task.key().arn() == Rig::arn(name)).expect("it is there");
+        let task =
+            rig.core.engine().tasks().find(|task| task.key().arn() == Rig::arn(name)).expect("it is there");
         let container = task.containers().next().expect("it has one");
         let address = container.networks()[0].ipv4.clone().expect("it has one");
         (address, container.runtime_id().expect("it was created").as_str().to_owned())
@@ -294,7 +295,8 @@ fn only_a_container_of_the_task_gets_its_credentials() {
 
 #[test]
 fn secrets_are_fetched_with_the_execution_role() {
-    let secret = Secret { name: "TOKEN".into(), value_from: "/t".into(), provider: "ssm".into(), ..Secret::default() };
+    let secret =
+        Secret { name: "TOKEN".into(), value_from: "/t".into(), provider: "ssm".into(), ..Secret::default() };
     let mut payload = Rig::payload("a", "bb");
     payload.containers[0].secrets = vec![secret.clone()];
     payload.execution_role_credentials = Some(RoleCredentials {
@@ -325,14 +327,21 @@ fn secrets_are_fetched_with_the_execution_role() {
     let mut rig = Rig::connected();
     rig.place("a", TaskPayload { containers: payload.containers.clone(), ..Rig::payload("a", "bb") });
     rig.run(5 * SECOND);
-    assert_eq!((rig.heard("a").last(), rig.starts()), (Some(&"STOPPED"), 0));
+    assert!(
+        rig.heard("a").last().is_some_and(|told| told.contains("has no execution role")),
+        "{:?}",
+        rig.heard("a")
+    );
+    assert_eq!(rig.starts(), 0);
 
     // What was refused is the reason.
     let mut rig = Rig::connected();
     rig.secrets = Err("AccessDeniedException: why".into());
-    payload.execution_role_credentials =
-        Some(RoleCredentials { credentials_id: "execution-a".to_owned().into(), ..RoleCredentials::default() });
+    payload.execution_role_credentials = Some(RoleCredentials {
+        credentials_id: "execution-a".to_owned().into(),
+        ..RoleCredentials::default()
+    });
     rig.place("a", payload);
     rig.run(5 * SECOND);
-    assert_eq!((rig.heard("a").last(), rig.starts()), (Some(&"STOPPED"), 0));
+    assert_eq!((rig.heard("a").last(), rig.starts()), (Some(&"STOPPED(AccessDeniedException: why)"), 0));
 }
