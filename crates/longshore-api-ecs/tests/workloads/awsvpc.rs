@@ -103,7 +103,10 @@ fn the_payload_is_what_agents_expect() {
     register(&world);
     world.ok("RunTask", run(1));
     let [task] = &world.tasks()[..] else { panic!("one task") };
-    let sent = world.db.peek(|state| payload(state, &world.at(), task)).expect("its definition is there");
+    let sent = world
+        .db
+        .peek(|state| payload(state, &world.at(), task, world.now(), longshore_base::Seed::new(0)))
+        .expect("its definition is there");
     let mut sent = serde_json::to_value(sent).expect("serialisable");
     let interface = &mut sent["elasticNetworkInterfaces"][0];
     for (member, prefix, length) in [
@@ -151,7 +154,10 @@ fn the_name_servers_are_those_that_the_instance_tells() {
     register(&world);
     world.ok("RunTask", run(1));
     let [task] = &world.tasks()[..] else { panic!("one task") };
-    let sent = world.db.peek(|state| payload(state, &world.at(), task)).expect("its definition is there");
+    let sent = world
+        .db
+        .peek(|state| payload(state, &world.at(), task, world.now(), longshore_base::Seed::new(0)))
+        .expect("its definition is there");
     assert_eq!(sent.elastic_network_interfaces[0].domain_name_servers, ["10.9.0.2", "10.9.0.3"]);
 }
 

@@ -215,7 +215,7 @@ fn its_agent_gets_it_with_its_own_cluster() {
         let wanted: Vec<_> =
             found.iter().filter_map(|(_, wish)| Some(wish.as_ref()?.task.to_string())).collect();
         assert_eq!(wanted, std::slice::from_ref(&arn));
-        link::task_payload(state, &at, &arn).expect("a task of it")
+        link::task_payload(state, &at, &arn, world.now(), longshore_base::Seed::new(0)).expect("a task of it")
     });
     assert_eq!(payload.task_cluster_arn, "arn:aws:ecs:eu-west-1:123456789012:cluster/deep-dive-cluster");
     // Agents let those of launch type FARGATE skip their queue for resources (agent-protocol G10).

@@ -60,7 +60,15 @@ fn gpus_of(world: &World, arn: &str) -> (String, Vec<String>) {
     let shown = answer["tasks"][0]["containers"][0]["gpuIds"].to_string();
     let tasks = world.tasks();
     let task = tasks.iter().find(|task| arn.ends_with(&task.id.to_string())).expect("the task");
-    let told = world.db.peek(|state| longshore_controllers::payload::payload(state, &world.at(), task));
+    let told = world.db.peek(|state| {
+        longshore_controllers::payload::payload(
+            state,
+            &world.at(),
+            task,
+            world.now(),
+            longshore_base::Seed::new(0),
+        )
+    });
     (shown, told.expect("a payload").associations.into_iter().map(|own| own.name).collect())
 }
 

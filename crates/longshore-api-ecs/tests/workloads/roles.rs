@@ -38,7 +38,9 @@ fn arn(name: &str) -> String {
     format!("arn:aws:iam::{ACCOUNT}:role/{name}")
 }
 
+/// A name becomes the ARN of a role without a path when it is registered.
 fn cannot(role: &str) -> String {
+    let role = if role.starts_with("arn:") { role.to_owned() } else { arn(role) };
     format!(
         "ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the role being passed \
          has the proper trust relationship and permissions and that your IAM user has permissions to pass this role."

@@ -292,7 +292,15 @@ fn containers_are_told_where_they_run() {
         let answer = world.ok("RunTask", json!({"cluster": CLUSTER, "taskDefinition": "told"}));
         let id = ids(&answer).remove(0);
         let task = world.tasks().into_iter().find(|task| task.id.to_string() == id).expect("it was made");
-        let sent = world.db.peek(|state| longshore_controllers::payload::payload(state, &world.at(), &task));
+        let sent = world.db.peek(|state| {
+            longshore_controllers::payload::payload(
+                state,
+                &world.at(),
+                &task,
+                world.now(),
+                longshore_base::Seed::new(0),
+            )
+        });
         sent.expect("its definition is there").containers[0].environment.0["AWS_EXECUTION_ENV"].clone()
     };
     assert_eq!(told(json!([])), "AWS_ECS_EC2");
