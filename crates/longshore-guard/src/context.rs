@@ -73,6 +73,11 @@ fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {
             context.set("aws:userid", format!("{role_id}:{session}"));
         }
         Asker::Anonymous => context.set("aws:PrincipalType", "Anonymous"),
-        Asker::Root | Asker::Service(_) | Asker::Federated(_) => {}
+        Asker::Root => {
+            context.set("aws:PrincipalType", "Account");
+            context.set("aws:PrincipalArn", caller.root_arn());
+            context.set("aws:userid", caller.scope.account.to_string());
+        }
+        Asker::Service(_) | Asker::Federated(_) => {}
     }
 }

@@ -3,8 +3,9 @@
 //! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the policies
 //! that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
 //!
-//! Invariants: an account's root and the guests of open mode may do everything in their account, and nothing is put together
-//! for them; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
+//! Invariants: an account's root and the guests of open mode may do everything in their account but what the policy of a
+//! resource keeps from them, and nothing is put together for them where no resource can have one; nobody reaches into
+//! another account without its policy, not even where denials are only reported; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
 //! nothing else.
 //!
 //! It does not know: signatures, HTTP, any particular API.
@@ -15,7 +16,7 @@ pub mod context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use longshore_policy::{Decision, Layers, Question, decide};
+use longshore_policy::{Decision, Layers, Question, ResourcePolicy, decide};
 use longshore_service::{Access, Attempt, Caller, Guard, not_authorized};
 use longshore_telemetry::{Damper, Metrics};
 use longshore_wire::Denied;
@@ -50,9 +51,12 @@ impl PolicyGuard {
     }
 
     fn denied(&self, caller: &Caller, access: &Access, denied: Denied) -> Result<(), Denied> {
+        // What is told instead of being done was allowed before there were policies. Nobody was ever let into an account
+        // that is not his.
+        let is_foreign = access.policy.is_some() && access.owner != caller.scope.account;
         let is_enforced = match self.enforcement {
             Enforcement::Enforce => true,
-            Enforcement::Report => false,
+            Enforcement::Report => is_foreign,
         };
         self.metrics.denied(&access.action, is_enforced);
         if is_enforced {
@@ -68,14 +72,29 @@ impl PolicyGuard {
 
 impl Guard for PolicyGuard {
     fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let Some(holder) = Holder::of(attempt.state, attempt.caller) else { return Ok(()) };
+        let found = Holder::of(attempt.state, attempt.caller);
+        let is_root = found.is_none();
+        let holder = match found {
+            Some(holder) => holder,
+            None if attempt.has_policies => Holder::root(attempt.caller),
+            None => return Ok(()),
+        };
         let resources = attempt.resources();
         if resources.is_empty() {
             return Ok(());
         }
-        let layers = Layers { identity: &holder.identity, boundary: holder.boundary, ..Layers::default() };
         let mut known = Known::of(&holder, attempt.caller, attempt.now);
-        for access in resources.iter() {
+        for access in resources.iter().filter(|access| !is_root || access.policy.is_some()) {
+            let resource = access.policy.as_ref().map(|own| ResourcePolicy {
+                policy: &own.policy,
+                is_indispensable: own.is_indispensable,
+            });
+            let layers = Layers {
+                identity: &holder.identity,
+                boundary: holder.boundary,
+                resource,
+                ..Layers::default()
+            };
             let owner = access.owner.to_string();
             let because = known.with(access, &owner, |context| {
                 let Access { action, resource, .. } = access;

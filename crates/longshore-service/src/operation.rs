@@ -33,6 +33,8 @@ pub trait Command<A>: OperationShape {
     type Parsed: Send;
     /// What is collected under the lock. Making the answer of it is left for afterwards.
     type Answer: Into<Self::Output> + Send;
+    /// Whether what it needs permission for may have a policy of its own ([`crate::ResourcePolicy`]).
+    const HAS_POLICIES: bool = false;
 
     /// Reads and checks what does not depend on the state, without a lock.
     fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
@@ -54,6 +56,7 @@ pub trait Command<A>: OperationShape {
 pub trait Query<A>: OperationShape {
     type Parsed: Send;
     type Answer: Into<Self::Output> + Send;
+    const HAS_POLICIES: bool = false;
 
     fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
 

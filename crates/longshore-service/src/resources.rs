@@ -1,8 +1,10 @@
 //! What an operation needs permission for, in the words of policies (identity J6 and J7).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use longshore_base::AccountId;
+use longshore_policy::Policy;
 
 use crate::Caller;
 
@@ -14,6 +16,24 @@ pub enum Values {
     Many(Vec<String>),
 }
 
+/// The policy that a resource has itself, beside those of whoever asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourcePolicy {
+    pub policy: Arc<Policy>,
+    /// Without it nobody has a right, and the account's root has none either (KMS keys, identity J6).
+    pub is_indispensable: bool,
+}
+
+/// Policies are compared by what they say, which is equal to itself.
+impl Eq for ResourcePolicy {}
+
+impl ResourcePolicy {
+    /// Of something that may have a policy and has none: nobody of another account has a right.
+    pub fn none() -> Self {
+        Self { policy: Arc::new(Policy { statements: Vec::new() }), is_indispensable: false }
+    }
+}
+
 /// One question to the policies: may the caller do this to that?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
@@ -23,8 +43,12 @@ pub struct Access {
     pub resource: String,
     /// What a denial calls it, where the ARN says more than the caller did: the path of a user, whose a key is.
     pub shown: Option<String>,
+    /// All that a denial says, where it names neither action nor resource: `Access to KMS is not allowed`.
+    pub denial: Option<&'static str>,
     /// The account that the resource belongs to.
     pub owner: AccountId,
+    /// Of a resource that can have a policy; [`ResourcePolicy::none`] if it has none, or is not there.
+    pub policy: Option<ResourcePolicy>,
     /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among them.
     pub keys: Vec<(Cow<'static, str>, Values)>,
 }
@@ -39,6 +63,8 @@ impl Access {
             owner: account.unwrap_or(caller.scope.account),
             resource,
             shown: None,
+            denial: None,
+            policy: None,
             keys: Vec::new(),
         }
     }
@@ -47,6 +73,18 @@ impl Access {
     #[must_use]
     pub fn shown_as(self, shown: impl Into<String>) -> Self {
         Self { shown: Some(shown.into()), ..self }
+    }
+
+    /// The same with a denial that says this and nothing else.
+    #[must_use]
+    pub fn denied_as(self, denial: &'static str) -> Self {
+        Self { denial: Some(denial), ..self }
+    }
+
+    /// The same about a resource that may have a policy of its own.
+    #[must_use]
+    pub fn under(self, policy: ResourcePolicy) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     #[must_use]

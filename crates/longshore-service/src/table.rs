@@ -152,7 +152,8 @@ fn guarded<A, O: Command<A>>(
     parsed: O::Parsed,
 ) -> Result<O::Answer, O::Error> {
     let state = tx.state();
-    guard.allow(&Attempt::new(state, caller, tx.now, &|| O::resources(state, caller, &parsed)))?;
+    let resources = || O::resources(state, caller, &parsed);
+    guard.allow(&Attempt::new(state, caller, tx.now, &resources).policed(O::HAS_POLICIES))?;
     O::run(tx, caller, parsed)
 }
 
@@ -163,7 +164,8 @@ fn guarded_query<A, O: Query<A>>(
     parsed: O::Parsed,
 ) -> Result<O::Answer, O::Error> {
     let caller = cx.caller;
-    guard.allow(&Attempt::new(state, caller, cx.now, &|| O::resources(state, caller, &parsed)))?;
+    let resources = || O::resources(state, caller, &parsed);
+    guard.allow(&Attempt::new(state, caller, cx.now, &resources).policed(O::HAS_POLICIES))?;
     O::run(state, caller, parsed)
 }
 
