@@ -1,6 +1,9 @@
 //! What time brings about: secrets and keys whose waiting period is over go, keys that rotate get new material, and what
 //! heads that are gone have left goes after them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use longshore_base::Scope;
 use longshore_keyring::KeyringError;
 use longshore_state::Tx;
@@ -77,9 +80,8 @@ fn rotate(tx: &mut Tx<'_>, at: &KeyAt) -> Result<(), KeyringError> {
     Ok(())
 }
 
-/// So many days.
-pub(crate) fn days_of(days: u32) -> std::time::Duration {
-    std::time::Duration::from_secs(u64::from(days) * 24 * 3600)
+fn days_of(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 3600)
 }
 
 fn has_orphans(realm: &Realm) -> bool {
@@ -89,24 +91,42 @@ fn has_orphans(realm: &Realm) -> bool {
 }
 
 fn forget_orphans(tx: &mut Tx<'_>, scope: &Scope) {
-    let of = |whole: &Whole, number: u64| NumberKey { scope: scope.clone(), of: whole.clone(), number };
+    let number = |of: &Whole, number: u64| NumberKey { scope: scope.clone(), of: of.clone(), number };
+    let mut left = Vec::new();
     let keys = tx.secrets().realm(scope).keys();
-    let left = keys.orphans().iter().flat_map(|whole| keys.parts(whole).map(|(number, _)| of(whole, *number)));
-    for key in left.take(room(tx)).collect::<Vec<_>>() {
+    for of in keys.orphans() {
+        left.extend(keys.parts(of).map(|(own, _)| number(of, *own)).take(SWEEP_MAX));
+        if left.len() >= SWEEP_MAX {
+            break;
+        }
+    }
+    left.truncate(room(tx));
+    for key in left {
         tx.delete::<KeyMaterial>(key);
     }
+    let mut left = Vec::new();
     let parameters = tx.secrets().realm(scope).parameters();
-    let left = parameters.orphans().iter();
-    let left = left.flat_map(|whole| parameters.parts(whole).map(|(number, _)| of(whole, *number)));
-    for key in left.take(room(tx)).collect::<Vec<_>>() {
+    for of in parameters.orphans() {
+        left.extend(parameters.parts(of).map(|(own, _)| number(of, *own)).take(SWEEP_MAX));
+        if left.len() >= SWEEP_MAX {
+            break;
+        }
+    }
+    left.truncate(room(tx));
+    for key in left {
         tx.delete::<ParameterVersion>(key);
     }
+    let mut left = Vec::new();
     let secrets = tx.secrets().realm(scope).secrets();
-    let left = secrets.orphans().iter().flat_map(|whole| {
-        let key = |id: &std::sync::Arc<str>| VersionKey { scope: scope.clone(), of: whole.clone(), id: id.clone() };
-        secrets.parts(whole).map(move |(id, _)| key(id))
-    });
-    for key in left.take(room(tx)).collect::<Vec<_>>() {
+    for of in secrets.orphans() {
+        let key = |id: &Arc<str>| VersionKey { scope: scope.clone(), of: of.clone(), id: id.clone() };
+        left.extend(secrets.parts(of).map(|(id, _)| key(id)).take(SWEEP_MAX));
+        if left.len() >= SWEEP_MAX {
+            break;
+        }
+    }
+    left.truncate(room(tx));
+    for key in left {
         tx.delete::<SecretVersion>(key);
     }
 }

@@ -30,6 +30,7 @@ pub mod machine;
 mod out;
 mod progress;
 mod root_key;
+mod secrets_upkeep;
 pub mod server;
 mod shutdown;
 mod simulate;
