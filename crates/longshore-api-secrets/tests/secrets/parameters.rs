@@ -223,7 +223,7 @@ fn below_a_path_is_one_level_or_all() {
     assert_eq!(names(json!({"Path": "/a"})), ["/a/x", "/a/y"]);
     assert_eq!(names(json!({"Path": "/a/", "Recursive": true})), ["/a/b/z", "/a/x", "/a/y"]);
     assert_eq!(names(json!({"Path": "/"})), ["root"]);
-    assert_eq!(names(json!({"Path": "/", "Recursive": true})).len(), 5 - 1 + 1);
+    assert_eq!(names(json!({"Path": "/", "Recursive": true})).len(), 5);
     assert!(world.refused("ssm:GetParametersByPath", json!({"Path": "a"})).starts_with("ValidationException: "));
     let label = json!({"Name": "/a/x", "Labels": ["prod"]});
     world.ok("ssm:LabelParameterVersion", label);
