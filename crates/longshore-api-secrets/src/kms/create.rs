@@ -3,11 +3,13 @@
 use longshore_service::{Access, Caller, ResourcePolicy as Asked, Resources};
 use longshore_shapes_kms::{
     CreateKeyRequest, CreateKeyResponse, CustomerMasterKeySpec, DescribeKeyResponse, KeySpec, KeyUsageType,
-    OriginType, Tag, TagException, UnsupportedOperationException, ops,
+    OriginType, Tag, TagException, UnsupportedOperationException,
+    UpdateKeyDescriptionOutput, ops,
 };
 use longshore_tables_secrets::find::KeyName;
+use longshore_tables_secrets::key::ScopedKey;
 use longshore_tables_secrets::kms;
-use longshore_tables_secrets::record::Manager;
+use longshore_tables_secrets::record::{KmsKey, Manager};
 use longshore_wire::Fault;
 
 use super::{find, policy, shape, texts};
@@ -82,6 +84,18 @@ command!(
         }
         let (at, key) = find::key(tx.state(), caller, named)?;
         Ok(DescribeKeyResponse { key_metadata: Some(shape::metadata(&at, key)) })
+    }
+);
+
+command!(
+    Kms,
+    UpdateKeyDescription,
+    |state, caller, input| keys::access(state, caller, "kms:UpdateKeyDescription", given(&input.key_id)),
+    |tx, caller, input| {
+        let (at, key) = find::to_change::<Self::Error>(tx.state(), caller, given(&input.key_id))?;
+        let key = KmsKey { description: given(&input.description).into(), ..key };
+        tx.put::<KmsKey>(ScopedKey::new(&at.scope, &at.id), key);
+        Ok(UpdateKeyDescriptionOutput {})
     }
 );
 

@@ -11,6 +11,7 @@ operations! {
         command CreateKey,
         command DescribeKey,
         query ListKeys,
+        command UpdateKeyDescription,
         command EnableKey,
         command DisableKey,
         command ScheduleKeyDeletion,
@@ -29,6 +30,7 @@ operations! {
         query GenerateRandom,
 
         query GetKeyPolicy,
+        query ListKeyPolicies,
         command PutKeyPolicy,
         command EnableKeyRotation,
         command DisableKeyRotation,

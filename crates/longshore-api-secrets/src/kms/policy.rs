@@ -6,7 +6,7 @@ use longshore_api::PrincipalKind;
 use longshore_policy::{Asker, Context, Layers, Policy, Question, ResourcePolicy as Decides, Who, decide};
 use longshore_service::Caller;
 use longshore_shapes_kms::{
-    GetKeyPolicyResponse, LimitExceededException, MalformedPolicyDocumentException, NotFoundException,
+    GetKeyPolicyResponse, LimitExceededException, ListKeyPoliciesResponse, MalformedPolicyDocumentException, NotFoundException,
     PutKeyPolicyOutput, ops,
 };
 use longshore_state::State;
@@ -102,6 +102,21 @@ query!(
         Ok(GetKeyPolicyResponse {
             policy: Some(policies::shown(state, caller, &key.policy)),
             policy_name: Some(NAME.to_owned()),
+        })
+    }
+);
+
+// There is one, so that there is one page.
+query!(
+    Kms,
+    ListKeyPolicies,
+    |state, caller, input| keys::access(state, caller, "kms:ListKeyPolicies", given(&input.key_id)),
+    |state, caller, input| {
+        find::key(state, caller, given(&input.key_id))?;
+        Ok(ListKeyPoliciesResponse {
+            next_marker: None,
+            policy_names: Some(vec![NAME.to_owned()]),
+            truncated: Some(false),
         })
     }
 );

@@ -31,6 +31,9 @@ fn a_key_is_made_and_described() {
     let policy: Value = serde_json::from_str(text(&policy, "Policy")).expect("JSON");
     assert_eq!(policy["Statement"][0]["Principal"]["AWS"], format!("arn:aws:iam::{ACCOUNT}:root"));
     assert_eq!(policy["Statement"][0]["Action"], "kms:*");
+    world.ok("kms:UpdateKeyDescription", json!({"KeyId": id, "Description": "e"}));
+    assert_eq!(world.ok("kms:DescribeKey", json!({"KeyId": id}))["KeyMetadata"]["Description"], "e");
+    assert_eq!(world.ok("kms:ListKeyPolicies", json!({"KeyId": id}))["PolicyNames"], json!(["default"]));
     world.ok("kms:TagResource", json!({"KeyId": id, "Tags": [{"TagKey": "l", "TagValue": "w"}]}));
     world.ok("kms:UntagResource", json!({"KeyId": id, "TagKeys": ["k"]}));
     let tags = world.ok("kms:ListResourceTags", json!({"KeyId": id}));

@@ -96,6 +96,7 @@ impl Scene {
             "kms:PutKeyPolicy" => key(json!({"Policy": policy})),
             "kms:ScheduleKeyDeletion" => key(json!({"PendingWindowInDays": 7})),
             "kms:EnableKeyRotation" => key(json!({"RotationPeriodInDays": 90})),
+            "kms:UpdateKeyDescription" => key(json!({"Description": "d"})),
             "kms:TagResource" => key(json!({"Tags": kms_tags})),
             "kms:UntagResource" => key(json!({"TagKeys": ["k"]})),
             other if other.starts_with("kms:") => key(json!({})),
