@@ -29,7 +29,8 @@ pub(crate) fn access(state: &State, caller: &Caller, action: &str, named: &str) 
 
 /// The same of a key that was found.
 pub(crate) fn on(state: &State, caller: &Caller, action: &str, at: &KeyAt) -> Access {
-    let access = Access::new(action, at.arn(), caller).with("kms:CallerAccount", caller.scope.account.to_string());
+    let access =
+        Access::new(action, at.arn(), caller).with("kms:CallerAccount", caller.scope.account.to_string());
     let Some(key) = at.record(state) else { return access.under(ResourcePolicy::none()) };
     let policy = ResourcePolicy { policy: key.policy.shared(), is_indispensable: true };
     let aliases = state.secrets().realm(&at.scope).aliases_of(&at.id).map(|name| name.to_string());
@@ -71,7 +72,11 @@ pub(crate) fn through(
 }
 
 /// The key of this name, if there is one.
-pub(crate) fn find<'s>(state: &'s State, caller: &Caller, named: &str) -> Option<(KeyAt, &'s std::sync::Arc<KmsKey>)> {
+pub(crate) fn find<'s>(
+    state: &'s State,
+    caller: &Caller,
+    named: &str,
+) -> Option<(KeyAt, &'s std::sync::Arc<KmsKey>)> {
     KeyName::read(&caller.scope, named)?.key(state)
 }
 

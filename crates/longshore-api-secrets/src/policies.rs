@@ -3,9 +3,9 @@
 
 use longshore_service::{Caller, ResourcePolicy as Asked};
 use longshore_state::State;
+use longshore_tables_iam::IamState;
 use longshore_tables_iam::record::ResourcePolicy;
 use longshore_tables_iam::trust::{self, UnknownPrincipal};
-use longshore_tables_iam::IamState;
 use serde_json::Value;
 
 /// As it is kept. The document is known to be right.
@@ -64,11 +64,15 @@ mod tests {
             );
             ResourcePolicy::new(&text).expect("a policy")
         };
-        for rest in [r#""Principal":"*""#, r#""Principal":{"AWS":"*"}"#, r#""Principal":{"AWS":["111122223333","*"]}"#]
-        {
+        for rest in [
+            r#""Principal":"*""#,
+            r#""Principal":{"AWS":"*"}"#,
+            r#""Principal":{"AWS":["111122223333","*"]}"#,
+        ] {
             assert!(is_public(&policy("Allow", rest)), "{rest}");
             assert!(!is_public(&policy("Deny", rest)), "{rest}");
-            let condition = format!(r#"{rest},"Condition":{{"StringEquals":{{"aws:PrincipalAccount":"111122223333"}}}}"#);
+            let condition =
+                format!(r#"{rest},"Condition":{{"StringEquals":{{"aws:PrincipalAccount":"111122223333"}}}}"#);
             assert!(!is_public(&policy("Allow", &condition)), "{rest}");
         }
         assert!(!is_public(&policy("Allow", r#""Principal":{"AWS":"111122223333"}"#)));

@@ -36,6 +36,7 @@ pub(crate) fn of_request(access: Access, given: impl IntoIterator<Item = Pair>) 
         return access;
     }
     let keys: Vec<String> = given.keys().cloned().collect();
-    let tag = |access: Access, (key, value): (String, String)| access.with(format!("aws:RequestTag/{key}"), value);
+    let tag =
+        |access: Access, (key, value): (String, String)| access.with(format!("aws:RequestTag/{key}"), value);
     given.into_iter().fold(access, tag).with_all("aws:TagKeys", keys)
 }

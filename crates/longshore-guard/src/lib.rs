@@ -85,10 +85,10 @@ impl Guard for PolicyGuard {
         }
         let mut known = Known::of(&holder, attempt.caller, attempt.now);
         for access in resources.iter().filter(|access| !is_root || access.policy.is_some()) {
-            let resource = access.policy.as_ref().map(|own| ResourcePolicy {
-                policy: &own.policy,
-                is_indispensable: own.is_indispensable,
-            });
+            let resource = access
+                .policy
+                .as_ref()
+                .map(|own| ResourcePolicy { policy: &own.policy, is_indispensable: own.is_indispensable });
             let layers = Layers {
                 identity: &holder.identity,
                 boundary: holder.boundary,

@@ -282,8 +282,7 @@ fn the_policy_of_a_resource_counts_beside_those_of_the_caller() {
 fn a_root_and_a_guest_are_bound_by_the_policies_of_resources_alone() {
     let state = state("");
     for caller in [caller(PrincipalKind::Root, "", None), caller(PrincipalKind::Guest, "", None)] {
-        let check =
-            |resource, policy| ask_policed(Enforcement::Enforce, &state, &caller, resource, policy);
+        let check = |resource, policy| ask_policed(Enforcement::Enforce, &state, &caller, resource, policy);
         assert_eq!(check(SECRET, ResourcePolicy::none()), Ok(()));
         assert_eq!(check(SECRET, policy("Deny", "444455556666")), Ok(()));
         assert!(check(SECRET, policy("Deny", ACCOUNT)).expect_err("it denies").contains("explicit deny"));
@@ -304,7 +303,8 @@ fn a_report_opens_no_other_account() {
 #[test]
 fn a_denial_says_what_it_is_told_to_say() {
     let state = state("");
-    let told = ask(&state, &ada(), || on("kms:Decrypt", "*").denied_as("Access to KMS is not allowed").into());
+    let told =
+        ask(&state, &ada(), || on("kms:Decrypt", "*").denied_as("Access to KMS is not allowed").into());
     assert_eq!(told, Err("Access to KMS is not allowed".to_owned()));
 }
 

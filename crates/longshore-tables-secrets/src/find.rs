@@ -42,7 +42,8 @@ pub fn secret<'s>(state: &'s State, from: &Scope, id: &str) -> Option<FoundSecre
     if !id.starts_with("arn:") {
         return found(from, id);
     }
-    let (scope, resource) = arn::read(id, "secretsmanager").filter(|(scope, _)| scope.region == from.region)?;
+    let (scope, resource) =
+        arn::read(id, "secretsmanager").filter(|(scope, _)| scope.region == from.region)?;
     let rest = resource.strip_prefix("secret:")?;
     let whole = rest.len().checked_sub(BIRTH_CHARS + 1).and_then(|at| rest.split_at_checked(at));
     let exact = whole.and_then(|(name, birth)| {
@@ -63,7 +64,8 @@ pub enum Selector<'a> {
 /// Splits what names a parameter into its name and `:3` or `:label`, which is given back as it stands.
 pub fn split_selector(text: &str) -> (&str, Option<&str>) {
     // Of an ARN only what comes behind the account can have one.
-    let begin = if text.starts_with("arn:") { text.find(":parameter").map_or(text.len(), |at| at + 1) } else { 0 };
+    let begin =
+        if text.starts_with("arn:") { text.find(":parameter").map_or(text.len(), |at| at + 1) } else { 0 };
     match text[begin..].find(':') {
         Some(at) => (&text[..begin + at], Some(&text[begin + at..])),
         None => (text, None),
@@ -99,7 +101,11 @@ impl<'s> FoundParameter<'s> {
     }
 
     /// The number and the version that is asked for; `None` if there is no such one.
-    pub fn version(&self, state: &'s State, selector: Selector<'_>) -> Option<(u64, &'s Arc<ParameterVersion>)> {
+    pub fn version(
+        &self,
+        state: &'s State,
+        selector: Selector<'_>,
+    ) -> Option<(u64, &'s Arc<ParameterVersion>)> {
         let number = match selector {
             Selector::Newest => self.parameter.version,
             Selector::Number(number) => number,
@@ -204,7 +210,11 @@ mod tests {
             ("/a/b", "/a/b", None),
             ("/a/b:3", "/a/b", Some(":3")),
             ("a:prod", "a", Some(":prod")),
-            ("arn:aws:ssm:eu-west-1:111122223333:parameter/a", "arn:aws:ssm:eu-west-1:111122223333:parameter/a", None),
+            (
+                "arn:aws:ssm:eu-west-1:111122223333:parameter/a",
+                "arn:aws:ssm:eu-west-1:111122223333:parameter/a",
+                None,
+            ),
             (
                 "arn:aws:ssm:eu-west-1:111122223333:parameter/a:7",
                 "arn:aws:ssm:eu-west-1:111122223333:parameter/a",

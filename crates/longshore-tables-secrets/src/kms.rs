@@ -91,7 +91,12 @@ pub fn encrypt(
 }
 
 /// Decrypts what [`encrypt`] made with this key.
-pub fn decrypt(state: &State, at: &KeyAt, blob: &Blob<'_>, context: &EncryptionContext) -> Result<Plain, KmsError> {
+pub fn decrypt(
+    state: &State,
+    at: &KeyAt,
+    blob: &Blob<'_>,
+    context: &EncryptionContext,
+) -> Result<Plain, KmsError> {
     usable(state, at)?;
     if blob.key != at.id {
         return Err(KmsError::Cipher);

@@ -101,7 +101,8 @@ fn associated(head: &[u8], context: &EncryptionContext) -> Vec<u8> {
 
 /// What a material is called where answers name it: 64 hexadecimal digits, which follow from key and number.
 pub fn id(key: &str, number: u64) -> String {
-    let digest = Sha256::new().chain_update(key).chain_update([0]).chain_update(number.to_be_bytes()).finalize();
+    let digest =
+        Sha256::new().chain_update(key).chain_update([0]).chain_update(number.to_be_bytes()).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

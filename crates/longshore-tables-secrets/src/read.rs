@@ -123,8 +123,7 @@ pub fn secret_value(
 /// A parameter by its name or ARN, with `:3` or `:label` behind it or not, as one in `from` names it.
 pub fn parameter_value(state: &State, from: &Scope, named: &str) -> Result<ParameterPlain, ReadError> {
     let (name, rest) = find::split_selector(named);
-    let found =
-        find::parameter(state, from, name).ok_or_else(|| ReadError::NoParameter(name.to_owned()))?;
+    let found = find::parameter(state, from, name).ok_or_else(|| ReadError::NoParameter(name.to_owned()))?;
     let selector = find::selector(rest);
     let (number, kept) = found.version(state, selector).ok_or_else(|| no_version(name, selector))?;
     let plain = match &kept.value {

@@ -19,9 +19,7 @@ use longshore_tables_secrets::material::{Blob, EncryptionContext};
 use longshore_tables_secrets::read::{self, ReadError};
 use longshore_tables_secrets::record::*;
 use longshore_tables_secrets::value::{self, Cover};
-use longshore_tables_secrets::{
-    NumberKey, ScopedKey, SecretsState, SecretsTables, VersionKey, sweep,
-};
+use longshore_tables_secrets::{NumberKey, ScopedKey, SecretsState, SecretsTables, VersionKey, sweep};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sample::{NOW, scope, whole};
@@ -143,7 +141,13 @@ fn a_key_gets_new_material_in_time_and_opens_what_the_old_one_made() {
     assert_eq!(material(&state), 1);
     assert_eq!(at(&mut state, NOW + 300 * DAY, sweep), Ok(false));
     assert_eq!(material(&state), 2);
-    assert_eq!(at(&mut state, NOW + 300 * DAY, |tx| { sweep(tx).expect("open"); tx.changed() }), 0);
+    assert_eq!(
+        at(&mut state, NOW + 300 * DAY, |tx| {
+            sweep(tx).expect("open");
+            tx.changed()
+        }),
+        0
+    );
     let new = kms::encrypt(&state, &key, &[9; 24], &context, b"x").expect("it may be used");
     assert_ne!(old, new);
     for bytes in [&old, &new] {
@@ -171,11 +175,29 @@ fn what_waits_to_be_deleted_goes_when_its_time_has_come_with_all_it_has() {
     });
     change_key(&mut state, &key, |key| key.state = KeyState::PendingDeletion { at: NOW + 8 * DAY, days: 8 });
     let (before, between, after) = (NOW + 6 * DAY, NOW + 7 * DAY, NOW + 8 * DAY);
-    assert_eq!(at(&mut state, before, |tx| { sweep(tx).expect("open"); tx.changed() }), 0);
-    assert_eq!(at(&mut state, between, |tx| { sweep(tx).expect("open"); tx.changed() }), 2);
+    assert_eq!(
+        at(&mut state, before, |tx| {
+            sweep(tx).expect("open");
+            tx.changed()
+        }),
+        0
+    );
+    assert_eq!(
+        at(&mut state, between, |tx| {
+            sweep(tx).expect("open");
+            tx.changed()
+        }),
+        2
+    );
     let realm = state.secrets().realm(&scope());
     assert!(realm.secrets().is_empty() && KeyName::Alias(scope(), "alias/own".into()).key(&state).is_some());
-    assert_eq!(at(&mut state, after, |tx| { sweep(tx).expect("open"); tx.changed() }), 3);
+    assert_eq!(
+        at(&mut state, after, |tx| {
+            sweep(tx).expect("open");
+            tx.changed()
+        }),
+        3
+    );
     assert!(state.secrets().realms().next().is_none(), "nothing is left");
 }
 
@@ -194,7 +216,8 @@ fn what_a_secret_has_left_is_no_part_of_a_new_one_and_goes_in_pieces() {
     }
     at(&mut state, NOW, |tx| put_secret(tx, "db", "NewNew", &key, "hunter2"));
     let found = find::secret(&state, &scope(), "db").expect("it is there");
-    let count = |state: &State, birth| state.secrets().realm(&scope()).secrets().count_parts(&whole("db", birth));
+    let count =
+        |state: &State, birth| state.secrets().realm(&scope()).secrets().count_parts(&whole("db", birth));
     assert_eq!(found.whole(), whole("db", "NewNew"));
     assert_eq!((count(&state, "NewNew"), count(&state, "OldOld")), (1, 300));
     let mut sweeps = 0;
@@ -218,11 +241,14 @@ fn a_parameter_is_found_by_version_and_label() {
         tx.put::<Parameter>(named("/a/b"), Parameter { kind: ParameterKind::String, ..sample::parameter() });
     });
     let arn = "arn:aws:ssm:eu-west-1:111122223333:parameter/a/b";
-    for (named, number) in
-        [("/a/b", 3), ("/a/b:2", 2), ("/a/b:prod", 2), (arn, 3), (&*format!("{arn}:2"), 2)]
+    for (named, number) in [("/a/b", 3), ("/a/b:2", 2), ("/a/b:prod", 2), (arn, 3), (&*format!("{arn}:2"), 2)]
     {
         let read = read::parameter_value(&state, &scope(), named).expect(named);
-        assert_eq!((read.version, read.plain.as_str()), (number, Some(&*format!("value {number}"))), "{named}");
+        assert_eq!(
+            (read.version, read.plain.as_str()),
+            (number, Some(&*format!("value {number}"))),
+            "{named}"
+        );
     }
     for bad in ["/a/b:1", "/a/b:4", "/a/b:dev"] {
         let error = read::parameter_value(&state, &scope(), bad).expect_err("there is none");
@@ -266,8 +292,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (few.clone(), proptest::option::of(0..4_u8)).prop_map(|(id, state)| Step::Key(id, state)),
         (few.clone(), proptest::option::of(few.clone())).prop_map(|(name, key)| Step::Alias(name, key)),
-        (few.clone(), proptest::option::of((few.clone(), any::<bool>()))).prop_map(|(n, s)| Step::Secret(n, s)),
-        (few.clone(), proptest::option::of(few.clone())).prop_map(|(name, birth)| Step::Parameter(name, birth)),
+        (few.clone(), proptest::option::of((few.clone(), any::<bool>())))
+            .prop_map(|(n, s)| Step::Secret(n, s)),
+        (few.clone(), proptest::option::of(few.clone()))
+            .prop_map(|(name, birth)| Step::Parameter(name, birth)),
         (0..3_u8, few.clone(), few, any::<bool>()).prop_map(|(kind, n, b, put)| Step::Part(kind, n, b, put)),
         Just(Step::Fail),
         Just(Step::Sweep),

@@ -68,8 +68,12 @@ command!(
     CreateAlias,
     |state, caller, input| {
         let name = given(&input.alias_name);
-        Resources::from(on_alias(caller, "kms:CreateAlias", name))
-            .and([keys::access(state, caller, "kms:CreateAlias", given(&input.target_key_id))])
+        Resources::from(on_alias(caller, "kms:CreateAlias", name)).and([keys::access(
+            state,
+            caller,
+            "kms:CreateAlias",
+            given(&input.target_key_id),
+        )])
     },
     |tx, caller, input| {
         let name: Arc<str> = given(&input.alias_name).into();

@@ -3,8 +3,7 @@
 use longshore_service::{Access, Caller, ResourcePolicy as Asked, Resources};
 use longshore_shapes_kms::{
     CreateKeyRequest, CreateKeyResponse, CustomerMasterKeySpec, DescribeKeyResponse, KeySpec, KeyUsageType,
-    OriginType, Tag, TagException, UnsupportedOperationException,
-    UpdateKeyDescriptionOutput, ops,
+    OriginType, Tag, TagException, UnsupportedOperationException, UpdateKeyDescriptionOutput, ops,
 };
 use longshore_tables_secrets::find::KeyName;
 use longshore_tables_secrets::key::ScopedKey;

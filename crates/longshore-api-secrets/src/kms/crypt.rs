@@ -9,10 +9,10 @@ use longshore_shapes_kms::{
     UnsupportedOperationException, ops,
 };
 use longshore_state::State;
+use longshore_tables_secrets::SecretsState;
 use longshore_tables_secrets::find::KeyAt;
 use longshore_tables_secrets::kms::{self, KmsError};
 use longshore_tables_secrets::material::{self, Blob as CipherText, EncryptionContext};
-use longshore_tables_secrets::SecretsState;
 use longshore_wire::{Blob, Denied, Fault};
 use zeroize::Zeroizing;
 
@@ -177,7 +177,8 @@ query!(
         let context = context_of(&input.encryption_context);
         let access = of_blob(state, caller, "kms:Decrypt", input.ciphertext_blob.as_ref(), &context);
         let named = input.key_id.as_deref();
-        let named = named.map(|named| keys::in_context(keys::access(state, caller, "kms:Decrypt", named), &context));
+        let named =
+            named.map(|named| keys::in_context(keys::access(state, caller, "kms:Decrypt", named), &context));
         // The first question is the one that is told.
         named.into_iter().chain([access]).collect::<Resources>()
     },

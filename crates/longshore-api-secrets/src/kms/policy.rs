@@ -2,21 +2,21 @@
 
 use std::sync::LazyLock;
 
+use super::{find, texts};
+use crate::input::given;
+use crate::{keys, policies};
 use longshore_api::PrincipalKind;
 use longshore_policy::{Asker, Context, Layers, Policy, Question, ResourcePolicy as Decides, Who, decide};
 use longshore_service::Caller;
 use longshore_shapes_kms::{
-    GetKeyPolicyResponse, LimitExceededException, ListKeyPoliciesResponse, MalformedPolicyDocumentException, NotFoundException,
-    PutKeyPolicyOutput, ops,
+    GetKeyPolicyResponse, LimitExceededException, ListKeyPoliciesResponse, MalformedPolicyDocumentException,
+    NotFoundException, PutKeyPolicyOutput, ops,
 };
 use longshore_state::State;
 use longshore_tables_iam::IamState;
 use longshore_tables_iam::record::{IdentityPolicy, ResourcePolicy};
 use longshore_tables_secrets::key::ScopedKey;
 use longshore_tables_secrets::record::KmsKey;
-use super::{find, texts};
-use crate::input::given;
-use crate::{keys, policies};
 
 const NAME: &str = "default";
 

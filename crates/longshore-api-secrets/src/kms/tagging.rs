@@ -56,10 +56,8 @@ list!(
     |state, caller, input, page| {
         let (_, key) = find::key(state, caller, given(&input.key_id))?;
         let paged = page.fill(&key.tags, |(name, _)| (*name).clone());
-        let paged = paged.map(|(name, value)| Tag {
-            tag_key: Some(name.clone()),
-            tag_value: Some(value.clone()),
-        });
+        let paged =
+            paged.map(|(name, value)| Tag { tag_key: Some(name.clone()), tag_value: Some(value.clone()) });
         Ok(ListResourceTagsResponse {
             tags: Some(paged.items),
             truncated: Some(paged.next.is_some()),

@@ -10,8 +10,7 @@ pub(super) const ONE_SIZE: &str = "Please specify either number of bytes or key 
 pub(super) const ONLY_SYMMETRIC: &str = "Longshore makes symmetric keys of its own material, in one region: leave out KeySpec, KeyUsage, Origin, MultiRegion and key stores, or say SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT and AWS_KMS.";
 pub(super) const LOCKED_OUT: &str =
     "The new key policy will not allow you to update the key policy in the future.";
-pub(super) const BAD_PRINCIPAL: &str =
-    "Policy contains a statement with one or more invalid principals.";
+pub(super) const BAD_PRINCIPAL: &str = "Policy contains a statement with one or more invalid principals.";
 pub(super) const ALIAS_PREFIX: &str = "Alias must start with the prefix \"alias/\".";
 pub(super) const ALIAS_RESERVED: &str = "Aliases that begin with alias/aws/ are those of services.";
 pub(super) const WINDOW: &str = "PendingWindowInDays must be between 7 and 30 (inclusive).";

@@ -3,8 +3,8 @@
 use longshore_base::Scope;
 use longshore_service::Resources;
 use longshore_shapes_secretsmanager::{
-    APIErrorType, BatchGetSecretValueError, BatchGetSecretValueRequest, BatchGetSecretValueResponse, InvalidNextTokenException,
-    InvalidParameterException, SecretValueEntry, ops,
+    APIErrorType, BatchGetSecretValueError, BatchGetSecretValueRequest, BatchGetSecretValueResponse,
+    InvalidNextTokenException, InvalidParameterException, SecretValueEntry, ops,
 };
 use longshore_state::State;
 use longshore_tables_secrets::read::CURRENT;

@@ -28,7 +28,10 @@ const BIRTH: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 /// Six letters and digits.
 pub(crate) fn birth(ids: &mut Ids) -> Arc<str> {
     let seed = ids.seed();
-    (0..BIRTH_CHARS as u64).map(|n| char::from(BIRTH[seed.of(n).below(BIRTH.len())])).collect::<String>().into()
+    (0..BIRTH_CHARS as u64)
+        .map(|n| char::from(BIRTH[seed.of(n).below(BIRTH.len())]))
+        .collect::<String>()
+        .into()
 }
 
 fn name_is_right(name: &str) -> bool {
@@ -51,7 +54,8 @@ command!(
         if input.r#type.as_ref().is_some_and(|named| !named.is_empty()) {
             return Err(refused(texts::NO_TYPES));
         }
-        let tags = tags::parse(permission::pairs(&input.tags)).map_err(|error| refused(&error.to_string()))?;
+        let tags =
+            tags::parse(permission::pairs(&input.tags)).map_err(|error| refused(&error.to_string()))?;
         let value = Given::read(input.secret_string.clone(), input.secret_binary.clone())?;
         if let Some(there) = lookup::secret(tx.state(), &caller.scope, &name) {
             return again::<Self::Error>(tx.state(), &there, &input, value.as_ref());
@@ -112,10 +116,7 @@ fn again<E>(
     given: Option<&Given>,
 ) -> Result<CreateSecretResponse, E>
 where
-    E: From<InvalidRequestException>
-        + From<ResourceExistsException>
-        + From<DecryptionFailure>
-        + From<Fault>,
+    E: From<InvalidRequestException> + From<ResourceExistsException> + From<DecryptionFailure> + From<Fault>,
 {
     if there.secret.deletion.is_some() {
         return Err(InvalidRequestException::new(texts::NAME_MARKED).into());
@@ -209,7 +210,10 @@ fn encrypt_again<E: From<EncryptionFailure> + From<DecryptionFailure> + From<Fau
         let sealed = value::seal(tx, key, &cover, plain.as_bytes(), kept.value.is_binary);
         let version =
             SecretVersion { value: sealed.map_err(values::not_sealed::<E>)?, created_at: kept.created_at };
-        tx.put::<SecretVersion>(VersionKey { scope: at.scope.clone(), of: of.clone(), id: id.clone() }, version);
+        tx.put::<SecretVersion>(
+            VersionKey { scope: at.scope.clone(), of: of.clone(), id: id.clone() },
+            version,
+        );
     }
     Ok(())
 }

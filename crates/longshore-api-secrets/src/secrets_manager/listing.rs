@@ -84,7 +84,8 @@ list!(
             Some(SortByType::Name) => name.to_string(),
             Some(SortByType::LastChangedDate) => format!("{} {name}", digits(secret.changed_at.as_millis())),
             // When one was read last is not noted.
-            Some(SortByType::CreatedDate | SortByType::LastAccessedDate | SortByType::Unrecognized(_)) | None => {
+            Some(SortByType::CreatedDate | SortByType::LastAccessedDate | SortByType::Unrecognized(_))
+            | None => {
                 format!("{} {name}", digits(secret.created_at.as_millis()))
             }
         };
@@ -128,7 +129,9 @@ fn lets_through(filter: &Filter, name: &str, secret: &Secret, region: &str) -> b
         Key::PrimaryRegion => begins(region, value),
         Key::OwningService => false,
         Key::All => {
-            let words = |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|word| begins_in_any_case(word, value));
+            let words = |text: &str| {
+                text.split(|c: char| !c.is_alphanumeric()).any(|word| begins_in_any_case(word, value))
+            };
             let tags = secret.tags.iter().flat_map(|(key, value)| [key, value]);
             words(name)
                 || begins_in_any_case(name, value)

@@ -22,8 +22,8 @@ mod values;
 use std::sync::Arc;
 
 use longshore_service::{Caller, Resources, Server};
-use longshore_state::{Db, State};
 use longshore_state::db::SeedSource;
+use longshore_state::{Db, State};
 
 pub(crate) use create::birth;
 pub use operations::SECRETS_MANAGER_OPERATIONS;

@@ -29,13 +29,17 @@ chance_query!(
         ];
         let wanted = kinds.into_iter().filter(|(_, is_wanted)| *is_wanted);
         let sets: Vec<Vec<u8>> = wanted
-            .map(|(set, _)| set.bytes().filter(|byte| !excluded.as_bytes().contains(byte)).collect::<Vec<u8>>())
+            .map(|(set, _)| {
+                set.bytes().filter(|byte| !excluded.as_bytes().contains(byte)).collect::<Vec<u8>>()
+            })
             .filter(|set| !set.is_empty())
             .collect();
         let length = usize::try_from(input.password_length.unwrap_or(LENGTH)).unwrap_or(0);
         let each = input.require_each_included_type.unwrap_or(true);
         if sets.is_empty() {
-            return Err(InvalidParameterException::new("No characters are left to make a password of.").into());
+            return Err(
+                InvalidParameterException::new("No characters are left to make a password of.").into()
+            );
         }
         if each && length < sets.len() {
             let text = "The password length is too short: it has no room for one of each required type.";

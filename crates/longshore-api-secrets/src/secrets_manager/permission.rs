@@ -44,7 +44,8 @@ pub(super) fn on_secret(state: &State, caller: &Caller, action: &str, id: &str) 
 pub(super) fn create(state: &State, caller: &Caller, input: &CreateSecretRequest) -> Resources {
     let name = input.name.as_deref().unwrap_or_default();
     let on_new = |action: &str| {
-        let access = Access::new(format!("{SERVICE}:{action}"), arn::secret(&caller.scope, name, "??????"), caller);
+        let access =
+            Access::new(format!("{SERVICE}:{action}"), arn::secret(&caller.scope, name, "??????"), caller);
         let access = access.with("secretsmanager:Name", name).shown_as(name);
         tags::of_request(access, pairs(&input.tags)).under(ResourcePolicy::none())
     };
@@ -52,7 +53,9 @@ pub(super) fn create(state: &State, caller: &Caller, input: &CreateSecretRequest
     let has_value = input.secret_string.is_some() || input.secret_binary.is_some();
     let named = input.kms_key_id.as_deref().filter(|_| has_value);
     let key = named.and_then(|named| keys::find(state, caller, named)).map(|(at, _)| at);
-    Resources::from(on_new("CreateSecret")).and(tagging).and(key.map(|at| to_write(state, caller, &at)).into_iter().flatten())
+    Resources::from(on_new("CreateSecret"))
+        .and(tagging)
+        .and(key.map(|at| to_write(state, caller, &at)).into_iter().flatten())
 }
 
 /// The tags of a request.

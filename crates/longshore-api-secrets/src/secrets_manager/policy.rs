@@ -48,12 +48,7 @@ command!(
 query!(
     SecretsManager,
     GetResourcePolicy,
-    |state, caller, input| permission::on_secret(
-        state,
-        caller,
-        "GetResourcePolicy",
-        given(&input.secret_id)
-    ),
+    |state, caller, input| permission::on_secret(state, caller, "GetResourcePolicy", given(&input.secret_id)),
     |state, caller, input| {
         let found = find::any(state, caller, given(&input.secret_id))?;
         let policy = found.secret.policy.as_ref();
@@ -102,7 +97,9 @@ query!(
             error_message: Some(text),
         };
         let errors = match read(state, given(&input.resource_policy)) {
-            Ok(policy) if policies::is_public(&policy) => vec![failed("BLOCK_PUBLIC_POLICY", texts::PUBLIC.to_owned())],
+            Ok(policy) if policies::is_public(&policy) => {
+                vec![failed("BLOCK_PUBLIC_POLICY", texts::PUBLIC.to_owned())]
+            }
             Ok(_) => Vec::new(),
             Err(malformed) => vec![failed("RESOURCE_POLICY_SYNTAX_CHECK", malformed.to_string())],
         };

@@ -118,7 +118,11 @@ list!(
             let labels = of(found.secret, id);
             let at = value::key_at(&found.scope, &version.value.key);
             let is_own = at.record(state).is_some_and(|key| key.manager == Manager::Service);
-            let key = if is_own { "DefaultEncryptionKey".to_owned() } else { kms::arn_of(&found.scope, &version.value.key) };
+            let key = if is_own {
+                "DefaultEncryptionKey".to_owned()
+            } else {
+                kms::arn_of(&found.scope, &version.value.key)
+            };
             SecretVersionsListEntry {
                 created_date: Some(version.created_at),
                 kms_key_ids: Some(vec![key]),

@@ -1,7 +1,9 @@
 //! Tags of secrets.
 
 use longshore_domain::tags::merge;
-use longshore_shapes_secretsmanager::{InvalidParameterException, TagResourceOutput, UntagResourceOutput, ops};
+use longshore_shapes_secretsmanager::{
+    InvalidParameterException, TagResourceOutput, UntagResourceOutput, ops,
+};
 use longshore_tables_secrets::key::ScopedKey;
 use longshore_tables_secrets::record::Secret;
 
@@ -17,7 +19,8 @@ command!(
         tags::of_request(access, permission::pairs(&input.tags))
     },
     |tx, caller, input| {
-        let refused = |error: longshore_domain::tags::TagError| InvalidParameterException::new(error.to_string());
+        let refused =
+            |error: longshore_domain::tags::TagError| InvalidParameterException::new(error.to_string());
         let added = tags::parse(permission::pairs(&input.tags)).map_err(refused)?;
         let found = find::live::<Self::Error>(tx.state(), caller, given(&input.secret_id))?;
         let at = ScopedKey::new(&found.scope, found.name);

@@ -17,7 +17,8 @@ pub(super) const BAD_NAME: &str = "Invalid name. Must be a valid name containing
 pub(super) const NO_REPLICAS: &str = "Longshore does not replicate secrets to other regions.";
 pub(super) const NO_TYPES: &str = "Longshore does not manage secrets of other services: leave out Type.";
 pub(super) const PRINCIPAL: &str = "This resource policy contains an unsupported principal.";
-pub(super) const PUBLIC: &str = "The resource policy allows broad access to the secret, and BlockPublicPolicy is set.";
+pub(super) const PUBLIC: &str =
+    "The resource policy allows broad access to the secret, and BlockPublicPolicy is set.";
 
 pub(super) fn secret_exists(name: &str) -> String {
     format!("The operation failed because the secret {name} already exists.")

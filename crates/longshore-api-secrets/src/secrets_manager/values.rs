@@ -11,13 +11,13 @@ use longshore_shapes_secretsmanager::{
     ResourceNotFoundException, ops,
 };
 use longshore_state::{State, Tx};
+use longshore_tables_secrets::SecretsState;
 use longshore_tables_secrets::find::KeyAt;
 use longshore_tables_secrets::key::{ScopedKey, VersionKey, Whole};
 use longshore_tables_secrets::kms::{self, KmsError};
 use longshore_tables_secrets::read::{self, ReadError, SecretValue};
 use longshore_tables_secrets::record::{ChosenKey, KeyRef, Secret, SecretVersion};
 use longshore_tables_secrets::value::{self, Cover};
-use longshore_tables_secrets::SecretsState;
 use longshore_wire::{Blob, Denied, Fault};
 use zeroize::Zeroizing;
 
@@ -151,7 +151,8 @@ where
     }
     forget_versions(tx, at, secret);
     if tx.secrets().realm(&at.scope).secrets().count_parts(&of) >= VERSIONS_MAX {
-        let text = format!("The secret has {VERSIONS_MAX} versions. Versions without a label go after a day.");
+        let text =
+            format!("The secret has {VERSIONS_MAX} versions. Versions without a label go after a day.");
         return Err(LimitExceededException::new(text).into());
     }
     let value = value::seal(tx, key, &cover, &given.bytes, given.is_binary).map_err(not_sealed::<E>)?;

@@ -19,7 +19,8 @@ list!(
         // Nothing is shared between accounts.
         let is_shared = input.shared.unwrap_or(false);
         let all = state.secrets().realm(&caller.scope).parameters().iter().filter(|_| !is_shared);
-        let all = all.map(|(name, parameter)| FoundParameter { scope: caller.scope.clone(), name, parameter });
+        let all =
+            all.map(|(name, parameter)| FoundParameter { scope: caller.scope.clone(), name, parameter });
         let all = all.filter(|found| filters.let_through(state, found));
         let paged = page.fill(all, |found| found.name.to_string());
         let described = paged.items.iter().filter_map(|found| {

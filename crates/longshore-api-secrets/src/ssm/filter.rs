@@ -60,7 +60,9 @@ impl Filters {
             let key = filter.key.as_deref().unwrap_or_default();
             let is_tag = key.starts_with("tag:") && allowed.contains(&"Name");
             if !is_tag && !allowed.contains(&key) {
-                return Err(NoFilter::Key(InvalidFilterKey::new(format!("There is no filter by {key} here."))));
+                return Err(NoFilter::Key(InvalidFilterKey::new(format!(
+                    "There is no filter by {key} here."
+                ))));
             }
             let option = filter.option.as_deref();
             let how = match (key, option) {
@@ -111,13 +113,7 @@ fn bad_option(key: &str, option: Option<&str>) -> NoFilter {
     NoFilter::Option(InvalidFilterOption::new(format!("A filter by {key} has no option {option}.")))
 }
 
-fn lets_through(
-    state: &State,
-    found: &FoundParameter<'_>,
-    key: &str,
-    how: How,
-    values: &[String],
-) -> bool {
+fn lets_through(state: &State, found: &FoundParameter<'_>, key: &str, how: How, values: &[String]) -> bool {
     let fits = |own: &str| values.iter().any(|value| matches(own, value, how));
     let Some((_, version)) = found.version(state, Selector::Newest) else { return false };
     match key {

@@ -101,12 +101,13 @@ query!(
     },
     |state, caller, input| {
         let decrypts = input.with_decryption.unwrap_or(false);
-        let parameter = one(state, caller, given(&input.name), decrypts).map_err(|not_read| match not_read {
-            NotRead::NotFound(text) => Self::Error::from(ParameterNotFound::new(text)),
-            NotRead::NoVersion(text) => ParameterVersionNotFound::new(text).into(),
-            NotRead::Key(error) => error.into(),
-            NotRead::Fault(fault) => fault.into(),
-        })?;
+        let parameter =
+            one(state, caller, given(&input.name), decrypts).map_err(|not_read| match not_read {
+                NotRead::NotFound(text) => Self::Error::from(ParameterNotFound::new(text)),
+                NotRead::NoVersion(text) => ParameterVersionNotFound::new(text).into(),
+                NotRead::Key(error) => error.into(),
+                NotRead::Fault(fault) => fault.into(),
+            })?;
         Ok(GetParameterResult { parameter: Some(parameter) })
     }
 );
@@ -197,8 +198,15 @@ list!(
         let mut parameters = Vec::with_capacity(paged.items.len());
         for found in &paged.items {
             let version = found.version(state, find::Selector::Newest);
-            let (number, version) = version.ok_or_else(|| Fault::hidden("a parameter without its version"))?;
-            parameters.push(shape::parameter::<Self::Error>(state, found, (number, version), None, decrypts)?);
+            let (number, version) =
+                version.ok_or_else(|| Fault::hidden("a parameter without its version"))?;
+            parameters.push(shape::parameter::<Self::Error>(
+                state,
+                found,
+                (number, version),
+                None,
+                decrypts,
+            )?);
         }
         Ok(GetParametersByPathResult { next_token: paged.next, parameters: Some(parameters) })
     }
@@ -216,7 +224,7 @@ list!(
         let found = find::parameter(state, &caller.scope, name).filter(|_| decrypts);
         // Versions may be under different keys; each of them is asked about once.
         let mut keys = BTreeMap::new();
-        for found in &found {
+        if let Some(found) = &found {
             for (_, version) in state.secrets().realm(&found.scope).parameters().parts(&found.whole()) {
                 if let Some(access) = permission::to_decrypt(state, caller, found, version) {
                     keys.insert(access.resource.clone(), access);

@@ -58,7 +58,9 @@ fn kind_of(given: Option<&ParameterType>) -> Result<Option<ParameterKind>, Unsup
 fn check_pattern(pattern: &str, value: &str) -> Result<(), PutParameterError> {
     let compiled = regex_lite::RegexBuilder::new(pattern).size_limit(PATTERN_BYTES_MAX).build();
     let compiled = compiled.map_err(|_| {
-        InvalidAllowedPatternException::new(format!("The allowed pattern is no regular expression: {pattern}"))
+        InvalidAllowedPatternException::new(format!(
+            "The allowed pattern is no regular expression: {pattern}"
+        ))
     })?;
     match compiled.is_match(value) {
         true => Ok(()),
@@ -71,7 +73,8 @@ fn check_policies(text: &str) -> Result<(), InvalidPolicyTypeException> {
     let policies: Vec<serde_json::Value> = serde_json::from_str(text)
         .map_err(|_| InvalidPolicyTypeException::new("The parameter policies are no list of policies."))?;
     const TYPES: [&str; 3] = ["Expiration", "ExpirationNotification", "NoChangeNotification"];
-    let is_known = |policy: &serde_json::Value| policy["Type"].as_str().is_some_and(|own| TYPES.contains(&own));
+    let is_known =
+        |policy: &serde_json::Value| policy["Type"].as_str().is_some_and(|own| TYPES.contains(&own));
     match policies.iter().all(is_known) {
         true => Ok(()),
         false => Err(InvalidPolicyTypeException::new("A parameter policy has a type that there is not.")),
@@ -122,7 +125,8 @@ impl Command<Ssm> for ops::PutParameter {
         let name = given(&put.request.name);
         let pairs = || put.request.tags.iter().flatten().map(|tag| (tag.key.clone(), tag.value.clone()));
         let on = |action: &str| tags::of_request(permission::on(state, caller, action, name), pairs());
-        let access = on("PutParameter").with("ssm:Overwrite", put.request.overwrite.unwrap_or(false).to_string());
+        let access =
+            on("PutParameter").with("ssm:Overwrite", put.request.overwrite.unwrap_or(false).to_string());
         let tagging = (!put.tags.is_empty()).then(|| on("AddTagsToResource"));
         let is_secure = match put.kind {
             Some(kind) => kind == ParameterKind::SecureString,
@@ -223,7 +227,11 @@ fn free_birth(tx: &mut Tx<'_>, at: &ScopedKey) -> Arc<str> {
 }
 
 /// The tier that the new version has. It never goes back.
-fn tier(request: &PutParameterRequest, before: Option<&ParameterVersion>, chars: usize) -> Result<Tier, Fault> {
+fn tier(
+    request: &PutParameterRequest,
+    before: Option<&ParameterVersion>,
+    chars: usize,
+) -> Result<Tier, Fault> {
     let was = before.map_or(Tier::Standard, |before| before.tier);
     let tier = match &request.tier {
         Some(ParameterTier::Standard) if was == Tier::Advanced => {
@@ -231,7 +239,9 @@ fn tier(request: &PutParameterRequest, before: Option<&ParameterVersion>, chars:
         }
         Some(ParameterTier::Standard) => Tier::Standard,
         Some(ParameterTier::Advanced) => Tier::Advanced,
-        Some(ParameterTier::IntelligentTiering) if chars > STANDARD_CHARS_MAX || request.policies.is_some() => {
+        Some(ParameterTier::IntelligentTiering)
+            if chars > STANDARD_CHARS_MAX || request.policies.is_some() =>
+        {
             Tier::Advanced
         }
         Some(ParameterTier::IntelligentTiering | ParameterTier::Unrecognized(_)) | None => was,

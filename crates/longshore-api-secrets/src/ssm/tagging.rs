@@ -87,7 +87,8 @@ query!(
     |state, caller, input| {
         let id = given(&input.resource_id);
         let found = find::<Self::Error>(state, caller, input.resource_type.as_ref(), id)?;
-        let tag = |(key, value): (&String, &String)| Tag { key: Some(key.clone()), value: Some(value.clone()) };
+        let tag =
+            |(key, value): (&String, &String)| Tag { key: Some(key.clone()), value: Some(value.clone()) };
         Ok(ListTagsForResourceResult { tag_list: Some(found.parameter.tags.iter().map(tag).collect()) })
     }
 );

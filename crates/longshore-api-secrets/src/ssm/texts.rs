@@ -1,10 +1,12 @@
 //! What the Parameter Store says (identity J10).
 
-pub(super) const EXISTS: &str = "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.";
+pub(super) const EXISTS: &str =
+    "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.";
 pub(super) const TAGS_AND_OVERWRITE: &str = "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.";
 pub(super) const NOT_QUALIFIED: &str = "Parameter name must be a fully qualified name.";
 pub(super) const PREFIX: &str = "Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_";
-pub(super) const PATH: &str = "The path must begin with a slash, and has letters, digits, and . - _ between slashes.";
+pub(super) const PATH: &str =
+    "The path must begin with a slash, and has letters, digits, and . - _ between slashes.";
 pub(super) const TYPE_CHANGED: &str = "The parameter has another type, which cannot be changed.";
 pub(super) const NO_TYPE: &str = "A new parameter needs a type.";
 pub(super) const NO_DOWNGRADE: &str = "The parameter uses the advanced tier and cannot go back to the standard tier. Delete it and create it again.";

@@ -42,20 +42,26 @@ fn a_secret_of_another_account_needs_both_policies_and_those_of_its_key() {
     let bob = format!("arn:aws:iam::{OTHER}:user/bob");
     let mut world = world(&allow(json!(["secretsmanager:GetSecretValue", "kms:Decrypt"]), "*"));
     let key = text(&world.ok("kms:CreateKey", json!({}))["KeyMetadata"], "Arn").to_owned();
-    let made = world.ok("secretsmanager:CreateSecret", json!({"Name": "s", "SecretString": "x", "KmsKeyId": key}));
+    let made =
+        world.ok("secretsmanager:CreateSecret", json!({"Name": "s", "SecretString": "x", "KmsKeyId": key}));
     let arn = text(&made, "ARN").to_owned();
     let get = || json!({"SecretId": arn});
     let as_bob = |world: &mut World| world.act_as_user(OTHER, "bob", BOB);
 
     as_bob(&mut world);
     let told = world.refused("secretsmanager:GetSecretValue", get());
-    let why = format!("User: {bob} is not authorized to perform: secretsmanager:GetSecretValue on resource: {arn} because no resource-based policy allows the secretsmanager:GetSecretValue action");
+    let why = format!(
+        "User: {bob} is not authorized to perform: secretsmanager:GetSecretValue on resource: {arn} because no resource-based policy allows the secretsmanager:GetSecretValue action"
+    );
     assert_eq!(told, format!("AccessDeniedException: {why}"));
     let missing = world.refused("secretsmanager:GetSecretValue", json!({"SecretId": format!("{arn}x")}));
     assert!(missing.starts_with("AccessDeniedException: "), "what is not there is no different: {missing}");
 
     world.act_as(ACCOUNT);
-    world.ok("secretsmanager:PutResourcePolicy", json!({"SecretId": "s", "ResourcePolicy": to(&bob, json!("secretsmanager:GetSecretValue"))}));
+    world.ok(
+        "secretsmanager:PutResourcePolicy",
+        json!({"SecretId": "s", "ResourcePolicy": to(&bob, json!("secretsmanager:GetSecretValue"))}),
+    );
     as_bob(&mut world);
     assert_eq!(
         world.refused("secretsmanager:GetSecretValue", get()),
@@ -71,7 +77,11 @@ fn a_secret_of_another_account_needs_both_policies_and_those_of_its_key() {
     world.ok("kms:PutKeyPolicy", json!({"KeyId": key, "Policy": statements.to_string()}));
     as_bob(&mut world);
     assert_eq!(text(&world.ok("secretsmanager:GetSecretValue", get()), "SecretString"), "x");
-    assert!(world.refused("secretsmanager:PutSecretValue", json!({"SecretId": arn, "SecretString": "y"})).starts_with("AccessDeniedException: "));
+    assert!(
+        world
+            .refused("secretsmanager:PutSecretValue", json!({"SecretId": arn, "SecretString": "y"}))
+            .starts_with("AccessDeniedException: ")
+    );
     // Not by himself: the policy of the key says how.
     let blob = text(
         &{
@@ -82,7 +92,9 @@ fn a_secret_of_another_account_needs_both_policies_and_those_of_its_key() {
     )
     .to_owned();
     as_bob(&mut world);
-    assert!(world.refused("kms:Decrypt", json!({"CiphertextBlob": blob})).starts_with("AccessDeniedException: "));
+    assert!(
+        world.refused("kms:Decrypt", json!({"CiphertextBlob": blob})).starts_with("AccessDeniedException: ")
+    );
 }
 
 #[test]
@@ -90,10 +102,16 @@ fn without_rights_of_his_own_nobody_reads_another_account() {
     let mut world = world(&allow(json!("ecs:*"), "*"));
     let made = world.ok("secretsmanager:CreateSecret", json!({"Name": "s", "SecretString": "x"}));
     let bob = format!("arn:aws:iam::{OTHER}:user/bob");
-    world.ok("secretsmanager:PutResourcePolicy", json!({"SecretId": "s", "ResourcePolicy": to(&bob, json!("secretsmanager:*"))}));
+    world.ok(
+        "secretsmanager:PutResourcePolicy",
+        json!({"SecretId": "s", "ResourcePolicy": to(&bob, json!("secretsmanager:*"))}),
+    );
     world.act_as_user(OTHER, "bob", BOB);
     let told = world.refused("secretsmanager:GetSecretValue", json!({"SecretId": made["ARN"]}));
-    assert!(told.ends_with("because no identity-based policy allows the secretsmanager:GetSecretValue action"), "{told}");
+    assert!(
+        told.ends_with("because no identity-based policy allows the secretsmanager:GetSecretValue action"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -108,7 +126,10 @@ fn roots_see_nothing_of_each_other() {
     for (action, body) in [
         ("secretsmanager:GetSecretValue", json!({"SecretId": secret["ARN"]})),
         ("secretsmanager:DescribeSecret", json!({"SecretId": secret["ARN"]})),
-        ("secretsmanager:DeleteSecret", json!({"SecretId": secret["ARN"], "ForceDeleteWithoutRecovery": true})),
+        (
+            "secretsmanager:DeleteSecret",
+            json!({"SecretId": secret["ARN"], "ForceDeleteWithoutRecovery": true}),
+        ),
         ("secretsmanager:PutSecretValue", json!({"SecretId": secret["ARN"], "SecretString": "y"})),
         ("ssm:GetParameter", json!({"Name": parameter})),
         ("ssm:DeleteParameter", json!({"Name": parameter})),
@@ -122,7 +143,11 @@ fn roots_see_nothing_of_each_other() {
         assert!(told.starts_with("AccessDeniedException: "), "{action}: {told}");
     }
     // By name each has his own.
-    assert!(world.refused("secretsmanager:GetSecretValue", json!({"SecretId": "s"})).starts_with("ResourceNotFoundException: "));
+    assert!(
+        world
+            .refused("secretsmanager:GetSecretValue", json!({"SecretId": "s"}))
+            .starts_with("ResourceNotFoundException: ")
+    );
     assert!(world.refused("ssm:GetParameter", json!({"Name": "/p"})).starts_with("ParameterNotFound: "));
     assert_eq!(world.ok("secretsmanager:ListSecrets", json!({}))["SecretList"], json!([]));
     assert_eq!(world.ok("kms:ListKeys", json!({}))["Keys"], json!([]));
@@ -135,7 +160,8 @@ fn the_key_of_a_service_is_used_through_the_service_alone() {
     user(&world, ACCOUNT, "ada", "AIDAADAADAADAADAADAAD");
     world.act(|tx| {
         let document = IdentityPolicy::new(&allow(json!(["ssm:*", "kms:*"]), "*")).expect("a policy");
-        let key = InlineKey { account: account(ACCOUNT), holder: "AIDAADAADAADAADAADAAD".into(), name: "p".into() };
+        let key =
+            InlineKey { account: account(ACCOUNT), holder: "AIDAADAADAADAADAADAAD".into(), name: "p".into() };
         tx.put::<InlinePolicy>(key, InlinePolicy { document });
     });
     world.act_as_user(ACCOUNT, "ada", "AIDAADAADAADAADAADAAD");
@@ -153,8 +179,10 @@ fn a_customers_key_takes_a_right_of_its_own() {
     let key = text(&world.ok("kms:CreateKey", json!({}))["KeyMetadata"], "KeyId").to_owned();
     user(&world, ACCOUNT, "ada", "AIDAADAADAADAADAADAAD");
     world.act(|tx| {
-        let document = IdentityPolicy::new(&allow(json!(["secretsmanager:*", "ssm:*"]), "*")).expect("a policy");
-        let key = InlineKey { account: account(ACCOUNT), holder: "AIDAADAADAADAADAADAAD".into(), name: "p".into() };
+        let document =
+            IdentityPolicy::new(&allow(json!(["secretsmanager:*", "ssm:*"]), "*")).expect("a policy");
+        let key =
+            InlineKey { account: account(ACCOUNT), holder: "AIDAADAADAADAADAADAAD".into(), name: "p".into() };
         tx.put::<InlinePolicy>(key, InlinePolicy { document });
     });
     world.ok("secretsmanager:CreateSecret", json!({"Name": "s", "SecretString": "x", "KmsKeyId": key}));
@@ -162,12 +190,22 @@ fn a_customers_key_takes_a_right_of_its_own() {
     world.act_as_user(ACCOUNT, "ada", "AIDAADAADAADAADAADAAD");
     let kms = "AccessDeniedException: Access to KMS is not allowed";
     assert_eq!(world.refused("secretsmanager:GetSecretValue", json!({"SecretId": "s"})), kms);
-    assert_eq!(world.refused("secretsmanager:PutSecretValue", json!({"SecretId": "s", "SecretString": "y"})), kms);
-    assert_eq!(world.refused("secretsmanager:CreateSecret", json!({"Name": "t", "SecretString": "x", "KmsKeyId": key})), kms);
+    assert_eq!(
+        world.refused("secretsmanager:PutSecretValue", json!({"SecretId": "s", "SecretString": "y"})),
+        kms
+    );
+    assert_eq!(
+        world.refused(
+            "secretsmanager:CreateSecret",
+            json!({"Name": "t", "SecretString": "x", "KmsKeyId": key})
+        ),
+        kms
+    );
     world.ok("secretsmanager:DescribeSecret", json!({"SecretId": "s"}));
     let told = world.refused("ssm:GetParameter", json!({"Name": "/p", "WithDecryption": true}));
     assert!(told.contains("is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:"), "{told}");
-    let told = world.refused("ssm:GetParametersByPath", json!({"Path": "/", "Recursive": true, "WithDecryption": true}));
+    let told = world
+        .refused("ssm:GetParametersByPath", json!({"Path": "/", "Recursive": true, "WithDecryption": true}));
     assert!(told.contains("kms:Decrypt"), "{told}");
     world.ok("ssm:GetParameter", json!({"Name": "/p"}));
 }

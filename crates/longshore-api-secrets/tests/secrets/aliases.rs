@@ -36,11 +36,18 @@ fn an_alias_is_another_name_of_a_key() {
     let wrong = json!({"CiphertextBlob": blob["CiphertextBlob"], "KeyId": "alias/app/x"});
     assert!(world.refused("kms:Decrypt", wrong).starts_with("IncorrectKeyException: "));
     world.ok("kms:DeleteAlias", json!({"AliasName": "alias/app/x"}));
-    assert!(world.refused("kms:DeleteAlias", json!({"AliasName": "alias/app/x"})).starts_with("NotFoundException: Alias "));
+    assert!(
+        world
+            .refused("kms:DeleteAlias", json!({"AliasName": "alias/app/x"}))
+            .starts_with("NotFoundException: Alias ")
+    );
     assert!(world.refused("kms:UpdateAlias", alias(&one)).starts_with("NotFoundException: Alias "));
     for bad in ["x", "alias/"] {
         let body = json!({"AliasName": bad, "TargetKeyId": one});
-        assert!(world.refused("kms:CreateAlias", body).starts_with("ValidationException: Alias must start"), "{bad}");
+        assert!(
+            world.refused("kms:CreateAlias", body).starts_with("ValidationException: Alias must start"),
+            "{bad}"
+        );
     }
     let reserved = json!({"AliasName": "alias/aws/x", "TargetKeyId": one});
     assert!(world.refused("kms:CreateAlias", reserved).starts_with("InvalidAliasNameException: "));
@@ -64,6 +71,14 @@ fn the_keys_of_services_are_there_when_they_are_looked_at_or_used() {
         let told = world.refused(&format!("kms:{action}"), json!({"KeyId": "alias/aws/ssm"}));
         assert!(told.starts_with("ValidationException: "), "{told}");
     }
-    assert!(world.refused("kms:DeleteAlias", json!({"AliasName": "alias/aws/ssm"})).starts_with("ValidationException: "));
-    assert!(world.refused("kms:DescribeKey", json!({"KeyId": "alias/aws/lambda"})).starts_with("NotFoundException: "));
+    assert!(
+        world
+            .refused("kms:DeleteAlias", json!({"AliasName": "alias/aws/ssm"}))
+            .starts_with("ValidationException: ")
+    );
+    assert!(
+        world
+            .refused("kms:DescribeKey", json!({"KeyId": "alias/aws/lambda"}))
+            .starts_with("NotFoundException: ")
+    );
 }

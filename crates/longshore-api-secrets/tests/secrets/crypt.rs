@@ -36,9 +36,15 @@ fn what_is_encrypted_says_its_key_and_keeps_its_context() {
     let mut foreign = STANDARD.decode(blob).expect("base64");
     foreign[3] ^= 1;
     let told = world.refused("kms:Decrypt", json!({"CiphertextBlob": encoded(&foreign)}));
-    assert!(told.starts_with("AccessDeniedException: The ciphertext refers to a customer master key"), "{told}");
+    assert!(
+        told.starts_with("AccessDeniedException: The ciphertext refers to a customer master key"),
+        "{told}"
+    );
     let other = make(&world);
-    let told = world.refused("kms:Decrypt", json!({"CiphertextBlob": blob, "KeyId": other, "EncryptionContext": context}));
+    let told = world.refused(
+        "kms:Decrypt",
+        json!({"CiphertextBlob": blob, "KeyId": other, "EncryptionContext": context}),
+    );
     assert!(told.starts_with("IncorrectKeyException: "), "{told}");
 }
 
@@ -46,7 +52,11 @@ fn what_is_encrypted_says_its_key_and_keeps_its_context() {
 fn data_keys_come_with_their_ciphertext() {
     let world = World::new();
     let id = make(&world);
-    for (size, len) in [(json!({"KeySpec": "AES_256"}), 32), (json!({"KeySpec": "AES_128"}), 16), (json!({"NumberOfBytes": 1000}), 1000)] {
+    for (size, len) in [
+        (json!({"KeySpec": "AES_256"}), 32),
+        (json!({"KeySpec": "AES_128"}), 16),
+        (json!({"NumberOfBytes": 1000}), 1000),
+    ] {
         let mut body = json!({"KeyId": id, "EncryptionContext": {"k": "v"}});
         body.as_object_mut().expect("an object").extend(size.as_object().expect("an object").clone());
         let made = world.ok("kms:GenerateDataKey", body.clone());
@@ -54,7 +64,10 @@ fn data_keys_come_with_their_ciphertext() {
         assert_eq!(plain.len(), len);
         let read = json!({"CiphertextBlob": made["CiphertextBlob"], "EncryptionContext": {"k": "v"}});
         assert_eq!(text(&world.ok("kms:Decrypt", read), "Plaintext"), text(&made, "Plaintext"));
-        assert_ne!(text(&world.ok("kms:GenerateDataKey", body.clone()), "Plaintext"), text(&made, "Plaintext"));
+        assert_ne!(
+            text(&world.ok("kms:GenerateDataKey", body.clone()), "Plaintext"),
+            text(&made, "Plaintext")
+        );
         let hidden = world.ok("kms:GenerateDataKeyWithoutPlaintext", body);
         assert!(hidden.get("Plaintext").is_none());
         let read = json!({"CiphertextBlob": hidden["CiphertextBlob"], "EncryptionContext": {"k": "v"}});
@@ -74,14 +87,18 @@ fn data_keys_come_with_their_ciphertext() {
 fn it_is_encrypted_again_without_being_shown() {
     let world = World::new();
     let (one, two) = (make(&world), make(&world));
-    let made = world.ok("kms:Encrypt", json!({"KeyId": one, "Plaintext": "eA==", "EncryptionContext": {"a": "1"}}));
+    let made =
+        world.ok("kms:Encrypt", json!({"KeyId": one, "Plaintext": "eA==", "EncryptionContext": {"a": "1"}}));
     let moved = world.ok(
         "kms:ReEncrypt",
         json!({"CiphertextBlob": made["CiphertextBlob"], "SourceEncryptionContext": {"a": "1"},
             "DestinationKeyId": two, "DestinationEncryptionContext": {"b": "2"}}),
     );
     assert!(text(&moved, "SourceKeyId").ends_with(&one) && text(&moved, "KeyId").ends_with(&two));
-    let read = world.ok("kms:Decrypt", json!({"CiphertextBlob": moved["CiphertextBlob"], "EncryptionContext": {"b": "2"}}));
+    let read = world.ok(
+        "kms:Decrypt",
+        json!({"CiphertextBlob": moved["CiphertextBlob"], "EncryptionContext": {"b": "2"}}),
+    );
     assert_eq!((text(&read, "Plaintext"), text(&read, "KeyId").ends_with(&two)), ("eA==", true));
 }
 
@@ -94,7 +111,10 @@ fn what_is_not_built_is_refused() {
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         world.refused("kms:Encrypt", body)
     };
-    assert!(encrypt(json!({"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"})).starts_with("InvalidKeyUsageException: "));
+    assert!(
+        encrypt(json!({"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}))
+            .starts_with("InvalidKeyUsageException: ")
+    );
     assert!(encrypt(json!({"GrantTokens": ["t"]})).starts_with("InvalidGrantTokenException: "));
     assert_eq!(
         encrypt(json!({"DryRun": true})),

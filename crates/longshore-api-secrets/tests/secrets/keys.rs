@@ -15,7 +15,8 @@ fn arn(id: &str) -> String {
 #[test]
 fn a_key_is_made_and_described() {
     let world = World::new();
-    let made = world.ok("kms:CreateKey", json!({"Description": "d", "Tags": [{"TagKey": "k", "TagValue": "v"}]}));
+    let made =
+        world.ok("kms:CreateKey", json!({"Description": "d", "Tags": [{"TagKey": "k", "TagValue": "v"}]}));
     let id = text(&made["KeyMetadata"], "KeyId").to_owned();
     assert_eq!(text(&made["KeyMetadata"], "Arn"), arn(&id));
     for named in [&*id, &arn(&id)] {
@@ -37,7 +38,10 @@ fn a_key_is_made_and_described() {
     world.ok("kms:TagResource", json!({"KeyId": id, "Tags": [{"TagKey": "l", "TagValue": "w"}]}));
     world.ok("kms:UntagResource", json!({"KeyId": id, "TagKeys": ["k"]}));
     let tags = world.ok("kms:ListResourceTags", json!({"KeyId": id}));
-    assert_eq!((&tags["Tags"], &tags["Truncated"]), (&json!([{"TagKey": "l", "TagValue": "w"}]), &json!(false)));
+    assert_eq!(
+        (&tags["Tags"], &tags["Truncated"]),
+        (&json!([{"TagKey": "l", "TagValue": "w"}]), &json!(false))
+    );
 }
 
 #[test]
@@ -63,7 +67,10 @@ fn what_is_not_there_is_told_by_its_arn() {
     let none = "0f9d8c7b-1111-4222-8333-444455556666";
     let told = |id: &str| world.refused("kms:DescribeKey", json!({"KeyId": id}));
     assert_eq!(told(none), format!("NotFoundException: Key '{}' does not exist", arn(none)));
-    assert_eq!(told("alias/x"), format!("NotFoundException: Alias arn:aws:kms:eu-west-1:{ACCOUNT}:alias/x is not found."));
+    assert_eq!(
+        told("alias/x"),
+        format!("NotFoundException: Alias arn:aws:kms:eu-west-1:{ACCOUNT}:alias/x is not found.")
+    );
     for bad in ["nonsense", "arn:aws:kms:us-east-1:111122223333:key/1", "arn:aws:s3:::b"] {
         assert!(told(bad).starts_with("NotFoundException: Invalid keyId '"), "{bad}");
     }
@@ -87,8 +94,13 @@ fn a_key_that_is_off_or_on_its_way_out_does_nothing() {
         assert_eq!(world.refused("kms:Decrypt", json!({"CiphertextBlob": blob})), told);
         assert_eq!(world.refused("kms:GenerateDataKey", json!({"KeyId": id, "KeySpec": "AES_256"})), told);
         let value = world.refused("secretsmanager:GetSecretValue", json!({"SecretId": "s"}));
-        assert!(value.starts_with("DecryptionFailure: ") && value.ends_with(&format!("{} is {text_of}.", arn(&id))), "{value}");
-        let put = world.refused("secretsmanager:PutSecretValue", json!({"SecretId": "s", "SecretString": "y"}));
+        assert!(
+            value.starts_with("DecryptionFailure: ")
+                && value.ends_with(&format!("{} is {text_of}.", arn(&id))),
+            "{value}"
+        );
+        let put =
+            world.refused("secretsmanager:PutSecretValue", json!({"SecretId": "s", "SecretString": "y"}));
         assert!(put.starts_with("EncryptionFailure: "), "{put}");
         let value = world.refused("ssm:GetParameter", json!({"Name": "p", "WithDecryption": true}));
         assert!(value.starts_with("InvalidKeyId: "), "{value}");
@@ -98,7 +110,10 @@ fn a_key_that_is_off_or_on_its_way_out_does_nothing() {
     nothing_works("DisabledException", "disabled");
     world.ok("kms:EnableKey", key());
     assert_eq!(text(&world.ok("kms:Decrypt", json!({"CiphertextBlob": blob})), "Plaintext"), "eA==");
-    assert_eq!(text(&world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "s"})), "SecretString"), "x");
+    assert_eq!(
+        text(&world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "s"})), "SecretString"),
+        "x"
+    );
 
     for days in [6, 31] {
         let body = json!({"KeyId": id, "PendingWindowInDays": days});
@@ -137,10 +152,14 @@ fn keys_rotate_and_open_what_they_made_before() {
     assert_eq!(status()["KeyRotationEnabled"], false);
     let encrypt = || world.ok("kms:Encrypt", json!({"KeyId": id, "Plaintext": "eA=="}));
     let old = text(&encrypt(), "CiphertextBlob").to_owned();
-    let material = || text(&world.ok("kms:DescribeKey", key())["KeyMetadata"], "CurrentKeyMaterialId").to_owned();
+    let material =
+        || text(&world.ok("kms:DescribeKey", key())["KeyMetadata"], "CurrentKeyMaterialId").to_owned();
     let first = material();
     world.ok("kms:EnableKeyRotation", json!({"KeyId": id, "RotationPeriodInDays": 90}));
-    assert_eq!((&status()["KeyRotationEnabled"], &status()["RotationPeriodInDays"]), (&json!(true), &json!(90)));
+    assert_eq!(
+        (&status()["KeyRotationEnabled"], &status()["RotationPeriodInDays"]),
+        (&json!(true), &json!(90))
+    );
     world.days(89);
     world.sweep();
     assert_eq!(material(), first);

@@ -11,7 +11,16 @@ use crate::support::{World, token};
 /// Members that many operations have, with values that now and then are right.
 fn member() -> impl Strategy<Value = (&'static str, Value)> {
     let policy = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"*","Resource":"*"}}"#;
-    let names = vec!["a", "b", "/a/b", "/a/b:1", "/a/b:l", "a b", "", "arn:aws:ssm:eu-west-1:111122223333:parameter/a"];
+    let names = vec![
+        "a",
+        "b",
+        "/a/b",
+        "/a/b:1",
+        "/a/b:l",
+        "a b",
+        "",
+        "arn:aws:ssm:eu-west-1:111122223333:parameter/a",
+    ];
     let keys = vec!["alias/a", "alias/b", "alias/aws/ssm", "alias/aws/secretsmanager", "nonsense"];
     prop_oneof![
         4 => (select(vec!["Name", "SecretId", "ResourceId", "Path"]), select(names)).prop_map(|(k, v)| (k, json!(v))),
@@ -38,7 +47,9 @@ fn member() -> impl Strategy<Value = (&'static str, Value)> {
 }
 
 fn actions() -> Vec<String> {
-    let of = |service: &str, names: &[&str]| names.iter().map(|name| format!("{service}:{name}")).collect::<Vec<_>>();
+    let of = |service: &str, names: &[&str]| {
+        names.iter().map(|name| format!("{service}:{name}")).collect::<Vec<_>>()
+    };
     [
         of("secretsmanager", SECRETS_MANAGER_OPERATIONS.names),
         of("ssm", SSM_OPERATIONS.names),

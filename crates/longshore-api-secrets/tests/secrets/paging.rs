@@ -6,7 +6,14 @@ use crate::keys::make;
 use crate::support::{OTHER, World, text};
 
 /// All pages: how long each is, and the names of all.
-fn pages(world: &World, action: &str, body: &Value, list: &str, name: &str, token: (&str, &str)) -> (Vec<usize>, Vec<String>) {
+fn pages(
+    world: &World,
+    action: &str,
+    body: &Value,
+    list: &str,
+    name: &str,
+    token: (&str, &str),
+) -> (Vec<usize>, Vec<String>) {
     let (mut body, mut sizes, mut names) = (body.clone(), Vec::new(), Vec::new());
     loop {
         let page = world.ok(action, body.clone());
@@ -35,12 +42,14 @@ fn thirty_five_parameters_come_in_pages_of_ten() {
     let mut sorted = names.clone();
     sorted.sort();
     assert_eq!((sizes, found), (vec![10, 10, 10, 5], sorted.clone()));
-    let (sizes, found) = pages(&world, "ssm:DescribeParameters", &json!({"MaxResults": 20}), "Parameters", "Name", NEXT);
+    let (sizes, found) =
+        pages(&world, "ssm:DescribeParameters", &json!({"MaxResults": 20}), "Parameters", "Name", NEXT);
     assert_eq!((sizes, found), (vec![20, 15], sorted));
     for n in 0..60 {
         world.ok("ssm:PutParameter", json!({"Name": names[0], "Value": n.to_string(), "Overwrite": true}));
     }
-    let (sizes, _) = pages(&world, "ssm:GetParameterHistory", &json!({"Name": names[0]}), "Parameters", "Name", NEXT);
+    let (sizes, _) =
+        pages(&world, "ssm:GetParameterHistory", &json!({"Name": names[0]}), "Parameters", "Name", NEXT);
     assert_eq!(sizes, [50, 11]);
 }
 
@@ -60,9 +69,14 @@ fn secrets_come_in_pages_in_either_order() {
         assert_eq!(listed(body("desc", by)), (vec![10, 10, 5], reversed.clone()), "{by}");
     }
     let filter = json!({"Filters": [{"Key": "name", "Values": ["s"]}], "MaxResults": 20});
-    let (sizes, _) = pages(&world, "secretsmanager:BatchGetSecretValue", &filter, "SecretValues", "Name", NEXT);
+    let (sizes, _) =
+        pages(&world, "secretsmanager:BatchGetSecretValue", &filter, "SecretValues", "Name", NEXT);
     assert_eq!(sizes, [20, 5]);
-    assert!(world.refused("secretsmanager:ListSecrets", json!({"MaxResults": 101})).starts_with("ValidationException: "));
+    assert!(
+        world
+            .refused("secretsmanager:ListSecrets", json!({"MaxResults": 101}))
+            .starts_with("ValidationException: ")
+    );
 }
 
 #[test]
@@ -89,12 +103,23 @@ fn a_token_is_of_its_list_and_its_caller() {
         world.ok("secretsmanager:CreateSecret", json!({"Name": format!("s{n}")}));
         world.ok("ssm:PutParameter", json!({"Name": format!("p{n}"), "Value": "v", "Type": "String"}));
     }
-    let token = text(&world.ok("secretsmanager:ListSecrets", json!({"MaxResults": 1})), "NextToken").to_owned();
+    let token =
+        text(&world.ok("secretsmanager:ListSecrets", json!({"MaxResults": 1})), "NextToken").to_owned();
     world.ok("secretsmanager:ListSecrets", json!({"MaxResults": 2, "NextToken": token}));
     let other = json!({"NextToken": token, "SortOrder": "desc"});
     assert!(world.refused("secretsmanager:ListSecrets", other).starts_with("InvalidNextTokenException: "));
-    assert!(world.refused("ssm:DescribeParameters", json!({"NextToken": token})).starts_with("InvalidNextToken: "));
-    assert!(world.refused("kms:ListKeys", json!({"Marker": "nonsense"})).starts_with("InvalidMarkerException: "));
+    assert!(
+        world
+            .refused("ssm:DescribeParameters", json!({"NextToken": token}))
+            .starts_with("InvalidNextToken: ")
+    );
+    assert!(
+        world.refused("kms:ListKeys", json!({"Marker": "nonsense"})).starts_with("InvalidMarkerException: ")
+    );
     world.act_as(OTHER);
-    assert!(world.refused("secretsmanager:ListSecrets", json!({"NextToken": token})).starts_with("InvalidNextTokenException: "));
+    assert!(
+        world
+            .refused("secretsmanager:ListSecrets", json!({"NextToken": token}))
+            .starts_with("InvalidNextTokenException: ")
+    );
 }

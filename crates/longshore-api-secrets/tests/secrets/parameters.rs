@@ -44,21 +44,37 @@ fn a_parameter_has_versions() {
     assert!(missing("/app/url:9").starts_with("ParameterVersionNotFound: "));
     let change = json!({"Name": "/app/url", "Value": "x", "Type": "SecureString", "Overwrite": true});
     assert!(world.refused("ssm:PutParameter", change).starts_with("HierarchyTypeMismatchException: "));
-    let tags = json!({"Name": "/app/url", "Value": "x", "Overwrite": true, "Tags": [{"Key": "k", "Value": "v"}]});
-    assert!(world.refused("ssm:PutParameter", tags).starts_with("ValidationException: Invalid request: tags and overwrite can't be used together."));
-    assert!(world.refused("ssm:PutParameter", json!({"Name": "n", "Value": "x"})).starts_with("ValidationException: "));
+    let tags =
+        json!({"Name": "/app/url", "Value": "x", "Overwrite": true, "Tags": [{"Key": "k", "Value": "v"}]});
+    assert!(
+        world
+            .refused("ssm:PutParameter", tags)
+            .starts_with("ValidationException: Invalid request: tags and overwrite can't be used together.")
+    );
+    assert!(
+        world
+            .refused("ssm:PutParameter", json!({"Name": "n", "Value": "x"}))
+            .starts_with("ValidationException: ")
+    );
 }
 
 #[test]
 fn names_keep_their_rules() {
     let world = World::new();
-    let refused = |name: &str| world.refused("ssm:PutParameter", json!({"Name": name, "Value": "x", "Type": "String"}));
+    let refused =
+        |name: &str| world.refused("ssm:PutParameter", json!({"Name": name, "Value": "x", "Type": "String"}));
     assert_eq!(refused("a/b"), "ValidationException: Parameter name must be a fully qualified name.");
     for bad in ["a b", "a//b", "/a/", "ssm", "SSMx", "/ssm/x", "a:b"] {
-        assert!(refused(bad).starts_with("ValidationException: Parameter name: can't be prefixed with"), "{bad}");
+        assert!(
+            refused(bad).starts_with("ValidationException: Parameter name: can't be prefixed with"),
+            "{bad}"
+        );
     }
     for bad in ["aws", "/aws/x", "AwsThing"] {
-        assert_eq!(refused(bad), format!("AccessDeniedException: No access to reserved parameter name: {bad}."));
+        assert_eq!(
+            refused(bad),
+            format!("AccessDeniedException: No access to reserved parameter name: {bad}.")
+        );
     }
     assert!(refused(&"/l".repeat(16)).starts_with("HierarchyLevelLimitExceededException: "));
     put(&world, &"/l".repeat(15), "x", "String");
@@ -101,19 +117,34 @@ fn tiers_go_up_and_never_down() {
     };
     let tier = |body: Value| text(&world.ok("ssm:PutParameter", body), "Tier").to_owned();
     let long = world.refused("ssm:PutParameter", put("a", 4097, None, false));
-    assert!(long.starts_with("ValidationException: Standard tier parameters support a maximum parameter value of 4096"), "{long}");
+    assert!(
+        long.starts_with(
+            "ValidationException: Standard tier parameters support a maximum parameter value of 4096"
+        ),
+        "{long}"
+    );
     assert_eq!(tier(put("a", 4096, None, false)), "Standard");
     assert_eq!(tier(put("a", 4097, Some("Intelligent-Tiering"), true)), "Advanced");
     assert_eq!(tier(put("a", 1, None, true)), "Advanced");
-    assert!(world.refused("ssm:PutParameter", put("a", 1, Some("Standard"), true)).starts_with("ValidationException: "));
-    assert!(world.refused("ssm:PutParameter", put("b", 8193, Some("Advanced"), false)).starts_with("ValidationException: Advanced tier"));
-    let policies = r#"[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2030-01-01T00:00:00Z"}}]"#;
+    assert!(
+        world
+            .refused("ssm:PutParameter", put("a", 1, Some("Standard"), true))
+            .starts_with("ValidationException: ")
+    );
+    assert!(
+        world
+            .refused("ssm:PutParameter", put("b", 8193, Some("Advanced"), false))
+            .starts_with("ValidationException: Advanced tier")
+    );
+    let policies =
+        r#"[{"Type":"Expiration","Version":"1.0","Attributes":{"Timestamp":"2030-01-01T00:00:00Z"}}]"#;
     let mut standard = put("c", 1, None, false);
     standard["Policies"] = policies.into();
     assert!(world.refused("ssm:PutParameter", standard.clone()).starts_with("ValidationException: "));
     standard["Tier"] = "Advanced".into();
     world.ok("ssm:PutParameter", standard.clone());
-    let shown = world.ok("ssm:DescribeParameters", json!({"ParameterFilters": [{"Key": "Name", "Values": ["c"]}]}));
+    let shown =
+        world.ok("ssm:DescribeParameters", json!({"ParameterFilters": [{"Key": "Name", "Values": ["c"]}]}));
     assert_eq!(shown["Parameters"][0]["Policies"][0]["PolicyType"], "Expiration");
     standard["Policies"] = r#"[{"Type":"Nonsense"}]"#.into();
     assert!(world.refused("ssm:PutParameter", standard).starts_with("InvalidPolicyTypeException: "));
@@ -127,7 +158,9 @@ fn values_are_held_to_patterns_and_types() {
         world.refused("ssm:PutParameter", body("x1", "^[a-z]+$")),
         "ParameterPatternMismatchException: Parameter value, cannot be validated against allowedPattern: ^[a-z]+$"
     );
-    assert!(world.refused("ssm:PutParameter", body("x", "(")).starts_with("InvalidAllowedPatternException: "));
+    assert!(
+        world.refused("ssm:PutParameter", body("x", "(")).starts_with("InvalidAllowedPatternException: ")
+    );
     let huge = body("x", "((a{100}){100}){100}");
     assert!(world.refused("ssm:PutParameter", huge).starts_with("InvalidAllowedPatternException: "));
     world.ok("ssm:PutParameter", body("abc", "^[a-z]+$"));
@@ -135,8 +168,16 @@ fn values_are_held_to_patterns_and_types() {
     assert!(world.refused("ssm:PutParameter", list).starts_with("ValidationException: "));
     let data_type = json!({"Name": "d", "Value": "x", "Type": "String", "DataType": "aws:x"});
     assert!(world.refused("ssm:PutParameter", data_type).starts_with("ValidationException: "));
-    assert!(world.refused("ssm:PutParameter", json!({"Name": "e", "Value": "", "Type": "String"})).starts_with("ValidationException: "));
-    assert!(world.refused("ssm:PutParameter", json!({"Name": "e", "Value": "x", "Type": "Number"})).starts_with("ValidationException: "));
+    assert!(
+        world
+            .refused("ssm:PutParameter", json!({"Name": "e", "Value": "", "Type": "String"}))
+            .starts_with("ValidationException: ")
+    );
+    assert!(
+        world
+            .refused("ssm:PutParameter", json!({"Name": "e", "Value": "x", "Type": "Number"}))
+            .starts_with("ValidationException: ")
+    );
 }
 
 #[test]
@@ -161,14 +202,18 @@ fn labels_move_and_keep_their_versions() {
     assert_eq!(label(None, &["prod"])["ParameterVersion"], 100);
     assert_eq!(text(&get(&world, "/a:prod"), "Value"), "99");
     overwrite(&world, "/a", "x");
-    assert!(world.refused("ssm:GetParameter", json!({"Name": "/a:1"})).starts_with("ParameterVersionNotFound: "));
+    assert!(
+        world.refused("ssm:GetParameter", json!({"Name": "/a:1"})).starts_with("ParameterVersionNotFound: ")
+    );
     let history = world.ok("ssm:GetParameterHistory", json!({"Name": "/a"}));
     assert_eq!(history["Parameters"].as_array().map(Vec::len), Some(50));
     let many: Vec<String> = (0..10).map(|n| format!("l{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     label(Some(50), &many);
     let more = json!({"Name": "/a", "ParameterVersion": 50, "Labels": ["one-more"]});
-    assert!(world.refused("ssm:LabelParameterVersion", more).starts_with("ParameterVersionLabelLimitExceeded: "));
+    assert!(
+        world.refused("ssm:LabelParameterVersion", more).starts_with("ParameterVersionLabelLimitExceeded: ")
+    );
     let un = json!({"Name": "/a", "ParameterVersion": 50, "Labels": ["l0", "none"]});
     let un = world.ok("ssm:UnlabelParameterVersion", un);
     assert_eq!((&un["RemovedLabels"], &un["InvalidLabels"]), (&json!(["l0"]), &json!(["none"])));
@@ -183,11 +228,15 @@ fn many_are_read_by_name() {
         put(&world, name, name, "String");
     }
     let read = world.ok("ssm:GetParameters", json!({"Names": ["/c", "none", "/a:1", "b", "/a:7"]}));
-    let names: Vec<&str> = read["Parameters"].as_array().expect("a list").iter().map(|one| text(one, "Name")).collect();
+    let names: Vec<&str> =
+        read["Parameters"].as_array().expect("a list").iter().map(|one| text(one, "Name")).collect();
     assert_eq!(names, ["/a", "/c", "b"]);
     assert_eq!(read["InvalidParameters"], json!(["none", "/a:7"]));
     let deleted = world.ok("ssm:DeleteParameters", json!({"Names": ["/c", "none", "b"]}));
-    assert_eq!((&deleted["DeletedParameters"], &deleted["InvalidParameters"]), (&json!(["/c", "b"]), &json!(["none"])));
+    assert_eq!(
+        (&deleted["DeletedParameters"], &deleted["InvalidParameters"]),
+        (&json!(["/c", "b"]), &json!(["none"]))
+    );
     world.ok("ssm:DeleteParameter", json!({"Name": "/a"}));
     assert!(world.refused("ssm:DeleteParameter", json!({"Name": "/a"})).starts_with("ParameterNotFound: "));
 }
@@ -218,19 +267,30 @@ fn below_a_path_is_one_level_or_all() {
     }
     let names = |body: Value| -> Vec<String> {
         let read = world.ok("ssm:GetParametersByPath", body);
-        read["Parameters"].as_array().expect("a list").iter().map(|one| text(one, "Name").to_owned()).collect()
+        read["Parameters"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| text(one, "Name").to_owned())
+            .collect()
     };
     assert_eq!(names(json!({"Path": "/a"})), ["/a/x", "/a/y"]);
     assert_eq!(names(json!({"Path": "/a/", "Recursive": true})), ["/a/b/z", "/a/x", "/a/y"]);
     assert_eq!(names(json!({"Path": "/"})), ["root"]);
     assert_eq!(names(json!({"Path": "/", "Recursive": true})).len(), 5);
-    assert!(world.refused("ssm:GetParametersByPath", json!({"Path": "a"})).starts_with("ValidationException: "));
+    assert!(
+        world.refused("ssm:GetParametersByPath", json!({"Path": "a"})).starts_with("ValidationException: ")
+    );
     let label = json!({"Name": "/a/x", "Labels": ["prod"]});
     world.ok("ssm:LabelParameterVersion", label);
     let filter = |key: &str, values: Value| json!({"Path": "/a", "ParameterFilters": [{"Key": key, "Values": values}]});
     assert_eq!(names(filter("Label", json!(["prod"]))), ["/a/x"]);
     assert_eq!(names(filter("Type", json!(["SecureString"]))), Vec::<String>::new());
-    assert!(world.refused("ssm:GetParametersByPath", filter("Name", json!(["x"]))).starts_with("InvalidFilterKey: "));
+    assert!(
+        world
+            .refused("ssm:GetParametersByPath", filter("Name", json!(["x"])))
+            .starts_with("InvalidFilterKey: ")
+    );
 }
 
 #[test]
@@ -238,10 +298,18 @@ fn descriptions_are_filtered() {
     let world = World::new();
     put(&world, "/a/x", "v", "String");
     put(&world, "/a/b/y", "v", "SecureString");
-    world.ok("ssm:PutParameter", json!({"Name": "z", "Value": "v", "Type": "String", "Tags": [{"Key": "team", "Value": "red"}]}));
+    world.ok(
+        "ssm:PutParameter",
+        json!({"Name": "z", "Value": "v", "Type": "String", "Tags": [{"Key": "team", "Value": "red"}]}),
+    );
     let names = |filter: Value| -> Vec<String> {
         let listed = world.ok("ssm:DescribeParameters", json!({"ParameterFilters": [filter]}));
-        listed["Parameters"].as_array().expect("a list").iter().map(|one| text(one, "Name").to_owned()).collect()
+        listed["Parameters"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| text(one, "Name").to_owned())
+            .collect()
     };
     assert_eq!(names(json!({"Key": "Name", "Option": "Equals", "Values": ["/a/x"]})), ["/a/x"]);
     assert_eq!(names(json!({"Key": "Name", "Option": "BeginsWith", "Values": ["/a"]})), ["/a/b/y", "/a/x"]);
@@ -256,7 +324,10 @@ fn descriptions_are_filtered() {
     let old = json!({"Filters": [{"Key": "Name", "Values": ["/a"]}]});
     assert_eq!(world.ok("ssm:DescribeParameters", old)["Parameters"].as_array().map(Vec::len), Some(2));
     let bad = |filter: Value| world.refused("ssm:DescribeParameters", json!({"ParameterFilters": [filter]}));
-    assert!(bad(json!({"Key": "Type", "Option": "Contains", "Values": ["x"]})).starts_with("InvalidFilterOption: "));
+    assert!(
+        bad(json!({"Key": "Type", "Option": "Contains", "Values": ["x"]}))
+            .starts_with("InvalidFilterOption: ")
+    );
     assert!(bad(json!({"Key": "Type"})).starts_with("InvalidFilterValue: "));
 }
 
@@ -269,12 +340,23 @@ fn tags_are_on_the_name() {
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         body
     };
-    world.ok("ssm:AddTagsToResource", named(json!({"Tags": [{"Key": "k", "Value": "v"}, {"Key": "l", "Value": "w"}]})));
+    world.ok(
+        "ssm:AddTagsToResource",
+        named(json!({"Tags": [{"Key": "k", "Value": "v"}, {"Key": "l", "Value": "w"}]})),
+    );
     world.ok("ssm:RemoveTagsFromResource", named(json!({"TagKeys": ["k"]})));
     let listed = world.ok("ssm:ListTagsForResource", named(json!({})));
     assert_eq!(listed["TagList"], json!([{"Key": "l", "Value": "w"}]));
-    assert!(world.refused("ssm:ListTagsForResource", named(json!({"ResourceId": "/none"}))).starts_with("InvalidResourceId: "));
-    assert!(world.refused("ssm:ListTagsForResource", named(json!({"ResourceType": "Document"}))).starts_with("InvalidResourceType: "));
+    assert!(
+        world
+            .refused("ssm:ListTagsForResource", named(json!({"ResourceId": "/none"})))
+            .starts_with("InvalidResourceId: ")
+    );
+    assert!(
+        world
+            .refused("ssm:ListTagsForResource", named(json!({"ResourceType": "Document"})))
+            .starts_with("InvalidResourceType: ")
+    );
 }
 
 #[test]

@@ -34,7 +34,10 @@ impl Scene {
             "secretsmanager:CreateSecret",
             json!({"Name": "s", "SecretString": "x", "KmsKeyId": key, "Tags": tags, "ClientRequestToken": token("one")}),
         );
-        world.ok("ssm:PutParameter", json!({"Name": "/p", "Value": "v", "Type": "SecureString", "KeyId": key, "Tags": tags}));
+        world.ok(
+            "ssm:PutParameter",
+            json!({"Name": "/p", "Value": "v", "Type": "SecureString", "KeyId": key, "Tags": tags}),
+        );
         let blob = json!({"KeyId": key, "Plaintext": "eA==", "EncryptionContext": {"a": "1"}});
         let blob = world.ok("kms:Encrypt", blob)["CiphertextBlob"].clone();
         Self { world, guard, key, blob }
@@ -62,7 +65,9 @@ impl Scene {
                 id(json!({"VersionStage": "z", "MoveToVersionId": token("one")}))
             }
             "secretsmanager:DeleteSecret" => id(json!({"RecoveryWindowInDays": 7})),
-            "secretsmanager:PutResourcePolicy" => id(json!({"ResourcePolicy": policy, "BlockPublicPolicy": true})),
+            "secretsmanager:PutResourcePolicy" => {
+                id(json!({"ResourcePolicy": policy, "BlockPublicPolicy": true}))
+            }
             "secretsmanager:ValidateResourcePolicy" => id(json!({"ResourcePolicy": policy})),
             "secretsmanager:TagResource" => id(json!({"Tags": tags})),
             "secretsmanager:UntagResource" => id(json!({"TagKeys": ["k"]})),
@@ -70,7 +75,9 @@ impl Scene {
                 json!({"Name": "/new", "Value": "v", "Type": "SecureString", "KeyId": self.key, "Tags": tags})
             }
             "ssm:GetParameter" | "ssm:GetParameterHistory" => named(json!({"WithDecryption": true})),
-            "ssm:GetParameters" => json!({"Names": ["/p", "/none", "/aws/reference/secretsmanager/s"], "WithDecryption": true}),
+            "ssm:GetParameters" => {
+                json!({"Names": ["/p", "/none", "/aws/reference/secretsmanager/s"], "WithDecryption": true})
+            }
             "ssm:GetParametersByPath" => json!({"Path": "/", "Recursive": true, "WithDecryption": true}),
             "ssm:DescribeParameters" => json!({}),
             "ssm:DeleteParameters" => json!({"Names": ["/p", "/none"]}),
@@ -92,7 +99,9 @@ impl Scene {
             "kms:Decrypt" => json!({"CiphertextBlob": self.blob, "EncryptionContext": context}),
             "kms:ReEncrypt" => json!({"CiphertextBlob": self.blob, "SourceEncryptionContext": context,
                 "DestinationKeyId": self.key, "DestinationEncryptionContext": {"b": "2"}}),
-            "kms:GenerateDataKey" | "kms:GenerateDataKeyWithoutPlaintext" => key(json!({"KeySpec": "AES_256"})),
+            "kms:GenerateDataKey" | "kms:GenerateDataKeyWithoutPlaintext" => {
+                key(json!({"KeySpec": "AES_256"}))
+            }
             "kms:PutKeyPolicy" => key(json!({"Policy": policy})),
             "kms:ScheduleKeyDeletion" => key(json!({"PendingWindowInDays": 7})),
             "kms:EnableKeyRotation" => key(json!({"RotationPeriodInDays": 90})),
@@ -133,7 +142,8 @@ fn each_operation_asks_for_what_it_needs() {
     let mut table = String::new();
     for action in operations() {
         let scene = Scene::new();
-        let arn = text(&scene.world.ok("secretsmanager:DescribeSecret", json!({"SecretId": "s"})), "ARN").to_owned();
+        let arn = text(&scene.world.ok("secretsmanager:DescribeSecret", json!({"SecretId": "s"})), "ARN")
+            .to_owned();
         let short = |text: &str| {
             let text = text.replace(&arn[arn.len() - 6..], "XXXXXX").replace(&*scene.key, "KEY");
             text.replace(&format!(":eu-west-1:{ACCOUNT}:"), ":").replace("arn:aws:", "")

@@ -13,7 +13,8 @@ use crate::support::{ACCOUNT, World, account, text};
 /// A user of an account.
 pub fn user(world: &World, of: &str, name: &str, id: &str) {
     world.act(|tx| {
-        let own = Own { id: id.into(), name: name.into(), path: "/".into(), created_at: tx.now, tags: Tags::new() };
+        let own =
+            Own { id: id.into(), name: name.into(), path: "/".into(), created_at: tx.now, tags: Tags::new() };
         let user = User { own, grants: Grants::default(), groups: BTreeSet::new() };
         tx.put::<User>(OwnKey::new(account(of), &id.into()), user);
     });
@@ -39,13 +40,24 @@ fn a_secret_has_a_policy_that_names_who_is_there() {
     world.act(|tx| tx.delete::<User>(OwnKey::new(account(ACCOUNT), &"AIDAADAADAADAADAADAAD".into())));
     user(&world, ACCOUNT, "ada", "AIDANEWNEWNEWNEWNEWNE");
     assert_eq!(text(&shown(), "ResourcePolicy"), policy("AIDAADAADAADAADAADAAD"));
-    let unknown = world.refused("secretsmanager:PutResourcePolicy", put(&policy(&format!("arn:aws:iam::{ACCOUNT}:user/eve"))));
-    assert_eq!(unknown, "MalformedPolicyDocumentException: This resource policy contains an unsupported principal.");
-    assert!(world.refused("secretsmanager:PutResourcePolicy", put("{")).starts_with("MalformedPolicyDocumentException: "));
+    let unknown = world.refused(
+        "secretsmanager:PutResourcePolicy",
+        put(&policy(&format!("arn:aws:iam::{ACCOUNT}:user/eve"))),
+    );
+    assert_eq!(
+        unknown,
+        "MalformedPolicyDocumentException: This resource policy contains an unsupported principal."
+    );
+    assert!(
+        world
+            .refused("secretsmanager:PutResourcePolicy", put("{"))
+            .starts_with("MalformedPolicyDocumentException: ")
+    );
     let mut public = put(&policy("*"));
     public["BlockPublicPolicy"] = true.into();
     assert!(world.refused("secretsmanager:PutResourcePolicy", public).starts_with("PublicPolicyException: "));
-    let valid = |text: &str| world.ok("secretsmanager:ValidateResourcePolicy", json!({"ResourcePolicy": text}));
+    let valid =
+        |text: &str| world.ok("secretsmanager:ValidateResourcePolicy", json!({"ResourcePolicy": text}));
     assert_eq!(valid(&policy(ACCOUNT))["PolicyValidationPassed"], true);
     assert_eq!(valid(&policy("*"))["ValidationErrors"][0]["CheckName"], "BLOCK_PUBLIC_POLICY");
     assert_eq!(valid("{")["PolicyValidationPassed"], false);
@@ -58,12 +70,8 @@ fn a_key_policy_does_not_lock_out_who_puts_it() {
     let mut world = World::new();
     let id = make(&world);
     user(&world, ACCOUNT, "ada", "AIDAADAADAADAADAADAAD");
-    let statement = |principal: &str, action: &str| {
-        json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": "*"})
-    };
-    let put = |statements: Value| {
-        json!({"KeyId": id, "Policy": json!({"Version": "2012-10-17", "Statement": statements}).to_string()})
-    };
+    let statement = |principal: &str, action: &str| json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": "*"});
+    let put = |statements: Value| json!({"KeyId": id, "Policy": json!({"Version": "2012-10-17", "Statement": statements}).to_string()});
     let root = format!("arn:aws:iam::{ACCOUNT}:root");
     let ada = format!("arn:aws:iam::{ACCOUNT}:user/ada");
     let locked = "MalformedPolicyDocumentException: The new key policy will not allow you to update the key policy in the future.";
@@ -71,15 +79,22 @@ fn a_key_policy_does_not_lock_out_who_puts_it() {
     assert_eq!(world.refused("kms:PutKeyPolicy", put(json!([statement(&root, "kms:Encrypt")]))), locked);
     let both = json!([statement(&root, "kms:*"), statement(&ada, "kms:Encrypt")]);
     world.ok("kms:PutKeyPolicy", put(both.clone()));
-    let shown = text(&world.ok("kms:GetKeyPolicy", json!({"KeyId": id, "PolicyName": "default"})), "Policy").to_owned();
+    let shown = text(&world.ok("kms:GetKeyPolicy", json!({"KeyId": id, "PolicyName": "default"})), "Policy")
+        .to_owned();
     assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON")["Statement"], both);
     let mut anyway = put(json!([statement(&ada, "kms:*")]));
     anyway["BypassPolicyLockoutSafetyCheck"] = true.into();
     world.ok("kms:PutKeyPolicy", anyway);
     world.act_as_user(ACCOUNT, "ada", "AIDAADAADAADAADAADAAD");
     world.ok("kms:PutKeyPolicy", put(json!([statement(&ada, "kms:*")])));
-    let eve = world.refused("kms:PutKeyPolicy", put(json!([statement(&format!("arn:aws:iam::{ACCOUNT}:user/eve"), "kms:*")])));
-    assert_eq!(eve, "MalformedPolicyDocumentException: Policy contains a statement with one or more invalid principals.");
+    let eve = world.refused(
+        "kms:PutKeyPolicy",
+        put(json!([statement(&format!("arn:aws:iam::{ACCOUNT}:user/eve"), "kms:*")])),
+    );
+    assert_eq!(
+        eve,
+        "MalformedPolicyDocumentException: Policy contains a statement with one or more invalid principals."
+    );
     let other = json!({"KeyId": id, "PolicyName": "other"});
     assert!(world.refused("kms:GetKeyPolicy", other).starts_with("NotFoundException: "));
     let own = json!({"Policy": json!({"Version": "2012-10-17", "Statement": [statement("999999999999", "kms:*")]}).to_string()});

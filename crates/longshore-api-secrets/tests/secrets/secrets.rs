@@ -44,7 +44,12 @@ fn a_secret_is_made_read_and_kept_sealed() {
     // Without a value there is no version.
     let bare = world.ok("secretsmanager:CreateSecret", json!({"Name": "bare"}));
     assert!(bare.get("VersionId").is_none());
-    assert!(world.ok("secretsmanager:DescribeSecret", json!({"SecretId": "bare"})).get("VersionIdsToStages").is_none());
+    assert!(
+        world
+            .ok("secretsmanager:DescribeSecret", json!({"SecretId": "bare"}))
+            .get("VersionIdsToStages")
+            .is_none()
+    );
     assert_eq!(
         world.refused("secretsmanager:GetSecretValue", json!({"SecretId": "bare"})),
         "ResourceNotFoundException: Secrets Manager can't find the specified secret value for staging label: AWSCURRENT"
@@ -61,7 +66,11 @@ fn bytes_come_back_as_bytes() {
     let read = world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "b"}));
     assert_eq!((text(&read, "SecretBinary"), read.get("SecretString")), ("//79", None));
     let both = json!({"Name": "c", "SecretBinary": "//79", "SecretString": "x"});
-    assert!(world.refused("secretsmanager:CreateSecret", both).starts_with("InvalidParameterException: You can't specify both"));
+    assert!(
+        world
+            .refused("secretsmanager:CreateSecret", both)
+            .starts_with("InvalidParameterException: You can't specify both")
+    );
 }
 
 #[test]
@@ -73,15 +82,24 @@ fn what_cannot_be_is_refused() {
         "ValidationException: Invalid name. Must be a valid name containing alphanumeric characters, or any of the \
          following: -/_+=.@!"
     );
-    assert!(refused(json!({})).starts_with("ValidationException: 1 validation error detected: Value null at 'name'"));
+    assert!(
+        refused(json!({}))
+            .starts_with("ValidationException: 1 validation error detected: Value null at 'name'")
+    );
     let short = refused(json!({"Name": "a", "ClientRequestToken": "short"}));
     assert!(short.contains("'clientRequestToken' failed to satisfy constraint: Member must have length greater than or equal to 32"), "{short}");
     let long = refused(json!({"Name": "a", "SecretString": "x".repeat(65_537)}));
     assert!(long.contains("'secretString'") && !long.contains("xxx"), "{long}");
-    assert!(refused(json!({"Name": "a", "SecretString": "ä".repeat(40_000)})).starts_with("InvalidParameterException"));
+    assert!(
+        refused(json!({"Name": "a", "SecretString": "ä".repeat(40_000)}))
+            .starts_with("InvalidParameterException")
+    );
     let replica = json!({"Name": "a", "AddReplicaRegions": [{"Region": "us-east-1"}]});
     assert!(refused(replica).starts_with("InvalidParameterException"));
-    assert!(refused(json!({"Name": "a", "Tags": [{"Key": "aws:x", "Value": "y"}]})).starts_with("InvalidParameterException"));
+    assert!(
+        refused(json!({"Name": "a", "Tags": [{"Key": "aws:x", "Value": "y"}]}))
+            .starts_with("InvalidParameterException")
+    );
 }
 
 #[test]
@@ -106,7 +124,8 @@ fn a_deleted_secret_can_be_had_back_until_its_time_has_come() {
     let world = World::new();
     let arn = text(&create(&world, "a", "x"), "ARN").to_owned();
     let id = || json!({"SecretId": "a"});
-    let deleted = world.ok("secretsmanager:DeleteSecret", json!({"SecretId": "a", "RecoveryWindowInDays": 7}));
+    let deleted =
+        world.ok("secretsmanager:DeleteSecret", json!({"SecretId": "a", "RecoveryWindowInDays": 7}));
     assert_eq!(text(&deleted, "ARN"), arn);
     let days = deleted["DeletionDate"].as_f64().expect("a time") - 1_700_000_000.0;
     assert_eq!(days, 7.0 * 86_400.0);
@@ -162,10 +181,14 @@ fn force_deletes_at_once() {
     world.ok("secretsmanager:DeleteSecret", force.clone());
     assert_eq!(world.refused("secretsmanager:DescribeSecret", json!({"SecretId": "a"})), GONE);
     create(&world, "a", "new");
-    let listed = world.ok("secretsmanager:ListSecretVersionIds", json!({"SecretId": "a", "IncludeDeprecated": true}));
+    let listed =
+        world.ok("secretsmanager:ListSecretVersionIds", json!({"SecretId": "a", "IncludeDeprecated": true}));
     assert_eq!(listed["Versions"].as_array().map(Vec::len), Some(1), "nothing of the old one is in it");
     world.sweep();
-    assert_eq!(text(&world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "a"})), "SecretString"), "new");
+    assert_eq!(
+        text(&world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "a"})), "SecretString"),
+        "new"
+    );
     world.ok("secretsmanager:DeleteSecret", force.clone());
     world.ok("secretsmanager:DeleteSecret", force);
     assert_eq!(world.refused("secretsmanager:DeleteSecret", json!({"SecretId": "a"})), GONE);
@@ -176,7 +199,10 @@ fn force_deletes_at_once() {
     );
     for days in [6, 31] {
         assert_eq!(
-            world.refused("secretsmanager:DeleteSecret", json!({"SecretId": "a", "RecoveryWindowInDays": days})),
+            world.refused(
+                "secretsmanager:DeleteSecret",
+                json!({"SecretId": "a", "RecoveryWindowInDays": days})
+            ),
             "InvalidParameterException: The RecoveryWindowInDays value must be between 7 and 30 days (inclusive)."
         );
     }
@@ -217,7 +243,9 @@ fn lists_are_filtered_by_what_things_begin_with() {
     assert_eq!(batch["Errors"][0]["ErrorCode"], "ResourceNotFoundException");
     assert_eq!(batch["Errors"][0]["SecretId"], "none");
     for bad in [json!({}), json!({"SecretIdList": ["a"], "Filters": [{"Key": "name", "Values": ["a"]}]})] {
-        assert!(world.refused("secretsmanager:BatchGetSecretValue", bad).starts_with("InvalidParameterException"));
+        assert!(
+            world.refused("secretsmanager:BatchGetSecretValue", bad).starts_with("InvalidParameterException")
+        );
     }
 }
 
@@ -226,19 +254,27 @@ fn tags_are_added_and_taken_away() {
     let world = World::new();
     create(&world, "a", "x");
     let tag = |tags: Value| json!({"SecretId": "a", "Tags": tags});
-    world.ok("secretsmanager:TagResource", tag(json!([{"Key": "k", "Value": "1"}, {"Key": "K", "Value": "2"}])));
+    world.ok(
+        "secretsmanager:TagResource",
+        tag(json!([{"Key": "k", "Value": "1"}, {"Key": "K", "Value": "2"}])),
+    );
     world.ok("secretsmanager:TagResource", tag(json!([{"Key": "k", "Value": "3"}])));
     world.ok("secretsmanager:UntagResource", json!({"SecretId": "a", "TagKeys": ["K", "gone"]}));
     let shown = world.ok("secretsmanager:DescribeSecret", json!({"SecretId": "a"}));
     assert_eq!(shown["Tags"], json!([{"Key": "k", "Value": "3"}]));
     let many: Vec<Value> = (0..50).map(|n| json!({"Key": format!("t{n}"), "Value": ""})).collect();
-    assert!(world.refused("secretsmanager:TagResource", tag(json!(many))).starts_with("InvalidParameterException"));
+    assert!(
+        world
+            .refused("secretsmanager:TagResource", tag(json!(many)))
+            .starts_with("InvalidParameterException")
+    );
 }
 
 #[test]
 fn passwords_are_as_they_are_asked_for() {
     let world = World::new();
-    let draw = |body: Value| text(&world.ok("secretsmanager:GetRandomPassword", body), "RandomPassword").to_owned();
+    let draw =
+        |body: Value| text(&world.ok("secretsmanager:GetRandomPassword", body), "RandomPassword").to_owned();
     let first = draw(json!({}));
     assert_eq!(first.chars().count(), 32);
     assert_ne!(draw(json!({})), first);
@@ -252,7 +288,9 @@ fn passwords_are_as_they_are_asked_for() {
         "ExcludePunctuation": true, "ExcludeCharacters": "01"}));
     assert!(digits.len() == 4096 && digits.bytes().all(|byte| (b'2'..=b'9').contains(&byte)));
     let short = json!({"PasswordLength": 3});
-    assert!(world.refused("secretsmanager:GetRandomPassword", short).starts_with("InvalidParameterException"));
+    assert!(
+        world.refused("secretsmanager:GetRandomPassword", short).starts_with("InvalidParameterException")
+    );
     let none = json!({"ExcludeLowercase": true, "ExcludeUppercase": true, "ExcludePunctuation": true, "ExcludeNumbers": true});
     assert!(world.refused("secretsmanager:GetRandomPassword", none).starts_with("InvalidParameterException"));
 }

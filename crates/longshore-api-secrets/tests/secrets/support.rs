@@ -88,8 +88,7 @@ impl World {
 
     /// Without a root key.
     pub fn locked(guard: Arc<dyn Guard>) -> Self {
-        let domains =
-            Domains::new("test").with::<IamTables>().with::<Keyring>().with::<SecretsTables>();
+        let domains = Domains::new("test").with::<IamTables>().with::<Keyring>().with::<SecretsTables>();
         let (seeds, clock) = (Arc::new(Counting::default()), Arc::new(Held(AtomicI64::new(BEGIN))));
         let db = Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), seeds.clone());
         let db = db.expect("an empty store opens");
@@ -196,7 +195,10 @@ impl World {
         assert!(!format!("{records:?}").contains(secret), "it is printed");
         for op in records.ops() {
             let Op::Put { value, .. } = op else { continue };
-            assert!(!value.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "it is in the store");
+            assert!(
+                !value.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()),
+                "it is in the store"
+            );
         }
     }
 

@@ -17,7 +17,10 @@ fn stages(world: &World) -> Value {
 
 fn world() -> World {
     let world = World::new();
-    world.ok("secretsmanager:CreateSecret", json!({"Name": "a", "SecretString": "1", "ClientRequestToken": token("1")}));
+    world.ok(
+        "secretsmanager:CreateSecret",
+        json!({"Name": "a", "SecretString": "1", "ClientRequestToken": token("1")}),
+    );
     world
 }
 
@@ -56,7 +59,10 @@ fn a_version_is_read_by_id_label_or_both() {
     assert_eq!(text(&get(json!({})), "SecretString"), "two");
     assert_eq!(text(&get(json!({"VersionStage": "AWSPREVIOUS"})), "SecretString"), "1");
     let pending = get(json!({"VersionStage": "x"}));
-    assert_eq!((text(&pending, "SecretString"), &pending["VersionStages"]), ("three", &json!(["AWSPENDING", "x"])));
+    assert_eq!(
+        (text(&pending, "SecretString"), &pending["VersionStages"]),
+        ("three", &json!(["AWSPENDING", "x"]))
+    );
     assert_eq!(text(&get(json!({"VersionId": token("1")})), "SecretString"), "1");
     assert_eq!(text(&get(json!({"VersionId": token("3"), "VersionStage": "x"})), "SecretString"), "three");
     let disagree = get(json!({"VersionId": token("2"), "VersionStage": "x"}));
@@ -65,7 +71,9 @@ fn a_version_is_read_by_id_label_or_both() {
     let nine = token("9");
     assert_eq!(
         missing,
-        format!("ResourceNotFoundException: Secrets Manager can't find the specified secret value for VersionId: {nine}")
+        format!(
+            "ResourceNotFoundException: Secrets Manager can't find the specified secret value for VersionId: {nine}"
+        )
     );
     assert!(crate::support::told(&get(json!({"VersionStage": "y"}))).ends_with("for staging label: y"));
 }
@@ -96,13 +104,21 @@ fn labels_are_moved_with_both_ends_named() {
              currently attached to version {two}, so you must explicitly reference that version in RemoveFromVersionId."
         )
     );
-    assert!(world.refused(action, step("AWSCURRENT", Some("3"), Some("1"))).contains("is currently attached to version"));
+    assert!(
+        world
+            .refused(action, step("AWSCURRENT", Some("3"), Some("1")))
+            .contains("is currently attached to version")
+    );
     assert_eq!(
         world.refused(action, step("AWSCURRENT", None, Some("2"))),
         "InvalidParameterException: You can only move staging label AWSCURRENT to a different secret version. It can’t be \
          completely removed."
     );
-    assert!(world.refused(action, step("AWSCURRENT", Some("9"), Some("2"))).starts_with("ResourceNotFoundException"));
+    assert!(
+        world
+            .refused(action, step("AWSCURRENT", Some("9"), Some("2")))
+            .starts_with("ResourceNotFoundException")
+    );
     world.ok(action, step("AWSCURRENT", Some("3"), Some("2")));
     assert_eq!(stages(&world), json!({token("2"): ["AWSPREVIOUS"], token("3"): ["AWSCURRENT", "x"]}));
     world.ok(action, step("x", None, Some("3")));
@@ -143,7 +159,8 @@ fn versions_without_labels_are_hidden_and_go() {
     put(&world, "last", "x", json!({}));
     assert_eq!(all(), 100);
     assert_eq!(stages(&world).as_object().map(|stages| stages.len()), Some(2));
-    let kept = world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "a", "VersionStage": "AWSPREVIOUS"}));
+    let kept =
+        world.ok("secretsmanager:GetSecretValue", json!({"SecretId": "a", "VersionStage": "AWSPREVIOUS"}));
     assert_eq!(text(&kept, "VersionId"), token("v109"));
     let listed = world.ok("secretsmanager:ListSecretVersionIds", json!({"SecretId": "a"}));
     assert_eq!(listed["Versions"][0]["KmsKeyIds"], json!(["DefaultEncryptionKey"]));

@@ -37,7 +37,10 @@ pub enum KeyState {
     Enabled,
     Disabled,
     /// It cannot be used any more, and is gone at that time.
-    PendingDeletion { at: Timestamp, days: u32 },
+    PendingDeletion {
+        at: Timestamp,
+        days: u32,
+    },
 }
 
 /// Who looks after a key.

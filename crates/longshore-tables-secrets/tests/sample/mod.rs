@@ -109,7 +109,6 @@ pub fn records() -> Records {
         Arc::new(SecretVersion { value: value(), created_at: NOW }),
     );
     records.insert::<Parameter>(named("/a/b"), Arc::new(parameter()));
-    records
-        .insert::<ParameterVersion>(number(whole("/a/b", "GhIjKl"), 3), Arc::new(parameter_version()));
+    records.insert::<ParameterVersion>(number(whole("/a/b", "GhIjKl"), 3), Arc::new(parameter_version()));
     records
 }
