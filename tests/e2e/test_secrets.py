@@ -172,8 +172,10 @@ class Secrets(ServerCase):
         found = [(one["Name"], one["Value"]) for page in pages for one in page["Parameters"]]
         self.assertEqual(found, [(name, f"value of {name}") for name in names])
         one = names[0]
+        # What is under a key of a service only the service decrypts.
+        key = self.service("kms").create_key()["KeyMetadata"]["KeyId"]
         for value in ("second", "third"):
-            ssm.put_parameter(Name=one, Value=value, Overwrite=True)
+            ssm.put_parameter(Name=one, Value=value, Overwrite=True, KeyId=key)
         ssm.label_parameter_version(Name=one, ParameterVersion=2, Labels=["prod"])
 
         def read(name):
@@ -193,7 +195,7 @@ class Secrets(ServerCase):
         self.refused("ParameterNotFound", "", ssm.get_parameter, Name="/none")
         self.refused("ParameterAlreadyExists", "The parameter already exists.", ssm.put_parameter, Name=one, Value="x", Type="SecureString")
         described = ssm.describe_parameters(ParameterFilters=[{"Key": "Name", "Option": "Equals", "Values": [one]}])
-        self.assertEqual((described["Parameters"][0]["Type"], described["Parameters"][0]["KeyId"]), ("SecureString", "alias/aws/ssm"))
+        self.assertEqual((described["Parameters"][0]["Type"], described["Parameters"][0]["KeyId"]), ("SecureString", key))
 
     def test_keys_encrypt_decrypt_and_go(self):
         kms = self.service("kms")
@@ -230,9 +232,10 @@ class Secrets(ServerCase):
         return made["AccessKeyId"], made["SecretAccessKey"]
 
     def test_a_secret_of_another_account(self):
-        mine = self.service("secretsmanager", (MINE, "test"))
-        secret = mine.create_secret(Name="shared", SecretString="for both")
-        able = self.service("secretsmanager", self.user(THEIRS, "bob", ["secretsmanager:GetSecretValue"]))
+        mine, kms = self.service("secretsmanager", (MINE, "test")), self.service("kms", (MINE, "test"))
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        secret = mine.create_secret(Name="shared", SecretString="for both", KmsKeyId=key)
+        able = self.service("secretsmanager", self.user(THEIRS, "bob", ["secretsmanager:GetSecretValue", "kms:Decrypt"]))
         unable = self.service("secretsmanager", self.user(THEIRS, "eve", ["ecs:*"]))
         guest = self.service("secretsmanager", (THEIRS, "test"))
         for client in (able, unable, guest):
@@ -248,6 +251,14 @@ class Secrets(ServerCase):
         }
         mine.put_resource_policy(SecretId="shared", ResourcePolicy=json.dumps(policy))
         self.assertEqual(json.loads(mine.get_resource_policy(SecretId="shared")["ResourcePolicy"]), policy)
+        # The key has a say of its own, which that of a service never gives to another account.
+        self.refused("AccessDeniedException", "Access to KMS is not allowed", able.get_secret_value, SecretId=secret["ARN"])
+        allow = {"Effect": "Allow", "Resource": "*"}
+        key_policy = {"Version": "2012-10-17", "Statement": [
+            {**allow, "Principal": {"AWS": f"arn:aws:iam::{MINE}:root"}, "Action": "kms:*"},
+            {**allow, "Principal": {"AWS": f"arn:aws:iam::{THEIRS}:root"}, "Action": "kms:Decrypt"},
+        ]}
+        kms.put_key_policy(KeyId=key, Policy=json.dumps(key_policy))
         self.assertEqual(able.get_secret_value(SecretId=secret["ARN"])["SecretString"], "for both")
         self.refused("AccessDeniedException", "no identity-based policy", unable.get_secret_value, SecretId=secret["ARN"])
         for call in (guest.get_secret_value, guest.describe_secret, able.describe_secret, able.delete_secret):

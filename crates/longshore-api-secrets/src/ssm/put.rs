@@ -81,8 +81,17 @@ fn check_policies(text: &str) -> Result<(), InvalidPolicyTypeException> {
     }
 }
 
-fn named_key(request: &PutParameterRequest) -> &str {
-    request.key_id.as_deref().filter(|named| !named.is_empty()).unwrap_or("alias/aws/ssm")
+/// How the key of a secure string is named: by the request, or as before, or as nobody has chosen one.
+fn named_key<'a>(request: &'a PutParameterRequest, before: Option<&'a ParameterVersion>) -> &'a str {
+    let given = request.key_id.as_deref().filter(|named| !named.is_empty());
+    let kept = before.and_then(|before| before.key_named.as_deref());
+    given.or(kept).unwrap_or("alias/aws/ssm")
+}
+
+/// The newest version of a parameter that is there.
+fn newest<'s>(state: &'s State, caller: &Caller, name: &str) -> Option<&'s Arc<ParameterVersion>> {
+    let found = find::parameter(state, &caller.scope, name)?;
+    found.version(state, find::Selector::Newest).map(|(_, version)| version)
 }
 
 impl Command<Ssm> for ops::PutParameter {
@@ -133,7 +142,8 @@ impl Command<Ssm> for ops::PutParameter {
             None => find::parameter(state, &caller.scope, name)
                 .is_some_and(|found| found.parameter.kind == ParameterKind::SecureString),
         };
-        let key = keys::find(state, caller, named_key(&put.request)).filter(|_| is_secure);
+        let before = newest(state, caller, name).map(|version| &**version);
+        let key = keys::find(state, caller, named_key(&put.request, before)).filter(|_| is_secure);
         let key = key.and_then(|(at, _)| {
             let action = match put.request.tier {
                 Some(ParameterTier::Advanced) => "kms:GenerateDataKey",
@@ -148,8 +158,7 @@ impl Command<Ssm> for ops::PutParameter {
         let name: Arc<str> = given(&put.request.name).into();
         let at = ScopedKey::new(&caller.scope, &name);
         let found = find::parameter(tx.state(), &caller.scope, &name);
-        let before = found.as_ref().and_then(|found| found.version(tx.state(), find::Selector::Newest));
-        let before = before.map(|(_, version)| version.clone());
+        let before = newest(tx.state(), caller, &name).cloned();
         let mut parameter = match found {
             Some(found) => {
                 if !put.request.overwrite.unwrap_or(false) {
@@ -177,7 +186,7 @@ impl Command<Ssm> for ops::PutParameter {
         let number = parameter.version + 1;
         let is_secure = parameter.kind == ParameterKind::SecureString;
         let value = if is_secure {
-            let key = key(tx, caller, named_key(&put.request))?;
+            let key = key(tx, caller, named_key(&put.request, before.as_deref()))?;
             let cover = Cover::parameter(&at.scope, &name, &parameter.birth, number);
             let sealed = value::seal(tx, &key, &cover, text.as_bytes(), false);
             ParameterValue::Secure(sealed.map_err(shape::key_error::<Self::Error>)?)
@@ -202,7 +211,7 @@ impl Command<Ssm> for ops::PutParameter {
             data_type: put.request.data_type.as_deref().unwrap_or("text").into(),
             modified_at: tx.now,
             modified_by: caller.principal.clone(),
-            key_named: is_secure.then(|| named_key(&put.request).into()),
+            key_named: is_secure.then(|| named_key(&put.request, before).into()),
             policies: or_before(
                 put.request.policies.as_ref(),
                 before.and_then(|before| before.policies.clone()).filter(|_| tier == Tier::Advanced),

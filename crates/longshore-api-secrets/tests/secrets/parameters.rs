@@ -98,6 +98,17 @@ fn a_secure_string_is_ciphertext_that_kms_decrypts() {
     let described = world.ok("ssm:DescribeParameters", json!({}));
     assert_eq!(described["Parameters"][0]["KeyId"], "alias/aws/ssm");
     assert!(described["Parameters"][0].get("Value").is_none());
+    // A key that was chosen stays chosen.
+    let key = crate::keys::make(&world);
+    let chosen = json!({"Name": "/app/password", "Value": "y", "Overwrite": true, "KeyId": key});
+    world.ok("ssm:PutParameter", chosen);
+    overwrite(&world, "/app/password", "z");
+    let described = world.ok("ssm:DescribeParameters", json!({}));
+    assert_eq!(described["Parameters"][0]["KeyId"], *key);
+    world.ok("kms:DisableKey", json!({"KeyId": key}));
+    let told =
+        world.refused("ssm:PutParameter", json!({"Name": "/app/password", "Value": "a", "Overwrite": true}));
+    assert!(told.starts_with("InvalidKeyId: ") && told.ends_with("is disabled."), "{told}");
     let bad = json!({"Name": "p", "Value": "x", "Type": "SecureString", "KeyId": "alias/none"});
     assert!(world.refused("ssm:PutParameter", bad).starts_with("InvalidKeyId: "));
 }
