@@ -1,8 +1,9 @@
 //! Chance for what only reads: nonces, data keys, passwords.
 //!
-//! It comes from the process's source of seeds, as that of transactions does, and is mixed with the root key where it is
-//! used: whoever could see or foresee the seeds still could not say what was drawn. A query that encrypts needs no commit,
-//! because nothing has to be remembered of it: nonces of 192 bits do not meet by chance, however many are drawn.
+//! It comes from the process's source of seeds, as that of transactions does, and is mixed with the root key where it
+//! is used: whoever could see or foresee the seeds still could not say what was drawn. A query that encrypts needs no
+//! commit, because nothing has to be remembered of it: nonces of 192 bits do not meet by chance, however many are
+//! drawn.
 
 use longshore_keyring::{KeyringError, Sealing};
 use longshore_state::State;

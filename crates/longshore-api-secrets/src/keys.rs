@@ -10,8 +10,8 @@ use longshore_tables_secrets::{SecretsState, arn, kms};
 
 use crate::tags;
 
-/// The question whether the caller may do `action` with the key of this name. A key is asked about by its ARN, never by its
-/// alias (identity J7); what is not there by the ARN of its name. A denial calls either by its name.
+/// The question whether the caller may do `action` with the key of this name. A key is asked about by its ARN, never by
+/// its alias (identity J7); what is not there by the ARN of its name. A denial calls either by its name.
 pub(crate) fn access(state: &State, caller: &Caller, action: &str, named: &str) -> Access {
     let Some(name) = KeyName::read(&caller.scope, named) else {
         return Access::new(action, named, caller).under(ResourcePolicy::none());

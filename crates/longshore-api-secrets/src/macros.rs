@@ -1,8 +1,9 @@
 //! What most operations are made of: the model's checks, permissions, and what they do.
 //!
-//! `command!(Api, Name, |state, caller, input| PERMISSIONS, |tx, caller, input| { ... })` is `impl Command<Api> for ops::Name`,
-//! `query!` the same with the state in the place of the transaction. `chance_query!` is a query that draws by chance, and
-//! `list!` one with a [`crate::paging::Page`]. Where they stand, `ops` is the module of the service's shapes.
+//! `command!(Api, Name, |state, caller, input| PERMISSIONS, |tx, caller, input| { ... })` is
+//! `impl Command<Api> for ops::Name`, `query!` the same with the state in the place of the transaction. `chance_query!`
+//! is a query that draws by chance, and `list!` one with a [`crate::paging::Page`]. Where they stand, `ops` is the
+//! module of the service's shapes.
 
 macro_rules! command {
     ($api:ident, $operation:ident, |$state:ident, $asker:ident, $asked:ident| $resources:expr, |$tx:ident, $caller:ident, $input:ident| $run:block) => {
@@ -72,7 +73,8 @@ macro_rules! query {
     };
 }
 
-/// What is drawn is drawn before the state is looked at, so that such a call needs neither the writer's lock nor a commit.
+/// What is drawn is drawn before the state is looked at, so that such a call needs neither the writer's lock nor a
+/// commit.
 macro_rules! chance_query {
     ($api:ident, $operation:ident, |$state:ident, $asker:ident, $asked:ident| $resources:expr, |$run_state:ident, $caller:ident, $input:ident, $chance:ident| $run:block) => {
         impl longshore_service::Query<$crate::$api> for ops::$operation {
@@ -107,8 +109,8 @@ macro_rules! chance_query {
     };
 }
 
-/// `($size, $token, DEFAULT, Error)`: the members that say how many and from where, how many there are unless asked for, and
-/// what a token is answered that is none.
+/// `($size, $token, DEFAULT, Error)`: the members that say how many and from where, how many there are unless asked
+/// for, and what a token is answered that is none.
 macro_rules! list {
     ($api:ident, $operation:ident ($size:ident, $token:ident, $default:expr, $error:ident), |$state:ident, $asker:ident, $asked:ident, $asked_page:ident| $resources:expr, |$run_state:ident, $caller:ident, $input:ident, $page:ident| $run:block) => {
         impl longshore_service::Query<$crate::$api> for ops::$operation {

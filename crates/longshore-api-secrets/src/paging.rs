@@ -1,7 +1,7 @@
 //! Lists in pages.
 //!
-//! A token ([`longshore_wire::token`]) holds the place where its page ended, and is bound to the operation, the account and the
-//! region of its caller, and its other parameters.
+//! A token ([`longshore_wire::token`]) holds the place where its page ended, and is bound to the operation, the account
+//! and the region of its caller, and its other parameters.
 
 use longshore_service::Caller;
 use longshore_wire::{Shape, token};
@@ -31,8 +31,8 @@ pub(crate) enum Order {
 }
 
 impl Page {
-    /// Reads how many are asked for, and from where. `request` is the rest: both members have to be taken out of it before.
-    /// `None` if the token is none of such a list.
+    /// Reads how many are asked for, and from where. `request` is the rest: both members have to be taken out of it
+    /// before. `None` if the token is none of such a list.
     pub(crate) fn open(
         operation: &str,
         caller: &Caller,

@@ -1,5 +1,5 @@
-//! The policies that secrets and keys have themselves. They are kept with the ids of the users and roles that they name, and
-//! shown with their ARNs, as trust policies are (identity J4).
+//! The policies that secrets and keys have themselves. They are kept with the ids of the users and roles that they
+//! name, and shown with their ARNs, as trust policies are (identity J4).
 
 use longshore_service::{Caller, ResourcePolicy as Asked};
 use longshore_state::State;

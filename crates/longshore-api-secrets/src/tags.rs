@@ -28,8 +28,8 @@ pub(crate) fn of_resource(mut access: Access, own: &Tags, prefix: Option<&str>) 
     access
 }
 
-/// With the condition keys of the tags that a request brings; without tags as it was. What cannot be read has none: it is
-/// refused before anything is done.
+/// With the condition keys of the tags that a request brings; without tags as it was. What cannot be read has none: it
+/// is refused before anything is done.
 pub(crate) fn of_request(access: Access, given: impl IntoIterator<Item = Pair>) -> Access {
     let given = parse(given).unwrap_or_default();
     if given.is_empty() {

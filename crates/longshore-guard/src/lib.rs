@@ -1,12 +1,12 @@
 //! Who may do what: IAM's policies, asked about every call (identity J1, J6, J7).
 //!
-//! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the policies
-//! that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
+//! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the
+//! policies that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
 //!
-//! Invariants: an account's root and the guests of open mode may do everything in their account but what the policy of a
-//! resource keeps from them, and nothing is put together for them where no resource can have one; nobody reaches into
-//! another account without its policy, not even where denials are only reported; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
-//! nothing else.
+//! Invariants: an account's root and the guests of open mode may do everything in their account but what the policy of
+//! a resource keeps from them, and nothing is put together for them where no resource can have one; nobody reaches into
+//! another account without its policy, not even where denials are only reported; whoever is in IAM has the rights that
+//! his policies give and no others; a denial names what the caller named, and nothing else.
 //!
 //! It does not know: signatures, HTTP, any particular API.
 
@@ -51,8 +51,8 @@ impl PolicyGuard {
     }
 
     fn denied(&self, caller: &Caller, access: &Access, denied: Denied) -> Result<(), Denied> {
-        // What is told instead of being done was allowed before there were policies. Nobody was ever let into an account
-        // that is not his.
+        // What is told instead of being done was allowed before there were policies. Nobody was ever let into an
+        // account that is not his.
         let is_foreign = access.policy.is_some() && access.owner != caller.scope.account;
         let is_enforced = match self.enforcement {
             Enforcement::Enforce => true,

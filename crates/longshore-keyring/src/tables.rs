@@ -107,9 +107,9 @@ pub trait Sealing {
         self.keyring().open(place, sealed)
     }
 
-    /// 32 bytes that nobody can guess who does not have the root key, out of `chance`, which has to be new each time. For
-    /// what only reads: a transaction has [`SealingTx::draw`]. `chance` has another length than a seed, so that the two
-    /// never draw the same.
+    /// 32 bytes that nobody can guess who does not have the root key, out of `chance`, which has to be new each time.
+    /// For what only reads: a transaction has [`SealingTx::draw`]. `chance` has another length than a seed, so that the
+    /// two never draw the same.
     ///
     /// # Errors
     /// Without a root key.

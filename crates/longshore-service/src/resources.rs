@@ -49,7 +49,8 @@ pub struct Access {
     pub owner: AccountId,
     /// Of a resource that can have a policy; [`ResourcePolicy::none`] if it has none, or is not there.
     pub policy: Option<ResourcePolicy>,
-    /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among them.
+    /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among
+    /// them.
     pub keys: Vec<(Cow<'static, str>, Values)>,
 }
 

@@ -26,8 +26,8 @@ pub fn alias(scope: &Scope, name: &str) -> String {
     of(scope, "kms", name)
 }
 
-/// An ARN of `service`, taken apart: whose it is, and what stands behind the account. `None` if it is none, or its partition
-/// is not that of its region.
+/// An ARN of `service`, taken apart: whose it is, and what stands behind the account. `None` if it is none, or its
+/// partition is not that of its region.
 pub fn read<'a>(text: &'a str, service: &str) -> Option<(Scope, &'a str)> {
     let fields: Vec<&str> = text.splitn(6, ':').collect();
     let ["arn", partition, named, region, account, resource] = fields.as_slice() else { return None };

@@ -1,8 +1,8 @@
 //! What a key of KMS encrypts with, and what its cipher texts look like (identity J11).
 //!
 //! A cipher text says which key and which of its materials made it, so that it is all that is needed to decrypt. It is
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), whose nonces of 192 bits may be drawn by chance; what stands before the
-//! cipher text and the encryption context are its associated data.
+//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha), whose nonces of 192 bits may be drawn by chance; what stands before
+//! the cipher text and the encryption context are its associated data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

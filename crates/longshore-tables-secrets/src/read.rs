@@ -62,7 +62,8 @@ pub struct ParameterPlain {
     pub version: u64,
 }
 
-/// The version of a secret that is asked for: by id, by staging label, by both, which have to agree, or the current one.
+/// The version of a secret that is asked for: by id, by staging label, by both, which have to agree, or the current
+/// one.
 pub fn version_of<'s>(
     state: &'s State,
     found: &FoundSecret<'s>,

@@ -1,5 +1,5 @@
-//! What time brings about: secrets and keys whose waiting period is over go, keys that rotate get new material, and what
-//! heads that are gone have left goes after them.
+//! What time brings about: secrets and keys whose waiting period is over go, keys that rotate get new material, and
+//! what heads that are gone have left goes after them.
 
 use std::sync::Arc;
 use std::time::Duration;

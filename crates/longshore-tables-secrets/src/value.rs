@@ -1,9 +1,10 @@
-//! Secret values: encrypted under a key of KMS in the context that AWS's services use, and the outcome sealed by the keyring
-//! at its place (identity J11, J13).
+//! Secret values: encrypted under a key of KMS in the context that AWS's services use, and the outcome sealed by the
+//! keyring at its place (identity J11, J13).
 //!
 //! The two layers are for two things. The keyring keeps whoever can read or write the store from every secret, and from
-//! giving one out as another. The key of KMS keeps the value from everybody, the server included, once it is disabled or
-//! deleted; and it is what a secure string is shown as to whoever does not ask for it in the clear, which KMS then decrypts.
+//! giving one out as another. The key of KMS keeps the value from everybody, the server included, once it is disabled
+//! or deleted; and it is what a secure string is shown as to whoever does not ask for it in the clear, which KMS then
+//! decrypts.
 
 use std::collections::BTreeMap;
 

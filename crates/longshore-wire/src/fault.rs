@@ -355,3 +355,22 @@ pub(crate) fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
     writer.string(message);
     writer.end_structure();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_whose_doing_it_is() {
+        for (fault, json, query, is_server_fault) in [
+            (Fault::hidden("inside"), ("ServerException", 500), ("InternalFailure", 500), true),
+            (Fault::final_refusal("no"), ("ClientException", 400), ("ValidationError", 400), false),
+            (Fault::validation("no"), ("ValidationException", 400), ("ValidationError", 400), false),
+        ] {
+            assert_eq!(fault.told_in(Family::AwsJson), json);
+            assert_eq!(fault.told_in(Family::Query), query);
+            assert_eq!((fault.code(), fault.http_status()), json);
+            assert_eq!(fault.is_server_fault(), is_server_fault);
+        }
+    }
+}

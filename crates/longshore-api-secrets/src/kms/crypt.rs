@@ -123,7 +123,8 @@ fn key_of(state: &State, caller: &Caller, blob: &CipherText<'_>) -> Option<KeyAt
     Some(KeyAt { scope, id: blob.key.clone() })
 }
 
-/// What is asked about a cipher text. It names its key itself; a key that the caller names beside it has to be that one.
+/// What is asked about a cipher text. It names its key itself; a key that the caller names beside it has to be that
+/// one.
 fn of_blob(
     state: &State,
     caller: &Caller,

@@ -1,7 +1,7 @@
 //! AWS KMS, as far as it is about symmetric keys (identity J11).
 //!
-//! Start at [`Kms`] and [`KMS_OPERATIONS`]. What encrypts and decrypts only reads: chance is drawn before the state is looked at
-//! ([`crate::chance`]), so that none of it takes the writer's lock or a commit.
+//! Start at [`Kms`] and [`KMS_OPERATIONS`]. What encrypts and decrypts only reads: chance is drawn before the state is
+//! looked at ([`crate::chance`]), so that none of it takes the writer's lock or a commit.
 //!
 //! Grants, imported material, asymmetric and multi-region keys are not built; a request that asks for them is refused.
 

@@ -114,7 +114,8 @@ pub(super) fn matching<'s>(
     })
 }
 
-/// Whether one of the values is what something of the secret begins with; a value behind `!` is what nothing begins with.
+/// Whether one of the values is what something of the secret begins with; a value behind `!` is what nothing begins
+/// with.
 fn lets_through(filter: &Filter, name: &str, secret: &Secret, region: &str) -> bool {
     use FilterNameStringType as Key;
     let Some(key) = &filter.key else { return true };

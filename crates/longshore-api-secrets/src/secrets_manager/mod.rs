@@ -1,9 +1,10 @@
 //! AWS Secrets Manager (identity J9).
 //!
-//! Start at [`SecretsManager`] and [`SECRETS_MANAGER_OPERATIONS`]. A version's id is the token of the request that made it; the
-//! staging labels say which version is which, and each is on one version.
+//! Start at [`SecretsManager`] and [`SECRETS_MANAGER_OPERATIONS`]. A version's id is the token of the request that made
+//! it; the staging labels say which version is which, and each is on one version.
 //!
-//! Rotation and replication are not built. What a secret was read for last is not noted, so that reading needs no commit.
+//! Rotation and replication are not built. What a secret was read for last is not noted, so that reading needs no
+//! commit.
 
 mod batch;
 mod create;

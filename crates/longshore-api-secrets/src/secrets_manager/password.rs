@@ -77,7 +77,8 @@ fn password(
     length: usize,
     each: bool,
 ) -> Result<String, KeyringError> {
-    // Twice for each character, to draw it and to move it; a number is thrown away at most every other time, and hardly ever.
+    // Twice for each character, to draw it and to move it; a number is thrown away at most every other time, and hardly
+    // ever.
     let drawn = chance.fill(state, length * 16 + 256)?;
     let mut draws = Draws { bytes: &drawn };
     let all: Vec<u8> = sets.concat();

@@ -1,7 +1,7 @@
 //! What a caller needs permission for.
 //!
-//! A secret that is there is asked about by its ARN, one that is not as it was named (identity J7); a denial calls either as it
-//! was named.
+//! A secret that is there is asked about by its ARN, one that is not as it was named (identity J7); a denial calls
+//! either as it was named.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! The Parameter Store of AWS Systems Manager (identity J10).
 //!
-//! Start at [`Ssm`] and [`SSM_OPERATIONS`]. A secure string is encrypted under a key of KMS as AWS does it, so that what is shown
-//! to whoever does not ask for it in the clear can be decrypted with KMS.
+//! Start at [`Ssm`] and [`SSM_OPERATIONS`]. A secure string is encrypted under a key of KMS as AWS does it, so that
+//! what is shown to whoever does not ask for it in the clear can be decrypted with KMS.
 //!
 //! Parameter policies are kept and shown, and nothing is done because of them.
 

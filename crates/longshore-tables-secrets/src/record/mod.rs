@@ -1,7 +1,7 @@
 //! The stored forms: what survives a restart.
 //!
-//! The layout is a promise (see [`longshore_state::Record`]): members are only ever appended, with `#[serde(default)]` and
-//! a higher level of the kind, and the golden files under `tests/golden` hold one record of every kind and level.
+//! The layout is a promise (see [`longshore_state::Record`]): members are only ever appended, with `#[serde(default)]`
+//! and a higher level of the kind, and the golden files under `tests/golden` hold one record of every kind and level.
 
 use std::collections::BTreeMap;
 use std::fmt;
