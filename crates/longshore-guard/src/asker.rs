@@ -54,6 +54,11 @@ impl<'s> Holder<'s> {
         Self::nobody(caller, Asker::Root)
     }
 
+    /// An account's root, or a guest who stands for it: without policies of its own, and bound by those of resources alone.
+    pub fn root(caller: &Caller) -> Self {
+        Self::nobody(caller, Asker::Root)
+    }
+
     fn user(realm: &'s Realm, caller: &Caller, user: &'s User) -> Self {
         let Held { identity, boundary } = realm.layers_of_user(user);
         let Own { id, name, path, .. } = &user.own;

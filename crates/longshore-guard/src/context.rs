@@ -103,7 +103,7 @@ fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {
         Asker::Anonymous => context.set("aws:PrincipalType", "Anonymous"),
         Asker::Root => {
             context.set("aws:PrincipalType", "Account");
-            context.set("aws:PrincipalArn", &*caller.principal);
+            context.set("aws:PrincipalArn", caller.root_arn());
             context.set("aws:userid", caller.scope.account.to_string());
         }
         Asker::Service(_) | Asker::Federated(_) => {}

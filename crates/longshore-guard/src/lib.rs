@@ -1,11 +1,12 @@
 //! Who may do what: IAM's policies, asked about every call (identity J1, J6, J7).
 //!
-//! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the policies
-//! that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
+//! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the
+//! policies that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
 //!
-//! Invariants: an account's root and the guests of open mode may do everything in their account, and nothing is put together
-//! for them, but where policies of resources or of other accounts decide; whoever is in IAM has the rights that his policies give and no others; a denial names what the caller named, and
-//! nothing else.
+//! Invariants: an account's root and the guests of open mode may do everything in their account but what the policy of
+//! a resource keeps from them, and nothing is put together for them where no resource can have one; nobody reaches into
+//! another account without its policy, not even where denials are only reported; whoever is in IAM has the rights that
+//! his policies give and no others; a denial names what the caller named, and nothing else.
 //!
 //! It does not know: signatures, HTTP, any particular API.
 
@@ -50,9 +51,12 @@ impl PolicyGuard {
     }
 
     fn denied(&self, caller: &Caller, access: &Access, denied: Denied) -> Result<(), Denied> {
+        // What is told instead of being done was allowed before there were policies. Nobody was ever let into an
+        // account that is not his.
+        let is_foreign = access.policy.is_some() && access.owner != caller.scope.account;
         let is_enforced = match self.enforcement {
             Enforcement::Enforce => true,
-            Enforcement::Report => false,
+            Enforcement::Report => is_foreign,
         };
         self.metrics.denied(&access.action, is_enforced);
         if is_enforced {
@@ -68,9 +72,11 @@ impl PolicyGuard {
 
 impl Guard for PolicyGuard {
     fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let holder = match Holder::of(attempt.state, attempt.caller) {
+        let found = Holder::of(attempt.state, attempt.caller);
+        let is_root = found.is_none();
+        let holder = match found {
             Some(holder) => holder,
-            None if attempt.asks_root => Holder::root(attempt.caller),
+            None if attempt.has_policies => Holder::root(attempt.caller),
             None => return Ok(()),
         };
         let resources = attempt.resources();
@@ -78,12 +84,12 @@ impl Guard for PolicyGuard {
             return Ok(());
         }
         let mut known = Known::of(&holder, attempt.caller, attempt.now);
-        for access in resources.iter() {
-            let owner = access.owner.to_string();
+        for access in resources.iter().filter(|access| !is_root || access.policy.is_some()) {
             let resource = access
                 .policy
                 .as_ref()
                 .map(|own| ResourcePolicy { policy: &own.policy, is_indispensable: own.is_indispensable });
+            let owner = access.owner.to_string();
             let Holder { identity, boundary, session, .. } = &holder;
             let layers = Layers { identity, boundary: *boundary, session: session.as_deref(), resource };
             let because = known.with(access, &owner, |context| {

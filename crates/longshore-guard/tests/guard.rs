@@ -7,7 +7,7 @@ use longshore_api::PrincipalKind;
 use longshore_base::{AccountId, Ids, Region, Scope, Seed, Timestamp};
 use longshore_domain::tags::Tags;
 use longshore_guard::{Enforcement, PolicyGuard};
-use longshore_service::{Access, Attempt, Caller, Guard, Resources};
+use longshore_service::{Access, Attempt, Caller, Guard, ResourcePolicy, Resources};
 use longshore_state::{Domains, State, Tx};
 use longshore_tables_iam::record::{
     Grants, IdentityPolicy, InlinePolicy, Own, PolicyRef, Role, TrustPolicy, User,
@@ -228,6 +228,84 @@ fn another_account_has_to_agree() {
     let elsewhere = || on("ecs:StopTask", "arn:aws:ecs:eu-west-1:444455556666:task/c/1").into();
     let error = ask(&state, &ada(), elsewhere).expect_err("it has not");
     assert!(error.ends_with("because no resource-based policy allows the ecs:StopTask action"), "{error}");
+}
+
+const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf";
+const FOREIGN: &str = "arn:aws:secretsmanager:eu-west-1:444455556666:secret:db-AbCdEf";
+
+/// The same of something that may have a policy.
+fn ask_policed(
+    enforcement: Enforcement,
+    state: &State,
+    caller: &Caller,
+    resource: &str,
+    policy: ResourcePolicy,
+) -> Result<(), String> {
+    let guard = PolicyGuard::new(enforcement, Metrics::new());
+    let resources = || on("secretsmanager:GetSecretValue", resource).under(policy.clone()).into();
+    let attempt = Attempt::new(state, caller, NOW, &resources).policed(true);
+    guard.allow(&attempt).map_err(|denied| denied.to_string())
+}
+
+fn policy(effect: &str, principal: &str) -> ResourcePolicy {
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"{effect}","Principal":{{"AWS":"{principal}"}},"Action":"*","Resource":"*"}}]}}"#
+    );
+    let policy = longshore_tables_iam::record::ResourcePolicy::new(&text).expect("a policy");
+    ResourcePolicy { policy: policy.shared(), is_indispensable: false }
+}
+
+#[test]
+fn the_policy_of_a_resource_counts_beside_those_of_the_caller() {
+    let (nothing, all) = (state(""), state(&allow("*", "")));
+    let check = |state: &State, resource: &str, policy: ResourcePolicy| {
+        ask_policed(Enforcement::Enforce, state, &ada(), resource, policy)
+    };
+    // Named by her id she needs no other policy; named by her account she does.
+    assert_eq!(check(&nothing, SECRET, policy("Allow", "AIDAADA")), Ok(()));
+    assert!(check(&nothing, SECRET, policy("Allow", ACCOUNT)).is_err());
+    assert_eq!(check(&all, SECRET, policy("Allow", ACCOUNT)), Ok(()));
+    assert_eq!(check(&all, SECRET, ResourcePolicy::none()), Ok(()));
+    assert!(check(&all, SECRET, policy("Deny", "AIDAADA")).is_err());
+    // In another account both have to agree.
+    assert!(check(&nothing, FOREIGN, policy("Allow", "AIDAADA")).is_err());
+    assert!(check(&all, FOREIGN, ResourcePolicy::none()).is_err());
+    assert_eq!(check(&all, FOREIGN, policy("Allow", ACCOUNT)), Ok(()));
+    // A key without a policy that names anybody is nobody's.
+    let locked = ResourcePolicy { is_indispensable: true, ..policy("Allow", "444455556666") };
+    assert!(check(&all, SECRET, locked.clone()).is_err());
+    let root = caller(PrincipalKind::Root, "", None);
+    assert!(ask_policed(Enforcement::Enforce, &all, &root, SECRET, locked).is_err());
+}
+
+#[test]
+fn a_root_and_a_guest_are_bound_by_the_policies_of_resources_alone() {
+    let state = state("");
+    for caller in [caller(PrincipalKind::Root, "", None), caller(PrincipalKind::Guest, "", None)] {
+        let check = |resource, policy| ask_policed(Enforcement::Enforce, &state, &caller, resource, policy);
+        assert_eq!(check(SECRET, ResourcePolicy::none()), Ok(()));
+        assert_eq!(check(SECRET, policy("Deny", "444455556666")), Ok(()));
+        assert!(check(SECRET, policy("Deny", ACCOUNT)).expect_err("it denies").contains("explicit deny"));
+        assert!(check(FOREIGN, ResourcePolicy::none()).is_err());
+        assert_eq!(check(FOREIGN, policy("Allow", ACCOUNT)), Ok(()));
+    }
+}
+
+/// `--iam report` is for those who had all rights in their account before it had policies.
+#[test]
+fn a_report_opens_no_other_account() {
+    let (state, ada) = (state(""), ada());
+    let check = |resource, policy| ask_policed(Enforcement::Report, &state, &ada, resource, policy);
+    assert_eq!(check(SECRET, ResourcePolicy::none()), Ok(()));
+    assert!(check(FOREIGN, ResourcePolicy::none()).is_err());
+}
+
+#[test]
+fn a_denial_says_what_it_is_told_to_say() {
+    let state = state("");
+    let told =
+        ask(&state, &ada(), || on("kms:Decrypt", "*").denied_as("Access to KMS is not allowed").into());
+    assert_eq!(told, Err("Access to KMS is not allowed".to_owned()));
 }
 
 #[test]

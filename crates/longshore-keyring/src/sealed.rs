@@ -104,6 +104,10 @@ impl Sealed {
 }
 
 impl Plain {
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -125,6 +125,16 @@ pub trait Sealing {
         let (_, key) = self.keyring().open.first_key_value().ok_or(KeyringError::Locked)?;
         Ok(RootKey::new(**key).draw(input))
     }
+
+    /// 32 bytes that nobody can guess who does not have the root key, out of `chance`, which has to be new each time.
+    /// For what only reads: a transaction has [`SealingTx::draw`]. `chance` has another length than a seed, so that the
+    /// two never draw the same.
+    ///
+    /// # Errors
+    /// Without a root key.
+    fn mix(&self, chance: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
+        Ok(self.keyring().root()?.draw(chance))
+    }
 }
 
 impl Sealing for State {

@@ -165,3 +165,17 @@ fn equal_secrets_look_different_and_seeds_tell_nothing() {
     assert_eq!(draw(root(1)), draw(root(1)));
     assert_ne!(draw(root(1)), draw(root(2)));
 }
+
+#[test]
+fn chance_that_is_handed_in_is_mixed_with_the_root_key() {
+    let mut state = empty();
+    assert!(matches!(state.mix(&[1; 32]), Err(KeyringError::Locked)));
+    tx(&mut state, |tx| tx.unlock(root(1))).expect("a new store takes any");
+    let drawn = |state: &State, chance: u8| *state.mix(&[chance; 32]).expect("it is open");
+    assert_eq!(drawn(&state, 1), drawn(&state, 1));
+    assert_ne!(drawn(&state, 1), drawn(&state, 2));
+    assert_ne!(drawn(&state, 1), [1; 32]);
+    let mut other = empty();
+    tx(&mut other, |tx| tx.unlock(root(2))).expect("a new store takes any");
+    assert_ne!(drawn(&other, 1), drawn(&state, 1), "whoever sees the chance does not see what is drawn");
+}

@@ -12,8 +12,8 @@ pub struct Attempt<'a> {
     pub state: &'a State,
     pub caller: &'a Caller,
     pub now: Timestamp,
-    /// The account's root is asked too ([`crate::Command::ASKS_ROOT`]).
-    pub asks_root: bool,
+    /// Whether what is asked for may have a policy of its own, which binds an account's root as well.
+    pub has_policies: bool,
     resources: &'a dyn Fn() -> Resources,
 }
 
@@ -24,17 +24,17 @@ impl<'a> Attempt<'a> {
         now: Timestamp,
         resources: &'a dyn Fn() -> Resources,
     ) -> Self {
-        Self { state, caller, now, asks_root: false, resources }
+        Self { state, caller, now, has_policies: false, resources }
     }
 
-    /// The same for an operation that asks even the account's root.
+    /// The same about something that may have a policy of its own.
     #[must_use]
-    pub fn asking_root(self, asks_root: bool) -> Self {
-        Self { asks_root, ..self }
+    pub fn policed(self, has_policies: bool) -> Self {
+        Self { has_policies, ..self }
     }
 
     /// The actions and resources that have to be allowed. They are put together here and not before: an account's root
-    /// has all rights, whatever they are.
+    /// has all rights, whatever they are, where nothing has a policy of its own.
     pub fn resources(&self) -> Resources {
         (self.resources)()
     }
@@ -60,7 +60,10 @@ impl Guard for Allow {
 /// The text of a denial (identity J7). `because` is appended as it is, so it begins with a blank:
 /// ` because no identity-based policy allows the ecs:RunTask action`.
 pub fn not_authorized(caller: &Caller, access: &Access, because: &str) -> Denied {
-    let Access { action, resource, shown, .. } = access;
+    let Access { action, resource, shown, denial, .. } = access;
+    if let Some(denial) = denial {
+        return Denied::new(*denial);
+    }
     let resource = shown.as_ref().unwrap_or(resource);
     let who = &caller.principal;
     Denied::new(format!(

@@ -25,7 +25,7 @@ pub mod watchman;
 pub use caller::Caller;
 pub use guard::{Allow, Attempt, Guard, not_authorized};
 pub use operation::{Command, Cx, Query, Watch, carry_out, look};
-pub use resources::{Access, OwnPolicy, Resources, Values};
+pub use resources::{Access, ResourcePolicy, Resources, Values};
 pub use server::Server;
 pub use table::{Entry, Table};
 

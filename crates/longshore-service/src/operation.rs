@@ -34,9 +34,8 @@ pub trait Command<A>: OperationShape {
     /// What is collected under the lock. Making the answer of it is left for afterwards.
     type Answer: Into<Self::Output> + Send;
 
-    /// Whether an account's root has to be allowed too. It may do everything in its account, so that it is asked only where
-    /// what is named may be another account's, or have a policy of its own that decides.
-    const ASKS_ROOT: bool = false;
+    /// Whether what it needs permission for may have a policy of its own ([`crate::ResourcePolicy`]).
+    const HAS_POLICIES: bool = false;
 
     /// Reads and checks what does not depend on the state, without a lock.
     fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
@@ -59,7 +58,7 @@ pub trait Query<A>: OperationShape {
     type Parsed: Send;
     type Answer: Into<Self::Output> + Send;
 
-    const ASKS_ROOT: bool = false;
+    const HAS_POLICIES: bool = false;
 
     fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
 

@@ -16,12 +16,22 @@ pub enum Values {
     Many(Vec<String>),
 }
 
-/// A policy that belongs to a resource: who may do what with it (identity J6).
+/// The policy that a resource has itself, beside those of whoever asks.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OwnPolicy {
+pub struct ResourcePolicy {
     pub policy: Arc<Policy>,
-    /// Without it nobody has a right: trust policies of roles, policies of KMS keys.
+    /// Without it nobody has a right, and the account's root has none either (KMS keys, identity J6).
     pub is_indispensable: bool,
+}
+
+/// Policies are compared by what they say, which is equal to itself.
+impl Eq for ResourcePolicy {}
+
+impl ResourcePolicy {
+    /// Of something that may have a policy and has none: nobody of another account has a right.
+    pub fn none() -> Self {
+        Self { policy: Arc::new(Policy { statements: Vec::new() }), is_indispensable: false }
+    }
 }
 
 /// One question to the policies: may the caller do this to that?
@@ -33,12 +43,15 @@ pub struct Access {
     pub resource: String,
     /// What a denial calls it, where the ARN says more than the caller did: the path of a user, whose a key is.
     pub shown: Option<String>,
+    /// All that a denial says, where it names neither action nor resource: `Access to KMS is not allowed`.
+    pub denial: Option<&'static str>,
     /// The account that the resource belongs to.
     pub owner: AccountId,
-    /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among them.
+    /// Of a resource that can have a policy; [`ResourcePolicy::none`] if it has none, or is not there.
+    pub policy: Option<ResourcePolicy>,
+    /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among
+    /// them.
     pub keys: Vec<(Cow<'static, str>, Values)>,
-    /// The resource's own policy, where it has one.
-    pub policy: Option<OwnPolicy>,
     /// A denial says for want of which policy. STS does not, so that a role that is missing and one that does not trust the
     /// caller look the same.
     pub tells_why: bool,
@@ -54,8 +67,9 @@ impl Access {
             owner: account.unwrap_or(caller.scope.account),
             resource,
             shown: None,
-            keys: Vec::new(),
+            denial: None,
             policy: None,
+            keys: Vec::new(),
             tells_why: true,
         }
     }
@@ -66,9 +80,15 @@ impl Access {
         Self { shown: Some(shown.into()), ..self }
     }
 
-    /// The same about a resource with a policy of its own.
+    /// The same with a denial that says this and nothing else.
     #[must_use]
-    pub fn under(self, policy: OwnPolicy) -> Self {
+    pub fn denied_as(self, denial: &'static str) -> Self {
+        Self { denial: Some(denial), ..self }
+    }
+
+    /// The same about a resource that may have a policy of its own.
+    #[must_use]
+    pub fn under(self, policy: ResourcePolicy) -> Self {
         Self { policy: Some(policy), ..self }
     }
 

@@ -153,7 +153,7 @@ fn guarded<A, O: Command<A>>(
 ) -> Result<O::Answer, O::Error> {
     let state = tx.state();
     let resources = || O::resources(state, caller, &parsed);
-    guard.allow(&Attempt::new(state, caller, tx.now, &resources).asking_root(O::ASKS_ROOT))?;
+    guard.allow(&Attempt::new(state, caller, tx.now, &resources).policed(O::HAS_POLICIES))?;
     O::run(tx, caller, parsed)
 }
 
@@ -165,7 +165,7 @@ fn guarded_query<A, O: Query<A>>(
 ) -> Result<O::Answer, O::Error> {
     let caller = cx.caller;
     let resources = || O::resources(state, caller, &parsed);
-    guard.allow(&Attempt::new(state, caller, cx.now, &resources).asking_root(O::ASKS_ROOT))?;
+    guard.allow(&Attempt::new(state, caller, cx.now, &resources).policed(O::HAS_POLICIES))?;
     O::run(state, caller, parsed)
 }
 

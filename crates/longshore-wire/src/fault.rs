@@ -199,13 +199,23 @@ macro_rules! operation_error {
 /// A failure of the server's own. The caller reads a fixed text; the cause goes to the log.
 ///
 /// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model, and in XML as `InternalFailure` or
-/// `InternalError`; what the caller has to change, as `ClientException`, 400, or XML's words for it.
+/// `InternalError`; what the caller has to change, as `ClientException` or `ValidationException`, 400, or XML's words for
+/// it.
 #[derive(Clone)]
 pub struct Fault {
     message: Cow<'static, str>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+    kind: FaultKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FaultKind {
+    /// The server's own.
+    Internal,
     /// The caller's doing after all, so that asking again is of no use.
-    is_final: bool,
+    Final,
+    /// A value that cannot be, in the words of services that call it so.
+    Validation,
 }
 
 impl Fault {
@@ -214,18 +224,24 @@ impl Fault {
         Self {
             message: Cow::Borrowed("An internal error occurred. Try the request again."),
             cause: Some(Arc::from(cause.into())),
-            is_final: false,
+            kind: FaultKind::Internal,
         }
     }
 
     /// A request that cannot be carried out as it is, for a reason that no model knows. The caller reads how to change it.
     pub fn final_refusal(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), cause: None, is_final: true }
+        Self { message: message.into(), cause: None, kind: FaultKind::Final }
+    }
+
+    /// The same where a service calls it a `ValidationException` and models none, as Secrets Manager, Systems Manager and
+    /// KMS do.
+    pub fn validation(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), cause: None, kind: FaultKind::Validation }
     }
 
     /// A fault whose text the caller may read.
     pub fn told(message: &'static str) -> Self {
-        Self { message: message.into(), cause: None, is_final: false }
+        Self { message: message.into(), cause: None, kind: FaultKind::Internal }
     }
 }
 
@@ -249,27 +265,35 @@ impl Error for Fault {
 
 impl ModeledError for Fault {
     fn code(&self) -> &'static str {
-        if self.is_final { "ClientException" } else { "ServerException" }
+        match self.kind {
+            FaultKind::Internal => "ServerException",
+            FaultKind::Final => "ClientException",
+            FaultKind::Validation => GenericErrorKind::Validation.code(),
+        }
     }
     fn message(&self) -> &str {
         &self.message
     }
     fn http_status(&self) -> u16 {
-        if self.is_final { 400 } else { 500 }
+        match self.kind {
+            FaultKind::Internal => 500,
+            FaultKind::Final | FaultKind::Validation => 400,
+        }
     }
     fn told_in(&self, family: Family) -> (&'static str, u16) {
-        let code = match (family, self.is_final) {
+        let code = match (family, self.kind) {
+            (family, FaultKind::Validation) => return GenericErrorKind::Validation.told_in(family),
             (Family::AwsJson | Family::RestJson, _) => self.code(),
-            (Family::Query, true) => "ValidationError",
-            (Family::Ec2, true) => "InvalidRequest",
-            (Family::RestXml, true) => "InvalidRequest",
-            (Family::Query, false) => "InternalFailure",
-            (Family::Ec2 | Family::RestXml, false) => "InternalError",
+            (Family::Query, FaultKind::Final) => "ValidationError",
+            (Family::Ec2, FaultKind::Final) => "InvalidRequest",
+            (Family::RestXml, FaultKind::Final) => "InvalidRequest",
+            (Family::Query, FaultKind::Internal) => "InternalFailure",
+            (Family::Ec2 | Family::RestXml, FaultKind::Internal) => "InternalError",
         };
         (code, self.http_status())
     }
     fn is_server_fault(&self) -> bool {
-        !self.is_final
+        self.kind == FaultKind::Internal
     }
     fn encode(&self, writer: &mut dyn ShapeWriter) {
         encode_message(&self.message, writer);
@@ -330,4 +354,23 @@ pub(crate) fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
     writer.member(&MESSAGE_ONLY.members[0]);
     writer.string(message);
     writer.end_structure();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_says_whose_doing_it_is() {
+        for (fault, json, query, is_server_fault) in [
+            (Fault::hidden("inside"), ("ServerException", 500), ("InternalFailure", 500), true),
+            (Fault::final_refusal("no"), ("ClientException", 400), ("ValidationError", 400), false),
+            (Fault::validation("no"), ("ValidationException", 400), ("ValidationError", 400), false),
+        ] {
+            assert_eq!(fault.told_in(Family::AwsJson), json);
+            assert_eq!(fault.told_in(Family::Query), query);
+            assert_eq!((fault.code(), fault.http_status()), json);
+            assert_eq!(fault.is_server_fault(), is_server_fault);
+        }
+    }
 }

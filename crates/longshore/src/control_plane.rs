@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use longshore_api_ecs::{Caller, Ecs};
 use longshore_api_identity::{Iam, Issuers, Sts, WebSts};
+use longshore_api_secrets::{Kms, SecretsManager, Ssm};
 use longshore_base::{AccountId, Region, Scope};
 use longshore_client::HttpClient;
 use longshore_controllers::Settings;
@@ -35,7 +36,7 @@ use crate::clock::SystemSeeds;
 use crate::iam_users::IamUsers;
 use crate::machine::Machine;
 use crate::oidc_keys::OidcKeys;
-use crate::{keys, root_key, tls};
+use crate::{keys, root_key, secrets_upkeep, tls};
 
 /// A control plane at work.
 pub struct ControlPlane {
@@ -207,13 +208,25 @@ impl ControlPlane {
             Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::server(db.clone(), api_settings(options, &url)).guarded(guard.clone());
-        let iam = Iam::server(db.clone(), seeds).guarded(guard.clone());
+        let iam = Iam::server(db.clone(), seeds.clone()).guarded(guard.clone());
         let sts = sts(options, &db, guard.clone())?;
+        let secrets = SecretsManager::server(db.clone(), seeds.clone()).guarded(guard.clone());
+        let ssm = Ssm::server(db.clone()).guarded(guard.clone());
+        let kms = Kms::server(db.clone(), seeds).guarded(guard.clone());
+        secrets_upkeep::start(db.clone());
         let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
-            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(iam), Arc::new(sts)],
+            apis: vec![
+                Arc::new(ecs),
+                Arc::new(explainer),
+                Arc::new(iam),
+                Arc::new(sts),
+                Arc::new(secrets),
+                Arc::new(ssm),
+                Arc::new(kms),
+            ],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
             identity: Arc::new(Identity::new(mode, keyring.clone()).with_users(users.clone())),

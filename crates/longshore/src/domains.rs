@@ -4,6 +4,7 @@ use longshore_keyring::Keyring;
 use longshore_state::Domains;
 use longshore_tables_ecs::EcsTables;
 use longshore_tables_iam::IamTables;
+use longshore_tables_secrets::SecretsTables;
 
 /// Every domain of this program. A store may hold records of all of them and of no others.
 pub fn all() -> Domains {
@@ -11,4 +12,5 @@ pub fn all() -> Domains {
         .with::<EcsTables>()
         .with::<IamTables>()
         .with::<Keyring>()
+        .with::<SecretsTables>()
 }

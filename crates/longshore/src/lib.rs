@@ -31,6 +31,7 @@ mod oidc_keys;
 mod out;
 mod progress;
 mod root_key;
+mod secrets_upkeep;
 pub mod server;
 mod shutdown;
 mod simulate;

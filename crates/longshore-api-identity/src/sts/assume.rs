@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_api::SessionSource;
 use longshore_base::AccountId;
 use longshore_policy::Policy;
-use longshore_service::{Access, Caller, Command, Cx, OwnPolicy, Resources, not_authorized};
+use longshore_service::{Access, Caller, Command, Cx, ResourcePolicy, Resources, not_authorized};
 use longshore_shapes_sts::{AssumeRoleRequest, AssumeRoleResponse, AssumedRoleUser, ops};
 use longshore_state::{State, Tx};
 use longshore_tables_iam::IamState;
@@ -36,7 +36,7 @@ impl Command<Sts> for ops::AssumeRole {
     type Answer = Self::Output;
 
     /// The trust policy decides about everybody.
-    const ASKS_ROOT: bool = true;
+    const HAS_POLICIES: bool = true;
 
     fn parse(_: &Cx<'_, Sts>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
@@ -139,7 +139,7 @@ pub(super) fn on_role(state: &State, caller: &Caller, action: &str, arn: &str) -
     let found = state.iam().role_named(caller.scope.partition(), arn);
     let policy =
         found.map_or_else(|| Arc::new(Policy { statements: Vec::new() }), |(_, role)| role.trust.shared());
-    let mut access = Access::new(action, arn, caller).under(OwnPolicy { policy, is_indispensable: true });
+    let mut access = Access::new(action, arn, caller).under(ResourcePolicy { policy, is_indispensable: true });
     access.tells_why = false;
     for (key, value) in found.iter().flat_map(|(_, role)| &role.own.tags) {
         access = access

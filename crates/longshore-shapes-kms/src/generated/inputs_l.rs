@@ -24,6 +24,21 @@ impl_structure!(ListAliasesRequest, schema::LIST_ALIASES_REQUEST, {
     2 => marker,
 });
 
+/// Input of [`ListKeyPolicies`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeyPolicies.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListKeyPoliciesRequest {
+    /// Required.
+    pub key_id: Option<String>,
+    pub limit: Option<i32>,
+    pub marker: Option<String>,
+}
+
+impl_structure!(ListKeyPoliciesRequest, schema::LIST_KEY_POLICIES_REQUEST, {
+    0 => key_id,
+    1 => limit,
+    2 => marker,
+});
+
 /// Input of [`ListKeys`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct ListKeysRequest {

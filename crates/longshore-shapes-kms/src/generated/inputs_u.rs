@@ -37,3 +37,17 @@ impl_structure!(UpdateAliasRequest, schema::UPDATE_ALIAS_REQUEST, {
     0 => alias_name,
     1 => target_key_id,
 });
+
+/// Input of [`UpdateKeyDescription`](https://docs.aws.amazon.com/kms/latest/APIReference/API_UpdateKeyDescription.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateKeyDescriptionRequest {
+    /// Required.
+    pub description: Option<String>,
+    /// Required.
+    pub key_id: Option<String>,
+}
+
+impl_structure!(UpdateKeyDescriptionRequest, schema::UPDATE_KEY_DESCRIPTION_REQUEST, {
+    0 => description,
+    1 => key_id,
+});

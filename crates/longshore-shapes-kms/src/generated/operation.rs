@@ -39,6 +39,7 @@ pub enum Operation {
     GetKeyPolicy,
     GetKeyRotationStatus,
     ListAliases,
+    ListKeyPolicies,
     ListKeys,
     ListResourceTags,
     PutKeyPolicy,
@@ -47,6 +48,7 @@ pub enum Operation {
     TagResource,
     UntagResource,
     UpdateAlias,
+    UpdateKeyDescription,
 }
 
 impl Operation {
@@ -68,6 +70,7 @@ impl Operation {
         Self::GetKeyPolicy,
         Self::GetKeyRotationStatus,
         Self::ListAliases,
+        Self::ListKeyPolicies,
         Self::ListKeys,
         Self::ListResourceTags,
         Self::PutKeyPolicy,
@@ -76,6 +79,7 @@ impl Operation {
         Self::TagResource,
         Self::UntagResource,
         Self::UpdateAlias,
+        Self::UpdateKeyDescription,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -97,6 +101,7 @@ impl Operation {
             Self::GetKeyPolicy => "GetKeyPolicy",
             Self::GetKeyRotationStatus => "GetKeyRotationStatus",
             Self::ListAliases => "ListAliases",
+            Self::ListKeyPolicies => "ListKeyPolicies",
             Self::ListKeys => "ListKeys",
             Self::ListResourceTags => "ListResourceTags",
             Self::PutKeyPolicy => "PutKeyPolicy",
@@ -105,6 +110,7 @@ impl Operation {
             Self::TagResource => "TagResource",
             Self::UntagResource => "UntagResource",
             Self::UpdateAlias => "UpdateAlias",
+            Self::UpdateKeyDescription => "UpdateKeyDescription",
         }
     }
 
@@ -127,6 +133,7 @@ impl Operation {
             "GetKeyPolicy" => Some(Self::GetKeyPolicy),
             "GetKeyRotationStatus" => Some(Self::GetKeyRotationStatus),
             "ListAliases" => Some(Self::ListAliases),
+            "ListKeyPolicies" => Some(Self::ListKeyPolicies),
             "ListKeys" => Some(Self::ListKeys),
             "ListResourceTags" => Some(Self::ListResourceTags),
             "PutKeyPolicy" => Some(Self::PutKeyPolicy),
@@ -135,6 +142,7 @@ impl Operation {
             "TagResource" => Some(Self::TagResource),
             "UntagResource" => Some(Self::UntagResource),
             "UpdateAlias" => Some(Self::UpdateAlias),
+            "UpdateKeyDescription" => Some(Self::UpdateKeyDescription),
             _ => None,
         }
     }

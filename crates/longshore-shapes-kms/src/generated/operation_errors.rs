@@ -209,6 +209,16 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListKeyPoliciesError {
+        DependencyTimeoutException,
+        InvalidArnException,
+        KMSInternalException,
+        KMSInvalidStateException,
+        NotFoundException,
+    }
+}
+
+operation_error! {
     pub enum ListKeysError {
         DependencyTimeoutException,
         InvalidMarkerException,
@@ -291,6 +301,16 @@ operation_error! {
         KMSInternalException,
         KMSInvalidStateException,
         LimitExceededException,
+        NotFoundException,
+    }
+}
+
+operation_error! {
+    pub enum UpdateKeyDescriptionError {
+        DependencyTimeoutException,
+        InvalidArnException,
+        KMSInternalException,
+        KMSInvalidStateException,
         NotFoundException,
     }
 }

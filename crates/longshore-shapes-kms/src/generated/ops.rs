@@ -244,6 +244,20 @@ impl OperationShape for ListAliases {
     type Error = shapes::ListAliasesError;
 }
 
+/// <https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeyPolicies.html>
+#[derive(Clone, Copy, Debug)]
+pub struct ListKeyPolicies;
+
+impl OperationShape for ListKeyPolicies {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "ListKeyPolicies";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::ListKeyPoliciesRequest;
+    type Output = shapes::ListKeyPoliciesResponse;
+    type Error = shapes::ListKeyPoliciesError;
+}
+
 /// <https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html>
 #[derive(Clone, Copy, Debug)]
 pub struct ListKeys;
@@ -356,10 +370,24 @@ impl OperationShape for UpdateAlias {
     type Error = shapes::UpdateAliasError;
 }
 
+/// <https://docs.aws.amazon.com/kms/latest/APIReference/API_UpdateKeyDescription.html>
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateKeyDescription;
+
+impl OperationShape for UpdateKeyDescription {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "UpdateKeyDescription";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::UpdateKeyDescriptionRequest;
+    type Output = shapes::UpdateKeyDescriptionOutput;
+    type Error = shapes::UpdateKeyDescriptionError;
+}
+
 /// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
 #[macro_export]
 macro_rules! each_operation {
             ($with:ident $($given:tt)*) => {
-                $with! { $($given)* CancelKeyDeletion CreateAlias CreateKey Decrypt DeleteAlias DescribeKey DisableKey DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext GenerateRandom GetKeyPolicy GetKeyRotationStatus ListAliases ListKeys ListResourceTags PutKeyPolicy ReEncrypt ScheduleKeyDeletion TagResource UntagResource UpdateAlias }
+                $with! { $($given)* CancelKeyDeletion CreateAlias CreateKey Decrypt DeleteAlias DescribeKey DisableKey DisableKeyRotation EnableKey EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext GenerateRandom GetKeyPolicy GetKeyRotationStatus ListAliases ListKeyPolicies ListKeys ListResourceTags PutKeyPolicy ReEncrypt ScheduleKeyDeletion TagResource UntagResource UpdateAlias UpdateKeyDescription }
             };
         }

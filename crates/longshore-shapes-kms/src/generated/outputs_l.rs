@@ -24,6 +24,20 @@ impl_structure!(ListAliasesResponse, schema::LIST_ALIASES_RESPONSE, {
     2 => truncated,
 });
 
+/// Output of [`ListKeyPolicies`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeyPolicies.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListKeyPoliciesResponse {
+    pub next_marker: Option<String>,
+    pub policy_names: Option<Vec<String>>,
+    pub truncated: Option<bool>,
+}
+
+impl_structure!(ListKeyPoliciesResponse, schema::LIST_KEY_POLICIES_RESPONSE, {
+    0 => next_marker,
+    1 => policy_names,
+    2 => truncated,
+});
+
 /// Output of [`ListKeys`](https://docs.aws.amazon.com/kms/latest/APIReference/API_ListKeys.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct ListKeysResponse {

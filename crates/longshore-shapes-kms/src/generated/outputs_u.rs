@@ -21,3 +21,9 @@ impl_structure!(UntagResourceOutput, schema::UNTAG_RESOURCE_OUTPUT, {});
 pub struct UpdateAliasOutput {}
 
 impl_structure!(UpdateAliasOutput, schema::UPDATE_ALIAS_OUTPUT, {});
+
+/// Output of [`UpdateKeyDescription`](https://docs.aws.amazon.com/kms/latest/APIReference/API_UpdateKeyDescription.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateKeyDescriptionOutput {}
+
+impl_structure!(UpdateKeyDescriptionOutput, schema::UPDATE_KEY_DESCRIPTION_OUTPUT, {});

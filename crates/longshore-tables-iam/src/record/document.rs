@@ -21,6 +21,10 @@ pub enum Identity {}
 #[derive(Debug)]
 pub enum Trust {}
 
+/// To something else that has a policy: a secret, a key.
+#[derive(Debug)]
+pub enum Resource {}
+
 impl Belongs for Identity {
     const KIND: Kind = Kind::Identity;
 }
@@ -29,8 +33,14 @@ impl Belongs for Trust {
     const KIND: Kind = Kind::Trust;
 }
 
+impl Belongs for Resource {
+    const KIND: Kind = Kind::Resource;
+}
+
 pub type IdentityPolicy = Compiled<Identity>;
 pub type TrustPolicy = Compiled<Trust>;
+/// Of other domains: users and roles are in it by their ids, as in a trust policy ([`crate::trust`]).
+pub type ResourcePolicy = Compiled<Resource>;
 
 /// A document that compiles, and what it compiles to.
 ///
@@ -45,8 +55,8 @@ struct Both {
 
 impl<K: Belongs> Compiled<K> {
     pub fn new(text: &str) -> Result<Self, Invalid> {
-        let policy = Policy::read(text, K::KIND)?;
-        Ok(Self(Arc::new(Both { text: text.into(), policy: Arc::new(policy) }), PhantomData))
+        let policy = Arc::new(Policy::read(text, K::KIND)?);
+        Ok(Self(Arc::new(Both { text: text.into(), policy }), PhantomData))
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 mod document;
 mod kinds;
 
-pub use document::{Compiled, Identity, IdentityPolicy, Trust, TrustPolicy};
+pub use document::{Compiled, Identity, IdentityPolicy, Resource, ResourcePolicy, Trust, TrustPolicy};
 
 use crate::key::Id;
 

@@ -369,6 +369,24 @@ pub static LIST_ALIASES_RESPONSE: StructSchema = StructSchema::new(
     ],
 );
 
+pub static LIST_KEY_POLICIES_REQUEST: StructSchema = StructSchema::new(
+    "ListKeyPoliciesRequest",
+    &[
+        MemberSchema::new("KeyId", &types::KEY_ID_TYPE).required(),
+        MemberSchema::new("Limit", &types::LIMIT_TYPE),
+        MemberSchema::new("Marker", &types::MARKER_TYPE),
+    ],
+);
+
+pub static LIST_KEY_POLICIES_RESPONSE: StructSchema = StructSchema::new(
+    "ListKeyPoliciesResponse",
+    &[
+        MemberSchema::new("NextMarker", &types::MARKER_TYPE),
+        MemberSchema::new("PolicyNames", &types::POLICY_NAME_LIST),
+        MemberSchema::new("Truncated", &types::BOOLEAN_TYPE),
+    ],
+);
+
 pub static LIST_KEYS_REQUEST: StructSchema = StructSchema::new(
     "ListKeysRequest",
     &[MemberSchema::new("Limit", &types::LIMIT_TYPE), MemberSchema::new("Marker", &types::MARKER_TYPE)],
@@ -533,6 +551,16 @@ pub static UPDATE_ALIAS_REQUEST: StructSchema = StructSchema::new(
     &[
         MemberSchema::new("AliasName", &types::ALIAS_NAME_TYPE).required(),
         MemberSchema::new("TargetKeyId", &types::KEY_ID_TYPE).required(),
+    ],
+);
+
+pub static UPDATE_KEY_DESCRIPTION_OUTPUT: StructSchema = StructSchema::new("UpdateKeyDescriptionOutput", &[]);
+
+pub static UPDATE_KEY_DESCRIPTION_REQUEST: StructSchema = StructSchema::new(
+    "UpdateKeyDescriptionRequest",
+    &[
+        MemberSchema::new("Description", &types::DESCRIPTION_TYPE).required(),
+        MemberSchema::new("KeyId", &types::KEY_ID_TYPE).required(),
     ],
 );
 

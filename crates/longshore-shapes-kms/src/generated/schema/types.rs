@@ -190,6 +190,10 @@ pub static LIST_ALIASES_REQUEST: TypeSchema =
     TypeSchema::new("ListAliasesRequest", Kind::Structure(&structures::LIST_ALIASES_REQUEST));
 pub static LIST_ALIASES_RESPONSE: TypeSchema =
     TypeSchema::new("ListAliasesResponse", Kind::Structure(&structures::LIST_ALIASES_RESPONSE));
+pub static LIST_KEY_POLICIES_REQUEST: TypeSchema =
+    TypeSchema::new("ListKeyPoliciesRequest", Kind::Structure(&structures::LIST_KEY_POLICIES_REQUEST));
+pub static LIST_KEY_POLICIES_RESPONSE: TypeSchema =
+    TypeSchema::new("ListKeyPoliciesResponse", Kind::Structure(&structures::LIST_KEY_POLICIES_RESPONSE));
 pub static LIST_KEYS_REQUEST: TypeSchema =
     TypeSchema::new("ListKeysRequest", Kind::Structure(&structures::LIST_KEYS_REQUEST));
 pub static LIST_KEYS_RESPONSE: TypeSchema =
@@ -225,6 +229,7 @@ pub static ORIGIN_TYPE: TypeSchema =
 pub static PENDING_WINDOW_IN_DAYS_TYPE: TypeSchema =
     TypeSchema::new("PendingWindowInDaysType", Kind::Integer).min(1).max(365);
 pub static PLAINTEXT_TYPE: TypeSchema = TypeSchema::new("PlaintextType", Kind::Blob).min(1).max(4096);
+pub static POLICY_NAME_LIST: TypeSchema = TypeSchema::list("PolicyNameList", &POLICY_NAME_TYPE);
 pub static POLICY_NAME_TYPE: TypeSchema =
     TypeSchema::new("PolicyNameType", Kind::String).min(1).max(128).pattern("[\\w]+");
 pub static POLICY_TYPE: TypeSchema = TypeSchema::new("PolicyType", Kind::String)
@@ -280,6 +285,14 @@ pub static UPDATE_ALIAS_OUTPUT: TypeSchema =
     TypeSchema::new("UpdateAliasOutput", Kind::Structure(&structures::UPDATE_ALIAS_OUTPUT));
 pub static UPDATE_ALIAS_REQUEST: TypeSchema =
     TypeSchema::new("UpdateAliasRequest", Kind::Structure(&structures::UPDATE_ALIAS_REQUEST));
+pub static UPDATE_KEY_DESCRIPTION_OUTPUT: TypeSchema = TypeSchema::new(
+    "UpdateKeyDescriptionOutput",
+    Kind::Structure(&structures::UPDATE_KEY_DESCRIPTION_OUTPUT),
+);
+pub static UPDATE_KEY_DESCRIPTION_REQUEST: TypeSchema = TypeSchema::new(
+    "UpdateKeyDescriptionRequest",
+    Kind::Structure(&structures::UPDATE_KEY_DESCRIPTION_REQUEST),
+);
 pub static XKS_KEY_ALREADY_IN_USE_EXCEPTION: TypeSchema = TypeSchema::new(
     "XksKeyAlreadyInUseException",
     Kind::Structure(&structures::XKS_KEY_ALREADY_IN_USE_EXCEPTION),
