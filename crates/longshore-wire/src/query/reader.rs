@@ -135,7 +135,9 @@ pub(super) fn member_name(member: &'static MemberSchema, dialect: Dialect) -> Co
         },
         Dialect::Query => {
             // A flattened list is called as its elements are.
-            if let Kind::List(Collection { element_name: Some(name), flattened: true, .. }) = &member.target.kind {
+            if let Kind::List(Collection { element_name: Some(name), flattened: true, .. }) =
+                &member.target.kind
+            {
                 return Cow::Borrowed(name);
             }
             Cow::Borrowed(member.xml_name.unwrap_or(member.name))
