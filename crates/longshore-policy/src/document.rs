@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::condition::Condition;
+use crate::json;
 use crate::pattern::{ArnPattern, Pattern, Variables};
 use crate::principal::{Grantee, Principals};
 use crate::statement::{Effect, Listed, Statement};
@@ -63,7 +64,7 @@ impl Policy {
     /// then what is missing or too much in each statement (identity J4). Unknown actions and condition keys are not
     /// wrong: new ones appear all the time.
     pub fn read(text: &str, kind: Kind) -> Result<Self, Invalid> {
-        let document: Value = serde_json::from_str(text).map_err(|_| Invalid::Syntax)?;
+        let document = json::read(text).ok_or(Invalid::Syntax)?;
         let document = document.as_object().ok_or(Invalid::Syntax)?;
         only(document, &["Version", "Id", "Statement"])?;
         let version = match document.get("Version") {
@@ -91,11 +92,6 @@ impl Policy {
         }
         let statements = raw.into_iter().map(|raw| raw.compile(kind, variables)).collect::<Result<_, _>>()?;
         Ok(Self { statements })
-    }
-
-    /// The statements' condition keys, in lower case and each once.
-    pub fn keys(&self) -> BTreeSet<&str> {
-        self.statements.iter().flat_map(Statement::keys).collect()
     }
 }
 
