@@ -35,10 +35,15 @@ const ATTRIBUTES_MAX: usize = 500;
 /// All that an agent says of itself, in bytes of JSON: official agents need less than ten KiB. Instances are changed by
 /// the dozen, so that each has to be a small part of [`longshore_store::COMMIT_BYTES_MAX`].
 const REGISTRATION_BYTES_MAX: usize = 128 << 10;
+/// The longest name and the longest value of an attribute that an agent may send: well above the 128 that users have,
+/// because an agent whose registration is refused does not start at all.
 const ATTRIBUTE_CHARS_MAX: usize = 512;
-/// The most reserved ports and the most devices of one machine.
+/// The most reserved ports of one machine, per protocol.
 const PORTS_MAX: usize = longshore_placement::RESERVED_PORTS_MAX;
+/// The most devices of one machine.
 const DEVICES_MAX: usize = longshore_placement::GPUS_MAX;
+/// The longest member of an identity document that is believed, in bytes: ids and names of EC2 are far shorter.
+const IDENTITY_BYTES_MAX: usize = 128;
 
 /// A registration, as far as it can be read by itself.
 pub struct Registration {
@@ -104,6 +109,7 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
                 Some(id) if let Some(known) = in_use(tables, id) => {
                     (agent.again(&at.scope.region, known)?, true)
                 }
+                // The token of an instance that was deregistered since makes another one, with an id of its own.
                 Some(id) if tables.instance(id).is_none() => {
                     (agent.first(tx, caller, &at, Some(id), tags)?, false)
                 }
@@ -121,6 +127,8 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
             container_instance: container_instances::shape(tx.state(), &at, id),
         })
     }
+
+    /// What became of it is told to the operator.
     fn watch<'a>(cx: Cx<'a, Ecs>, parsed: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
         let joining = parsed.joining.clone();
         Some(Box::new(move |result| cx.api.news.registered(cx.caller, joining, result)))
@@ -136,6 +144,7 @@ fn id_of(at: &ClusterKey, token: &str) -> InstanceId {
     InstanceId::from_bits(u128::from_be_bytes(bytes[..16].try_into().expect("16 of 32 bytes")))
 }
 
+/// The instance of this id, unless it was deregistered.
 fn in_use(tables: &ClusterTables, id: InstanceId) -> Option<&record::Instance> {
     let record = &*tables.instance(id)?.record;
     (record.status != InstanceStatus::Inactive).then_some(record)
@@ -236,10 +245,13 @@ impl Agent {
         Ok(self.described(region, known.clone()))
     }
 
+    /// The value of an attribute that the agent sent.
     fn attribute(&self, name: &str) -> Option<Arc<str>> {
         self.attributes.iter().find(|own| *own.name == *name)?.value.clone()
     }
 
+    /// The instance, with all that the agent says of its machine. What official agents leave out when they come back
+    /// stays; what nothing tells, and every instance has (its zone, its machine's id), is made up.
     fn described(self, region: &Region, instance: record::Instance) -> record::Instance {
         let external = self.attributes.iter().any(|own| *own.name == *EXTERNAL_ATTRIBUTE);
         let provider = self.attribute(PROVIDER_ATTRIBUTE);
@@ -278,7 +290,9 @@ impl Agent {
             capacity_provider: provider.or(instance.capacity_provider),
             launch_type: match instance.launch_type {
                 LaunchType::Fargate => LaunchType::Fargate,
-                _ if external => LaunchType::External,
+                LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances if external => {
+                    LaunchType::External
+                }
                 LaunchType::Ec2 | LaunchType::External | LaunchType::ManagedInstances => LaunchType::Ec2,
             },
             cpu: totals.cpu,
@@ -358,6 +372,7 @@ fn ports(texts: Option<Vec<String>>) -> Result<Vec<Port>, InvalidParameterExcept
     Ok(ports)
 }
 
+/// The ids of the devices, all of which are GPUs: there is no other kind.
 fn gpus(devices: Vec<PlatformDevice>) -> Result<Vec<Arc<str>>, InvalidParameterException> {
     if devices.len() > DEVICES_MAX {
         return Err(InvalidParameterException::new(texts::too_many("platformDevices", DEVICES_MAX)));
@@ -408,7 +423,7 @@ impl Machine {
             return Self::default();
         };
         let text = |name: &str| match members.get(name) {
-            Some(Document::String(text)) if !text.is_empty() && text.len() <= 128 => {
+            Some(Document::String(text)) if !text.is_empty() && text.len() <= IDENTITY_BYTES_MAX => {
                 Some(text.as_str().into())
             }
             Some(_) | None => None,

@@ -38,8 +38,8 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// The head of a request as it came, but for one thing: a bucket that the `Host` names stands before the path here, where it
-/// would stand without such a name.
+/// The head of a request as it came, but for one thing: a bucket that the `Host` names stands before the path here,
+/// where it would stand without such a name.
 #[derive(Clone)]
 pub struct Head {
     pub method: Method,
@@ -53,6 +53,7 @@ impl Head {
         self.uri.path()
     }
 
+    /// As on the wire, without the question mark; empty if there is none.
     pub fn query(&self) -> &str {
         self.uri.query().unwrap_or("")
     }
@@ -75,7 +76,7 @@ fn pairs(headers: &HeaderMap) -> Vec<(&str, &str)> {
     pairs
 }
 
-/// AWS's clients write UTF-8 where they write more than ASCII.
+/// A header's value, if it is text: AWS's clients write UTF-8 where they write more than ASCII.
 fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok()
 }
@@ -99,9 +100,10 @@ pub struct Call {
     pub request_id: RequestId,
     /// When the request was complete; of a body that is a stream, its head.
     pub now: Timestamp,
-    /// After this the caller has got an error and nobody waits for the answer. Each piece of a stream that is taken puts
-    /// it off by as much.
+    /// After this the caller has got an error and nobody waits for the answer. With each piece of a stream that is
+    /// taken, the same time begins anew.
     pub deadline: Timestamp,
+    /// The other end of the connection, be it a proxy.
     pub source_ip: IpAddr,
     /// It came over TLS.
     pub is_secure: bool,

@@ -1,11 +1,11 @@
 //! What serving an AWS API means: the port between the edge of HTTP and what answers.
 //!
 //! Start at [`Api`]: one implementation per service, in the `longshore-api-*` crates. It gets a [`Request`] whose
-//! signature was accepted (or that needs none) and whose operation is one that it builds, and gives a [`Reply`]. [`Sockets`] is the same for
-//! the two sockets of agents. `longshore-front` is what calls them.
+//! signature was accepted (or that needs none) and whose operation is one that it builds, and gives a [`Reply`].
+//! [`Sockets`] is the same for the two sockets of agents. `longshore-front` is what calls them.
 //!
-//! Invariants: nothing here does I/O; a body is read within the limits of whoever made it; no `Debug` text shows the value
-//! of a header or of a parameter.
+//! Invariants: nothing here does I/O; a body is read within the limits of whoever made it; no `Debug` text shows the
+//! value of a header or of a parameter.
 //!
 //! It does not know: hyper, TLS, how a signature is verified, or any particular service.
 
@@ -29,25 +29,27 @@ use longshore_wire::route::{Known, ServiceFacts};
 pub enum Intake {
     /// All of it has come, and its signature was verified, before the operation is called.
     Whole,
-    /// As it comes, at most this many bytes, decoded. The client is read only as fast as the operation takes the pieces.
+    /// As it comes, at most this many bytes, decoded. The client is read only as fast as the operation takes the
+    /// pieces.
     ///
-    /// The caller is proven by then, the body is not: a hash or a checksum shows at its end whether it is the one that was
-    /// signed. So nothing may take effect before the stream has ended without an error; a trailers frame, if there is one,
-    /// has the checksums. What the operation leaves is read after it, and an answer of success becomes an error if
-    /// the body was not what it claimed.
+    /// The caller is proven by then, the body is not: a hash or a checksum shows at its end whether it is the one that
+    /// was signed. So nothing may take effect before the stream has ended without an error; a trailers frame, if there
+    /// is one, has the checksums. What the operation leaves is read after it, and an answer of success becomes an
+    /// error if the body was not what it claimed.
     Stream { bytes_max: u64 },
 }
 
+/// What a method returns that would be `async fn`, were its trait not used as `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// An answer. Its body may come in pieces.
+/// An answer: status, headers, and a body that may come in pieces.
 pub type Reply = longshore_wire::Reply<Body>;
 
 /// One AWS API.
 ///
-/// `call` gets only requests with an accepted signature, or of operations that [need none](Api::takes_unsigned). Its future may be dropped at any `await`
-/// (the client left, the deadline passed), so whatever must not be torn apart happens elsewhere.
-/// A panic is answered with `InternalFailure` and counted.
+/// `call` gets only requests with an accepted signature, or of operations that [need none](Api::takes_unsigned). Its
+/// future may be dropped at any `await` (the client left, the deadline passed), so whatever must not be torn apart
+/// happens elsewhere. A panic is answered with `InternalFailure` and counted.
 pub trait Api: Send + Sync {
     /// What is known of the service: its names, its protocols, all of its operations.
     fn facts(&self) -> &'static ServiceFacts;
@@ -69,15 +71,15 @@ pub trait Api: Send + Sync {
         Intake::Whole
     }
 
-    /// Whether this operation is for everybody, so that it needs no signature. One that is there has to be right all the
-    /// same. Who gives none is [`PrincipalKind::Anonymous`].
+    /// Whether this operation is for everybody, so that it needs no signature. One that is there has to be right all
+    /// the same. Who gives none is [`PrincipalKind::Anonymous`].
     fn takes_unsigned(&self, operation: &str) -> bool {
         let _ = operation;
         false
     }
 
-    /// Whether a request without a signature is for this API, which is called by paths, as far as its head tells: that it
-    /// names one of the API's buckets. Asked only of what nobody else serves.
+    /// Whether a request without a signature is for this API, as far as its head tells. It is for APIs that are called
+    /// by paths (S3): only they know whether `/photos` is one of their buckets. Asked only of what nobody else serves.
     fn claims(&self, head: &Head) -> bool {
         let _ = head;
         false

@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use crate::{BoxFuture, Call};
 
-/// What either side of a socket says. Pings are answered by whoever carries it.
+/// What either side of a socket says. Whoever carries the socket answers pings, so that there are none here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     Text(Text),
@@ -89,6 +89,9 @@ pub trait Sockets: Send + Sync {
 
     /// Decides about an upgrade request whose signature was accepted. `query` is decoded, in the
     /// order of the request, without the parameters of a presigned signature.
+    ///
+    /// # Errors
+    /// The caller may not, or what it names is not there, or nobody serves sockets now.
     fn open<'a>(
         &'a self,
         call: Call,
@@ -101,6 +104,7 @@ pub trait Sockets: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub status: StatusCode,
+    /// JSON, as [`Refusal::new`] makes it.
     pub body: Bytes,
 }
 

@@ -1,8 +1,8 @@
 //! The catalog: what is known of each service of `models/manifest.toml`, whether this build serves it or not.
 //!
-//! Names, protocols and the names of *all* operations, so that [`longshore_wire::route`] can tell what a request asks for
-//! and the answer can say what is missing. Everything below `generated/` is written by `cargo xtask codegen`. Start at
-//! [`ALL`].
+//! Names, protocols and the names of *all* operations, so that [`longshore_wire::route`] can tell what a request asks
+//! for and the answer can say what is missing. Everything below `generated/` is written by `cargo xtask codegen`. Start
+//! at [`ALL`].
 //!
 //! It does not know: shapes, which are in `longshore-shapes-*`, and what is built.
 
@@ -29,12 +29,13 @@ mod tests {
             for other in others {
                 let prefix = facts.schema.target_prefix;
                 assert!(prefix.is_none() || prefix != other.schema.target_prefix, "{}", facts.name);
-                let call = |facts: &longshore_wire::route::ServiceFacts| {
+                let signed_as = |facts: &longshore_wire::route::ServiceFacts| {
                     (facts.schema.signing_name, facts.schema.api_version)
                 };
-                assert_ne!(call(facts), call(other), "{}", facts.name);
+                assert_ne!(signed_as(facts), signed_as(other), "{}", facts.name);
             }
         }
+        // All operations are there, not only those with shapes; and bindings where a service is called by paths.
         assert!(EC2.operations.len() > 700 && S3.bindings.len() > 100 && ECS.bindings.is_empty());
     }
 }

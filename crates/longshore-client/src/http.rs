@@ -18,7 +18,7 @@ use crate::request::Request;
 /// The largest answer that is read. A description of 100 tasks has some 300 KiB.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
-/// How many unused connections to one server are kept.
+/// How many unused connections to one server are kept. More come and go with the calls that need them.
 const IDLE_MAX: usize = 64;
 
 /// How long a connection is kept for another request. Servers end those that do nothing: ours after 30 s, an AWS load
@@ -43,7 +43,7 @@ pub enum SendError {
     Malformed(#[source] http::Error),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// Its answer to a request without TLS is none.
+    /// What came back over a connection without TLS is no HTTP: often a server that wants TLS.
     #[error("{0} does not speak plain HTTP")]
     NoHttp(String),
     #[error("the connection to {server} was lost")]
@@ -71,7 +71,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// As the protocols read it.
+    /// Shows the answer as `longshore-wire` reads it, with the headers that are text.
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Received<'_>) -> T) -> T {
         let headers =
             self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
@@ -146,6 +146,7 @@ impl HttpClient {
         self.exchange(origin, connection, request).await.map_err(|failed| failed.error)
     }
 
+    /// One request over one connection, which is kept for another one if the answer came whole.
     async fn exchange(
         &self,
         origin: &Origin,
@@ -178,12 +179,13 @@ impl HttpClient {
         Ok(connection)
     }
 
+    /// A kept connection to this server that is still open, the one that was used last.
     fn take(&self, origin: &Origin) -> Option<Connection> {
         let mut idle = self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle.get_mut(origin)?;
         while let Some((connection, since)) = kept.pop() {
             if since.elapsed() > IDLE_FOR {
-                // The one that was used last: all others have waited longer.
+                // It was used last: all others have waited longer still.
                 kept.clear();
             } else if !connection.is_closed() {
                 return Some(connection);
@@ -201,6 +203,7 @@ impl HttpClient {
     }
 }
 
+/// Why an exchange failed, with the server's name.
 fn of_exchange(origin: &Origin, error: hyper::Error) -> SendError {
     let server = origin.to_string();
     if error.is_parse() && !origin.is_tls {

@@ -14,8 +14,8 @@
 //!   that: an agent by its variables, a verb by its options.
 //! - No secret is in an error or in a `Debug` text.
 //!
-//! What it does not know: where credentials come from, proxies (`HTTP_PROXY` is not looked at, as nobody here ever
-//! did), HTTP/2, requests in the REST protocols, and bodies in pieces.
+//! What it does not know: where credentials come from, proxies (`HTTP_PROXY` is not looked at), HTTP/2, requests in the
+//! REST protocols, and bodies in pieces.
 
 mod call;
 mod clock;

@@ -4,7 +4,9 @@
 //! Start reading at [`service`] (gather, plan, apply) and [`tasks`] (how a task moves). Those, [`launch`],
 //! [`provisioning`], [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
 //! the same code, and [`schedule`] and [`connection`] say in which order; [`driver`] is the thin shell that owns
-//! timers, and `longshore-hub` the one that owns sockets.
+//! timers, and `longshore-hub` the one that owns sockets. What launches use: [`pools`] (which capacity is asked) and
+//! [`interface`] (addresses of tasks in awsvpc mode). What connections use: [`link`] (an instance, as its agent sees
+//! it).
 //!
 //! Invariants: a controller takes keys, never events, so that a restart and a missed hint end in the same
 //! state; every look is one transaction; what it decides comes from `longshore-rollout` and

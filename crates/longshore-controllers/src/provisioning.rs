@@ -18,7 +18,7 @@ use crate::{Settings, tasks};
 /// The most tasks of a cluster that wait (ecs-behaviour, Part X).
 pub const WAITING_MAX: usize = 500;
 
-/// The most tasks that one commit places; the next goes on.
+/// The most records that one commit changes here, which is less than the 127 that it may; the next goes on.
 const PLACED_AT_ONCE: usize = 100;
 
 /// Places the tasks of a cluster that wait and now fit, the oldest first. A task that does not fit holds no other up.
@@ -44,7 +44,8 @@ pub fn place(tx: &mut Tx<'_>, at: &ClusterKey) -> bool {
     false
 }
 
-/// Stops the tasks that have waited for too long, as far as the commit has room for `limit`.
+/// Stops the tasks that have waited for longer than `provisioning_expiry`, the oldest first: at most `limit`, and fewer
+/// once the commit is heavy. Whoever calls it comes again for the rest.
 pub fn expire(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings, limit: usize) {
     let before = tx.now - settings.provisioning_expiry;
     let expired = waiting(tx.state(), at).into_iter().take_while(|task| task.created_at <= before);
@@ -58,6 +59,7 @@ pub fn expire(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings, limit: usiz
     }
 }
 
+/// The tasks of a cluster that wait, the oldest first.
 fn waiting(state: &State, at: &ClusterKey) -> Vec<Arc<Task>> {
     let Some(tables) = state.ecs().cluster(at) else { return Vec::new() };
     tables.provisioning().iter().filter_map(|(_, id)| tables.task(*id).cloned()).collect()
@@ -65,6 +67,7 @@ fn waiting(state: &State, at: &ClusterKey) -> Vec<Arc<Task>> {
 
 /// Why a task has no place, in the words of RunTask's failures (ecs-behaviour A6).
 fn reason(tx: &mut Tx<'_>, at: &ClusterKey, task: &Task) -> String {
+    // What RunTask says where no instance is of the kind that is asked for: so it is without definition or capacity.
     const GONE: &str = "ATTRIBUTE";
     let Some((template, request)) = asked(tx.state(), at, task) else { return GONE.to_owned() };
     if let Some(not_built) = template.not_built() {

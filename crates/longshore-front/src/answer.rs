@@ -30,6 +30,7 @@ pub(crate) fn answer(reply: Reply, protocol: Protocol, id: &RequestId) -> Answer
     response
 }
 
+/// S3 has a second header, for the host that answered. Its clients log both; there are no hosts to name here.
 fn name_request(headers: &mut HeaderMap, protocol: Protocol, id: &RequestId) {
     let id = HeaderValue::from_str(id.as_str()).expect("a UUID is a valid header value");
     if protocol == Protocol::RestXml {
@@ -38,7 +39,7 @@ fn name_request(headers: &mut HeaderMap, protocol: Protocol, id: &RequestId) {
     headers.insert(HeaderName::from_static(protocol.request_id_header()), id);
 }
 
-/// Text for people and probes.
+/// Text for people and probes, where no protocol is spoken: the request's id is in the header that most have.
 pub(crate) fn plain(status: StatusCode, text: impl Into<Bytes>, id: &RequestId) -> Answer {
     let reply = Reply::new(status.as_u16(), "text/plain; charset=utf-8", Body::from(text.into()));
     answer(reply, Protocol::AwsJson11, id)

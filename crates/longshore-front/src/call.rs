@@ -45,6 +45,7 @@ impl Asked {
         }
     }
 
+    /// Nothing but how the request looks, for those that are answered before they are routed.
     fn nothing(asking: &Asking<'_>) -> Self {
         Self { protocol: asking.guess(), facts: None, operation: UNKNOWN }
     }
@@ -65,6 +66,7 @@ impl Asked {
     }
 }
 
+/// Answers a request that is for an API or looks like it. Pages of other origins are refused before anything is read.
 pub(crate) async fn answer_api(asking: Asking<'_>, incoming: Incoming, routing: Routing) -> Answer {
     let shared = asking.shared;
     let _in_flight = shared.services.metrics.request_begins();
@@ -117,13 +119,17 @@ async fn ask(asking: Asking<'_>, incoming: Incoming, routing: Routing) -> Answer
     let asked = Asked::of(&asking, &routing);
     // Of an operation that a form names, the limit is known only now.
     let max = body_bytes_max(&asking, &routing);
-    let reply = match routing {
-        _ if body.len() > max => asked.error(&body::too_large(max), &asking),
-        Routing::Refused(refused) if refused.is_for_everybody() => asked.error(&refused.error(), &asking),
-        routing => match identify(&asking, &routing, asked, body, now) {
+    let reply = if body.len() > max {
+        asked.error(&body::too_large(max), &asking)
+    } else if let Routing::Refused(refused) = &routing
+        && refused.is_for_everybody()
+    {
+        asked.error(&refused.error(), &asking)
+    } else {
+        match identify(&asking, &routing, asked, body, now) {
             Ok((who, body)) => serve(&asking, routing, asked, who, body, now).await,
             Err(error) => asked.error(&error, &asking),
-        },
+        }
     };
     record(&asking, asked, &reply, began.elapsed());
     answer(reply, asked.protocol, &asking.id)
@@ -173,14 +179,12 @@ fn identify_head(
 /// An anonymous caller, if it was the signature that is missing, and the operation needs none.
 fn excused(asking: &Asking<'_>, routing: &Routing, error: &AuthError) -> Result<Principal, GenericError> {
     let services = &asking.shared.services;
-    match (routing, error) {
-        (Routing::To(to), AuthError::Signature(SigError::Missing))
-            if services.apis.get(to.position).is_some_and(|api| api.takes_unsigned(to.operation)) =>
-        {
-            Ok(services.identity.anonymous(to.facts.schema.signing_name))
-        }
-        _ => Err(GenericError::new(error.kind(), error.to_string())),
+    if let (Routing::To(to), AuthError::Signature(SigError::Missing)) = (routing, error)
+        && services.apis.get(to.position).is_some_and(|api| api.takes_unsigned(to.operation))
+    {
+        return Ok(services.identity.anonymous(to.facts.schema.signing_name));
     }
+    Err(GenericError::new(error.kind(), error.to_string()))
 }
 
 /// The API, and the longest body, of an operation that takes it as it comes.
@@ -292,6 +296,7 @@ pub(crate) fn call(asking: &Asking<'_>, who: Principal, now: Timestamp) -> Call 
     }
 }
 
+/// The longest body of a request, in bytes: its operation's, or what is taken from everybody.
 fn body_bytes_max(asking: &Asking<'_>, routing: &Routing) -> usize {
     let all = asking.shared.limits.body_bytes_max;
     match routing {

@@ -17,6 +17,7 @@ mod chunks;
 mod definition;
 mod link;
 mod names;
+mod policies;
 mod protocols;
 mod query;
 mod route;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "definition", run: definition::run },
     Target { name: "link", run: link::run },
     Target { name: "names", run: names::run },
+    Target { name: "policies", run: policies::run },
     Target { name: "protocols", run: protocols::run },
     Target { name: "query", run: query::run },
     Target { name: "route", run: route::run },

@@ -19,10 +19,12 @@ use tokio::sync::{Notify, watch};
 /// How long a connection may take to say that the server goes away. One whose agent does not read is dropped.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// How many connections of an agent the log tells, within which time, and of how many agents. A connection lasts for half
-/// an hour.
+/// How many connections of an agent the log tells within [`TOLD_EVERY`]. One lasts for half an hour, so that a sound
+/// agent stays below it.
 const CONNECTIONS_TOLD: u32 = 5;
+/// How long what an agent did is held against it in the log.
 const TOLD_EVERY: Duration = Duration::from_secs(600);
+/// Of how many agents that is remembered.
 const TOLD_KEYS_MAX: usize = 20_000;
 
 /// All open sockets of agents.
@@ -74,7 +76,7 @@ impl Hub {
         hub
     }
 
-    /// How many instances tasks can be placed on as far as their connection is concerned.
+    /// How many instances are known to the state as connected: tasks can be placed on these alone.
     pub fn connected(&self) -> watch::Receiver<usize> {
         self.connected.subscribe()
     }
@@ -135,6 +137,7 @@ pub(crate) async fn take_leave(sink: &mut SplitSink<Socket, Message>, reason: Cl
     let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
+/// The last word of a connection.
 pub(crate) fn close(reason: CloseReason) -> Message {
     Message::Close { code: reason.code(), reason: reason.text().into() }
 }

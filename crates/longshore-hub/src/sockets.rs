@@ -15,13 +15,15 @@ use longshore_wire::Denied;
 
 use crate::hub::{Channel, Hub};
 
-/// Where agents open their command channel, and where their telemetry channel.
+/// Where agents open their command channel (agent-protocol G5).
 pub const ACS_PATH: &str = "/acs/ws";
+/// Where agents open their telemetry channel (agent-protocol G9).
 pub const TCS_PATH: &str = "/tcs/ws";
 
 /// What is repeated of an ARN that nobody knows.
 const UNKNOWN_ARN_CHARACTERS_MAX: usize = 300;
 
+/// A refusal as HTTP.
 fn refusal(refusal: LinkRefusal) -> Refusal {
     let status = http::StatusCode::from_u16(refusal.http_status()).expect("a refusal has a valid status");
     Refusal { status, body: refusal.body().into() }
@@ -39,7 +41,10 @@ impl AgentSockets {
     }
 }
 
-/// Whose socket is to be opened, once it is known that the caller may.
+/// The instance whose socket is to be opened, if the caller may do `action` on it.
+///
+/// # Errors
+/// First what policies say, then whether there is such an instance.
 fn allowed(
     state: &State,
     guard: &dyn Guard,
@@ -66,8 +71,11 @@ fn allowed(
     found.map_err(Refused::Link)
 }
 
+/// Why a socket is not opened.
 enum Refused {
+    /// By a policy.
     Denied(Denied),
+    /// By what the agent protocol asks for.
     Link(LinkRefusal),
 }
 

@@ -35,7 +35,7 @@ use longshore_wire::{
 };
 use serde_json::{Value, json};
 
-/// What can be asked of one operation.
+/// What can be asked of one operation. Inputs and outputs go in and out as the JSON of awsJson; what fails says why.
 struct Judged {
     name: &'static str,
     schema: &'static ServiceSchema,
@@ -78,6 +78,7 @@ macro_rules! services {
     };
 }
 
+/// All services with shapes, by the names that botocore has for them.
 type Services = Vec<(&'static str, Vec<Judged>)>;
 
 fn services() -> Services {
@@ -92,7 +93,6 @@ fn services() -> Services {
         longshore_shapes_secretsmanager as secretsmanager, longshore_shapes_ssm as ssm,
         longshore_shapes_sts as sts,
     };
-    // Names as botocore has them.
     services! {
         "acm" = acm;
         "application-autoscaling" = appscaling;
@@ -118,6 +118,7 @@ fn services() -> Services {
     }
 }
 
+/// All protocols, as questions name them.
 const PROTOCOLS: [(&str, Protocol); 7] = [
     ("json-1.0", Protocol::AwsJson10),
     ("json-1.1", Protocol::AwsJson11),
@@ -129,7 +130,8 @@ const PROTOCOLS: [(&str, Protocol); 7] = [
 ];
 
 fn protocol_name(protocol: Protocol) -> &'static str {
-    PROTOCOLS.iter().find(|(_, other)| *other == protocol).map_or("", |(name, _)| name)
+    let named = PROTOCOLS.iter().find(|(_, other)| *other == protocol);
+    named.expect("every protocol is in the list").0
 }
 
 fn main() -> anyhow::Result<()> {
@@ -144,6 +146,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Answers one question.
+///
+/// # Errors
+/// The question is none: the program ends with it. That ours refuses what it is given is an answer.
 fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
     let text = |key: &str| question[key].as_str().with_context(|| format!("a question without {key}"));
     let ask = text("ask")?;
@@ -201,6 +207,7 @@ fn consider(services: &Services, question: &Value) -> anyhow::Result<Value> {
     }
 }
 
+/// A body, and its trailers.
 type Body = (Vec<u8>, Vec<(String, String)>);
 
 /// What a signed request's body holds, and its trailers; or why it is refused.

@@ -4,12 +4,12 @@
 //! The root key ([`RootKey`]) wraps data keys; these are records ([`record::DataKey`]), so that each control-plane node
 //! has them, and they seal everything else. One of them seals, the newest; the older ones only open (identity J13).
 //!
-//! Invariants: a [`Sealed`] opens at the [`Place`] that it was sealed for and nowhere else, so that whoever can write to the
-//! store cannot give one secret out as another; nothing here shows plain text or a key in its `Debug`; memory that held one
-//! is wiped.
+//! Invariants: a [`Sealed`] opens at the [`Place`] that it was sealed for and nowhere else, so that whoever can write
+//! to the store cannot give one secret out as another; nothing here shows plain text or a key in its `Debug`; memory
+//! that held one is wiped.
 //!
-//! Chance is handed in, as everywhere: what is drawn here mixes the transaction's seed with the root key, so that whoever
-//! sees a transaction's ids learns nothing about the secrets drawn beside them.
+//! Chance is handed in, as everywhere: what is drawn here mixes the transaction's seed with the root key, so that
+//! whoever sees a transaction's ids learns nothing about the secrets drawn beside them.
 //!
 //! It does not know: files, whose secrets they are, who may see them.
 

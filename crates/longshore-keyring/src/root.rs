@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
+/// Bytes of a root key, and of every key that comes from it.
 const LEN: usize = 32;
 
-/// What a root key is used for. Each use has a key of its own, which says nothing about the others.
+/// What a root key is used for. Each use has a key of its own, which says nothing about the others. The number is the
+/// version of this scheme.
 const TO_WRAP: &[u8] = b"longshore root key 1: wrap data keys";
 const TO_DRAW: &[u8] = b"longshore root key 1: draw secrets";
 const TO_NAME: &[u8] = b"longshore root key 1: fingerprint";
@@ -18,7 +20,7 @@ const TO_NAME: &[u8] = b"longshore root key 1: fingerprint";
 #[derive(Clone)]
 pub struct RootKey(Zeroizing<[u8; LEN]>);
 
-/// Tells root keys apart and gives none away: it may be stored, logged and shown.
+/// Tells root keys apart and gives none away: it may be stored, logged and shown. Short, for people to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint([u8; 4]);
@@ -29,7 +31,7 @@ pub struct Fingerprint([u8; 4]);
 pub struct RootKeyError;
 
 impl RootKey {
-    /// A key of 32 bytes that nobody can guess.
+    /// A key of these bytes, which nobody may be able to guess: the caller draws them.
     pub fn new(mut bytes: [u8; LEN]) -> Self {
         let key = Self(Zeroizing::new(bytes));
         bytes.zeroize();
@@ -55,6 +57,7 @@ impl RootKey {
         Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// What may be shown of this key.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut short = [0; 4];
         short.copy_from_slice(&self.derive(TO_NAME)[..4]);

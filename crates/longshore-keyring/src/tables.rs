@@ -13,7 +13,7 @@ use crate::record::{DataKey, DataKeyNumber};
 use crate::sealed::{KEY_LEN, NONCE_LEN};
 use crate::{Fingerprint, Place, Plain, RootKey, Sealed};
 
-/// How old the newest data key may become before another one takes over.
+/// How old the newest data key may become before another one takes over (identity J13).
 const DATA_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// All data keys, opened once a root key is given ([`Sealing::unlock`]).
@@ -26,6 +26,7 @@ pub struct Keyring {
     open: BTreeMap<DataKeyNumber, Zeroizing<[u8; KEY_LEN]>>,
 }
 
+/// Why something is neither sealed nor opened.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     #[error("no root key was given, so that nothing secret can be read or written")]
@@ -50,7 +51,8 @@ impl Keyring {
         self.records.last_key_value().map(|(number, _)| *number)
     }
 
-    /// Whether this is the root key of the store. Any is of a store without data keys.
+    /// Whether this is the root key of the store, which is the one that opens all of its data keys. A store without
+    /// data keys takes any.
     ///
     /// # Errors
     /// With the reason why it is not.
@@ -85,7 +87,7 @@ impl Keyring {
         sealed.open(key, place).ok_or(KeyringError::Damaged)
     }
 
-    /// Opens what one of the root keys wrapped.
+    /// Keeps what is open in step with a record: the data key, if one of the root keys wrapped it.
     fn enter(&mut self, number: DataKeyNumber, record: Option<&DataKey>) {
         self.open.remove(&number);
         let Some(record) = record else { return };
@@ -157,19 +159,34 @@ pub trait SealingTx: Sealing {
     /// If the store was sealed with another one; nothing changes then.
     fn unlock(&mut self, root: RootKey) -> Result<(), KeyringError>;
 
-    /// Seals a secret for this place.
+    /// Seals a secret for this place, under the newest data key.
+    ///
+    /// # Errors
+    /// `Locked`: no root key was given.
     fn seal(&mut self, place: &Place<'_>, plain: &[u8]) -> Result<Sealed, KeyringError>;
 
     /// 32 bytes that nobody can guess, also not who sees the ids that the transaction draws.
+    ///
+    /// # Errors
+    /// `Locked`: no root key was given.
     fn draw(&mut self) -> Result<Zeroizing<[u8; 32]>, KeyringError>;
 
     /// Makes a new data key, with which everything is sealed from now on.
+    ///
+    /// # Errors
+    /// `Locked`: no root key was given.
     fn rotate(&mut self) -> Result<DataKeyNumber, KeyringError>;
 
-    /// The same if the newest one is 30 days old.
+    /// The same if the newest one is 30 days old; `None` if it is younger.
+    ///
+    /// # Errors
+    /// As [`SealingTx::rotate`].
     fn rotate_if_due(&mut self) -> Result<Option<DataKeyNumber>, KeyringError>;
 
-    /// Wraps all data keys with another root key, which is the one from now on.
+    /// Wraps all data keys with another root key, which is the one from now on. What they sealed stays as it is.
+    ///
+    /// # Errors
+    /// `Locked`, or a data key is not open; nothing changes then.
     fn rewrap(&mut self, root: RootKey) -> Result<(), KeyringError>;
 }
 
@@ -221,6 +238,7 @@ impl SealingTx for Tx<'_> {
             let wrapped = wrap(&root, number, nonce, key);
             rewrapped.push((number, DataKey { wrapped, root: root.fingerprint(), made_at: record.made_at }));
         }
+        // First the key, then what it wraps: each record is opened as it is put.
         give(self, root);
         for (number, record) in rewrapped {
             self.put::<DataKey>(number, record);
@@ -229,6 +247,7 @@ impl SealingTx for Tx<'_> {
     }
 }
 
+/// Adds a root key to those that open data keys. Not undone if the transaction fails: see [`Keyring::root`].
 fn give(tx: &mut Tx<'_>, root: RootKey) {
     tx.volatile(|keyring: &mut Keyring, _| {
         keyring.roots.push(root);
@@ -239,13 +258,14 @@ fn give(tx: &mut Tx<'_>, root: RootKey) {
     });
 }
 
+/// The beginning of what was drawn.
 fn nonce(drawn: Zeroizing<[u8; 32]>) -> [u8; NONCE_LEN] {
     let mut nonce = [0; NONCE_LEN];
     nonce.copy_from_slice(&drawn[..NONCE_LEN]);
     nonce
 }
 
-/// Where data keys are sealed for. They belong to no account.
+/// The place that a data key is sealed for. None belongs to an account.
 fn place_of(id: &str) -> Place<'_> {
     let (partition, account) = (Partition::Aws, AccountId::OPERATOR);
     Place { partition, account, region: None, kind: "data key", id, version: "" }

@@ -126,11 +126,7 @@ impl Condition {
         Some(Self { quantifier, if_exists, negated, key: key.to_ascii_lowercase(), test })
     }
 
-    /// The key, in lower case.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
+    /// Whether it holds in this context.
     pub fn holds(&self, context: &Context) -> bool {
         let given = context.get(&self.key);
         if let Test::Null(wanted) = &self.test {
@@ -155,9 +151,7 @@ impl Test {
     /// Whether one of the policy's values matches.
     fn matches(&self, value: &str, context: &Context) -> bool {
         match self {
-            Self::StringEquals(patterns) => {
-                patterns.iter().any(|pattern| pattern.text(context).is_some_and(|text| text == value))
-            }
+            Self::StringEquals(patterns) => patterns.iter().any(|pattern| pattern.equals(value, context)),
             Self::StringEqualsIgnoreCase(patterns) => patterns.iter().any(|pattern| {
                 pattern.text(context).is_some_and(|text| text.to_lowercase() == value.to_lowercase())
             }),
@@ -196,17 +190,34 @@ fn binary(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(text).ok()
 }
 
-/// A decimal number. `inf`, `NaN` and the like, which Rust reads, are none.
+/// A decimal number. `inf`, `NaN` and the like, which Rust reads, are none, and neither is `1e999`, which it takes for
+/// infinite.
 fn number(text: &str) -> Option<f64> {
     let is_decimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
-    text.parse().ok().filter(|_| is_decimal)
+    text.parse().ok().filter(|number: &f64| is_decimal && number.is_finite())
 }
 
-/// ISO 8601, also a day alone, or seconds since 1970.
+/// Seconds since 1970, or ISO 8601 in the forms of the W3C's note: a month, a day, and a time with or without seconds
+/// (identity J6). A year alone is a number of seconds.
 fn date(text: &str) -> Option<i64> {
-    let seconds = || text.parse::<i64>().ok()?.checked_mul(1000);
-    let time = || parse_iso8601(text).or_else(|| parse_iso8601(&format!("{text}T00:00:00Z")));
-    seconds().or_else(|| time().map(Timestamp::as_millis))
+    if let Ok(seconds) = text.parse::<i64>() {
+        return seconds.checked_mul(1000);
+    }
+    let time = parse_iso8601(text).or_else(|| parse_iso8601(&completed(text)?));
+    time.map(Timestamp::as_millis)
+}
+
+/// A date or a time of day that is cut short, with the rest at its beginning.
+fn completed(text: &str) -> Option<String> {
+    match text.split_once('T') {
+        None if text.len() == "2026-01".len() => Some(format!("{text}-01T00:00:00Z")),
+        None => Some(format!("{text}T00:00:00Z")),
+        Some((day, time)) => {
+            // What follows is the time zone.
+            let (minutes, zone) = time.split_at_checked("12:30".len())?;
+            Some(format!("{day}T{minutes}:00{zone}"))
+        }
+    }
 }
 
 /// A range of addresses of one family, or a single one.

@@ -121,7 +121,8 @@ impl By {
     }
 }
 
-/// Decides.
+/// Decides: first whether anything denies, then whether all that has to allow does. Of several statements that deny, one
+/// of the first layer is told, in the order of [`By`]; of several that allow, one of each layer.
 pub fn decide<'a>(question: &Question<'_>, layers: &Layers<'a>) -> Decision<'a> {
     let action = question.action.to_ascii_lowercase();
     let applies = |statement: &Statement| statement.applies(&action, question.resource, question.context);

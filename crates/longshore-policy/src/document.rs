@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::condition::Condition;
+use crate::json;
 use crate::pattern::{ArnPattern, Pattern, Variables};
 use crate::principal::{Grantee, Principals};
 use crate::statement::{Effect, Listed, Statement};
@@ -56,8 +57,14 @@ pub enum Invalid {
 }
 
 impl Policy {
+    /// Reads a document. How long it may be is not asked here: that depends on what it belongs to.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in IAM's order: the grammar of all of it, its version, its statements' ids, and
+    /// then what is missing or too much in each statement (identity J4). Unknown actions and condition keys are not
+    /// wrong: new ones appear all the time.
     pub fn read(text: &str, kind: Kind) -> Result<Self, Invalid> {
-        let document: Value = serde_json::from_str(text).map_err(|_| Invalid::Syntax)?;
+        let document = json::read(text).ok_or(Invalid::Syntax)?;
         let document = document.as_object().ok_or(Invalid::Syntax)?;
         only(document, &["Version", "Id", "Statement"])?;
         let version = match document.get("Version") {
@@ -85,11 +92,6 @@ impl Policy {
         }
         let statements = raw.into_iter().map(|raw| raw.compile(kind, variables)).collect::<Result<_, _>>()?;
         Ok(Self { statements })
-    }
-
-    /// The statements' condition keys, in lower case and each once.
-    pub fn keys(&self) -> BTreeSet<&str> {
-        self.statements.iter().flat_map(Statement::keys).collect()
     }
 }
 
@@ -119,6 +121,7 @@ fn raw_statements(value: &Value) -> Result<Vec<Raw<'_>>, Invalid> {
     statements.into_iter().map(|value| raw_statement(value.as_object().ok_or(Invalid::Syntax)?)).collect()
 }
 
+/// The members that a statement may have.
 const STATEMENT: &[&str] = &[
     "Sid",
     "Effect",
@@ -160,6 +163,7 @@ fn raw_statement(statement: &Map<String, Value>) -> Result<Raw<'_>, Invalid> {
 }
 
 impl Raw<'_> {
+    /// Checks what a policy of this kind has to say, and parses its patterns.
     fn compile(self, kind: Kind, variables: Variables) -> Result<Statement, Invalid> {
         let actions = self.actions.filter(|actions| !actions.list.is_empty()).ok_or(Invalid::NoActions)?;
         match (kind, &self.resources, &self.principals) {
@@ -204,6 +208,7 @@ impl Raw<'_> {
     }
 }
 
+/// Identity policies name resources by ARNs, or patterns of them, or say `*`; the resource's own policy need not.
 fn check_resources(kind: Kind, resources: &[&str]) -> Result<(), Invalid> {
     if resources.is_empty() {
         return Err(Invalid::NoResources);
@@ -216,6 +221,7 @@ fn check_resources(kind: Kind, resources: &[&str]) -> Result<(), Invalid> {
     }
 }
 
+/// Refuses members that are not known: a misspelt one would be ignored otherwise.
 fn only(object: &Map<String, Value>, known: &[&str]) -> Result<(), Invalid> {
     if object.keys().all(|key| known.contains(&key.as_str())) { Ok(()) } else { Err(Invalid::Syntax) }
 }
@@ -233,6 +239,7 @@ fn one_of<'d>(
     }
 }
 
+/// The texts under one of two names.
 fn texts_of<'d>(
     statement: &'d Map<String, Value>,
     plain: &str,
@@ -284,6 +291,7 @@ fn read_conditions(value: &Value) -> Result<Vec<RawCondition<'_>>, Invalid> {
     Ok(conditions)
 }
 
+/// One value of a condition, as the text that it is compared as.
 fn scalar(value: &Value) -> Result<String, Invalid> {
     match value {
         Value::String(text) => Ok(text.clone()),

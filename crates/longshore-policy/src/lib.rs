@@ -7,8 +7,8 @@
 //! - [`decide`] puts identity policies, boundary, session policies and the resource's policy together, and the
 //!   [`Decision`] tells which of them decided, for the error's text, for simulations and for `explain`.
 //!
-//! Invariants: a Deny never gives a right; the order of policies and statements does not matter; what cannot be read
-//! never matches, so that a mistake takes rights away but gives none.
+//! Invariants: a Deny never gives a right; the order of policies and statements does not matter; a value that cannot be
+//! read matches nothing (for a negated operator: is none of the values); a variable's value is a text, never a pattern.
 //!
 //! It does not know: who is stored where, how a caller was authenticated, which operation needs which action.
 
@@ -16,6 +16,7 @@ pub mod condition;
 pub mod context;
 mod decide;
 pub mod document;
+mod json;
 mod pattern;
 mod principal;
 mod statement;

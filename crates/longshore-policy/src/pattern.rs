@@ -65,10 +65,7 @@ impl Pattern {
             if !plain.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut plain)));
             }
-            // Two stars in a row match what one matches.
-            if special != Piece::Any || pieces.last() != Some(&Piece::Any) {
-                pieces.push(special);
-            }
+            pieces.push(special);
         }
         if !plain.is_empty() {
             pieces.push(Piece::Text(plain));
@@ -76,52 +73,41 @@ impl Pattern {
         Self(pieces)
     }
 
-    /// True if the whole pattern is `*`.
-    pub fn is_everything(&self) -> bool {
-        self.0 == [Piece::Any]
-    }
-
     /// Whether the whole of `text` matches. A variable without a value, or with several, matches nothing.
     pub fn matches(&self, text: &str, context: &Context) -> bool {
-        if self.is_everything() {
-            return true;
+        match self.0.as_slice() {
+            [Piece::Any] => true,
+            [Piece::Text(plain)] => plain == text,
+            pieces => glob(pieces, text, context),
         }
-        if let [Piece::Text(plain)] = self.0.as_slice() {
-            return plain == text;
-        }
-        let mut pieces = Vec::with_capacity(self.0.len());
-        for piece in &self.0 {
-            pieces.push(match piece {
-                Piece::Text(text) => Step::Text(text),
-                Piece::One => Step::One,
-                Piece::Any => Step::Any,
-                Piece::Variable { key, default } => match (context.get(key), default) {
-                    (Some([value]), _) => Step::Text(value),
-                    (None, Some(default)) => Step::Text(default),
-                    (Some(_) | None, _) => return false,
-                },
-            });
-        }
-        glob(&pieces, text)
     }
 
-    /// The text itself, as `StringEquals` compares it: `*` and `?` stand for themselves. `None` if a variable has no
-    /// value.
+    /// Whether it is `text`, as `StringEquals` compares: `*` and `?` stand for themselves. A variable without a value,
+    /// or with several, is no text.
+    pub fn equals(&self, text: &str, context: &Context) -> bool {
+        let rest = self.0.iter().try_fold(text, |rest, piece| rest.strip_prefix(piece.text(context)?));
+        rest == Some("")
+    }
+
+    /// The text itself, as it is compared without regard to case. `None` if a variable has no value.
     pub fn text(&self, context: &Context) -> Option<String> {
-        let mut whole = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => whole.push_str(text),
-                Piece::One => whole.push('?'),
-                Piece::Any => whole.push('*'),
-                Piece::Variable { key, default } => match (context.get(key), default) {
-                    (Some([value]), _) => whole.push_str(value),
-                    (None, Some(default)) => whole.push_str(default),
-                    (Some(_) | None, _) => return None,
-                },
-            }
+        self.0.iter().map(|piece| piece.text(context)).collect()
+    }
+}
+
+impl Piece {
+    /// What it stands for where `*` and `?` are no wildcards. `None` for a variable with no value or with several.
+    fn text<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::One => Some("?"),
+            Self::Any => Some("*"),
+            Self::Variable { key, default } => match context.get(key) {
+                Some([value]) => Some(value),
+                Some([]) | None => default.as_deref(),
+                Some(_) => None,
+            },
         }
-        Some(whole)
     }
 }
 
@@ -137,40 +123,36 @@ fn read_variable(inner: &str) -> Piece {
     Piece::Variable { key: key.trim().to_ascii_lowercase(), default: default.map(str::to_owned) }
 }
 
-/// A piece with its variable filled in.
-enum Step<'a> {
-    Text(&'a str),
-    One,
-    Any,
-}
-
-/// Whether the steps, one after the other, match the whole text. Where they fail to, only the last star is tried again
+/// Whether the pieces, one after the other, match the whole text. Where they fail to, only the last star is tried again
 /// with more, so that the time is at most the product of both lengths, whatever a policy says.
-fn glob(steps: &[Step<'_>], text: &str) -> bool {
-    let (mut step, mut at) = (0, 0);
-    // The step after the last star, and where in the text it is tried next: the star takes all before that.
+fn glob(pieces: &[Piece], text: &str, context: &Context) -> bool {
+    let (mut piece, mut at) = (0, 0);
+    // The piece after the last star, and where in the text it is tried next: the star takes all before that.
     let mut retry: Option<(usize, usize)> = None;
     loop {
-        let advanced = match steps.get(step) {
-            Some(Step::Any) => {
-                retry = Some((step + 1, at));
-                step += 1;
+        let advanced = match pieces.get(piece) {
+            Some(Piece::Any) => {
+                retry = Some((piece + 1, at));
+                piece += 1;
                 continue;
             }
-            Some(Step::One) => text[at..].chars().next().map(|c| at + c.len_utf8()),
-            Some(Step::Text(plain)) => text[at..].starts_with(plain).then(|| at + plain.len()),
+            Some(Piece::One) => text[at..].chars().next().map(|c| at + c.len_utf8()),
+            Some(plain @ (Piece::Text(_) | Piece::Variable { .. })) => {
+                let Some(plain) = plain.text(context) else { return false };
+                text[at..].starts_with(plain).then(|| at + plain.len())
+            }
             None if at == text.len() => return true,
             None => None,
         };
         match (advanced, &mut retry) {
             (Some(next), _) => {
-                step += 1;
+                piece += 1;
                 at = next;
             }
             (None, Some((behind, from))) => {
                 let Some(skipped) = text[*from..].chars().next() else { return false };
                 *from += skipped.len_utf8();
-                (step, at) = (*behind, *from);
+                (piece, at) = (*behind, *from);
             }
             (None, None) => return false,
         }
@@ -192,11 +174,10 @@ impl ArnPattern {
 
     pub fn matches(&self, arn: &str, context: &Context) -> bool {
         if let [only] = self.0.as_slice() {
-            return only.is_everything() || only.matches(arn, context);
+            return only.matches(arn, context);
         }
-        let given: Vec<&str> = arn.splitn(ARN_FIELDS, ':').collect();
-        given.len() >= self.0.len()
-            && self.0.iter().zip(&given).all(|(pattern, field)| pattern.matches(field, context))
+        let mut given = arn.splitn(ARN_FIELDS, ':');
+        self.0.iter().all(|pattern| given.next().is_some_and(|field| pattern.matches(field, context)))
     }
 }
 
@@ -271,6 +252,16 @@ mod tests {
         assert!(matches("arn:aws:logs:*:*:log-group:g:*", "arn:aws:logs:r:1:log-group:g:log-stream:s"));
         assert!(matches("*", "*"));
         assert!(!matches("arn:aws:ecs:*:*:*", "*"), "what has no resource is matched by `*` alone");
+    }
+
+    /// Somebody else writes the policies, and whoever asks the texts.
+    #[test]
+    fn no_pattern_takes_for_ever() {
+        let text = "a".repeat(4000);
+        for end in ["*a".repeat(2000), format!("*{}", "?".repeat(2000)), "*".repeat(4000), format!("*{text}")]
+        {
+            assert!(!matches(&format!("{end}b"), &text));
+        }
     }
 
     proptest! {

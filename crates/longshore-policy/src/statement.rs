@@ -56,9 +56,4 @@ impl Statement {
             (true, Some(_)) => None,
         }
     }
-
-    /// The condition keys that it asks for, in lower case.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.conditions.iter().map(Condition::key)
-    }
 }

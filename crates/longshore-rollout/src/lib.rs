@@ -4,7 +4,8 @@
 //! [`Plan`] all that it says. [`bounds`] holds the arithmetic of minimumHealthyPercent and
 //! maximumPercent, `standing` sorts tasks into pending, settling, healthy and unhealthy, `budget` says
 //! which of them the minimum lets go; `hold` is the rolling update itself, which `replica` and
-//! `task_set` use; `daemon` is the other way to run a service; `progress` moves deployments through their states (circuit breaker, alarms, rollback).
+//! `task_set` use; `daemon` is the other way to run a service; `rebalance` evens out zones; `progress` moves
+//! deployments through their states (circuit breaker, alarms, rollback).
 //!
 //! Invariants:
 //! - Equal arguments give equal plans. There is no clock, no chance but the seed, no I/O.

@@ -17,7 +17,7 @@ use crate::memory::Topic;
 use crate::outcome::StopReason;
 use crate::standing::Member;
 
-/// How many tasks beyond the desired count are wanted now.
+/// How many tasks beyond the desired count are wanted now: one while a step is under way, else none.
 pub(crate) fn extra(draft: &Draft<'_>, members: &[Member<'_>], primary: DeploymentId) -> u32 {
     let view = draft.view;
     let desired = view.desired_count;
@@ -31,7 +31,8 @@ pub(crate) fn extra(draft: &Draft<'_>, members: &[Member<'_>], primary: Deployme
     u32::from(there.count() as u32 == desired + 1)
 }
 
-/// Starts a rebalancing step, or ends one. It waits while a deployment is not `completed`.
+/// Starts a rebalancing step, or ends one. Both wait while the deployment is not `completed`, and while the rolling
+/// update (`outcome`) changes anything or still has tasks of other deployments.
 pub(crate) fn plan(draft: &mut Draft<'_>, wanted: &Wanted<'_, '_>, outcome: Outcome, completed: bool) {
     let view = draft.view;
     if !view.zone_rebalancing || outcome.changed || outcome.others > 0 || !completed {
@@ -60,6 +61,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>, wanted: &Wanted<'_, '_>, outcome: Outc
         }
         return;
     };
+    // The extra task counts against the maximum like any other; a service at 100 percent is never rebalanced.
     let room = wanted.bounds.max > wanted.members.len() as u32;
     let open = draft.throttle.closed_until(draft.now).is_none();
     let refusal = draft.refusal(wanted.id).map(|refusal| draft.refused_until(refusal));
@@ -75,7 +77,8 @@ pub(crate) fn plan(draft: &mut Draft<'_>, wanted: &Wanted<'_, '_>, outcome: Outc
     }
 }
 
-/// The task that a move takes away: the newest healthy one in the zone with the most tasks.
+/// The task that a move takes away: the newest healthy one in the zone with the most tasks, of equals in the first by
+/// name. None that is protected from scale-in.
 fn newest_of_richest<'a, 'v>(
     wanted: &Wanted<'a, 'v>,
     zones: &[(Arc<str>, u32)],

@@ -13,6 +13,8 @@ use crate::standing::Member;
 use crate::view::DeploymentView;
 use crate::{progress, rebalance};
 
+/// Plans one round of a service with a desired count: the rolling update, then the zones, then the states of its
+/// deployments. `primary` is the deployment that is wanted.
 pub(crate) fn plan(draft: &mut Draft<'_>, members: &[Member<'_>], primary: &DeploymentView) {
     let view = draft.view;
     let desired = view.desired_count;

@@ -31,7 +31,7 @@ const TRAILERS_BYTES_MAX: usize = 8 << 10;
 
 const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
 
-/// Which of the four forms a chunked body has.
+/// Which form a chunked body has. Of the four, the one with neither signatures nor trailers is not spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkForm {
     /// `STREAMING-AWS4-HMAC-SHA256-...`, not `STREAMING-UNSIGNED-...`.
@@ -51,7 +51,7 @@ impl ChunkForm {
         Self::ALL.iter().find(|(name, _)| name.as_bytes() == stated).map(|(_, form)| *form)
     }
 
-    /// As `x-amz-content-sha256` says it.
+    /// As `x-amz-content-sha256` says it; for the form that is not spoken, what nobody reads.
     pub fn name(self) -> &'static str {
         Self::ALL
             .iter()
@@ -67,7 +67,7 @@ pub(crate) struct Chain {
     date: String,
     /// `date/region/service/aws4_request`.
     scope: String,
-    /// 64 digits.
+    /// The signature before: 64 hexadecimal digits.
     previous: String,
 }
 
@@ -76,12 +76,14 @@ impl Chain {
         Self { key, date: date.to_owned(), scope: scope.to_owned(), previous: hex(seed) }
     }
 
+    /// What the signature of a chunk is made of.
     fn chunk_text(&self, hash: &[u8; 32]) -> String {
         let Self { date, scope, previous, .. } = self;
         let (nothing, hash) = (hex(&Sha256::digest(b"")), hex(hash));
         format!("AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{scope}\n{previous}\n{nothing}\n{hash}")
     }
 
+    /// What the signature of all trailers is made of.
     fn trailer_text(&self, trailers: &[(String, String)]) -> String {
         let Self { date, scope, previous, .. } = self;
         let lines: String = trailers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
@@ -89,6 +91,7 @@ impl Chain {
         format!("AWS4-HMAC-SHA256-TRAILER\n{date}\n{scope}\n{previous}\n{hash}")
     }
 
+    /// Compares a signature, which the next one then covers.
     fn check(&mut self, text: &str, presented: &[u8; 32]) -> Result<(), BodyRefused> {
         if !self.key.is_signature(text.as_bytes(), presented) {
             return Err(BodyRefused::Signature);
@@ -122,9 +125,13 @@ pub(crate) struct Decoder {
     /// Names that `x-amz-trailer` announced, in lower case.
     announced: Vec<String>,
     at: At,
+    /// What has come of a line; after the end, of what may follow it.
     line: Vec<u8>,
+    /// What has come of a signed chunk, which is handed on only when it is proven.
     chunk: Vec<u8>,
+    /// Of the chunk so far.
     hash: Sha256,
+    /// Of the chunk, as its line says it.
     signature: Option<[u8; 32]>,
     trailers: Vec<(String, String)>,
     trailers_bytes: usize,

@@ -11,7 +11,7 @@
 //! Invariants:
 //! - No secret, derived key or expected signature appears in `Debug`, in an error or in a return
 //!   value. Signatures and tokens are compared in constant time.
-//! - Untrusted text never panics; what cannot be read is an [`SigError::Incomplete`].
+//! - Untrusted text never panics; what cannot be read is a [`SigError::Incomplete`].
 //! - Pure: the time is an argument.
 //!
 //! It does not know: who owns a key, HTTP libraries, SigV4a.

@@ -26,6 +26,9 @@ pub struct ToSign<'a> {
 
 /// The headers that make `request` a signed one: `x-amz-date`, `authorization` and, with
 /// temporary credentials, `x-amz-security-token`.
+///
+/// What is signed of the body is its hash, unless a header `x-amz-content-sha256` says something else
+/// (`UNSIGNED-PAYLOAD`, or how chunks are signed).
 pub fn sign(
     request: &ToSign<'_>,
     credentials: &Credentials,
@@ -90,6 +93,7 @@ pub fn presign(
         query.push_str("&X-Amz-Security-Token=");
         query.push_str(&percent::encode(token.reveal()));
     }
+    // S3 takes presigned uploads of bodies that whoever signed does not know.
     let payload = match service {
         "s3" => "UNSIGNED-PAYLOAD".to_owned(),
         _other => hex(&Sha256::digest(request.body)),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::scenario::Scenario;
 use crate::world::Violation;
 
-/// The scenario, its steps, the violation, and the command that repeats it.
+/// The scenario, its steps, the violation, and the command that repeats it. (Writing to a `String` does not fail.)
 pub fn failure(scenario: &Scenario, violation: &Violation) -> String {
     let mut text = format!("seed {} breaks a promise\n", scenario.seed);
     let setup = &scenario.setup;

@@ -8,11 +8,12 @@ use crate::world::{self, Violation};
 pub struct Shrunk {
     pub scenario: Scenario,
     pub violation: Violation,
+    /// How many scripts were run to find it.
     pub runs: u32,
 }
 
 /// Drops steps, faults first and many at a time, and then what the setup does not need, while the same rule is still
-/// broken.
+/// broken. `runs_max` bounds how many scripts are run, but for the first two, which save most.
 pub fn shrink(scenario: &Scenario, violation: Violation, runs_max: u32) -> Shrunk {
     let mut best = Shrunk { scenario: scenario.clone(), violation, runs: 0 };
     // What comes after the failure cannot matter.
@@ -60,6 +61,7 @@ impl Shrunk {
         }
     }
 
+    /// Runs a scenario, and keeps it if it breaks the same rule, whatever else of the violation differs.
     fn fails_as_well(&mut self, scenario: Scenario) -> bool {
         self.runs += 1;
         match world::run(&scenario, false).violation {

@@ -18,7 +18,8 @@ pub trait EcsTx {
     /// Stores the instance with its version raised by one.
     fn put_instance(&mut self, at: &ClusterKey, instance: record::Instance);
 
-    /// Stores the task with its version raised by one. Has it stopped, and is it a service's, then its stop gets a number.
+    /// Stores the task with its version raised by one. When a service's task stops, its stop gets the next number among
+    /// those of the service, so that each end is counted once.
     fn put_task(&mut self, at: &ClusterKey, task: record::Task);
 
     fn delete_task(&mut self, at: &ClusterKey, task: TaskId);
@@ -29,7 +30,7 @@ pub trait EcsTx {
     /// A text that many records have in common.
     fn share_text(&mut self, text: &str) -> Arc<str>;
 
-    /// Stores the service. One that begins counts no task that another of its name has left.
+    /// Stores the service. One that begins counts no stop of a task that another of its name has left.
     fn put_service(&mut self, at: &ClusterKey, service: record::Service);
 
     /// Removes a service with its events, deployments, revisions and task sets. At most
@@ -51,6 +52,7 @@ pub trait EcsTx {
 
     fn delete_task_set(&mut self, at: &ServiceKey, id: DeploymentId);
 
+    /// Stores a revision of a task definition.
     fn put_definition(&mut self, scope: &Scope, definition: record::TaskDefinition);
 
     /// The agent's connection came or went. Nothing happens if that is known.

@@ -49,25 +49,28 @@ pub struct DefinitionKey {
     pub revision: u32,
 }
 
-/// A place in the ring of a service's newest events.
+/// A place in the ring of a service's newest events: the number of an event, modulo how many are kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey {
     pub service: ServiceKey,
     pub slot: u8,
 }
 
+/// A deployment of a service, as ListServiceDeployments has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceDeploymentKey {
     pub service: ServiceKey,
     pub id: ServiceDeploymentId,
 }
 
+/// A revision of a service. It has the number of the deployment that made it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevisionKey {
     pub service: ServiceKey,
     pub id: DeploymentId,
 }
 
+/// A task set of a service. Its ids are drawn as those of deployments are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskSetKey {
     pub service: ServiceKey,
@@ -81,10 +84,12 @@ pub struct ProviderKey {
     pub name: String,
 }
 
+/// A setting of an account, or of one of its principals.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SettingKey {
     pub scope: Scope,
     pub name: String,
+    /// The ARN of a user or a role; the root's is that of the whole account.
     pub principal: String,
 }
 
@@ -236,6 +241,7 @@ impl RecordKey for FamilyKey {
 impl RecordKey for DefinitionKey {
     fn write(&self, key: &mut KeyWriter<'_>) {
         self.family.write(key);
+        // All of the same length, so that keys are in the order of revisions.
         key.part(format_args!("{:010}", self.revision));
     }
 

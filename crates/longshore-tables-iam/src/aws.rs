@@ -12,6 +12,7 @@ use crate::record::IdentityPolicy;
 pub struct AwsPolicy {
     pub name: &'static str,
     pub path: &'static str,
+    /// Made from its name, so that it is the same everywhere.
     pub id: Id,
     /// Those of service-linked roles are not.
     pub is_attachable: bool,
@@ -103,6 +104,7 @@ mod tests {
         assert_eq!(policies().count(), DOCUMENTS.len());
         let size = |policy: &AwsPolicy| policy.document.text().chars().filter(|c| !c.is_whitespace()).count();
         for policy in policies() {
+            // What users may write (identity J4); AWS's own ReadOnlyAccess is larger.
             assert!(
                 size(policy) <= 6144 || policy.name == "ReadOnlyAccess",
                 "{}: {}",

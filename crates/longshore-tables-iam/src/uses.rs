@@ -10,7 +10,8 @@ use longshore_state::Tx;
 use crate::record::{AccessKey, LastUse, Role};
 use crate::{IamState, OwnKey};
 
-/// AWS is as exact: a use is told a while later, and not each of them.
+/// How much later a use has to be to be written down. AWS is no more exact: it tells a use a while later, and not each
+/// of them.
 const NEWS_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Whether a use now says more than what is known: the first one in a quarter of an hour, or one elsewhere.
@@ -20,7 +21,7 @@ pub fn is_news(known: Option<&LastUse>, now: Timestamp, region: &str, service: &
     })
 }
 
-/// An access key was used, if it is still there.
+/// An access key was used. Nothing changes if that is no news, or the key is gone.
 pub fn note_key(tx: &mut Tx<'_>, id: &str, region: &str, service: &str) {
     let Some((account, key)) = tx.iam().access_key(id) else { return };
     if is_news(key.last_used.as_ref(), tx.now, region, service) {
@@ -30,7 +31,7 @@ pub fn note_key(tx: &mut Tx<'_>, id: &str, region: &str, service: &str) {
     }
 }
 
-/// A session of a role was used, if the role is still there.
+/// A session of a role was used. Nothing changes if that is no news, or the role is gone.
 pub fn note_role(tx: &mut Tx<'_>, account: AccountId, id: &str, region: &str, service: &str) {
     let Some(role) = tx.iam().realm(account).roles().get(id) else { return };
     if is_news(role.last_used.as_ref(), tx.now, region, service) {

@@ -76,7 +76,8 @@ pub struct MemberSchema {
     pub sensitive: bool,
     /// A client fills it with a fresh token when the caller gives none.
     pub idempotency_token: bool,
-    /// A text that stands for no value when it is empty: readers take it as absent.
+    /// A text that stands for no value when it is empty: readers take it as absent. No model says so; patches do, for a
+    /// service's requests and for the members in which an empty text is a value after all.
     pub absent_if_empty: bool,
     pub target: &'static TypeSchema,
 }

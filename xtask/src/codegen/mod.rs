@@ -24,6 +24,7 @@ use crate::service::Service;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
+    /// Make `generated/` what the models say; files that are right already stay untouched.
     Write,
     /// Write nothing; fail if anything would change.
     Check,
@@ -44,10 +45,10 @@ pub fn run(root: &Path, mode: Mode) -> anyhow::Result<()> {
     finish(root, "longshore-catalog", catalog::generate(&services)?, mode)
 }
 
-/// Formats the files of a crate, and writes or compares them.
+/// Formats the files of the crate `name`, and writes or compares them.
 fn finish(root: &Path, name: &str, mut files: Files, mode: Mode) -> anyhow::Result<()> {
-    for (name, text) in &mut files {
-        *text = format(root, text).with_context(|| format!("generated {name}"))?;
+    for (path, text) in &mut files {
+        *text = format(root, text).with_context(|| format!("generated {path}"))?;
     }
     let directory = root.join("crates").join(name).join("src/generated");
     match mode {
@@ -93,7 +94,7 @@ fn index(service: &Service, files: &Files) -> String {
     }
     text.push('\n');
     for name in open {
-        // One service has a shape of that name, which then is the better known.
+        // Cloud Map has a shape `Operation`, which is the better known there; the enum stays in its module.
         if name == "operation" && service.shapes.contains_key("Operation") {
             text.push_str("pub use operation::{API_VERSION, SERVICE, SIGNING_NAME};\n");
         } else {

@@ -8,8 +8,22 @@ use super::schema::is_sensitive;
 use super::{Api, Files, names};
 use crate::service::{ErrorFacts, Kind, Member, Service};
 
-const IMPORTS: &str = "use std::collections::BTreeMap;\n\nuse longshore_base::Timestamp;\nuse longshore_wire::{Blob, Document, error_shape, impl_structure};\n\nuse crate::generated::*;\nuse crate::generated::schema::structures as schema;\n\n";
+/// What each file begins with, whether it uses all of it or not.
+const IMPORTS: &str = "use std::collections::BTreeMap;
 
+use longshore_base::Timestamp;
+use longshore_wire::{Blob, Document, error_shape, impl_structure};
+
+use crate::generated::*;
+use crate::generated::schema::structures as schema;
+
+";
+
+/// Adds the files of all structures: those of inputs, of outputs and of what these are made of, by first letters, and
+/// one of errors.
+///
+/// # Errors
+/// Two members of a structure want the same field, or an error has no member for its message.
 pub fn generate(api: &Api, service: &Service, files: &mut Files) -> anyhow::Result<()> {
     let inputs: BTreeSet<&str> =
         service.operations.iter().map(|operation| operation.input.as_str()).collect();
@@ -98,10 +112,10 @@ fn describe(api: &Api, service: &Service, name: &str) -> String {
             return format!("Output of [`{0}`]({1}).", operation.name, link(&operation.name));
         }
     }
-    match &service.shape(name).kind {
-        Kind::Structure { error: Some(error), .. } => format!("Error `{}`.", error.code),
-        _ => format!("[`{name}`]({}).", link(name)),
+    if let Kind::Structure { error: Some(error), .. } = &service.shape(name).kind {
+        return format!("Error `{}`.", error.code);
     }
+    format!("[`{name}`]({}).", link(name))
 }
 
 fn rust_type(service: &Service, shape: &str) -> String {

@@ -27,17 +27,18 @@ use crate::{
 
 /// The most tasks of one call.
 const COUNT_MAX: i32 = 10;
-/// The longest `clientToken`.
+/// The longest `clientToken`, in characters, which are ASCII (ecs-behaviour A7).
 const TOKEN_MAX: usize = 64;
-/// The longest `startedBy` (ecs-behaviour, Part X).
+/// The longest `startedBy`, in characters (ecs-behaviour, Part X).
 const STARTED_BY_MAX: usize = 128;
 
 /// A call of RunTask, as far as it can be read by itself.
 pub struct Call {
     at: ClusterKey,
-    /// With the digest of all other parameters.
+    /// `clientToken`, with the digest of all other parameters: a repetition has the same (ecs-behaviour A7).
     token: Option<(String, u64)>,
     count: i32,
+    /// As the caller names it: `family`, `family:revision` or an ARN.
     definition: String,
     launch_type: Option<LaunchType>,
     strategy: Option<Vec<CapacityProviderStrategyItem>>,

@@ -7,7 +7,9 @@ use longshore_tables_iam::record::{Role, User};
 use super::input::given;
 use super::{find, texts};
 
-/// Both operations for one kind: its record, how it is found to be changed, and how it is asked about as it is, and bounded.
+/// Both operations for one kind: its record and the member of the input that names one; the function that finds it to
+/// be changed; and what the caller is asked for, about it alone to put a boundary, and with the boundary that it has to
+/// delete that.
 macro_rules! boundaries {
     (
         $record:ident $name:ident: $change:expr, |$ask:ident, $of:ident| $asked:expr, $bounded:expr;

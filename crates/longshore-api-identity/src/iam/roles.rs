@@ -19,7 +19,9 @@ use super::permission::Keys;
 use super::{documents, find, input, permission, shape, tags, texts};
 use crate::Iam;
 
+/// How long sessions of a role may last if `MaxSessionDuration` is not given.
 const SESSION_SECONDS: u32 = 3600;
+/// The longest trust policy, in characters that are no white space (identity J4).
 const TRUST_CHARS_MAX: usize = 2048;
 
 /// Reads who may assume a role, and asks whether it is too long.
@@ -94,6 +96,7 @@ impl Command<Iam> for ops::CreateRole {
             last_used: None,
         };
         let mut shown = shape::role(tx.state(), caller, &role);
+        // GetRole says of an unused role that it was not used; CreateRole says nothing of it.
         shown.role_last_used = None;
         tx.put::<Role>(OwnKey::new(caller.scope.account, &role.own.id), role);
         Ok(Self::Output { role: Some(shown) })

@@ -32,6 +32,7 @@ pub(super) fn policy_arn(state: &State, caller: &Caller, policy: &PolicyRef) -> 
         }
         PolicyRef::Own(id) => match find::realm(state, caller).policies().get(id) {
             Some(policy) => arn_of(caller, "policy", &policy.own),
+            // No policy is deleted before it is detached, so that this one is there.
             None => id.to_string(),
         },
     }
@@ -59,7 +60,7 @@ pub(super) fn attached(state: &State, caller: &Caller, policy: &PolicyRef) -> sh
     }
 }
 
-/// All that are attached, by name.
+/// All that are attached, in the order of their names in lower case: pages go by these.
 pub(super) fn all_attached<'s>(
     state: &'s State,
     caller: &Caller,

@@ -1,11 +1,13 @@
 //! The rows of the table, in the order of the design's.
 //!
 //! Rows that need the same world are measured together: [`containers`] with real containers under `longshore up`,
-//! [`calls`] and [`scale`] with scripted instances under `longshore server`, [`alone`] without a server.
+//! [`calls`] and [`scale`] with scripted instances under `longshore server`, [`alone`] and [`policies`] without a
+//! server.
 
 mod alone;
 mod calls;
 mod containers;
+mod policies;
 mod replace;
 mod scale;
 mod services;
@@ -40,6 +42,8 @@ pub enum RowId {
     ServicePlace,
     /// Placement decisions per second, without a server
     Placement,
+    /// Decisions of policies per second, without a server
+    Policies,
     /// DescribeTasks per second
     Describe,
     /// RegisterTaskDefinition per second
@@ -100,6 +104,9 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     }
     if wants(RowId::Placement) {
         push(rows, "placement alone, 10,000 instances", alone::placement(bench));
+    }
+    if wants(RowId::Policies) {
+        push(rows, "policy decisions per second on one core", policies::decisions(bench));
     }
     if any(&[RowId::Describe, RowId::Register]) {
         calls::run(bench, wanted, rows).await;

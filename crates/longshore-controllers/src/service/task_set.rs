@@ -29,6 +29,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, key: &ServiceKey, changes: &[TaskSetChange]
     for change in changes {
         let set = tx.service(key).and_then(|entry| entry.task_sets().get(&change.id));
         let Some(mut set) = set.map(|set| TaskSet::clone(set)) else { continue };
+        // What DescribeTaskSets shows: `updatedAt` tells of these alone, not of the throttle.
         let visible =
             set.told_desired_count != change.computed_desired_count || set.stability != change.stability;
         if set.stability != change.stability {

@@ -37,10 +37,13 @@ pub(super) struct Machine {
     pub engine_away_until: Option<Timestamp>,
     /// What is durable of the agent's journal.
     disk: BTreeMap<String, String>,
+    /// How its clock differs from the world's.
     pub skew: Skew,
+    /// Until when its network carries nothing.
     pub cut_until: Option<Timestamp>,
+    /// What the network carries when it does so again.
     pub held: Vec<Event>,
-    /// Counts its agents.
+    /// Goes up whenever an agent begins or ends: what an earlier one waited for is nothing to this one.
     pub incarnation: u64,
     pub agent: Option<Agent>,
     /// False once it has vanished.
@@ -124,13 +127,10 @@ fn network(config: &Config, subnet: Cidr) -> Option<TaskNetwork> {
 
 /// Whether an agent learns by this that somebody has deregistered its instance.
 fn is_dismissal(input: &Input) -> bool {
-    match input {
-        Input::Socket { event: SocketEvent::Refused(Some(refusal)), .. } => {
-            *refusal == Refusal::InactiveInstance
-        }
-        Input::Answered { result: Err(error), .. } => error.is_deregistered(),
-        _ => false,
+    if let Input::Socket { event: SocketEvent::Refused(Some(refusal)), .. } = input {
+        return *refusal == Refusal::InactiveInstance;
     }
+    matches!(input, Input::Answered { result: Err(error), .. } if error.is_deregistered())
 }
 
 impl Machine {
@@ -436,8 +436,8 @@ impl World {
         }
         machine.starts_at = None;
         machine.incarnation += 1;
-        let lost = machine.docker.advance(now);
-        drop(lost);
+        // What became of the earlier agent's actions: this one learns it from the containers that it finds.
+        drop(machine.docker.advance(now));
         self.watch_engine(index);
         let machine = &mut self.machines[index];
         let clock = machine.skew.read(now);
@@ -521,7 +521,7 @@ impl World {
         machine.docker.world.faults(Faults::default());
     }
 
-    /// The agent's connections break; it comes back by itself.
+    /// The agent's connections break; it opens new ones by itself.
     pub(super) fn disconnect(&mut self, index: usize) {
         self.break_pipes(index);
     }

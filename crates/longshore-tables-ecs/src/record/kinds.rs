@@ -30,15 +30,15 @@ impl Record for Instance {
         tags_weight(&self.tags) + attributes.map(text).sum::<usize>()
     }
 
-    /// Agents of one version tell the same capabilities.
+    /// Agents of one version tell the same capabilities, and many machines belong to the same provider.
     fn share(&mut self, sharing: &mut Sharing) {
-        let versions = [
+        let texts = [
             &mut self.agent_version,
             &mut self.agent_hash,
             &mut self.docker_version,
             &mut self.capacity_provider,
         ];
-        versions.into_iter().flatten().for_each(|text| sharing.share_text(text));
+        texts.into_iter().flatten().for_each(|text| sharing.share_text(text));
         for attribute in self.agent_attributes.iter_mut().chain(&mut self.user_attributes) {
             sharing.share_text(&mut attribute.name);
             attribute.value.iter_mut().for_each(|value| sharing.share_text(value));
@@ -67,6 +67,7 @@ impl Record for Task {
         self.stored_weight()
     }
 
+    /// Tasks that were launched together have one origin; a zone, an image and an address are those of many.
     fn share(&mut self, sharing: &mut Sharing) {
         self.origin = sharing.share(&self.origin);
         self.zone.iter_mut().for_each(|zone| sharing.share_text(zone));

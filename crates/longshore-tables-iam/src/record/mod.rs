@@ -49,20 +49,23 @@ pub struct Grants {
     pub boundary: Option<PolicyRef>,
 }
 
+/// A user. Its keys, its inline policies and its password are records of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
     pub own: Own,
     pub grants: Grants,
-    /// Ids.
+    /// The ids of the groups that it is in.
     pub groups: BTreeSet<Id>,
 }
 
+/// A group. Its members are kept with them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     pub own: Own,
     pub grants: Grants,
 }
 
+/// A role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Role {
     pub own: Own,
@@ -70,7 +73,7 @@ pub struct Role {
     /// Who may assume it. Users and roles are in it by their ids ([`crate::trust`]).
     pub trust: TrustPolicy,
     pub description: Option<Arc<str>>,
-    /// Seconds.
+    /// How many seconds a session of it may last: `MaxSessionDuration`.
     pub session_max: u32,
     /// The service that a service-linked role belongs to.
     pub service: Option<Arc<str>>,
@@ -98,6 +101,7 @@ pub struct ManagedPolicy {
     pub last_version: u32,
 }
 
+/// A version of a managed policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicyVersion {
     pub document: IdentityPolicy,
@@ -110,6 +114,7 @@ pub struct InlinePolicy {
     pub document: IdentityPolicy,
 }
 
+/// An instance profile: how a role is handed to a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceProfile {
     pub own: Own,
@@ -160,7 +165,7 @@ fn place<'a>(account: AccountId, kind: &'static str, id: &'a str) -> Place<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OidcProvider {
     pub created_at: Timestamp,
-    /// Audiences.
+    /// The audiences that tokens may be for: `ClientIDList`.
     pub clients: BTreeSet<Arc<str>>,
     /// SHA-1 of certificates, 40 hexadecimal digits, in the order given.
     pub thumbprints: Vec<Arc<str>>,

@@ -9,6 +9,9 @@ pub use writer::JsonWriter;
 use crate::shape::{DecodeError, Shape};
 
 /// Reads a whole body. Only white space may follow the value; an empty body counts as `{}`.
+///
+/// # Errors
+/// It is no JSON, not of this shape, or larger in memory or deeper than it may be.
 pub fn from_slice<T: Shape>(body: &[u8]) -> Result<T, DecodeError> {
     let mut reader = JsonReader::new(body)?;
     let value = T::decode(&mut reader)?;

@@ -12,7 +12,8 @@ use crate::schema::{Collection, Entries, Kind, MemberSchema, StructSchema, TypeS
 use crate::shape::{DecodeError, DecodeReason, EachElement, EachEntry, EachMember, ShapeReader};
 use crate::text;
 
-/// What the elements of all lists and maps may occupy, per byte of the form and besides. As in JSON.
+/// What the elements of all lists and maps may occupy in memory, per byte of the form and besides: as in JSON, so that
+/// in no protocol a short request becomes a large one.
 const MEMORY_PER_BYTE: usize = 16;
 const MEMORY_FLOOR: usize = 1024 * 1024;
 
@@ -46,14 +47,14 @@ impl<'f> QueryReader<'f> {
 
     /// The value at `name` below here, if anything is there.
     fn at(&self, name: &str, schema: &'static TypeSchema) -> Option<Self> {
-        let own = |pair: &(Cow<'f, str>, Cow<'f, str>), end: &[u8]| -> Ordering {
+        let against = |pair: &(Cow<'f, str>, Cow<'f, str>), end: &[u8]| -> Ordering {
             let rest = pair.0.as_bytes()[self.skip..].iter().copied();
             rest.cmp(name.bytes().chain(end.iter().copied()))
         };
-        let value = self.below.binary_search_by(|pair| own(pair, b"")).ok().map(|at| &*self.below[at].1);
+        let value = self.below.binary_search_by(|pair| against(pair, b"")).ok().map(|at| &*self.below[at].1);
         // A slash is the byte after the dot.
-        let start = self.below.partition_point(|pair| own(pair, b".") == Ordering::Less);
-        let end = self.below.partition_point(|pair| own(pair, b"/") == Ordering::Less);
+        let start = self.below.partition_point(|pair| against(pair, b".") == Ordering::Less);
+        let end = self.below.partition_point(|pair| against(pair, b"/") == Ordering::Less);
         let below = &self.below[start..end];
         if value.is_none() && below.is_empty() {
             return None;
@@ -91,10 +92,12 @@ impl<'f> QueryReader<'f> {
         Ok(found)
     }
 
+    /// Refuses what nests too deep.
     fn enter(&self) -> Result<(), DecodeError> {
         if self.depth > DEPTH_MAX { Err(DecodeError::new(DecodeReason::TooDeep(DEPTH_MAX))) } else { Ok(()) }
     }
 
+    /// The text that stands here, of whatever type it should be.
     fn scalar(&self, expected: &'static str) -> Result<&'f str, DecodeError> {
         let found = || if self.below.is_empty() { "nothing" } else { "a structure" };
         self.value.ok_or_else(|| DecodeError::wrong_type(found(), expected))
@@ -130,11 +133,15 @@ pub(super) fn member_name(member: &'static MemberSchema, dialect: Dialect) -> Co
             // EC2 spells names of answers small, and of requests large.
             (None, name) => Cow::Owned(capitalised(name.unwrap_or(member.name))),
         },
-        Dialect::Query => match &member.target.kind {
+        Dialect::Query => {
             // A flattened list is called as its elements are.
-            Kind::List(Collection { element_name: Some(name), flattened: true, .. }) => Cow::Borrowed(name),
-            _ => Cow::Borrowed(member.xml_name.unwrap_or(member.name)),
-        },
+            if let Kind::List(Collection { element_name: Some(name), flattened: true, .. }) =
+                &member.target.kind
+            {
+                return Cow::Borrowed(name);
+            }
+            Cow::Borrowed(member.xml_name.unwrap_or(member.name))
+        }
     }
 }
 
