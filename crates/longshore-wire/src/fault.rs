@@ -196,16 +196,28 @@ macro_rules! operation_error {
     };
 }
 
-/// A failure of the server's own. The caller reads a fixed text; the cause goes to the log.
+/// A failure of the server's own, or an error that no model has. Of the former the caller reads a fixed text; the cause
+/// goes to the log.
 ///
 /// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model, and in XML as `InternalFailure` or
-/// `InternalError`; what the caller has to change, as `ClientException`, 400, or XML's words for it.
+/// `InternalError`; what the caller has to change, as `ClientException`, 400, or XML's words for it, unless its service
+/// has a name for it.
 #[derive(Clone)]
 pub struct Fault {
     message: Cow<'static, str>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
-    /// The caller's doing after all, so that asking again is of no use.
-    is_final: bool,
+    kind: FaultKind,
+}
+
+/// Whose doing it is, and what it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FaultKind {
+    /// The server's.
+    Inside,
+    /// The caller's after all, so that asking again is of no use.
+    Final,
+    /// The caller's, by the name and the status that the service documents.
+    Named(&'static str, u16),
 }
 
 impl Fault {
@@ -214,18 +226,24 @@ impl Fault {
         Self {
             message: Cow::Borrowed("An internal error occurred. Try the request again."),
             cause: Some(Arc::from(cause.into())),
-            is_final: false,
+            kind: FaultKind::Inside,
         }
     }
 
     /// A request that cannot be carried out as it is, for a reason that no model knows. The caller reads how to change it.
     pub fn final_refusal(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), cause: None, is_final: true }
+        Self { message: message.into(), cause: None, kind: FaultKind::Final }
+    }
+
+    /// A refusal by an error that its service documents and its model does not list, as all of EC2's are. It is told by
+    /// this name and this status, below 500, in every protocol.
+    pub fn named(code: &'static str, http_status: u16, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), cause: None, kind: FaultKind::Named(code, http_status) }
     }
 
     /// A fault whose text the caller may read.
     pub fn told(message: &'static str) -> Self {
-        Self { message: message.into(), cause: None, is_final: false }
+        Self { message: message.into(), cause: None, kind: FaultKind::Inside }
     }
 }
 
@@ -249,27 +267,35 @@ impl Error for Fault {
 
 impl ModeledError for Fault {
     fn code(&self) -> &'static str {
-        if self.is_final { "ClientException" } else { "ServerException" }
+        match self.kind {
+            FaultKind::Inside => "ServerException",
+            FaultKind::Final => "ClientException",
+            FaultKind::Named(code, _) => code,
+        }
     }
     fn message(&self) -> &str {
         &self.message
     }
     fn http_status(&self) -> u16 {
-        if self.is_final { 400 } else { 500 }
+        match self.kind {
+            FaultKind::Inside => 500,
+            FaultKind::Final => 400,
+            FaultKind::Named(_, status) => status,
+        }
     }
     fn told_in(&self, family: Family) -> (&'static str, u16) {
-        let code = match (family, self.is_final) {
-            (Family::AwsJson | Family::RestJson, _) => self.code(),
-            (Family::Query, true) => "ValidationError",
-            (Family::Ec2, true) => "InvalidRequest",
-            (Family::RestXml, true) => "InvalidRequest",
-            (Family::Query, false) => "InternalFailure",
-            (Family::Ec2 | Family::RestXml, false) => "InternalError",
+        let code = match (family, self.kind) {
+            (_, FaultKind::Named(code, _)) => code,
+            (Family::AwsJson | Family::RestJson, FaultKind::Inside | FaultKind::Final) => self.code(),
+            (Family::Query, FaultKind::Final) => "ValidationError",
+            (Family::Ec2 | Family::RestXml, FaultKind::Final) => "InvalidRequest",
+            (Family::Query, FaultKind::Inside) => "InternalFailure",
+            (Family::Ec2 | Family::RestXml, FaultKind::Inside) => "InternalError",
         };
         (code, self.http_status())
     }
     fn is_server_fault(&self) -> bool {
-        !self.is_final
+        self.kind == FaultKind::Inside
     }
     fn encode(&self, writer: &mut dyn ShapeWriter) {
         encode_message(&self.message, writer);
@@ -330,4 +356,30 @@ pub(crate) fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
     writer.member(&MESSAGE_ONLY.members[0]);
     writer.string(message);
     writer.end_structure();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAMILIES: [Family; 5] =
+        [Family::AwsJson, Family::RestJson, Family::Query, Family::Ec2, Family::RestXml];
+
+    #[test]
+    fn a_named_refusal_has_its_name_in_every_protocol() {
+        let fault = Fault::named("DryRunOperation", 412, "would have succeeded");
+        for family in FAMILIES {
+            assert_eq!(fault.told_in(family), ("DryRunOperation", 412));
+        }
+        assert!(!fault.is_server_fault() && fault.hidden_cause().is_none());
+        assert_eq!((fault.code(), fault.http_status(), fault.message()), ("DryRunOperation", 412, "would have succeeded"));
+    }
+
+    #[test]
+    fn what_is_the_servers_fault_hides_its_cause() {
+        let fault = Fault::hidden("the disk is gone");
+        assert_eq!(fault.told_in(Family::Ec2), ("InternalError", 500));
+        assert!(fault.is_server_fault() && !fault.to_string().contains("disk"));
+        assert_eq!(Fault::final_refusal("no").told_in(Family::Ec2), ("InvalidRequest", 400));
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use longshore_api_ec2::Ec2;
 use longshore_api_ecs::{Caller, Ecs};
 use longshore_api_identity::{Iam, Sts};
 use longshore_base::{AccountId, Region, Scope};
@@ -196,12 +197,13 @@ impl ControlPlane {
             Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::server(db.clone(), api_settings(options, &url)).guarded(guard.clone());
+        let ec2 = Ec2::server(db.clone()).guarded(guard.clone());
         let iam = Iam::server(db.clone(), seeds).guarded(guard.clone());
         let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
-            apis: vec![Arc::new(ecs), Arc::new(explainer), Arc::new(iam), Arc::new(Sts)],
+            apis: vec![Arc::new(ecs), Arc::new(ec2), Arc::new(explainer), Arc::new(iam), Arc::new(Sts)],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
             identity: Arc::new(Identity::new(mode, keyring).with_users(users)),
