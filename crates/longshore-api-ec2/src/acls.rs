@@ -92,7 +92,9 @@ describe!(DescribeNetworkAcls as DescribeNetworkAclsResult { network_acls } of s
     |state, caller, input| {
         let realm = find::realm(state, caller);
         let all = realm.acls().iter().map(|(id, acl)| shape(caller, &realm, id, acl)).collect();
-        let id = |own: &shapes::NetworkAcl| own.network_acl_id.as_deref();
+        fn id(own: &shapes::NetworkAcl) -> Option<&str> {
+            own.network_acl_id.as_deref()
+        }
         find::selected(all, &input.network_acl_ids, id, errors::no_acl)
     }
 );
@@ -141,7 +143,9 @@ describe!(DescribeDhcpOptions as DescribeDhcpOptionsResult { dhcp_options } of s
     |state, caller, input| {
         let realm = find::realm(state, caller);
         let all = realm.dhcp_options().iter().map(|(id, own)| options(caller, id, own)).collect();
-        let id = |own: &shapes::DhcpOptions| own.dhcp_options_id.as_deref();
+        fn id(own: &shapes::DhcpOptions) -> Option<&str> {
+            own.dhcp_options_id.as_deref()
+        }
         find::selected(all, &input.dhcp_options_ids, id, errors::no_dhcp_options)
     }
 );

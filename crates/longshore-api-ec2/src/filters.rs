@@ -43,7 +43,7 @@ pub(crate) trait Filterable: Sized + 'static {
 }
 
 /// The filters of a call.
-pub(crate) struct Filters<T>(Vec<(Subject<T>, Vec<Pattern>)>);
+pub struct Filters<T>(Vec<(Subject<T>, Vec<Pattern>)>);
 
 enum Subject<T> {
     Texts(Texts<T>),
@@ -182,9 +182,9 @@ pub(crate) fn shown<V: ToString>(value: Option<V>) -> Vec<String> {
 }
 
 /// Of each of a list: what `pick` finds in it.
-pub(crate) fn each<V, W: AsRef<str>>(
-    list: &Option<Vec<V>>,
-    pick: impl Fn(&V) -> Option<W>,
+pub(crate) fn each<'l, V, W: AsRef<str>>(
+    list: &'l Option<Vec<V>>,
+    pick: impl Fn(&'l V) -> Option<W>,
 ) -> Vec<String> {
     list.iter().flatten().filter_map(pick).map(|text| text.as_ref().to_owned()).collect()
 }

@@ -59,7 +59,9 @@ describe!(DescribeInternetGateways as DescribeInternetGatewaysResult { internet_
     |state, caller, input| {
         let realm = find::realm(state, caller);
         let all = realm.gateways().iter().map(|(id, gateway)| shape(caller, id, gateway)).collect();
-        let id = |own: &shapes::InternetGateway| own.internet_gateway_id.as_deref();
+        fn id(own: &shapes::InternetGateway) -> Option<&str> {
+            own.internet_gateway_id.as_deref()
+        }
         find::selected(all, &input.internet_gateway_ids, id, errors::no_gateway)
     }
 );

@@ -127,7 +127,9 @@ impl Filterable for InstanceTypeInfo {
 describe!(DescribeInstanceTypes as DescribeInstanceTypesResult { instance_types } of InstanceTypeInfo, not with [],
     |_state, _caller, input| {
         let all = all().iter().map(shape).collect();
-        let name = |own: &InstanceTypeInfo| own.instance_type.as_deref();
+        fn name(own: &InstanceTypeInfo) -> Option<&str> {
+            own.instance_type.as_deref()
+        }
         find::selected(all, &input.instance_types, name, errors::no_instance_type)
     }
 );

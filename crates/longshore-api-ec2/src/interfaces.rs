@@ -296,7 +296,9 @@ describe!(DescribeNetworkInterfaces as DescribeNetworkInterfacesResult { network
     |state, caller, input| {
         let realm = find::realm(state, caller);
         let all = of(state, &caller.scope).iter().map(|own| shape(caller, &realm, own)).collect();
-        let id = |own: &shapes::NetworkInterface| own.network_interface_id.as_deref();
+        fn id(own: &shapes::NetworkInterface) -> Option<&str> {
+            own.network_interface_id.as_deref()
+        }
         find::selected(all, &input.network_interface_ids, id, errors::no_interface)
     }
 );

@@ -128,7 +128,9 @@ describe!(DescribeRouteTables as DescribeRouteTablesResult { route_tables } of s
     |state, caller, input| {
         let realm = find::realm(state, caller);
         let all = realm.tables().iter().map(|(id, table)| shape(caller, &realm, id, table)).collect();
-        let id = |own: &shapes::RouteTable| own.route_table_id.as_deref();
+        fn id(own: &shapes::RouteTable) -> Option<&str> {
+            own.route_table_id.as_deref()
+        }
         find::selected(all, &input.route_table_ids, id, errors::no_table)
     }
 );

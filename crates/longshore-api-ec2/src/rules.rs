@@ -97,7 +97,9 @@ describe!(DescribeSecurityGroupRules as DescribeSecurityGroupRulesResult { secur
         let realm = find::realm(state, caller);
         let all = realm.groups().iter();
         let all = all.flat_map(|(id, group)| group.rules.iter().map(|rule| shape(caller, id, rule))).collect();
-        let id = |own: &shapes::SecurityGroupRule| own.security_group_rule_id.as_deref();
+        fn id(own: &shapes::SecurityGroupRule) -> Option<&str> {
+            own.security_group_rule_id.as_deref()
+        }
         find::selected(all, &input.security_group_rule_ids, id, errors::no_rule)
     }
 );

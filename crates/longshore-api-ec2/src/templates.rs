@@ -53,9 +53,13 @@ describe!(DescribeLaunchTemplates as DescribeLaunchTemplatesResult { launch_temp
     |state, caller, input| {
         let realm = find::realm(state, caller);
         let all = realm.templates().iter().map(|(id, template)| shape(id, template)).collect();
-        let id = |own: &shapes::LaunchTemplate| own.launch_template_id.as_deref();
+        fn id(own: &shapes::LaunchTemplate) -> Option<&str> {
+            own.launch_template_id.as_deref()
+        }
         let all = find::selected(all, &input.launch_template_ids, id, errors::no_template)?;
-        let name = |own: &shapes::LaunchTemplate| own.launch_template_name.as_deref();
+        fn name(own: &shapes::LaunchTemplate) -> Option<&str> {
+            own.launch_template_name.as_deref()
+        }
         find::selected(all, &input.launch_template_names, name, errors::no_template_named)
     }
 );

@@ -160,7 +160,7 @@ describe_all!(DescribeRegions as DescribeRegionsResult { regions } of shapes::Re
 
 query!(DescribeAccountAttributes, |ask, _input| ask.on_all(), |state, caller, input| {
     let realm = find::realm(state, caller);
-    let default = realm.default_vpc().map_or("none", |(id, _)| id);
+    let default = realm.default_vpc().map_or("none", |(id, _)| &**id);
     let all = [(AccountAttributeName::SupportedPlatforms, "VPC"), (AccountAttributeName::DefaultVpc, default)];
     let asked = crate::input::listed(&input.attribute_names);
     let wanted = all.into_iter().filter(|(name, _)| asked.is_empty() || asked.contains(name));
