@@ -2,7 +2,8 @@
 
 use longshore_service::Caller;
 use longshore_shapes_ec2::{
-    self as shapes, AttributeValue, DhcpConfiguration, NetworkAclAssociation, NetworkAclEntry, RuleAction, Tag,
+    self as shapes, AttributeValue, DhcpConfiguration, NetworkAclAssociation, NetworkAclEntry, RuleAction,
+    Tag,
 };
 use longshore_tables_ec2::Realm;
 use longshore_tables_ec2::ids::{self, prefix};
@@ -35,10 +36,7 @@ fn shape(caller: &Caller, realm: &Realm, id: &Id, acl: &NetworkAcl) -> shapes::N
         subnet_id: Some(subnet.to_string()),
     });
     let entries = [true, false].into_iter().flat_map(|egress| {
-        [
-            entry(egress, RULE_NUMBER, RuleAction::Allow),
-            entry(egress, LAST_RULE_NUMBER, RuleAction::Deny),
-        ]
+        [entry(egress, RULE_NUMBER, RuleAction::Allow), entry(egress, LAST_RULE_NUMBER, RuleAction::Deny)]
     });
     shapes::NetworkAcl {
         associations: Some(associations.collect()),

@@ -22,7 +22,9 @@ pub(crate) fn ipv6(text: &str) -> Option<Arc<str>> {
 }
 
 fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_digit())
+        && (text == "0" || !text.starts_with('0'))
 }
 
 #[cfg(test)]
@@ -34,7 +36,9 @@ mod tests {
         let four = |text| ipv4(text).map(|cidr| cidr.to_string());
         assert_eq!(four("10.1.2.3/16").as_deref(), Some("10.1.0.0/16"));
         assert_eq!(four("0.0.0.0/0").as_deref(), Some("0.0.0.0/0"));
-        for bad in ["10.0.0.0", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/08", " 10.0.0.0/8", "10.0.0/8", "::/0", ""] {
+        for bad in
+            ["10.0.0.0", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/08", " 10.0.0.0/8", "10.0.0/8", "::/0", ""]
+        {
             assert_eq!(four(bad), None, "{bad}");
         }
         assert_eq!(ipv6("::/0").as_deref(), Some("::/0"));

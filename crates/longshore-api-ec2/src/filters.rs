@@ -15,10 +15,10 @@ const VALUES_MAX: usize = 200;
 const VALUE_CHARS_MAX: usize = 255;
 
 /// What a filter looks at.
-pub(crate) type Texts<T> = fn(&T) -> Vec<String>;
+pub type Texts<T> = fn(&T) -> Vec<String>;
 
 /// What can be listed and filtered.
-pub(crate) trait Filterable: Sized + 'static {
+pub trait Filterable: Sized + 'static {
     /// The filters by name, beside those for tags.
     const FILTERS: &'static [(&'static str, Texts<Self>)];
 

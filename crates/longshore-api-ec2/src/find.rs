@@ -5,7 +5,9 @@ use std::sync::Arc;
 use longshore_service::Caller;
 use longshore_state::State;
 use longshore_tables_ec2::key::Id;
-use longshore_tables_ec2::record::{InternetGateway, KeyPair, LaunchTemplate, RouteTable, SecurityGroup, Subnet, Vpc};
+use longshore_tables_ec2::record::{
+    InternetGateway, KeyPair, LaunchTemplate, RouteTable, SecurityGroup, Subnet, Vpc,
+};
 use longshore_tables_ec2::{Ec2State, Realm, View};
 use longshore_wire::Fault;
 
@@ -44,9 +46,9 @@ pub(crate) fn template<'v>(
         (Some(_), Some(_)) => Err(errors::combination(
             "Either a launch template ID or a launch template name can be specified, not both.",
         )),
-        (None, None) => {
-            Err(errors::missing_text("Either a launch template ID or a launch template name must be specified."))
-        }
+        (None, None) => Err(errors::missing_text(
+            "Either a launch template ID or a launch template name must be specified.",
+        )),
         (Some(id), None) => template_by_id(realm, id),
         (None, Some(name)) => realm.template_named(name).ok_or_else(|| errors::no_template_named(name)),
     }

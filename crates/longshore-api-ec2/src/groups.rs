@@ -43,7 +43,10 @@ fn shape(caller: &Caller, id: &Id, group: &SecurityGroup) -> shapes::SecurityGro
 }
 
 fn ranges(list: &Option<Vec<IpPermission>>) -> Vec<String> {
-    list.iter().flatten().flat_map(|own| each(&own.ip_ranges, |range: &IpRange| range.cidr_ip.as_ref())).collect()
+    list.iter()
+        .flatten()
+        .flat_map(|own| each(&own.ip_ranges, |range: &IpRange| range.cidr_ip.as_ref()))
+        .collect()
 }
 
 fn ranges_of_ipv6(list: &Option<Vec<IpPermission>>) -> Vec<String> {
@@ -51,10 +54,7 @@ fn ranges_of_ipv6(list: &Option<Vec<IpPermission>>) -> Vec<String> {
     list.iter().flatten().flat_map(of).collect()
 }
 
-fn pairs(
-    list: &Option<Vec<IpPermission>>,
-    pick: fn(&UserIdGroupPair) -> Option<&String>,
-) -> Vec<String> {
+fn pairs(list: &Option<Vec<IpPermission>>, pick: fn(&UserIdGroupPair) -> Option<&String>) -> Vec<String> {
     list.iter().flatten().flat_map(|own| each(&own.user_id_group_pairs, pick)).collect()
 }
 

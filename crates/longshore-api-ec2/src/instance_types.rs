@@ -112,7 +112,9 @@ impl Filterable for InstanceTypeInfo {
         }),
         ("supported-boot-mode", never),
         ("supported-root-device-type", never),
-        ("supported-usage-class", |own| each(&own.supported_usage_classes, |own| Some(own.as_str().to_owned()))),
+        ("supported-usage-class", |own| {
+            each(&own.supported_usage_classes, |own| Some(own.as_str().to_owned()))
+        }),
         ("supported-virtualization-type", never),
         ("vcpu-info.default-vcpus", |own| shown(own.v_cpu_info.as_ref().and_then(|own| own.default_v_cpus))),
     ];

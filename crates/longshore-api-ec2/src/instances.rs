@@ -5,7 +5,8 @@ use longshore_domain::InstanceStatus;
 use longshore_placement::ZONE_ATTRIBUTE;
 use longshore_service::Caller;
 use longshore_shapes_ec2::{
-    self as shapes, ArchitectureValues, InstanceState, InstanceStateName, Placement, Reservation, Tag, Tenancy,
+    self as shapes, ArchitectureValues, InstanceState, InstanceStateName, Placement, Reservation, Tag,
+    Tenancy,
 };
 use longshore_state::State;
 use longshore_tables_ec2::ids::{self, prefix};
@@ -98,9 +99,7 @@ impl Filterable for Reservation {
         ("image-id", |given| one(own(given).and_then(|own| own.image_id.as_ref()))),
         ("instance-id", |given| one(id(given))),
         ("instance-lifecycle", never),
-        ("instance-state-code", |given| {
-            shown(own(given).and_then(|own| own.state.as_ref()?.code))
-        }),
+        ("instance-state-code", |given| shown(own(given).and_then(|own| own.state.as_ref()?.code))),
         ("instance-state-name", |given| {
             one(own(given).and_then(|own| own.state.as_ref()?.name.as_ref()).map(InstanceStateName::as_str))
         }),

@@ -104,11 +104,7 @@ pub(crate) fn use_group(state: &State, scope: &Scope, group: &str) -> bool {
 }
 
 /// Shows each task that has an interface now, with what it was asked for.
-fn each_task(
-    state: &State,
-    scope: &Scope,
-    mut see: impl FnMut(&ClusterKey, &Task, &Wish),
-) {
+fn each_task(state: &State, scope: &Scope, mut see: impl FnMut(&ClusterKey, &Task, &Wish)) {
     // Thousands of tasks come from one origin, whose document is read once.
     let mut wishes: BTreeMap<*const Origin, Wish> = BTreeMap::new();
     for (name, cluster) in state.ecs().realm(scope).into_iter().flat_map(|realm| realm.clusters()) {
@@ -117,8 +113,7 @@ fn each_task(
             if task.interface.is_none() || !is_there(task.last_status) {
                 continue;
             }
-            let wish =
-                wishes.entry(Arc::as_ptr(&task.origin)).or_insert_with(|| Wish::read(&task.origin));
+            let wish = wishes.entry(Arc::as_ptr(&task.origin)).or_insert_with(|| Wish::read(&task.origin));
             see(&at, task, wish);
         }
     }
@@ -188,7 +183,9 @@ fn shape(caller: &Caller, realm: &Realm, own: &Interface) -> shapes::NetworkInte
         delete_on_termination: Some(false),
         device_index: Some(1),
         instance_id: own.instance.as_ref().map(ToString::to_string),
-        instance_owner_id: Some(own.instance.as_ref().map_or_else(|| REQUESTER.to_owned(), |_| account.clone())),
+        instance_owner_id: Some(
+            own.instance.as_ref().map_or_else(|| REQUESTER.to_owned(), |_| account.clone()),
+        ),
         network_card_index: Some(0),
         status: Some(own.attachment.clone()),
         ..NetworkInterfaceAttachment::default()

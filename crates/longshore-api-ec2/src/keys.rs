@@ -107,7 +107,8 @@ command!(
         let name = given(&input.key_name);
         let own_tags = tags::specified(&input.tag_specifications, &ResourceType::KeyPair)?;
         free_name(tx, caller, name)?;
-        let material = input.public_key_material.as_ref().ok_or_else(|| errors::missing("publicKeyMaterial"))?;
+        let material =
+            input.public_key_material.as_ref().ok_or_else(|| errors::missing("publicKeyMaterial"))?;
         let text = std::str::from_utf8(&material.0).map_err(|_| errors::key_format())?;
         let key = PublicKey::parse(text).ok_or_else(errors::key_format)?;
         let (fingerprint, shown) = (key.fingerprint.clone(), tags::shown(&own_tags));
@@ -141,7 +142,8 @@ command!(
         free_name(tx, caller, name)?;
         // The secret is drawn with the root key, and so is what the format wants at its head: neither tells of the other.
         let (secret, check) = (tx.draw().map_err(Fault::hidden)?, tx.draw().map_err(Fault::hidden)?);
-        let pair = Ed25519KeyPair::from_seed_unchecked(&*secret).map_err(|_| Fault::hidden("a seed has 32 bytes"))?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&*secret)
+            .map_err(|_| Fault::hidden("a seed has 32 bytes"))?;
         let public = pair.public_key().as_ref();
         let material = private_key(&secret, public, [check[0], check[1], check[2], check[3]]);
         let key = PublicKey::ed25519(public, name);

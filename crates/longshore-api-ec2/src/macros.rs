@@ -140,14 +140,14 @@ macro_rules! describe {
                 (input, page, filters): Self::Parsed,
             ) -> Result<Self::Answer, Self::Error> {
                 type Operation = longshore_shapes_ec2::ops::$operation;
-                fn all(
+                fn collected(
                     $state: &longshore_state::State,
                     $caller: &longshore_service::Caller,
                     $input: &<Operation as longshore_wire::OperationShape>::Input,
                 ) -> Result<Vec<$item>, longshore_wire::Fault> {
                     $all
                 }
-                let found = all(state, caller, &input)?;
+                let found = collected(state, caller, &input)?;
                 if input.dry_run == Some(true) {
                     return Err($crate::errors::dry_run().into());
                 }
@@ -190,14 +190,14 @@ macro_rules! describe_all {
                 (input, filters): Self::Parsed,
             ) -> Result<Self::Answer, Self::Error> {
                 type Operation = longshore_shapes_ec2::ops::$operation;
-                fn all(
+                fn collected(
                     $state: &longshore_state::State,
                     $caller: &longshore_service::Caller,
                     $input: &<Operation as longshore_wire::OperationShape>::Input,
                 ) -> Result<Vec<$item>, longshore_wire::Fault> {
                     $all
                 }
-                let found = all(state, caller, &input)?;
+                let found = collected(state, caller, &input)?;
                 if input.dry_run == Some(true) {
                     return Err($crate::errors::dry_run().into());
                 }

@@ -54,7 +54,8 @@ impl Page {
         let (min, max) = T::PAGE;
         let size = max_results.unwrap_or(max);
         if !(min..=max).contains(&size) {
-            let bound = if size < min { format!("greater than {min}") } else { format!("smaller than {max}") };
+            let bound =
+                if size < min { format!("greater than {min}") } else { format!("smaller than {max}") };
             return Err(errors::invalid(format!(
                 "Value ( {size} ) for parameter maxResults is invalid. Expecting a value {bound}."
             )));

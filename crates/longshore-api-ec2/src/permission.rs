@@ -85,7 +85,8 @@ impl Ask<'_> {
 
     /// The same, as it is asked about already.
     pub fn tagged(&self, access: Access, specified: &Option<Vec<TagSpecification>>) -> Resources {
-        let given: Vec<Tag> = specified.iter().flatten().flat_map(|own| own.tags.iter().flatten()).cloned().collect();
+        let given: Vec<Tag> =
+            specified.iter().flatten().flat_map(|own| own.tags.iter().flatten()).cloned().collect();
         // What cannot be read is refused before anything is done.
         let Ok(given) = tags::parse(&given) else { return access.into() };
         if given.is_empty() {

@@ -284,9 +284,15 @@ mod tests {
 
     #[test]
     fn protocols_have_one_name_each() {
-        for (given, name) in
-            [("tcp", "tcp"), ("TCP", "tcp"), ("6", "tcp"), ("17", "udp"), ("-1", "-1"), ("all", "-1"), ("50", "50")]
-        {
+        for (given, name) in [
+            ("tcp", "tcp"),
+            ("TCP", "tcp"),
+            ("6", "tcp"),
+            ("17", "udp"),
+            ("-1", "-1"),
+            ("all", "-1"),
+            ("50", "50"),
+        ] {
             assert_eq!(traffic(given, Some(80), Some(80)).expect("it is one").0, name);
         }
         for bad in ["", "-2", "256", "http"] {

@@ -158,19 +158,23 @@ command!(
     }
 );
 
-command!(DeleteRouteTable, |ask, input| ask.on(kind::TABLE, given(&input.route_table_id)), |tx, caller, input| {
-    let id = {
-        let realm = tx.ec2().realm(&caller.scope);
-        let (id, table) = find::table(&realm, given(&input.route_table_id))?;
-        let is_main = realm.vpcs().get(&table.vpc).is_some_and(|vpc| vpc.main_table == *id);
-        if is_main || !table.subnets.is_empty() {
-            return Err(errors::has_dependencies("routeTable", id));
-        }
-        id.clone()
-    };
-    tx.delete::<RouteTable>(OwnKey::new(&caller.scope, &id));
-    Ok(DeleteRouteTableOutput {})
-});
+command!(
+    DeleteRouteTable,
+    |ask, input| ask.on(kind::TABLE, given(&input.route_table_id)),
+    |tx, caller, input| {
+        let id = {
+            let realm = tx.ec2().realm(&caller.scope);
+            let (id, table) = find::table(&realm, given(&input.route_table_id))?;
+            let is_main = realm.vpcs().get(&table.vpc).is_some_and(|vpc| vpc.main_table == *id);
+            if is_main || !table.subnets.is_empty() {
+                return Err(errors::has_dependencies("routeTable", id));
+            }
+            id.clone()
+        };
+        tx.delete::<RouteTable>(OwnKey::new(&caller.scope, &id));
+        Ok(DeleteRouteTableOutput {})
+    }
+);
 
 command!(
     AssociateRouteTable,

@@ -90,9 +90,7 @@ impl Targets<'_> {
             }
             (None, [(id, missing)]) => Err(missing(id)),
             (None, []) => Err(errors::missing("gatewayId")),
-            _several => {
-                Err(errors::combination("Exactly one target of a route must be specified."))
-            }
+            _several => Err(errors::combination("Exactly one target of a route must be specified.")),
         }
     }
 }
@@ -156,29 +154,33 @@ command!(CreateRoute, |ask, input| ask.on(kind::TABLE, given(&input.route_table_
     Ok(CreateRouteResult { r#return: Some(true) })
 });
 
-command!(ReplaceRoute, |ask, input| ask.on(kind::TABLE, given(&input.route_table_id)), |tx, caller, input| {
-    check_replace(&input)?;
-    let destination = destination(
-        input.destination_cidr_block.as_deref(),
-        input.destination_ipv6_cidr_block.as_deref(),
-        input.destination_prefix_list_id.as_deref(),
-    )?;
-    let (id, mut table, gateway) = {
-        let realm = tx.ec2().realm(&caller.scope);
-        let (id, table) = find::table(&realm, given(&input.route_table_id))?;
-        let gateway = targets!(input).choose(&realm, (id, table))?;
-        (id.clone(), RouteTable::clone(table), gateway)
-    };
-    if !table.routes.contains_key(&destination) {
-        return Err(errors::invalid(format!(
-            "There is no route defined for '{}' in the route table. Use CreateRoute instead.",
-            told(&destination)
-        )));
+command!(
+    ReplaceRoute,
+    |ask, input| ask.on(kind::TABLE, given(&input.route_table_id)),
+    |tx, caller, input| {
+        check_replace(&input)?;
+        let destination = destination(
+            input.destination_cidr_block.as_deref(),
+            input.destination_ipv6_cidr_block.as_deref(),
+            input.destination_prefix_list_id.as_deref(),
+        )?;
+        let (id, mut table, gateway) = {
+            let realm = tx.ec2().realm(&caller.scope);
+            let (id, table) = find::table(&realm, given(&input.route_table_id))?;
+            let gateway = targets!(input).choose(&realm, (id, table))?;
+            (id.clone(), RouteTable::clone(table), gateway)
+        };
+        if !table.routes.contains_key(&destination) {
+            return Err(errors::invalid(format!(
+                "There is no route defined for '{}' in the route table. Use CreateRoute instead.",
+                told(&destination)
+            )));
+        }
+        table.routes.insert(destination, gateway);
+        tx.put::<RouteTable>(OwnKey::new(&caller.scope, &id), table);
+        Ok(ReplaceRouteOutput {})
     }
-    table.routes.insert(destination, gateway);
-    tx.put::<RouteTable>(OwnKey::new(&caller.scope, &id), table);
-    Ok(ReplaceRouteOutput {})
-});
+);
 
 command!(DeleteRoute, |ask, input| ask.on(kind::TABLE, given(&input.route_table_id)), |tx, caller, input| {
     let destination = destination(

@@ -338,9 +338,10 @@ command!(
                 (rule.permission, rule.description) = (permission, description);
             }
             let rules = &group.rules;
-            let twin = rules.iter().enumerate().find(|(at, rule)| {
-                rules[..*at].iter().any(|other| other.permission == rule.permission)
-            });
+            let twin = rules
+                .iter()
+                .enumerate()
+                .find(|(at, rule)| rules[..*at].iter().any(|other| other.permission == rule.permission));
             if let Some((_, twin)) = twin {
                 return Err(errors::rule_exists(&told(&twin.permission)));
             }
@@ -412,8 +413,4 @@ redescribe!(
     false,
     UpdateSecurityGroupRuleDescriptionsIngressResult
 );
-redescribe!(
-    UpdateSecurityGroupRuleDescriptionsEgress,
-    true,
-    UpdateSecurityGroupRuleDescriptionsEgressResult
-);
+redescribe!(UpdateSecurityGroupRuleDescriptionsEgress, true, UpdateSecurityGroupRuleDescriptionsEgressResult);

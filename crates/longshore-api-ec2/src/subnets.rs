@@ -131,7 +131,10 @@ command!(
         .and([ask.on(kind::VPC, given(&input.vpc_id))]),
     |tx, caller, input| {
         none_of(&[
-            ("IPv6 addresses of a subnet", input.ipv6_cidr_block.is_some() || input.ipv6_native == Some(true)),
+            (
+                "IPv6 addresses of a subnet",
+                input.ipv6_cidr_block.is_some() || input.ipv6_native == Some(true),
+            ),
             ("address pools (IPAM)", input.ipv4_ipam_pool_id.is_some() || input.ipv6_ipam_pool_id.is_some()),
             ("Outposts", input.outpost_arn.is_some()),
         ])?;
@@ -228,7 +231,8 @@ command_always!(
     ModifySubnetAttribute,
     |ask, input| ask.on(kind::SUBNET, given(&input.subnet_id)),
     |tx, caller, input| {
-        let is_on = |own: &Option<AttributeBooleanValue>| own.as_ref().and_then(|own| own.value) == Some(true);
+        let is_on =
+            |own: &Option<AttributeBooleanValue>| own.as_ref().and_then(|own| own.value) == Some(true);
         none_of(&[
             ("IPv6 addresses of a subnet", is_on(&input.assign_ipv6_address_on_creation)),
             ("DNS64", is_on(&input.enable_dns64)),

@@ -41,7 +41,10 @@ pub(crate) fn parse(given: &[Tag]) -> Result<Tags, Fault> {
 }
 
 /// The tags for something that is made. All of them have to be for a resource of its type.
-pub(crate) fn specified(given: &Option<Vec<TagSpecification>>, for_type: &ResourceType) -> Result<Tags, Fault> {
+pub(crate) fn specified(
+    given: &Option<Vec<TagSpecification>>,
+    for_type: &ResourceType,
+) -> Result<Tags, Fault> {
     let mut all = Vec::new();
     for specification in given.iter().flatten() {
         match &specification.resource_type {

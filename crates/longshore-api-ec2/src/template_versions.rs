@@ -11,8 +11,8 @@ use longshore_keyring::{Sealing, SealingTx};
 use longshore_service::Caller;
 use longshore_shapes_ec2::{
     self as shapes, CreateLaunchTemplateVersionResult, DeleteLaunchTemplateVersionsResponseErrorItem,
-    DeleteLaunchTemplateVersionsResponseSuccessItem, DeleteLaunchTemplateVersionsResult, LaunchTemplateErrorCode,
-    RequestLaunchTemplateData, ResponseError, ResponseLaunchTemplateData,
+    DeleteLaunchTemplateVersionsResponseSuccessItem, DeleteLaunchTemplateVersionsResult,
+    LaunchTemplateErrorCode, RequestLaunchTemplateData, ResponseError, ResponseLaunchTemplateData,
 };
 use longshore_state::{State, Tx};
 use longshore_tables_ec2::key::Id;
@@ -117,7 +117,13 @@ fn seal(
 }
 
 /// What was given for a version, as JSON.
-fn open(state: &State, caller: &Caller, id: &str, number: u32, version: &TemplateVersion) -> Result<String, Fault> {
+fn open(
+    state: &State,
+    caller: &Caller,
+    id: &str,
+    number: u32,
+    version: &TemplateVersion,
+) -> Result<String, Fault> {
     let number = number.to_string();
     let plain = state.open(&TemplateVersion::place(&caller.scope, id, &number), &version.data);
     let plain = plain.map_err(Fault::hidden)?;
@@ -174,9 +180,7 @@ command!(
             let source = source.map(|source| source.number(&realm, id, template)).transpose()?;
             let source = source.and_then(|number| realm.versions_of(id).find(|(own, _)| *own == number));
             let data = match source {
-                Some((number, version)) => {
-                    overlaid(&open(tx.state(), caller, id, number, version)?, &new)?
-                }
+                Some((number, version)) => overlaid(&open(tx.state(), caller, id, number, version)?, &new)?,
                 None => new,
             };
             (id.clone(), LaunchTemplate::clone(template), data)
@@ -232,7 +236,10 @@ command!(
                 Some((code, message)) => failed.push(DeleteLaunchTemplateVersionsResponseErrorItem {
                     launch_template_id: Some(id.to_string()),
                     launch_template_name: Some(template.name.to_string()),
-                    response_error: Some(ResponseError { code: Some(code), message: Some(message.to_owned()) }),
+                    response_error: Some(ResponseError {
+                        code: Some(code),
+                        message: Some(message.to_owned()),
+                    }),
                     version_number: Some(number.into()),
                 }),
             }

@@ -90,42 +90,39 @@ describe!(DescribeVpcs as DescribeVpcsResult { vpcs } of shapes::Vpc, not with [
     find::selected(all, &input.vpc_ids, |own: &shapes::Vpc| own.vpc_id.as_deref(), errors::no_vpc)
 });
 
-command!(
-    CreateVpc,
-    |ask, input| ask.new_one(kind::VPC, &input.tag_specifications),
-    |tx, caller, input| {
-        none_of(&[
-            ("IPv6 addresses of a VPC", input.amazon_provided_ipv6_cidr_block == Some(true)),
-            ("IPv6 addresses of a VPC", input.ipv6_cidr_block.is_some() || input.ipv6_pool.is_some()),
-            ("address pools (IPAM)", input.ipv4_ipam_pool_id.is_some() || input.ipv6_ipam_pool_id.is_some()),
-            ("the encryption of a VPC", input.vpc_encryption_control.is_some()),
-        ])?;
-        let text = input.cidr_block.as_deref().ok_or_else(|| {
-            errors::missing_text("Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.")
-        })?;
-        let cidr = cidrs::ipv4(text).ok_or_else(|| errors::malformed_cidr("cidrBlock", text))?;
-        if !PREFIXES.contains(&cidr.prefix()) {
-            return Err(errors::vpc_range(text));
-        }
-        let is_dedicated = match input.instance_tenancy {
-            None | Some(Tenancy::Default) => false,
-            Some(Tenancy::Dedicated) => true,
-            Some(other @ (Tenancy::Host | Tenancy::Unrecognized(_))) => {
-                let text = format!("Value ({other}) for parameter instanceTenancy is invalid.");
-                return Err(errors::invalid(text));
-            }
-        };
-        let own_tags = tags::specified(&input.tag_specifications, &ResourceType::Vpc)?;
-        within_quota(tx, caller)?;
-        let mut network =
-            defaults::companions(&caller.scope, cidr, |prefix, _| ids::drawn(prefix, tx.ids.seed()));
-        network.vpc.1.is_dedicated = is_dedicated;
-        network.vpc.1.tags = own_tags;
-        let vpc = shape(&caller.scope, &network.vpc.0, &network.vpc.1);
-        network.store(tx, &caller.scope);
-        Ok(CreateVpcResult { vpc: Some(vpc) })
+command!(CreateVpc, |ask, input| ask.new_one(kind::VPC, &input.tag_specifications), |tx, caller, input| {
+    none_of(&[
+        ("IPv6 addresses of a VPC", input.amazon_provided_ipv6_cidr_block == Some(true)),
+        ("IPv6 addresses of a VPC", input.ipv6_cidr_block.is_some() || input.ipv6_pool.is_some()),
+        ("address pools (IPAM)", input.ipv4_ipam_pool_id.is_some() || input.ipv6_ipam_pool_id.is_some()),
+        ("the encryption of a VPC", input.vpc_encryption_control.is_some()),
+    ])?;
+    let text = input
+        .cidr_block
+        .as_deref()
+        .ok_or_else(|| errors::missing_text("Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided."))?;
+    let cidr = cidrs::ipv4(text).ok_or_else(|| errors::malformed_cidr("cidrBlock", text))?;
+    if !PREFIXES.contains(&cidr.prefix()) {
+        return Err(errors::vpc_range(text));
     }
-);
+    let is_dedicated = match input.instance_tenancy {
+        None | Some(Tenancy::Default) => false,
+        Some(Tenancy::Dedicated) => true,
+        Some(other @ (Tenancy::Host | Tenancy::Unrecognized(_))) => {
+            let text = format!("Value ({other}) for parameter instanceTenancy is invalid.");
+            return Err(errors::invalid(text));
+        }
+    };
+    let own_tags = tags::specified(&input.tag_specifications, &ResourceType::Vpc)?;
+    within_quota(tx, caller)?;
+    let mut network =
+        defaults::companions(&caller.scope, cidr, |prefix, _| ids::drawn(prefix, tx.ids.seed()));
+    network.vpc.1.is_dedicated = is_dedicated;
+    network.vpc.1.tags = own_tags;
+    let vpc = shape(&caller.scope, &network.vpc.0, &network.vpc.1);
+    network.store(tx, &caller.scope);
+    Ok(CreateVpcResult { vpc: Some(vpc) })
+});
 
 command!(CreateDefaultVpc, |ask, _input| ask.on(kind::VPC, "*"), |tx, caller, _input| {
     if find::realm(tx.state(), caller).default_vpc().is_some() {

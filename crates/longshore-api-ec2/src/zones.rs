@@ -37,7 +37,9 @@ const REGIONS_OF_GOVERNMENT: [&str; 2] = ["us-gov-east-1", "us-gov-west-1"];
 /// The zones of a region: names, and ids.
 pub(crate) fn of(region: &Region) -> Vec<(String, String)> {
     let numbered = defaults::ZONES.into_iter().zip(1..);
-    numbered.map(|(letter, n)| (defaults::zone(region, letter), format!("{}-az{n}", short(region.as_str())))).collect()
+    numbered
+        .map(|(letter, n)| (defaults::zone(region, letter), format!("{}-az{n}", short(region.as_str()))))
+        .collect()
 }
 
 /// The id of a zone; `None` for a name that a machine made up.
@@ -48,7 +50,8 @@ pub(crate) fn id(region: &Region, zone: &str) -> Option<String> {
 /// What ids of zones call a region: `euw1` for `eu-west-1`, and the whole name where it is not made like that.
 fn short(region: &str) -> String {
     let mut parts: Vec<&str> = region.split('-').collect();
-    let number = parts.pop().filter(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        parts.pop().filter(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
     let direction = parts.pop().and_then(|direction| {
         Some(match direction {
             "north" => "n",
@@ -161,7 +164,8 @@ describe_all!(DescribeRegions as DescribeRegionsResult { regions } of shapes::Re
 query!(DescribeAccountAttributes, |ask, _input| ask.on_all(), |state, caller, input| {
     let realm = find::realm(state, caller);
     let default = realm.default_vpc().map_or("none", |(id, _)| &**id);
-    let all = [(AccountAttributeName::SupportedPlatforms, "VPC"), (AccountAttributeName::DefaultVpc, default)];
+    let all =
+        [(AccountAttributeName::SupportedPlatforms, "VPC"), (AccountAttributeName::DefaultVpc, default)];
     let asked = crate::input::listed(&input.attribute_names);
     let wanted = all.into_iter().filter(|(name, _)| asked.is_empty() || asked.contains(name));
     let shape = |(name, value): (AccountAttributeName, &str)| AccountAttribute {

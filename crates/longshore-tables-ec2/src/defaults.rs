@@ -13,7 +13,7 @@ use longshore_state::Tx;
 use crate::ids::{self, prefix};
 use crate::key::{Id, OwnKey};
 use crate::record::{
-    DhcpOptions, Destination, Hostnames, InternetGateway, NetworkAcl, Peer, Permission, RouteTable, Rule,
+    Destination, DhcpOptions, Hostnames, InternetGateway, NetworkAcl, Peer, Permission, RouteTable, Rule,
     SecurityGroup, Subnet, Vpc,
 };
 use crate::tables::Realm;
@@ -83,12 +83,8 @@ pub fn companions(
         rules,
         tags: Tags::new(),
     };
-    let table_record = RouteTable {
-        vpc: vpc.clone(),
-        routes: BTreeMap::new(),
-        subnets: BTreeMap::new(),
-        tags: Tags::new(),
-    };
+    let table_record =
+        RouteTable { vpc: vpc.clone(), routes: BTreeMap::new(), subnets: BTreeMap::new(), tags: Tags::new() };
     let acl = (id(prefix::ACL, "acl"), NetworkAcl { vpc: vpc.clone(), tags: Tags::new() });
     Network {
         vpc: (vpc, record),

@@ -372,7 +372,10 @@ mod tests {
             assert_eq!(fault.told_in(family), ("DryRunOperation", 412));
         }
         assert!(!fault.is_server_fault() && fault.hidden_cause().is_none());
-        assert_eq!((fault.code(), fault.http_status(), fault.message()), ("DryRunOperation", 412, "would have succeeded"));
+        assert_eq!(
+            (fault.code(), fault.http_status(), fault.message()),
+            ("DryRunOperation", 412, "would have succeeded")
+        );
     }
 
     #[test]

@@ -28,7 +28,9 @@ fn a_gateway_is_made_attached_detached_and_deleted() {
     );
     assert_eq!(
         world.refused("DeleteInternetGateway", &[("InternetGatewayId", &gateway)]),
-        format!("DependencyViolation: The internetGateway '{gateway}' has dependencies and cannot be deleted.")
+        format!(
+            "DependencyViolation: The internetGateway '{gateway}' has dependencies and cannot be deleted."
+        )
     );
     world.ok("DetachInternetGateway", &both);
     world.ok("DeleteInternetGateway", &[("InternetGatewayId", &gateway)]);

@@ -33,7 +33,10 @@ fn names_are_checked() {
     let vpc = world.vpc();
     world.group(&vpc, "web");
     let refused = |name: &str, description: &str| {
-        world.refused("CreateSecurityGroup", &[("VpcId", &vpc), ("GroupName", name), ("GroupDescription", description)])
+        world.refused(
+            "CreateSecurityGroup",
+            &[("VpcId", &vpc), ("GroupName", name), ("GroupDescription", description)],
+        )
     };
     assert_eq!(
         refused("web", "x"),
@@ -106,7 +109,9 @@ fn nobody_deletes_a_default_group() {
     let group = world.get("DescribeSecurityGroups", &members, "groupId");
     assert_eq!(
         world.refused("DeleteSecurityGroup", &[("GroupId", &group)]),
-        format!("CannotDelete: the specified group: \"{group}\" name: \"default\" cannot be deleted by a user")
+        format!(
+            "CannotDelete: the specified group: \"{group}\" name: \"default\" cannot be deleted by a user"
+        )
     );
     assert!(world.refused("DeleteSecurityGroup", &[("GroupName", "default")]).starts_with("CannotDelete: "));
     assert!(world.refused("DeleteSecurityGroup", &[]).starts_with("MissingParameter: "));

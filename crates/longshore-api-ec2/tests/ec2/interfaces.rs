@@ -15,13 +15,20 @@ fn the_interface_of_a_task_has_its_real_address() {
     assert_eq!(all(&body, "privateIpAddress"), ["172.20.0.5"; 2]);
     assert_eq!((one(&body, "subnetId"), one(&body, "vpcId")), (subnet.clone(), vpc.clone()));
     assert_eq!((one(&body, "groupId"), one(&body, "groupName")), (group.clone(), "web".into()));
-    assert_eq!((one(&body, "macAddress"), one(&body, "status")), ("02:42:ac:14:00:05".into(), "in-use".into()));
+    assert_eq!(
+        (one(&body, "macAddress"), one(&body, "status")),
+        ("02:42:ac:14:00:05".into(), "in-use".into())
+    );
     assert_eq!(one(&body, "privateDnsName"), "ip-172-20-0-5.eu-west-1.compute.internal");
-    let description = format!("arn:aws:ecs:eu-west-1:123456789012:attachment/{}/attachment-5", world.cluster());
+    let description =
+        format!("arn:aws:ecs:eu-west-1:123456789012:attachment/{}/attachment-5", world.cluster());
     assert_eq!(one(&body, "description"), description);
     assert_eq!(one(&body, "instanceId"), "i-0123456789abcdef0");
     assert_eq!(one(&body, "requesterManaged"), "true");
-    assert!(!body.contains("publicIp") && !body.contains("<association>"), "there is no public address: {body}");
+    assert!(
+        !body.contains("publicIp") && !body.contains("<association>"),
+        "there is no public address: {body}"
+    );
     for (name, value) in [
         ("subnet-id", &*subnet),
         ("group-id", &group),
@@ -32,10 +39,17 @@ fn the_interface_of_a_task_has_its_real_address() {
         ("interface-type", "interface"),
     ] {
         let members = [("Filter.1.Name", name), ("Filter.1.Value.1", value)];
-        assert_eq!(all(&world.ok("DescribeNetworkInterfaces", &members), "networkInterfaceId"), [&*eni], "{name}");
+        assert_eq!(
+            all(&world.ok("DescribeNetworkInterfaces", &members), "networkInterfaceId"),
+            [&*eni],
+            "{name}"
+        );
     }
     let members = [("Filter.1.Name", "description"), ("Filter.1.Value.1", "ELB *")];
-    assert_eq!(all(&world.ok("DescribeNetworkInterfaces", &members), "networkInterfaceId"), Vec::<String>::new());
+    assert_eq!(
+        all(&world.ok("DescribeNetworkInterfaces", &members), "networkInterfaceId"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -63,9 +77,17 @@ fn an_interface_comes_and_goes_with_its_task() {
 #[test]
 fn an_unknown_subnet_is_told_and_has_no_vpc() {
     let world = World::new();
-    world.task(5, &network(&["subnet-elsewhere"], &["sg-elsewhere"]), TaskStatus::Running, LaunchType::Fargate);
+    world.task(
+        5,
+        &network(&["subnet-elsewhere"], &["sg-elsewhere"]),
+        TaskStatus::Running,
+        LaunchType::Fargate,
+    );
     let body = world.ok("DescribeNetworkInterfaces", &[]);
-    assert_eq!((one(&body, "subnetId"), one(&body, "groupId")), ("subnet-elsewhere".into(), "sg-elsewhere".into()));
+    assert_eq!(
+        (one(&body, "subnetId"), one(&body, "groupId")),
+        ("subnet-elsewhere".into(), "sg-elsewhere".into())
+    );
     assert!(!body.contains("<vpcId>") && !body.contains("<groupName>"), "{body}");
     assert!(!body.contains("<instanceId>"), "machines of the pool are nobody's: {body}");
 }
@@ -85,7 +107,10 @@ fn machines_are_shown_as_far_as_they_are_known() {
     assert_eq!(all(&world.ok("DescribeInstances", &[]), "instanceId"), Vec::<String>::new());
     world.task(5, &network(&[], &[]), TaskStatus::Running, LaunchType::Ec2);
     let body = world.ok("DescribeInstances", &[("InstanceId.1", "i-0123456789abcdef0")]);
-    assert_eq!((one(&body, "instanceId"), one(&body, "name")), ("i-0123456789abcdef0".into(), "running".into()));
+    assert_eq!(
+        (one(&body, "instanceId"), one(&body, "name")),
+        ("i-0123456789abcdef0".into(), "running".into())
+    );
     assert_eq!(one(&body, "code"), "16");
     assert!(!body.contains("ipAddress") && !body.contains("<subnetId>"), "nothing is made up: {body}");
     let members = [("Filter.1.Name", "instance-state-name"), ("Filter.1.Value.1", "stopped")];

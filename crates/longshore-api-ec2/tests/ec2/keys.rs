@@ -97,12 +97,15 @@ fn what_is_not_made_is_said() {
 #[test]
 fn keys_go_by_name_or_id() {
     let world = World::new();
-    let make = |name: &str| world.get("CreateKeyPair", &[("KeyName", name), ("KeyType", "ed25519")], "keyPairId");
+    let make =
+        |name: &str| world.get("CreateKeyPair", &[("KeyName", name), ("KeyType", "ed25519")], "keyPairId");
     let (first, second) = (make("a"), make("b"));
     assert_eq!(world.get("DeleteKeyPair", &[("KeyName", "a")], "keyPairId"), first);
     assert_eq!(world.get("DeleteKeyPair", &[("KeyPairId", &second)], "keyPairId"), second);
     assert_eq!(world.get("DeleteKeyPair", &[("KeyName", "a")], "return"), "true", "what is gone is gone");
-    assert!(world.refused("DeleteKeyPair", &[("KeyPairId", &second)]).starts_with("InvalidKeyPair.NotFound: "));
+    assert!(
+        world.refused("DeleteKeyPair", &[("KeyPairId", &second)]).starts_with("InvalidKeyPair.NotFound: ")
+    );
     assert!(world.refused("DeleteKeyPair", &[]).starts_with("MissingParameter: "));
     assert_eq!(
         world.refused("DescribeKeyPairs", &[("KeyName.1", "a")]),

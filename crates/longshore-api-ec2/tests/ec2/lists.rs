@@ -5,7 +5,8 @@ use crate::support::{World, all, one};
 #[test]
 fn a_filter_that_is_not_there_is_refused() {
     let world = World::new();
-    let named = |name: &str| world.refused("DescribeVpcs", &[("Filter.1.Name", name), ("Filter.1.Value.1", "x")]);
+    let named =
+        |name: &str| world.refused("DescribeVpcs", &[("Filter.1.Name", name), ("Filter.1.Value.1", "x")]);
     assert_eq!(named("vpc"), "InvalidParameterValue: The filter 'vpc' is invalid");
     assert_eq!(named("VPC-ID"), "InvalidParameterValue: The filter 'VPC-ID' is invalid");
     assert_eq!(named(""), "InvalidParameterValue: The filter '' is invalid");
@@ -46,7 +47,11 @@ fn tags_are_filters() {
     let vpc = world.vpc();
     world.ok("CreateTags", &[("ResourceId.1", &vpc), ("Tag.1.Key", "Env"), ("Tag.1.Value", "prod-1")]);
     let count = |name: &str, value: &str| {
-        all(&world.ok("DescribeVpcs", &[("Filter.1.Name", name), ("Filter.1.Value.1", value)]), "cidrBlockAssociationSet").len()
+        all(
+            &world.ok("DescribeVpcs", &[("Filter.1.Name", name), ("Filter.1.Value.1", value)]),
+            "cidrBlockAssociationSet",
+        )
+        .len()
     };
     assert_eq!(count("tag:Env", "prod-1"), 1);
     assert_eq!(count("tag:Env", "prod-?"), 1);
@@ -90,7 +95,9 @@ fn pages_have_their_bounds() {
     for size in ["4", "0", "-1"] {
         assert_eq!(
             world.refused("DescribeVpcs", &[("MaxResults", size)]),
-            format!("InvalidParameterValue: Value ( {size} ) for parameter maxResults is invalid. Expecting a value greater than 5.")
+            format!(
+                "InvalidParameterValue: Value ( {size} ) for parameter maxResults is invalid. Expecting a value greater than 5."
+            )
         );
     }
     assert!(world.refused("DescribeVpcs", &[("MaxResults", "1001")]).contains("smaller than 1000"));
@@ -100,7 +107,10 @@ fn pages_have_their_bounds() {
         world.refused("DescribeVpcs", &[("MaxResults", "5"), ("VpcId.1", &vpc)]),
         "InvalidParameterCombination: The parameter vpcIds cannot be used with the parameter maxResults"
     );
-    assert_eq!(world.refused("DescribeVpcs", &[("NextToken", "x")]), "InvalidNextToken: The token 'x' is invalid");
+    assert_eq!(
+        world.refused("DescribeVpcs", &[("NextToken", "x")]),
+        "InvalidNextToken: The token 'x' is invalid"
+    );
     for n in 1..=7 {
         world.group(&vpc, &format!("g{n}"));
     }

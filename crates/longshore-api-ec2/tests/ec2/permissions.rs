@@ -76,7 +76,9 @@ impl Scene {
             (template, "TEMPLATE"),
             (default, "DEFAULT"),
         ];
-        for (n, (id, _)) in names.iter().enumerate().filter(|(_, (_, name))| !["ASSOCIATION", "DEFAULT"].contains(name)) {
+        for (n, (id, _)) in
+            names.iter().enumerate().filter(|(_, (_, name))| !["ASSOCIATION", "DEFAULT"].contains(name))
+        {
             let value = n.to_string();
             world.ok("CreateTags", &[("ResourceId.1", id), ("Tag.1.Key", "own"), ("Tag.1.Value", &value)]);
         }
@@ -156,9 +158,7 @@ impl Scene {
                 of("Tag.1.Key", KEY.1),
                 of("Tag.1.Value", VALUE.1),
             ],
-            "CreateKeyPair" => {
-                with(vec![of("KeyName", "new"), of("KeyType", "ed25519")], tagged("key-pair"))
-            }
+            "CreateKeyPair" => with(vec![of("KeyName", "new"), of("KeyType", "ed25519")], tagged("key-pair")),
             "ImportKeyPair" => {
                 with(vec![of("KeyName", "new"), of("PublicKeyMaterial", "eA==")], tagged("key-pair"))
             }
@@ -181,7 +181,8 @@ impl Scene {
     /// What is asked for a call of the operation, whether it succeeds or not.
     fn asked(&self, action: &str) -> Vec<Access> {
         let members = self.members(action);
-        let members: Vec<(&str, &str)> = members.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let members: Vec<(&str, &str)> =
+            members.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let _answer = self.world.reply(action, &members);
         self.guard.seen.lock().clone()
     }
@@ -228,7 +229,8 @@ fn whoever_may_not_do_it_learns_nothing() {
     for operation in OPERATIONS.names {
         let scene = Scene::new();
         let members = scene.members(operation);
-        let members: Vec<(&str, &str)> = members.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let members: Vec<(&str, &str)> =
+            members.iter().map(|(name, value)| (*name, value.as_str())).collect();
         scene.guard.denies.store(true, Ordering::SeqCst);
         let denied = scene.world.refused(operation, &members);
         assert!(denied.starts_with("UnauthorizedOperation: User: "), "{operation}: {denied}");

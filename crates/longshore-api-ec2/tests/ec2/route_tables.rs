@@ -54,15 +54,15 @@ fn routes_are_made_replaced_and_deleted() {
     );
     // Without its gateway a route leads nowhere.
     world.ok("DetachInternetGateway", &[("InternetGatewayId", gateway), ("VpcId", vpc)]);
-    let states = |body: &str| -> Vec<String> {
-        all(&one(body, "routeSet"), "state")
-    };
+    let states = |body: &str| -> Vec<String> { all(&one(body, "routeSet"), "state") };
     assert_eq!(states(&scene.shown()), ["active", "blackhole", "blackhole"]);
     let gone = [("RouteTableId", &**table), ("DestinationCidrBlock", "0.0.0.0/0")];
     world.ok("DeleteRoute", &gone);
     assert_eq!(
         world.refused("DeleteRoute", &gone),
-        format!("InvalidRoute.NotFound: no route with destination-cidr-block 0.0.0.0/0 in route table {table}")
+        format!(
+            "InvalidRoute.NotFound: no route with destination-cidr-block 0.0.0.0/0 in route table {table}"
+        )
     );
     assert_eq!(
         world.refused("DeleteRoute", &[("RouteTableId", table), ("DestinationCidrBlock", "10.1.0.0/16")]),
@@ -74,9 +74,8 @@ fn routes_are_made_replaced_and_deleted() {
 fn a_route_needs_a_destination_and_a_target_that_are_there() {
     let scene = scene();
     let Scene { world, table, gateway, .. } = &scene;
-    let refused = |more: &[(&str, &str)]| {
-        world.refused("CreateRoute", &[&[("RouteTableId", &**table)], more].concat())
-    };
+    let refused =
+        |more: &[(&str, &str)]| world.refused("CreateRoute", &[&[("RouteTableId", &**table)], more].concat());
     let everywhere = ("DestinationCidrBlock", "0.0.0.0/0");
     assert_eq!(
         refused(&[("GatewayId", gateway)]),
@@ -111,7 +110,9 @@ fn a_route_needs_a_destination_and_a_target_that_are_there() {
         refused(&[("DestinationCidrBlock", "10.1.0.0/16"), ("GatewayId", gateway)]),
         "RouteAlreadyExists: The route identified by 10.1.0.0/16 already exists."
     );
-    assert!(refused(&[("DestinationCidrBlock", "10.1.9.0/24"), ("GatewayId", gateway)]).contains("more specific"));
+    assert!(
+        refused(&[("DestinationCidrBlock", "10.1.9.0/24"), ("GatewayId", gateway)]).contains("more specific")
+    );
     assert_eq!(
         world.refused("CreateRoute", &[("RouteTableId", "rtb-x"), everywhere, ("GatewayId", gateway)]),
         "InvalidRouteTableID.NotFound: The routeTable ID 'rtb-x' does not exist"
@@ -133,7 +134,10 @@ fn a_subnet_uses_one_table() {
              association"
         )
     );
-    let body = world.ok("DescribeRouteTables", &[("Filter.1.Name", "association.subnet-id"), ("Filter.1.Value.1", subnet)]);
+    let body = world.ok(
+        "DescribeRouteTables",
+        &[("Filter.1.Name", "association.subnet-id"), ("Filter.1.Value.1", subnet)],
+    );
     assert_eq!((one(&body, "routeTableId"), one(&body, "main")), (table.clone(), "false".into()));
     assert_eq!(
         world.refused("DeleteRouteTable", &[("RouteTableId", table)]),
@@ -148,13 +152,23 @@ fn a_subnet_uses_one_table() {
         format!("InvalidAssociationID.NotFound: The association ID '{association}' does not exist")
     );
     // Onto the same table again: another id.
-    let again =
-        world.get("ReplaceRouteTableAssociation", &[("AssociationId", &new), ("RouteTableId", &other)], "newAssociationId");
+    let again = world.get(
+        "ReplaceRouteTableAssociation",
+        &[("AssociationId", &new), ("RouteTableId", &other)],
+        "newAssociationId",
+    );
     let body = world.ok("DescribeRouteTables", &[("RouteTableId.1", &other)]);
-    assert_eq!((one(&body, "routeTableAssociationId"), one(&body, "subnetId")), (again.clone(), subnet.clone()));
+    assert_eq!(
+        (one(&body, "routeTableAssociationId"), one(&body, "subnetId")),
+        (again.clone(), subnet.clone())
+    );
     world.ok("DeleteRouteTable", &[("RouteTableId", table)]);
     world.ok("DisassociateRouteTable", &[("AssociationId", &again)]);
-    assert!(world.refused("DisassociateRouteTable", &[("AssociationId", &again)]).starts_with("InvalidAssociationID.NotFound"));
+    assert!(
+        world
+            .refused("DisassociateRouteTable", &[("AssociationId", &again)])
+            .starts_with("InvalidAssociationID.NotFound")
+    );
     let foreign = world.get("CreateRouteTable", &[("VpcId", &world.default_vpc())], "routeTableId");
     assert!(
         world
@@ -179,7 +193,9 @@ fn another_table_can_become_the_main_one() {
         world.refused("DisassociateRouteTable", &[("AssociationId", &association)]),
         format!("InvalidParameterValue: cannot disassociate the main route table association {association}")
     );
-    assert!(world.refused("DeleteRouteTable", &[("RouteTableId", &old)]).starts_with("DependencyViolation: "));
+    assert!(
+        world.refused("DeleteRouteTable", &[("RouteTableId", &old)]).starts_with("DependencyViolation: ")
+    );
     world.ok("ReplaceRouteTableAssociation", &[("AssociationId", &association), ("RouteTableId", table)]);
     assert_eq!(world.get("DescribeRouteTables", &main, "routeTableId"), *table);
     world.ok("DeleteRouteTable", &[("RouteTableId", &old)]);

@@ -39,7 +39,12 @@ fn one_entry_is_a_rule_for_each_peer() {
     assert_eq!(all(&ingress, "cidrIp"), ["10.0.0.0/8", "192.0.2.0/24"]);
     assert_eq!((one(&ingress, "groupId"), one(&ingress, "description")), (group.clone(), "inside".into()));
 
-    let members = [("Filter.1.Name", "group-id"), ("Filter.1.Value.1", &*group), ("Filter.2.Name", "tag:k"), ("Filter.2.Value.1", "v")];
+    let members = [
+        ("Filter.1.Name", "group-id"),
+        ("Filter.1.Value.1", &*group),
+        ("Filter.2.Name", "tag:k"),
+        ("Filter.2.Value.1", "v"),
+    ];
     let body = world.ok("DescribeSecurityGroupRules", &members);
     let mut listed = all(&body, "securityGroupRuleId");
     listed.sort();
@@ -112,23 +117,33 @@ fn what_makes_no_sense_is_refused() {
         "InvalidPrefixListID.NotFound: The prefix list ID 'pl-1' does not exist"
     );
     let long = "d".repeat(256);
-    let described =
-        [("IpPermissions.1.IpRanges.1.CidrIp", "10.0.0.0/8"), ("IpPermissions.1.IpRanges.1.Description", &*long)];
+    let described = [
+        ("IpPermissions.1.IpRanges.1.CidrIp", "10.0.0.0/8"),
+        ("IpPermissions.1.IpRanges.1.Description", &*long),
+    ];
     assert!(refused(&described).starts_with("InvalidParameterValue: Invalid rule description."));
     assert_eq!(
         world.refused("AuthorizeSecurityGroupIngress", &[("GroupId", &group)]),
         "MissingParameter: The request must contain the parameter ipPermissions"
     );
-    let mixed = with(&group, &[("IpPermissions.1.IpRanges.1.CidrIp", "10.0.0.0/8"), ("CidrIp", "10.0.0.0/8")]);
-    assert!(world.refused("AuthorizeSecurityGroupIngress", &mixed).starts_with("InvalidParameterCombination: "));
+    let mixed =
+        with(&group, &[("IpPermissions.1.IpRanges.1.CidrIp", "10.0.0.0/8"), ("CidrIp", "10.0.0.0/8")]);
+    assert!(
+        world.refused("AuthorizeSecurityGroupIngress", &mixed).starts_with("InvalidParameterCombination: ")
+    );
 }
 
 #[test]
 fn the_older_form_is_understood() {
     let world = World::new();
     let group = world.group(&world.default_vpc(), "web");
-    let flat =
-        [("GroupName", "web"), ("IpProtocol", "6"), ("FromPort", "22"), ("ToPort", "22"), ("CidrIp", "10.0.0.0/8")];
+    let flat = [
+        ("GroupName", "web"),
+        ("IpProtocol", "6"),
+        ("FromPort", "22"),
+        ("ToPort", "22"),
+        ("CidrIp", "10.0.0.0/8"),
+    ];
     let body = world.ok("AuthorizeSecurityGroupIngress", &flat);
     assert_eq!((one(&body, "groupId"), one(&body, "ipProtocol")), (group.clone(), "tcp".into()));
     let from_group = [("GroupId", &*group), ("SourceSecurityGroupName", "default")];
@@ -173,10 +188,19 @@ fn rules_are_revoked_by_their_ids_all_or_none() {
         ("IpPermissions.1.IpRanges.2.CidrIp", "192.0.2.0/24"),
     ];
     let ids = all(&world.ok("AuthorizeSecurityGroupIngress", &with(&group, &more)), "securityGroupRuleId");
-    let members = [("GroupId", &*group), ("SecurityGroupRuleId.1", &ids[0]), ("SecurityGroupRuleId.2", "sgr-x")];
-    assert!(world.refused("RevokeSecurityGroupIngress", &members).starts_with("InvalidSecurityGroupRuleId.NotFound: "));
+    let members =
+        [("GroupId", &*group), ("SecurityGroupRuleId.1", &ids[0]), ("SecurityGroupRuleId.2", "sgr-x")];
+    assert!(
+        world
+            .refused("RevokeSecurityGroupIngress", &members)
+            .starts_with("InvalidSecurityGroupRuleId.NotFound: ")
+    );
     let members = [("GroupId", &*group), ("SecurityGroupRuleId.1", &ids[0])];
-    assert!(world.refused("RevokeSecurityGroupEgress", &members).starts_with("InvalidSecurityGroupRuleId.NotFound: "));
+    assert!(
+        world
+            .refused("RevokeSecurityGroupEgress", &members)
+            .starts_with("InvalidSecurityGroupRuleId.NotFound: ")
+    );
     let body = world.ok("RevokeSecurityGroupIngress", &members);
     assert_eq!((one(&body, "securityGroupRuleId"), one(&body, "isEgress")), (ids[0].clone(), "false".into()));
     let shown = world.ok("DescribeSecurityGroups", &[("GroupId.1", &group)]);

@@ -7,7 +7,8 @@ use crate::support::{World, all, network, one};
 #[test]
 fn the_default_vpc_has_a_subnet_in_each_zone() {
     let world = World::new();
-    let body = world.ok("DescribeSubnets", &[("Filter.1.Name", "default-for-az"), ("Filter.1.Value.1", "true")]);
+    let body =
+        world.ok("DescribeSubnets", &[("Filter.1.Name", "default-for-az"), ("Filter.1.Value.1", "true")]);
     let mut zones = all(&body, "availabilityZone");
     zones.sort();
     assert_eq!(zones, ["eu-west-1a", "eu-west-1b", "eu-west-1c"]);
@@ -23,8 +24,14 @@ fn a_subnet_lies_in_its_vpc_beside_its_siblings() {
     let members = [("VpcId", &*vpc), ("CidrBlock", "10.1.1.77/24"), ("AvailabilityZone", "eu-west-1b")];
     let body = world.ok("CreateSubnet", &members);
     let subnet = one(&body, "subnetId");
-    assert_eq!((one(&body, "cidrBlock"), one(&body, "availableIpAddressCount")), ("10.1.1.0/24".into(), "251".into()));
-    assert_eq!((one(&body, "availabilityZoneId"), one(&body, "defaultForAz")), ("euw1-az2".into(), "false".into()));
+    assert_eq!(
+        (one(&body, "cidrBlock"), one(&body, "availableIpAddressCount")),
+        ("10.1.1.0/24".into(), "251".into())
+    );
+    assert_eq!(
+        (one(&body, "availabilityZoneId"), one(&body, "defaultForAz")),
+        ("euw1-az2".into(), "false".into())
+    );
     assert!(one(&body, "subnetArn").ends_with(&format!(":123456789012:subnet/{subnet}")), "{body}");
     for (cidr, told) in [
         ("10.2.0.0/24", "InvalidSubnet.Range: The CIDR '10.2.0.0/24' is invalid."),
@@ -32,7 +39,10 @@ fn a_subnet_lies_in_its_vpc_beside_its_siblings() {
         ("10.1.2.0/29", "InvalidSubnet.Range: The CIDR '10.1.2.0/29' is invalid."),
         ("10.1.0.0/16", "InvalidSubnet.Conflict: The CIDR '10.1.0.0/16' conflicts with another subnet"),
         ("10.1.1.128/25", "InvalidSubnet.Conflict: The CIDR '10.1.1.128/25' conflicts with another subnet"),
-        ("x", "InvalidParameterValue: Value (x) for parameter cidrBlock is invalid. This is not a valid CIDR block."),
+        (
+            "x",
+            "InvalidParameterValue: Value (x) for parameter cidrBlock is invalid. This is not a valid CIDR block.",
+        ),
     ] {
         assert_eq!(world.refused("CreateSubnet", &[("VpcId", &vpc), ("CidrBlock", cidr)]), told);
     }
@@ -67,14 +77,19 @@ fn attributes_change_one_at_a_time() {
     let world = World::new();
     let vpc = world.vpc();
     let subnet = world.subnet(&vpc, 1);
-    let change = |name: &str, value: &str| world.ok("ModifySubnetAttribute", &[("SubnetId", &subnet), (name, value)]);
+    let change =
+        |name: &str, value: &str| world.ok("ModifySubnetAttribute", &[("SubnetId", &subnet), (name, value)]);
     change("MapPublicIpOnLaunch.Value", "true");
     change("EnableResourceNameDnsARecordOnLaunch.Value", "true");
     change("PrivateDnsHostnameTypeOnLaunch", "resource-name");
     change("AssignIpv6AddressOnCreation.Value", "false");
     let body = world.ok("DescribeSubnets", &[("SubnetId.1", &subnet)]);
     assert_eq!(
-        (one(&body, "mapPublicIpOnLaunch"), one(&body, "hostnameType"), one(&body, "enableResourceNameDnsARecord")),
+        (
+            one(&body, "mapPublicIpOnLaunch"),
+            one(&body, "hostnameType"),
+            one(&body, "enableResourceNameDnsARecord")
+        ),
         ("true".into(), "resource-name".into(), "true".into())
     );
     let both = [

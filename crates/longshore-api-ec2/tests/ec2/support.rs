@@ -188,8 +188,12 @@ impl World {
             gateway: Ipv4Addr::new(172, 20, 0, 1),
             prefix: 16,
         };
-        let origin =
-            Origin { network: Some(network.into()), service: None, launch_type, ..Origin::clone(&task.origin) };
+        let origin = Origin {
+            network: Some(network.into()),
+            service: None,
+            launch_type,
+            ..Origin::clone(&task.origin)
+        };
         let task = Task {
             id: longshore_base::TaskId::from_bits(u128::from(n)),
             origin: origin.into(),

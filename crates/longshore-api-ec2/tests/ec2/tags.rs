@@ -32,21 +32,38 @@ fn everything_can_be_tagged() {
         }),
     ];
     let names: Vec<String> = (1..=ids.len()).map(|n| format!("ResourceId.{n}")).collect();
-    let mut members: Vec<(&str, &str)> = names.iter().zip(&ids).map(|(name, (_, id))| (&**name, &**id)).collect();
+    let mut members: Vec<(&str, &str)> =
+        names.iter().zip(&ids).map(|(name, (_, id))| (&**name, &**id)).collect();
     members.extend([KEY, VALUE]);
     world.ok("CreateTags", &members);
     for (kind, id) in &ids {
         let of = [("Filter.1.Name", "resource-id"), ("Filter.1.Value.1", &**id)];
         let body = world.ok("DescribeTags", &of);
-        assert_eq!((all(&body, "resourceType"), all(&body, "value")), (vec![(*kind).into()], vec![VALUE.1.into()]));
-        let of = [("Filter.1.Name", "tag:team"), ("Filter.1.Value.1", "red*"), ("Filter.2.Name", "resource-type"), ("Filter.2.Value.1", kind)];
+        assert_eq!(
+            (all(&body, "resourceType"), all(&body, "value")),
+            (vec![(*kind).into()], vec![VALUE.1.into()])
+        );
+        let of = [
+            ("Filter.1.Name", "tag:team"),
+            ("Filter.1.Value.1", "red*"),
+            ("Filter.2.Name", "resource-type"),
+            ("Filter.2.Value.1", kind),
+        ];
         assert_eq!(all(&world.ok("DescribeTags", &of), "resourceId"), [&**id]);
     }
     let filter = [("Filter.1.Name", "tag:team"), ("Filter.1.Value.1", VALUE.1)];
-    for list in ["DescribeVpcs", "DescribeSubnets", "DescribeSecurityGroups", "DescribeSecurityGroupRules",
-        "DescribeInternetGateways", "DescribeRouteTables", "DescribeNetworkAcls", "DescribeDhcpOptions",
-        "DescribeKeyPairs", "DescribeLaunchTemplates"]
-    {
+    for list in [
+        "DescribeVpcs",
+        "DescribeSubnets",
+        "DescribeSecurityGroups",
+        "DescribeSecurityGroupRules",
+        "DescribeInternetGateways",
+        "DescribeRouteTables",
+        "DescribeNetworkAcls",
+        "DescribeDhcpOptions",
+        "DescribeKeyPairs",
+        "DescribeLaunchTemplates",
+    ] {
         assert_eq!(all(&world.ok(list, &filter), "tagSet").len(), 1, "{list}");
     }
     world.ok("DeleteTags", &members);

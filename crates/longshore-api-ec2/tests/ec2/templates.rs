@@ -34,13 +34,22 @@ fn made() -> (World, String) {
 fn a_template_says_what_was_given() {
     let (world, id) = made();
     let body = world.ok("DescribeLaunchTemplates", &[("LaunchTemplateName.1", "web")]);
-    assert_eq!((one(&body, "launchTemplateId"), one(&body, "defaultVersionNumber")), (id.clone(), "1".into()));
+    assert_eq!(
+        (one(&body, "launchTemplateId"), one(&body, "defaultVersionNumber")),
+        (id.clone(), "1".into())
+    );
     assert_eq!(one(&body, "createdBy"), "arn:aws:iam::123456789012:root");
     let body = world.ok("DescribeLaunchTemplateVersions", &[("LaunchTemplateId", &id)]);
     assert_eq!((one(&body, "imageId"), one(&body, "userData")), ("ami-1".into(), USER_DATA.into()));
     assert_eq!((one(&body, "volumeSize"), one(&body, "deviceName")), ("30".into(), "/dev/xvda".into()));
-    assert_eq!((one(&body, "httpTokens"), one(&body, "versionDescription")), ("required".into(), "first".into()));
-    assert_eq!((one(&body, "arn"), one(&body, "defaultVersion")), ("arn:aws:iam::123456789012:instance-profile/p".into(), "true".into()));
+    assert_eq!(
+        (one(&body, "httpTokens"), one(&body, "versionDescription")),
+        ("required".into(), "first".into())
+    );
+    assert_eq!(
+        (one(&body, "arn"), one(&body, "defaultVersion")),
+        ("arn:aws:iam::123456789012:instance-profile/p".into(), "true".into())
+    );
     let stored = format!("{:?}", world.records());
     assert!(!stored.contains(USER_DATA) && !stored.contains("ami-1"), "it is sealed: {stored}");
     assert_eq!(
@@ -60,13 +69,18 @@ fn versions_build_on_each_other() {
     ];
     let body = world.ok("CreateLaunchTemplateVersion", &members);
     assert_eq!((one(&body, "versionNumber"), one(&body, "imageId")), ("2".into(), "ami-1".into()));
-    assert_eq!((one(&body, "instanceType"), one(&body, "defaultVersion")), ("m5.xlarge".into(), "false".into()));
+    assert_eq!(
+        (one(&body, "instanceType"), one(&body, "defaultVersion")),
+        ("m5.xlarge".into(), "false".into())
+    );
     world.ok("CreateLaunchTemplateVersion", &[NAME, ("LaunchTemplateData.InstanceType", "m5.2xlarge")]);
-    let numbers = |members: &[(&str, &str)]| {
-        all(&world.ok("DescribeLaunchTemplateVersions", members), "versionNumber")
-    };
+    let numbers =
+        |members: &[(&str, &str)]| all(&world.ok("DescribeLaunchTemplateVersions", members), "versionNumber");
     assert_eq!(numbers(&[NAME]), ["3", "2", "1"]);
-    assert_eq!(numbers(&[NAME, ("LaunchTemplateVersion.1", "$Latest"), ("LaunchTemplateVersion.2", "$Default")]), ["3", "1"]);
+    assert_eq!(
+        numbers(&[NAME, ("LaunchTemplateVersion.1", "$Latest"), ("LaunchTemplateVersion.2", "$Default")]),
+        ["3", "1"]
+    );
     assert_eq!(numbers(&[NAME, ("MinVersion", "2")]), ["3", "2"]);
     assert_eq!(numbers(&[("LaunchTemplateVersion.1", "$Latest")]), ["3"], "of all templates");
     assert_eq!(numbers(&[NAME, ("Filter.1.Name", "image-id"), ("Filter.1.Value.1", "ami-*")]), ["2", "1"]);
@@ -80,8 +94,15 @@ fn versions_build_on_each_other() {
     assert!(world.refused("DescribeLaunchTemplateVersions", &[]).starts_with("MissingParameter: "));
 
     let body = world.ok("ModifyLaunchTemplate", &[("LaunchTemplateId", &id), ("SetDefaultVersion", "2")]);
-    assert_eq!((one(&body, "defaultVersionNumber"), one(&body, "latestVersionNumber")), ("2".into(), "3".into()));
-    assert!(world.refused("ModifyLaunchTemplate", &[NAME, ("SetDefaultVersion", "9")]).contains("VersionNotFound"));
+    assert_eq!(
+        (one(&body, "defaultVersionNumber"), one(&body, "latestVersionNumber")),
+        ("2".into(), "3".into())
+    );
+    assert!(
+        world
+            .refused("ModifyLaunchTemplate", &[NAME, ("SetDefaultVersion", "9")])
+            .contains("VersionNotFound")
+    );
     let members = [
         NAME,
         ("LaunchTemplateVersion.1", "1"),
@@ -105,7 +126,9 @@ fn a_template_goes_with_its_versions() {
     assert_eq!(world.get("DeleteLaunchTemplate", &[NAME], "launchTemplateId"), id);
     assert_eq!(
         world.refused("DeleteLaunchTemplate", &[("LaunchTemplateId", &id)]),
-        format!("InvalidLaunchTemplateId.NotFound: The specified launch template, with template ID {id}, does not exist.")
+        format!(
+            "InvalidLaunchTemplateId.NotFound: The specified launch template, with template ID {id}, does not exist."
+        )
     );
     assert_eq!(
         world.refused("DescribeLaunchTemplates", &[("LaunchTemplateName.1", "web")]),
@@ -126,7 +149,8 @@ fn a_template_has_a_hundred_versions() {
     let body = world.ok("DescribeLaunchTemplateVersions", &page);
     assert_eq!(all(&body, "versionNumber").len(), 60);
     let token = one(&body, "nextToken");
-    let body = world.ok("DescribeLaunchTemplateVersions", &[NAME, ("MaxResults", "200"), ("NextToken", &token)]);
+    let body =
+        world.ok("DescribeLaunchTemplateVersions", &[NAME, ("MaxResults", "200"), ("NextToken", &token)]);
     assert_eq!(all(&body, "versionNumber").last().map(String::as_str), Some("1"));
     world.ok("DeleteLaunchTemplate", &[NAME]);
 }
@@ -136,7 +160,11 @@ fn what_makes_no_sense_is_refused() {
     let world = World::new();
     for name in ["ab", "a b c", &"n".repeat(129)] {
         let members = [("LaunchTemplateName", name), ("LaunchTemplateData.ImageId", "ami-1")];
-        assert!(world.refused("CreateLaunchTemplate", &members).starts_with("InvalidLaunchTemplateName.MalformedException"));
+        assert!(
+            world
+                .refused("CreateLaunchTemplate", &members)
+                .starts_with("InvalidLaunchTemplateName.MalformedException")
+        );
     }
     let members = [NAME, ("LaunchTemplateData.UserData", "not base64!")];
     assert_eq!(

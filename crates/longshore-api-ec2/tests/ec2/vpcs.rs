@@ -36,7 +36,10 @@ fn a_vpc_comes_with_a_group_a_table_and_an_acl() {
     assert_eq!(all(&groups, "groupName"), ["default"]);
     assert_eq!(one(&groups, "groupDescription"), "default VPC security group");
     let tables = world.ok("DescribeRouteTables", &of);
-    assert_eq!((all(&tables, "main"), all(&tables, "gatewayId")), (vec!["true".into()], vec!["local".into()]));
+    assert_eq!(
+        (all(&tables, "main"), all(&tables, "gatewayId")),
+        (vec!["true".into()], vec!["local".into()])
+    );
     let acls = world.ok("DescribeNetworkAcls", &of);
     assert_eq!(all(&acls, "ruleNumber"), ["100", "32767", "100", "32767"]);
     assert_eq!(one(&acls, "default"), "true");
@@ -49,8 +52,14 @@ fn a_vpc_comes_with_a_group_a_table_and_an_acl() {
 fn cidr_blocks_are_checked() {
     let world = World::new();
     for (cidr, told) in [
-        ("10.0.0.0", "InvalidParameterValue: Value (10.0.0.0) for parameter cidrBlock is invalid. This is not a valid CIDR block."),
-        ("10.0.0.0/x", "InvalidParameterValue: Value (10.0.0.0/x) for parameter cidrBlock is invalid. This is not a valid CIDR block."),
+        (
+            "10.0.0.0",
+            "InvalidParameterValue: Value (10.0.0.0) for parameter cidrBlock is invalid. This is not a valid CIDR block.",
+        ),
+        (
+            "10.0.0.0/x",
+            "InvalidParameterValue: Value (10.0.0.0/x) for parameter cidrBlock is invalid. This is not a valid CIDR block.",
+        ),
         ("10.0.0.0/15", "InvalidVpc.Range: The CIDR '10.0.0.0/15' is invalid."),
         ("10.0.0.0/29", "InvalidVpc.Range: The CIDR '10.0.0.0/29' is invalid."),
     ] {
@@ -82,15 +91,15 @@ fn attributes_change_one_at_a_time() {
         [read("enableDnsSupport"), read("enableDnsHostnames"), read("enableNetworkAddressUsageMetrics")],
         ["true", "true", "true"]
     );
-    let two =
-        [("VpcId", &*vpc), ("EnableDnsHostnames.Value", "false"), ("EnableDnsSupport.Value", "false")];
+    let two = [("VpcId", &*vpc), ("EnableDnsHostnames.Value", "false"), ("EnableDnsSupport.Value", "false")];
     assert_eq!(
         world.refused("ModifyVpcAttribute", &two),
         "InvalidParameterCombination: Fields for multiple attribute types specified."
     );
     let none = world.refused("ModifyVpcAttribute", &[("VpcId", &vpc)]);
     assert_eq!(none, "MissingParameter: No attributes specified.");
-    let missing = world.refused("DescribeVpcAttribute", &[("VpcId", "vpc-x"), ("Attribute", "enableDnsSupport")]);
+    let missing =
+        world.refused("DescribeVpcAttribute", &[("VpcId", "vpc-x"), ("Attribute", "enableDnsSupport")]);
     assert_eq!(missing, "InvalidVpcID.NotFound: The vpc ID 'vpc-x' does not exist");
     let missing = world.refused("DescribeVpcAttribute", &[("Attribute", "enableDnsSupport")]);
     assert_eq!(missing, "MissingParameter: The request must contain the parameter vpcId");
@@ -145,7 +154,10 @@ fn the_default_vpc_can_go_and_come_again() {
     let body = world.ok("DescribeAccountAttributes", &[("AttributeName.1", "default-vpc")]);
     assert_eq!(one(&body, "attributeValue"), "none");
     let members = [("GroupName", "web"), ("GroupDescription", "x")];
-    assert_eq!(world.refused("CreateSecurityGroup", &members), "VPCIdNotSpecified: No default VPC for this user");
+    assert_eq!(
+        world.refused("CreateSecurityGroup", &members),
+        "VPCIdNotSpecified: No default VPC for this user"
+    );
     let again = world.get("CreateDefaultVpc", &[], "vpcId");
     assert_ne!(again, vpc);
     assert_eq!(all(&world.ok("DescribeSubnets", &[]), "subnetId").len(), 3);

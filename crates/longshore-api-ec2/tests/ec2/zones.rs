@@ -10,7 +10,8 @@ fn a_region_has_three_zones() {
     assert_eq!(all(&body, "zoneId"), ["euw1-az1", "euw1-az2", "euw1-az3"]);
     // The element is called so by EC2.
     assert_eq!(all(&body, "zoneState"), ["available"; 3]);
-    let members = [("ZoneName.1", "eu-west-1b"), ("Filter.1.Name", "state"), ("Filter.1.Value.1", "available")];
+    let members =
+        [("ZoneName.1", "eu-west-1b"), ("Filter.1.Name", "state"), ("Filter.1.Value.1", "available")];
     assert_eq!(all(&world.ok("DescribeAvailabilityZones", &members), "zoneName"), ["eu-west-1b"]);
     assert_eq!(
         world.refused("DescribeAvailabilityZones", &[("ZoneName.1", "eu-west-1x")]),
