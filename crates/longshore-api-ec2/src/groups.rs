@@ -137,14 +137,14 @@ describe!(DescribeSecurityGroups as DescribeSecurityGroupsResult { security_grou
 command!(
     CreateSecurityGroup,
     |ask, input| {
-        let realm = ask.realm();
-        let vpc = input.vpc_id.as_deref();
         // The default VPC is named by nobody.
-        let on_vpc = match vpc {
+        let default = || ask.realm().default_vpc().map(|(id, _)| &**id);
+        let vpc = input.vpc_id.as_deref().or_else(default);
+        let on_vpc = match &input.vpc_id {
             Some(vpc) => ask.on(kind::VPC, vpc),
-            None => ask.found(kind::VPC, realm.default_vpc().map(|(id, _)| &**id)),
+            None => ask.found(kind::VPC, vpc),
         };
-        ask.new_one(kind::GROUP, &input.tag_specifications).and([on_vpc])
+        ask.new_in(kind::GROUP, vpc, &input.tag_specifications).and([on_vpc])
     },
     |tx, caller, input| {
         let (name, description) = (given(&input.group_name), given(&input.description));

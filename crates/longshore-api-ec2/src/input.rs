@@ -33,6 +33,10 @@ pub(crate) fn none_of(parts: &[(&str, bool)]) -> Result<(), Fault> {
 fn refusal(violation: &Violation) -> Fault {
     let name = lower(&violation.path);
     match &violation.rule {
+        // Names of launch templates have an error of their own.
+        Rule::Length { .. } | Rule::Pattern(_) if violation.shape == "LaunchTemplateName" => {
+            errors::template_name()
+        }
         Rule::Missing => errors::missing(&name),
         Rule::UnknownValue { value: Some(value), allowed } => errors::invalid(format!(
             "Value ({value}) for parameter {name} is invalid. Valid values are: {}.",

@@ -83,6 +83,21 @@ impl Ask<'_> {
         self.tagged(self.on(kind, "*"), specified)
     }
 
+    /// The same in a VPC; `None` for one that is not there.
+    pub fn new_in(
+        &self,
+        kind: &'static str,
+        vpc: Option<&str>,
+        specified: &Option<Vec<TagSpecification>>,
+    ) -> Resources {
+        let access = self.on(kind, "*");
+        let access = match vpc {
+            Some(vpc) => access.with("ec2:Vpc", arn(self.caller, kind::VPC, vpc)),
+            None => access,
+        };
+        self.tagged(access, specified)
+    }
+
     /// The same, as it is asked about already.
     pub fn tagged(&self, access: Access, specified: &Option<Vec<TagSpecification>>) -> Resources {
         let given: Vec<Tag> =

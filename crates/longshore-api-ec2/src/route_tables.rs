@@ -138,7 +138,7 @@ describe!(DescribeRouteTables as DescribeRouteTablesResult { route_tables } of s
 command!(
     CreateRouteTable,
     |ask, input| ask
-        .new_one(kind::TABLE, &input.tag_specifications)
+        .new_in(kind::TABLE, input.vpc_id.as_deref(), &input.tag_specifications)
         .and([ask.on(kind::VPC, given(&input.vpc_id))]),
     |tx, caller, input| {
         let own_tags = tags::specified(&input.tag_specifications, &ResourceType::RouteTable)?;

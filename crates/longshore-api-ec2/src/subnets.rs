@@ -127,7 +127,7 @@ describe!(DescribeSubnets as DescribeSubnetsResult { subnets } of shapes::Subnet
 command!(
     CreateSubnet,
     |ask, input| ask
-        .new_one(kind::SUBNET, &input.tag_specifications)
+        .new_in(kind::SUBNET, input.vpc_id.as_deref(), &input.tag_specifications)
         .and([ask.on(kind::VPC, given(&input.vpc_id))]),
     |tx, caller, input| {
         none_of(&[

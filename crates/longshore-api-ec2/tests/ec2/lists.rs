@@ -68,7 +68,7 @@ fn lists_come_in_pages() {
         world.group(&world.default_vpc(), &format!("g{n}"));
     }
     let mut seen = Vec::new();
-    let mut token = None;
+    let mut token: Option<String> = None;
     loop {
         let mut members = vec![("MaxResults", "5")];
         if let Some(token) = &token {
