@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use longshore_wire::Fault;
 
+/// What is said of an id that is not there.
+pub(crate) type Missing = fn(&str) -> Fault;
+
 /// How an error that is the caller's fault is told, unless it says otherwise.
 const BAD_REQUEST: u16 = 400;
 

@@ -9,6 +9,7 @@ use longshore_tables_ec2::record::{Destination, RouteTable};
 use longshore_tables_ec2::{Ec2State, OwnKey, Realm};
 use longshore_wire::Fault;
 
+use crate::errors::Missing;
 use crate::input::{given, none_of};
 use crate::permission::kind;
 use crate::route_tables::LOCAL;
@@ -51,7 +52,7 @@ fn told(destination: &Destination) -> String {
 struct Targets<'a> {
     gateway: Option<&'a str>,
     /// Kinds of things of which there are none, with what is said of one.
-    absent: Vec<(Option<&'a str>, fn(&str) -> Fault)>,
+    absent: Vec<(Option<&'a str>, Missing)>,
 }
 
 macro_rules! targets {
@@ -59,7 +60,7 @@ macro_rules! targets {
         Targets {
             gateway: $input.gateway_id.as_deref(),
             absent: vec![
-                ($input.nat_gateway_id.as_deref(), errors::no_nat_gateway as fn(&str) -> Fault),
+                ($input.nat_gateway_id.as_deref(), errors::no_nat_gateway as Missing),
                 ($input.transit_gateway_id.as_deref(), errors::no_transit_gateway),
                 ($input.vpc_peering_connection_id.as_deref(), errors::no_peering),
                 ($input.vpc_endpoint_id.as_deref(), errors::no_endpoint),

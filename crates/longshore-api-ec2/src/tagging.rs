@@ -12,13 +12,14 @@ use longshore_tables_ec2::record::{
 use longshore_tables_ec2::{Ec2State, OwnKey, Realm};
 use longshore_wire::Fault;
 
+use crate::errors::Missing;
 use crate::filters::{Filterable, Texts, one};
 use crate::input::listed;
 use crate::permission::{Ask, Keys, kind};
 use crate::{errors, find, tags};
 
 /// The kind of what has an id with this prefix, as ARNs have it; and the error if it is not there.
-fn kind_of(id: &str) -> Option<(&'static str, fn(&str) -> Fault)> {
+fn kind_of(id: &str) -> Option<(&'static str, Missing)> {
     let (before, _) = id.rsplit_once('-')?;
     let before = &id[..=before.len()];
     Some(match before {

@@ -35,7 +35,7 @@ fn filters_are_joined_by_and_and_their_values_by_or() {
     ];
     assert_eq!(count(&either), 4);
     let both = [&either[..], &[("Filter.2.Name", "default-for-az"), ("Filter.2.Value.1", "false")]].concat();
-    assert_eq!(all(&world.ok("DescribeSubnets", &both), "subnetId"), [first.clone()]);
+    assert_eq!(all(&world.ok("DescribeSubnets", &both), "subnetId"), [&*first]);
     // Ids are looked for among all, filters then narrow them.
     let named = [("SubnetId.1", &*first), ("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", "vpc-x")];
     assert_eq!(count(&named), 0);
