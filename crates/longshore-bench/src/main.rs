@@ -81,8 +81,14 @@ fn main() -> anyhow::Result<()> {
         None => tempfile::tempdir(),
     };
     let dir = dir.context("failed to make a directory for data")?;
-    let bench = |binary| Bench { binary, dir: dir.path().to_owned(), quick: args.quick };
-    let (before, bench) = (args.before.map(bench), bench(binary));
+    // Each build has directories of its own: one cannot read what the other has written.
+    let bench = |binary, own: &str| {
+        let dir = dir.path().join(own);
+        std::fs::create_dir(&dir).with_context(|| format!("failed to make {}", dir.display()))?;
+        anyhow::Ok(Bench { binary, dir, quick: args.quick })
+    };
+    let before = args.before.map(|binary| bench(binary, "before")).transpose()?;
+    let bench = bench(binary, "now")?;
     let looked = Machine::look();
     let wanted = if args.rows.is_empty() { RowId::all() } else { args.rows };
     let mut rows = Vec::new();

@@ -20,6 +20,7 @@ mod operation;
 mod resources;
 mod server;
 mod table;
+pub mod watchman;
 
 pub use caller::Caller;
 pub use guard::{Allow, Attempt, Guard, not_authorized};

@@ -85,7 +85,10 @@ type CommitObserver = Box<dyn Fn(u64, u64, Duration) + Send + Sync>;
 
 impl Reach<Waiter> for &Books {
     fn reach<T>(&mut self, f: impl FnOnce(&mut Ledger<Waiter>) -> T) -> T {
-        f(&mut self.ledger.lock())
+        let mut ledger = self.ledger.lock();
+        let done = f(&mut ledger);
+        self.tell_room(&ledger);
+        done
     }
 }
 
@@ -116,7 +119,10 @@ impl Books {
 
     /// Lets in who waits for room, or nobody any more. Under the ledger's lock, so that the last word is the true one.
     fn tell_room(&self, ledger: &Ledger<Waiter>) {
-        self.room.send_if_modified(|known| std::mem::replace(known, ledger.has_room()) != ledger.has_room());
+        let room = ledger.has_room();
+        if *self.room.borrow() != room {
+            self.room.send_replace(room);
+        }
     }
 
     /// Tells everybody; the first reason stays.
@@ -298,7 +304,6 @@ impl Db {
             NotSubmitted::Following => unreachable!("a database leads from the moment it is open"),
         })?;
         if sequence != before {
-            self.books.tell_room(&self.books.ledger.lock());
             self.books.work.notify_one();
         }
         let result = result.map(|(value, hints)| {

@@ -30,7 +30,7 @@ pub fn unique(prefix: &str, seed: Seed) -> Arc<str> {
     of_bytes(prefix, &seed.to_bytes())
 }
 
-/// The id of something that is the same everywhere: a policy of AWS.
+/// The id of something that has no record to keep one: it follows from a name, as that of a policy of AWS does.
 pub fn fixed(prefix: &str, name: &str) -> Arc<str> {
     of_bytes(prefix, name.as_bytes())
 }

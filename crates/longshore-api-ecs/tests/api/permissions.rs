@@ -1,37 +1,15 @@
 //! What has to be allowed for each operation (identity J7), and that nothing is done or told without it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use expect_test::{expect, expect_file};
 use longshore_api_ecs::{OPERATIONS, Settings};
-use longshore_service::{Access, Attempt, Guard, Values, not_authorized};
+use longshore_service::Access;
+use longshore_service::watchman::{Watchman, lines};
 use longshore_shapes_ecs::Operation;
-use longshore_wire::Denied;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::support::{World, registration, text};
-
-/// Notes every question, and says yes to all or to none.
-#[derive(Default)]
-struct Watchman {
-    seen: Mutex<Vec<Access>>,
-    denies: AtomicBool,
-}
-
-impl Guard for Watchman {
-    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let asked: Vec<Access> = attempt.resources().into_iter().collect();
-        let first = asked.first().expect("everything of ECS needs permission").clone();
-        *self.seen.lock() = asked;
-        if self.denies.load(Ordering::SeqCst) {
-            let because = format!(" because no identity-based policy allows the {} action", first.action);
-            return Err(not_authorized(attempt.caller, &first, &because));
-        }
-        Ok(())
-    }
-}
 
 /// A world with one of everything, and its watchman.
 struct Scene {
@@ -205,9 +183,9 @@ impl Scene {
 
     /// What is asked about a call, whether it then succeeds or not.
     fn asked(&self, operation: Operation, body: &Value) -> Vec<Access> {
-        self.guard.seen.lock().clear();
+        self.guard.take();
         let reply = self.world.reply(operation, body);
-        let seen = self.guard.seen.lock().clone();
+        let seen = self.guard.take();
         assert!(!seen.is_empty(), "{operation} {body} asked nobody: {:?}", reply.error);
         seen
     }
@@ -249,17 +227,7 @@ fn each_operation_asks_for_what_it_needs() {
             if n == 0 {
                 assert_eq!(access.action, format!("ecs:{operation}"));
             }
-            table.push_str(&format!("{} {}\n", access.action, short(&access.resource)));
-            for (key, values) in &access.keys {
-                let values = match values {
-                    Values::One(value) => short(value),
-                    Values::Many(values) => {
-                        let values: Vec<_> = values.iter().map(|value| short(value)).collect();
-                        format!("[{}]", values.join(", "))
-                    }
-                };
-                table.push_str(&format!("    {key} = {values}\n"));
-            }
+            table.push_str(&lines(&access, short));
         }
     }
     expect_file!["permissions.txt"].assert_eq(&table);
@@ -271,11 +239,11 @@ fn whoever_may_not_do_it_learns_nothing() {
     for operation in built() {
         let scene = Scene::new();
         let body = scene.body(operation);
-        scene.guard.denies.store(true, Ordering::SeqCst);
+        scene.guard.deny();
         let denied = scene.world.refused(operation, body.clone());
         assert!(denied.starts_with("AccessDeniedException: User: "), "{operation}: {denied}");
         let (nowhere, guard) = Scene::empty();
-        guard.denies.store(true, Ordering::SeqCst);
+        guard.deny();
         let unknown = nowhere.refused(operation, body);
         assert!(unknown.starts_with("AccessDeniedException: User: "), "{operation}: {unknown}");
         // A family alone means its latest revision, and where there is none, any.
@@ -288,7 +256,7 @@ fn whoever_may_not_do_it_learns_nothing() {
 #[test]
 fn a_denial_is_told_in_awss_words() {
     let scene = Scene::new();
-    scene.guard.denies.store(true, Ordering::SeqCst);
+    scene.guard.deny();
     let told = scene.world.refused(Operation::RunTask, json!({"cluster": "c", "taskDefinition": "f"}));
     expect![[r#"AccessDeniedException: User: arn:aws:iam::123456789012:user/tester is not authorized to perform: ecs:RunTask on resource: arn:aws:ecs:eu-west-1:123456789012:task-definition/f:2 because no identity-based policy allows the ecs:RunTask action"#]]
     .assert_eq(&told);

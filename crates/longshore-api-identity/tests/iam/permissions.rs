@@ -1,34 +1,13 @@
 //! What has to be allowed for each operation of IAM, and that nothing is done or told without it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use expect_test::expect_file;
 use longshore_api_identity::OPERATIONS;
-use longshore_service::{Access, Attempt, Guard, Values, not_authorized};
-use longshore_wire::Denied;
-use parking_lot::Mutex;
+use longshore_service::Access;
+use longshore_service::watchman::{Watchman, lines};
 
 use crate::support::{ACCOUNT, ALLOW, TRUST, World, one};
-
-/// Notes every question, and says yes to all or to none.
-#[derive(Default)]
-struct Watchman {
-    seen: Mutex<Vec<Access>>,
-    denies: AtomicBool,
-}
-
-impl Guard for Watchman {
-    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let asked: Vec<Access> = attempt.resources().into_iter().collect();
-        let first = asked.first().expect("everything of IAM needs permission").clone();
-        *self.seen.lock() = asked;
-        if self.denies.load(Ordering::SeqCst) {
-            return Err(not_authorized(attempt.caller, &first, ""));
-        }
-        Ok(())
-    }
-}
 
 /// A world with one of everything, and its watchman.
 struct Scene {
@@ -158,9 +137,9 @@ impl Scene {
 
     /// What is asked about a call, whether it then succeeds or not.
     fn asked(&self, action: &str) -> Vec<Access> {
-        self.guard.seen.lock().clear();
+        self.guard.take();
         let (_, body) = self.world.reply(action, &self.members(action));
-        let seen = self.guard.seen.lock().clone();
+        let seen = self.guard.take();
         assert!(!seen.is_empty(), "{action} asked nobody: {body}");
         seen
     }
@@ -183,14 +162,7 @@ fn each_operation_asks_for_what_it_needs() {
             if n == 0 {
                 assert_eq!(access.action, format!("iam:{operation}"));
             }
-            table.push_str(&format!("{} {}\n", access.action, short(&access.resource)));
-            for (name, values) in &access.keys {
-                let values = match values {
-                    Values::One(value) => short(value),
-                    Values::Many(values) => format!("[{}]", values.join(", ")),
-                };
-                table.push_str(&format!("    {name} = {values}\n"));
-            }
+            table.push_str(&lines(&access, short));
         }
     }
     expect_file!["permissions.txt"].assert_eq(&table.replace(&key, "KEY"));
@@ -202,11 +174,11 @@ fn whoever_may_not_do_it_learns_nothing() {
     for operation in OPERATIONS.names {
         let scene = Scene::new();
         let members = scene.members(operation);
-        scene.guard.denies.store(true, Ordering::SeqCst);
+        scene.guard.deny();
         let denied = scene.world.refused(operation, &members);
         assert!(denied.starts_with("AccessDenied: User: "), "{operation}: {denied}");
         let (nowhere, guard) = Scene::empty();
-        guard.denies.store(true, Ordering::SeqCst);
+        guard.deny();
         let unknown = nowhere.refused(operation, &members);
         assert_eq!(unknown, denied, "{operation}");
     }
@@ -217,9 +189,9 @@ fn whoever_may_not_do_it_learns_nothing() {
 fn a_denial_tells_no_path() {
     let (world, guard) = Scene::empty();
     world.ok("CreateUser", &[("UserName", "eve"), ("Path", "/secret/")]);
-    guard.denies.store(true, Ordering::SeqCst);
+    guard.deny();
     let denied = world.refused("GetUser", &[("UserName", "eve")]);
     assert!(denied.contains("to perform: iam:GetUser on resource: user eve"), "{denied}");
-    let asked = guard.seen.lock().last().cloned().expect("the guard was asked");
+    let asked = guard.take().pop().expect("the guard was asked");
     assert!(asked.resource.ends_with(":user/secret/eve"), "{asked:?}");
 }

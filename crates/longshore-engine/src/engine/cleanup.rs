@@ -8,7 +8,6 @@ use crate::action::Action;
 use crate::create;
 use crate::input::{OpError, OpErrorKind};
 use crate::report::ReportedStatus;
-use crate::spec::RuntimeId;
 use crate::task::{Cleanup, OpKind, ResourceState, Task};
 
 use super::ask::{id_or_name, key_of};
@@ -61,8 +60,7 @@ pub(super) fn is_finished(task: &Task) -> bool {
 fn remove_containers(task: &mut Task, cx: &mut Cx) -> bool {
     let mut left = false;
     for index in 0..task.containers.len() {
-        let runtime_id = id_or_name(task, index);
-        let container = &mut task.containers[index];
+        let container = &task.containers[index];
         if container.removed || (container.runtime_id.is_none() && !container.create_asked) {
             continue;
         }
@@ -70,18 +68,15 @@ fn remove_containers(task: &mut Task, cx: &mut Cx) -> bool {
         if container.op.is_some() || container.retry_at.is_some_and(|at| at > cx.now) {
             continue;
         }
-        ask_removal(task, index, runtime_id, cx);
+        ask_removal(task, index, cx);
     }
     !left
 }
 
-/// Removes a container that has not run and never is to. There is nothing of it that anybody could want to see.
-pub(super) fn remove_unstarted(task: &mut Task, index: usize, cx: &mut Cx) {
+/// Asks for the removal of a container. One that has not run, and never is to, goes before the task's clean-up: there is
+/// nothing of it that anybody could want to see.
+pub(super) fn ask_removal(task: &mut Task, index: usize, cx: &mut Cx) {
     let runtime_id = id_or_name(task, index);
-    ask_removal(task, index, runtime_id, cx);
-}
-
-fn ask_removal(task: &mut Task, index: usize, runtime_id: RuntimeId, cx: &mut Cx) {
     let op = cx.op(OpKind::Remove, REMOVE_TIMEOUT);
     let container = &mut task.containers[index];
     container.retry_at = None;

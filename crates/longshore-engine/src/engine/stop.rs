@@ -200,7 +200,7 @@ pub(super) fn killed(
     let container = &mut task.containers[index];
     match result {
         Ok(Some(seen)) if seen.status == ObservedStatus::Created && may_start_yet(container) => {
-            return cleanup::remove_unstarted(task, index, cx);
+            return cleanup::ask_removal(task, index, cx);
         }
         Ok(None) => container.kill_wanted = false,
         Ok(Some(seen)) => {
