@@ -25,7 +25,6 @@ PLUGINS = pathlib.Path("/opt/tf-plugins")
 # A service, an operation of it, what it is asked with, the code, the status, and what the text names.
 NOT_SERVED = [
     ("sqs", "list_queues", {}, "UnknownOperationException", 404, "'sqs'"),
-    ("ec2", "describe_vpcs", {}, "InvalidAction", 400, "Amazon EC2 yet (DescribeVpcs)"),
     ("ecr", "describe_repositories", {}, "UnknownOperationException", 404, "Amazon ECR yet (DescribeRepositories)"),
     ("elbv2", "describe_target_groups", {}, "InvalidAction", 400, "Elastic Load Balancing yet (DescribeTargetGroups)"),
     ("elb", "describe_load_balancers", {}, "InvalidAction", 400, "Elastic Load Balancing, classic yet"),
@@ -118,7 +117,7 @@ class Protocols(ServerCase):
                     self.assertIn(text, error["Error"]["Message"])
                     self.assertIn("AWS_ENDPOINT_URL", error["Error"]["Message"])
                     self.assertEqual(error["ResponseMetadata"]["RetryAttempts"], 0)
-        self.assertGreaterEqual(self.metric('longshore_requests_total{service="ec2"'), 1)
+        self.assertGreaterEqual(self.metric('longshore_requests_total{service="elb"'), 1)
         self.assertEqual(self.metric('longshore_requests_total{service="lambda"'), 0, "clients invent no labels")
 
     def test_terraform_finds_out_who_it_is(self):

@@ -4,8 +4,11 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-/// An IPv4 network such as `172.20.0.0/16`. The bits behind the prefix are zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// An IPv4 network such as `172.20.0.0/16`. The bits behind the prefix are zero. Stored as that text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Cidr {
     /// The network address, as a number.
     first: u32,
@@ -52,6 +55,16 @@ impl Cidr {
         Self::of(address, self.prefix) == Some(self)
     }
 
+    /// True if every address of `other` is in this network.
+    pub fn includes(self, other: Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.first())
+    }
+
+    /// True if the two have an address in common: then one includes the other.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.includes(other) || other.includes(self)
+    }
+
     /// The `n`th address, counted from the first, which is number 0.
     pub fn nth(self, n: u64) -> Option<Ipv4Addr> {
         let n = u32::try_from(n).ok().filter(|_| n < self.size())?;
@@ -83,6 +96,20 @@ impl FromStr for Cidr {
         let (address, prefix) = text.trim().split_once('/').ok_or(CidrError)?;
         let prefix = prefix.parse().map_err(|_| CidrError)?;
         Self::of(address.parse().map_err(|_| CidrError)?, prefix).ok_or(CidrError)
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = CidrError;
+
+    fn try_from(text: String) -> Result<Self, CidrError> {
+        text.parse()
+    }
+}
+
+impl From<Cidr> for String {
+    fn from(cidr: Cidr) -> Self {
+        cidr.to_string()
     }
 }
 
@@ -119,6 +146,20 @@ mod tests {
         assert!(!cidr.contains(Ipv4Addr::new(10, 1, 2, 4)));
         assert_eq!(cidr.nth(3), Some(Ipv4Addr::new(10, 1, 2, 3)));
         assert_eq!(cidr.nth(4), None);
+    }
+
+    #[test]
+    fn networks_lie_in_each_other_or_apart() {
+        let check = |left: &str, right: &str, includes, overlaps| {
+            let (left, right) = (cidr(left), cidr(right));
+            assert_eq!((left.includes(right), left.overlaps(right)), (includes, overlaps), "{left} {right}");
+            assert_eq!(left.overlaps(right), right.overlaps(left), "{left} {right}");
+        };
+        check("10.1.0.0/16", "10.1.2.0/24", true, true);
+        check("10.1.2.0/24", "10.1.0.0/16", false, true);
+        check("10.1.2.0/24", "10.1.2.0/24", true, true);
+        check("10.1.2.0/24", "10.1.3.0/24", false, false);
+        check("0.0.0.0/0", "255.255.255.255/32", true, true);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use longshore_base::Region;
+pub use longshore_domain::interface::private_dns_name;
 use longshore_domain::{TaskNetwork, interface};
 use longshore_link::message::{ElasticNetworkInterface, Ipv4Address};
 use longshore_state::{State, Tx};
@@ -62,13 +62,4 @@ pub fn payload(state: &State, at: &ClusterKey, task: &Task) -> Option<ElasticNet
         interface_association_protocol: "default".into(),
         ..ElasticNetworkInterface::default()
     })
-}
-
-/// `ip-10-9-1-5.ec2.internal`, with the region in place of `ec2` outside of the oldest one.
-pub fn private_dns_name(region: &Region, address: Ipv4Addr) -> String {
-    let [a, b, c, d] = address.octets();
-    match region.as_str() {
-        "us-east-1" => format!("ip-{a}-{b}-{c}-{d}.ec2.internal"),
-        region => format!("ip-{a}-{b}-{c}-{d}.{region}.compute.internal"),
-    }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use longshore_base::{Cidr, Seed};
+use longshore_base::{Cidr, Region, Seed};
 
 /// The range of addresses that an instance has for tasks: `172.20.0.0/18`.
 pub const NETWORK_ATTRIBUTE: &str = "longshore.task-network";
@@ -98,6 +98,15 @@ pub fn mac(address: Ipv4Addr) -> String {
 /// The id of an interface: `eni-` and 17 hex digits.
 pub fn interface_id(seed: Seed) -> String {
     format!("eni-{:016x}{:x}", seed.of(0).bits(), seed.of(1).bits() & 0xf)
+}
+
+/// `ip-10-9-1-5.ec2.internal`, with the region in place of `ec2` outside of the oldest one.
+pub fn private_dns_name(region: &Region, address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    match region.as_str() {
+        "us-east-1" => format!("ip-{a}-{b}-{c}-{d}.ec2.internal"),
+        region => format!("ip-{a}-{b}-{c}-{d}.{region}.compute.internal"),
+    }
 }
 
 #[cfg(test)]

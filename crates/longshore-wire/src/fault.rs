@@ -196,11 +196,12 @@ macro_rules! operation_error {
     };
 }
 
-/// A failure of the server's own. The caller reads a fixed text; the cause goes to the log.
+/// A failure of the server's own, or an error that no model has. Of the former the caller reads a fixed text; the cause
+/// goes to the log.
 ///
 /// Told as `ServerException`, HTTP 500, the name that ECS and its relatives model, and in XML as `InternalFailure` or
-/// `InternalError`; what the caller has to change, as `ClientException` or `ValidationException`, 400, or XML's words for
-/// it.
+/// `InternalError`; what the caller has to change, as `ClientException`, 400, or XML's words for it, unless its service
+/// has a name for it.
 #[derive(Clone)]
 pub struct Fault {
     message: Cow<'static, str>,
@@ -208,14 +209,15 @@ pub struct Fault {
     kind: FaultKind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Whose doing it is, and what it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FaultKind {
-    /// The server's own.
-    Internal,
-    /// The caller's doing after all, so that asking again is of no use.
+    /// The server's.
+    Inside,
+    /// The caller's after all, so that asking again is of no use.
     Final,
-    /// A value that cannot be, in the words of services that call it so.
-    Validation,
+    /// The caller's, by the name and the status that the service documents.
+    Named(&'static str, u16),
 }
 
 impl Fault {
@@ -224,7 +226,7 @@ impl Fault {
         Self {
             message: Cow::Borrowed("An internal error occurred. Try the request again."),
             cause: Some(Arc::from(cause.into())),
-            kind: FaultKind::Internal,
+            kind: FaultKind::Inside,
         }
     }
 
@@ -236,12 +238,18 @@ impl Fault {
     /// The same where a service calls it a `ValidationException` and models none, as Secrets Manager, Systems Manager and
     /// KMS do.
     pub fn validation(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), cause: None, kind: FaultKind::Validation }
+        Self::named(GenericErrorKind::Validation.code(), 400, message)
+    }
+
+    /// A refusal by an error that its service documents and its model does not list, as all of EC2's are. It is told by
+    /// this name and this status, below 500, in every protocol.
+    pub fn named(code: &'static str, http_status: u16, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), cause: None, kind: FaultKind::Named(code, http_status) }
     }
 
     /// A fault whose text the caller may read.
     pub fn told(message: &'static str) -> Self {
-        Self { message: message.into(), cause: None, kind: FaultKind::Internal }
+        Self { message: message.into(), cause: None, kind: FaultKind::Inside }
     }
 }
 
@@ -266,9 +274,9 @@ impl Error for Fault {
 impl ModeledError for Fault {
     fn code(&self) -> &'static str {
         match self.kind {
-            FaultKind::Internal => "ServerException",
+            FaultKind::Inside => "ServerException",
             FaultKind::Final => "ClientException",
-            FaultKind::Validation => GenericErrorKind::Validation.code(),
+            FaultKind::Named(code, _) => code,
         }
     }
     fn message(&self) -> &str {
@@ -276,24 +284,24 @@ impl ModeledError for Fault {
     }
     fn http_status(&self) -> u16 {
         match self.kind {
-            FaultKind::Internal => 500,
-            FaultKind::Final | FaultKind::Validation => 400,
+            FaultKind::Inside => 500,
+            FaultKind::Final => 400,
+            FaultKind::Named(_, status) => status,
         }
     }
     fn told_in(&self, family: Family) -> (&'static str, u16) {
         let code = match (family, self.kind) {
-            (family, FaultKind::Validation) => return GenericErrorKind::Validation.told_in(family),
-            (Family::AwsJson | Family::RestJson, _) => self.code(),
+            (_, FaultKind::Named(code, _)) => code,
+            (Family::AwsJson | Family::RestJson, FaultKind::Inside | FaultKind::Final) => self.code(),
             (Family::Query, FaultKind::Final) => "ValidationError",
-            (Family::Ec2, FaultKind::Final) => "InvalidRequest",
-            (Family::RestXml, FaultKind::Final) => "InvalidRequest",
-            (Family::Query, FaultKind::Internal) => "InternalFailure",
-            (Family::Ec2 | Family::RestXml, FaultKind::Internal) => "InternalError",
+            (Family::Ec2 | Family::RestXml, FaultKind::Final) => "InvalidRequest",
+            (Family::Query, FaultKind::Inside) => "InternalFailure",
+            (Family::Ec2 | Family::RestXml, FaultKind::Inside) => "InternalError",
         };
         (code, self.http_status())
     }
     fn is_server_fault(&self) -> bool {
-        self.kind == FaultKind::Internal
+        self.kind == FaultKind::Inside
     }
     fn encode(&self, writer: &mut dyn ShapeWriter) {
         encode_message(&self.message, writer);
@@ -360,17 +368,27 @@ pub(crate) fn encode_message(message: &str, writer: &mut dyn ShapeWriter) {
 mod tests {
     use super::*;
 
+    const FAMILIES: [Family; 5] =
+        [Family::AwsJson, Family::RestJson, Family::Query, Family::Ec2, Family::RestXml];
+
     #[test]
-    fn a_fault_says_whose_doing_it_is() {
-        for (fault, json, query, is_server_fault) in [
-            (Fault::hidden("inside"), ("ServerException", 500), ("InternalFailure", 500), true),
-            (Fault::final_refusal("no"), ("ClientException", 400), ("ValidationError", 400), false),
-            (Fault::validation("no"), ("ValidationException", 400), ("ValidationError", 400), false),
-        ] {
-            assert_eq!(fault.told_in(Family::AwsJson), json);
-            assert_eq!(fault.told_in(Family::Query), query);
-            assert_eq!((fault.code(), fault.http_status()), json);
-            assert_eq!(fault.is_server_fault(), is_server_fault);
+    fn a_named_refusal_has_its_name_in_every_protocol() {
+        let fault = Fault::named("DryRunOperation", 412, "would have succeeded");
+        for family in FAMILIES {
+            assert_eq!(fault.told_in(family), ("DryRunOperation", 412));
         }
+        assert!(!fault.is_server_fault() && fault.hidden_cause().is_none());
+        assert_eq!(
+            (fault.code(), fault.http_status(), fault.message()),
+            ("DryRunOperation", 412, "would have succeeded")
+        );
+    }
+
+    #[test]
+    fn what_is_the_servers_fault_hides_its_cause() {
+        let fault = Fault::hidden("the disk is gone");
+        assert_eq!(fault.told_in(Family::Ec2), ("InternalError", 500));
+        assert!(fault.is_server_fault() && !fault.to_string().contains("disk"));
+        assert_eq!(Fault::final_refusal("no").told_in(Family::Ec2), ("InvalidRequest", 400));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use longshore_api_ec2::Ec2;
 use longshore_api_ecs::{Caller, Ecs};
 use longshore_api_identity::{Iam, Issuers, Sts, WebSts};
 use longshore_api_secrets::{Kms, SecretsManager, Ssm};
@@ -208,6 +209,7 @@ impl ControlPlane {
             Controllers::start(driver::run(db.clone(), settings, metrics.clone(), pulse.clone()));
         let hub = Hub::new(db.clone(), metrics.clone());
         let ecs = Ecs::server(db.clone(), api_settings(options, &url)).guarded(guard.clone());
+        let ec2 = Ec2::server(db.clone()).guarded(guard.clone());
         let iam = Iam::server(db.clone(), seeds.clone()).guarded(guard.clone());
         let sts = sts(options, &db, guard.clone())?;
         let secrets = SecretsManager::server(db.clone(), seeds.clone()).guarded(guard.clone());
@@ -220,6 +222,7 @@ impl ControlPlane {
         let services = Services {
             apis: vec![
                 Arc::new(ecs),
+                Arc::new(ec2),
                 Arc::new(explainer),
                 Arc::new(iam),
                 Arc::new(sts),

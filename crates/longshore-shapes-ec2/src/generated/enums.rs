@@ -531,6 +531,15 @@ string_enum! {
 }
 
 string_enum! {
+    pub enum LocationType {
+        Region = "region",
+        AvailabilityZone = "availability-zone",
+        AvailabilityZoneId = "availability-zone-id",
+        Outpost = "outpost",
+    }
+}
+
+string_enum! {
     pub enum MarketType {
         Spot = "spot",
         CapacityBlock = "capacity-block",

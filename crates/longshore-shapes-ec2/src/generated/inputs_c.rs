@@ -10,6 +10,16 @@ use longshore_wire::{Blob, Document, error_shape, impl_structure};
 use crate::generated::schema::structures as schema;
 use crate::generated::*;
 
+/// Input of [`CreateDefaultVpc`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateDefaultVpc.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateDefaultVpcRequest {
+    pub dry_run: Option<bool>,
+}
+
+impl_structure!(CreateDefaultVpcRequest, schema::CREATE_DEFAULT_VPC_REQUEST, {
+    0 => dry_run,
+});
+
 /// Input of [`CreateInternetGateway`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateInternetGateway.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct CreateInternetGatewayRequest {

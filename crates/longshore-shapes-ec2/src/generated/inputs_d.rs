@@ -185,6 +185,24 @@ impl_structure!(DescribeAvailabilityZonesRequest, schema::DESCRIBE_AVAILABILITY_
     4 => zone_names,
 });
 
+/// Input of [`DescribeDhcpOptions`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeDhcpOptions.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeDhcpOptionsRequest {
+    pub dhcp_options_ids: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+impl_structure!(DescribeDhcpOptionsRequest, schema::DESCRIBE_DHCP_OPTIONS_REQUEST, {
+    0 => dhcp_options_ids,
+    1 => dry_run,
+    2 => filters,
+    3 => max_results,
+    4 => next_token,
+});
+
 /// Input of [`DescribeIamInstanceProfileAssociations`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeIamInstanceProfileAssociations.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeIamInstanceProfileAssociationsRequest {
@@ -263,6 +281,24 @@ impl_structure!(DescribeInstanceStatusRequest, schema::DESCRIBE_INSTANCE_STATUS_
     4 => instance_ids,
     5 => max_results,
     6 => next_token,
+});
+
+/// Input of [`DescribeInstanceTypeOfferings`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeInstanceTypeOfferingsRequest {
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub location_type: Option<LocationType>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+impl_structure!(DescribeInstanceTypeOfferingsRequest, schema::DESCRIBE_INSTANCE_TYPE_OFFERINGS_REQUEST, {
+    0 => dry_run,
+    1 => filters,
+    2 => location_type,
+    3 => max_results,
+    4 => next_token,
 });
 
 /// Input of [`DescribeInstanceTypes`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html).

@@ -25,6 +25,7 @@ pub enum Operation {
     AttachInternetGateway,
     AuthorizeSecurityGroupEgress,
     AuthorizeSecurityGroupIngress,
+    CreateDefaultVpc,
     CreateInternetGateway,
     CreateKeyPair,
     CreateLaunchTemplate,
@@ -47,10 +48,12 @@ pub enum Operation {
     DeleteVpc,
     DescribeAccountAttributes,
     DescribeAvailabilityZones,
+    DescribeDhcpOptions,
     DescribeIamInstanceProfileAssociations,
     DescribeImages,
     DescribeInstanceAttribute,
     DescribeInstanceStatus,
+    DescribeInstanceTypeOfferings,
     DescribeInstanceTypes,
     DescribeInstances,
     DescribeInternetGateways,
@@ -87,6 +90,8 @@ pub enum Operation {
     StartInstances,
     StopInstances,
     TerminateInstances,
+    UpdateSecurityGroupRuleDescriptionsEgress,
+    UpdateSecurityGroupRuleDescriptionsIngress,
 }
 
 impl Operation {
@@ -96,6 +101,7 @@ impl Operation {
         Self::AttachInternetGateway,
         Self::AuthorizeSecurityGroupEgress,
         Self::AuthorizeSecurityGroupIngress,
+        Self::CreateDefaultVpc,
         Self::CreateInternetGateway,
         Self::CreateKeyPair,
         Self::CreateLaunchTemplate,
@@ -118,10 +124,12 @@ impl Operation {
         Self::DeleteVpc,
         Self::DescribeAccountAttributes,
         Self::DescribeAvailabilityZones,
+        Self::DescribeDhcpOptions,
         Self::DescribeIamInstanceProfileAssociations,
         Self::DescribeImages,
         Self::DescribeInstanceAttribute,
         Self::DescribeInstanceStatus,
+        Self::DescribeInstanceTypeOfferings,
         Self::DescribeInstanceTypes,
         Self::DescribeInstances,
         Self::DescribeInternetGateways,
@@ -158,6 +166,8 @@ impl Operation {
         Self::StartInstances,
         Self::StopInstances,
         Self::TerminateInstances,
+        Self::UpdateSecurityGroupRuleDescriptionsEgress,
+        Self::UpdateSecurityGroupRuleDescriptionsIngress,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -167,6 +177,7 @@ impl Operation {
             Self::AttachInternetGateway => "AttachInternetGateway",
             Self::AuthorizeSecurityGroupEgress => "AuthorizeSecurityGroupEgress",
             Self::AuthorizeSecurityGroupIngress => "AuthorizeSecurityGroupIngress",
+            Self::CreateDefaultVpc => "CreateDefaultVpc",
             Self::CreateInternetGateway => "CreateInternetGateway",
             Self::CreateKeyPair => "CreateKeyPair",
             Self::CreateLaunchTemplate => "CreateLaunchTemplate",
@@ -189,10 +200,12 @@ impl Operation {
             Self::DeleteVpc => "DeleteVpc",
             Self::DescribeAccountAttributes => "DescribeAccountAttributes",
             Self::DescribeAvailabilityZones => "DescribeAvailabilityZones",
+            Self::DescribeDhcpOptions => "DescribeDhcpOptions",
             Self::DescribeIamInstanceProfileAssociations => "DescribeIamInstanceProfileAssociations",
             Self::DescribeImages => "DescribeImages",
             Self::DescribeInstanceAttribute => "DescribeInstanceAttribute",
             Self::DescribeInstanceStatus => "DescribeInstanceStatus",
+            Self::DescribeInstanceTypeOfferings => "DescribeInstanceTypeOfferings",
             Self::DescribeInstanceTypes => "DescribeInstanceTypes",
             Self::DescribeInstances => "DescribeInstances",
             Self::DescribeInternetGateways => "DescribeInternetGateways",
@@ -229,6 +242,8 @@ impl Operation {
             Self::StartInstances => "StartInstances",
             Self::StopInstances => "StopInstances",
             Self::TerminateInstances => "TerminateInstances",
+            Self::UpdateSecurityGroupRuleDescriptionsEgress => "UpdateSecurityGroupRuleDescriptionsEgress",
+            Self::UpdateSecurityGroupRuleDescriptionsIngress => "UpdateSecurityGroupRuleDescriptionsIngress",
         }
     }
 
@@ -239,6 +254,7 @@ impl Operation {
             "AttachInternetGateway" => Some(Self::AttachInternetGateway),
             "AuthorizeSecurityGroupEgress" => Some(Self::AuthorizeSecurityGroupEgress),
             "AuthorizeSecurityGroupIngress" => Some(Self::AuthorizeSecurityGroupIngress),
+            "CreateDefaultVpc" => Some(Self::CreateDefaultVpc),
             "CreateInternetGateway" => Some(Self::CreateInternetGateway),
             "CreateKeyPair" => Some(Self::CreateKeyPair),
             "CreateLaunchTemplate" => Some(Self::CreateLaunchTemplate),
@@ -261,10 +277,12 @@ impl Operation {
             "DeleteVpc" => Some(Self::DeleteVpc),
             "DescribeAccountAttributes" => Some(Self::DescribeAccountAttributes),
             "DescribeAvailabilityZones" => Some(Self::DescribeAvailabilityZones),
+            "DescribeDhcpOptions" => Some(Self::DescribeDhcpOptions),
             "DescribeIamInstanceProfileAssociations" => Some(Self::DescribeIamInstanceProfileAssociations),
             "DescribeImages" => Some(Self::DescribeImages),
             "DescribeInstanceAttribute" => Some(Self::DescribeInstanceAttribute),
             "DescribeInstanceStatus" => Some(Self::DescribeInstanceStatus),
+            "DescribeInstanceTypeOfferings" => Some(Self::DescribeInstanceTypeOfferings),
             "DescribeInstanceTypes" => Some(Self::DescribeInstanceTypes),
             "DescribeInstances" => Some(Self::DescribeInstances),
             "DescribeInternetGateways" => Some(Self::DescribeInternetGateways),
@@ -301,6 +319,12 @@ impl Operation {
             "StartInstances" => Some(Self::StartInstances),
             "StopInstances" => Some(Self::StopInstances),
             "TerminateInstances" => Some(Self::TerminateInstances),
+            "UpdateSecurityGroupRuleDescriptionsEgress" => {
+                Some(Self::UpdateSecurityGroupRuleDescriptionsEgress)
+            }
+            "UpdateSecurityGroupRuleDescriptionsIngress" => {
+                Some(Self::UpdateSecurityGroupRuleDescriptionsIngress)
+            }
             _ => None,
         }
     }

@@ -32,6 +32,11 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum CreateDefaultVpcError {
+    }
+}
+
+operation_error! {
     pub enum CreateInternetGatewayError {
     }
 }
@@ -142,6 +147,11 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum DescribeDhcpOptionsError {
+    }
+}
+
+operation_error! {
     pub enum DescribeIamInstanceProfileAssociationsError {
     }
 }
@@ -158,6 +168,11 @@ operation_error! {
 
 operation_error! {
     pub enum DescribeInstanceStatusError {
+    }
+}
+
+operation_error! {
+    pub enum DescribeInstanceTypeOfferingsError {
     }
 }
 
@@ -338,5 +353,15 @@ operation_error! {
 
 operation_error! {
     pub enum TerminateInstancesError {
+    }
+}
+
+operation_error! {
+    pub enum UpdateSecurityGroupRuleDescriptionsEgressError {
+    }
+}
+
+operation_error! {
+    pub enum UpdateSecurityGroupRuleDescriptionsIngressError {
     }
 }

@@ -76,6 +76,20 @@ impl OperationShape for AuthorizeSecurityGroupIngress {
     type Error = shapes::AuthorizeSecurityGroupIngressError;
 }
 
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateDefaultVpc.html>
+#[derive(Clone, Copy, Debug)]
+pub struct CreateDefaultVpc;
+
+impl OperationShape for CreateDefaultVpc {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "CreateDefaultVpc";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::CreateDefaultVpcRequest;
+    type Output = shapes::CreateDefaultVpcResult;
+    type Error = shapes::CreateDefaultVpcError;
+}
+
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateInternetGateway.html>
 #[derive(Clone, Copy, Debug)]
 pub struct CreateInternetGateway;
@@ -384,6 +398,20 @@ impl OperationShape for DescribeAvailabilityZones {
     type Error = shapes::DescribeAvailabilityZonesError;
 }
 
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeDhcpOptions.html>
+#[derive(Clone, Copy, Debug)]
+pub struct DescribeDhcpOptions;
+
+impl OperationShape for DescribeDhcpOptions {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "DescribeDhcpOptions";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::DescribeDhcpOptionsRequest;
+    type Output = shapes::DescribeDhcpOptionsResult;
+    type Error = shapes::DescribeDhcpOptionsError;
+}
+
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeIamInstanceProfileAssociations.html>
 #[derive(Clone, Copy, Debug)]
 pub struct DescribeIamInstanceProfileAssociations;
@@ -438,6 +466,20 @@ impl OperationShape for DescribeInstanceStatus {
     type Input = shapes::DescribeInstanceStatusRequest;
     type Output = shapes::DescribeInstanceStatusResult;
     type Error = shapes::DescribeInstanceStatusError;
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html>
+#[derive(Clone, Copy, Debug)]
+pub struct DescribeInstanceTypeOfferings;
+
+impl OperationShape for DescribeInstanceTypeOfferings {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "DescribeInstanceTypeOfferings";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::DescribeInstanceTypeOfferingsRequest;
+    type Output = shapes::DescribeInstanceTypeOfferingsResult;
+    type Error = shapes::DescribeInstanceTypeOfferingsError;
 }
 
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypes.html>
@@ -944,10 +986,38 @@ impl OperationShape for TerminateInstances {
     type Error = shapes::TerminateInstancesError;
 }
 
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsEgress.html>
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateSecurityGroupRuleDescriptionsEgress;
+
+impl OperationShape for UpdateSecurityGroupRuleDescriptionsEgress {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "UpdateSecurityGroupRuleDescriptionsEgress";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::UpdateSecurityGroupRuleDescriptionsEgressRequest;
+    type Output = shapes::UpdateSecurityGroupRuleDescriptionsEgressResult;
+    type Error = shapes::UpdateSecurityGroupRuleDescriptionsEgressError;
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UpdateSecurityGroupRuleDescriptionsIngress.html>
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateSecurityGroupRuleDescriptionsIngress;
+
+impl OperationShape for UpdateSecurityGroupRuleDescriptionsIngress {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "UpdateSecurityGroupRuleDescriptionsIngress";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    type Input = shapes::UpdateSecurityGroupRuleDescriptionsIngressRequest;
+    type Output = shapes::UpdateSecurityGroupRuleDescriptionsIngressResult;
+    type Error = shapes::UpdateSecurityGroupRuleDescriptionsIngressError;
+}
+
 /// Calls the macro `$with` with what is given and the names of all operations, each of which is a type in [`ops`](self).
 #[macro_export]
 macro_rules! each_operation {
             ($with:ident $($given:tt)*) => {
-                $with! { $($given)* AssociateIamInstanceProfile AssociateRouteTable AttachInternetGateway AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateInternetGateway CreateKeyPair CreateLaunchTemplate CreateLaunchTemplateVersion CreateRoute CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc DeleteInternetGateway DeleteKeyPair DeleteLaunchTemplate DeleteLaunchTemplateVersions DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVpc DescribeAccountAttributes DescribeAvailabilityZones DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceAttribute DescribeInstanceStatus DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkAcls DescribeNetworkInterfaces DescribeRegions DescribeRouteTables DescribeSecurityGroupRules DescribeSecurityGroups DescribeSubnets DescribeTags DescribeVolumes DescribeVpcAttribute DescribeVpcs DetachInternetGateway DisassociateIamInstanceProfile DisassociateRouteTable ImportKeyPair ModifyInstanceAttribute ModifyInstanceMetadataOptions ModifyLaunchTemplate ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute RebootInstances ReplaceRoute ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances StopInstances TerminateInstances }
+                $with! { $($given)* AssociateIamInstanceProfile AssociateRouteTable AttachInternetGateway AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress CreateDefaultVpc CreateInternetGateway CreateKeyPair CreateLaunchTemplate CreateLaunchTemplateVersion CreateRoute CreateRouteTable CreateSecurityGroup CreateSubnet CreateTags CreateVpc DeleteInternetGateway DeleteKeyPair DeleteLaunchTemplate DeleteLaunchTemplateVersions DeleteRoute DeleteRouteTable DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVpc DescribeAccountAttributes DescribeAvailabilityZones DescribeDhcpOptions DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceAttribute DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkAcls DescribeNetworkInterfaces DescribeRegions DescribeRouteTables DescribeSecurityGroupRules DescribeSecurityGroups DescribeSubnets DescribeTags DescribeVolumes DescribeVpcAttribute DescribeVpcs DetachInternetGateway DisassociateIamInstanceProfile DisassociateRouteTable ImportKeyPair ModifyInstanceAttribute ModifyInstanceMetadataOptions ModifyLaunchTemplate ModifySecurityGroupRules ModifySubnetAttribute ModifyVpcAttribute RebootInstances ReplaceRoute ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances StopInstances TerminateInstances UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress }
             };
         }

@@ -10,6 +10,16 @@ use longshore_wire::{Blob, Document, error_shape, impl_structure};
 use crate::generated::schema::structures as schema;
 use crate::generated::*;
 
+/// Output of [`CreateDefaultVpc`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateDefaultVpc.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateDefaultVpcResult {
+    pub vpc: Option<Vpc>,
+}
+
+impl_structure!(CreateDefaultVpcResult, schema::CREATE_DEFAULT_VPC_RESULT, {
+    0 => vpc,
+});
+
 /// Output of [`CreateInternetGateway`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateInternetGateway.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct CreateInternetGatewayResult {

@@ -114,6 +114,18 @@ impl_structure!(DescribeAvailabilityZonesResult, schema::DESCRIBE_AVAILABILITY_Z
     0 => availability_zones,
 });
 
+/// Output of [`DescribeDhcpOptions`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeDhcpOptions.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeDhcpOptionsResult {
+    pub dhcp_options: Option<Vec<DhcpOptions>>,
+    pub next_token: Option<String>,
+}
+
+impl_structure!(DescribeDhcpOptionsResult, schema::DESCRIBE_DHCP_OPTIONS_RESULT, {
+    0 => dhcp_options,
+    1 => next_token,
+});
+
 /// Output of [`DescribeIamInstanceProfileAssociations`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeIamInstanceProfileAssociations.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeIamInstanceProfileAssociationsResult {
@@ -147,6 +159,18 @@ pub struct DescribeInstanceStatusResult {
 
 impl_structure!(DescribeInstanceStatusResult, schema::DESCRIBE_INSTANCE_STATUS_RESULT, {
     0 => instance_statuses,
+    1 => next_token,
+});
+
+/// Output of [`DescribeInstanceTypeOfferings`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeInstanceTypeOfferingsResult {
+    pub instance_type_offerings: Option<Vec<InstanceTypeOffering>>,
+    pub next_token: Option<String>,
+}
+
+impl_structure!(DescribeInstanceTypeOfferingsResult, schema::DESCRIBE_INSTANCE_TYPE_OFFERINGS_RESULT, {
+    0 => instance_type_offerings,
     1 => next_token,
 });
 

@@ -54,6 +54,34 @@ impl_structure!(DeleteLaunchTemplateVersionsResponseSuccessItem, schema::DELETE_
     2 => version_number,
 });
 
+/// [`DhcpConfiguration`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DhcpConfiguration.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct DhcpConfiguration {
+    pub key: Option<String>,
+    pub values: Option<Vec<AttributeValue>>,
+}
+
+impl_structure!(DhcpConfiguration, schema::DHCP_CONFIGURATION, {
+    0 => key,
+    1 => values,
+});
+
+/// [`DhcpOptions`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DhcpOptions.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct DhcpOptions {
+    pub dhcp_configurations: Option<Vec<DhcpConfiguration>>,
+    pub dhcp_options_id: Option<String>,
+    pub owner_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+impl_structure!(DhcpOptions, schema::DHCP_OPTIONS, {
+    0 => dhcp_configurations,
+    1 => dhcp_options_id,
+    2 => owner_id,
+    3 => tags,
+});
+
 /// [`DiskInfo`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DiskInfo.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct DiskInfo {

@@ -1059,6 +1059,20 @@ impl_structure!(InstanceTypeInfo, schema::INSTANCE_TYPE_INFO, {
     31 => v_cpu_info,
 });
 
+/// [`InstanceTypeOffering`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceTypeOffering.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct InstanceTypeOffering {
+    pub instance_type: Option<String>,
+    pub location: Option<String>,
+    pub location_type: Option<LocationType>,
+}
+
+impl_structure!(InstanceTypeOffering, schema::INSTANCE_TYPE_OFFERING, {
+    0 => instance_type,
+    1 => location,
+    2 => location_type,
+});
+
 /// [`InternetGateway`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InternetGateway.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct InternetGateway {

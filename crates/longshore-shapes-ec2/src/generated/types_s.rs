@@ -92,6 +92,18 @@ impl_structure!(SecurityGroupRule, schema::SECURITY_GROUP_RULE, {
     13 => to_port,
 });
 
+/// [`SecurityGroupRuleDescription`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleDescription.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct SecurityGroupRuleDescription {
+    pub description: Option<String>,
+    pub security_group_rule_id: Option<String>,
+}
+
+impl_structure!(SecurityGroupRuleDescription, schema::SECURITY_GROUP_RULE_DESCRIPTION, {
+    0 => description,
+    1 => security_group_rule_id,
+});
+
 /// [`SecurityGroupRuleRequest`](https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SecurityGroupRuleRequest.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct SecurityGroupRuleRequest {

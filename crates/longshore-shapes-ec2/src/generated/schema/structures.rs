@@ -349,6 +349,12 @@ pub static CPU_PERFORMANCE_FACTOR_REQUEST: StructSchema = StructSchema::new(
         .xml_name("Reference")],
 );
 
+pub static CREATE_DEFAULT_VPC_REQUEST: StructSchema =
+    StructSchema::new("CreateDefaultVpcRequest", &[MemberSchema::new("DryRun", &types::BOOLEAN)]);
+
+pub static CREATE_DEFAULT_VPC_RESULT: StructSchema =
+    StructSchema::new("CreateDefaultVpcResult", &[MemberSchema::new("Vpc", &types::VPC).xml_name("vpc")]);
+
 pub static CREATE_INTERNET_GATEWAY_REQUEST: StructSchema = StructSchema::new(
     "CreateInternetGatewayRequest",
     &[
@@ -757,6 +763,25 @@ pub static DESCRIBE_AVAILABILITY_ZONES_RESULT: StructSchema = StructSchema::new(
         .xml_name("availabilityZoneInfo")],
 );
 
+pub static DESCRIBE_DHCP_OPTIONS_REQUEST: StructSchema = StructSchema::new(
+    "DescribeDhcpOptionsRequest",
+    &[
+        MemberSchema::new("DhcpOptionsIds", &types::DHCP_OPTIONS_ID_STRING_LIST).xml_name("DhcpOptionsId"),
+        MemberSchema::new("DryRun", &types::BOOLEAN).xml_name("dryRun"),
+        MemberSchema::new("Filters", &types::FILTER_LIST).xml_name("Filter"),
+        MemberSchema::new("MaxResults", &types::DESCRIBE_DHCP_OPTIONS_MAX_RESULTS),
+        MemberSchema::new("NextToken", &types::STRING),
+    ],
+);
+
+pub static DESCRIBE_DHCP_OPTIONS_RESULT: StructSchema = StructSchema::new(
+    "DescribeDhcpOptionsResult",
+    &[
+        MemberSchema::new("DhcpOptions", &types::DHCP_OPTIONS_LIST).xml_name("dhcpOptionsSet"),
+        MemberSchema::new("NextToken", &types::STRING).xml_name("nextToken"),
+    ],
+);
+
 pub static DESCRIBE_IAM_INSTANCE_PROFILE_ASSOCIATIONS_REQUEST: StructSchema = StructSchema::new(
     "DescribeIamInstanceProfileAssociationsRequest",
     &[
@@ -826,6 +851,26 @@ pub static DESCRIBE_INSTANCE_STATUS_RESULT: StructSchema = StructSchema::new(
     &[
         MemberSchema::new("InstanceStatuses", &types::INSTANCE_STATUS_LIST).xml_name("instanceStatusSet"),
         MemberSchema::new("NextToken", &types::STRING).xml_name("nextToken"),
+    ],
+);
+
+pub static DESCRIBE_INSTANCE_TYPE_OFFERINGS_REQUEST: StructSchema = StructSchema::new(
+    "DescribeInstanceTypeOfferingsRequest",
+    &[
+        MemberSchema::new("DryRun", &types::BOOLEAN),
+        MemberSchema::new("Filters", &types::FILTER_LIST).xml_name("Filter"),
+        MemberSchema::new("LocationType", &types::LOCATION_TYPE),
+        MemberSchema::new("MaxResults", &types::DITO_MAX_RESULTS),
+        MemberSchema::new("NextToken", &types::NEXT_TOKEN),
+    ],
+);
+
+pub static DESCRIBE_INSTANCE_TYPE_OFFERINGS_RESULT: StructSchema = StructSchema::new(
+    "DescribeInstanceTypeOfferingsResult",
+    &[
+        MemberSchema::new("InstanceTypeOfferings", &types::INSTANCE_TYPE_OFFERINGS_LIST)
+            .xml_name("instanceTypeOfferingSet"),
+        MemberSchema::new("NextToken", &types::NEXT_TOKEN).xml_name("nextToken"),
     ],
 );
 
@@ -1178,6 +1223,25 @@ pub static DETACH_INTERNET_GATEWAY_REQUEST: StructSchema = StructSchema::new(
             .required()
             .xml_name("internetGatewayId"),
         MemberSchema::new("VpcId", &types::VPC_ID).required().xml_name("vpcId"),
+    ],
+);
+
+pub static DHCP_CONFIGURATION: StructSchema = StructSchema::new(
+    "DhcpConfiguration",
+    &[
+        MemberSchema::new("Key", &types::STRING).xml_name("key"),
+        MemberSchema::new("Values", &types::DHCP_CONFIGURATION_VALUE_LIST).xml_name("valueSet"),
+    ],
+);
+
+pub static DHCP_OPTIONS: StructSchema = StructSchema::new(
+    "DhcpOptions",
+    &[
+        MemberSchema::new("DhcpConfigurations", &types::DHCP_CONFIGURATION_LIST)
+            .xml_name("dhcpConfigurationSet"),
+        MemberSchema::new("DhcpOptionsId", &types::STRING).xml_name("dhcpOptionsId"),
+        MemberSchema::new("OwnerId", &types::STRING).xml_name("ownerId"),
+        MemberSchema::new("Tags", &types::TAG_LIST).xml_name("tagSet"),
     ],
 );
 
@@ -2175,6 +2239,15 @@ pub static INSTANCE_TYPE_INFO: StructSchema = StructSchema::new(
         MemberSchema::new("SupportedVirtualizationTypes", &types::VIRTUALIZATION_TYPE_LIST)
             .xml_name("supportedVirtualizationTypes"),
         MemberSchema::new("VCpuInfo", &types::V_CPU_INFO).xml_name("vCpuInfo"),
+    ],
+);
+
+pub static INSTANCE_TYPE_OFFERING: StructSchema = StructSchema::new(
+    "InstanceTypeOffering",
+    &[
+        MemberSchema::new("InstanceType", &types::INSTANCE_TYPE).xml_name("instanceType"),
+        MemberSchema::new("Location", &types::LOCATION).xml_name("location"),
+        MemberSchema::new("LocationType", &types::LOCATION_TYPE).xml_name("locationType"),
     ],
 );
 
@@ -3811,6 +3884,14 @@ pub static SECURITY_GROUP_RULE: StructSchema = StructSchema::new(
     ],
 );
 
+pub static SECURITY_GROUP_RULE_DESCRIPTION: StructSchema = StructSchema::new(
+    "SecurityGroupRuleDescription",
+    &[
+        MemberSchema::new("Description", &types::STRING),
+        MemberSchema::new("SecurityGroupRuleId", &types::STRING),
+    ],
+);
+
 pub static SECURITY_GROUP_RULE_REQUEST: StructSchema = StructSchema::new(
     "SecurityGroupRuleRequest",
     &[
@@ -3989,6 +4070,40 @@ pub static TOTAL_LOCAL_STORAGE_GB: StructSchema = StructSchema::new(
 pub static TOTAL_LOCAL_STORAGE_GB_REQUEST: StructSchema = StructSchema::new(
     "TotalLocalStorageGBRequest",
     &[MemberSchema::new("Max", &types::DOUBLE), MemberSchema::new("Min", &types::DOUBLE)],
+);
+
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_REQUEST: StructSchema = StructSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsEgressRequest",
+    &[
+        MemberSchema::new("DryRun", &types::BOOLEAN),
+        MemberSchema::new("GroupId", &types::SECURITY_GROUP_ID),
+        MemberSchema::new("GroupName", &types::SECURITY_GROUP_NAME),
+        MemberSchema::new("IpPermissions", &types::IP_PERMISSION_LIST),
+        MemberSchema::new("SecurityGroupRuleDescriptions", &types::SECURITY_GROUP_RULE_DESCRIPTION_LIST)
+            .xml_name("SecurityGroupRuleDescription"),
+    ],
+);
+
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_RESULT: StructSchema = StructSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsEgressResult",
+    &[MemberSchema::new("Return", &types::BOOLEAN).xml_name("return")],
+);
+
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_REQUEST: StructSchema = StructSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsIngressRequest",
+    &[
+        MemberSchema::new("DryRun", &types::BOOLEAN),
+        MemberSchema::new("GroupId", &types::SECURITY_GROUP_ID),
+        MemberSchema::new("GroupName", &types::SECURITY_GROUP_NAME),
+        MemberSchema::new("IpPermissions", &types::IP_PERMISSION_LIST),
+        MemberSchema::new("SecurityGroupRuleDescriptions", &types::SECURITY_GROUP_RULE_DESCRIPTION_LIST)
+            .xml_name("SecurityGroupRuleDescription"),
+    ],
+);
+
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_RESULT: StructSchema = StructSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsIngressResult",
+    &[MemberSchema::new("Return", &types::BOOLEAN).xml_name("return")],
 );
 
 pub static USER_ID_GROUP_PAIR: StructSchema = StructSchema::new(

@@ -319,6 +319,10 @@ pub static CPU_PERFORMANCE_FACTOR_REQUEST: TypeSchema = TypeSchema::new(
     "CpuPerformanceFactorRequest",
     Kind::Structure(&structures::CPU_PERFORMANCE_FACTOR_REQUEST),
 );
+pub static CREATE_DEFAULT_VPC_REQUEST: TypeSchema =
+    TypeSchema::new("CreateDefaultVpcRequest", Kind::Structure(&structures::CREATE_DEFAULT_VPC_REQUEST));
+pub static CREATE_DEFAULT_VPC_RESULT: TypeSchema =
+    TypeSchema::new("CreateDefaultVpcResult", Kind::Structure(&structures::CREATE_DEFAULT_VPC_RESULT));
 pub static CREATE_INTERNET_GATEWAY_REQUEST: TypeSchema = TypeSchema::new(
     "CreateInternetGatewayRequest",
     Kind::Structure(&structures::CREATE_INTERNET_GATEWAY_REQUEST),
@@ -377,6 +381,7 @@ pub static CREDIT_SPECIFICATION_REQUEST: TypeSchema =
     TypeSchema::new("CreditSpecificationRequest", Kind::Structure(&structures::CREDIT_SPECIFICATION_REQUEST));
 pub static CURRENT_GENERATION_FLAG: TypeSchema = TypeSchema::new("CurrentGenerationFlag", Kind::Boolean);
 pub static DIT_MAX_RESULTS: TypeSchema = TypeSchema::new("DITMaxResults", Kind::Integer).min(5).max(100);
+pub static DITO_MAX_RESULTS: TypeSchema = TypeSchema::new("DITOMaxResults", Kind::Integer).min(5).max(1000);
 pub static DATE_TIME: TypeSchema = TypeSchema::new("DateTime", Kind::Timestamp(TimestampFormat::Default));
 pub static DEDICATED_HOST_FLAG: TypeSchema = TypeSchema::new("DedicatedHostFlag", Kind::Boolean);
 pub static DEDICATED_HOST_ID: TypeSchema = TypeSchema::new("DedicatedHostId", Kind::String);
@@ -485,6 +490,14 @@ pub static DESCRIBE_AVAILABILITY_ZONES_RESULT: TypeSchema = TypeSchema::new(
     "DescribeAvailabilityZonesResult",
     Kind::Structure(&structures::DESCRIBE_AVAILABILITY_ZONES_RESULT),
 );
+pub static DESCRIBE_DHCP_OPTIONS_MAX_RESULTS: TypeSchema =
+    TypeSchema::new("DescribeDhcpOptionsMaxResults", Kind::Integer).min(5).max(1000);
+pub static DESCRIBE_DHCP_OPTIONS_REQUEST: TypeSchema = TypeSchema::new(
+    "DescribeDhcpOptionsRequest",
+    Kind::Structure(&structures::DESCRIBE_DHCP_OPTIONS_REQUEST),
+);
+pub static DESCRIBE_DHCP_OPTIONS_RESULT: TypeSchema =
+    TypeSchema::new("DescribeDhcpOptionsResult", Kind::Structure(&structures::DESCRIBE_DHCP_OPTIONS_RESULT));
 pub static DESCRIBE_IAM_INSTANCE_PROFILE_ASSOCIATIONS_MAX_RESULTS: TypeSchema =
     TypeSchema::new("DescribeIamInstanceProfileAssociationsMaxResults", Kind::Integer).min(5).max(1000);
 pub static DESCRIBE_IAM_INSTANCE_PROFILE_ASSOCIATIONS_REQUEST: TypeSchema = TypeSchema::new(
@@ -510,6 +523,14 @@ pub static DESCRIBE_INSTANCE_STATUS_REQUEST: TypeSchema = TypeSchema::new(
 pub static DESCRIBE_INSTANCE_STATUS_RESULT: TypeSchema = TypeSchema::new(
     "DescribeInstanceStatusResult",
     Kind::Structure(&structures::DESCRIBE_INSTANCE_STATUS_RESULT),
+);
+pub static DESCRIBE_INSTANCE_TYPE_OFFERINGS_REQUEST: TypeSchema = TypeSchema::new(
+    "DescribeInstanceTypeOfferingsRequest",
+    Kind::Structure(&structures::DESCRIBE_INSTANCE_TYPE_OFFERINGS_REQUEST),
+);
+pub static DESCRIBE_INSTANCE_TYPE_OFFERINGS_RESULT: TypeSchema = TypeSchema::new(
+    "DescribeInstanceTypeOfferingsResult",
+    Kind::Structure(&structures::DESCRIBE_INSTANCE_TYPE_OFFERINGS_RESULT),
 );
 pub static DESCRIBE_INSTANCE_TYPES_REQUEST: TypeSchema = TypeSchema::new(
     "DescribeInstanceTypesRequest",
@@ -643,6 +664,31 @@ pub static DETACH_INTERNET_GATEWAY_REQUEST: TypeSchema = TypeSchema::new(
 );
 pub static DEVICE_TYPE: TypeSchema =
     TypeSchema::new("DeviceType", Kind::Enum(crate::generated::DeviceType::VALUES));
+pub static DHCP_CONFIGURATION: TypeSchema =
+    TypeSchema::new("DhcpConfiguration", Kind::Structure(&structures::DHCP_CONFIGURATION));
+pub static DHCP_CONFIGURATION_LIST: TypeSchema = TypeSchema::new(
+    "DhcpConfigurationList",
+    Kind::List(Collection { element: &DHCP_CONFIGURATION, element_name: Some("item"), flattened: false }),
+);
+pub static DHCP_CONFIGURATION_VALUE_LIST: TypeSchema = TypeSchema::new(
+    "DhcpConfigurationValueList",
+    Kind::List(Collection { element: &ATTRIBUTE_VALUE, element_name: Some("item"), flattened: false }),
+);
+pub static DHCP_OPTIONS: TypeSchema =
+    TypeSchema::new("DhcpOptions", Kind::Structure(&structures::DHCP_OPTIONS));
+pub static DHCP_OPTIONS_ID: TypeSchema = TypeSchema::new("DhcpOptionsId", Kind::String);
+pub static DHCP_OPTIONS_ID_STRING_LIST: TypeSchema = TypeSchema::new(
+    "DhcpOptionsIdStringList",
+    Kind::List(Collection {
+        element: &DHCP_OPTIONS_ID,
+        element_name: Some("DhcpOptionsId"),
+        flattened: false,
+    }),
+);
+pub static DHCP_OPTIONS_LIST: TypeSchema = TypeSchema::new(
+    "DhcpOptionsList",
+    Kind::List(Collection { element: &DHCP_OPTIONS, element_name: Some("item"), flattened: false }),
+);
 pub static DISASSOCIATE_IAM_INSTANCE_PROFILE_REQUEST: TypeSchema = TypeSchema::new(
     "DisassociateIamInstanceProfileRequest",
     Kind::Structure(&structures::DISASSOCIATE_IAM_INSTANCE_PROFILE_REQUEST),
@@ -1230,6 +1276,12 @@ pub static INSTANCE_TYPE_INFO_LIST: TypeSchema = TypeSchema::new(
     "InstanceTypeInfoList",
     Kind::List(Collection { element: &INSTANCE_TYPE_INFO, element_name: Some("item"), flattened: false }),
 );
+pub static INSTANCE_TYPE_OFFERING: TypeSchema =
+    TypeSchema::new("InstanceTypeOffering", Kind::Structure(&structures::INSTANCE_TYPE_OFFERING));
+pub static INSTANCE_TYPE_OFFERINGS_LIST: TypeSchema = TypeSchema::new(
+    "InstanceTypeOfferingsList",
+    Kind::List(Collection { element: &INSTANCE_TYPE_OFFERING, element_name: Some("item"), flattened: false }),
+);
 pub static INTEGER: TypeSchema = TypeSchema::new("Integer", Kind::Integer);
 pub static INTERNET_GATEWAY: TypeSchema =
     TypeSchema::new("InternetGateway", Kind::Structure(&structures::INTERNET_GATEWAY));
@@ -1715,6 +1767,9 @@ pub static LOCAL_STORAGE_TYPE_SET: TypeSchema = TypeSchema::new(
     "LocalStorageTypeSet",
     Kind::List(Collection { element: &LOCAL_STORAGE_TYPE, element_name: Some("item"), flattened: false }),
 );
+pub static LOCATION: TypeSchema = TypeSchema::new("Location", Kind::String);
+pub static LOCATION_TYPE: TypeSchema =
+    TypeSchema::new("LocationType", Kind::Enum(crate::generated::LocationType::VALUES));
 pub static LOGICAL_GPU_COUNT: TypeSchema = TypeSchema::new("LogicalGpuCount", Kind::Integer);
 pub static LONG: TypeSchema = TypeSchema::new("Long", Kind::Long);
 pub static MARKET_TYPE: TypeSchema =
@@ -2235,6 +2290,18 @@ pub static SECURITY_GROUP_LIST: TypeSchema = TypeSchema::new(
 pub static SECURITY_GROUP_NAME: TypeSchema = TypeSchema::new("SecurityGroupName", Kind::String);
 pub static SECURITY_GROUP_RULE: TypeSchema =
     TypeSchema::new("SecurityGroupRule", Kind::Structure(&structures::SECURITY_GROUP_RULE));
+pub static SECURITY_GROUP_RULE_DESCRIPTION: TypeSchema = TypeSchema::new(
+    "SecurityGroupRuleDescription",
+    Kind::Structure(&structures::SECURITY_GROUP_RULE_DESCRIPTION),
+);
+pub static SECURITY_GROUP_RULE_DESCRIPTION_LIST: TypeSchema = TypeSchema::new(
+    "SecurityGroupRuleDescriptionList",
+    Kind::List(Collection {
+        element: &SECURITY_GROUP_RULE_DESCRIPTION,
+        element_name: Some("item"),
+        flattened: false,
+    }),
+);
 pub static SECURITY_GROUP_RULE_ID: TypeSchema = TypeSchema::new("SecurityGroupRuleId", Kind::String);
 pub static SECURITY_GROUP_RULE_ID_LIST: TypeSchema = TypeSchema::new(
     "SecurityGroupRuleIdList",
@@ -2372,6 +2439,22 @@ pub static TOTAL_NEURON_MEMORY: TypeSchema = TypeSchema::new("TotalNeuronMemory"
 pub static TPM_SUPPORT_VALUES: TypeSchema =
     TypeSchema::new("TpmSupportValues", Kind::Enum(crate::generated::TpmSupportValues::VALUES));
 pub static TRANSIT_GATEWAY_ID: TypeSchema = TypeSchema::new("TransitGatewayId", Kind::String);
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_REQUEST: TypeSchema = TypeSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsEgressRequest",
+    Kind::Structure(&structures::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_REQUEST),
+);
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_RESULT: TypeSchema = TypeSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsEgressResult",
+    Kind::Structure(&structures::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_RESULT),
+);
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_REQUEST: TypeSchema = TypeSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsIngressRequest",
+    Kind::Structure(&structures::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_REQUEST),
+);
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_RESULT: TypeSchema = TypeSchema::new(
+    "UpdateSecurityGroupRuleDescriptionsIngressResult",
+    Kind::Structure(&structures::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_RESULT),
+);
 pub static USAGE_CLASS_TYPE: TypeSchema =
     TypeSchema::new("UsageClassType", Kind::Enum(crate::generated::UsageClassType::VALUES));
 pub static USAGE_CLASS_TYPE_LIST: TypeSchema = TypeSchema::new(
