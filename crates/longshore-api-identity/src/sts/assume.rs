@@ -139,7 +139,8 @@ pub(super) fn on_role(state: &State, caller: &Caller, action: &str, arn: &str) -
     let found = state.iam().role_named(caller.scope.partition(), arn);
     let policy =
         found.map_or_else(|| Arc::new(Policy { statements: Vec::new() }), |(_, role)| role.trust.shared());
-    let mut access = Access::new(action, arn, caller).under(ResourcePolicy { policy, is_indispensable: true });
+    let mut access =
+        Access::new(action, arn, caller).under(ResourcePolicy { policy, is_indispensable: true });
     access.tells_why = false;
     for (key, value) in found.iter().flat_map(|(_, role)| &role.own.tags) {
         access = access

@@ -19,7 +19,7 @@ pub(super) fn container_of(peer: SocketAddr, local: SocketAddr) -> Option<String
 }
 
 /// Of the socket that is bound to `peer` and connected to `local`: from the machine's point of view it is the client's.
-fn inode<'t>(connections: &'t str, peer: SocketAddr, local: SocketAddr) -> Option<&'t str> {
+fn inode(connections: &str, peer: SocketAddr, local: SocketAddr) -> Option<&str> {
     let (peer, local) = (in_hex(peer)?, in_hex(local)?);
     connections.lines().find_map(|line| {
         // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
@@ -55,8 +55,8 @@ fn process_with(socket: &str) -> Option<String> {
 
 /// `/docker/ID`, `/ecs/TASK/ID`, `/system.slice/docker-ID.scope`.
 fn container_in(groups: &str) -> Option<String> {
-    let parts = groups.split(|character: char| !character.is_ascii_hexdigit());
-    parts.filter(|part| part.len() == ID_CHARS).next_back().map(str::to_owned)
+    let mut parts = groups.split(|character: char| !character.is_ascii_hexdigit());
+    parts.rfind(|part| part.len() == ID_CHARS).map(str::to_owned)
 }
 
 #[cfg(test)]
