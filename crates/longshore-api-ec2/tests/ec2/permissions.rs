@@ -1,34 +1,13 @@
 //! What has to be allowed for each operation of EC2, and that nothing is done or told without it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use expect_test::expect_file;
 use longshore_api_ec2::OPERATIONS;
-use longshore_service::{Access, Attempt, Guard, Values, not_authorized};
-use longshore_wire::Denied;
-use parking_lot::Mutex;
+use longshore_service::Access;
+use longshore_service::watchman::{Watchman, lines};
 
 use crate::support::{ACCOUNT, World, all, one};
-
-/// Notes every question, and says yes to all or to none.
-#[derive(Default)]
-struct Watchman {
-    seen: Mutex<Vec<Access>>,
-    denies: AtomicBool,
-}
-
-impl Guard for Watchman {
-    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
-        let asked: Vec<Access> = attempt.resources().into_iter().collect();
-        let first = asked.first().expect("everything of EC2 needs permission").clone();
-        *self.seen.lock() = asked;
-        if self.denies.load(Ordering::SeqCst) {
-            return Err(not_authorized(attempt.caller, &first, ""));
-        }
-        Ok(())
-    }
-}
 
 /// Ids of what is there, with the names that they have in the table.
 type Names = Vec<(String, &'static str)>;
@@ -183,8 +162,11 @@ impl Scene {
         let members = self.members(action);
         let members: Vec<(&str, &str)> =
             members.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let _answer = self.world.reply(action, &members);
-        self.guard.seen.lock().clone()
+        self.guard.take();
+        let (_, body) = self.world.reply(action, &members);
+        let seen = self.guard.take();
+        assert!(!seen.is_empty(), "{action} asked nobody: {body}");
+        seen
     }
 }
 
@@ -210,14 +192,7 @@ fn every_operation_says_what_it_needs() {
             if n == 0 {
                 assert_eq!(access.action, format!("ec2:{operation}"));
             }
-            table.push_str(&format!("{} {}\n", access.action, short(&access.resource)));
-            for (name, values) in &access.keys {
-                let values = match values {
-                    Values::One(value) => short(value),
-                    Values::Many(values) => format!("[{}]", values.join(", ")),
-                };
-                table.push_str(&format!("    {name} = {values}\n"));
-            }
+            table.push_str(&lines(&access, short));
         }
     }
     expect_file!["permissions.txt"].assert_eq(&table);
@@ -231,12 +206,12 @@ fn whoever_may_not_do_it_learns_nothing() {
         let members = scene.members(operation);
         let members: Vec<(&str, &str)> =
             members.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        scene.guard.denies.store(true, Ordering::SeqCst);
+        scene.guard.deny();
         let denied = scene.world.refused(operation, &members);
         assert!(denied.starts_with("UnauthorizedOperation: User: "), "{operation}: {denied}");
         assert_eq!(scene.world.reply(operation, &members).0, 403, "{operation}");
         let (nowhere, guard) = Scene::empty();
-        guard.denies.store(true, Ordering::SeqCst);
+        guard.deny();
         let unknown = nowhere.refused(operation, &members);
         assert_eq!(unknown, denied, "{operation}");
     }
@@ -248,7 +223,7 @@ fn a_dry_run_needs_permission_too() {
     let (world, guard) = Scene::empty();
     let members = [("CidrBlock", "10.0.0.0/16"), ("DryRun", "true")];
     assert!(world.refused("CreateVpc", &members).starts_with("DryRunOperation: "));
-    guard.denies.store(true, Ordering::SeqCst);
+    guard.deny();
     assert!(world.refused("CreateVpc", &members).starts_with("UnauthorizedOperation: "));
     let body = world.reply("DescribeVpcs", &[]).1;
     assert!(all(&body, "vpcId").is_empty() && one(&body, "Code") == "UnauthorizedOperation", "{body}");
