@@ -49,11 +49,6 @@ impl<'s> Holder<'s> {
         Some(holder.limited(state, caller))
     }
 
-    /// An account's root or a guest, where even they are asked: policies of resources and of other accounts decide.
-    pub fn root(caller: &Caller) -> Self {
-        Self::nobody(caller, Asker::Root)
-    }
-
     /// An account's root, or a guest who stands for it: without policies of its own, and bound by those of resources alone.
     pub fn root(caller: &Caller) -> Self {
         Self::nobody(caller, Asker::Root)

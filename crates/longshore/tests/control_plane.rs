@@ -181,8 +181,13 @@ impl Agent {
         let (config, _) = Config::read(pairs, None).expect("valid");
         let Machine { clock, .. } = Machine::this();
         let engine = ScriptedEngine::over(World::new(Seed::new(5)), clock.now());
-        let services =
-            Services { runtime: Arc::new(engine), http: HttpClient::default(), clock, seed: Seed::new(7) };
+        let services = Services {
+            runtime: Arc::new(engine),
+            http: HttpClient::default(),
+            clock,
+            seed: Seed::new(7),
+            credentials: None,
+        };
         let (told, status) = watch::channel(Status::default());
         let (stop, mut stopping) = watch::channel(false);
         let task = tokio::spawn(async move {

@@ -91,6 +91,7 @@ impl World {
             kind: PrincipalKind::Root,
             name: "".into(),
             id: None,
+            session: None,
             service: "ec2".into(),
         };
         let call = Call {

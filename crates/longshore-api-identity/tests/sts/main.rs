@@ -251,7 +251,7 @@ fn tags_and_the_source_identity_go_along() {
     let one = world.assume(&ada, &first, &tagged).expect("it may");
     assert_eq!(one.session.tags.len(), 2);
     let two = world.assume(&one.who(), &second, &[]).expect("it may");
-    assert_eq!(two.session.tags.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["team"]);
+    assert_eq!(two.session.tags.keys().collect::<Vec<_>>(), ["team"]);
     assert_eq!(two.session.source_identity.as_deref(), Some("ada"));
     for (members, error) in [
         (

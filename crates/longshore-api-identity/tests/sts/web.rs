@@ -159,7 +159,7 @@ fn every_other_token_is_refused_for_its_reason() {
         ),
         (eve.sign("k1", &claims()), ACCOUNT, "InvalidIdentityToken", "signature"),
         (issuer.sign("k2", &claims()), ACCOUNT, "InvalidIdentityToken", "Couldn't retrieve verification key"),
-        ("no.token.x".repeat(1), ACCOUNT, "InvalidIdentityToken", "not a valid JWT"),
+        ("no.token.x".to_owned(), ACCOUNT, "InvalidIdentityToken", "not a valid JWT"),
     ] {
         let (status, body) = show(&world, account, &token);
         assert_ne!(status, 200, "{part}");

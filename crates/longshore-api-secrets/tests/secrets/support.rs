@@ -70,6 +70,7 @@ fn root_of(account_id: &str) -> Principal {
         kind: PrincipalKind::Root,
         name: "".into(),
         id: None,
+        session: None,
         service: "secretsmanager".into(),
     }
 }
