@@ -215,7 +215,7 @@ impl ControlPlane {
         let secrets = SecretsManager::server(db.clone(), seeds.clone()).guarded(guard.clone());
         let ssm = Ssm::server(db.clone()).guarded(guard.clone());
         let kms = Kms::server(db.clone(), seeds).guarded(guard.clone());
-        secrets_upkeep::start(db.clone());
+        secrets_upkeep::start(&db);
         let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
