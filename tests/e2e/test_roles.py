@@ -178,6 +178,60 @@ class Roles(UpCase):
         self.assertNotIn(keys["SecretAccessKey"], log)
         self.assertNotIn(keys["Token"], log)
 
+    def run_with_secrets(self, name, secrets, role, **others):
+        """A task that writes what it was given to /out; its stopped form."""
+        container = {
+            "image": BUSYBOX, "memory": 32,
+            "command": ["sh", "-c", 'env | grep "^SECRET_" | sort > /out/given; true'],
+            "mountPoints": [{"sourceVolume": "out", "containerPath": "/out"}],
+            "secrets": [{"name": key, "valueFrom": value} for key, value in secrets.items()],
+        }
+        definition = self.register(
+            name, container, volumes=[{"name": "out", "host": {"sourcePath": str(self.out)}}],
+            executionRoleArn=role, **others,
+        )
+        [task] = self.run_tasks(taskDefinition=definition)
+        self.addCleanup(self.stop_task_quietly, task["taskArn"])
+        return self.wait_task(task["taskArn"], "STOPPED", timeout_secs=60)
+
+    def test_secrets_reach_containers_by_every_selector(self):
+        manager, ssm = self.client_of("secretsmanager"), self.client_of("ssm")
+        secret = manager.create_secret(Name="db", SecretString='{"user": "ada", "port": 5432}')
+        self.addCleanup(manager.delete_secret, SecretId="db", ForceDeleteWithoutRecovery=True)
+        changed = manager.put_secret_value(SecretId="db", SecretString='{"user": "bob"}')
+        ssm.put_parameter(Name="/shop/token", Value="t1", Type="SecureString")
+        self.addCleanup(ssm.delete_parameter, Name="/shop/token")
+        read = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": secret["ARN"]},
+            {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "*"},
+        ]}
+        role = self.make_role("reads", read)
+        arn = secret["ARN"]
+        parameter = f"arn:aws:ssm:{self.region}:{ACCOUNT}:parameter/shop/token"
+        ended = self.run_with_secrets("given", {
+            "SECRET_WHOLE": arn, "SECRET_USER": f"{arn}:user::", "SECRET_OLD": f"{arn}:port:AWSPREVIOUS:",
+            "SECRET_VERSION": f"{arn}:user::{secret['VersionId']}", "SECRET_NAME": "/shop/token",
+            "SECRET_ARN": parameter,
+        }, role)
+        self.assertEqual(ended["containers"][0].get("exitCode"), 0, ended)
+        self.assertEqual((self.out / "given").read_text().splitlines(), [
+            "SECRET_ARN=t1", "SECRET_NAME=t1", "SECRET_OLD=5432", "SECRET_USER=bob", "SECRET_VERSION=ada",
+            'SECRET_WHOLE={"user": "bob"}',
+        ])
+        self.assertNotEqual(changed["VersionId"], secret["VersionId"])
+        for name, secrets, part in (
+            ("no-key", {"SECRET_X": f"{arn}:none::"},
+             "retrieved secret from Secrets Manager did not contain json key none"),
+            ("no-parameter", {"SECRET_X": "/shop/none"},
+             f"Fetching secret data from SSM Parameter Store in {self.region}: invalid parameters: /shop/none"),
+        ):
+            ended = self.run_with_secrets(name, secrets, role)
+            self.assertIn(part, ended["stoppedReason"])
+        poor = self.make_role("reads-nothing")
+        ended = self.run_with_secrets("forbidden", {"SECRET_X": arn}, poor)
+        self.assertIn("AccessDeniedException", ended["stoppedReason"])
+        self.assertIn("secretsmanager:GetSecretValue", ended["stoppedReason"])
+
     def test_a_role_that_nobody_has_made_is_a_guest_and_explained(self):
         arn = self.start("guest", "bridge", f"arn:aws:iam::{ACCOUNT}:role/nobody")
         told = self.told("guest")
