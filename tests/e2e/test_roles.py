@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import textwrap
+import unittest
 
 import boto3
 import botocore.exceptions
@@ -61,6 +62,30 @@ PROGRAM = textwrap.dedent("""
     os.rename(out + ".new", out + ".urls")
     time.sleep(600)
 """)
+
+
+# The same with the SDK for JavaScript, as far as it is about the role.
+JAVASCRIPT = textwrap.dedent("""
+    const { STSClient, GetCallerIdentityCommand } = require("/js/node_modules/@aws-sdk/client-sts");
+    const { ECSClient, CreateClusterCommand, ListClustersCommand } = require("/js/node_modules/@aws-sdk/client-ecs");
+    const fs = require("fs");
+    async function main() {
+        const told = {};
+        try {
+            told.who = (await new STSClient().send(new GetCallerIdentityCommand({}))).Arn;
+            const ecs = new ECSClient();
+            told.clusters = (await ecs.send(new ListClustersCommand({}))).clusterArns;
+            try {
+                await ecs.send(new CreateClusterCommand({ clusterName: "mine" }));
+                told.created = "it was";
+            } catch (error) { told.created = error.name; }
+        } catch (error) { told.error = String(error); }
+        fs.writeFileSync("/out/js.new", JSON.stringify(told));
+        fs.renameSync("/out/js.new", "/out/" + process.env.NAME);
+    }
+    main();
+""")
+JS_SDK = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(__file__).parents[2] / "target") / "js-sdk"
 
 
 def mounts(out):
@@ -152,6 +177,35 @@ class Roles(UpCase):
             for other in modes:
                 if other != mode:
                     self.assertEqual(answers[other], answers["none"], f"{mode} asks for the role of {other}")
+
+    @unittest.skipUnless(
+        shutil.which("node") and (JS_SDK / "node_modules/@aws-sdk/client-ecs").is_dir(),
+        "there is no Node.js, or scripts/prerequisites --tests has not brought its SDK",
+    )
+    def test_the_sdk_for_javascript_finds_its_role_too(self):
+        node = pathlib.Path(os.path.realpath(shutil.which("node")))
+        role = self.make_role("of-js")
+        paths = {"/usr": "/usr", "/lib": "/lib", "/lib64": "/lib64", str(self.out): "/out", str(JS_SDK.resolve()): "/js"}
+        if not str(node).startswith("/usr/"):
+            paths[str(node.parent.parent)] = str(node.parent.parent)
+        present = {path: at for path, at in paths.items() if pathlib.Path(path).exists()}
+        volumes = [{"name": f"v{n}", "host": {"sourcePath": path}} for n, path in enumerate(present)]
+        points = [
+            {"sourceVolume": f"v{n}", "containerPath": at, "readOnly": at != "/out"}
+            for n, at in enumerate(present.values())
+        ]
+        container = {
+            "image": BUSYBOX, "entryPoint": [str(node), "-e"], "command": [JAVASCRIPT], "memory": 256,
+            "mountPoints": points, "environment": [{"name": "NAME", "value": "js"}],
+        }
+        definition = self.register("js", container, volumes=volumes, taskRoleArn=role)
+        [task] = self.run_tasks(taskDefinition=definition)
+        self.addCleanup(self.stop_task_quietly, task["taskArn"])
+        told = self.told("js")
+        task_id = task["taskArn"].rsplit("/", 1)[1]
+        self.assertEqual(told.get("who"), f"arn:aws:sts::{ACCOUNT}:assumed-role/of-js/{task_id}", told)
+        self.assertTrue(told["clusters"], told)
+        self.assertEqual(told["created"], "AccessDeniedException", told)
 
     def test_the_keys_end_with_their_task_and_their_role(self):
         role = self.make_role("short")
