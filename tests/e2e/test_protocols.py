@@ -93,10 +93,10 @@ class Protocols(ServerCase):
     def test_sts_says_what_is_not_built(self):
         sts = self.service("sts")
         with self.assertRaises(botocore.exceptions.ClientError) as caught:
-            sts.assume_role(RoleArn="arn:aws:iam::000000000000:role/x", RoleSessionName="session")
+            sts.decode_authorization_message(EncodedMessage="x")
         error = caught.exception.response
         self.assertEqual(error["Error"]["Code"], "InvalidAction")
-        self.assertEqual(error["Error"]["Message"], "Longshore does not build AssumeRole of AWS STS yet.")
+        self.assertEqual(error["Error"]["Message"], "Longshore does not build DecodeAuthorizationMessage of AWS STS yet.")
         self.assertEqual(error["ResponseMetadata"]["RetryAttempts"], 0)
         with self.assertRaises(botocore.exceptions.ClientError) as caught:
             self.service("iam").list_server_certificates()

@@ -142,7 +142,7 @@ class Roles(UpCase):
         environment = {"NAME": name, "HOME": "/tmp", "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
         container = {
             "image": BUSYBOX, "entryPoint": [os.path.realpath(sys.executable), "-c"], "command": [PROGRAM],
-            "mountPoints": points, "memory": 128,
+            "mountPoints": points, "memory": 128, "stopTimeout": 2,
             "environment": [{"name": key, "value": value} for key, value in environment.items()],
         }
         definition = self.register(name, container, networkMode=mode, volumes=volumes, taskRoleArn=role)
@@ -195,7 +195,7 @@ class Roles(UpCase):
             for n, at in enumerate(present.values())
         ]
         container = {
-            "image": BUSYBOX, "entryPoint": [str(node), "-e"], "command": [JAVASCRIPT], "memory": 256,
+            "image": BUSYBOX, "entryPoint": [str(node), "-e"], "command": [JAVASCRIPT], "memory": 256, "stopTimeout": 2,
             "mountPoints": points, "environment": [{"name": "NAME", "value": "js"}],
         }
         definition = self.register("js", container, volumes=volumes, taskRoleArn=role)
