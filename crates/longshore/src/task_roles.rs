@@ -12,8 +12,18 @@ use crate::out::tell;
 /// Beside the ports that agents have on a machine. Containers are told it once, when they are made.
 const API: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)), 51680);
 
+/// Whoever finds one of these runs in a task of ECS itself: the address is that task's way to its own credentials.
+const OF_A_TASK: [&str; 2] = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "ECS_CONTAINER_METADATA_URI_V4"];
+
 /// The address of credentials, as far as this process may have it.
 pub async fn endpoint() -> Option<Arc<CredentialsEndpoint>> {
+    if let Some(found) = OF_A_TASK.iter().find(|name| std::env::var_os(name).is_some()) {
+        tell!(
+            "note: tasks with a role (taskRoleArn) cannot run here: {found} is set, so that this process is in a task itself, \
+             which needs 169.254.170.2 for its own credentials"
+        );
+        return None;
+    }
     match CredentialsEndpoint::open().await {
         Ok(endpoint) => Some(endpoint),
         Err(error) => {
