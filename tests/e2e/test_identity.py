@@ -5,9 +5,6 @@ import pathlib
 import stat
 import urllib.parse
 
-import boto3
-import botocore.exceptions
-
 from harness.cases import ServerCase
 from harness.wait import eventually
 
@@ -23,26 +20,9 @@ TRUST = {
 
 
 class Identity(ServerCase):
-    def service(self, name, key=None):
-        env = self.plane.env
-        key = key or {"AccessKeyId": env["AWS_ACCESS_KEY_ID"], "SecretAccessKey": env["AWS_SECRET_ACCESS_KEY"]}
-        session = boto3.session.Session(
-            aws_access_key_id=key["AccessKeyId"],
-            aws_secret_access_key=key["SecretAccessKey"],
-            region_name=env["AWS_DEFAULT_REGION"],
-        )
-        return session.client(name, endpoint_url=env["AWS_ENDPOINT_URL"])
-
     def setUp(self):
         super().setUp()
-        self.iam = self.service("iam")
-
-    def refused(self, code, part, call, **parameters):
-        with self.assertRaises(botocore.exceptions.ClientError) as caught:
-            call(**parameters)
-        error = caught.exception.response["Error"]
-        self.assertEqual(error["Code"], code, error)
-        self.assertIn(part, error["Message"])
+        self.iam = self.client_of("iam")
 
     def user_with_key(self, name, policy):
         self.iam.create_user(UserName=name, Path="/team/")
@@ -52,7 +32,7 @@ class Identity(ServerCase):
     def test_a_user_may_do_what_its_policies_allow(self):
         key = self.user_with_key("ada", LOOK)
         self.iam.get_waiter("user_exists").wait(UserName="ada")
-        ecs = self.service("ecs", key)
+        ecs = self.client_of("ecs", key)
         self.assertIn("clusterArns", ecs.list_clusters())
         arn = "arn:aws:iam::000000000000:user/team/ada"
         cluster = f"arn:aws:ecs:{self.region}:000000000000:cluster/x"
@@ -61,8 +41,8 @@ class Identity(ServerCase):
             "because no identity-based policy allows the ecs:CreateCluster action"
         )
         self.refused("AccessDeniedException", text, ecs.create_cluster, clusterName="x")
-        self.refused("AccessDenied", "perform: iam:CreateUser", self.service("iam", key).create_user, UserName="eve")
-        who = self.service("sts", key).get_caller_identity()
+        self.refused("AccessDenied", "perform: iam:CreateUser", self.client_of("iam", key).create_user, UserName="eve")
+        who = self.client_of("sts", key).get_caller_identity()
         user = self.iam.get_user(UserName="ada")["User"]
         self.assertEqual((who["Arn"], who["UserId"], who["Account"]), (arn, user["UserId"], "000000000000"))
 
@@ -90,7 +70,7 @@ class Identity(ServerCase):
         self.iam.update_access_key(UserName="ada", AccessKeyId=key["AccessKeyId"], Status="Inactive")
         invalid = "The security token included in the request is invalid."
         self.refused("UnrecognizedClientException", invalid, ecs.list_clusters)
-        self.refused("InvalidClientTokenId", invalid, self.service("sts", key).get_caller_identity)
+        self.refused("InvalidClientTokenId", invalid, self.client_of("sts", key).get_caller_identity)
 
     def test_roles_come_in_pages(self):
         names = [f"role-{number:03}" for number in range(150)]
@@ -121,8 +101,8 @@ class Identity(ServerCase):
                 self.assertNotIn(urllib.parse.quote(secret).encode(), path.read_bytes(), path)
         self.plane.kill()
         self.plane.start()
-        self.iam = self.service("iam")
-        ecs = self.service("ecs", key)
+        self.iam = self.client_of("iam")
+        ecs = self.client_of("ecs", key)
         self.assertIn("clusterArns", ecs.list_clusters())
         # A core dump would hold what was opened.
         limits = pathlib.Path(f"/proc/{self.plane.child.pid}/limits").read_text(encoding="utf-8")

@@ -103,15 +103,6 @@ class Roles(UpCase):
     instances_wanted = 1
     zones_wanted = 1
 
-    def client_of(self, service):
-        env = self.plane.env
-        session = boto3.session.Session(
-            aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-            region_name=env["AWS_DEFAULT_REGION"],
-        )
-        return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
-
     def setUp(self):
         super().setUp()
         self.iam = self.client_of("iam")
@@ -215,13 +206,7 @@ class Roles(UpCase):
         status, body = self.told("ends", ".urls")["own"]
         self.assertEqual(status, 200)
         keys = json.loads(body)
-        session = boto3.session.Session(
-            aws_access_key_id=keys["AccessKeyId"],
-            aws_secret_access_key=keys["SecretAccessKey"],
-            aws_session_token=keys["Token"],
-            region_name=self.region,
-        )
-        ecs = session.client("ecs", endpoint_url=self.plane.env["AWS_ENDPOINT_URL"])
+        ecs = self.client_of("ecs", {**keys, "SessionToken": keys["Token"]})
         self.assertTrue(ecs.list_clusters()["clusterArns"])
         self.ecs.stop_task(cluster=self.cluster, task=arn)
         self.wait_task(arn, "STOPPED", timeout_secs=60)

@@ -18,6 +18,7 @@ import tempfile
 import unittest
 import uuid
 
+import boto3
 import botocore.exceptions
 
 from . import docker
@@ -92,6 +93,26 @@ class Case(unittest.TestCase):
     def client(cls):
         """An ECS client of its own."""
         return ecs_client(cls.plane.env)
+
+    def client_of(self, service, key=None):
+        """A boto3 client of any service, with these credentials as IAM and STS give them, or the operator's."""
+        env = self.plane.env
+        key = key or {"AccessKeyId": env["AWS_ACCESS_KEY_ID"], "SecretAccessKey": env["AWS_SECRET_ACCESS_KEY"]}
+        session = boto3.session.Session(
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+            aws_session_token=key.get("SessionToken"),
+            region_name=env["AWS_DEFAULT_REGION"],
+        )
+        return session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])
+
+    def refused(self, code, part, call, **parameters):
+        """The call fails with this error, in whatever protocol, and its text has this part."""
+        with self.assertRaises(botocore.exceptions.ClientError) as caught:
+            call(**parameters)
+        error = caught.exception.response["Error"]
+        self.assertEqual(error["Code"], code, error)
+        self.assertIn(part, error["Message"])
 
     def setUp(self):
         super().setUp()
