@@ -11,14 +11,15 @@ use std::time::Duration;
 use longshore_base::{Seed, Timestamp};
 use longshore_keyring::{KeyringError, Sealing};
 use longshore_link::message::{RoleCredentials, RoleType};
-use longshore_policy::{Asker, Context, Decision, Layers, Question, ResourcePolicy, Who, decide};
+use longshore_policy::{Asker, Context};
 use longshore_shapes_ecs as shapes;
 use longshore_state::State;
 use longshore_tables_ecs::ClusterKey;
 use longshore_tables_ecs::record::{self, Task};
-use longshore_tables_iam::IamState;
 use longshore_tables_iam::arn::{self, IamArn};
+use longshore_tables_iam::record::Role;
 use longshore_tables_iam::session::{self, Of, Session, TaskRef};
+use longshore_tables_iam::{IamState, trust};
 use longshore_wire::{iso8601, json};
 
 /// How long a task's credentials are worth something (identity J8).
@@ -109,7 +110,7 @@ fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<F
     };
     let read = IamArn::parse(&arn).filter(|arn| arn.kind == "role" && arn.account_id() == Some(account))?;
     let of = match state.iam().role_named(partition, &arn) {
-        Some((_, role)) if trusts(role.trust.policy(), at, &arn, now) => Whose::Role(role.own.id.clone()),
+        Some((_, role)) if trusts(role, at, &arn, now) => Whose::Role(role.own.id.clone()),
         Some(_) => return None,
         None if state.iam().has_guests() => Whose::Guest(read.name.into()),
         None => return None,
@@ -118,7 +119,7 @@ fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<F
 }
 
 /// Whether the trust policy lets the service assume the role for tasks of this cluster.
-fn trusts(policy: &longshore_policy::Policy, at: &ClusterKey, arn: &str, now: Timestamp) -> bool {
+fn trusts(role: &Role, at: &ClusterKey, arn: &str, now: Timestamp) -> bool {
     let (account, region) = (at.scope.account.to_string(), at.scope.region.as_str());
     let whole = Timestamp::from_millis(now.as_millis().div_euclid(1000) * 1000);
     let context = Context::new()
@@ -126,14 +127,8 @@ fn trusts(policy: &longshore_policy::Policy, at: &ClusterKey, arn: &str, now: Ti
         .with("aws:SourceArn", format!("arn:{}:ecs:{region}:{account}:*", at.scope.partition().as_str()))
         .with("aws:CurrentTime", iso8601(whole))
         .with("aws:EpochTime", (whole.as_millis() / 1000).to_string());
-    let who = Who { account: String::new(), asker: Asker::Service(SERVICE.to_owned()) };
-    let question =
-        Question { who: &who, action: "sts:AssumeRole", resource: arn, owner: &account, context: &context };
-    let resource = Some(ResourcePolicy { policy, is_indispensable: true });
-    match decide(&question, &Layers { resource, ..Layers::default() }) {
-        Decision::Allowed(_) => true,
-        Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) => false,
-    }
+    let asker = Asker::Service(SERVICE.to_owned());
+    trust::allows(role, at.scope.account, arn, asker, "sts:AssumeRole", &context)
 }
 
 /// Credentials for each role of a task, new ones each time. A role that cannot be assumed now has none. A seed is used once.

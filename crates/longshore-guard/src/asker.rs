@@ -1,13 +1,13 @@
 //! Who calls, as policies see him, with the policies that decide about him.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use longshore_api::{PrincipalKind, SessionSource};
-use longshore_policy::{Asker, Kind, Policy, Who};
+use longshore_policy::{Asker, Policy, Who};
 use longshore_service::Caller;
 use longshore_state::State;
 use longshore_tables_iam::record::{Own, Role, User};
-use longshore_tables_iam::{Held, IamState, Realm, arn};
+use longshore_tables_iam::{Held, IamState, Realm, arn, aws};
 
 /// Somebody whose rights come from policies.
 pub struct Holder<'s> {
@@ -19,13 +19,6 @@ pub struct Holder<'s> {
     /// The policies of his session; `None` of whoever's session has none, or who has no session.
     pub session: Option<Vec<&'s Policy>>,
 }
-
-/// The rights of an account's root in the words of a policy: what a session of it is limited from.
-static EVERYTHING: LazyLock<Policy> = LazyLock::new(|| {
-    let text =
-        r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
-    Policy::read(text, Kind::Identity).expect("the text is a policy")
-});
 
 impl<'s> Holder<'s> {
     /// `None`: the caller has all rights in the account (identity J1).
@@ -79,7 +72,8 @@ impl<'s> Holder<'s> {
 
     /// Federation by the account itself: everything, as far as the session's policies go.
     fn account(caller: &Caller) -> Self {
-        Self { identity: vec![&*EVERYTHING], ..Self::nobody(caller, federated(caller)) }
+        let everything = aws::policy("AdministratorAccess").map(|policy| policy.document.policy());
+        Self { identity: everything.into_iter().collect(), ..Self::nobody(caller, federated(caller)) }
     }
 
     /// Without policies, and so without rights: who was deleted while his call was on its way, or did not sign it.

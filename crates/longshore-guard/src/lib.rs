@@ -97,9 +97,6 @@ impl Guard for PolicyGuard {
                 let question = Question { who: &holder.who, action, resource, owner: &owner, context };
                 match decide(&question, &layers) {
                     Decision::Allowed(_) => None,
-                    Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) if !access.tells_why => {
-                        Some(String::new())
-                    }
                     decision @ (Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_)) => {
                         Some(decision.because(action))
                     }

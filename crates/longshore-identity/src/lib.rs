@@ -29,5 +29,5 @@ mod users;
 pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode};
 pub use generate::generate;
 pub use keyring::{AccessKey, KEYS_MAX, Keyring, KeyringError};
-pub use longshore_api::{Limits, Principal, PrincipalKind, Session, SessionSource};
+pub use longshore_api::{Principal, PrincipalKind, Session, SessionSource};
 pub use users::{SessionKey, SessionToken, Use, User, UserKey, Users};

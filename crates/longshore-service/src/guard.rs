@@ -62,7 +62,7 @@ impl Guard for Allow {
 pub fn not_authorized(caller: &Caller, access: &Access, because: &str) -> Denied {
     let Access { action, resource, shown, denial, .. } = access;
     if let Some(denial) = denial {
-        return Denied::new(*denial);
+        return Denied::new(denial.clone());
     }
     let resource = shown.as_ref().unwrap_or(resource);
     let who = &caller.principal;

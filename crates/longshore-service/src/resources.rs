@@ -43,8 +43,9 @@ pub struct Access {
     pub resource: String,
     /// What a denial calls it, where the ARN says more than the caller did: the path of a user, whose a key is.
     pub shown: Option<String>,
-    /// All that a denial says, where it names neither action nor resource: `Access to KMS is not allowed`.
-    pub denial: Option<&'static str>,
+    /// All that a denial says, where it is not to name action, resource or the policy that is missing: `Access to KMS is
+    /// not allowed`. STS says by it the same of a role that is missing and of one that does not trust the caller.
+    pub denial: Option<Cow<'static, str>>,
     /// The account that the resource belongs to.
     pub owner: AccountId,
     /// Of a resource that can have a policy; [`ResourcePolicy::none`] if it has none, or is not there.
@@ -52,9 +53,6 @@ pub struct Access {
     /// Condition keys of the action and of the resource. Those that every request has (`aws:SourceIp`) are not among
     /// them.
     pub keys: Vec<(Cow<'static, str>, Values)>,
-    /// A denial says for want of which policy. STS does not, so that a role that is missing and one that does not trust the
-    /// caller look the same.
-    pub tells_why: bool,
 }
 
 impl Access {
@@ -70,7 +68,6 @@ impl Access {
             denial: None,
             policy: None,
             keys: Vec::new(),
-            tells_why: true,
         }
     }
 
@@ -82,8 +79,8 @@ impl Access {
 
     /// The same with a denial that says this and nothing else.
     #[must_use]
-    pub fn denied_as(self, denial: &'static str) -> Self {
-        Self { denial: Some(denial), ..self }
+    pub fn denied_as(self, denial: impl Into<Cow<'static, str>>) -> Self {
+        Self { denial: Some(denial.into()), ..self }
     }
 
     /// The same about a resource that may have a policy of its own.

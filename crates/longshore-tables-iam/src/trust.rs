@@ -3,11 +3,30 @@
 //! A role or a user that was deleted is shown by its id, and a new one of its name is not trusted.
 
 use longshore_base::{AccountId, Partition};
+use longshore_policy::{Asker, Context, Layers, Question, ResourcePolicy, Who, decide};
 
 use crate::arn::{self, IamArn};
 use crate::ids::prefix;
+use crate::record::Role;
 use crate::spans;
 use crate::tables::IamTables;
+
+/// Whether a role's trust policy lets somebody without policies of his own, a service or a web identity, become one of its
+/// sessions. `arn` is the role's.
+pub fn allows(
+    role: &Role,
+    account: AccountId,
+    arn: &str,
+    asker: Asker,
+    action: &str,
+    context: &Context,
+) -> bool {
+    let who = Who { account: String::new(), asker };
+    let owner = account.to_string();
+    let question = Question { who: &who, action, resource: arn, owner: &owner, context };
+    let resource = Some(ResourcePolicy { policy: role.trust.policy(), is_indispensable: true });
+    decide(&question, &Layers { resource, ..Layers::default() }).is_allowed()
+}
 
 /// A principal that does not exist. The text is IAM's, for `MalformedPolicyDocument`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

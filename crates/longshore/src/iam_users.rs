@@ -5,11 +5,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_api_identity::facts;
 use longshore_base::{AccountId, ClusterName, Region, Scope, TaskId};
 use longshore_domain::TaskStatus;
-use longshore_identity::{
-    Limits, PrincipalKind, Session, SessionKey, SessionSource, SessionToken, Use, User, UserKey, Users,
-};
+use longshore_identity::{PrincipalKind, SessionKey, SessionSource, SessionToken, Use, User, UserKey, Users};
 use longshore_keyring::Sealing;
 use longshore_sigv4::Secret;
 use longshore_state::{Db, Refused, State};
@@ -167,11 +166,6 @@ fn of_session(state: &State, opened: Opened) -> SessionToken {
             (PrincipalKind::User, resource, name.clone(), user.clone(), SessionSource::Federation)
         }
     };
-    let limits = session.limits.map(|limits| Limits {
-        inline: limits.inline.map(|policy| policy.shared()),
-        managed: limits.managed,
-    });
-    let tags = session.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
     SessionToken::Valid(Box::new(SessionKey {
         account,
         secret: Secret::new(secret.as_str()),
@@ -180,15 +174,7 @@ fn of_session(state: &State, opened: Opened) -> SessionToken {
         name,
         id,
         expires: session.expires,
-        session: Arc::new(Session {
-            source,
-            issued_at: session.issued_at,
-            limits,
-            tags,
-            transitive_tags: session.transitive_tags,
-            source_identity: session.source_identity,
-            provider: session.provider,
-        }),
+        session: Arc::new(facts(session, source)),
     }))
 }
 

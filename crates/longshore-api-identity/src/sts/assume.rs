@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use longshore_api::SessionSource;
 use longshore_base::AccountId;
-use longshore_policy::Policy;
 use longshore_service::{Access, Caller, Command, Cx, ResourcePolicy, Resources, not_authorized};
 use longshore_shapes_sts::{AssumeRoleRequest, AssumeRoleResponse, AssumedRoleUser, ops};
 use longshore_state::{State, Tx};
@@ -137,11 +136,13 @@ impl Command<Sts> for ops::AssumeRole {
 /// One question about a role, which its trust policy has to answer. One that is missing trusts nobody.
 pub(super) fn on_role(state: &State, caller: &Caller, action: &str, arn: &str) -> Access {
     let found = state.iam().role_named(caller.scope.partition(), arn);
-    let policy =
-        found.map_or_else(|| Arc::new(Policy { statements: Vec::new() }), |(_, role)| role.trust.shared());
-    let mut access =
-        Access::new(action, arn, caller).under(ResourcePolicy { policy, is_indispensable: true });
-    access.tells_why = false;
+    let mut trust = ResourcePolicy { is_indispensable: true, ..ResourcePolicy::none() };
+    if let Some((_, role)) = found {
+        trust.policy = role.trust.shared();
+    }
+    let access = Access::new(action, arn, caller).under(trust);
+    let denial = not_authorized(caller, &access, "").to_string();
+    let mut access = access.denied_as(denial);
     for (key, value) in found.iter().flat_map(|(_, role)| &role.own.tags) {
         access = access
             .with(format!("aws:ResourceTag/{key}"), value.clone())

@@ -17,12 +17,31 @@ mod web;
 
 use std::sync::Arc;
 
+use longshore_api::{Limits, Session, SessionSource};
 use longshore_service::Server;
 use longshore_shapes_sts::ops;
 use longshore_state::Db;
+use longshore_tables_iam::session;
 
 pub use issuers::{Issuers, KeySource};
 pub use web::WebSts;
+
+/// What a token says beside whose it is, for whoever decides about its owner's calls.
+pub fn facts(session: session::Session, source: SessionSource) -> Session {
+    let limits = session.limits.map(|limits| Limits {
+        inline: limits.inline.map(|policy| policy.shared()),
+        managed: limits.managed,
+    });
+    Session {
+        source,
+        issued_at: session.issued_at,
+        limits,
+        tags: session.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
+        transitive_tags: session.transitive_tags,
+        source_identity: session.source_identity,
+        provider: session.provider,
+    }
+}
 
 /// AWS STS: what its operations have in common.
 #[derive(Default)]

@@ -11,17 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use longshore_api::{Api, Body, BoxFuture, Reply, Request};
 use longshore_base::{AccountId, Timestamp};
-use longshore_policy::{Asker, Context, Decision, Layers, Question, ResourcePolicy, Who, decide};
+use longshore_policy::{Asker, Context};
 use longshore_service::{Caller, Command, Cx, Resources, Server};
 use longshore_shapes_sts::{
     AssumeRoleWithWebIdentityRequest, AssumeRoleWithWebIdentityResponse, AssumedRoleUser,
     ExpiredTokenException, IDPCommunicationErrorException, InvalidIdentityTokenException, ops,
 };
 use longshore_state::{Db, State, Tx};
-use longshore_tables_iam::IamState;
 use longshore_tables_iam::arn::{self, IamArn};
-use longshore_tables_iam::record::{OidcProvider, Role};
+use longshore_tables_iam::record::OidcProvider;
 use longshore_tables_iam::session::{Of, Session};
+use longshore_tables_iam::{IamState, trust};
 use longshore_wire::route::ServiceFacts;
 use longshore_wire::{Denied, Fault, OperationShape, iso8601};
 
@@ -176,7 +176,9 @@ impl Command<Sts> for ops::AssumeRoleWithWebIdentity {
         let (_, role) = tx.iam().role_named(partition, named).ok_or_else(denied)?;
         let role = role.clone();
         let session_name = given(&input.role_session_name);
-        if !trusts(&role, &provider_arn, named, account, &context(&token, &issuer, session_name, tx.now)) {
+        let asker = Asker::Federated(provider_arn.clone());
+        let context = context(&token, &issuer, session_name, tx.now);
+        if !trust::allows(&role, account, named, asker, ACTION, &context) {
             return Err(denied().into());
         }
         with.check(tx.state(), caller, account)?;
@@ -248,15 +250,4 @@ fn context(token: &Jwt, issuer: &str, session_name: &str, now: Timestamp) -> Con
         }
     }
     context
-}
-
-fn trusts(role: &Role, provider: &str, arn: &str, account: AccountId, context: &Context) -> bool {
-    let who = Who { account: String::new(), asker: Asker::Federated(provider.to_owned()) };
-    let owner = account.to_string();
-    let question = Question { who: &who, action: ACTION, resource: arn, owner: &owner, context };
-    let resource = Some(ResourcePolicy { policy: role.trust.policy(), is_indispensable: true });
-    match decide(&question, &Layers { resource, ..Layers::default() }) {
-        Decision::Allowed(_) => true,
-        Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) => false,
-    }
 }

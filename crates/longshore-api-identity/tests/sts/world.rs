@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, Method, Uri};
 use longshore_api::{
-    Api, Body, Call, Head, Limits, Principal, PrincipalKind, Request, RequestId, Session, SessionSource,
+    Api, Body, Call, Head, Principal, PrincipalKind, Request, RequestId, Session, SessionSource,
 };
-use longshore_api_identity::{Iam, Issuers, KeySource, Sts, WebSts};
+use longshore_api_identity::{Iam, Issuers, KeySource, Sts, WebSts, facts};
 use longshore_base::{AccountId, Clock, Region, Scope, Seed, Timestamp, percent};
 use longshore_guard::{Enforcement, PolicyGuard};
 use longshore_keyring::{Keyring, RootKey, SealingTx};
@@ -91,21 +91,7 @@ impl Credentials {
             Of::Account { .. } => (self.caller, SessionSource::Token, String::new(), None),
             Of::Guest { .. } => panic!("nobody is a guest here"),
         };
-        let limits = session.limits.map(|limits| Limits {
-            inline: limits.inline.map(|policy| policy.shared()),
-            managed: limits.managed,
-        });
-        let tags =
-            session.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect();
-        let session = Session {
-            source,
-            issued_at: session.issued_at,
-            limits,
-            tags,
-            transitive_tags: session.transitive_tags,
-            source_identity: session.source_identity,
-            provider: session.provider,
-        };
+        let session = facts(session, source);
         Who { kind, account: self.account, arn: self.arn.clone(), name, id, session: Some(Arc::new(session)) }
     }
 }
