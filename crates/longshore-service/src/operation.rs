@@ -89,7 +89,7 @@ pub fn look<A, O: Query<A>>(state: &State, cx: &Cx<'_, A>, input: O::Input) -> R
 }
 
 /// What is answered where the database took no change.
-pub(crate) fn refused<E: From<Fault>>(why: Refused) -> E {
+pub(crate) fn refused(why: Refused) -> Fault {
     match why {
         Refused::Stopped(_) => Fault::hidden(why),
         Refused::TooLarge(exceeded) => {
@@ -99,5 +99,4 @@ pub(crate) fn refused<E: From<Fault>>(why: Refused) -> E {
             )
         }
     }
-    .into()
 }

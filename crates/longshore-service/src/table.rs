@@ -119,7 +119,7 @@ fn serve_command<'a, A: Send + Sync + 'static, O: Command<A>>(
         let parsed = O::parse(&cx, input)?;
         let watch = O::watch(cx, &parsed);
         let command = |tx: &mut Tx<'_>| guarded::<A, O>(tx, caller, server.guard(), parsed);
-        let result = server.db().write(command).await.unwrap_or_else(|why| Err(refused(why)));
+        let result = server.db().write(command).await.unwrap_or_else(|why| Err(refused(why).into()));
         if let Some(watch) = watch {
             watch(&result);
         }
@@ -137,7 +137,7 @@ fn serve_query<'a, A: Send + Sync + 'static, O: Query<A>>(
         let parsed = O::parse(&cx, input)?;
         let watch = O::watch(cx, &parsed);
         let query = |state: &_| guarded_query::<A, O>(state, &cx, server.guard(), parsed);
-        let result = server.db().read(query).await.unwrap_or_else(|why| Err(refused(why.into())));
+        let result = server.db().read(query).await.unwrap_or_else(|why| Err(refused(why.into()).into()));
         if let Some(watch) = watch {
             watch(&result);
         }

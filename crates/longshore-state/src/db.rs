@@ -28,7 +28,7 @@ use crate::ledger::{self, Group, Ledger, NotSubmitted, Progress, Reach, Sequence
 use crate::load::LoadError;
 use crate::state::State;
 use crate::time::SteadyClock;
-use crate::tx::Tx;
+use crate::tx::{self, Tx, Work};
 
 pub use crate::ledger::Stopped;
 
@@ -285,6 +285,12 @@ impl Db {
         &self,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<(Result<T, E>, Sequence), Refused> {
+        let (sequence, result) = tx::lent(f, |work| self.submit_work(work));
+        let sequence = sequence?;
+        Ok((result.expect("a transaction that was submitted was run"), sequence))
+    }
+
+    fn submit_work(&self, work: &mut Work<'_>) -> Result<Sequence, Refused> {
         let ids = Ids::new(self.seeds.draw());
         let mut state = self.state.write();
         // Under the lock: who reads it first need not get the lock first.
@@ -292,7 +298,7 @@ impl Db {
         let before = state.sequence();
         let run = catch_unwind(AssertUnwindSafe(|| {
             // Asks under the lock whether it may: whoever panicked has said so before it gave the lock up.
-            ledger::submit(&mut state, &mut &*self.books, now, ids, f)
+            ledger::submit_work(&mut state, &mut &*self.books, now, ids, work)
         }));
         let submitted = match run {
             Ok(submitted) => submitted,
@@ -303,7 +309,7 @@ impl Db {
             }
         };
         drop(state);
-        let (result, sequence) = submitted.map_err(|error| match error {
+        let (hints, sequence) = submitted.map_err(|error| match error {
             NotSubmitted::Stopped(why) => Refused::Stopped(why),
             NotSubmitted::TooLarge(exceeded) => Refused::TooLarge(exceeded),
             NotSubmitted::Following => unreachable!("a database leads from the moment it is open"),
@@ -311,11 +317,10 @@ impl Db {
         if sequence != before {
             self.books.work.notify_one();
         }
-        let result = result.map(|(value, hints)| {
+        if let Some(hints) = hints {
             self.board.post(&hints);
-            value
-        });
-        Ok((result, sequence))
+        }
+        Ok(sequence)
     }
 
     /// Waits until everything up to `sequence` is on disk.

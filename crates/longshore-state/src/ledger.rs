@@ -20,7 +20,7 @@ use crate::level::{self, LevelTables};
 use crate::records::Changes;
 use crate::state::State;
 use crate::time::SteadyTime;
-use crate::tx::{Batch, Tx};
+use crate::tx::{Batch, Tx, Work, lent};
 
 /// How many transactions share one write at most. Beyond this the waiting of the first outweighs
 /// what the last saves; measured on the embedded backend.
@@ -367,12 +367,26 @@ pub fn submit<W, T, E>(
     ids: Ids,
     f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
 ) -> Result<Submitted<T, E>, NotSubmitted> {
+    let (submitted, result) = lent(f, |work| submit_work(state, ledger, now, ids, work));
+    let (hints, sequence) = submitted?;
+    let result = result.expect("what was submitted was run");
+    Ok((result.map(|value| (value, hints.unwrap_or_default())), sequence))
+}
+
+/// The same; its hints, unless it was undone.
+pub(crate) fn submit_work<W>(
+    state: &mut State,
+    ledger: &mut impl Reach<W>,
+    now: Timestamp,
+    ids: Ids,
+    work: &mut Work<'_>,
+) -> Result<(Option<Hints>, Sequence), NotSubmitted> {
     ledger.reach(|ledger| ledger.admit())?;
-    let done = state.transact(now, ids, f).map_err(NotSubmitted::TooLarge)?;
+    let batch = state.transact_work(now, ids, work).map_err(NotSubmitted::TooLarge)?;
     let sequence = state.sequence();
-    let result = done.map(|(value, Batch { changes, hints })| {
+    let hints = batch.map(|Batch { changes, hints }| {
         ledger.reach(|ledger| ledger.enter(sequence, changes));
-        (value, hints)
+        hints
     });
-    Ok((result, sequence))
+    Ok((hints, sequence))
 }

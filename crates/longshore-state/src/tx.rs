@@ -60,21 +60,49 @@ impl State {
         ids: Ids,
         f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
     ) -> Result<Result<(T, Batch), E>, LimitExceeded> {
+        let (batch, result) = lent(f, |work| self.transact_work(now, ids, work));
+        let batch = batch?;
+        let result = result.expect("the transaction was run");
+        // Of one that failed, nothing is left.
+        Ok(result.map(|value| (value, batch.unwrap_or_default())))
+    }
+
+    /// The same; `None`: it is not to stay.
+    pub(crate) fn transact_work(
+        &mut self,
+        now: Timestamp,
+        ids: Ids,
+        work: &mut Work<'_>,
+    ) -> Result<Option<Batch>, LimitExceeded> {
         let mut tx = Tx::new(self, now, ids);
-        let value = match f(&mut tx) {
-            Ok(value) => value,
-            Err(error) => {
-                tx.roll_back();
-                return Ok(Err(error));
-            }
-        };
+        if !work(&mut tx) {
+            tx.roll_back();
+            return Ok(None);
+        }
         if let Err(exceeded) = tx.check_limits() {
             tx.roll_back();
             return Err(exceeded);
         }
         tx.note_moment();
-        Ok(Ok((value, tx.commit())))
+        Ok(Some(tx.commit()))
     }
+}
+
+/// A transaction without types of its own. Whether what it did is to stay.
+pub(crate) type Work<'a> = dyn FnMut(&mut Tx<'_>) -> bool + 'a;
+
+/// Lends `run` the transaction `f` as [`Work`], to be done at most once, and gives what `f` gave. There are hundreds of
+/// transactions; what runs them is compiled once so, and not once for each.
+pub(crate) fn lent<T, E, R>(
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>,
+    run: impl FnOnce(&mut Work<'_>) -> R,
+) -> (R, Option<Result<T, E>>) {
+    let (mut f, mut result) = (Some(f), None);
+    let ran = run(&mut |tx| {
+        let f = f.take().expect("a transaction is done once");
+        result.insert(f(tx)).is_ok()
+    });
+    (ran, result)
 }
 
 impl<'a> Tx<'a> {

@@ -1,42 +1,31 @@
 //! The metrics of a process: their names, and the calls that count.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// A label's value, cheap to clone for every request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Name(Arc<str>);
-
-impl EncodeLabelValue for Name {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        encoder.write_str(&self.0)
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    service: Name,
-    operation: Name,
-    code: Name,
+    service: &'static str,
+    operation: &'static str,
+    code: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabels {
-    service: Name,
-    operation: Name,
+    service: &'static str,
+    operation: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DenialLabels {
-    action: Name,
+    action: String,
     /// `denied`, or `reported` where the call went on.
     outcome: &'static str,
 }
@@ -62,10 +51,10 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
 
 /// How a request ended, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestEnd<'a> {
+pub enum RequestEnd {
     Ok,
     /// With this error code of the service model.
-    Error(&'a str),
+    Error(&'static str),
 }
 
 /// The metrics of one process. Clones count into the same registry.
@@ -191,17 +180,20 @@ impl Metrics {
         InFlight::new(&self.agents)
     }
 
-    /// Counts an answered request. `service` and `operation` have to be names of the service models, so that no client
-    /// can add labels. `took` is the time from the request's last byte to its answer.
-    pub fn request_ends(&self, service: &str, operation: &str, end: RequestEnd<'_>, took: Duration) {
-        let service = Name(service.into());
-        let operation = Name(operation.into());
-        let code = Name(match end {
-            RequestEnd::Ok => "OK".into(),
-            RequestEnd::Error(code) => code.into(),
-        });
+    /// Counts an answered request. All names are those of the service models, so that no client can add labels. `took` is the time from the request's last byte to its answer.
+    pub fn request_ends(
+        &self,
+        service: &'static str,
+        operation: &'static str,
+        end: RequestEnd,
+        took: Duration,
+    ) {
+        let code = match end {
+            RequestEnd::Ok => "OK",
+            RequestEnd::Error(code) => code,
+        };
         self.request_seconds
-            .get_or_create(&OperationLabels { service: service.clone(), operation: operation.clone() })
+            .get_or_create(&OperationLabels { service, operation })
             .observe(took.as_secs_f64());
         self.requests.get_or_create(&RequestLabels { service, operation, code }).inc();
     }
@@ -214,7 +206,7 @@ impl Metrics {
     /// Counts what policies did not allow. `action` has to be one that an operation of ours asks for.
     pub fn denied(&self, action: &str, is_enforced: bool) {
         let outcome = if is_enforced { "denied" } else { "reported" };
-        self.denials.get_or_create(&DenialLabels { action: Name(action.into()), outcome }).inc();
+        self.denials.get_or_create(&DenialLabels { action: action.to_owned(), outcome }).inc();
     }
 
     /// Counts one durable batch of `commands`, after which the store is at `revision`.

@@ -8,7 +8,7 @@ use crate::operation::OperationShape;
 use crate::query::{self, Dialect};
 use crate::reply::Reply;
 use crate::rest;
-use crate::shape::{DecodeError, Shape, Structure};
+use crate::shape::{DecodeError, EachElement, Shape, Structure, lent};
 use crate::xml::{Style, XmlWriter, escape};
 
 /// How a request is written, and therefore its answer. A property of the request, not of a service: CloudWatch is
@@ -53,6 +53,15 @@ pub enum Family {
     RestXml,
 }
 
+/// What the answers of an operation have in common, apart from its types: what writes them is compiled once and not
+/// once per operation.
+struct Frame {
+    service: &'static ServiceSchema,
+    name: &'static str,
+    wrapper: Option<&'static str>,
+    status: u16,
+}
+
 impl Protocol {
     pub fn family(self) -> Family {
         match self {
@@ -94,54 +103,70 @@ impl Protocol {
 
     /// Reads the input of an operation.
     pub fn read<O: OperationShape>(self, request: &rest::Request<'_>) -> Result<O::Input, DecodeError> {
+        lent(|take| self.read_by(request, O::URI, take))
+    }
+
+    /// Lends `take` a reader of the input of an operation that has the path `uri`.
+    fn read_by(
+        self,
+        request: &rest::Request<'_>,
+        uri: &'static str,
+        take: &mut EachElement<'_>,
+    ) -> Result<(), DecodeError> {
         match self {
-            Self::AwsJson10 | Self::AwsJson11 => json::from_slice(request.body),
-            Self::Query => read_form(request, Dialect::Query),
-            Self::Ec2Query => read_form(request, Dialect::Ec2),
-            Self::RpcV2Cbor => cbor::from_slice(request.body),
-            Self::RestJson1 => rest::read(request, O::URI, rest::Body::Json),
-            Self::RestXml => rest::read(request, O::URI, rest::Body::Xml),
+            Self::AwsJson10 | Self::AwsJson11 => json::read(request.body, take),
+            Self::Query => read_form(request, Dialect::Query, take),
+            Self::Ec2Query => read_form(request, Dialect::Ec2, take),
+            Self::RpcV2Cbor => cbor::read(request.body, take),
+            Self::RestJson1 => rest::read(request, uri, rest::Body::Json, take),
+            Self::RestXml => rest::read(request, uri, rest::Body::Xml, take),
         }
     }
 
     /// Writes the output of an operation. XML answers repeat the request's id.
     pub fn answer<O: OperationShape>(self, output: &O::Output, request_id: &str) -> Reply {
-        let namespace = O::SERVICE.xml_namespace.unwrap_or_default();
+        let frame =
+            Frame { service: O::SERVICE, name: O::NAME, wrapper: O::RESULT_WRAPPER, status: O::STATUS };
+        self.answer_in(&frame, output, request_id)
+    }
+
+    fn answer_in(self, frame: &Frame, output: &dyn Structure, request_id: &str) -> Reply {
+        let namespace = frame.service.xml_namespace.unwrap_or_default();
         let body = match self {
             Self::AwsJson10 | Self::AwsJson11 => json::to_vec(output),
             Self::RpcV2Cbor => cbor::to_vec(output),
             Self::Query => {
-                let mut text = format!("<{}Response xmlns=\"{}\">", O::NAME, escape(namespace));
-                if let Some(wrapper) = O::RESULT_WRAPPER {
+                let mut text = format!("<{}Response xmlns=\"{}\">", frame.name, escape(namespace));
+                if let Some(wrapper) = frame.wrapper {
                     text = element(text, wrapper, |text| members(text, output, Style::Aws));
                 }
                 text.push_str("<ResponseMetadata><RequestId>");
                 text.push_str(&escape(request_id));
-                text.push_str(&format!("</RequestId></ResponseMetadata></{}Response>", O::NAME));
+                text.push_str(&format!("</RequestId></ResponseMetadata></{}Response>", frame.name));
                 text.into_bytes()
             }
             Self::Ec2Query => {
                 let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-                let mut text = format!("{head}<{}Response xmlns=\"{}\">", O::NAME, escape(namespace));
+                let mut text = format!("{head}<{}Response xmlns=\"{}\">", frame.name, escape(namespace));
                 text = element(text, "requestId", |text| text + &escape(request_id));
                 text = members(text, output, Style::Ec2);
-                text.push_str(&format!("</{}Response>", O::NAME));
+                text.push_str(&format!("</{}Response>", frame.name));
                 text.into_bytes()
             }
-            Self::RestJson1 => return self.rest_answer::<O>(output, rest::Body::Json),
-            Self::RestXml => return self.rest_answer::<O>(output, rest::Body::Xml),
+            Self::RestJson1 => return self.rest_answer(frame, output, rest::Body::Json),
+            Self::RestXml => return self.rest_answer(frame, output, rest::Body::Xml),
         };
         Reply::new(200, self.content_type(), body).with_headers(self.headers())
     }
 
-    fn rest_answer<O: OperationShape>(self, output: &O::Output, body: rest::Body) -> Reply {
-        let answer = rest::write(output, body, O::SERVICE.xml_namespace);
+    fn rest_answer(self, frame: &Frame, output: &dyn Structure, body: rest::Body) -> Reply {
+        let answer = rest::write(output, body, frame.service.xml_namespace);
         let content_type = match &answer {
             rest::Answer { body, .. } if body.is_empty() => "",
             rest::Answer { is_raw: true, .. } => "application/octet-stream",
             rest::Answer { is_raw: false, .. } => self.content_type(),
         };
-        Reply::new(answer.status.unwrap_or(O::STATUS), content_type, answer.body).with_headers(answer.headers)
+        Reply::new(answer.status.unwrap_or(frame.status), content_type, answer.body).with_headers(answer.headers)
     }
 
     /// Headers that every answer of the protocol has.
@@ -226,13 +251,14 @@ impl Protocol {
     }
 }
 
-fn read_form<T: Structure + Default>(
+fn read_form(
     request: &rest::Request<'_>,
     dialect: Dialect,
-) -> Result<T, DecodeError> {
+    take: &mut EachElement<'_>,
+) -> Result<(), DecodeError> {
     // A call is a form, or everything in the URL; never half of each.
     let text = if request.body.is_empty() { request.query.as_bytes() } else { request.body };
-    query::from_form(&Form::parse(text)?, dialect)
+    query::read(&Form::parse(text)?, dialect, take)
 }
 
 /// `<name>`, what `inside` appends, `</name>`.

@@ -93,12 +93,13 @@ fn walk(
     rest.is_none_or(str::is_empty).then_some(())
 }
 
-/// Reads an input whose operation has the path `pattern`.
-pub fn read<T: Structure + Default>(
+/// Lends `take` a reader of an input whose operation has the path `pattern`.
+pub(crate) fn read(
     request: &Request<'_>,
     pattern: &'static str,
     body: Body,
-) -> Result<T, DecodeError> {
+    take: &mut EachElement<'_>,
+) -> Result<(), DecodeError> {
     let malformed = |what| DecodeError::new(DecodeReason::Malformed(what));
     let labels = labels(pattern, request.path).ok_or_else(|| malformed("path"))?;
     let mut query = Vec::new();
@@ -107,7 +108,7 @@ pub fn read<T: Structure + Default>(
         let decoded = |part| percent::decode(part).ok_or_else(|| malformed("query"));
         query.push((decoded(name)?, decoded(value)?));
     }
-    T::decode(&mut RestReader { labels, query, request, body })
+    take(&mut RestReader { labels, query, request, body })
 }
 
 /// Reads the outermost structure, which alone has members outside of the body.

@@ -85,6 +85,20 @@ pub trait Structure: Shape {
     fn schema(&self) -> &'static StructSchema;
 }
 
+/// Reads one shape with the reader that `read` lends, once.
+///
+/// Whatever makes and checks a reader is compiled once so, and not once per shape.
+pub(crate) fn lent<T: Shape>(
+    read: impl FnOnce(&mut EachElement<'_>) -> Result<(), DecodeError>,
+) -> Result<T, DecodeError> {
+    let mut taken = None;
+    read(&mut |reader| {
+        taken = Some(T::decode(reader)?);
+        Ok(())
+    })?;
+    Ok(taken.expect("a reader is lent before the reading ends well"))
+}
+
 /// Writes one member if it is present. Generated code is made of these calls.
 #[inline]
 pub fn put<T: Shape>(writer: &mut dyn ShapeWriter, member: &'static MemberSchema, value: &Option<T>) {

@@ -6,7 +6,7 @@ mod writer;
 pub use reader::CborReader;
 pub use writer::CborWriter;
 
-use crate::shape::{DecodeError, Shape};
+use crate::shape::{DecodeError, EachElement, Shape, lent};
 
 // Major types, in the upper three bits of an item's first byte.
 const UNSIGNED: u8 = 0;
@@ -33,11 +33,15 @@ const BREAK: u8 = 0xff;
 
 /// Reads a whole body; an empty one counts as a map without entries.
 pub fn from_slice<T: Shape>(body: &[u8]) -> Result<T, DecodeError> {
+    lent(|take| read(body, take))
+}
+
+/// The same for what takes the value itself.
+pub(crate) fn read(body: &[u8], take: &mut EachElement<'_>) -> Result<(), DecodeError> {
     const EMPTY: &[u8] = &[MAP << 5];
     let mut reader = CborReader::new(if body.is_empty() { EMPTY } else { body });
-    let value = T::decode(&mut reader)?;
-    reader.finish()?;
-    Ok(value)
+    take(&mut reader)?;
+    reader.finish()
 }
 
 /// Writes a whole body.

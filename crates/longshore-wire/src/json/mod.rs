@@ -6,17 +6,21 @@ mod writer;
 pub use reader::{DEPTH_MAX, JsonReader};
 pub use writer::JsonWriter;
 
-use crate::shape::{DecodeError, Shape};
+use crate::shape::{DecodeError, EachElement, Shape, lent};
 
 /// Reads a whole body. Only white space may follow the value; an empty body counts as `{}`.
 ///
 /// # Errors
 /// It is no JSON, not of this shape, or larger in memory or deeper than it may be.
 pub fn from_slice<T: Shape>(body: &[u8]) -> Result<T, DecodeError> {
+    lent(|take| read(body, take))
+}
+
+/// The same for what takes the value itself.
+pub(crate) fn read(body: &[u8], take: &mut EachElement<'_>) -> Result<(), DecodeError> {
     let mut reader = JsonReader::new(body)?;
-    let value = T::decode(&mut reader)?;
-    reader.finish()?;
-    Ok(value)
+    take(&mut reader)?;
+    reader.finish()
 }
 
 /// Writes a whole body.

@@ -12,7 +12,7 @@ pub use writer::QueryWriter;
 use reader::member_name;
 
 use crate::form::Form;
-use crate::shape::{DecodeError, Structure};
+use crate::shape::{DecodeError, EachElement};
 
 /// Which of the two protocols a form is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,12 @@ pub enum Dialect {
     Ec2,
 }
 
-/// Reads an input. Parameters that it does not know are passed over, as AWS does; `Action`, `Version` and the
-/// signature's are among them.
-pub fn from_form<T: Structure + Default>(form: &Form<'_>, dialect: Dialect) -> Result<T, DecodeError> {
-    T::decode(&mut QueryReader::new(form, dialect))
+/// Lends `take` a reader of an input. Parameters that it does not know are passed over, as AWS does; `Action`,
+/// `Version` and the signature's are among them.
+pub(crate) fn read(
+    form: &Form<'_>,
+    dialect: Dialect,
+    take: &mut EachElement<'_>,
+) -> Result<(), DecodeError> {
+    take(&mut QueryReader::new(form, dialect))
 }
