@@ -66,10 +66,17 @@ impl<'a> Arn<'a> {
     }
 }
 
+/// Room for nearly every ARN, so that few grow while they are written.
+const ARN_BYTES: usize = 144;
+
 /// How ARNs of this scope are written. Every ARN that Longshore shows is made here.
 impl Scope {
     fn arn(&self, resource: fmt::Arguments<'_>) -> String {
-        format!("arn:{}:ecs:{}:{}:{resource}", self.partition().as_str(), self.region, self.account)
+        use std::fmt::Write as _;
+        let mut arn = String::with_capacity(ARN_BYTES);
+        write!(arn, "arn:{}:ecs:{}:{}:{resource}", self.partition().as_str(), self.region, self.account)
+            .expect("writing into memory does not fail");
+        arn
     }
 
     pub fn cluster_arn(&self, cluster: &ClusterName) -> String {

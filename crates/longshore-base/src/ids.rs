@@ -25,16 +25,27 @@ fn parse_hex128(text: &str) -> Result<u128, IdError> {
     if digits == 32 { Ok(bits) } else { Err(IdError) }
 }
 
+/// The 32 lower-case hex digits. Answers are full of ids, and padding by `write!` is several times slower.
+fn hex_digits(bits: u128) -> [u8; 32] {
+    let mut digits = [0; 32];
+    for (byte, pair) in bits.to_be_bytes().into_iter().zip(digits.chunks_exact_mut(2)) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    digits
+}
+
+fn write_ascii(digits: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
+}
+
 fn write_uuid(bits: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(
-        f,
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        bits >> 96,
-        (bits >> 80) & 0xffff,
-        (bits >> 64) & 0xffff,
-        (bits >> 48) & 0xffff,
-        bits & 0xffff_ffff_ffff,
-    )
+    let digits = hex_digits(bits);
+    let mut uuid = [b'-'; 36];
+    for (from, to) in [(0..8, 0), (8..12, 9), (12..16, 14), (16..20, 19), (20..32, 24)] {
+        uuid[to..to + from.len()].copy_from_slice(&digits[from]);
+    }
+    write_ascii(&uuid, f)
 }
 
 macro_rules! hex_id {
@@ -68,7 +79,7 @@ macro_rules! hex_id {
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                write_ascii(&hex_digits(self.0), f)
             }
         }
     };

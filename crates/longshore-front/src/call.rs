@@ -99,7 +99,8 @@ async fn ask(asking: Asking<'_>, incoming: Incoming, routing: Routing) -> Answer
         return refuse(&asking, incoming, Asked::of(&asking, &routing), &refused.error()).await;
     }
     if let Some((api, bytes_max)) = streaming(&asking, &routing) {
-        return ask_streaming(asking, incoming, routing, api, bytes_max).await;
+        // Few requests take this way, and without a box all of them would carry the room that it needs.
+        return Box::pin(ask_streaming(asking, incoming, routing, api, bytes_max)).await;
     }
     let max = body_bytes_max(&asking, &routing);
     let Received { bytes: body, share: _share } =

@@ -202,7 +202,7 @@ pub(crate) async fn handle(
         "/healthz" if is_probe => plain(StatusCode::OK, "ok\n", &asking.id),
         "/readyz" if is_probe => readiness(&shared, &asking.id),
         "/metrics" if is_probe => metrics(&shared, &asking.id),
-        path if serves_socket(path) => socket::upgrade(asking, incoming, extensions).await,
+        path if serves_socket(path) => Box::pin(socket::upgrade(asking, incoming, extensions)).await,
         _api if *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
             call::answer_api(asking, incoming, routing).await
         }

@@ -8,6 +8,9 @@ use crate::document::Document;
 use crate::schema::{MemberSchema, StructSchema};
 use crate::shape::ShapeWriter;
 
+/// Room for most answers, a task's among them, so that few are moved while they grow.
+const ANSWER_BYTES: usize = 2048;
+
 /// Writes one JSON value without white space.
 #[derive(Debug, Default)]
 pub struct JsonWriter {
@@ -20,7 +23,7 @@ pub struct JsonWriter {
 
 impl JsonWriter {
     pub fn new() -> Self {
-        Self { out: Vec::with_capacity(512), fresh: true, error_code: None }
+        Self { out: Vec::with_capacity(ANSWER_BYTES), fresh: true, error_code: None }
     }
 
     /// A writer for an error, which adds the `__type` by which clients know it.
