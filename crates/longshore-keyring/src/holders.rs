@@ -57,7 +57,12 @@ pub struct Holder {
 }
 
 /// A record that is under an old data key.
-pub struct Stale(Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), KeyringError> + Send>);
+pub struct Stale {
+    bytes: usize,
+    again: Again,
+}
+
+type Again = Box<dyn FnOnce(&mut Tx<'_>) -> Result<(), KeyringError> + Send>;
 
 impl Holder {
     pub const fn of<R: Holds>() -> Self {
@@ -116,12 +121,17 @@ pub fn unneeded(keyring: &Keyring, census: &Census, now: Timestamp) -> Vec<DataK
 }
 
 impl Stale {
+    /// How long what is sealed in it is: long work is cut into transactions by it.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Seals it again, unless it has been, or is gone.
     ///
     /// # Errors
     /// It does not open; nothing changes then.
     pub fn seal_again(self, tx: &mut Tx<'_>) -> Result<(), KeyringError> {
-        (self.0)(tx)
+        (self.again)(tx)
     }
 }
 
@@ -151,7 +161,8 @@ fn stale<R: Holds>(state: &State, active: DataKeyNumber, max: usize, found: &mut
     R::each(state.of(), &mut |record, key| {
         if found.len() < max && is_stale::<R>(record, active) {
             let key = key();
-            found.push(Stale(Box::new(move |tx| seal_again::<R>(tx, key))));
+            let bytes = record.sealed().map_or(0, |sealed| sealed.as_bytes().len());
+            found.push(Stale { bytes, again: Box::new(move |tx| seal_again::<R>(tx, key)) });
         }
     });
 }
