@@ -11,7 +11,7 @@ use longshore_tables_secrets::SecretsTables;
 use longshore_tables_secrets::record::{KeyMaterial, ParameterVersion, SecretVersion};
 
 /// Every kind of record with something sealed in it. One that is missing here would lose its secrets when the data key
-/// that they are under is dropped: a test compares this with the kinds there are.
+/// that they are under is dropped (`tests/data_keys.rs` has one of each).
 pub const HOLDERS: &[Holder] = &[
     Holder::of::<AccessKey>(),
     Holder::of::<KeyMaterial>(),
