@@ -22,7 +22,7 @@ use longshore_shapes_kms as kms;
 use longshore_shapes_secretsmanager as secrets;
 use longshore_shapes_ssm as ssm;
 use longshore_sigv4::Credentials;
-use longshore_wire::OperationShape;
+use longshore_wire::{Blob, OperationShape};
 
 /// The machine's clock, some days ahead.
 struct Ahead {
@@ -187,7 +187,7 @@ async fn read(world: &World, (key, own, template): &(Credentials, String, String
     assert_eq!(data.user_data.as_deref(), Some("aHVudGVyNA=="));
     let encrypt = kms::EncryptRequest {
         key_id: Some(own.clone()),
-        plaintext: Some(b"x".to_vec().into()),
+        plaintext: Some(Blob(b"x".to_vec())),
         ..Default::default()
     };
     world.ok::<kms::ops::Encrypt>(encrypt).await;
