@@ -12,7 +12,7 @@ use longshore_keyring::record::DataKeyNumber;
 use longshore_keyring::{
     Census, KeyringError, Sealing, SealingTx, Stale, census, stale_records, unneeded,
 };
-use longshore_state::{Db, Refused};
+use longshore_state::{Db, Refused, Tx};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -119,7 +119,7 @@ pub async fn seal_again(db: &Db, pause: Duration) -> Result<Done, Refused> {
 }
 
 /// How many could be sealed again, and how many not.
-fn count(tx: &mut longshore_state::Tx<'_>, together: Vec<Stale>) -> (usize, usize) {
+fn count(tx: &mut Tx<'_>, together: Vec<Stale>) -> (usize, usize) {
     let outcomes: Vec<bool> = together.into_iter().map(|stale| stale.seal_again(tx).is_ok()).collect();
     let sealed = outcomes.iter().filter(|is_sealed| **is_sealed).count();
     (sealed, outcomes.len() - sealed)

@@ -13,7 +13,7 @@ use longshore_base::AccountId;
 use longshore_identity::Keyring;
 use longshore_keyring::record::DataKeyNumber;
 use longshore_keyring::{Census, KeyringError, Sealing, SealingTx};
-use longshore_state::{Db, State};
+use longshore_state::{Db, State, Tx};
 use longshore_tables_ec2::Ec2State;
 use longshore_tables_ecs::EcsState;
 use longshore_tables_iam::IamState;
@@ -142,7 +142,7 @@ impl OperatorApi {
     }
 }
 
-fn rotate(tx: &mut longshore_state::Tx<'_>) -> Result<Answer, KeyringError> {
+fn rotate(tx: &mut Tx<'_>) -> Result<Answer, KeyringError> {
     tx.rotate()?;
     Ok(Answer { data_keys: data_keys(tx.state()), ..Answer::default() })
 }

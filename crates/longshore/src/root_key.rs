@@ -63,8 +63,10 @@ pub fn fit(state: &State, file: Option<&Path>, data_dir: &Path) -> anyhow::Resul
     }
     // A change that was cut short is ended by the next start.
     let has_next = file.is_none() && waiting(data_dir)?.is_some_and(|next| state.keyring().fits(&next).is_ok());
+    if has_next {
+        return Ok(Fit::Fits);
+    }
     Ok(match find(file, Some(data_dir))? {
-        _ if has_next => Fit::Fits,
         Found::Key(root) => match state.keyring().fits(&root) {
             Ok(()) => Fit::Fits,
             Err(error) => Fit::Wrong(error.to_string()),

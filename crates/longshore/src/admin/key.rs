@@ -2,12 +2,14 @@
 
 use anyhow::bail;
 use longshore_shapes_iam as iam;
-use longshore_sigv4::{Credentials, Secret};
+use longshore_sigv4::Credentials;
 use serde_json::{Value, json};
 
 use super::{Control, Purpose, pages, policy, root, show, status, text, time, user};
-use crate::args::{KeyCommand, KeyCreateOptions, KeyFormat, KeyListOptions, KeyNamedOptions, KeyOptions, OperatorOptions};
-use crate::args::default_data_dir;
+use crate::args::{
+    KeyCommand, KeyCreateOptions, KeyFormat, KeyListOptions, KeyNamedOptions, KeyOptions, OperatorOptions,
+    default_data_dir,
+};
 use crate::exit::usage;
 use crate::keys;
 use crate::out::{print, shown, tell};
@@ -55,8 +57,7 @@ async fn create(options: KeyCreateOptions) -> anyhow::Result<()> {
     };
     let account = control.account().await?.to_string();
     tell!("made key {id} of user {user_name} in account {account}; its secret is shown this once");
-    let mut credentials = Credentials::new(id, "");
-    credentials.secret = Secret::new(secret);
+    let credentials = Credentials::new(id, secret);
     print(&written(options.format, &credentials, &user_name, &account))?;
     Ok(())
 }

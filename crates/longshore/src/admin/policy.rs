@@ -182,7 +182,9 @@ fn findings(document: &str, kind: Kind) -> Vec<Finding> {
         Policy::read(&alone.to_string(), kind).err()
     };
     let places = positions::of_statements(document);
-    let of_statements = statements.iter().zip(&places).enumerate().filter_map(|(index, (statement, (at, _)))| {
+    // Only objects have a place.
+    let objects = statements.iter().filter(|statement| statement.is_object());
+    let of_statements = objects.zip(&places).enumerate().filter_map(|(index, (statement, (at, _)))| {
         let text = format!("statement {}: {}", index + 1, hint(&alone(statement)?));
         Some(Finding { at: *at, text })
     });
