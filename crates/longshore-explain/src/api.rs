@@ -130,22 +130,38 @@ fn refusal(protocol: Protocol, error: &dyn ModeledError) -> Reply {
     protocol.error(error, Some(&FACTS.schema), "").map(Body::from)
 }
 
-/// What the router knows of these operations: they are called as ECS's are, under a target of their own.
-static FACTS: ServiceFacts = ServiceFacts {
-    name: "longshore",
-    title: "Longshore",
-    endpoint_prefix: "ecs",
-    schema: ServiceSchema {
-        signing_name: "ecs",
-        api_version: "1",
-        target_prefix: Some(TARGET_PREFIX),
-        xml_namespace: None,
-        protocols: &[Protocol::AwsJson11],
-        is_query_compatible: false,
-    },
-    // As ECS's, whose signing name it has.
-    clock_minutes: 5,
-    operations: &[
+/// What the router knows of operations of Longshore's own: they are called as ECS's are, and with signatures as theirs, under
+/// a target of their own.
+pub const fn own_facts(
+    name: &'static str,
+    title: &'static str,
+    target_prefix: &'static str,
+    operations: &'static [&'static str],
+) -> ServiceFacts {
+    ServiceFacts {
+        name,
+        title,
+        endpoint_prefix: "ecs",
+        schema: ServiceSchema {
+            signing_name: "ecs",
+            api_version: "1",
+            target_prefix: Some(target_prefix),
+            xml_namespace: None,
+            protocols: &[Protocol::AwsJson11],
+            is_query_compatible: false,
+        },
+        // As ECS's.
+        clock_minutes: 5,
+        operations,
+        bindings: &[],
+    }
+}
+
+static FACTS: ServiceFacts = own_facts(
+    "longshore",
+    "Longshore",
+    TARGET_PREFIX,
+    &[
         "ExplainAccess",
         "ExplainContainerInstance",
         "ExplainService",
@@ -153,8 +169,7 @@ static FACTS: ServiceFacts = ServiceFacts {
         "ExplainTaskDefinition",
         "ListDrainingServices",
     ],
-    bindings: &[],
-};
+);
 
 impl Api for Explainer {
     fn facts(&self) -> &'static ServiceFacts {

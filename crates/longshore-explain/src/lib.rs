@@ -24,7 +24,7 @@ use longshore_api_ecs::identifiers::{NoCluster, NoDefinition, NoMember};
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessQuestion, access};
-pub use api::{Draining, Explainer, TARGET_PREFIX};
+pub use api::{Draining, Explainer, TARGET_PREFIX, own_facts};
 pub use instance::instance;
 pub use placement::definition;
 pub use service::{draining, service};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use longshore_api::{Api, Body, BoxFuture, Call, PrincipalKind, Reply, Request};
 use longshore_base::AccountId;
+use longshore_explain::own_facts;
 use longshore_identity::Keyring;
 use longshore_keyring::record::DataKeyNumber;
 use longshore_keyring::{Census, KeyringError, Sealing, SealingTx};
@@ -19,7 +20,7 @@ use longshore_tables_ecs::EcsState;
 use longshore_tables_iam::IamState;
 use longshore_tables_secrets::SecretsState;
 use longshore_wire::route::ServiceFacts;
-use longshore_wire::{GenericError, GenericErrorKind, Protocol, ServiceSchema, iso8601};
+use longshore_wire::{GenericError, GenericErrorKind, Protocol, iso8601};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -216,22 +217,12 @@ fn failed(protocol: Protocol, error: &dyn std::error::Error) -> Reply {
     refusal(protocol, GenericErrorKind::InternalFailure, "It failed; the server's log says why.")
 }
 
-static FACTS: ServiceFacts = ServiceFacts {
-    name: "longshore-operator",
-    title: "Longshore, for its operator",
-    endpoint_prefix: "ecs",
-    schema: ServiceSchema {
-        signing_name: "ecs",
-        api_version: "1",
-        target_prefix: Some(TARGET_PREFIX),
-        xml_namespace: None,
-        protocols: &[Protocol::AwsJson11],
-        is_query_compatible: false,
-    },
-    clock_minutes: 5,
-    operations: &["ListAccounts", "ListDataKeys", "ListFileKeys", "RotateDataKey"],
-    bindings: &[],
-};
+static FACTS: ServiceFacts = own_facts(
+    "longshore-operator",
+    "Longshore, for its operator",
+    TARGET_PREFIX,
+    &["ListAccounts", "ListDataKeys", "ListFileKeys", "RotateDataKey"],
+);
 
 impl Api for OperatorApi {
     fn facts(&self) -> &'static ServiceFacts {
