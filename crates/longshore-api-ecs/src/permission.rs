@@ -60,7 +60,8 @@ pub fn question(state: &State, caller: &Caller, action: &str, arn: &str) -> Acce
     let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
     let mut parts = resource.split('/');
     let (kind, cluster, more) = (parts.next(), parts.next(), parts.next());
-    let is_member = matches!(kind, Some("task" | "service" | "container-instance" | "task-set")) && more.is_some();
+    let is_member =
+        matches!(kind, Some("task" | "service" | "container-instance" | "task-set")) && more.is_some();
     let cluster = cluster.filter(|_| is_member).map(|name| cluster_arn(caller, Some(name)));
     let access = ask.question(action.to_owned(), arn);
     match cluster {

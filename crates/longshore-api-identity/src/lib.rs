@@ -24,7 +24,9 @@ pub use unique_id::unique_id;
 pub fn question(state: &State, caller: &Caller, action: &str, arn: &str) -> Option<Access> {
     let (service, name) = action.split_once(':')?;
     match service {
-        "sts" if name.to_ascii_lowercase().starts_with("assumerole") => Some(sts::on_role(state, caller, action, arn)),
+        "sts" if name.to_ascii_lowercase().starts_with("assumerole") => {
+            Some(sts::on_role(state, caller, action, arn))
+        }
         // ECS asks this one, and knows nothing of the role.
         "iam" if name.eq_ignore_ascii_case("PassRole") => Some(Access::new(action, arn, caller)),
         "iam" => Some(iam::on_arn(state, caller, action, arn)),

@@ -82,8 +82,9 @@ pub fn access(
         }
         let missing = policies.missing(context);
         if !is_free && !missing.is_empty() {
-            *explanation.say("Conditions ask about what nobody told; name it with --context KEY=VALUE if it matters.") =
-                missing;
+            *explanation.say(
+                "Conditions ask about what nobody told; name it with --context KEY=VALUE if it matters.",
+            ) = missing;
         }
         explanation
     }))
@@ -100,7 +101,8 @@ pub(crate) fn permission(state: &State, caller: &Caller, question: &AccessQuesti
 /// The question, with what the service of the action says of the resource.
 fn asked(state: &State, caller: &Caller, question: &AccessQuestion) -> Access {
     let AccessQuestion { action, resource, context, .. } = question;
-    let of_ecs = || action.starts_with("ecs:").then(|| longshore_api_ecs::question(state, caller, action, resource));
+    let of_ecs =
+        || action.starts_with("ecs:").then(|| longshore_api_ecs::question(state, caller, action, resource));
     let mut access = longshore_api_identity::question(state, caller, action, resource)
         .or_else(|| longshore_api_secrets::question(state, caller, action, resource))
         .or_else(of_ecs)
@@ -180,8 +182,12 @@ impl Whom {
             "user" => {
                 let user = realm.users().named(arn.name).filter(|user| *user.own.path == *arn.path);
                 let user = user.ok_or_else(none)?;
-                let caller =
-                    caller(PrincipalKind::User, named.to_owned(), user.own.name.to_string(), Some(&user.own.id));
+                let caller = caller(
+                    PrincipalKind::User,
+                    named.to_owned(),
+                    user.own.name.to_string(),
+                    Some(&user.own.id),
+                );
                 Ok(Self { caller, whose: Whose::User(user.clone()) })
             }
             "role" => {
@@ -255,7 +261,11 @@ impl<'s> Policies<'s> {
     fn bounded(&mut self, realm: &'s Realm, grants: &Grants) {
         let Some(boundary) = &grants.boundary else { return };
         if let Some(document) = realm.document(boundary) {
-            self.add(By::Boundary, format!("{}, the permissions boundary", managed(realm, boundary)), document);
+            self.add(
+                By::Boundary,
+                format!("{}, the permissions boundary", managed(realm, boundary)),
+                document,
+            );
         }
     }
 
@@ -266,7 +276,8 @@ impl<'s> Policies<'s> {
     fn say(&self, decision: &Decision<'_>, whom: &Whom, explanation: &mut Explanation) {
         match decision {
             Decision::Allowed(by) if by.is_empty() => {
-                explanation.say("An account's root may do it, and no policy of the resource keeps it from it.");
+                explanation
+                    .say("An account's root may do it, and no policy of the resource keeps it from it.");
             }
             Decision::Allowed(by) => {
                 let places: Vec<String> = by.iter().map(|(_, statement)| self.place(statement)).collect();
@@ -281,7 +292,10 @@ impl<'s> Policies<'s> {
                     By::Identity => format!("No policy of {} allows it.", whom.name()),
                     By::Boundary => format!("The permissions boundary of {} does not allow it.", whom.name()),
                     By::Session => "No policy of the session allows it.".to_owned(),
-                    By::Resource => "The resource's own policy does not allow it, and without it nobody may who asks so.".to_owned(),
+                    By::Resource => {
+                        "The resource's own policy does not allow it, and without it nobody may who asks so."
+                            .to_owned()
+                    }
                 };
                 let looked_at = self.0.iter().filter(|named| named.by == *by);
                 let looked_at: Vec<String> = looked_at.map(|named| named.name.clone()).collect();

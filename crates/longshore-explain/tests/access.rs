@@ -12,8 +12,8 @@ use longshore_service::{Access, Attempt, Guard};
 use longshore_state::{Domains, State, Tx};
 use longshore_tables_ecs::EcsTables;
 use longshore_tables_iam::record::{
-    Grants, Group, IdentityPolicy, InlinePolicy, ManagedPolicy, Own, PolicyRef, PolicyVersion, Role, TrustPolicy,
-    User,
+    Grants, Group, IdentityPolicy, InlinePolicy, ManagedPolicy, Own, PolicyRef, PolicyVersion, Role,
+    TrustPolicy, User,
 };
 use longshore_tables_iam::{IamTables, InlineKey, OwnKey, VersionKey};
 use longshore_tables_secrets::SecretsTables;
@@ -117,7 +117,13 @@ fn caller(arn: &str) -> Caller {
     Caller { kind, name, id, session, source_ip, ..Caller::new(scope, principal) }
 }
 
-fn explained(state: &State, whom: &str, action: &str, resource: &str, context: &[(&str, &str)]) -> Explanation {
+fn explained(
+    state: &State,
+    whom: &str,
+    action: &str,
+    resource: &str,
+    context: &[(&str, &str)],
+) -> Explanation {
     let context = context.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()]));
     let question = AccessQuestion {
         as_whom: whom.to_owned(),
@@ -138,8 +144,12 @@ fn is_let_through(state: &State, whom: &str, action: &str, resource: &str, conte
     let caller = caller(whom);
     let asked = || {
         let access = match action {
-            "sts:AssumeRole" => longshore_api_identity::question(state, &caller, action, resource).expect("of STS"),
-            _ if resource.contains(":service/") => Access::new(action, resource, &caller).with("ecs:cluster", CLUSTER),
+            "sts:AssumeRole" => {
+                longshore_api_identity::question(state, &caller, action, resource).expect("of STS")
+            }
+            _ if resource.contains(":service/") => {
+                Access::new(action, resource, &caller).with("ecs:cluster", CLUSTER)
+            }
             _ => Access::new(action, resource, &caller),
         };
         context.iter().fold(access, |access, (key, value)| access.with((*key).to_owned(), *value)).into()
@@ -191,7 +201,9 @@ fn it_agrees_with_the_guard() {
         let state = state(of_holders, of_group, boundary);
         for (action, resource) in questions {
             for whom in [ADA, WEB, ROOT] {
-                for context in [&[][..], &[("aws:RequestTag/team", "blue")], &[("aws:RequestTag/team", "red")]] {
+                for context in
+                    [&[][..], &[("aws:RequestTag/team", "blue")], &[("aws:RequestTag/team", "red")]]
+                {
                     let explanation = explained(&state, whom, action, resource, context);
                     let is_allowed = is_let_through(&state, whom, action, resource, context);
                     let word = if is_allowed { "allowed: " } else { "denied: " };
@@ -214,15 +226,36 @@ fn it_says_which_statement_of_which_policy() {
         }
     };
     let own = state(&allow("ecs:Describe*", ""), &deny("ecs:Delete*", ""), "");
-    check(&own, ADA, "ecs:DescribeClusters", &["statement 1 (Yes) of inline policy own of user ada, at 1:39"]);
-    check(&own, ADA, "ecs:DeleteCluster", &["denies it", "statement 1 (No) of inline policy own of group team"]);
-    check(&own, ADA, "ecs:UpdateCluster", &["No policy of user ada allows it.", "inline policy own of group team"]);
+    check(
+        &own,
+        ADA,
+        "ecs:DescribeClusters",
+        &["statement 1 (Yes) of inline policy own of user ada, at 1:39"],
+    );
+    check(
+        &own,
+        ADA,
+        "ecs:DeleteCluster",
+        &["denies it", "statement 1 (No) of inline policy own of group team"],
+    );
+    check(
+        &own,
+        ADA,
+        "ecs:UpdateCluster",
+        &["No policy of user ada allows it.", "inline policy own of group team"],
+    );
     check(&own, WEB, "ecs:DescribeClusters", &["of role web", "which are in its token"]);
-    check(&own, ROOT, "ecs:DeleteCluster", &["An account's root may do everything", "the guests of open mode"]);
+    check(
+        &own,
+        ROOT,
+        "ecs:DeleteCluster",
+        &["An account's root may do everything", "the guests of open mode"],
+    );
     let bounded = state(&allow("*", ""), "", &allow("ecs:Describe*", ""));
     check(&bounded, ADA, "ecs:DescribeClusters", &["(Yes) of policy bound, the permissions boundary"]);
     check(&bounded, ADA, "ecs:DeleteCluster", &["The permissions boundary of user ada does not allow it."]);
-    let asking = state(&allow("*", r#","Condition":{"StringEquals":{"aws:RequestTag/team":"blue"}}"#), "", "");
+    let asking =
+        state(&allow("*", r#","Condition":{"StringEquals":{"aws:RequestTag/team":"blue"}}"#), "", "");
     check(&asking, ADA, "ecs:CreateCluster", &["No policy", "what nobody told", "aws:RequestTag/team"]);
     let trusted = told(&explained(&own, ADA, "sts:AssumeRole", WEB, &[]));
     assert!(trusted.contains("statement 1 of the role's trust policy"), "{trusted}");

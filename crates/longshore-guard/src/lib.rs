@@ -112,7 +112,9 @@ impl Guard for PolicyGuard {
         for access in resources.iter().filter(|access| !is_root || access.policy.is_some()) {
             let because = rule(&holder, &mut known, access, |decision, _| match decision {
                 Decision::Allowed(_) => None,
-                Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) => Some(decision.because(&access.action)),
+                Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) => {
+                    Some(decision.because(&access.action))
+                }
             });
             if let Some(because) = because {
                 self.denied(attempt.caller, access, not_authorized(attempt.caller, access, &because))?;

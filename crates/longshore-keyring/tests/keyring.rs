@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_base::{AccountId, Ids, Partition, Seed, Timestamp};
 use longshore_keyring::record::{DataKey, DataKeyNumber};
-use longshore_keyring::{Census, Keyring, KeyringError, Place, RootKey, Sealed, Sealing, SealingTx, unneeded};
+use longshore_keyring::{
+    Census, Keyring, KeyringError, Place, RootKey, Sealed, Sealing, SealingTx, unneeded,
+};
 use longshore_state::{Domains, Records, State, Tables, Tx};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);

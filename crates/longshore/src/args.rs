@@ -597,7 +597,8 @@ impl Args {
         let matches = command().try_get_matches()?;
         let mut args = Self::from_arg_matches(&matches)?;
         if let Some(client) = args.command.client_mut() {
-            client.endpoint_is_flag = innermost(&matches).value_source("endpoint") == Some(ValueSource::CommandLine);
+            client.endpoint_is_flag =
+                innermost(&matches).value_source("endpoint") == Some(ValueSource::CommandLine);
         }
         Ok(args)
     }

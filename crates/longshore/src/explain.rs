@@ -34,7 +34,9 @@ async fn access(options: ExplainOptions) -> anyhow::Result<()> {
     if options.subject.is_some() {
         return Err(usage("of access there is no subject: name --as, --action and --resource"));
     }
-    let missing = |flag: &str| usage(format!("name {flag}: longshore explain access --as ARN --action ecs:RunTask --resource ARN"));
+    let missing = |flag: &str| {
+        usage(format!("name {flag}: longshore explain access --as ARN --action ecs:RunTask --resource ARN"))
+    };
     let mut context: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, value) in options.context {
         context.entry(key).or_default().push(value);

@@ -7,11 +7,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use longshore_base::Clock;
 use longshore_keyring::record::DataKeyNumber;
-use longshore_keyring::{
-    Census, KeyringError, Sealing, SealingTx, Stale, census, stale_records, unneeded,
-};
+use longshore_keyring::{Census, KeyringError, Sealing, SealingTx, Stale, census, stale_records, unneeded};
 use longshore_state::{Db, Refused, Tx};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -107,7 +104,8 @@ pub async fn seal_again(db: &Db, pause: Duration) -> Result<Done, Refused> {
         let before = done.sealed;
         done.damaged = 0;
         for together in cut(found) {
-            let (sealed, damaged) = db.write(|tx| Ok::<_, KeyringError>(count(tx, together))).await?.unwrap_or((0, 0));
+            let (sealed, damaged) =
+                db.write(|tx| Ok::<_, KeyringError>(count(tx, together))).await?.unwrap_or((0, 0));
             done.sealed += sealed;
             done.damaged += damaged;
             tokio::time::sleep(pause).await;
@@ -130,9 +128,8 @@ fn cut(found: Vec<Stale>) -> Vec<Vec<Stale>> {
     let mut parts: Vec<Vec<Stale>> = Vec::new();
     let mut bytes = 0;
     for stale in found {
-        let fits = |part: &&mut Vec<Stale>| {
-            part.len() < TOGETHER_MAX && bytes + stale.bytes() <= BYTES_TOGETHER_MAX
-        };
+        let fits =
+            |part: &&mut Vec<Stale>| part.len() < TOGETHER_MAX && bytes + stale.bytes() <= BYTES_TOGETHER_MAX;
         match parts.last_mut().filter(fits) {
             Some(part) => {
                 bytes += stale.bytes();

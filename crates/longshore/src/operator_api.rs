@@ -106,10 +106,14 @@ impl OperatorApi {
             return refusal(protocol, GenericErrorKind::AccessDenied, text);
         }
         let read = match operation {
-            "ListAccounts" => self.db.read(|state| Answer { accounts: accounts(state), ..Answer::default() }).await,
+            "ListAccounts" => {
+                self.db.read(|state| Answer { accounts: accounts(state), ..Answer::default() }).await
+            }
             "ListFileKeys" => Ok(self.file_keys(principal.scope.account)),
-            "ListDataKeys" => self.db.read(|state| Answer { data_keys: data_keys(state), ..Answer::default() }).await,
-            "RotateDataKey" => match self.db.write(|tx| rotate(tx)).await {
+            "ListDataKeys" => {
+                self.db.read(|state| Answer { data_keys: data_keys(state), ..Answer::default() }).await
+            }
+            "RotateDataKey" => match self.db.write(rotate).await {
                 Ok(Ok(answer)) => {
                     self.wake.notify_one();
                     Ok(answer)
@@ -138,7 +142,9 @@ impl OperatorApi {
                 of: if key.kind == PrincipalKind::Root { "root".to_owned() } else { key.name.clone() },
             });
         }
-        keys.sort_by(|a, b| (&a.account, &a.of, &a.access_key_id).cmp(&(&b.account, &b.of, &b.access_key_id)));
+        keys.sort_by(|a, b| {
+            (&a.account, &a.of, &a.access_key_id).cmp(&(&b.account, &b.of, &b.access_key_id))
+        });
         Answer { keys, ..Answer::default() }
     }
 }
@@ -158,7 +164,8 @@ pub fn accounts(state: &State) -> Vec<Account> {
     of(AccountId::OPERATOR, &mut |_| {});
     for (id, realm) in state.iam().realms() {
         of(id, &mut |account| {
-            account.alias = realm.settings().and_then(|settings| settings.alias.as_deref()).map(str::to_owned);
+            account.alias =
+                realm.settings().and_then(|settings| settings.alias.as_deref()).map(str::to_owned);
             account.users = realm.users().len();
             account.groups = realm.groups().len();
             account.roles = realm.roles().len();

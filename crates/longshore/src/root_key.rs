@@ -62,7 +62,8 @@ pub fn fit(state: &State, file: Option<&Path>, data_dir: &Path) -> anyhow::Resul
         return Ok(Fit::Unneeded);
     }
     // A change that was cut short is ended by the next start.
-    let has_next = file.is_none() && waiting(data_dir)?.is_some_and(|next| state.keyring().fits(&next).is_ok());
+    let has_next =
+        file.is_none() && waiting(data_dir)?.is_some_and(|next| state.keyring().fits(&next).is_ok());
     if has_next {
         return Ok(Fit::Fits);
     }
@@ -144,7 +145,8 @@ fn waiting(dir: &Path) -> anyhow::Result<Option<RootKey>> {
 /// The key that waits takes the place of the other, which stays beside it under the name of its fingerprint.
 fn put_in_place(dir: &Path) -> anyhow::Result<Option<PathBuf>> {
     let (own, next) = (dir.join(FILE), dir.join(NEXT));
-    let hint = || format!("cannot put {} in the place of {}; see who may write there", shown(&next), shown(&own));
+    let hint =
+        || format!("cannot put {} in the place of {}; see who may write there", shown(&next), shown(&own));
     let mut kept = None;
     if own.exists() {
         let path = dir.join(format!("{FILE}.{}", read(&own)?.fingerprint()));

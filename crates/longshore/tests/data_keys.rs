@@ -90,7 +90,8 @@ impl World {
 
     fn client(&self, key: &Credentials) -> Client {
         let endpoint = &self.plane().endpoint;
-        Client::new(HttpClient::default(), endpoint, key.clone(), "us-east-1", self.clock.clone()).expect("a URL")
+        Client::new(HttpClient::default(), endpoint, key.clone(), "us-east-1", self.clock.clone())
+            .expect("a URL")
     }
 
     async fn ok<O: OperationShape>(&self, input: O::Input) -> O::Output {
@@ -162,7 +163,8 @@ async fn make(world: &World) -> (Credentials, String, String) {
         }),
         ..Default::default()
     };
-    let template = world.ok::<ec2::ops::CreateLaunchTemplate>(template).await.launch_template.expect("a template");
+    let template =
+        world.ok::<ec2::ops::CreateLaunchTemplate>(template).await.launch_template.expect("a template");
     (key, own, template.launch_template_id.expect("an id"))
 }
 

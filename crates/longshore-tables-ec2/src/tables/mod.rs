@@ -66,7 +66,12 @@ impl Ec2Tables {
     }
 
     /// A version of a launch template, by the template's id.
-    pub fn template_version(&self, scope: &Scope, template: &str, number: u32) -> Option<&Arc<TemplateVersion>> {
+    pub fn template_version(
+        &self,
+        scope: &Scope,
+        template: &str,
+        number: u32,
+    ) -> Option<&Arc<TemplateVersion>> {
         self.realms.get(scope)?.versions.get(template)?.get(&number)
     }
 

@@ -8,8 +8,18 @@ use crate::args::{AccountCommand, AccountOptions, Format};
 use crate::operator_api::Account;
 use crate::out::print;
 
-const HEADS: &[&str] =
-    &["account", "alias", "users", "groups", "roles", "policies", "keys", "clusters", "secrets", "parameters"];
+const HEADS: &[&str] = &[
+    "account",
+    "alias",
+    "users",
+    "groups",
+    "roles",
+    "policies",
+    "keys",
+    "clusters",
+    "secrets",
+    "parameters",
+];
 
 pub async fn run(options: AccountOptions) -> anyhow::Result<()> {
     match options.command {
@@ -57,6 +67,7 @@ fn row(account: &Account) -> Vec<Value> {
         account.secrets,
         account.parameters,
     ];
-    let names = [Value::from(account.account.clone()), account.alias.clone().map_or(Value::Null, Value::String)];
+    let names =
+        [Value::from(account.account.clone()), account.alias.clone().map_or(Value::Null, Value::String)];
     names.into_iter().chain(counts.into_iter().map(Value::from)).collect()
 }

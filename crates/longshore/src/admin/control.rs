@@ -55,7 +55,11 @@ impl Control {
     ///
     /// # Errors
     /// A server uses it, or it cannot be opened.
-    pub async fn offline(dir: &Path, options: &ControlOptions, purpose: Purpose) -> anyhow::Result<Box<Offline>> {
+    pub async fn offline(
+        dir: &Path,
+        options: &ControlOptions,
+        purpose: Purpose,
+    ) -> anyhow::Result<Box<Offline>> {
         match Offline::open(dir, options.root_key.as_deref(), options.account, purpose).await? {
             Opened::Offline(offline) => Ok(offline),
             Opened::InUse => bail!(
@@ -82,7 +86,10 @@ impl Control {
         match self {
             Self::Online(client) => {
                 let who = client.call::<sts::ops::GetCallerIdentity>(Default::default()).await?;
-                who.account.as_deref().and_then(AccountId::parse).context("the server does not say whose the key is")
+                who.account
+                    .as_deref()
+                    .and_then(AccountId::parse)
+                    .context("the server does not say whose the key is")
             }
             Self::Offline(offline) => Ok(offline.account()),
         }
@@ -94,7 +101,10 @@ impl Control {
     }
 
     /// Makes a call that may be refused for a reason that the command knows.
-    pub async fn ask<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<Result<O::Output, ReceivedError>> {
+    pub async fn ask<O: OperationShape>(
+        &self,
+        input: O::Input,
+    ) -> anyhow::Result<Result<O::Output, ReceivedError>> {
         match self {
             Self::Online(client) => client.ask::<O>(input).await,
             Self::Offline(offline) => offline.ask::<O>(input).await,

@@ -53,7 +53,9 @@ async fn create(options: KeyCreateOptions) -> anyhow::Result<()> {
         Err(error) => return Err(crate::client::refused("CreateAccessKey", &error)),
     };
     let (Some(id), Some(secret)) = (key.access_key_id, key.secret_access_key) else {
-        bail!("the server made a key and does not show it; `longshore key list --user {user_name}` has its id")
+        bail!(
+            "the server made a key and does not show it; `longshore key list --user {user_name}` has its id"
+        )
     };
     let account = control.account().await?.to_string();
     tell!("made key {id} of user {user_name} in account {account}; its secret is shown this once");
@@ -64,7 +66,9 @@ async fn create(options: KeyCreateOptions) -> anyhow::Result<()> {
 
 /// The caller's own name, where a key is for himself.
 async fn own_name(control: &Control) -> anyhow::Result<String> {
-    let is_root = || usage("this would be a key of the account itself: name a user with --user, who is made if need be");
+    let is_root = || {
+        usage("this would be a key of the account itself: name a user with --user, who is made if need be")
+    };
     match control {
         Control::Offline(_) => Err(is_root()),
         Control::Online(_) => {
@@ -105,7 +109,14 @@ async fn list(options: KeyListOptions) -> anyhow::Result<()> {
             if let Ok(answer) = control.operator("ListFileKeys").await {
                 let account = control.account().await?.to_string();
                 for key in answer.keys.into_iter().filter(|key| key.account == account) {
-                    rows.push(vec![key.access_key_id.into(), key.of.into(), "Active".into(), Value::Null, Value::Null, "file".into()]);
+                    rows.push(vec![
+                        key.access_key_id.into(),
+                        key.of.into(),
+                        "Active".into(),
+                        Value::Null,
+                        Value::Null,
+                        "file".into(),
+                    ]);
                 }
             }
             let users = pages!(control, ListUsers, iam::ListUsersRequest::default(), users);
@@ -154,7 +165,9 @@ async fn change(options: KeyNamedOptions, change: Change) -> anyhow::Result<()> 
                 );
             }
             if error.code.starts_with("AccessDenied") {
-                bail!("there is no key {id} in this account that you may change; `longshore key list` shows them");
+                bail!(
+                    "there is no key {id} in this account that you may change; `longshore key list` shows them"
+                );
             }
             return Err(crate::client::refused("GetAccessKeyLastUsed", &error));
         }
@@ -215,9 +228,13 @@ mod tests {
     #[test]
     fn a_key_is_written_as_whoever_reads_it_expects() {
         let key = Credentials::new("AKIA", "s/ec+ret");
-        let check = |format, expected: &str| assert_eq!(written(format, &key, "deploy", "000000000000"), expected);
+        let check =
+            |format, expected: &str| assert_eq!(written(format, &key, "deploy", "000000000000"), expected);
         check(KeyFormat::Env, "export AWS_ACCESS_KEY_ID='AKIA'\nexport AWS_SECRET_ACCESS_KEY='s/ec+ret'\n");
-        check(KeyFormat::Credentials, "[deploy]\naws_access_key_id = AKIA\naws_secret_access_key = s/ec+ret\n");
+        check(
+            KeyFormat::Credentials,
+            "[deploy]\naws_access_key_id = AKIA\naws_secret_access_key = s/ec+ret\n",
+        );
         let json: Value =
             serde_json::from_str(&written(KeyFormat::Json, &key, "deploy", "000000000000")).expect("JSON");
         assert_eq!(json["SecretAccessKey"], "s/ec+ret");

@@ -60,7 +60,9 @@ fn show(format: Format, heads: &[&str], rows: Vec<Vec<Value>>) -> anyhow::Result
         Format::Json => {
             let objects: Vec<Value> = rows
                 .into_iter()
-                .map(|row| heads.iter().map(|head| (*head).to_owned()).zip(row).collect::<serde_json::Map<_, _>>())
+                .map(|row| {
+                    heads.iter().map(|head| (*head).to_owned()).zip(row).collect::<serde_json::Map<_, _>>()
+                })
                 .map(Value::Object)
                 .collect();
             print(&format!("{:#}\n", Value::Array(objects)))?;

@@ -61,10 +61,14 @@ impl Offline {
         let dir = std::path::absolute(dir).context("there is no such --data-dir")?;
         let state = dir.join("state");
         if purpose == Purpose::Look && !state.is_dir() {
-            bail!("there is nothing in {} yet: check --data-dir, or start a server there first", dir.display());
+            bail!(
+                "there is nothing in {} yet: check --data-dir, or start a server there first",
+                dir.display()
+            );
         }
-        fs::create_dir_all(&dir)
-            .with_context(|| format!("cannot use {} as data directory; choose another with --data-dir", dir.display()))?;
+        fs::create_dir_all(&dir).with_context(|| {
+            format!("cannot use {} as data directory; choose another with --data-dir", dir.display())
+        })?;
         let store = match EmbeddedStore::open(&state) {
             Ok(store) => store,
             Err(OpenError::InUse { .. }) => return Ok(Opened::InUse),
@@ -99,8 +103,12 @@ impl Offline {
         &self.db
     }
 
-    pub async fn ask<O: OperationShape>(&self, input: O::Input) -> anyhow::Result<Result<O::Output, ReceivedError>> {
-        let protocol = Protocol::preferred::<O>().context("the operation has no protocol that is written here")?;
+    pub async fn ask<O: OperationShape>(
+        &self,
+        input: O::Input,
+    ) -> anyhow::Result<Result<O::Output, ReceivedError>> {
+        let protocol =
+            Protocol::preferred::<O>().context("the operation has no protocol that is written here")?;
         let written = protocol.write_request::<O>(&input, None)?;
         let api = self.apis.iter().find(|api| api.facts().schema.signing_name == O::SERVICE.signing_name);
         let api = api.with_context(|| format!("{} is not done without a server", O::NAME))?;

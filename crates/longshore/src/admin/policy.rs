@@ -80,7 +80,8 @@ async fn show_one(options: PolicyShowOptions) -> anyhow::Result<()> {
         };
         let version = control.call::<iam::ops::GetPolicyVersion>(request).await?;
         let document = version.policy_version.and_then(|version| version.document).unwrap_or_default();
-        let document = percent_decoded(&document).with_context(|| format!("the document of {name} cannot be read"))?;
+        let document =
+            percent_decoded(&document).with_context(|| format!("the document of {name} cannot be read"))?;
         match options.format {
             Format::Json => {
                 let value: Value = serde_json::from_str(&document).context("the document is no JSON")?;
@@ -137,7 +138,9 @@ fn check(options: &PolicyCheckOptions) -> anyhow::Result<()> {
     if findings.is_empty() {
         let statements = Policy::read(&document, kind).map_or(0, |policy| policy.statements.len());
         let size = document.chars().filter(|character| !character.is_whitespace()).count();
-        print(&format!("{file}: {statements} statement(s), {size} characters without white space: IAM takes it\n"))?;
+        print(&format!(
+            "{file}: {statements} statement(s), {size} characters without white space: IAM takes it\n"
+        ))?;
         return Ok(());
     }
     let mut lines = String::new();
@@ -154,7 +157,9 @@ fn read(path: &Path) -> anyhow::Result<String> {
     } else {
         fs::read_to_string(path)
     };
-    read.with_context(|| format!("cannot read {}; name a file with a policy document, or - for stdin", path.display()))
+    read.with_context(|| {
+        format!("cannot read {}; name a file with a policy document, or - for stdin", path.display())
+    })
 }
 
 /// What is wrong with a document: of each statement the first thing, and where that stands; else what is wrong with all of it.
@@ -315,8 +320,13 @@ mod tests {
         check("{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [,]\n}", &["3:17: it is no JSON: "]);
         check(&format!(r#"{{"Statement": {good}}}"#), &["1:1: Policy document must be version"]);
         check(
-            &format!("{{\"Version\": \"2012-10-17\", \"Statement\": [\n{good},\n{{\"Effect\": \"Allow\", \"Action\": \"RunTask\", \"Resource\": \"*\"}},\n{{\"Effect\": \"Permit\", \"Action\": \"ecs:RunTask\", \"Resource\": \"*\"}}]}}"),
-            &["3:1: statement 2: Actions/Conditions must be prefaced", "4:1: statement 3: Syntax errors in policy."],
+            &format!(
+                "{{\"Version\": \"2012-10-17\", \"Statement\": [\n{good},\n{{\"Effect\": \"Allow\", \"Action\": \"RunTask\", \"Resource\": \"*\"}},\n{{\"Effect\": \"Permit\", \"Action\": \"ecs:RunTask\", \"Resource\": \"*\"}}]}}"
+            ),
+            &[
+                "3:1: statement 2: Actions/Conditions must be prefaced",
+                "4:1: statement 3: Syntax errors in policy.",
+            ],
         );
         check("[]", &["1:1: Syntax errors in policy."]);
     }
@@ -335,7 +345,10 @@ mod tests {
         ];
         let found = |wanted: &str| find(&all, wanted).map(|(_, arn)| arn).map_err(|error| error.to_string());
         assert_eq!(found("a").as_deref(), Ok("arn:aws:iam::aws:policy/a"));
-        assert_eq!(found("arn:aws:iam::000000000000:policy/b").as_deref(), Ok("arn:aws:iam::000000000000:policy/b"));
+        assert_eq!(
+            found("arn:aws:iam::000000000000:policy/b").as_deref(),
+            Ok("arn:aws:iam::000000000000:policy/b")
+        );
         assert!(found("b").expect_err("two").contains("name it by its ARN"));
         assert!(found("c").expect_err("none").contains("longshore policy list"));
     }

@@ -26,7 +26,9 @@ pub async fn rotate(options: RotateOptions) -> anyhow::Result<()> {
         Control::Offline(offline) => rotate_offline(&offline).await,
         online @ Control::Online(_) => {
             let keys = online.operator("RotateDataKey").await?.data_keys;
-            tell!("the server seals again what is under older data keys, and goes on with it after a restart");
+            tell!(
+                "the server seals again what is under older data keys, and goes on with it after a restart"
+            );
             print(&lines(&keys))?;
             Ok(())
         }
@@ -40,7 +42,9 @@ async fn rotate_offline(offline: &Offline) -> anyhow::Result<()> {
     let Done { sealed, damaged } = keyring_upkeep::seal_again(offline.db(), Duration::ZERO).await?;
     step.done(format!("{sealed} records are under the new data key"));
     if damaged > 0 {
-        tell!("{damaged} records do not open under the data key that they name, and stay; look at them with `longshore check`");
+        tell!(
+            "{damaged} records do not open under the data key that they name, and stay; look at them with `longshore check`"
+        );
     }
     keyring_upkeep::drop_unneeded(offline.db()).await?;
     let keys = offline.db().read(operator_api::data_keys).await?;
@@ -77,7 +81,9 @@ async fn rotate_root(options: &RotateOptions) -> anyhow::Result<()> {
         ),
         (None, None) => {}
     }
-    tell!("who had the old one and a copy of the store knows the data keys: `longshore key rotate` makes a new one");
+    tell!(
+        "who had the old one and a copy of the store knows the data keys: `longshore key rotate` makes a new one"
+    );
     print(&format!("root key {}\n", renewed.new))?;
     Ok(())
 }

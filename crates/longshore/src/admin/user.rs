@@ -92,7 +92,8 @@ async fn describe(control: &Control, name: &str) -> anyhow::Result<Value> {
     let user_name = Some(name.to_owned());
     let request = iam::GetUserRequest { user_name: user_name.clone() };
     let user = control.call::<iam::ops::GetUser>(request).await?.user.unwrap_or_default();
-    let attached = iam::ListAttachedUserPoliciesRequest { user_name: user_name.clone(), ..Default::default() };
+    let attached =
+        iam::ListAttachedUserPoliciesRequest { user_name: user_name.clone(), ..Default::default() };
     let attached = pages!(control, ListAttachedUserPolicies, attached, attached_policies);
     let inline = iam::ListUserPoliciesRequest { user_name: user_name.clone(), ..Default::default() };
     let inline: Vec<String> = pages!(control, ListUserPolicies, inline, policy_names);
@@ -123,17 +124,21 @@ async fn strip(control: &Control, name: &str) -> anyhow::Result<()> {
     let user_name = Some(name.to_owned());
     let keys = iam::ListAccessKeysRequest { user_name: user_name.clone(), ..Default::default() };
     for key in pages!(control, ListAccessKeys, keys, access_key_metadata) {
-        let request = iam::DeleteAccessKeyRequest { user_name: user_name.clone(), access_key_id: key.access_key_id };
+        let request =
+            iam::DeleteAccessKeyRequest { user_name: user_name.clone(), access_key_id: key.access_key_id };
         control.call::<iam::ops::DeleteAccessKey>(request).await?;
     }
-    let attached = iam::ListAttachedUserPoliciesRequest { user_name: user_name.clone(), ..Default::default() };
+    let attached =
+        iam::ListAttachedUserPoliciesRequest { user_name: user_name.clone(), ..Default::default() };
     for policy in pages!(control, ListAttachedUserPolicies, attached, attached_policies) {
-        let request = iam::DetachUserPolicyRequest { user_name: user_name.clone(), policy_arn: policy.policy_arn };
+        let request =
+            iam::DetachUserPolicyRequest { user_name: user_name.clone(), policy_arn: policy.policy_arn };
         control.call::<iam::ops::DetachUserPolicy>(request).await?;
     }
     let inline = iam::ListUserPoliciesRequest { user_name: user_name.clone(), ..Default::default() };
     for policy in pages!(control, ListUserPolicies, inline, policy_names) {
-        let request = iam::DeleteUserPolicyRequest { user_name: user_name.clone(), policy_name: Some(policy) };
+        let request =
+            iam::DeleteUserPolicyRequest { user_name: user_name.clone(), policy_name: Some(policy) };
         control.call::<iam::ops::DeleteUserPolicy>(request).await?;
     }
     let groups = iam::ListGroupsForUserRequest { user_name: user_name.clone(), ..Default::default() };
