@@ -73,8 +73,10 @@ async fn own_name(control: &Control) -> anyhow::Result<String> {
         Control::Offline(_) => Err(is_root()),
         Control::Online(_) => {
             let own = control.ask::<iam::ops::GetUser>(Default::default()).await?;
-            let name = own.ok().and_then(|own| own.user).and_then(|user| user.user_name);
-            name.filter(|name| !name.is_empty()).ok_or_else(is_root)
+            // IAM shows the account itself as a user called root.
+            let is_user = |user: &iam::User| user.arn.as_deref().is_some_and(|arn| arn.contains(":user/"));
+            let own = own.ok().and_then(|own| own.user).filter(is_user);
+            own.and_then(|user| user.user_name).ok_or_else(is_root)
         }
     }
 }
