@@ -53,5 +53,5 @@ pub mod texts;
 
 pub use ecs::{Ecs, OPERATIONS};
 pub use longshore_service::Caller;
-pub use permission::to_see;
+pub use permission::{question, to_see};
 pub use settings::Settings;

@@ -49,6 +49,27 @@ pub fn to_see(
     Ask { state, caller, operation }.on_members(cluster, kind, [named])
 }
 
+/// The question whether the caller may do `action` to what an ARN names, with what every operation says of it: its tags, and
+/// the cluster that it is in. What only one operation knows, as who asks for a public address, is not among it.
+pub fn question(state: &State, caller: &Caller, action: &str, arn: &str) -> Access {
+    let ask = Ask { state, caller, operation: "" };
+    if !Arn::looks_like_one(arn) {
+        return ask.question(action.to_owned(), arn.to_owned());
+    }
+    let arn = canonical(state, caller, arn);
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+    let mut parts = resource.split('/');
+    let (kind, cluster, more) = (parts.next(), parts.next(), parts.next());
+    let is_member =
+        matches!(kind, Some("task" | "service" | "container-instance" | "task-set")) && more.is_some();
+    let cluster = cluster.filter(|_| is_member).map(|name| cluster_arn(caller, Some(name)));
+    let access = ask.question(action.to_owned(), arn);
+    match cluster {
+        Some(cluster) => access.with("ecs:cluster", cluster),
+        None => access,
+    }
+}
+
 impl Ask<'_> {
     /// An action that has no resource.
     pub fn on_all(self) -> Resources {

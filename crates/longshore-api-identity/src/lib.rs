@@ -12,6 +12,24 @@ mod iam;
 mod sts;
 mod unique_id;
 
-pub use iam::{Iam, OPERATIONS, is_password};
+use longshore_service::{Access, Caller};
+use longshore_state::State;
+
+pub use iam::{Iam, OPERATIONS, condition_keys, is_password};
 pub use sts::{Issuers, KeySource, OPERATIONS as STS_OPERATIONS, Sts, WebSts, facts};
 pub use unique_id::unique_id;
+
+/// The question whether the caller may do `action` to what an ARN names, as the operations of IAM and STS ask it: a role is
+/// asked about with its trust policy, where it is assumed. `None` if the action is none of theirs.
+pub fn question(state: &State, caller: &Caller, action: &str, arn: &str) -> Option<Access> {
+    let (service, name) = action.split_once(':')?;
+    match service {
+        "sts" if name.to_ascii_lowercase().starts_with("assumerole") => {
+            Some(sts::on_role(state, caller, action, arn))
+        }
+        // ECS asks this one, and knows nothing of the role.
+        "iam" if name.eq_ignore_ascii_case("PassRole") => Some(Access::new(action, arn, caller)),
+        "iam" => Some(iam::on_arn(state, caller, action, arn)),
+        _other => None,
+    }
+}

@@ -28,6 +28,27 @@ mod secrets_manager;
 mod ssm;
 mod tags;
 
+use longshore_service::{Access, Caller};
+use longshore_state::State;
+
+/// The question whether the caller may do `action` to what an ARN names, as the operations of these services ask it: with
+/// the tags and the policy of the secret, the parameter or the key. `None` if the action is none of theirs, or is on
+/// nothing in particular.
+pub fn question(state: &State, caller: &Caller, action: &str, arn: &str) -> Option<Access> {
+    let (service, name) = action.split_once(':')?;
+    if !arn.starts_with("arn:") {
+        return None;
+    }
+    let access = match service {
+        "secretsmanager" => secrets_manager::on_secret(state, caller, name, arn),
+        "ssm" => ssm::on_parameter(state, caller, name, arn),
+        "kms" => keys::access(state, caller, action, arn),
+        _other => return None,
+    };
+    // By the ARN that was asked about, which may have patterns in it.
+    Some(Access { shown: None, ..access })
+}
+
 pub use kms::{KMS_OPERATIONS, Kms};
 pub use secrets_manager::{SECRETS_MANAGER_OPERATIONS, SecretsManager};
 pub use ssm::{SSM_OPERATIONS, Ssm};

@@ -6,15 +6,17 @@ use longshore_api::{Api, Body, BoxFuture, Call, Reply, Request};
 use longshore_api_ecs::Caller;
 use longshore_base::Timestamp;
 use longshore_controllers::Settings;
-use longshore_service::{Allow, Attempt, Guard};
+use longshore_service::{Allow, Attempt, Guard, Resources};
 use longshore_state::{Db, State};
 use longshore_wire::route::ServiceFacts;
 use longshore_wire::{Denied, Fault, GenericError, GenericErrorKind, ModeledError, Protocol, ServiceSchema};
 
 use longshore_shapes_ecs::InvalidParameterException;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExplainError, Question, permission};
+use crate::access::AccessQuestion;
+use crate::{ExplainError, Question, access, permission};
 
 /// What `X-Amz-Target` begins with. The operations are not ECS's, so they are not under its prefix.
 pub const TARGET_PREFIX: &str = "LongshoreV1";
@@ -27,7 +29,7 @@ pub struct Draining {
 }
 
 /// Serves `ExplainTask`, `ExplainService`, `ExplainTaskDefinition` and `ExplainContainerInstance`, and for
-/// `longshore status` `ListDrainingServices`, each with a [`Question`].
+/// `longshore status` `ListDrainingServices`, each with a [`Question`]; and `ExplainAccess` with an [`AccessQuestion`].
 pub struct Explainer {
     db: Arc<Db>,
     /// Those of the controllers, so that both plan alike.
@@ -64,17 +66,41 @@ impl Explainer {
             "ListDrainingServices" => |state, caller, question, _, _| {
                 said(crate::draining(state, caller, question).map(|services| Draining { services }))
             },
+            "ExplainAccess" => {
+                let explain = |state: &State, caller: &Caller, question: &AccessQuestion| {
+                    said(crate::access(state, caller, question, call.now))
+                };
+                return self.asked(call, body, protocol, access::permission, explain).await;
+            }
             _ => return generic(protocol, GenericErrorKind::UnknownOperation, "It is not known."),
         };
-        let question: Question = match serde_json::from_slice(body) {
+        let needs = |state: &State, caller: &Caller, question: &Question| {
+            permission::of(state, caller, operation, question)
+        };
+        let explain = |state: &State, caller: &Caller, question: &Question| {
+            explain(state, caller, question, &self.settings, call.now)
+        };
+        self.asked(call, body, protocol, needs, explain).await
+    }
+
+    /// Reads a question, and explains to whoever may ask it.
+    async fn asked<Q: DeserializeOwned + Sync + Send>(
+        &self,
+        call: &Call,
+        body: &[u8],
+        protocol: Protocol,
+        needs: impl Fn(&State, &Caller, &Q) -> Resources,
+        explain: impl Fn(&State, &Caller, &Q) -> Result<Vec<u8>, ExplainError>,
+    ) -> Reply {
+        let question: Q = match serde_json::from_slice(body) {
             Ok(question) => question,
             Err(error) => return generic(protocol, GenericErrorKind::Serialization, error.to_string()),
         };
         let caller = Caller::from(call);
         let answer = self.db.read(|state| {
-            let needs = || permission::of(state, &caller, operation, &question);
+            let needs = || needs(state, &caller, &question);
             self.guard.allow(&Attempt::new(state, &caller, call.now, &needs))?;
-            Ok::<_, Denied>(explain(state, &caller, &question, &self.settings, call.now))
+            Ok::<_, Denied>(explain(state, &caller, &question))
         });
         let said = match answer.await {
             Ok(Ok(said)) => Ok(said),
@@ -104,30 +130,46 @@ fn refusal(protocol: Protocol, error: &dyn ModeledError) -> Reply {
     protocol.error(error, Some(&FACTS.schema), "").map(Body::from)
 }
 
-/// What the router knows of these operations: they are called as ECS's are, under a target of their own.
-static FACTS: ServiceFacts = ServiceFacts {
-    name: "longshore",
-    title: "Longshore",
-    endpoint_prefix: "ecs",
-    schema: ServiceSchema {
-        signing_name: "ecs",
-        api_version: "1",
-        target_prefix: Some(TARGET_PREFIX),
-        xml_namespace: None,
-        protocols: &[Protocol::AwsJson11],
-        is_query_compatible: false,
-    },
-    // As ECS's, whose signing name it has.
-    clock_minutes: 5,
-    operations: &[
+/// What the router knows of operations of Longshore's own: they are called as ECS's are, and with signatures as theirs, under
+/// a target of their own.
+pub const fn own_facts(
+    name: &'static str,
+    title: &'static str,
+    target_prefix: &'static str,
+    operations: &'static [&'static str],
+) -> ServiceFacts {
+    ServiceFacts {
+        name,
+        title,
+        endpoint_prefix: "ecs",
+        schema: ServiceSchema {
+            signing_name: "ecs",
+            api_version: "1",
+            target_prefix: Some(target_prefix),
+            xml_namespace: None,
+            protocols: &[Protocol::AwsJson11],
+            is_query_compatible: false,
+        },
+        // As ECS's.
+        clock_minutes: 5,
+        operations,
+        bindings: &[],
+    }
+}
+
+static FACTS: ServiceFacts = own_facts(
+    "longshore",
+    "Longshore",
+    TARGET_PREFIX,
+    &[
+        "ExplainAccess",
         "ExplainContainerInstance",
         "ExplainService",
         "ExplainTask",
         "ExplainTaskDefinition",
         "ListDrainingServices",
     ],
-    bindings: &[],
-};
+);
 
 impl Api for Explainer {
     fn facts(&self) -> &'static ServiceFacts {

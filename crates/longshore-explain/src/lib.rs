@@ -2,11 +2,12 @@
 //! which requirement rules out how many instances.
 //!
 //! ECS answers such questions with a status and an event. [`task`], [`service`] and [`definition`] look at the same
-//! records that the scheduler decides by, and ask the same functions, so that what they say is what it will do. They are
-//! pure; [`Explainer`] serves them under a target prefix of Longshore's own, beside the ECS API and with its signatures.
+//! records that the scheduler decides by, and ask the same functions, so that what they say is what it will do. [`access`]
+//! does the same for what policies decide, by the guard's function. They are pure; [`Explainer`] serves them under a target prefix of Longshore's own, beside the ECS API and with its signatures.
 //!
 //! It changes nothing, and knows neither HTTP nor how an [`Explanation`] is printed.
 
+mod access;
 mod api;
 mod containers;
 mod instance;
@@ -22,7 +23,8 @@ use std::sync::Arc;
 use longshore_api_ecs::identifiers::{NoCluster, NoDefinition, NoMember};
 use serde::{Deserialize, Serialize};
 
-pub use api::{Draining, Explainer, TARGET_PREFIX};
+pub use access::{AccessQuestion, access};
+pub use api::{Draining, Explainer, TARGET_PREFIX, own_facts};
 pub use instance::instance;
 pub use placement::definition;
 pub use service::{draining, service};
@@ -91,6 +93,11 @@ pub enum ExplainError {
     NoInstance(Arc<str>),
     #[error("there is no service {0} in this cluster; `longshore status` lists them")]
     NoService(Arc<str>),
+    #[error(
+        "there is no {0} in this account: name the ARN of a user, a role, a role's session or the account's root; `longshore user \
+         list` shows the users"
+    )]
+    NoPrincipal(Arc<str>),
     #[error("there is no task definition {0}; `aws ecs list-task-definitions` lists them")]
     NoSuchDefinition(Arc<str>),
 }

@@ -1,6 +1,7 @@
 //! Who may do what: IAM's policies, asked about every call (identity J1, J6, J7).
 //!
-//! Start at [`PolicyGuard`], the [`Guard`] of a control plane. [`asker`] finds who calls in IAM's tables, with the
+//! Start at [`PolicyGuard`], the [`Guard`] of a control plane, and [`rule`], by which it decides and by which others tell
+//! what it would. [`asker`] finds who calls in IAM's tables, with the
 //! policies that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
 //!
 //! Invariants: an account's root and the guests of open mode may do everything in their account but what the policy of
@@ -16,7 +17,7 @@ pub mod context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use longshore_policy::{Decision, Layers, Question, ResourcePolicy, decide};
+use longshore_policy::{Context, Decision, Layers, Question, ResourcePolicy, decide};
 use longshore_service::{Access, Attempt, Caller, Guard, not_authorized};
 use longshore_telemetry::{Damper, Metrics};
 use longshore_wire::Denied;
@@ -70,6 +71,30 @@ impl PolicyGuard {
     }
 }
 
+/// What the policies that have a say decide about one access, with what conditions could see of it.
+///
+/// Of an account's root it is only asked what has a policy of its own ([`Holder::root`]); everything else in its account it
+/// may do.
+pub fn rule<T>(
+    holder: &Holder<'_>,
+    known: &mut Known,
+    access: &Access,
+    see: impl FnOnce(&Decision<'_>, &Context) -> T,
+) -> T {
+    let resource = access
+        .policy
+        .as_ref()
+        .map(|own| ResourcePolicy { policy: &own.policy, is_indispensable: own.is_indispensable });
+    let owner = access.owner.to_string();
+    let Holder { identity, boundary, session, .. } = holder;
+    let layers = Layers { identity, boundary: *boundary, session: session.as_deref(), resource };
+    known.with(access, &owner, |context| {
+        let Access { action, resource, .. } = access;
+        let question = Question { who: &holder.who, action, resource, owner: &owner, context };
+        see(&decide(&question, &layers), context)
+    })
+}
+
 impl Guard for PolicyGuard {
     fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
         let found = Holder::of(attempt.state, attempt.caller);
@@ -85,21 +110,10 @@ impl Guard for PolicyGuard {
         }
         let mut known = Known::of(&holder, attempt.caller, attempt.now);
         for access in resources.iter().filter(|access| !is_root || access.policy.is_some()) {
-            let resource = access
-                .policy
-                .as_ref()
-                .map(|own| ResourcePolicy { policy: &own.policy, is_indispensable: own.is_indispensable });
-            let owner = access.owner.to_string();
-            let Holder { identity, boundary, session, .. } = &holder;
-            let layers = Layers { identity, boundary: *boundary, session: session.as_deref(), resource };
-            let because = known.with(access, &owner, |context| {
-                let Access { action, resource, .. } = access;
-                let question = Question { who: &holder.who, action, resource, owner: &owner, context };
-                match decide(&question, &layers) {
-                    Decision::Allowed(_) => None,
-                    decision @ (Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_)) => {
-                        Some(decision.because(action))
-                    }
+            let because = rule(&holder, &mut known, access, |decision, _| match decision {
+                Decision::Allowed(_) => None,
+                Decision::ExplicitDeny(..) | Decision::ImplicitDeny(_) => {
+                    Some(decision.because(&access.action))
                 }
             });
             if let Some(because) = because {

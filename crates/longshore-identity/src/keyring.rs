@@ -145,6 +145,11 @@ impl Keyring {
         self.keys.read().get(access_key_id).cloned()
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<Arc<AccessKey>> {
+        self.keys.read().values().cloned().collect()
+    }
+
     pub fn len(&self) -> usize {
         self.keys.read().len()
     }

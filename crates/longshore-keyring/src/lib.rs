@@ -13,11 +13,15 @@
 //!
 //! It does not know: files, whose secrets they are, who may see them.
 
+mod holders;
 pub mod record;
 mod root;
 mod sealed;
 mod tables;
 
+pub use holders::{
+    Census, Holder, Holds, SealAgain, SeeRecord, Stale, TOKENS_OUTLIVE, census, stale_records, unneeded,
+};
 pub use root::{Fingerprint, RootKey, RootKeyError};
 pub use sealed::{Place, Plain, Sealed};
 pub use tables::{Keyring, KeyringError, Sealing, SealingTx};

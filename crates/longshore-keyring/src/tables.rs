@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_base::{AccountId, Partition, Seed, Timestamp};
@@ -16,6 +17,10 @@ use crate::{Fingerprint, Place, Plain, RootKey, Sealed};
 /// How old the newest data key may become before another one takes over (identity J13).
 const DATA_KEY_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How often the newest data key may seal in one process before another one takes over (identity J13). Nonces of 192 bits
+/// that are drawn would allow far more, so that nothing has to be remembered of it over a restart.
+const DATA_KEY_USES_MAX: u64 = 1 << 30;
+
 /// All data keys, opened once a root key is given ([`Sealing::unlock`]).
 #[derive(Default)]
 pub struct Keyring {
@@ -24,6 +29,8 @@ pub struct Keyring {
     roots: Vec<RootKey>,
     /// Of the records, what the root keys open.
     open: BTreeMap<DataKeyNumber, Zeroizing<[u8; KEY_LEN]>>,
+    /// How often the newest one has sealed, as far as this process has seen it.
+    uses: AtomicU64,
 }
 
 /// Why something is neither sealed nor opened.
@@ -49,6 +56,13 @@ impl Keyring {
     /// The number of the data key that seals.
     pub fn active(&self) -> Option<DataKeyNumber> {
         self.records.last_key_value().map(|(number, _)| *number)
+    }
+
+    /// Whether another data key should take over from the newest.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let newest = self.records.last_key_value();
+        let is_old = newest.is_none_or(|(_, newest)| now.since(newest.made_at) >= DATA_KEY_AGE_MAX);
+        is_old || self.uses.load(Ordering::Relaxed) >= DATA_KEY_USES_MAX
     }
 
     /// Whether this is the root key of the store, which is the one that opens all of its data keys. A store without
@@ -91,6 +105,9 @@ impl Keyring {
     fn enter(&mut self, number: DataKeyNumber, record: Option<&DataKey>) {
         self.open.remove(&number);
         let Some(record) = record else { return };
+        if self.active().is_none_or(|active| active < number) {
+            self.uses.store(0, Ordering::Relaxed);
+        }
         if let Some(key) = self.roots.iter().find_map(|root| unwrap(root, number, record)) {
             self.open.insert(number, key);
         }
@@ -113,6 +130,7 @@ pub trait Sealing {
     fn seal_with(&self, seed: Seed, place: &Place<'_>, plain: &[u8]) -> Result<Sealed, KeyringError> {
         let nonce = nonce(self.draw_with(seed)?);
         let (number, key) = self.keyring().open.last_key_value().ok_or(KeyringError::Locked)?;
+        self.keyring().uses.fetch_add(1, Ordering::Relaxed);
         Ok(Sealed::seal(number.0, key, nonce, place, plain))
     }
 
@@ -177,11 +195,14 @@ pub trait SealingTx: Sealing {
     /// `Locked`: no root key was given.
     fn rotate(&mut self) -> Result<DataKeyNumber, KeyringError>;
 
-    /// The same if the newest one is 30 days old; `None` if it is younger.
+    /// The same if the newest one is 30 days old, or has sealed 2^30 times since the process began; else `None`.
     ///
     /// # Errors
     /// As [`SealingTx::rotate`].
     fn rotate_if_due(&mut self) -> Result<Option<DataKeyNumber>, KeyringError>;
+
+    /// Removes a data key that nothing is under ([`crate::unneeded`]). The first and the newest stay: false.
+    fn forget(&mut self, number: DataKeyNumber) -> bool;
 
     /// Wraps all data keys with another root key, which is the one from now on. What they sealed stays as it is.
     ///
@@ -221,11 +242,18 @@ impl SealingTx for Tx<'_> {
     }
 
     fn rotate_if_due(&mut self) -> Result<Option<DataKeyNumber>, KeyringError> {
-        let newest = self.keyring().records.last_key_value();
-        match newest.map(|(_, newest)| self.now.since(newest.made_at)) {
-            Some(age) if age < DATA_KEY_AGE_MAX => Ok(None),
-            Some(_) | None => self.rotate().map(Some),
+        if self.keyring().is_due(self.now) { self.rotate().map(Some) } else { Ok(None) }
+    }
+
+    fn forget(&mut self, number: DataKeyNumber) -> bool {
+        let keys = self.keyring().data_keys();
+        let ends = [keys.first_key_value(), keys.last_key_value()];
+        let is_end = ends.into_iter().flatten().any(|(end, _)| *end == number);
+        if is_end || !keys.contains_key(&number) {
+            return false;
         }
+        self.delete::<DataKey>(number);
+        true
     }
 
     fn rewrap(&mut self, root: RootKey) -> Result<(), KeyringError> {

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_base::{AccountId, Ids, Partition, Seed, Timestamp};
 use longshore_keyring::record::{DataKey, DataKeyNumber};
-use longshore_keyring::{Keyring, KeyringError, Place, RootKey, Sealed, Sealing, SealingTx};
+use longshore_keyring::{
+    Census, Keyring, KeyringError, Place, RootKey, Sealed, Sealing, SealingTx, unneeded,
+};
 use longshore_state::{Domains, Records, State, Tables, Tx};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -178,4 +180,35 @@ fn chance_that_is_handed_in_is_mixed_with_the_root_key() {
     let mut other = empty();
     tx(&mut other, |tx| tx.unlock(root(2))).expect("a new store takes any");
     assert_ne!(drawn(&other, 1), drawn(&state, 1), "whoever sees the chance does not see what is drawn");
+}
+
+#[test]
+fn a_data_key_goes_when_nothing_can_be_under_it() {
+    let mut state = empty();
+    tx(&mut state, |tx| tx.unlock(root(1))).expect("a new store takes any");
+    let after_hours = |hours: i64| Timestamp::from_millis(NOW.as_millis() + hours * 3600 * 1000);
+    for day in 1..4 {
+        at(&mut state, after_hours(24 * day), |tx| tx.rotate()).expect("it is open");
+    }
+    let keyring = |state: &State, census: &Census, hours: i64| -> Vec<u32> {
+        let found = unneeded(state.of::<Keyring>(), census, after_hours(hours));
+        found.into_iter().map(|DataKeyNumber(number)| number).collect()
+    };
+    // The second sealed until the first hour of the third, at 48 hours; tokens may last for 48 more.
+    let none = Census::new();
+    assert_eq!(keyring(&state, &none, 95), [0; 0]);
+    assert_eq!(keyring(&state, &none, 96), [2]);
+    assert_eq!(keyring(&state, &none, 1000), [2, 3], "neither the first nor the newest");
+    let one = Census::from([(Some(DataKeyNumber(2)), 1), (Some(DataKeyNumber(3)), 0)]);
+    assert_eq!(keyring(&state, &one, 1000), [3]);
+
+    let forget = |state: &mut State, number: u32| tx(state, |tx| Ok(tx.forget(DataKeyNumber(number))));
+    for (number, is_forgotten) in [(1, false), (4, false), (7, false), (2, true), (2, false)] {
+        assert_eq!(forget(&mut state, number), Ok(is_forgotten), "{number}");
+    }
+    let lasting = *state.lasting(b"x").expect("open");
+    let mut state = restarted(&state);
+    tx(&mut state, |tx| tx.unlock(root(1))).expect("its own");
+    assert_eq!(*state.lasting(b"x").expect("open"), lasting);
+    assert_eq!(state.of::<Keyring>().data_keys().len(), 3);
 }

@@ -17,6 +17,7 @@ pub mod defaults;
 pub mod ids;
 pub mod key;
 pub mod record;
+mod sealed;
 pub mod tables;
 
 use longshore_base::Scope;

@@ -19,6 +19,7 @@ pub mod key;
 pub mod layers;
 pub mod positions;
 pub mod record;
+mod sealed;
 pub mod service_linked;
 pub mod session;
 mod spans;

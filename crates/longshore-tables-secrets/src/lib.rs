@@ -22,6 +22,7 @@ pub mod kms;
 pub mod material;
 pub mod read;
 pub mod record;
+mod sealed;
 mod sweep;
 pub mod tables;
 pub mod value;

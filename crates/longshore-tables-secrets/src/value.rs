@@ -44,7 +44,8 @@ impl Cover {
         Self { scope: scope.clone(), kind: "parameter", id, version: version.to_string(), context }
     }
 
-    fn place(&self) -> Place<'_> {
+    /// Where the value is sealed.
+    pub fn place(&self) -> Place<'_> {
         Place {
             partition: self.scope.partition(),
             account: self.scope.account,

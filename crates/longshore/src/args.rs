@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use longshore_base::AccountId;
 use longshore_front::Origin;
 use longshore_telemetry::LogFormat;
 
@@ -43,8 +44,16 @@ pub enum Command {
     /// Look for damage and contradictions in a data directory that no server uses
     Check(CheckOptions),
     /// Say why a task stopped, what a service waits for, which requirement rules out how many instances, what an instance
-    /// leaves behind
+    /// leaves behind, which policy lets somebody do something
     Explain(ExplainOptions),
+    /// Show the accounts there are, and what is in one
+    Account(AccountOptions),
+    /// Make, show and delete users
+    User(UserOptions),
+    /// Make and change access keys, the operator's too; replace the keys that seal secrets in the store
+    Key(KeyOptions),
+    /// Show, check, attach and detach policies
+    Policy(PolicyOptions),
     /// Join scripted container instances to a control plane and run tasks on them, to see what it carries
     Simulate(SimulateOptions),
 }
@@ -220,11 +229,29 @@ pub struct ExplainOptions {
     /// What to explain
     pub kind: Explained,
     /// A task's or an instance's id (six or more digits of it will do) or ARN, a service's name or ARN, or a definition:
-    /// family, family:revision or ARN
-    pub subject: String,
+    /// family, family:revision or ARN. Of access there is none
+    pub subject: Option<String>,
     /// The cluster
     #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
     pub cluster: String,
+    /// Whose access: the ARN of a user, a role, a role's session or an account's root
+    #[arg(long = "as", env = "LONGSHORE_AS", value_name = "ARN")]
+    pub as_whom: Option<String>,
+    /// Access to do what: an action such as ecs:RunTask
+    #[arg(long, env = "LONGSHORE_ACTION", value_name = "ACTION")]
+    pub action: Option<String>,
+    /// Access to what: an ARN [default: *, for actions without a resource]
+    #[arg(long, env = "LONGSHORE_RESOURCE", value_name = "ARN")]
+    pub resource: Option<String>,
+    /// What a condition of a policy may ask about, such as aws:SourceIp=192.0.2.7; again for more, also of one key
+    #[arg(long, env = "LONGSHORE_CONTEXT", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = values::pair)]
+    pub context: Vec<(String, String)>,
+    /// The account, where access is explained on a data directory that no server uses
+    #[arg(long, env = "LONGSHORE_ACCOUNT", value_name = "DIGITS", value_parser = values::account)]
+    pub account: Option<AccountId>,
+    /// The file with the root key of that directory [default: root.key in it]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -234,6 +261,299 @@ pub enum Explained {
     TaskDefinition,
     #[value(alias = "instance")]
     ContainerInstance,
+    Access,
+}
+
+/// A server, or a data directory that none uses.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ControlOptions {
+    #[command(flatten)]
+    pub client: ClientOptions,
+    /// The account [default: that of the access key; of a data directory the operator's]
+    #[arg(long, env = "LONGSHORE_ACCOUNT", value_name = "DIGITS", value_parser = values::account)]
+    pub account: Option<AccountId>,
+    /// The file with the root key of a data directory [default: root.key in it]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+}
+
+/// How lists and things are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+}
+
+/// How a new key is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeyFormat {
+    /// Lines for a shell's `source`
+    Env,
+    /// An object
+    Json,
+    /// A profile for ~/.aws/credentials
+    Credentials,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct AccountOptions {
+    #[command(subcommand)]
+    pub command: AccountCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum AccountCommand {
+    /// List the accounts that have records; for the operator. An account is there from its first request on
+    List(ListOptions),
+    /// Show how much is in an account
+    Show(ListOptions),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ListOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// How it is shown
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct UserOptions {
+    #[command(subcommand)]
+    pub command: UserCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make a user, and print its ARN
+    Create(UserCreateOptions),
+    /// List the users
+    List(ListOptions),
+    /// Show a user with its policies, groups and keys
+    Show(UserShowOptions),
+    /// Delete a user
+    Delete(UserDeleteOptions),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct UserCreateOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// The user's name
+    pub name: String,
+    /// A managed policy to attach, by its name or ARN; again for more
+    #[arg(long, env = "LONGSHORE_POLICY", value_name = "POLICY", value_delimiter = ',')]
+    pub policy: Vec<String>,
+    /// The user's path, such as /team/ [default: /]
+    #[arg(long, env = "LONGSHORE_PATH", value_name = "PATH")]
+    pub path: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct UserShowOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// The user's name
+    pub name: String,
+    /// How it is shown
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct UserDeleteOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// The user's name
+    pub name: String,
+    /// Take its keys, policies, groups and password away first
+    #[arg(long, env = "LONGSHORE_FORCE", value_parser = values::switch)]
+    pub force: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct KeyOptions {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make an access key, and print it
+    Create(KeyCreateOptions),
+    /// List the access keys of the account
+    List(KeyListOptions),
+    /// Delete an access key
+    Delete(KeyNamedOptions),
+    /// Switch an access key off
+    Deactivate(KeyNamedOptions),
+    /// Switch an access key on again
+    Activate(KeyNamedOptions),
+    /// Print the id of the operator's key, or make a new one; for whoever has the data directory
+    Operator(OperatorOptions),
+    /// Seal secrets in the store under a new data key, or put the data keys under a new root key
+    Rotate(RotateOptions),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct KeyCreateOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// Whose key: a user, who is made if there is none of this name [default: the caller's own]
+    #[arg(long, env = "LONGSHORE_USER", value_name = "NAME")]
+    pub user: Option<String>,
+    /// A managed policy to attach to the user, by its name or ARN; again for more
+    #[arg(long, env = "LONGSHORE_POLICY", value_name = "POLICY", value_delimiter = ',')]
+    pub policy: Vec<String>,
+    /// How the key is printed
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "env")]
+    pub format: KeyFormat,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct KeyListOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// Only the keys of this user
+    #[arg(long, env = "LONGSHORE_USER", value_name = "NAME")]
+    pub user: Option<String>,
+    /// How it is shown
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct KeyNamedOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// The access key's id
+    pub id: String,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct OperatorOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// Make a new key in the place of the old one
+    #[arg(long, env = "LONGSHORE_RENEW", value_parser = values::switch)]
+    pub renew: bool,
+    /// How the new key is printed
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "env")]
+    pub format: KeyFormat,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct RotateOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// A new root key, under which the data keys are put; no server may run
+    #[arg(long, env = "LONGSHORE_ROOT", value_parser = values::switch)]
+    pub root: bool,
+    /// The file of the new root key, where that of the old one is not the data directory's; made if it is not there
+    #[arg(long, env = "LONGSHORE_NEW_ROOT_KEY", value_name = "FILE")]
+    pub new_root_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PolicyOptions {
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// List managed policies
+    List(PolicyListOptions),
+    /// Print the document of a managed policy
+    Show(PolicyShowOptions),
+    /// Say what is wrong with a policy document, and where
+    Check(PolicyCheckOptions),
+    /// Attach a managed policy to a user, a role or a group
+    Attach(HolderOptions),
+    /// Detach a managed policy
+    Detach(HolderOptions),
+}
+
+/// Whose managed policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PolicyScope {
+    All,
+    /// Those of AWS, which are in every account
+    Aws,
+    /// The account's own
+    Own,
+}
+
+impl PolicyScope {
+    /// As IAM calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::Aws => "AWS",
+            Self::Own => "Local",
+        }
+    }
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PolicyListOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// Whose
+    #[arg(long, env = "LONGSHORE_SCOPE", default_value = "all")]
+    pub scope: PolicyScope,
+    /// How it is shown
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PolicyShowOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// The policy's name or ARN
+    pub policy: String,
+    /// table: the document as it was written; json: with what is known of it
+    #[arg(long, env = "LONGSHORE_FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+/// What a policy document belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocumentKind {
+    /// A user, a group or a role
+    Identity,
+    /// A role: who may assume it
+    Trust,
+    /// A secret or a key
+    Resource,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct PolicyCheckOptions {
+    /// The file with the document; - is stdin
+    pub file: PathBuf,
+    /// What the document is for
+    #[arg(long, env = "LONGSHORE_KIND", default_value = "identity")]
+    pub kind: DocumentKind,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HolderOptions {
+    #[command(flatten)]
+    pub control: ControlOptions,
+    /// The policy's name or ARN
+    pub policy: String,
+    /// A user of this name
+    #[arg(long, env = "LONGSHORE_USER", value_name = "NAME", conflicts_with_all = ["role", "group"])]
+    pub user: Option<String>,
+    /// A role of this name
+    #[arg(long, env = "LONGSHORE_ROLE", value_name = "NAME", conflicts_with = "group")]
+    pub role: Option<String>,
+    /// A group of this name
+    #[arg(long, env = "LONGSHORE_GROUP", value_name = "NAME")]
+    pub group: Option<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -276,11 +596,17 @@ impl Args {
     pub fn read() -> Result<Self, clap::Error> {
         let matches = command().try_get_matches()?;
         let mut args = Self::from_arg_matches(&matches)?;
-        if let (Some((_, given)), Some(client)) = (matches.subcommand(), args.command.client_mut()) {
-            client.endpoint_is_flag = given.value_source("endpoint") == Some(ValueSource::CommandLine);
+        if let Some(client) = args.command.client_mut() {
+            client.endpoint_is_flag =
+                innermost(&matches).value_source("endpoint") == Some(ValueSource::CommandLine);
         }
         Ok(args)
     }
+}
+
+/// The matches of the verb, or of its own verb where it has some.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
 impl Command {
@@ -289,7 +615,55 @@ impl Command {
             Self::Status(options) => Some(&mut options.client),
             Self::Endpoints(options) => Some(&mut options.client),
             Self::Explain(options) => Some(&mut options.client),
+            Self::Account(options) => Some(options.command.client_mut()),
+            Self::User(options) => Some(options.command.client_mut()),
+            Self::Key(options) => Some(options.command.client_mut()),
+            Self::Policy(options) => options.command.client_mut(),
             Self::Up(_) | Self::Server(_) | Self::Agent(_) | Self::Check(_) | Self::Simulate(_) => None,
+        }
+    }
+}
+
+impl AccountCommand {
+    fn client_mut(&mut self) -> &mut ClientOptions {
+        match self {
+            Self::List(options) | Self::Show(options) => &mut options.control.client,
+        }
+    }
+}
+
+impl UserCommand {
+    fn client_mut(&mut self) -> &mut ClientOptions {
+        match self {
+            Self::Create(options) => &mut options.control.client,
+            Self::List(options) => &mut options.control.client,
+            Self::Show(options) => &mut options.control.client,
+            Self::Delete(options) => &mut options.control.client,
+        }
+    }
+}
+
+impl KeyCommand {
+    fn client_mut(&mut self) -> &mut ClientOptions {
+        match self {
+            Self::Create(options) => &mut options.control.client,
+            Self::List(options) => &mut options.control.client,
+            Self::Delete(options) | Self::Deactivate(options) | Self::Activate(options) => {
+                &mut options.control.client
+            }
+            Self::Operator(options) => &mut options.control.client,
+            Self::Rotate(options) => &mut options.control.client,
+        }
+    }
+}
+
+impl PolicyCommand {
+    fn client_mut(&mut self) -> Option<&mut ClientOptions> {
+        match self {
+            Self::List(options) => Some(&mut options.control.client),
+            Self::Show(options) => Some(&mut options.control.client),
+            Self::Attach(options) | Self::Detach(options) => Some(&mut options.control.client),
+            Self::Check(_) => None,
         }
     }
 }
@@ -330,12 +704,12 @@ mod tests {
 
     /// Every flag with the verb that has it; `longshore` for those of all verbs.
     fn flags() -> Vec<(String, clap::Arg)> {
-        let command = Args::command();
-        let of = |command: &clap::Command| {
+        fn of(command: &clap::Command) -> Vec<(String, clap::Arg)> {
             let own = command.get_arguments().filter(|arg| arg.get_long().is_some());
-            own.map(|arg| (command.get_name().to_owned(), arg.clone())).collect::<Vec<_>>()
-        };
-        of(&command).into_iter().chain(command.get_subcommands().flat_map(of)).collect()
+            let own = own.map(|arg| (command.get_name().to_owned(), arg.clone()));
+            own.chain(command.get_subcommands().flat_map(of)).collect()
+        }
+        of(&Args::command())
     }
 
     /// The variables of those who came before us have their names from there.

@@ -21,6 +21,7 @@ use longshore_tables_ecs::view;
 use crate::args::{CheckOptions, default_data_dir};
 use crate::clock::SystemClock;
 use crate::domains;
+use crate::operator_api;
 use crate::out::{print, shown};
 use crate::root_key::{self, Fit};
 
@@ -64,6 +65,8 @@ struct Found {
     unfinished: usize,
     /// Whether what is sealed can be opened, in words.
     root_key: String,
+    /// Lines about the data keys, and how many records are under each.
+    data_keys: String,
 }
 
 fn look(state: &State, records: &Records, root: Fit) -> Found {
@@ -82,7 +85,14 @@ fn look(state: &State, records: &Records, root: Fit) -> Found {
     let (unfinished, wrong): (Vec<Note>, Vec<Note>) =
         notes.into_iter().partition(|note| note.rule == Rule::Deregistration);
     findings.extend(wrong.iter().map(ToString::to_string));
-    Found { findings, unfinished: unfinished.len(), root_key }
+    let data_keys = operator_api::data_keys(state);
+    let known = data_keys.iter().map(|key| key.records).sum::<usize>();
+    let sealed: usize = longshore_keyring::census(state, domains::HOLDERS).values().sum();
+    if sealed > known {
+        findings.push(format!("{} records are sealed under data keys that are not there", sealed - known));
+    }
+    let data_keys = operator_api::lines(&data_keys);
+    Found { findings, unfinished: unfinished.len(), root_key, data_keys }
 }
 
 /// Revisions are given one after the other (ecs-task-definitions C1), so one that is missing was lost, unless a counter says
@@ -116,6 +126,7 @@ fn report(dir: &Path, revision: u64, records: &Records, found: &Found) -> String
     }
     line(format!("unfinished {}", found.unfinished));
     line(format!("root key: {}", found.root_key));
+    found.data_keys.lines().for_each(|text| line(text.to_owned()));
     let findings = &found.findings;
     line(format!("findings {}", findings.len()));
     for finding in findings.iter().take(SHOWN_MAX) {

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use longshore_client::{CallError, ConnectError, HttpClient, SendError};
 use longshore_shapes_ecs::SIGNING_NAME;
 use longshore_sigv4::{Credentials, Secret};
-use longshore_wire::OperationShape;
+use longshore_wire::{OperationShape, ReceivedError};
 
 use crate::advertise::Url;
 use crate::args::{ClientOptions, default_data_dir};
@@ -98,6 +98,18 @@ impl Client {
         self.calls.call::<O>(&input).await.map_err(|error| self.refused(error))
     }
 
+    /// The same where the caller knows what to make of a refusal.
+    pub async fn ask<O: OperationShape>(
+        &self,
+        input: O::Input,
+    ) -> anyhow::Result<Result<O::Output, ReceivedError>> {
+        match self.calls.call::<O>(&input).await {
+            Ok(output) => Ok(Ok(output)),
+            Err(CallError::Refused { error, .. }) => Ok(Err(error)),
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
     /// Sends a body to an operation by its full name, and gives the answer's.
     pub async fn post(&self, target: &str, body: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         let answer = self.calls.call_json(SIGNING_NAME, target, body).await;
@@ -107,9 +119,7 @@ impl Client {
     fn refused(&self, error: CallError) -> anyhow::Error {
         match error {
             CallError::Send(error) => explained(&self.endpoint, error),
-            CallError::Refused { operation, error, .. } => {
-                anyhow!("{operation} was refused: {}", with_advice(&error.code, &error.message))
-            }
+            CallError::Refused { operation, error, .. } => refused(&operation, &error),
             CallError::Foreign { operation, status } => anyhow!(
                 "{operation} was refused with HTTP {status}; is {} a control plane of Longshore?",
                 self.endpoint
@@ -117,6 +127,11 @@ impl Client {
             error @ (CallError::Unreadable { .. } | CallError::NotWritten(_)) => anyhow::Error::new(error),
         }
     }
+}
+
+/// An error about a call that was refused, with what to do about it.
+pub fn refused(operation: &str, error: &ReceivedError) -> anyhow::Error {
+    anyhow!("{operation} was refused: {}", with_advice(&error.code, &error.message))
 }
 
 /// Why there is no answer, and what a person at a shell can do about it.

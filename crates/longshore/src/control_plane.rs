@@ -37,7 +37,8 @@ use crate::clock::SystemSeeds;
 use crate::iam_users::IamUsers;
 use crate::machine::Machine;
 use crate::oidc_keys::OidcKeys;
-use crate::{keys, root_key, secrets_upkeep, tls};
+use crate::operator_api::OperatorApi;
+use crate::{keyring_upkeep, keys, root_key, secrets_upkeep, tls};
 
 /// A control plane at work.
 pub struct ControlPlane {
@@ -216,6 +217,8 @@ impl ControlPlane {
         let ssm = Ssm::server(db.clone()).guarded(guard.clone());
         let kms = Kms::server(db.clone(), seeds).guarded(guard.clone());
         secrets_upkeep::start(&db);
+        let wake = keyring_upkeep::start(&db);
+        let of_operator = OperatorApi::new(db.clone(), keyring.clone(), wake);
         let users = Arc::new(IamUsers::new(db.clone()));
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
@@ -224,6 +227,7 @@ impl ControlPlane {
                 Arc::new(ecs),
                 Arc::new(ec2),
                 Arc::new(explainer),
+                Arc::new(of_operator),
                 Arc::new(iam),
                 Arc::new(sts),
                 Arc::new(secrets),

@@ -32,16 +32,31 @@ pub fn load(
         Some(dir) => kept(&dir.join(KEY_FILE))?,
         None => longshore_identity::generate(SystemSeeds.draw()),
     };
-    let account = AccountId::parse(OPERATOR_ACCOUNT).expect("the constant has twelve digits");
-    keyring.add(AccessKey {
-        credentials: operator.clone(),
-        account,
-        // Whoever has the data directory is the account itself (identity J1).
-        kind: PrincipalKind::Root,
-        name: String::new(),
-        expires: None,
-    })?;
+    keyring.add(of_operator(operator.clone()))?;
     Ok((Arc::new(keyring), operator))
+}
+
+/// A key of the root of the operator's account: whoever has the data directory is the account itself (identity J1).
+pub fn of_operator(credentials: Credentials) -> AccessKey {
+    let account = AccountId::parse(OPERATOR_ACCOUNT).expect("the constant has twelve digits");
+    AccessKey { credentials, account, kind: PrincipalKind::Root, name: String::new(), expires: None }
+}
+
+/// The operator's key of a data directory, if it has been made.
+///
+/// # Errors
+/// Its file cannot be read, or is damaged.
+pub fn operator(data_dir: &Path) -> anyhow::Result<Option<Credentials>> {
+    let path = data_dir.join(KEY_FILE);
+    if path.exists() { kept(&path).map(Some) } else { Ok(None) }
+}
+
+/// Makes a new one in its place. Nobody may serve the directory meanwhile: the old one would go on there.
+///
+/// # Errors
+/// It cannot be written.
+pub fn renew_operator(data_dir: &Path) -> anyhow::Result<Credentials> {
+    make(&data_dir.join(KEY_FILE))
 }
 
 fn kept(path: &Path) -> anyhow::Result<Credentials> {
@@ -56,6 +71,10 @@ fn kept(path: &Path) -> anyhow::Result<Credentials> {
             .with_context(|| format!("{} is damaged; remove it to have a new key made", path.display()))?;
         return Ok(Credentials::new(id, secret));
     }
+    make(path)
+}
+
+fn make(path: &Path) -> anyhow::Result<Credentials> {
     let made = longshore_identity::generate(SystemSeeds.draw());
     let text = serde_json::json!({
         "accessKeyId": made.access_key_id,

@@ -10,6 +10,7 @@
 //! Data goes to stdout, everything else to stderr; an error ends with what to do next.
 #![deny(clippy::print_stdout, clippy::print_stderr)] // they panic where they cannot print; `out` does not
 
+mod admin;
 mod advertise;
 mod agent;
 mod agent_ports;
@@ -24,10 +25,12 @@ mod engine;
 mod exit;
 mod explain;
 mod iam_users;
+mod keyring_upkeep;
 mod keys;
 mod leftovers;
 pub mod machine;
 mod oidc_keys;
+mod operator_api;
 mod out;
 mod progress;
 mod root_key;
@@ -63,7 +66,13 @@ pub fn main() -> ExitCode {
     }
     raise_open_files();
     match &args.command {
-        Command::Up(_) | Command::Server(_) | Command::Agent(_) => forbid_core_dumps(),
+        Command::Up(_)
+        | Command::Server(_)
+        | Command::Agent(_)
+        | Command::Account(_)
+        | Command::User(_)
+        | Command::Key(_)
+        | Command::Policy(_) => forbid_core_dumps(),
         Command::Status(_)
         | Command::Endpoints(_)
         | Command::Check(_)
@@ -85,6 +94,10 @@ pub fn main() -> ExitCode {
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Check(options) => check::run(&options),
             Command::Explain(options) => explain::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Account(options) => admin::account(options).await.map(|()| ExitCode::SUCCESS),
+            Command::User(options) => admin::user(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Key(options) => admin::key(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Policy(options) => admin::policy(options).await.map(|()| ExitCode::SUCCESS),
             Command::Simulate(options) => simulate::run(options).await.map(|()| ExitCode::SUCCESS),
         }
     };

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use longshore_base::Region;
+use longshore_base::{AccountId, Region};
 use longshore_front::Origin;
 use longshore_telemetry::LogError;
 
@@ -57,6 +57,17 @@ pub fn origin(url: &str) -> Result<Origin, String> {
 pub fn region(text: &str) -> Result<String, String> {
     let form = "a region has up to 32 lower-case letters, digits and hyphens, such as us-east-1";
     Region::parse(text).map(|region| region.as_str().to_owned()).ok_or_else(|| form.into())
+}
+
+/// An account.
+pub fn account(text: &str) -> Result<AccountId, String> {
+    AccountId::parse(text).ok_or_else(|| "an account is twelve digits".to_owned())
+}
+
+/// A key of the context of a call, with its value.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as aws:SourceIp=192.0.2.7")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Ten years. What takes longer than a program runs is all the same.

@@ -15,10 +15,10 @@ use super::permission::Ask;
 use super::{find, texts};
 
 /// The keys of conditions and variables, by their names in lower case.
-pub(super) type ContextKeys = BTreeMap<String, String>;
+pub type ContextKeys = BTreeMap<String, String>;
 
-/// Adds what a document asks about.
-pub(super) fn collect(document: &str, keys: &mut ContextKeys) {
+/// Adds what a document asks about, as it writes it, by its name in lower case.
+pub fn collect(document: &str, keys: &mut ContextKeys) {
     let Ok(document) = serde_json::from_str::<Value>(document) else { return };
     let statements = match &document["Statement"] {
         Value::Array(list) => list.iter().collect(),

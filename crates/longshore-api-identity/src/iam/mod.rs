@@ -46,8 +46,10 @@ use longshore_service::Server;
 use longshore_state::Db;
 use longshore_state::db::SeedSource;
 
+pub use context_keys::collect as condition_keys;
 pub use logins::is_password;
 pub use operations::OPERATIONS;
+pub(crate) use permission::on_arn;
 
 /// AWS IAM: what its operations have in common.
 pub struct Iam {

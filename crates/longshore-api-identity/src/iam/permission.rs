@@ -27,6 +27,25 @@ pub(super) fn of<'a, O: OperationShape>(state: &'a State, caller: &'a Caller) ->
     Ask { state, caller, operation: O::NAME }
 }
 
+/// An action on what an ARN of IAM names, for whoever asks about it from elsewhere.
+pub(crate) fn on_arn(state: &State, caller: &Caller, action: &str, named: &str) -> Access {
+    let mut access = Access::new(action, named, caller);
+    let Some(arn) = IamArn::parse(named) else { return access };
+    if arn.account == arn::AWS {
+        access.owner = caller.scope.account;
+        return access;
+    }
+    let realm = find::realm(state, caller);
+    let own = match arn.kind {
+        "user" => realm.users().named(arn.name).map(|user| &user.own),
+        "role" => realm.roles().named(arn.name).map(|role| &role.own),
+        "policy" => realm.policies().named(arn.name).map(|policy| &policy.own),
+        "instance-profile" => realm.profiles().named(arn.name).map(|profile| &profile.own),
+        _other => None,
+    };
+    with_tags(access, own.map(|own| &own.tags))
+}
+
 impl Ask<'_> {
     /// An action that has no resource.
     pub fn on_all(self) -> Access {

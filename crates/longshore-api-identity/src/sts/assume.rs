@@ -134,7 +134,7 @@ impl Command<Sts> for ops::AssumeRole {
 }
 
 /// One question about a role, which its trust policy has to answer. One that is missing trusts nobody.
-pub(super) fn on_role(state: &State, caller: &Caller, action: &str, arn: &str) -> Access {
+pub(crate) fn on_role(state: &State, caller: &Caller, action: &str, arn: &str) -> Access {
     let found = state.iam().role_named(caller.scope.partition(), arn);
     let mut trust = ResourcePolicy { is_indispensable: true, ..ResourcePolicy::none() };
     if let Some((_, role)) = found {

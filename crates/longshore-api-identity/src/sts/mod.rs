@@ -23,6 +23,7 @@ use longshore_shapes_sts::ops;
 use longshore_state::Db;
 use longshore_tables_iam::session;
 
+pub(crate) use assume::on_role;
 pub use issuers::{Issuers, KeySource};
 pub use web::WebSts;
 

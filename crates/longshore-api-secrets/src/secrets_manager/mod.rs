@@ -22,7 +22,7 @@ mod values;
 
 use std::sync::Arc;
 
-use longshore_service::{Caller, Resources, Server};
+use longshore_service::{Access, Caller, Resources, Server};
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, State};
 
@@ -49,4 +49,9 @@ impl SecretsManager {
 /// What is needed to read the value of a secret, also from elsewhere.
 pub(crate) fn to_get_value(state: &State, caller: &Caller, id: &str) -> Resources {
     permission::get_value(state, caller, id, None, None)
+}
+
+/// An action on a secret, for whoever asks about it from elsewhere.
+pub(crate) fn on_secret(state: &State, caller: &Caller, action: &str, id: &str) -> Access {
+    permission::on_secret(state, caller, action, id)
 }

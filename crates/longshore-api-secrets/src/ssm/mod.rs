@@ -20,8 +20,8 @@ mod texts;
 
 use std::sync::Arc;
 
-use longshore_service::Server;
-use longshore_state::Db;
+use longshore_service::{Access, Caller, Server};
+use longshore_state::{Db, State};
 
 pub use operations::SSM_OPERATIONS;
 
@@ -34,4 +34,9 @@ impl Ssm {
     pub fn server(db: Arc<Db>) -> Server<Self> {
         Server::new(&longshore_catalog::SSM, &SSM_OPERATIONS, db, Self)
     }
+}
+
+/// An action on a parameter, for whoever asks about it from elsewhere.
+pub(crate) fn on_parameter(state: &State, caller: &Caller, action: &str, named: &str) -> Access {
+    permission::on(state, caller, action, named)
 }

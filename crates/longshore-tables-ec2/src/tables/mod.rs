@@ -56,6 +56,25 @@ impl Deref for View<'_> {
 }
 
 impl Ec2Tables {
+    /// Every version of every launch template there is a record of.
+    pub fn template_versions(&self) -> impl Iterator<Item = (&Scope, &Id, u32, &Arc<TemplateVersion>)> {
+        self.realms.iter().flat_map(|(scope, realm)| {
+            realm.versions.iter().flat_map(move |(template, own)| {
+                own.iter().map(move |(number, version)| (scope, template, *number, version))
+            })
+        })
+    }
+
+    /// A version of a launch template, by the template's id.
+    pub fn template_version(
+        &self,
+        scope: &Scope,
+        template: &str,
+        number: u32,
+    ) -> Option<&Arc<TemplateVersion>> {
+        self.realms.get(scope)?.versions.get(template)?.get(&number)
+    }
+
     /// What an account has in a region.
     pub fn realm(&self, scope: &Scope) -> View<'_> {
         match self.realms.get(scope) {
@@ -291,12 +310,10 @@ impl Tables for Ec2Tables {
             all(scope, &realm.dhcp_options, records);
             all(scope, &realm.keys, records);
             all(scope, &realm.templates, records);
-            for (template, versions) in &realm.versions {
-                for (number, version) in versions {
-                    let key = VersionKey::new(scope, template, *number);
-                    records.insert::<TemplateVersion>(key, version.clone());
-                }
-            }
+        }
+        for (scope, template, number, version) in self.template_versions() {
+            let key = VersionKey::new(scope, template, number);
+            records.insert::<TemplateVersion>(key, version.clone());
         }
     }
 

@@ -122,6 +122,10 @@ impl Realm {
         self.access_keys.get(id)
     }
 
+    pub fn access_keys(&self) -> &BTreeMap<Id, Arc<AccessKey>> {
+        &self.access_keys
+    }
+
     /// The ids of a user's access keys.
     pub fn keys_of<'a>(&'a self, user: &str) -> impl Iterator<Item = (&'a Id, &'a Arc<AccessKey>)> + use<'a> {
         let ids = self.index.keys.get(user).into_iter().flatten();
@@ -163,6 +167,11 @@ impl Realm {
 
     pub fn login(&self, user: &str) -> Option<&Arc<LoginProfile>> {
         self.logins.get(user)
+    }
+
+    /// By the user's id.
+    pub fn logins(&self) -> &BTreeMap<Id, Arc<LoginProfile>> {
+        &self.logins
     }
 
     pub fn deletion(&self, role_name: &str) -> Option<&Arc<DeletionTask>> {

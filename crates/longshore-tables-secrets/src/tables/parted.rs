@@ -96,7 +96,8 @@ impl<H: Head, K: Ord + Clone, P> Parted<H, K, P> {
         &self.orphans
     }
 
-    pub(super) fn all_parts(&self) -> impl Iterator<Item = (&Whole, &K, &Arc<P>)> {
+    /// All parts, with what they are of.
+    pub fn all_parts(&self) -> impl Iterator<Item = (&Whole, &K, &Arc<P>)> {
         self.parts.iter().flat_map(|(of, own)| own.iter().map(move |(key, part)| (of, key, part)))
     }
 
