@@ -24,6 +24,7 @@ mod engine;
 mod exit;
 mod explain;
 mod iam_users;
+mod join;
 mod keys;
 mod leftovers;
 pub mod machine;
@@ -38,6 +39,7 @@ mod simulate;
 mod status;
 mod task_roles;
 mod tls;
+mod tokens;
 mod trust;
 mod up;
 mod values;
@@ -63,7 +65,9 @@ pub fn main() -> ExitCode {
     }
     raise_open_files();
     match &args.command {
-        Command::Up(_) | Command::Server(_) | Command::Agent(_) => forbid_core_dumps(),
+        Command::Up(_) | Command::Server(_) | Command::Agent(_) | Command::Join(_) | Command::Token(_) => {
+            forbid_core_dumps();
+        }
         Command::Status(_)
         | Command::Endpoints(_)
         | Command::Check(_)
@@ -81,6 +85,8 @@ pub fn main() -> ExitCode {
             Command::Up(options) => up::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Server(options) => server::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Agent(options) => agent::run(options).await,
+            Command::Join(options) => join::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Token(command) => tokens::run(command).await.map(|()| ExitCode::SUCCESS),
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Check(options) => check::run(&options),

@@ -173,7 +173,7 @@ impl AgentCore {
 
     /// Forgets which instance this was, and nothing else: the tasks in the journal are unknown to the new one, whose
     /// first manifest ends them. Manifests are numbered anew as well.
-    fn join_anew(&mut self) {
+    pub(super) fn join_anew(&mut self) {
         if let Some(instance_arn) = self.instance_arn.take() {
             self.log(LogLine::JoinsAnew { instance_arn });
         }
