@@ -122,7 +122,7 @@ impl Ask<'_> {
         let own = tagged::of(self.state, self.caller, &resource);
         let mut access = Access::new(action, resource, self.caller);
         if self.caller.instance().is_some()
-            && instance_of_task(self.state, &access.resource).as_ref() == Some(&*self.caller.principal)
+            && instance_of_task(self.state, &access.resource).as_deref() == Some(&*self.caller.principal)
         {
             access = at_instance(access, self.caller.principal.to_string());
         }
