@@ -66,7 +66,7 @@ impl Joining {
         let found = self.db.read(|state| {
             let needs = || tokens::to_list(&caller);
             self.guard.allow(&Attempt::new(state, &caller, call.now, &needs))?;
-            Ok(tokens::list(state, &caller))
+            Ok::<_, Denied>(tokens::list(state, &caller))
         });
         let found = found.await.map_err(|stopped| Refusal::Db(stopped.into()))?;
         found.map(|tokens| json(&tokens)).map_err(Refusal::Denied)

@@ -5,7 +5,6 @@
 //! renews that key by itself from then on. Both ends take the words from here.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
@@ -166,14 +165,6 @@ pub struct InstanceKey {
     pub container_instance_arn: String,
     pub cluster: String,
     pub region: String,
-}
-
-/// Shows what a token says, but its secret.
-impl fmt::Display for TokenInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, cluster, uses, used, .. } = self;
-        write!(f, "{id} for {cluster}, used {used} of {uses} times")
-    }
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ async fn create(place: &TokenPlace, request: CreateToken) -> anyhow::Result<Crea
         Place::Server(client) => call(&client, CREATE_TOKEN, &request).await,
         Place::Directory(directory) => {
             let server = read_server(&directory.dir)?;
-            root_key::unlock(&directory.db, place.root_key.as_deref(), Some(&directory.dir)).await?;
+            root_key::unlock(&directory.db, place.root_key.as_deref(), Some(directory.dir.as_path())).await?;
             directory.write(|tx, caller| tokens::create(tx, caller, request, &server)).await
         }
     }

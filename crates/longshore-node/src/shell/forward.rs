@@ -256,7 +256,7 @@ where
         let frame = match tokio::time::timeout(PAUSE_MAX, body.frame()).await {
             Err(_elapsed) => return Err(BoxError::from("a body paused for too long")),
             Ok(None) => return Ok(None),
-            Ok(Some(frame)) => frame.map_err(Into::into)?,
+            Ok(Some(frame)) => frame.map_err(Into::<BoxError>::into)?,
         };
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         match left.checked_sub(bytes) {

@@ -132,3 +132,17 @@ fn state_of_another_cluster_is_refused() {
     let error = AgentCore::new(rig.now, Seed::new(2), other, runtime_info(), &rig.disk);
     assert!(matches!(error, Err(RestoreError::OtherCluster { .. })));
 }
+
+/// The key that it has is bound to another instance than the one in its journal: it has joined again.
+#[test]
+fn an_agent_is_the_instance_that_its_key_is_bound_to() {
+    const SAME: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/1";
+    const OTHER: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/c/2";
+    let rig = Rig::connected();
+    for (bound, known) in [(None, Some(INSTANCE)), (Some(INSTANCE), Some(INSTANCE)), (Some(SAME), Some(INSTANCE)), (Some(OTHER), None)]
+    {
+        let config = Config { instance_arn: bound.map(str::to_owned), ..config(&[]) };
+        let core = AgentCore::new(rig.now, Seed::new(2), config, runtime_info(), &rig.disk).expect("it is its own");
+        assert_eq!(core.instance_arn(), known, "{bound:?}");
+    }
+}
