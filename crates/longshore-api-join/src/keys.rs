@@ -1,7 +1,5 @@
 //! The keys of container instances: given for a token, and renewed.
 
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use longshore_base::{AccountId, ArnFormat, InstanceId, Region, Scope};

@@ -123,7 +123,8 @@ fn a_token_lets_in_as_many_as_it_says_and_a_repetition_counts_once() {
     let error = world.join(&token, "and one more nonce of its own").expect_err("it is used up");
     assert!(error.contains("used as often"), "{error}");
     assert_eq!(world.join(&token, NONCE), Ok(first), "who is in stays in");
-    let [listed] = &list(&world.state, &root()).tokens[..] else { panic!("there is one") };
+    let tokens = list(&world.state, &root()).tokens;
+    let [listed] = &tokens[..] else { panic!("there is one") };
     assert_eq!((listed.used, listed.uses, listed.cluster.as_str()), (2, 2, "c"));
     assert_eq!(world.state.check(), Vec::<String>::new());
 }

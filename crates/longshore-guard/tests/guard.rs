@@ -370,7 +370,7 @@ fn an_instance_may_do_what_its_agent_does_for_it() {
         (on("iam:ListUsers", "*"), false),
         (on("longshore:CreateJoinToken", CLUSTER), false),
     ] {
-        let resources = || access.clone().into();
+        let resources = || Resources::from(access.clone());
         for enforcement in [Enforcement::Enforce, Enforcement::Report] {
             let guard = PolicyGuard::new(enforcement, Metrics::new());
             let answer = guard.allow(&Attempt::new(&state, &own, NOW, &resources));

@@ -261,7 +261,7 @@ fn the_key_of_an_instance_is_that_instance_and_never_a_guest() {
         assert_eq!((who.kind, &*who.arn, who.id.as_deref()), (PrincipalKind::Instance, INSTANCE, Some("7")));
         assert_eq!(who.scope.account, account());
         let code = |answer: Result<Principal, AuthError>| answer.map(|_| ()).map_err(|e| e.kind().code());
-        assert_eq!(code(of(INSTANCE_KEY, "another's")), Err("SignatureDoesNotMatch"), "{mode:?}");
+        assert_eq!(code(of(INSTANCE_KEY, "another's")), Err("InvalidSignatureException"), "{mode:?}");
         assert_eq!(code(of("LSCIAAAAAAAAAAAAAAAA", "x")), Err("UnrecognizedClientException"), "{mode:?}");
     }
 }

@@ -188,11 +188,11 @@ impl ControlPlane {
         let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
 
         let joined_at = longshore_api_join::Server { url: url.to_string(), ca };
+        let Machine { clock, seeds, open_store, domains } = machine;
+        let store = open_store(data_dir.as_deref())?;
         if let Some(dir) = &data_dir {
             tokens::write_server(dir, &joined_at)?;
         }
-        let Machine { clock, seeds, open_store, domains } = machine;
-        let store = open_store(data_dir.as_deref())?;
         let (keyring, operator) = keys::load(options, data_dir.as_deref())?;
         let mode = match options.auth {
             Some(AuthMode::Open) => Mode::Open,

@@ -327,9 +327,9 @@ fn variables(kept: &Kept, endpoint: &str) -> String {
     let pairs = [
         ("ECS_CLUSTER", key.cluster.as_str()),
         ("ECS_BACKEND_HOST", endpoint),
-        ("AWS_DEFAULT_REGION", &key.region),
-        ("AWS_ACCESS_KEY_ID", &key.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &key.secret_access_key.0),
+        ("AWS_DEFAULT_REGION", key.region.as_str()),
+        ("AWS_ACCESS_KEY_ID", key.access_key_id.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", key.secret_access_key.0.as_str()),
     ];
     pairs.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
 }

@@ -145,4 +145,16 @@ fn an_agent_is_the_instance_that_its_key_is_bound_to() {
         let core = AgentCore::new(rig.now, Seed::new(2), config, runtime_info(), &rig.disk).expect("it is its own");
         assert_eq!(core.instance_arn(), known, "{bound:?}");
     }
+    // A key that nobody knows any more is the end of a machine that has joined, and of no other.
+    for (bound, code) in [(None, 1), (Some(OTHER), 5)] {
+        let mut rig = Rig::new();
+        rig.core.config.instance_arn = bound.map(str::to_owned);
+        let (code_of, message) = ("UnrecognizedClientException".to_owned(), "invalid".to_owned());
+        let error = ApiError::Service { status: 400, code: code_of, message };
+        rig.answers.insert("RegisterContainerInstance", Err(error));
+        rig.run(SECOND);
+        let exit = rig.exit.expect("it ends");
+        assert_eq!(exit.code(), code, "{exit}");
+        assert_eq!(exit.to_string().contains("new token"), bound.is_some(), "{exit}");
+    }
 }
