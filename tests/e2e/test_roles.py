@@ -15,6 +15,7 @@ import unittest
 import boto3
 import botocore.exceptions
 
+from harness import docker
 from harness.cases import BUSYBOX, UpCase
 from harness.wait import eventually
 from test_awsvpc import NETWORK
@@ -99,9 +100,8 @@ def mounts(out):
     return {**{str(path): str(path) for path in outer}, str(out): "/out"}
 
 
-class Roles(UpCase):
-    instances_wanted = 1
-    zones_wanted = 1
+class RoleTasks:
+    """Tasks that tell in a directory, `self.out`, who they are. Beside a case with a cluster."""
 
     def setUp(self):
         super().setUp()
@@ -147,6 +147,11 @@ class Roles(UpCase):
         text = eventually(lambda: path.exists() and path.read_text(), timeout_secs=60, what=f"what {name} tells")
         return json.loads(text)
 
+
+class Roles(RoleTasks, UpCase):
+    instances_wanted = 1
+    zones_wanted = 1
+
     def test_every_network_mode_has_its_own_role_and_no_other(self):
         modes = ("bridge", "host", "awsvpc")
         tasks = {mode: self.start(mode, mode, self.make_role(f"of-{mode}")) for mode in modes}
@@ -168,6 +173,44 @@ class Roles(UpCase):
             for other in modes:
                 if other != mode:
                     self.assertEqual(answers[other], answers["none"], f"{mode} asks for the role of {other}")
+
+    def on_fargate(self, name, command, role, **environment):
+        container = {
+            "image": BUSYBOX, "command": ["sh", "-c", command], "stopTimeout": 2,
+            "environment": [{"name": key, "value": value} for key, value in environment.items()],
+        }
+        definition = self.register(
+            name, container, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+            taskRoleArn=role,
+        )
+        [task] = self.run_tasks(taskDefinition=definition, launchType="FARGATE", networkConfiguration=NETWORK)
+        return task["taskArn"]
+
+    def test_a_task_on_fargate_that_knows_the_url_of_another_gets_nothing(self):
+        owner = self.on_fargate("owner", "sleep 600", self.make_role("of-owner"))
+        self.wait_task(owner, "RUNNING", timeout_secs=60)
+        bridge = self.start("beside", "bridge", self.make_role("of-beside"))
+        urls = {"beside": self.told("beside")["path"]}
+        given = docker.environment_of(docker.container_of_task(owner, "web"))
+        urls["owner"] = given["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        at = "http://169.254.170.2"
+        # Its own it gets; what is another's looks as if nobody had it. Each of the three has an exit status.
+        script = (
+            f'wget -q -O - {at}$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI | grep -q SecretAccessKey || exit 3; '
+            f'for url in $OTHERS /v2/credentials/none; do '
+            f'wget -S -O /dev/null {at}$url 2>&1 | grep -q "HTTP/1.1 400" || exit 4; done; exit 7'
+        )
+        others = " ".join(urls.values())
+        intruder = self.on_fargate("intruder", script, self.make_role("of-intruder"), OTHERS=others)
+        ended = self.wait_task(intruder, "STOPPED", timeout_secs=60)
+        self.assertEqual(ended["containers"][0].get("exitCode"), 7, ended)
+        # And a task that is not on Fargate, on the same machine.
+        (self.out / "urls.new").write_text(json.dumps({**urls, "none": "/v2/credentials/none"}))
+        (self.out / "urls.new").rename(self.out / "urls")
+        answers = self.told("beside", ".urls")
+        self.assertEqual(answers["beside"][0], 200)
+        self.assertEqual(answers["owner"], answers["none"])
+        self.assertEqual(self.task(bridge)["lastStatus"], "RUNNING")
 
     @unittest.skipUnless(
         shutil.which("node") and (JS_SDK / "node_modules/@aws-sdk/client-ecs").is_dir(),

@@ -13,6 +13,7 @@ use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::NetworkBinding as Binding;
 use longshore_tables_ecs::{ClusterKey, EcsState};
 
+use crate::permission::Ask;
 use crate::{Caller, Ecs, identifiers, input, permission, texts};
 
 /// What is kept of a report's reasons, ids and digests, in characters: as much as official agents send
@@ -60,7 +61,7 @@ impl Command<Ecs> for ops::SubmitTaskStateChange {
     }
 
     fn resources(state: &State, caller: &Caller, said: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_cluster(said.cluster.as_deref())
+        said.questions(permission::of::<Self>(state, caller))
     }
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, said: Self::Parsed) -> Result<Self::Answer, Self::Error> {
@@ -93,7 +94,7 @@ impl Command<Ecs> for ops::SubmitContainerStateChange {
     }
 
     fn resources(state: &State, caller: &Caller, said: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_cluster(said.cluster.as_deref())
+        said.questions(permission::of::<Self>(state, caller))
     }
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, said: Self::Parsed) -> Result<Self::Answer, Self::Error> {
@@ -113,11 +114,13 @@ impl Command<Ecs> for ops::SubmitAttachmentStateChanges {
     }
 
     fn resources(state: &State, caller: &Caller, input: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_cluster(input.cluster.as_deref())
+        let ask = permission::of::<Self>(state, caller);
+        // It is refused, whatever it names.
+        ask.for_instance(ask.on_cluster(input.cluster.as_deref()), || Some(caller.principal.to_string()))
     }
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, input: Self::Parsed) -> Result<Self::Answer, Self::Error> {
-        cluster(tx, caller, input.cluster.as_deref())?;
+        cluster(tx.state(), caller, input.cluster.as_deref())?;
         if input.attachments.is_some_and(|attachments| !attachments.is_empty()) {
             return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT).into());
         }
@@ -126,11 +129,11 @@ impl Command<Ecs> for ops::SubmitAttachmentStateChanges {
 }
 
 fn cluster(
-    tx: &Tx<'_>,
+    state: &State,
     caller: &Caller,
     named: Option<&str>,
 ) -> Result<ClusterKey, InvalidParameterException> {
-    identifiers::host(tx.state(), caller, named)
+    identifiers::host(state, caller, named)
         .map(|(at, _)| at)
         .map_err(|error| InvalidParameterException::new(error.to_string()))
 }
@@ -158,9 +161,26 @@ fn task(
 }
 
 impl Said {
-    /// The caller is the account, not the instance, so any instance of it may report.
+    fn questions(&self, ask: Ask<'_>) -> Resources {
+        ask.for_instance(ask.on_cluster(self.cluster.as_deref()), || self.host(ask))
+    }
+
+    /// The instance that a report is of, as an instance's own key is asked about it. A task that is not there was
+    /// forgotten, as far as anybody can tell: it is refused as such, or an agent would repeat its report for ever.
+    fn host(&self, Ask { state, caller, .. }: Ask<'_>) -> Option<String> {
+        let own = caller.principal.to_string();
+        let Ok(at) = cluster(state, caller, self.cluster.as_deref()) else { return Some(own) };
+        let Ok((home, id)) = task(state, at.clone(), self.task.as_deref()) else { return Some(own) };
+        match state.ecs().task(&home, id) {
+            Some(task) => Some(permission::instance_arn(&at, task.instance?)),
+            None => Some(own),
+        }
+    }
+
+    /// A caller that is the account, or a user of it, may report for any instance. One that is an instance was asked whether
+    /// the task is its own.
     fn accept(self, tx: &mut Tx<'_>, caller: &Caller) -> Result<(), InvalidParameterException> {
-        let at = cluster(tx, caller, self.cluster.as_deref())?;
+        let at = cluster(tx.state(), caller, self.cluster.as_deref())?;
         let (at, id) = task(tx.state(), at, self.task.as_deref())?;
         if self.is_of_attachment {
             return Err(InvalidParameterException::new(texts::REPORT_UNKNOWN_ATTACHMENT));

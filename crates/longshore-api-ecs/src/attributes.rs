@@ -14,7 +14,7 @@ use crate::paging::{self, Page};
 use crate::{Caller, Ecs, container_instances, identifiers, input, permission, texts};
 
 /// The most attributes of one call, and the most that users put on one instance.
-const ATTRIBUTES_MAX: usize = 10;
+pub const ATTRIBUTES_MAX: usize = 10;
 const TEXT_CHARS_MAX: usize = 128;
 /// Attributes with such names are the agent's and the server's own. `longshore.` are those that only
 /// Longshore's agent has; older records keep them among the user's.
@@ -181,15 +181,29 @@ fn listed(attributes: Option<Vec<Attribute>>) -> Result<Vec<Attribute>, InvalidP
 }
 
 fn wanted(attribute: Attribute) -> Result<Wanted, InvalidParameterException> {
+    let (name, value) = checked(attribute.name.unwrap_or_default(), attribute.value)?;
+    match attribute.target_id {
+        Some(target) if !target.is_empty() => Ok(Wanted { name, value, target }),
+        Some(_) | None => Err(InvalidParameterException::new(texts::ATTRIBUTE_TARGET)),
+    }
+}
+
+/// A name and a value that a user may put on an instance.
+///
+/// # Errors
+/// With ECS's text.
+pub fn checked(
+    name: String,
+    value: Option<String>,
+) -> Result<(Arc<str>, Option<Arc<str>>), InvalidParameterException> {
     let refuse = |text: &str| Err(InvalidParameterException::new(text));
-    let name = attribute.name.unwrap_or_default();
     if is_reserved(&name) {
         return refuse(&texts::attribute_reserved(&name));
     }
     if !(1..=TEXT_CHARS_MAX).contains(&name.len()) || !name.bytes().all(allowed_in_name) {
         return refuse(texts::ATTRIBUTE_NAME);
     }
-    let value = attribute.value.filter(|value| !value.is_empty());
+    let value = value.filter(|value| !value.is_empty());
     if let Some(value) = &value {
         let allowed = |b: u8| allowed_in_name(b) || matches!(b, b'@' | b':' | b' ');
         let outer_blank = value.starts_with(' ') || value.ends_with(' ');
@@ -197,12 +211,7 @@ fn wanted(attribute: Attribute) -> Result<Wanted, InvalidParameterException> {
             return refuse(texts::ATTRIBUTE_VALUE);
         }
     }
-    match attribute.target_id {
-        Some(target) if !target.is_empty() => {
-            Ok(Wanted { name: name.into(), value: value.map(Into::into), target })
-        }
-        Some(_) | None => refuse(texts::ATTRIBUTE_TARGET),
-    }
+    Ok((name.into(), value.map(Into::into)))
 }
 
 fn allowed_in_name(b: u8) -> bool {

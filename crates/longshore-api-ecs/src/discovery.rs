@@ -18,12 +18,19 @@ impl Query<Ecs> for ops::DiscoverPollEndpoint {
 
     fn parse(cx: &Cx<'_, Ecs>, input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         let at = |path: &str| format!("{}/{path}", cx.api.settings.socket_endpoint);
-        let instance = input.container_instance;
-        Ok(Endpoints { instance, commands: at(COMMAND_PATH), telemetry: at(TELEMETRY_PATH) })
+        let (cluster, instance) = (input.cluster, input.container_instance);
+        Ok(Endpoints { cluster, instance, commands: at(COMMAND_PATH), telemetry: at(TELEMETRY_PATH) })
     }
 
-    fn resources(state: &State, caller: &Caller, _: &Self::Parsed) -> Resources {
-        permission::of::<Self>(state, caller).on_all()
+    fn resources(state: &State, caller: &Caller, parsed: &Self::Parsed) -> Resources {
+        let ask = permission::of::<Self>(state, caller);
+        ask.for_instance(ask.on_all(), || {
+            let (cluster, named) = (parsed.cluster.as_deref(), parsed.instance.as_deref());
+            Some(match named.filter(|named| !named.is_empty()) {
+                Some(named) => permission::member_arn(caller, cluster, "container-instance", named),
+                None => caller.principal.to_string(),
+            })
+        })
     }
 
     fn run(_: &State, _: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error> {
@@ -47,6 +54,7 @@ impl Query<Ecs> for ops::DiscoverPollEndpoint {
 
 /// Where an agent finds its sockets.
 pub struct Endpoints {
+    cluster: Option<String>,
     /// As the agent names itself.
     instance: Option<String>,
     commands: String,

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use longshore_base::{Arn, DeploymentId, InstanceId, Scope, TaskId};
+use longshore_base::{Arn, ArnFormat, DeploymentId, InstanceId, Scope, TaskId};
 use longshore_domain::tags::Tags;
 use longshore_service::{Access, Resources};
 use longshore_shapes_ecs::{
@@ -14,6 +14,7 @@ use longshore_shapes_ecs::{
     TaskOverride,
 };
 use longshore_state::State;
+use longshore_tables_ecs::{ClusterKey, EcsState};
 use longshore_wire::OperationShape;
 
 use crate::{Caller, documents, identifiers, settings_in_force, tagged};
@@ -141,12 +142,29 @@ impl Ask<'_> {
     fn question(self, action: String, resource: String) -> Access {
         let own = tagged::of(self.state, self.caller, &resource);
         let mut access = Access::new(action, resource, self.caller);
+        if self.caller.instance().is_some()
+            && instance_of_task(self.state, &access.resource).as_deref() == Some(&*self.caller.principal)
+        {
+            access = at_instance(access, self.caller.principal.to_string());
+        }
         for (key, value) in own.iter().flat_map(|own| own.iter()) {
             access = access
                 .with(format!("aws:ResourceTag/{key}"), value.clone())
                 .with(format!("ecs:ResourceTag/{key}"), value.clone());
         }
         access
+    }
+
+    /// Where a call is an agent's for its instance, and its question is about something else: whoever calls with an
+    /// instance's own key is asked about that instance (decision 50). `None`: it cannot be said for which.
+    pub fn for_instance(self, resources: Resources, instance: impl FnOnce() -> Option<String>) -> Resources {
+        if self.caller.instance().is_none() {
+            return resources;
+        }
+        match instance() {
+            Some(instance) => resources.map(|access| at_instance(access, instance.clone())),
+            None => resources,
+        }
     }
 
     /// A call that makes something with tags needs permission to tag it as well, unless the account has said that it
@@ -163,6 +181,27 @@ impl Ask<'_> {
         let tag = self.question("ecs:TagResource".to_owned(), made.to_owned());
         resources.and([with_request_tags(tag, given).with("ecs:CreateAction", self.operation)])
     }
+}
+
+/// The same question about an instance. A denial names what the call named.
+fn at_instance(access: Access, instance: String) -> Access {
+    let shown = access.shown.or(Some(access.resource));
+    Access { resource: instance, shown, ..access }
+}
+
+/// The ARN, in the long format, of the instance that a task has its place on.
+fn instance_of_task(state: &State, task: &str) -> Option<String> {
+    let arn = Arn::parse(task).ok().filter(|arn| arn.kind == "task")?;
+    let (cluster, id) = arn.rest.split_once('/')?;
+    let home = ClusterKey::named(arn.scope, cluster)?;
+    let task = state.ecs().task(&home, TaskId::parse(id).ok()?)?;
+    let host = if task.is_pooled() { ClusterKey::pool(home.scope.region.clone()) } else { home };
+    Some(instance_arn(&host, task.instance?))
+}
+
+/// How questions and keys name an instance, whatever format its ARN has.
+pub(crate) fn instance_arn(at: &ClusterKey, id: InstanceId) -> String {
+    at.scope.instance_arn(&at.cluster, id, ArnFormat::Long)
 }
 
 /// What is said of every question of a call.

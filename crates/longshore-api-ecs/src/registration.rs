@@ -87,7 +87,11 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
         let ask = permission::of::<Self>(state, caller);
         let cluster = parsed.cluster.as_deref();
         let made = permission::member_arn(caller, cluster, "container-instance", "*");
-        ask.tagging(ask.on_cluster(cluster), &parsed.tags, &made)
+        let all = ask.tagging(ask.on_cluster(cluster), &parsed.tags, &made);
+        ask.for_instance(all, || {
+            let named = parsed.named.as_deref().or(caller.instance())?;
+            Some(permission::member_arn(caller, cluster, "container-instance", named))
+        })
     }
 
     fn run(tx: &mut Tx<'_>, caller: &Caller, parsed: Self::Parsed) -> Result<Self::Answer, Self::Error> {
@@ -99,12 +103,30 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
         };
         let empty = ClusterTables::default();
         let tables = tx.ecs().cluster(&at).unwrap_or(&empty);
-        let (instance, known) = match named {
-            Some(arn) => {
+        let own = own_instance(caller, tables)?;
+        let (instance, known) = match (own, named) {
+            // Its key says which instance it is: there is no other, however often it asks.
+            (Some(key), _) => match tables.instance(key.instance) {
+                Some(entry) if entry.record.status == InstanceStatus::Inactive => {
+                    return Err(ClientException::new(texts::INSTANCE_INACTIVE).into());
+                }
+                Some(entry) => (agent.again(&at.scope.region, &entry.record)?, true),
+                None => {
+                    let mut instance = agent.first(tx, caller, &at, Some(key.instance), tags)?;
+                    let given = key.attributes.iter().map(|(name, value)| record::Attribute {
+                        name: name.clone(),
+                        value: Some(value.clone()).filter(|value| !value.is_empty()),
+                    });
+                    instance.user_attributes.retain(|sent| !key.attributes.contains_key(&sent.name));
+                    instance.user_attributes.extend(given);
+                    (instance, false)
+                }
+            },
+            (None, Some(arn)) => {
                 let known = registered_before(&at, tables, &arn)?;
                 (agent.again(&at.scope.region, known)?, true)
             }
-            None => match token.as_deref().map(|token| id_of(&at, token)) {
+            (None, None) => match token.as_deref().map(|token| id_of(&at, token)) {
                 // The agent did not hear the first answer and asks again.
                 Some(id) if let Some(known) = in_use(tables, id) => {
                     (agent.again(&at.scope.region, known)?, true)
@@ -132,6 +154,19 @@ impl Command<Ecs> for ops::RegisterContainerInstance {
     fn watch<'a>(cx: Cx<'a, Ecs>, parsed: &Self::Parsed) -> Option<Watch<'a, Self::Answer, Self::Error>> {
         let joining = parsed.joining.clone();
         Some(Box::new(move |result| cx.api.news.registered(cx.caller, joining, result)))
+    }
+}
+
+/// The key that an instance registers with, if it is its own (decision 50).
+fn own_instance(
+    caller: &Caller,
+    tables: &ClusterTables,
+) -> Result<Option<Arc<record::InstanceKey>>, RegisterContainerInstanceError> {
+    let Some(id) = caller.instance() else { return Ok(None) };
+    let id = InstanceId::parse(id).ok();
+    match id.and_then(|id| tables.instance_keys().get(&id)) {
+        Some(key) => Ok(Some(key.clone())),
+        None => Err(ClientException::new(texts::INSTANCE_NOT_FOUND).into()),
     }
 }
 
@@ -221,6 +256,7 @@ impl Agent {
             link_epoch: 0,
             connected: false,
             connected_since: Timestamp::default(),
+            takeovers: record::Takeovers::default(),
             owes_credentials: false,
             tags,
             health: Vec::new(),

@@ -14,6 +14,8 @@ pub enum PrincipalKind {
     User,
     /// A role's session: a task or an instance with temporary credentials.
     Session,
+    /// A container instance that has joined with a token: its agent, and nobody else (decision 50).
+    Instance,
     /// A key that open mode let in without knowing it.
     Guest,
     /// A request without a signature, of an operation that needs none. It stands for nobody: its ARN is none, and its
@@ -27,12 +29,14 @@ pub struct Principal {
     /// The account of the key and the region of the signature.
     pub scope: Scope,
     pub access_key_id: Arc<str>,
-    /// `arn:aws:iam::ACCOUNT:root`, `...:user/PATH/NAME`, or an assumed role's; `anonymous` of who did not sign.
+    /// `arn:aws:iam::ACCOUNT:root`, `...:user/PATH/NAME`, or an assumed role's; an instance's own; `anonymous` of who did
+    /// not sign.
     pub arn: Arc<str>,
     pub kind: PrincipalKind,
     /// The user's name, without its path; a session's role and name, `ROLE/SESSION`. Empty for all others.
     pub name: Arc<str>,
-    /// The unique id of the user (`AIDA…`) or of the session's role (`AROA…`), if it is one that IAM has a record of.
+    /// The unique id of the user (`AIDA…`) or of the session's role (`AROA…`), if it is one that IAM has a record of; the
+    /// id of an instance.
     pub id: Option<Arc<str>>,
     /// Of temporary credentials.
     pub session: Option<Arc<Session>>,

@@ -2,6 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+/// The header with which an agent says that it hands on a request of a container on its machine (decision 50). Whoever says it
+/// has fewer rights by it and never more: no unknown key counts, whatever the mode.
+pub const FROM_CONTAINER: &str = "x-longshore-from-container";
+
 /// True if nobody can point `host` somewhere by the public DNS: an address (IPv6 in brackets), a name without dots, and
 /// names below `localhost` and `internal`, which are reserved. A web page that is served under another name may have
 /// had it pointed at this machine (DNS rebinding).

@@ -51,6 +51,8 @@ pub struct Client {
     timeout: Duration,
     repeat: Repeat,
     retry: Option<Retry>,
+    /// What it asks is for everybody.
+    is_anonymous: bool,
 }
 
 impl Client {
@@ -75,6 +77,7 @@ impl Client {
             timeout: TIMEOUT,
             repeat: Repeat::Never,
             retry: None,
+            is_anonymous: false,
         })
     }
 
@@ -112,6 +115,12 @@ impl Client {
     #[must_use]
     pub fn retrying(self, retry: Retry) -> Self {
         Self { retry: Some(retry), ..self }
+    }
+
+    /// The same without signatures, for operations that need none.
+    #[must_use]
+    pub fn anonymous(self) -> Self {
+        Self { is_anonymous: true, ..self }
     }
 
     pub fn http(&self) -> &HttpClient {
@@ -194,7 +203,8 @@ impl Client {
     }
 
     async fn made_once(&self, asked: &Asked<'_>, written: Written) -> Result<Answer, CallError> {
-        let request = Request::to(&self.endpoint, written).signed(&self.signer, asked.service);
+        let request = Request::to(&self.endpoint, written);
+        let request = if self.is_anonymous { request } else { request.signed(&self.signer, asked.service) };
         let repeat = if asked.is_harmless { Repeat::Harmless } else { self.repeat };
         let answer = self.http.send(&self.endpoint.origin, request, repeat, self.timeout).await?;
         if answer.is_success() { Ok(answer) } else { Err(asked.refused(&answer)) }

@@ -35,4 +35,4 @@ pub use origin::{ConnectError, Origin, Stream};
 pub use request::Request;
 pub use retry::{ATTEMPTS_MAX, Retry};
 pub use signer::Signer;
-pub use trust::{TlsError, Trust, is_self_issued, tls_config};
+pub use trust::{TlsError, Trust, fingerprint, is_self_issued, tls_config, tls_config_pinned};

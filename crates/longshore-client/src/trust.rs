@@ -7,6 +7,7 @@ use std::time::Duration;
 use longshore_base::Timestamp;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -54,12 +55,16 @@ impl Trust {
             }
             named.extend(certificates);
         }
+        Ok(Arc::new(Self::of_roots(roots, named)?))
+    }
+
+    fn of_roots(roots: RootCertStore, named: Vec<CertificateDer<'static>>) -> Result<Self, TlsError> {
         // The provider is named, so that another crate's feature cannot change it.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(TlsError::Verifier)?;
-        Ok(Arc::new(Self { authorities, named }))
+        Ok(Self { authorities, named })
     }
 
     /// Whether a client with this trust accepts a server with this certificate chain, the server's own certificate
@@ -77,6 +82,63 @@ impl Trust {
             ),
             Err(_) => false,
         }
+    }
+}
+
+/// The SHA-256 of a certificate, in hexadecimal digits.
+pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Trusts whoever shows a certificate with this fingerprint and is it, or is signed by it: for who was told the fingerprint
+/// and has no file. Its names and dates are verified as everywhere.
+#[derive(Debug)]
+struct Pinned {
+    fingerprint: String,
+    /// Of the kinds of signatures that a handshake may have; it trusts nobody.
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let mut shown = std::iter::once(end_entity).chain(intermediates);
+        let known = shown.find(|certificate| fingerprint(certificate).eq_ignore_ascii_case(&self.fingerprint));
+        let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let known = known.ok_or_else(unknown)?.clone().into_owned();
+        let mut roots = RootCertStore::empty();
+        roots.add(known.clone())?;
+        let trust = Trust::of_roots(roots, vec![known]).map_err(|_| unknown())?;
+        trust.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -153,12 +215,26 @@ impl ServerCertVerifier for Trust {
 /// # Errors
 /// As [`Trust::of`].
 pub fn tls_config(files: &[PathBuf]) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+    config(Trust::of(files)?)
+}
+
+/// A configuration of rustls that knows a server by a certificate's [`fingerprint`]: one of those that the server shows has
+/// to have it, and the server's own has to be that one or signed by it.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub fn tls_config_pinned(fingerprint: &str) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+    config(Arc::new(Pinned { fingerprint: fingerprint.to_owned(), algorithms }))
+}
+
+fn config(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<rustls::ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Setup)?
         .dangerous()
-        .with_custom_certificate_verifier(Trust::of(files)?)
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
@@ -256,6 +332,44 @@ mod tests {
         assert!(verify(&trust, signed.der(), "localhost", 55));
         assert!(!verify(&trust, signed.der(), "elsewhere", 55));
         assert!(!verify(&trust, signed.der(), "localhost", 65));
+    }
+
+    /// With what is shown, for `localhost`, in years since 1970.
+    fn is_pinned(pin: &str, shown: &[CertificateDer<'_>], name: &'static str, years: u32) -> bool {
+        let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+        let pinned = Pinned { fingerprint: pin.to_owned(), algorithms };
+        let name = ServerName::try_from(name).expect("a name");
+        let (own, others) = shown.split_first().expect("one at least");
+        let now = UnixTime::since_unix_epoch(YEAR * years);
+        pinned.verify_server_cert(own, others, &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn a_fingerprint_stands_for_its_certificate_and_for_those_that_it_has_signed() {
+        let mut parameters_of_authority = parameters(IsCa::Ca(BasicConstraints::Unconstrained));
+        parameters_of_authority.distinguished_name.push(DnType::CommonName, "ours");
+        let authority = CertifiedIssuer::self_signed(parameters_of_authority, key()).expect("it is signed");
+        let signed = parameters(IsCa::NoCa).signed_by(&key(), &authority).expect("it is signed");
+        let alone = parameters(IsCa::NoCa).self_signed(&key()).expect("it is signed");
+        let root: CertificateDer<'_> = authority.der().clone();
+        let (signed, alone) = (signed.der().clone(), alone.der().clone());
+        let of = |certificate: &CertificateDer<'_>| fingerprint(certificate);
+        for (pin, shown, expected) in [
+            (of(&alone), vec![alone.clone()], true),
+            (of(&alone).to_uppercase(), vec![alone.clone()], true),
+            (of(&root), vec![signed.clone(), root.clone()], true),
+            (of(&signed), vec![signed.clone()], true),
+            // Somebody between shows the certificate that is wanted behind one of its own.
+            (of(&root), vec![alone.clone(), root.clone()], false),
+            (of(&alone), vec![signed.clone(), alone.clone()], false),
+            (of(&root), vec![signed.clone()], false),
+            (of(&alone), vec![signed.clone(), root.clone()], false),
+            (String::new(), vec![alone.clone()], false),
+        ] {
+            assert_eq!(is_pinned(&pin, &shown, "localhost", 55), expected, "{pin}");
+            assert!(!is_pinned(&pin, &shown, "elsewhere", 55), "another name");
+            assert!(!is_pinned(&pin, &shown, "localhost", 65), "expired");
+        }
     }
 
     #[test]

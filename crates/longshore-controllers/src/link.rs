@@ -2,6 +2,7 @@
 //! the hub's sockets and the simulation share. [`crate::connection`] says when each is called.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use longshore_link::server::{
 };
 use longshore_link::upgrade::{AcsQuery, Refusal};
 use longshore_state::{State, Tx};
-use longshore_tables_ecs::record::{InstanceCheck, Task};
+use longshore_tables_ecs::record::{InstanceCheck, Takeovers, Task};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceEntry, InstanceKey};
 
 use crate::roles::{self, Roles};
@@ -94,6 +95,22 @@ pub fn connected(tx: &mut Tx<'_>, at: &InstanceKey, query: &AcsQuery, seed: Seed
     };
     tx.put_instance(&at.cluster, record);
     Some(connection)
+}
+
+/// Notes that a connection has taken the command channel from the one before, which is still open: one agent has only one,
+/// so that this is a broken network, or somebody else who has the instance's key. Addresses are those of the connections.
+pub fn taken_over(tx: &mut Tx<'_>, at: &InstanceKey, by: IpAddr, from: IpAddr) {
+    let Some(entry) = tx.ecs().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance)) else {
+        return;
+    };
+    let mut record = (*entry.record).clone();
+    record.takeovers = Takeovers {
+        count: record.takeovers.count.saturating_add(1),
+        at: tx.now,
+        by: by.to_string().into(),
+        from: from.to_string().into(),
+    };
+    tx.put_instance(&at.cluster, record);
 }
 
 /// Notes that the agent's command channel is over by the agent's doing or for its sake. When the server itself goes away

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_base::{Family, Scope, TaskId};
+use longshore_domain::status::ClusterStatus;
 use longshore_domain::{DesiredStatus, InstanceStatus, ServiceStatus, StopCode, TaskDefinitionStatus};
 use longshore_placement::provider::FARGATE_SPOT;
 use longshore_state::{State, Tx};
 use longshore_tables_ecs::key::{FamilyKey, ProviderKey};
 use longshore_tables_ecs::record::{
-    CapacityProvider, Cluster, FamilyCounter, Instance, Task, TaskDefinition, Token,
+    CapacityProvider, Cluster, FamilyCounter, Instance, InstanceKey as KeyRecord, JoinToken, Task,
+    TaskDefinition, Token,
 };
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceEntry, InstanceKey};
 
@@ -28,6 +30,9 @@ const SWEEP_MAX: usize = 100;
 /// notice after 60 s at the latest that a server is gone without a word (agent-protocol G5, ha M3.3).
 pub const AGENT_AWAITED_FOR: Duration = Duration::from_secs(60);
 
+/// How long a machine that has joined may take to register.
+const UNREGISTERED_FOR: Duration = Duration::from_secs(24 * 3600);
+
 /// `stoppedReason` of the tasks of an instance that was deregistered by force (ecs-engine D2).
 pub const DEREGISTERED_BY_FORCE: &str = "Container instance deregistration forced by user.";
 
@@ -40,6 +45,7 @@ const SPOT_INTERRUPTED: &str = "Your Spot Task was interrupted.";
 /// One sweep over everything. True if there is more to do at once.
 pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
     for at in pools(tx.state()) {
+        forget_joining(tx, &at);
         forget_instances(tx, &at, settings);
         give_up_agents(tx, &at);
         lose_instances(tx, &at, settings);
@@ -52,6 +58,7 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
     for at in clusters(tx.state()) {
         forget_tasks(tx, &at, settings);
         forget_tokens(tx, &at, settings);
+        forget_joining(tx, &at);
         forget_services(tx, &at, settings);
         forget_instances(tx, &at, settings);
         give_up_agents(tx, &at);
@@ -166,6 +173,35 @@ fn forget_instances(tx: &mut Tx<'_>, at: &ClusterKey, settings: &Settings) {
         .collect();
     for id in old {
         tx.delete::<Instance>(at.instance(id));
+        // Until now its agent could learn with it that it is gone.
+        tx.delete::<KeyRecord>(at.instance(id));
+    }
+}
+
+/// Tokens that let nobody in any more, and keys with which nobody has registered (decision 50).
+fn forget_joining(tx: &mut Tx<'_>, at: &ClusterKey) {
+    let now = tx.now;
+    let room = room(tx);
+    let Some(cluster) = tx.ecs().cluster(at) else { return };
+    let is_over = |token: &JoinToken| {
+        let is_of_this = at.is_pool()
+            || cluster.record().is_some_and(|own| {
+                own.status == ClusterStatus::Active && own.created_at <= token.created_at
+            });
+        token.expires_at <= now || !is_of_this
+    };
+    let tokens = cluster.join_tokens().iter().filter(|(_, token)| is_over(token));
+    let tokens: Vec<String> = tokens.map(|(id, _)| id.clone()).take(room).collect();
+    let is_unused = |key: &KeyRecord| {
+        cluster.instance(key.instance).is_none() && now.since(key.joined_at) >= UNREGISTERED_FOR
+    };
+    let keys = cluster.instance_keys().values().filter(|key| is_unused(key)).map(|key| key.instance);
+    let keys: Vec<_> = keys.take(room.saturating_sub(tokens.len())).collect();
+    for id in tokens {
+        tx.delete::<JoinToken>(at.join_token(id));
+    }
+    for instance in keys {
+        tx.delete::<KeyRecord>(at.instance(instance));
     }
 }
 

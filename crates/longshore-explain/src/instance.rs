@@ -8,7 +8,7 @@ use longshore_controllers::Settings;
 use longshore_controllers::upkeep::AGENT_AWAITED_FOR;
 use longshore_domain::{InstanceHealth, InstanceStatus};
 use longshore_state::State;
-use longshore_tables_ecs::record::Task;
+use longshore_tables_ecs::record::{Takeovers, Task};
 use longshore_tables_ecs::{ClusterKey, ClusterTables, Connection, EcsState, InstanceEntry};
 
 use crate::time::{ago, ahead, span};
@@ -42,6 +42,7 @@ pub fn instance(
         | InstanceStatus::RegistrationFailed
         | InstanceStatus::Deregistering => say_present(&mut out, &at, entry, settings, now),
     }
+    say_takeovers(&mut out, entry, now);
     say_tasks(&mut out, state, &at, id);
     Ok(out)
 }
@@ -53,6 +54,21 @@ pub(crate) fn agent_word(connection: &Connection) -> &'static str {
         (true, Some(_)) => "awaited (connected until the restart, not back yet)",
         (false, _) => "not connected",
     }
+}
+
+/// A second connection is a broken network, or a second machine with the instance's key.
+fn say_takeovers(out: &mut Explanation, entry: &InstanceEntry, now: Timestamp) {
+    let Takeovers { count, at, by, from } = &entry.record.takeovers;
+    if *count == 0 {
+        return;
+    }
+    let times = if *count == 1 { "once".to_owned() } else { format!("{count} times") };
+    out.say(format!(
+        "A second connection has taken its command channel from the one before {times}, last {}: {by} from {from}. After a \
+         broken network that is its own agent. If not, somebody else has its key or its data directory: deregister the \
+         instance, which ends the key, and join the machine again.",
+        ago(now, *at)
+    ));
 }
 
 fn named(at: &ClusterKey, tables: &ClusterTables, subject: &str) -> Result<InstanceId, ExplainError> {

@@ -10,8 +10,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use longshore_api::{Head, RequestId};
+use longshore_base::host::FROM_CONTAINER;
 use longshore_base::{Ids, Timestamp};
-use longshore_identity::{AuthError, Principal};
+use longshore_identity::{AuthError, Principal, PrincipalKind};
 use longshore_sigv4::{BodyReader, Headers, SigError};
 use longshore_wire::Protocol;
 use longshore_wire::route::{self, Routing};
@@ -129,7 +130,8 @@ impl<'s> Asking<'s> {
         window: Duration,
     ) -> Result<Principal, AuthError> {
         let headers = HeaderView(&self.head.headers);
-        self.shared.services.identity.authenticate(&self.signed_part(&headers), body, now, window)
+        let who = self.shared.services.identity.authenticate(&self.signed_part(&headers), body, now, window)?;
+        self.admit(who)
     }
 
     /// The same before the body is there, and what reads and verifies that.
@@ -139,7 +141,19 @@ impl<'s> Asking<'s> {
         window: Duration,
     ) -> Result<(Principal, BodyReader), AuthError> {
         let headers = HeaderView(&self.head.headers);
-        self.shared.services.identity.authenticate_head(&self.signed_part(&headers), now, window)
+        let identity = &self.shared.services.identity;
+        let (who, body) = identity.authenticate_head(&self.signed_part(&headers), now, window)?;
+        Ok((self.admit(who)?, body))
+    }
+
+    /// A container is not the person at the machine: what an agent hands on for one is signed with a known key, in open mode
+    /// too. Guests whom a token proves are known.
+    fn admit(&self, who: Principal) -> Result<Principal, AuthError> {
+        let is_unknown = who.kind == PrincipalKind::Guest && who.session.is_none();
+        match is_unknown && self.head.headers.contains_key(FROM_CONTAINER) {
+            true => Err(AuthError::Unrecognized),
+            false => Ok(who),
+        }
     }
 
     /// The body of a request that nobody signed.

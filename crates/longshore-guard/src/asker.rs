@@ -36,6 +36,8 @@ impl<'s> Holder<'s> {
                 Some(role) => Self::session(realm, caller, role),
                 None => Self::nobody(caller, gone_session(caller)),
             },
+            // Asked about elsewhere, and in no policy.
+            PrincipalKind::Instance => Self::nobody(caller, Asker::Anonymous),
             // An operation for everybody asks for nothing.
             PrincipalKind::Anonymous => Self::nobody(caller, Asker::Anonymous),
         };

@@ -1,8 +1,9 @@
 //! Who may do what: IAM's policies, asked about every call (identity J1, J6, J7).
 //!
 //! Start at [`PolicyGuard`], the [`Guard`] of a control plane, and [`rule`], by which it decides and by which others tell
-//! what it would. [`asker`] finds who calls in IAM's tables, with the
-//! policies that decide about him; [`context`] is what conditions may ask about; `longshore-policy` decides.
+//! what it would. [`asker`] finds who calls in IAM's tables, with the policies that decide about him; [`context`] is what
+//! conditions may ask about; `longshore-policy` decides. [`instance`] decides about container instances, which have no
+//! policies.
 //!
 //! Invariants: an account's root and the guests of open mode may do everything in their account but what the policy of
 //! a resource keeps from them, and nothing is put together for them where no resource can have one; nobody reaches into
@@ -13,10 +14,12 @@
 
 pub mod asker;
 pub mod context;
+mod instance;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use longshore_api::PrincipalKind;
 use longshore_policy::{Context, Decision, Layers, Question, ResourcePolicy, decide};
 use longshore_service::{Access, Attempt, Caller, Guard, not_authorized};
 use longshore_telemetry::{Damper, Metrics};
@@ -49,6 +52,19 @@ pub struct PolicyGuard {
 impl PolicyGuard {
     pub fn new(enforcement: Enforcement, metrics: Metrics) -> Self {
         Self { enforcement, metrics, told: Damper::new(1, 1, TOLD_EVERY, TOLD_KEYS_MAX) }
+    }
+
+    /// Enforced always: no installation was without it before.
+    fn allow_instance(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
+        let Attempt { state, caller, .. } = *attempt;
+        match attempt.resources().iter().find(|access| !instance::may(state, caller, access)) {
+            None => Ok(()),
+            Some(access) => {
+                self.metrics.denied(&access.action, true);
+                let because = format!(" because no identity-based policy allows the {} action", access.action);
+                Err(not_authorized(caller, access, &because))
+            }
+        }
     }
 
     fn denied(&self, caller: &Caller, access: &Access, denied: Denied) -> Result<(), Denied> {
@@ -97,6 +113,9 @@ pub fn rule<T>(
 
 impl Guard for PolicyGuard {
     fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
+        if attempt.caller.kind == PrincipalKind::Instance {
+            return self.allow_instance(attempt);
+        }
         let found = Holder::of(attempt.state, attempt.caller);
         let is_root = found.is_none();
         let holder = match found {

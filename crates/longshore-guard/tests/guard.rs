@@ -9,6 +9,7 @@ use longshore_domain::tags::Tags;
 use longshore_guard::{Enforcement, PolicyGuard};
 use longshore_service::{Access, Attempt, Caller, Guard, ResourcePolicy, Resources};
 use longshore_state::{Domains, State, Tx};
+use longshore_tables_ecs::EcsTables;
 use longshore_tables_iam::record::{
     Grants, IdentityPolicy, InlinePolicy, Own, PolicyRef, Role, TrustPolicy, User,
 };
@@ -38,7 +39,7 @@ fn own(id: &str, name: &str) -> Own {
 
 /// With the user `ada`, the role `web`, and this policy in both.
 fn state(statements: &str) -> State {
-    let mut state = State::new(&Domains::new("test").with::<IamTables>(), NOW);
+    let mut state = State::new(&Domains::new("test").with::<IamTables>().with::<EcsTables>(), NOW);
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ecs-tasks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
     act(&mut state, |tx| {
@@ -336,4 +337,54 @@ fn a_report_denies_nothing_and_counts() {
     }
     let line = r#"longshore_iam_denials_total{action="ecs:CreateCluster",outcome="reported"} 3"#;
     assert!(metrics.encode().contains(line), "{}", metrics.encode());
+}
+
+const INSTANCE: &str =
+    "arn:aws:ecs:eu-west-1:111122223333:container-instance/prod/00000000000000000000000000000007";
+
+/// No policy gives it anything, not even where denials are only reported.
+#[test]
+fn an_instance_may_do_what_its_agent_does_for_it() {
+    let state = state(&allow("*", ""));
+    let own = Caller {
+        kind: PrincipalKind::Instance,
+        id: Some("00000000000000000000000000000007".into()),
+        ..Caller::new(ada().scope, INSTANCE)
+    };
+    let other = INSTANCE.replace("0007", "0008");
+    let at_registration =
+        |resource: &str| on("ecs:TagResource", resource).with("ecs:CreateAction", "RegisterContainerInstance");
+    for (access, may) in [
+        (on("ecs:Poll", INSTANCE), true),
+        (on("ecs:RegisterContainerInstance", INSTANCE), true),
+        (on("ecs:SubmitTaskStateChange", INSTANCE), true),
+        (at_registration(INSTANCE), true),
+        (on("ecs:TagResource", INSTANCE), false),
+        (at_registration(&other), false),
+        (on("ecs:Poll", &other), false),
+        (on("ecs:Poll", "*"), false),
+        (on("ecs:StartTelemetrySession", &INSTANCE.replace("prod", "test")), false),
+        (on("ecs:StartTelemetrySession", &INSTANCE.replace("eu-west-1", "us-east-1")), false),
+        (on("ecs:DeregisterContainerInstance", INSTANCE), false),
+        (on("ecs:DescribeContainerInstances", INSTANCE), false),
+        (on("iam:ListUsers", "*"), false),
+        (on("longshore:CreateJoinToken", CLUSTER), false),
+    ] {
+        let resources = || Resources::from(access.clone());
+        for enforcement in [Enforcement::Enforce, Enforcement::Report] {
+            let guard = PolicyGuard::new(enforcement, Metrics::new());
+            let answer = guard.allow(&Attempt::new(&state, &own, NOW, &resources));
+            assert_eq!(answer.is_ok(), may, "{access:?} {enforcement:?}");
+        }
+    }
+    // All that is asked for, or nothing.
+    let both = || Resources::from(on("ecs:Poll", INSTANCE)).and([on("ecs:Poll", &other)]);
+    let denied = ask(&state, &own, both).expect_err("the other is not its own");
+    assert_eq!(
+        denied,
+        format!(
+            "User: {INSTANCE} is not authorized to perform: ecs:Poll on resource: {other} because no identity-based policy \
+             allows the ecs:Poll action"
+        )
+    );
 }

@@ -1,6 +1,8 @@
 //! An agent's command channel (ACS): what `CommandChannel` says, done with a socket and the database.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -16,9 +18,15 @@ use crate::hub::{Channel, Counted, Hub, close, take_leave};
 use crate::{CLOSED, CUT, IDLE_MAX, NOT_STORED, SERVER_ENDS};
 
 impl Hub {
-    pub(crate) async fn serve_acs(self: Arc<Self>, at: InstanceKey, query: AcsQuery, socket: Socket) {
+    pub(crate) async fn serve_acs(
+        self: Arc<Self>,
+        at: InstanceKey,
+        query: AcsQuery,
+        peer: IpAddr,
+        socket: Socket,
+    ) {
         let _open = Counted::one(&self.sockets);
-        let mut presence = Presence::enter(&self, &at, &query);
+        let mut presence = Presence::enter(&self, &at, &query, peer);
         let mut channel = CommandChannel::new(self.now());
         let (mut sink, stream) = socket.split();
         let reason = tokio::select! {
@@ -38,13 +46,22 @@ impl Hub {
     }
 }
 
+/// How a connection is woken, and where it comes from.
+#[derive(Clone)]
+pub(crate) struct Waker {
+    pub woken: Arc<Notify>,
+    peer: IpAddr,
+}
+
 /// A connection's place in the hub. Dropping it is how the connection leaves, also when its task panics or is dropped.
 struct Presence<'a> {
     hub: &'a Hub,
     at: &'a InstanceKey,
     query: &'a AcsQuery,
     generation: Generation,
-    woken: Arc<Notify>,
+    waker: Waker,
+    /// Where the connection comes from that it has taken the place of, if there was one.
+    taken_from: Option<IpAddr>,
     /// Among [`Hub::connected`] and in the metrics, once it is, and until its end has been noted: whoever waits for
     /// that may stop the server then.
     counted: Option<(Counted<'a>, InFlight)>,
@@ -54,13 +71,20 @@ struct Presence<'a> {
 
 impl<'a> Presence<'a> {
     /// Enters the connection as the newest of its instance; an older one finds out and closes.
-    fn enter(hub: &'a Hub, at: &'a InstanceKey, query: &'a AcsQuery) -> Self {
-        let woken = Arc::new(Notify::new());
-        let (generation, older) = hub.registry.lock().enter(at, woken.clone());
-        if let Some(older) = older {
-            older.notify_one();
+    fn enter(hub: &'a Hub, at: &'a InstanceKey, query: &'a AcsQuery, peer: IpAddr) -> Self {
+        let waker = Waker { woken: Arc::new(Notify::new()), peer };
+        let (generation, older) = hub.registry.lock().enter(at, waker.clone());
+        if let Some(older) = &older {
+            older.woken.notify_one();
+            if let Some(kept_back) = hub.taken_over.event(Instant::now(), at.clone()) {
+                let (cluster, instance) = (&at.cluster.cluster, at.instance);
+                let (by, from) = (peer, older.peer);
+                let text = "a second connection has taken an instance's command channel";
+                tracing::warn!(%cluster, %instance, %by, %from, kept_back, "{text}");
+            }
         }
-        Self { hub, at, query, generation, woken, counted: None, told: false }
+        let taken_from = older.map(|older| older.peer);
+        Self { hub, at, query, generation, waker, taken_from, counted: None, told: false }
     }
 
     fn news(&self) -> News {
@@ -69,9 +93,15 @@ impl<'a> Presence<'a> {
 
     /// Notes the agent as connected. `None` if that could not be stored.
     async fn write_connected(&mut self) -> Option<Input<'static>> {
-        let Self { hub, at, query, generation, .. } = *self;
-        let seed = generation.seed();
-        let connected = hub.db.write(|tx| Ok::<_, ()>(link::connected(tx, at, query, seed)));
+        let Self { hub, at, query, generation, taken_from, .. } = *self;
+        let (seed, peer) = (generation.seed(), self.waker.peer);
+        let connected = hub.db.write(|tx| {
+            let connection = link::connected(tx, at, query, seed);
+            if let Some(from) = taken_from {
+                link::taken_over(tx, at, peer, from);
+            }
+            Ok::<_, ()>(connection)
+        });
         let Ok(Ok(connection)) = connected.await else { return None };
         if connection.is_some() {
             self.told = hub.tell(at, Channel::Commands, &query.agent_version);
@@ -170,7 +200,7 @@ async fn converse(
                 // Commands are text; what else there is means nothing.
                 Some(Ok(Message::Binary(_))) => {}
             },
-            () = presence.woken.notified() => channel.handle(hub.now(), Input::News(presence.news())),
+            () = presence.waker.woken.notified() => channel.handle(hub.now(), Input::News(presence.news())),
             () = tokio::time::sleep(pause) => channel.handle(hub.now(), Input::Tick),
         }
     }

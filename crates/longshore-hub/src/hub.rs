@@ -14,7 +14,9 @@ use longshore_state::Db;
 use longshore_tables_ecs::InstanceKey;
 use longshore_telemetry::{Damper, Metrics};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+
+use crate::commands::Waker;
 
 /// How long a connection may take to say that the server goes away. One whose agent does not read is dropped.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -30,7 +32,7 @@ const TOLD_KEYS_MAX: usize = 20_000;
 /// All open sockets of agents.
 pub struct Hub {
     pub(crate) db: Arc<Db>,
-    pub(crate) registry: Mutex<Registry<Arc<Notify>>>,
+    pub(crate) registry: Mutex<Registry<Waker>>,
     /// How many instances are known to the state as connected.
     pub(crate) connected: watch::Sender<usize>,
     /// How many sockets are open, of both kinds.
@@ -41,6 +43,7 @@ pub struct Hub {
     /// Which sockets the operator hears of, and which refusals: agents come again on their own, some without a pause.
     told: Damper<(InstanceKey, Channel)>,
     pub(crate) refused: Damper<IpAddr>,
+    pub(crate) taken_over: Damper<InstanceKey>,
 }
 
 /// An agent's two sockets.
@@ -62,6 +65,7 @@ impl Hub {
             metrics,
             told: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
             refused: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
+            taken_over: Damper::new(1, CONNECTIONS_TOLD, TOLD_EVERY, TOLD_KEYS_MAX),
         });
         let woken = Arc::downgrade(&hub);
         db.on_hint(move |hints| {
@@ -69,7 +73,7 @@ impl Hub {
             let mut registry = hub.registry.lock();
             for hint in hints {
                 if let Some(connection) = registry.hint(hint) {
-                    connection.notify_one();
+                    connection.woken.notify_one();
                 }
             }
         });

@@ -119,8 +119,9 @@ impl Sockets for AgentSockets {
                     return Err(refusal(reason));
                 }
             };
+            let peer = call.source_ip;
             let handler: SocketHandler = if acs {
-                Box::new(move |socket| Box::pin(hub.serve_acs(at, acs_query, socket)))
+                Box::new(move |socket| Box::pin(hub.serve_acs(at, acs_query, peer, socket)))
             } else {
                 Box::new(move |socket| Box::pin(hub.serve_tcs(at, tcs_query, socket)))
             };

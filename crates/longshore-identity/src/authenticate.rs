@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use longshore_api::{Principal, PrincipalKind, SessionSource};
 use longshore_base::{AccountId, Region, Scope, Timestamp};
-use longshore_sigv4::{BodyReader, Form, Presented, Request, SigError, SigningKey};
+use longshore_sigv4::{BodyReader, Form, Presented, Request, Secret, SigError, SigningKey};
 use longshore_wire::GenericErrorKind;
 
 use crate::derived::Derived;
-use crate::{AccessKey, Keyring, SessionKey, SessionToken, Use, User, UserKey, Users};
+use crate::{AccessKey, InstanceKey, InstanceOfKey, Keyring, SessionKey, SessionToken, Use, User, UserKey, Users};
 
 /// The account of unknown keys in open mode: the number that other local tools use, so that
 /// ARNs in existing fixtures keep their meaning.
@@ -192,7 +192,7 @@ impl Identity {
                 return Err(AuthError::Unrecognized);
             }
             presented.check_time(now, window)?;
-            let body = verify(&presented, Some(&self.signing_key(&presented, &**users)?))?;
+            let body = verify(&presented, Some(&self.signing_key(&presented, |id| users.secret(id))?))?;
             if presented.session_token().is_some() {
                 return Err(AuthError::Unrecognized);
             }
@@ -200,6 +200,22 @@ impl Identity {
                 users.used(id, used);
             }
             return Ok((of_user(&key, region.clone(), &presented), body));
+        }
+        if let Some(users) = &self.users {
+            match users.instance(id) {
+                InstanceOfKey::Foreign => {}
+                // Who was somebody does not become a guest by having ended.
+                InstanceOfKey::Ended => return Err(AuthError::Unrecognized),
+                InstanceOfKey::Known(key) => {
+                    presented.check_time(now, window)?;
+                    let secret = |id: &str| users.instance_secret(id);
+                    let body = verify(&presented, Some(&self.signing_key(&presented, secret)?))?;
+                    if presented.session_token().is_some() {
+                        return Err(AuthError::Unrecognized);
+                    }
+                    return Ok((of_instance(key, region, &presented), body));
+                }
+            }
         }
         if let (Some(users), Some(token)) = (&self.users, presented.session_token()) {
             match users.session(id, token) {
@@ -250,13 +266,17 @@ impl Identity {
         if !may_call_iam && presented.service() == "iam" { Err(AuthError::Unrecognized) } else { Ok(()) }
     }
 
-    /// A user's key never changes its secret, so that whatever was derived for it stays right.
-    fn signing_key(&self, presented: &Presented<'_>, users: &dyn Users) -> Result<SigningKey, AuthError> {
+    /// No key of a user or an instance changes its secret, so that whatever was derived for it stays right.
+    fn signing_key(
+        &self,
+        presented: &Presented<'_>,
+        secret: impl FnOnce(&str) -> Option<Secret>,
+    ) -> Result<SigningKey, AuthError> {
         if let Some(found) = self.derived.get(presented) {
             return Ok(found);
         }
         // It may have been deleted meanwhile.
-        let secret = users.secret(presented.access_key_id()).ok_or(AuthError::Unrecognized)?;
+        let secret = secret(presented.access_key_id()).ok_or(AuthError::Unrecognized)?;
         Ok(self.derived.derive(presented, &secret, || true))
     }
 
@@ -268,6 +288,7 @@ impl Identity {
                 PrincipalKind::Root
                 | PrincipalKind::User
                 | PrincipalKind::Session
+                | PrincipalKind::Instance
                 | PrincipalKind::Guest
                 | PrincipalKind::Anonymous,
                 _,
@@ -331,6 +352,19 @@ fn of_session(key: &SessionKey, region: Region, presented: &Presented<'_>) -> Pr
     }
 }
 
+fn of_instance(key: InstanceKey, region: Region, presented: &Presented<'_>) -> Principal {
+    Principal {
+        scope: Scope::new(key.account, region),
+        access_key_id: presented.access_key_id().into(),
+        arn: key.arn,
+        kind: PrincipalKind::Instance,
+        name: "".into(),
+        id: Some(key.id),
+        session: None,
+        service: presented.service().into(),
+    }
+}
+
 fn of_user(key: &UserKey, region: Region, presented: &Presented<'_>) -> Principal {
     principal(key.account, region, presented, PrincipalKind::User, Name::of(&key.user))
 }
@@ -346,7 +380,7 @@ fn principal(
     let arn = match kind {
         PrincipalKind::Root | PrincipalKind::Guest => format!("arn:{partition}:iam::{account}:root"),
         PrincipalKind::User => format!("arn:{partition}:iam::{account}:user{path}{name}"),
-        PrincipalKind::Anonymous => "anonymous".to_owned(),
+        PrincipalKind::Instance | PrincipalKind::Anonymous => "anonymous".to_owned(),
         PrincipalKind::Session => format!("arn:{partition}:sts::{account}:assumed-role/{name}"),
     };
     Principal {

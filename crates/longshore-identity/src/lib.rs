@@ -7,11 +7,12 @@
 //! 2. a key of a user of IAM ([`Users`]) belongs to the user's account, likewise; an inactive one is as good as unknown
 //!    in strict mode;
 //! 3. temporary credentials ([`Users::session`]) say in their token whose they are, and what their secret is;
-//! 4. [`Mode::Open`] only: twelve digits are their own account, and every other unknown key belongs to
+//! 4. keys of container instances ([`Users::instance`]) belong to the account and the region of theirs;
+//! 5. [`Mode::Open`] only: twelve digits are their own account, and every other unknown key belongs to
 //!    the default account ([`DEFAULT_ACCOUNT`] unless configured). No secret is known, so any
 //!    well-formed signature is accepted, in the header alone, and its time is not checked: it proves nothing
 //!    either way, and a laptop's virtual machine with a slow clock keeps working;
-//! 5. [`Mode::Strict`]: there are no other keys.
+//! 6. [`Mode::Strict`]: there are no other keys.
 //!
 //! The region is that of the signature's credential scope.
 //!
@@ -30,4 +31,4 @@ pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode};
 pub use generate::generate;
 pub use keyring::{AccessKey, KEYS_MAX, Keyring, KeyringError};
 pub use longshore_api::{Principal, PrincipalKind, Session, SessionSource};
-pub use users::{SessionKey, SessionToken, Use, User, UserKey, Users};
+pub use users::{InstanceKey, InstanceOfKey, SessionKey, SessionToken, Use, User, UserKey, Users};

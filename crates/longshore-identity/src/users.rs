@@ -52,6 +52,26 @@ pub enum SessionToken {
     Valid(Box<SessionKey>),
 }
 
+/// The access key of a container instance that has joined with a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceKey {
+    pub account: AccountId,
+    /// The instance's ARN, in the long format.
+    pub arn: Arc<str>,
+    /// The instance's id.
+    pub id: Arc<str>,
+}
+
+/// Whose an access key is, if it may be an instance's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstanceOfKey {
+    /// No key of an instance looks so.
+    Foreign,
+    /// It looks like one, and is none or none any more.
+    Ended,
+    Known(InstanceKey),
+}
+
 /// How a key is being used.
 #[derive(Clone, Copy, Debug)]
 pub struct Use<'a> {
@@ -74,6 +94,12 @@ pub trait Users: Send + Sync {
 
     /// A session was used, with a signature that is right.
     fn session_used(&self, key: &SessionKey, used: Use<'_>);
+
+    /// The instance that this key belongs to.
+    fn instance(&self, access_key_id: &str) -> InstanceOfKey;
+
+    /// The secret of an instance's key, which is the same as long as there is such a key.
+    fn instance_secret(&self, access_key_id: &str) -> Option<Secret>;
 
     /// The user of this name.
     fn named(&self, account: AccountId, name: &str) -> Option<User>;

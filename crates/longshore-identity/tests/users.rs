@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use longshore_base::{AccountId, Timestamp};
 use longshore_identity::{
-    AccessKey, AuthError, Identity, Keyring, Mode, Principal, PrincipalKind, Session, SessionKey,
+    AccessKey, AuthError, Identity, InstanceKey, InstanceOfKey, Keyring, Mode, Principal, PrincipalKind, Session, SessionKey,
     SessionSource, SessionToken, Use, User, UserKey, Users,
 };
 use longshore_sigv4::{CLOCK_SKEW, Credentials, Request, Secret, ToSign, sign};
@@ -17,6 +17,10 @@ const KEY: &str = "AKIAQWERTYUIOPASDFGH";
 /// Of whatever token says `valid`.
 const SESSION: &str = "ASIAQWERTYUIOPASDFGH";
 const EXPIRES: Timestamp = Timestamp::from_millis(NOW.as_millis() + 1000);
+
+/// Of a container instance.
+const INSTANCE_KEY: &str = "LSCIQWERTYUIOPASDFGH";
+const INSTANCE: &str = "arn:aws:ecs:eu-west-1:111122223333:container-instance/c/7";
 
 /// One user, `ada`, with one key, and tokens that say what they are.
 #[derive(Default)]
@@ -46,6 +50,22 @@ impl Users for Book {
     fn secret(&self, access_key_id: &str) -> Option<Secret> {
         self.opened.fetch_add(1, Ordering::SeqCst);
         (access_key_id == KEY).then(|| Secret::new("secret"))
+    }
+
+    fn instance(&self, access_key_id: &str) -> InstanceOfKey {
+        match access_key_id {
+            INSTANCE_KEY => InstanceOfKey::Known(InstanceKey {
+                account: account(),
+                arn: INSTANCE.into(),
+                id: "7".into(),
+            }),
+            other if other.starts_with("LSCI") => InstanceOfKey::Ended,
+            _ => InstanceOfKey::Foreign,
+        }
+    }
+
+    fn instance_secret(&self, access_key_id: &str) -> Option<Secret> {
+        (access_key_id == INSTANCE_KEY).then(|| Secret::new("own"))
     }
 
     fn named(&self, of: AccountId, name: &str) -> Option<User> {
@@ -221,5 +241,27 @@ fn a_user_of_the_ring_is_the_one_of_his_name() {
         let who = ask(&identity, "AKIAFILE", "hush").expect("the key is right");
         assert_eq!(*who.arn, *format!("arn:aws:iam::111122223333:{arn}"));
         assert_eq!((&*who.name, who.id.as_deref()), (name, id));
+    }
+}
+
+#[test]
+fn the_key_of_an_instance_is_that_instance_and_never_a_guest() {
+    for mode in [Mode::Open, Mode::Strict] {
+        let of = |id: &str, secret: &str| {
+            let identity = Identity::new(mode, Arc::default()).with_users(Arc::new(Book::default()));
+            let headers = [("host", "h")];
+            let to_sign = ToSign { method: "POST", path: "/", query: "", headers: &headers, body: b"{}" };
+            let mut headers = vec![("host", "h".to_owned())];
+            headers.extend(sign(&to_sign, &Credentials::new(id, secret), "eu-west-1", "ecs", NOW));
+            let headers = headers.as_slice();
+            let request = Request { method: "POST", path: "/", query: "", headers: &headers };
+            identity.authenticate(&request, b"{}", NOW, CLOCK_SKEW)
+        };
+        let who = of(INSTANCE_KEY, "own").expect("it is known");
+        assert_eq!((who.kind, &*who.arn, who.id.as_deref()), (PrincipalKind::Instance, INSTANCE, Some("7")));
+        assert_eq!(who.scope.account, account());
+        let code = |answer: Result<Principal, AuthError>| answer.map(|_| ()).map_err(|e| e.kind().code());
+        assert_eq!(code(of(INSTANCE_KEY, "another's")), Err("InvalidSignatureException"), "{mode:?}");
+        assert_eq!(code(of("LSCIAAAAAAAAAAAAAAAA", "x")), Err("UnrecognizedClientException"), "{mode:?}");
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Start at [`message`] for the vocabulary, then [`server::Session`] for the control plane's end of an ACS
 //! connection and [`client::Session`] for the agent's. [`server::Telemetry`] and [`client::Telemetry`] are the
-//! ends of TCS, [`upgrade`] the query and the refusals of both sockets, [`limits`] every number.
+//! ends of TCS, [`upgrade`] the query and the refusals of both sockets, [`limits`] every number. [`join`] is how a machine
+//! gets the key that it signs with.
 //!
 //! All sessions are state machines without I/O: `handle(now, input)`, then `poll` until it gives nothing, then
 //! wait until [`deadline`](server::Session::deadline) or the next input. Equal inputs give equal outputs; chance
@@ -21,6 +22,7 @@
 //! The crate does not know sockets, signatures, stores or what a task means.
 
 pub mod client;
+pub mod join;
 pub mod limits;
 pub mod message;
 mod redacted;

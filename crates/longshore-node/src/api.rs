@@ -257,6 +257,11 @@ impl ApiError {
         )
     }
 
+    /// Nobody has this access key, or nobody any more.
+    pub fn is_unknown_key(&self) -> bool {
+        self.code() == "UnrecognizedClientException"
+    }
+
     /// What a failed registration means.
     pub fn on_registration(&self, cluster_is_configured: bool) -> RegistrationFailure {
         if !cluster_is_configured && self.message().contains("Cluster not found.") {

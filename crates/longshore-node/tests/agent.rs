@@ -89,6 +89,7 @@ fn start_at(
     let services = Services {
         runtime: Arc::new(engine.clone()),
         http: HttpClient::default(),
+        keys: None,
         clock,
         seed: Seed::new(seed),
         credentials: None,

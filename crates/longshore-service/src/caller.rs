@@ -18,7 +18,8 @@ pub struct Caller {
     pub kind: PrincipalKind,
     /// The user's name, without its path; a session's `ROLE/SESSION`. Empty for all others.
     pub name: Arc<str>,
-    /// The unique id of the user or of the session's role, if IAM had a record of it when the signature was verified.
+    /// The unique id of the user or of the session's role, if IAM had a record of it when the signature was verified;
+    /// the id of an instance.
     pub id: Option<Arc<str>>,
     /// Of temporary credentials.
     pub session: Option<Arc<Session>>,
@@ -42,6 +43,18 @@ impl Caller {
             source_ip: None,
             is_secure: false,
             user_agent: None,
+        }
+    }
+
+    /// The id of the container instance that calls with its own key, if one does (decision 50).
+    pub fn instance(&self) -> Option<&str> {
+        match self.kind {
+            PrincipalKind::Instance => self.id.as_deref(),
+            PrincipalKind::Root
+            | PrincipalKind::User
+            | PrincipalKind::Session
+            | PrincipalKind::Guest
+            | PrincipalKind::Anonymous => None,
         }
     }
 

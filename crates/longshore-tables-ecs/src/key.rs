@@ -100,6 +100,13 @@ pub struct TokenKey {
     pub token: String,
 }
 
+/// A token with which machines join a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JoinTokenKey {
+    pub cluster: ClusterKey,
+    pub id: String,
+}
+
 impl ClusterKey {
     pub fn new(scope: Scope, cluster: ClusterName) -> Self {
         Self { scope, cluster }
@@ -109,6 +116,15 @@ impl ClusterKey {
     /// account. Nobody else has a cluster of this name (see [`longshore_base::FARGATE_POOL`]).
     pub fn pool(region: Region) -> Self {
         Self { scope: Scope::new(AccountId::OPERATOR, region), cluster: ClusterName::fargate_pool() }
+    }
+
+    /// The cluster of this name, or the pool; `None` if nothing can have that name.
+    pub fn named(scope: Scope, cluster: &str) -> Option<Self> {
+        let pool = Self::pool(scope.region.clone());
+        if cluster == pool.cluster.as_str() && scope == pool.scope {
+            return Some(pool);
+        }
+        Some(Self::new(scope, ClusterName::parse(cluster).ok()?))
     }
 
     pub fn is_pool(&self) -> bool {
@@ -125,6 +141,10 @@ impl ClusterKey {
 
     pub fn task(&self, task: TaskId) -> TaskKey {
         TaskKey { cluster: self.clone(), task }
+    }
+
+    pub fn join_token(&self, id: impl Into<String>) -> JoinTokenKey {
+        JoinTokenKey { cluster: self.clone(), id: id.into() }
     }
 
     pub fn token(&self, token: impl Into<String>) -> TokenKey {
@@ -180,13 +200,7 @@ impl RecordKey for ClusterKey {
 
     fn read(key: &mut KeyReader<'_>) -> Option<Self> {
         let scope = key.scope()?;
-        key.parse(|cluster| {
-            let pool = Self::pool(scope.region.clone());
-            if cluster == pool.cluster.as_str() && scope == pool.scope {
-                return Some(pool);
-            }
-            Some(Self::new(scope.clone(), ClusterName::parse(cluster).ok()?))
-        })
+        key.parse(|cluster| Self::named(scope.clone(), cluster))
     }
 }
 
@@ -334,6 +348,17 @@ impl RecordKey for TokenKey {
     }
 }
 
+impl RecordKey for JoinTokenKey {
+    fn write(&self, key: &mut KeyWriter<'_>) {
+        self.cluster.write(key);
+        key.part(&self.id);
+    }
+
+    fn read(key: &mut KeyReader<'_>) -> Option<Self> {
+        Some(Self { cluster: ClusterKey::read(key)?, id: key.part()?.into_owned() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
@@ -400,6 +425,11 @@ mod tests {
             &format!("ecs/account-settings/{place}/awsvpcTrunking/arn:aws:iam::000000000000:user%2Fa%2Fb"),
         );
         reads_back::<record::Token>(at.token("a/b%"), &format!("ecs/client-tokens/{place}/c/a%2Fb%25"));
+        reads_back::<record::JoinToken>(at.join_token("jt-1"), &format!("ecs/join-tokens/{place}/c/jt-1"));
+        reads_back::<record::InstanceKey>(
+            at.instance(InstanceId::from_bits(7)),
+            &format!("ecs/instance-keys/{place}/c/{seven}"),
+        );
         reads_back::<record::Instance>(
             ClusterKey::pool(scope().region).instance(InstanceId::from_bits(7)),
             &format!("ecs/container-instances/{place}/.fargate/{seven}"),

@@ -21,6 +21,8 @@ macro_rules! each_kind {
         $check::<Cluster>(&records);
         $check::<FamilyCounter>(&records);
         $check::<Instance>(&records);
+        $check::<InstanceKey>(&records);
+        $check::<JoinToken>(&records);
         $check::<Service>(&records);
         $check::<ServiceDeployment>(&records);
         $check::<ServiceEvent>(&records);

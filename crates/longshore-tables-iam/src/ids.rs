@@ -17,6 +17,8 @@ pub mod prefix {
     pub const ACCESS_KEY: &str = "AKIA";
     /// An access key of temporary credentials.
     pub const SESSION_KEY: &str = "ASIA";
+    /// An access key of a container instance: Longshore's own (decision 50).
+    pub const INSTANCE_KEY: &str = "LSCI";
 }
 
 /// Characters behind the prefix of a unique id.
@@ -52,6 +54,16 @@ pub fn access_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
 /// The same of temporary credentials.
 pub fn session_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
     key_of(prefix::SESSION_KEY, account, chance)
+}
+
+/// The same of a container instance.
+pub fn instance_key(account: AccountId, chance: &[u8; 32]) -> Arc<str> {
+    key_of(prefix::INSTANCE_KEY, account, chance)
+}
+
+/// Whether an access key's id looks like that of a container instance.
+pub fn is_instance_key(id: &str) -> bool {
+    id.starts_with(prefix::INSTANCE_KEY) && account_of_access_key(id).is_some()
 }
 
 /// The first bit is set, as in those of AWS; forty bits are the account's number, and the other 39 are drawn: the first

@@ -1,5 +1,6 @@
 //! `longshore agent`: a container instance on this machine.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,9 +18,11 @@ use tokio::sync::watch;
 
 use crate::args::AgentOptions;
 use crate::clock::{SystemClock, SystemSeeds};
+use crate::exit::usage;
+use crate::join::Kept;
 use crate::out::tell;
 use crate::progress::Step;
-use crate::{engine, shutdown, task_roles};
+use crate::{engine, join, shutdown, task_roles};
 
 /// Where Debian keeps the certificates of the authorities that it trusts.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -43,7 +46,10 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
         }
     };
     let pool = options.pool.then(|| ("LONGSHORE_POOL".to_owned(), "true".to_owned()));
-    let (config, notes) = Config::read(std::env::vars().chain(pool), file.as_deref())
+    let said = Config::values(std::env::vars().chain(pool.clone()), file.as_deref());
+    let joined = Joined::find(&options, &said).await?;
+    let own = joined.iter().flat_map(Joined::variables);
+    let (mut config, notes) = Config::read(std::env::vars().chain(pool).chain(own), file.as_deref())
         .with_context(|| format!("check {} and the environment", options.config.display()))?;
     for note in notes {
         tracing::warn!("{note}");
@@ -60,12 +66,29 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     if !matches!(tokio::time::timeout(ENGINE_PATIENCE, runtime.ping()).await, Ok(Ok(()))) {
         tell!("waiting for the container engine: {}", engine::advice(&host));
     }
+    let (http, keys) = match joined {
+        Some(Joined { dir, kept, endpoint: _ }) => {
+            config.instance_arn = Some(kept.key.container_instance_arn.clone());
+            config.credentials = kept.credentials();
+            let http = kept.http(&config.endpoint)?;
+            (http, Some(join::keep_fresh(dir, kept, config.endpoint.clone())))
+        }
+        None => (client(&config.endpoint, None)?, None),
+    };
+    let credentials = if config.task_role { task_roles::endpoint().await } else { None };
+    if let Some(endpoint) = &credentials
+        && config.engine.api_endpoint.is_none()
+        && !config.hides_api
+    {
+        config.engine.api_endpoint = task_roles::forward_api(endpoint, &http, &config.endpoint).await;
+    }
     let services = Services {
         runtime,
-        http: client(&config.endpoint, None)?,
+        http,
+        keys,
         clock: Arc::new(SystemClock),
         seed: SystemSeeds.draw(),
-        credentials: if config.task_role { task_roles::endpoint().await } else { None },
+        credentials,
     };
     let joined = match config.cluster_name() {
         FARGATE_POOL => "the Fargate pool".to_owned(),
@@ -88,6 +111,58 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
         ExitReason::Failed(text) | ExitReason::Terminal(text) => tell!("error: {text}"),
     }
     Ok(ExitCode::from(ended.code()))
+}
+
+/// A machine that is an instance by a key of its own.
+struct Joined {
+    dir: PathBuf,
+    kept: Kept,
+    /// Where the control plane is: as the agent was told, or as its token was.
+    endpoint: String,
+}
+
+impl Joined {
+    /// What it has, or gets for the token. `None`: it has neither, or was given an access key as before.
+    async fn find(options: &AgentOptions, said: &BTreeMap<String, String>) -> anyhow::Result<Option<Self>> {
+        let said = |name: &str| said.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let token = join::token(options.join.as_deref(), options.join_file.as_deref())?;
+        if token.is_none() && said("AWS_ACCESS_KEY_ID").is_some() {
+            return Ok(None);
+        }
+        let dir = said("ECS_DATADIR").map_or_else(|| PathBuf::from(join::DIR_DEFAULT), PathBuf::from);
+        let endpoint = said("ECS_BACKEND_HOST").map(longshore_node::config::endpoint).transpose()?;
+        let Some(kept) = join::obtain(&dir, token, endpoint.as_deref()).await? else { return Ok(None) };
+        let wanted = match options.pool {
+            true => Some(FARGATE_POOL),
+            false => said("ECS_CLUSTER"),
+        };
+        let of = kept.key.cluster.as_str();
+        match wanted {
+            Some(wanted) if wanted != of => Err(usage(format!(
+                "this machine has joined {of}, and --pool or ECS_CLUSTER says {wanted}: remove that, or set ECS_DATADIR to \
+                 another directory and join with a token for {wanted}"
+            ))),
+            Some(_) | None => {
+                let endpoint = endpoint.unwrap_or_else(|| kept.url.clone());
+                Ok(Some(Self { dir, kept, endpoint }))
+            }
+        }
+    }
+
+    /// What it is configured with, beside its key.
+    fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let key = &self.kept.key;
+        let pairs = [
+            ("ECS_CLUSTER", key.cluster.clone()),
+            ("ECS_DATADIR", self.dir.display().to_string()),
+            ("ECS_BACKEND_HOST", self.endpoint.clone()),
+            ("AWS_DEFAULT_REGION", key.region.clone()),
+            ("AWS_ACCESS_KEY_ID", key.access_key_id.clone()),
+            // The secret does not go through variables.
+            ("AWS_SECRET_ACCESS_KEY", "-".to_owned()),
+        ];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value))
+    }
 }
 
 /// A client for the control plane. With `https`, certificates are checked against the system's authorities, or

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -37,6 +38,12 @@ pub enum Command {
     Server(ServerOptions),
     /// Run a container instance; configured by ECS_* variables and /etc/ecs/ecs.config
     Agent(AgentOptions),
+    /// Exchange a join token for the key of a container instance, and print the variables of the official agent; again,
+    /// without a token: renew the key
+    Join(JoinOptions),
+    /// Make, list and revoke the tokens with which machines join
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Show clusters, instances, services and deployments on one screen
     Status(StatusOptions),
     /// Print where the tasks of a service answer: one address:port per line
@@ -176,6 +183,90 @@ pub struct AgentOptions {
     /// Serve Fargate tasks of every account and cluster instead of joining a cluster
     #[arg(long, env = "LONGSHORE_POOL", value_parser = values::switch)]
     pub pool: bool,
+    /// Join with this token, which `longshore token create` prints; not needed any more once it has
+    #[arg(long, env = "LONGSHORE_JOIN", hide_env_values = true, value_name = "TOKEN")]
+    pub join: Option<String>,
+    /// The same with the token in a file
+    #[arg(long, env = "LONGSHORE_JOIN_FILE", value_name = "FILE", conflicts_with = "join")]
+    pub join_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct JoinOptions {
+    /// The token, as `longshore token create` prints it; on a command line other users of the machine may see it
+    #[arg(long, env = "LONGSHORE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// A file with the token
+    #[arg(long, env = "LONGSHORE_TOKEN_FILE", value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// Where the key is kept
+    #[arg(long, env = "LONGSHORE_DIR", default_value = crate::join::DIR_DEFAULT)]
+    pub dir: PathBuf,
+    /// The control plane's URL, if it is not the token's
+    #[arg(long, env = "AWS_ENDPOINT_URL", value_name = "URL", value_parser = Url::endpoint)]
+    pub endpoint: Option<String>,
+}
+
+/// What is done with join tokens.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token, and print it: this once
+    Create(TokenCreateOptions),
+    /// Show the tokens there are, without their secrets
+    List(TokenListOptions),
+    /// End a token; who has joined with it stays
+    Revoke(TokenRevokeOptions),
+}
+
+/// Where the tokens are.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TokenPlace {
+    #[command(flatten)]
+    pub client: ClientOptions,
+    /// Work on the data directory of a server that does not run, instead of asking one
+    #[arg(long, env = "LONGSHORE_OFFLINE", value_parser = values::switch)]
+    pub offline: bool,
+    /// Of --offline: the region of the tokens
+    #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
+    pub region: String,
+    /// Of --offline: the file with the root key [default: root.key in the data directory]
+    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TokenCreateOptions {
+    #[command(flatten)]
+    pub place: TokenPlace,
+    /// The cluster that machines join with it
+    #[arg(long, env = "LONGSHORE_CLUSTER", default_value = "default")]
+    pub cluster: String,
+    /// For the Fargate pool instead of a cluster
+    #[arg(long, env = "LONGSHORE_POOL", value_parser = values::switch)]
+    pub pool: bool,
+    /// How long it can be used: a number and s, m, h or d
+    #[arg(long, env = "LONGSHORE_TTL", default_value = "1h", value_name = "TIME", value_parser = values::span)]
+    pub ttl: Duration,
+    /// How many machines may join with it
+    #[arg(long, env = "LONGSHORE_USES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub uses: u32,
+    /// Attributes of the instances that join with it, as NAME=VALUE
+    #[arg(long, env = "LONGSHORE_ATTRIBUTES", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = values::pair)]
+    pub attributes: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TokenListOptions {
+    #[command(flatten)]
+    pub place: TokenPlace,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub struct TokenRevokeOptions {
+    #[command(flatten)]
+    pub place: TokenPlace,
+    /// The token's id, as `longshore token list` shows it
+    pub id: String,
 }
 
 /// Which control plane a verb asks.
@@ -619,7 +710,15 @@ impl Command {
             Self::User(options) => Some(options.command.client_mut()),
             Self::Key(options) => Some(options.command.client_mut()),
             Self::Policy(options) => options.command.client_mut(),
-            Self::Up(_) | Self::Server(_) | Self::Agent(_) | Self::Check(_) | Self::Simulate(_) => None,
+            Self::Token(TokenCommand::Create(options)) => Some(&mut options.place.client),
+            Self::Token(TokenCommand::List(options)) => Some(&mut options.place.client),
+            Self::Token(TokenCommand::Revoke(options)) => Some(&mut options.place.client),
+            Self::Up(_)
+            | Self::Server(_)
+            | Self::Agent(_)
+            | Self::Join(_)
+            | Self::Check(_)
+            | Self::Simulate(_) => None,
         }
     }
 }

@@ -10,8 +10,9 @@ use anyhow::{Context, anyhow};
 use longshore_api_ec2::Ec2;
 use longshore_api_ecs::{Caller, Ecs};
 use longshore_api_identity::{Iam, Issuers, Sts, WebSts};
+use longshore_api_join::Joining;
 use longshore_api_secrets::{Kms, SecretsManager, Ssm};
-use longshore_base::{AccountId, Region, Scope};
+use longshore_base::{AccountId, Clock, Region, Scope};
 use longshore_client::HttpClient;
 use longshore_controllers::Settings;
 use longshore_controllers::driver::{self, Pulse};
@@ -33,12 +34,12 @@ use tokio::task::AbortHandle;
 
 use crate::advertise::{Scheme, Url};
 use crate::args::{AuthMode, ControlPlaneOptions, IamMode, default_data_dir};
-use crate::clock::SystemSeeds;
+use crate::clock::{SystemClock, SystemSeeds};
 use crate::iam_users::IamUsers;
 use crate::machine::Machine;
 use crate::oidc_keys::OidcKeys;
 use crate::operator_api::OperatorApi;
-use crate::{keyring_upkeep, keys, root_key, secrets_upkeep, tls};
+use crate::{keyring_upkeep, keys, root_key, secrets_upkeep, tls, tokens};
 
 /// A control plane at work.
 pub struct ControlPlane {
@@ -181,12 +182,18 @@ impl ControlPlane {
         }
         // The port first: whoever is second on it should not touch the data.
         let bound = Bound::new(options.listen).await?;
-        let tls = tls::choose(options, bound.local_addr(), data_dir.as_deref())?;
+        let shown = tls::choose(options, bound.local_addr(), data_dir.as_deref())?;
+        let ca = shown.as_ref().and_then(|shown| shown.pin(&crate::agent::authorities(), SystemClock.now()));
+        let tls = shown.map(|shown| shown.tls);
         let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         let url = options.advertise.clone().unwrap_or_else(|| Url::at(scheme, bound.local_addr()));
 
+        let joined_at = longshore_api_join::Server { url: url.to_string(), ca };
         let Machine { clock, seeds, open_store, domains } = machine;
         let store = open_store(data_dir.as_deref())?;
+        if let Some(dir) = &data_dir {
+            tokens::write_server(dir, &joined_at)?;
+        }
         let (keyring, operator) = keys::load(options, data_dir.as_deref())?;
         let mode = match options.auth {
             Some(AuthMode::Open) => Mode::Open,
@@ -213,6 +220,7 @@ impl ControlPlane {
         let ec2 = Ec2::server(db.clone()).guarded(guard.clone());
         let iam = Iam::server(db.clone(), seeds.clone()).guarded(guard.clone());
         let sts = sts(options, &db, guard.clone())?;
+        let joining = Joining::new(db.clone(), joined_at, guard.clone());
         let secrets = SecretsManager::server(db.clone(), seeds.clone()).guarded(guard.clone());
         let ssm = Ssm::server(db.clone()).guarded(guard.clone());
         let kms = Kms::server(db.clone(), seeds).guarded(guard.clone());
@@ -230,6 +238,7 @@ impl ControlPlane {
                 Arc::new(of_operator),
                 Arc::new(iam),
                 Arc::new(sts),
+                Arc::new(joining),
                 Arc::new(secrets),
                 Arc::new(ssm),
                 Arc::new(kms),

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_api_identity::facts;
-use longshore_base::{AccountId, ClusterName, Region, Scope, TaskId};
+use longshore_api_join::keys::secret_of;
+use longshore_base::{AccountId, ArnFormat, ClusterName, Region, Scope, TaskId};
 use longshore_domain::TaskStatus;
-use longshore_identity::{PrincipalKind, SessionKey, SessionSource, SessionToken, Use, User, UserKey, Users};
+use longshore_identity::{
+    InstanceKey, InstanceOfKey, PrincipalKind, SessionKey, SessionSource, SessionToken, Use, User, UserKey,
+    Users,
+};
 use longshore_keyring::Sealing;
 use longshore_sigv4::Secret;
 use longshore_state::{Db, Refused, State};
-use longshore_tables_ecs::{ClusterKey, EcsState};
+use longshore_tables_ecs::{ClusterKey, EcsState, InstanceKey as InstanceAt};
 use longshore_tables_iam::record::{self, AccessKey};
 use longshore_tables_iam::session::{self, Of, Opened, TaskRef, Token};
-use longshore_tables_iam::{IamState, uses};
+use longshore_tables_iam::{IamState, ids, uses};
 use tokio::sync::mpsc;
 
 /// Uses that wait to be noted. What does not fit is noted when the key is used again.
@@ -97,6 +101,32 @@ impl Users for IamUsers {
             Token::Broken => SessionToken::Invalid,
             Token::Opened(opened) => of_session(state, *opened),
         })
+    }
+
+    fn instance(&self, access_key_id: &str) -> InstanceOfKey {
+        if !ids::is_instance_key(access_key_id) {
+            return InstanceOfKey::Foreign;
+        }
+        self.db.peek(|state| {
+            let Some(InstanceAt { cluster, instance }) = state.ecs().instance_of_key(access_key_id) else {
+                return InstanceOfKey::Ended;
+            };
+            InstanceOfKey::Known(InstanceKey {
+                account: cluster.scope.account,
+                arn: cluster.scope.instance_arn(&cluster.cluster, *instance, ArnFormat::Long).into(),
+                id: instance.to_string().into(),
+            })
+        })
+    }
+
+    fn instance_secret(&self, access_key_id: &str) -> Option<Secret> {
+        match self.db.peek(|state| secret_of(state, access_key_id)) {
+            Ok(secret) => Some(Secret::new(secret.as_str())),
+            Err(error) => {
+                tracing::error!(%error, access_key_id, "the secret of an instance's key cannot be made");
+                None
+            }
+        }
     }
 
     fn session_used(&self, key: &SessionKey, used: Use<'_>) {

@@ -25,6 +25,7 @@ mod engine;
 mod exit;
 mod explain;
 mod iam_users;
+mod join;
 mod keyring_upkeep;
 mod keys;
 mod leftovers;
@@ -41,6 +42,7 @@ mod simulate;
 mod status;
 mod task_roles;
 mod tls;
+mod tokens;
 mod trust;
 mod up;
 mod values;
@@ -72,7 +74,9 @@ pub fn main() -> ExitCode {
         | Command::Account(_)
         | Command::User(_)
         | Command::Key(_)
-        | Command::Policy(_) => forbid_core_dumps(),
+        | Command::Policy(_)
+        | Command::Join(_)
+        | Command::Token(_) => forbid_core_dumps(),
         Command::Status(_)
         | Command::Endpoints(_)
         | Command::Check(_)
@@ -90,6 +94,8 @@ pub fn main() -> ExitCode {
             Command::Up(options) => up::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Server(options) => server::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Agent(options) => agent::run(options).await,
+            Command::Join(options) => join::run(options).await.map(|()| ExitCode::SUCCESS),
+            Command::Token(command) => tokens::run(command).await.map(|()| ExitCode::SUCCESS),
             Command::Status(options) => status::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Endpoints(options) => endpoints::run(options).await.map(|()| ExitCode::SUCCESS),
             Command::Check(options) => check::run(&options),

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use longshore_client::HttpClient;
 use longshore_node::CredentialsEndpoint;
 
 use crate::control_plane::ControlPlane;
@@ -28,6 +29,17 @@ pub async fn endpoint() -> Option<Arc<CredentialsEndpoint>> {
         Ok(endpoint) => Some(endpoint),
         Err(error) => {
             tell!("note: tasks with a role (taskRoleArn) cannot run here: {error}");
+            None
+        }
+    }
+}
+
+/// The same where the control plane is elsewhere: the agent hands on what they ask. Gives the URL that they are told.
+pub async fn forward_api(endpoint: &Arc<CredentialsEndpoint>, http: &HttpClient, url: &str) -> Option<String> {
+    match endpoint.forward_api(http.clone(), url).await {
+        Ok(told) => Some(told),
+        Err(error) => {
+            tell!("note: containers are not told where the API is: {error}");
             None
         }
     }

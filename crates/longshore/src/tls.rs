@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use longshore_base::Timestamp;
+use longshore_client::Trust;
 use longshore_front::Tls;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -20,13 +22,36 @@ pub const CERTIFICATE: &str = "tls-cert.pem";
 /// The port that URLs with `https` need not name.
 const HTTPS_PORT: u16 = 443;
 
+/// What a server shows to its clients.
+pub struct Shown {
+    pub tls: Tls,
+    /// Its own certificate first.
+    chain: Vec<CertificateDer<'static>>,
+}
+
+impl Shown {
+    /// By what a machine that has nothing but a join token knows the server: the fingerprint of the last certificate of its
+    /// chain, which is an authority's or its own. `None`: this machine's authorities know it, so that those of others will.
+    pub fn pin(&self, authorities: &Path, now: Timestamp) -> Option<String> {
+        let trust = Trust::of(&[authorities.to_path_buf()]);
+        if trust.is_ok_and(|trust| trust.accepts(&self.chain, now)) {
+            return None;
+        }
+        self.chain.last().map(longshore_client::fingerprint)
+    }
+}
+
+fn read(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
+}
+
 /// Plain HTTP on loopback, TLS everywhere else (design, section 2), unless the operator says that
 /// the network is trusted.
 pub fn choose(
     options: &ControlPlaneOptions,
     listen: SocketAddr,
     data_dir: Option<&Path>,
-) -> anyhow::Result<Option<Tls>> {
+) -> anyhow::Result<Option<Shown>> {
     if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
         let chain =
             fs::read(cert).with_context(|| format!("cannot read {}; check --tls-cert", cert.display()))?;
@@ -35,14 +60,16 @@ pub fn choose(
         let used = || {
             format!("cannot use {} with {}; check --tls-cert and --tls-key", cert.display(), key.display())
         };
-        return Ok(Some(Tls::from_pem(&chain, &key_pem).with_context(used)?));
+        let tls = Tls::from_pem(&chain, &key_pem).with_context(used)?;
+        return Ok(Some(Shown { tls, chain: read(&chain) }));
     }
     if options.listen.ip().is_loopback() || options.plain_http {
         return Ok(None);
     }
     let (chain, key) = self_signed(&names(options, listen), data_dir)?;
     let hint = "remove tls-cert.pem and tls-key.pem in the data directory to have them made anew";
-    Ok(Some(Tls::from_pem(chain.as_bytes(), key.as_bytes()).context(hint)?))
+    let tls = Tls::from_pem(chain.as_bytes(), key.as_bytes()).context(hint)?;
+    Ok(Some(Shown { tls, chain: read(chain.as_bytes()) }))
 }
 
 /// The file of the certificate that the server makes for itself and keeps, if it is the one that it uses.

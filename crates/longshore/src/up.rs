@@ -447,6 +447,7 @@ async fn supervise(
         let services = Services {
             runtime: runtime.clone(),
             http: http.clone(),
+            keys: None,
             clock: Arc::new(SystemClock),
             seed: SystemSeeds.draw(),
             credentials: credentials.clone(),

@@ -2,6 +2,7 @@
 //! write instead.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use longshore_base::{AccountId, Region};
 use longshore_front::Origin;
@@ -80,6 +81,29 @@ pub fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=SECONDS_MAX).contains(&seconds) { Ok(seconds) } else { Err(form()) }
 }
 
+/// A span of time: a whole number and its unit.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let form = || "write a whole number and s, m, h or d, such as 90s, 30m, 1h or 7d".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(form)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(form()),
+    };
+    let number: u64 = number.parse().map_err(|_| form())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs).ok_or_else(form)
+}
+
+/// `NAME=VALUE`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +147,18 @@ mod tests {
             ("inf", None),
         ] {
             assert_eq!(seconds(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_have_a_unit() {
+        for (text, expected) in
+            [("90s", Some(90)), ("30m", Some(1_800)), ("1h", Some(3_600)), ("7d", Some(604_800))]
+        {
+            assert_eq!(span(text).ok().map(|span| span.as_secs()), expected, "{text}");
+        }
+        for text in ["", "1", "h", "0s", "-1h", "1.5h", "1w", "99999999999999999999s", "9999999999999999d", "1\u{b5}"] {
+            assert!(span(text).is_err(), "{text}");
         }
     }
 }

@@ -186,6 +186,7 @@ impl Agent {
             http: HttpClient::default(),
             clock,
             seed: Seed::new(7),
+            keys: None,
             credentials: None,
         };
         let (told, status) = watch::channel(Status::default());

@@ -11,6 +11,7 @@ mod clusters;
 mod container_instances;
 mod ledger;
 mod nothing_by_halves;
+mod own_key;
 mod permissions;
 mod support;
 mod tags;

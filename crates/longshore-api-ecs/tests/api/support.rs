@@ -82,6 +82,11 @@ impl World {
         self.caller = caller(account);
     }
 
+    /// Everything after this is done by this caller.
+    pub fn be(&mut self, caller: Caller) {
+        self.caller = caller;
+    }
+
     pub fn pass(&self, time: Duration) {
         let millis = i64::try_from(time.as_millis()).expect("a sane time");
         self.clock.0.fetch_add(millis, Ordering::SeqCst);

@@ -216,6 +216,7 @@ impl World {
                     link_epoch: 0,
                     connected: false,
                     connected_since: Timestamp::default(),
+                    takeovers: Default::default(),
                     owes_credentials: false,
                     tags: Default::default(),
                     health: Vec::new(),

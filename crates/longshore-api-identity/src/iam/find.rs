@@ -58,9 +58,11 @@ pub(super) fn profile<'s>(
 pub(super) fn user_name<'a>(caller: &'a Caller, named: Option<&'a str>) -> Option<&'a str> {
     let own = || match caller.kind {
         PrincipalKind::User => caller.principal.rsplit('/').next(),
-        PrincipalKind::Root | PrincipalKind::Session | PrincipalKind::Guest | PrincipalKind::Anonymous => {
-            None
-        }
+        PrincipalKind::Root
+        | PrincipalKind::Session
+        | PrincipalKind::Instance
+        | PrincipalKind::Guest
+        | PrincipalKind::Anonymous => None,
     };
     named.or_else(own)
 }

@@ -56,6 +56,7 @@ fn user_id(caller: &Caller) -> Result<String, Fault> {
             Some(id) => id.to_string(),
             None => unique_id("AIDA", &account, &caller.name),
         },
+        (PrincipalKind::Instance, _) => caller.id.as_deref().unwrap_or_default().to_owned(),
         (PrincipalKind::Anonymous, _) => return Err(Fault::hidden("nobody asks who he is")),
     })
 }

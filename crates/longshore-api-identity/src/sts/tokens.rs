@@ -19,7 +19,9 @@ const ROOT_SECONDS_MAX: u32 = 3600;
 
 /// Temporary credentials make no others of their kind.
 fn only_permanent(caller: &Caller, operation: &str) -> Result<(), Denied> {
+    let is_instance = caller.kind == PrincipalKind::Instance;
     match caller.session {
+        None if is_instance => Err(Denied::new(format!("Cannot call {operation} with the key of an instance"))),
         None => Ok(()),
         Some(_) => Err(Denied::new(format!("Cannot call {operation} with session credentials"))),
     }
@@ -30,7 +32,10 @@ fn lasting(caller: &Caller, asked: Option<i32>) -> Duration {
     Duration::from_secs(
         match caller.kind {
             PrincipalKind::Root | PrincipalKind::Guest => seconds.min(ROOT_SECONDS_MAX),
-            PrincipalKind::User | PrincipalKind::Session | PrincipalKind::Anonymous => seconds,
+            PrincipalKind::User
+            | PrincipalKind::Session
+            | PrincipalKind::Instance
+            | PrincipalKind::Anonymous => seconds,
         }
         .into(),
     )
@@ -59,7 +64,7 @@ impl Command<Sts> for ops::GetSessionToken {
             PrincipalKind::Root => Of::Account { is_guest: false },
             PrincipalKind::Guest => Of::Account { is_guest: true },
             PrincipalKind::User => Of::User { id: caller.id.clone(), name: caller.name.clone() },
-            PrincipalKind::Session | PrincipalKind::Anonymous => {
+            PrincipalKind::Session | PrincipalKind::Instance | PrincipalKind::Anonymous => {
                 return Err(Fault::hidden("a session has been refused by now").into());
             }
         };

@@ -86,7 +86,7 @@ fn asker(state: &State, caller: &Caller) -> Option<Asker> {
             let id = user.map(|user| user.own.id.to_string());
             Some(id.map_or(Asker::Root, |id| Asker::User { arn: caller.principal.to_string(), id }))
         }
-        PrincipalKind::Session | PrincipalKind::Anonymous => None,
+        PrincipalKind::Session | PrincipalKind::Instance | PrincipalKind::Anonymous => None,
     }
 }
 

@@ -2,13 +2,17 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use longshore_link::message::{
     InstanceStatus, InstanceStatusValue, Named, PublishInstanceStatus, join_signed,
 };
 use longshore_link::server::CloseReason;
+use longshore_service::{Attempt, Guard, not_authorized};
 use longshore_shapes_ecs::Operation::{
     DeregisterContainerInstance, DescribeContainerInstances, RegisterTaskDefinition, StartTask,
 };
+use longshore_wire::Denied;
 use serde_json::json;
 use world::{World, block_on};
 
@@ -23,6 +27,8 @@ fn a_newer_socket_supersedes_an_older_one() {
         let mut newer = world.commands(&instance).await;
         newer.greeted().await;
         assert_eq!(older.closed().await, CloseReason::Superseded.code());
+        let here = || "127.0.0.1".to_owned();
+        assert_eq!(world.takeovers(&instance), (1, here(), here()));
         assert_eq!((world.counts(), world.is_connected(&instance)), ((1, 1), true), "the newer one stays");
         newer.close().await;
         assert_eq!((world.counts(), world.is_connected(&instance)), ((0, 0), false));
@@ -148,5 +154,43 @@ fn nobody_opens_a_socket_for_what_is_not_there() {
             "arn:aws:ecs:eu-west-1:210987654321:container-instance/c/00000000000000000000000000000001";
         assert_eq!(world.refused(foreign).await.status, 403);
         assert_eq!(world.counts(), (0, 0));
+    });
+}
+
+/// Allows what has to do with registering, and no socket.
+struct NoSockets;
+
+impl Guard for NoSockets {
+    fn allow(&self, attempt: &Attempt<'_>) -> Result<(), Denied> {
+        let resources = attempt.resources();
+        let socket = |action: &str| matches!(action, "ecs:Poll" | "ecs:StartTelemetrySession");
+        match resources.iter().find(|access| socket(&access.action)) {
+            Some(access) => Err(not_authorized(attempt.caller, access, " because of this test")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_the_guard_denies_is_not_opened() {
+    block_on(async {
+        let world = World::guarded(Arc::new(NoSockets)).await;
+        let instance = world.instance().await;
+        // What is not there is denied like what is: nobody learns which it was.
+        for named in [instance.as_str(), "arn:aws:ecs:eu-west-1:123456789012:container-instance/c/0"] {
+            for (refusal, action) in
+                world.both_refused(named).await.iter().zip(["Poll", "StartTelemetrySession"])
+            {
+                assert_eq!(refusal.status, 403);
+                let body = String::from_utf8_lossy(&refusal.body);
+                assert!(body.contains("AccessDeniedException"), "{body}");
+                let text = format!(
+                    "User: arn:aws:iam::123456789012:root is not authorized to perform: ecs:{action} on resource: {named} \
+                     because of this test"
+                );
+                assert!(body.contains(&text), "{body}");
+            }
+        }
+        assert_eq!((world.counts(), world.is_connected(&instance)), ((0, 0), false));
     });
 }

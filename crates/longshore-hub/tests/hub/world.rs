@@ -15,7 +15,7 @@ use longshore_api::{
 use longshore_api_ecs::{Caller, Ecs, Settings};
 use longshore_base::{AccountId, Clock, ClusterName, InstanceId, Region, Scope, Seed, Timestamp};
 use longshore_hub::{ACS_PATH, AgentSockets, Hub, TCS_PATH};
-use longshore_service::{Allow, Server};
+use longshore_service::{Allow, Guard, Server};
 use longshore_shapes_ecs::Operation::{self, CreateCluster, RegisterContainerInstance};
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains};
@@ -71,13 +71,17 @@ pub struct World {
 impl World {
     /// With the cluster `c`.
     pub async fn new() -> Self {
+        Self::guarded(Arc::new(Allow)).await
+    }
+
+    pub async fn guarded(guard: Arc<dyn Guard>) -> Self {
         let clock = Arc::new(Ticking(AtomicI64::new(1_700_000_000_000)));
         let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
         let seeds = Arc::new(CountingSeeds(AtomicU64::new(1)));
         let db = Db::open(Arc::new(MemoryStore::new()), &domains, clock, seeds).expect("an empty store");
         let hub = Hub::new(db.clone(), Metrics::new());
         let ecs = Ecs::server(db.clone(), Settings::default());
-        let world = Self { db, sockets: AgentSockets::new(hub.clone(), Arc::new(Allow)), hub, ecs };
+        let world = Self { db, sockets: AgentSockets::new(hub.clone(), guard), hub, ecs };
         world.ok(CreateCluster, json!({"clusterName": "c"})).await;
         world
     }
@@ -133,6 +137,22 @@ impl World {
     pub async fn refused(&self, instance: &str) -> Refusal {
         let opened = self.open(ACS_PATH, "containerInstanceArn", instance).await;
         opened.err().expect("it is refused")
+    }
+
+    /// Of both sockets.
+    pub async fn both_refused(&self, instance: &str) -> [Refusal; 2] {
+        let telemetry = self.open(TCS_PATH, "containerInstance", instance).await;
+        [self.refused(instance).await, telemetry.err().expect("it is refused")]
+    }
+
+    /// What is remembered of connections that took the place of another: how many, and from where to where.
+    pub fn takeovers(&self, instance: &str) -> (u32, String, String) {
+        let at = key(instance);
+        self.db.peek(|state| {
+            let entry = state.ecs().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance));
+            let taken = &entry.expect("the instance is there").record.takeovers;
+            (taken.count, taken.by.to_string(), taken.from.to_string())
+        })
     }
 
     async fn open(&self, path: &str, parameter: &str, instance: &str) -> Result<Agent, Refusal> {

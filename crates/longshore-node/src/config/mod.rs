@@ -19,7 +19,8 @@ use longshore_sigv4::{Credentials, Secret};
 use crate::awslogs::StandIn;
 
 use keys::key_note;
-use reader::{Reader, endpoint, go_bool, parse_file, port_range, positive};
+pub use reader::endpoint;
+use reader::{Reader, go_bool, parse_file, port_range, positive};
 
 /// Where the file is when nobody says otherwise.
 pub const FILE_DEFAULT: &str = "/etc/ecs/ecs.config";
@@ -135,7 +136,9 @@ pub struct Config {
     pub gateway_port: Option<u16>,
     /// `LONGSHORE_CONTAINER_ENDPOINT_URL=off`: containers are not told where the API is.
     pub hides_api: bool,
-    /// Our own, set by the same: an instance that was deregistered meanwhile joins again as a new one, instead of
+    /// Our own, set by whoever has joined with a token: the ARN of the instance that the credentials are bound to.
+    pub instance_arn: Option<String>,
+    /// Our own, set by whoever runs several agents in one process: an instance that was deregistered meanwhile joins again as a new one, instead of
     /// ending the agent.
     pub joins_anew: bool,
     pub health_checks: bool,
@@ -156,15 +159,33 @@ const INTROSPECTION_PORT: u16 = 51678;
 
 const METADATA_PORT: u16 = 51679;
 
+/// The environment wins over the file; what is set to nothing is not set.
+fn merged(
+    environment: impl IntoIterator<Item = (String, String)>,
+    file: Option<&str>,
+    notes: &mut Vec<Note>,
+) -> BTreeMap<String, String> {
+    let mut values = file.map(|text| parse_file(text, notes)).unwrap_or_default();
+    values.extend(environment.into_iter().filter(|(_, value)| !value.trim().is_empty()));
+    values
+}
+
 impl Config {
+    /// The variables as they are set, for whoever has to know some of them before all can be read.
+    pub fn values(
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: Option<&str>,
+    ) -> BTreeMap<String, String> {
+        merged(environment, file, &mut Vec::new())
+    }
+
     /// Reads the variables of `environment` and the lines of `file`.
     pub fn read(
         environment: impl IntoIterator<Item = (String, String)>,
         file: Option<&str>,
     ) -> Result<(Self, Vec<Note>), ConfigError> {
         let mut notes = Vec::new();
-        let mut values = file.map(|text| parse_file(text, &mut notes)).unwrap_or_default();
-        values.extend(environment.into_iter().filter(|(_, value)| !value.trim().is_empty()));
+        let values = merged(environment, file, &mut notes);
         notes.extend(values.keys().filter_map(|key| key_note(key)));
 
         let (mut engine, engine_notes) = Settings::read(|key| values.get(key).cloned());
@@ -248,6 +269,7 @@ impl Config {
             shared_network: None,
             gateway_port: None,
             hides_api,
+            instance_arn: None,
             joins_anew: false,
             health_checks: !reader.flag("ECS_DISABLE_DOCKER_HEALTH_CHECK", false),
             metrics: !reader.flag("ECS_DISABLE_METRICS", false),

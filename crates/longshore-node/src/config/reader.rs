@@ -37,7 +37,7 @@ pub(super) fn parse_file(text: &str, notes: &mut Vec<Note>) -> BTreeMap<String, 
 }
 
 /// Adds `https://` to a value without scheme, as the official agent does (agent-protocol G2).
-pub(super) fn endpoint(text: &str) -> Result<String, ConfigError> {
+pub fn endpoint(text: &str) -> Result<String, ConfigError> {
     let text = text.trim_end_matches('/');
     let text = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     match Endpoint::parse(&text) {

@@ -25,6 +25,13 @@ impl AgentCore {
                 "Make it (aws ecs create-cluster --cluster-name {cluster}), or leave ECS_CLUSTER unset to join `default`."
             ));
         }
+        if error.is_about_keys() && self.config.instance_arn.is_some() {
+            return Some(
+                "Its key does not count any more: the instance was deregistered more than an hour ago, or this is another \
+                 control plane. Join again with a new token (longshore token create)."
+                    .to_owned(),
+            );
+        }
         error.is_about_keys().then(|| {
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be a key of this control plane; \
              the `env` file in its data directory has one."
@@ -61,6 +68,9 @@ impl AgentCore {
     }
 
     fn anew(&self) -> String {
+        if self.config.instance_arn.is_some() {
+            return " To join as a new one, give it a new token (longshore token create).".to_owned();
+        }
         self.config.data_dir.as_ref().map_or_else(String::new, |directory| {
             format!(" To join as a new one, move {} away.", directory.display())
         })

@@ -388,6 +388,12 @@ impl AgentCore {
             exited: false,
             config,
         };
+        // Old ARNs write the same id in another way, and without the cluster.
+        let id = |arn: &String| arn.rsplit('/').next().unwrap_or_default().replace('-', "");
+        let both = core.config.instance_arn.as_ref().zip(core.instance_arn.as_ref());
+        if both.is_some_and(|(own, saved)| id(own) != id(saved)) {
+            core.join_anew();
+        }
         if is_new {
             let id = core.agent_id.clone();
             core.write(vec![Change { key: saved::AGENT_ID.to_owned(), text: Some(id) }]);

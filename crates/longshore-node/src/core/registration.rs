@@ -155,6 +155,10 @@ impl AgentCore {
         if is_known && error.is_deregistered() {
             return self.leave(error);
         }
+        if self.config.instance_arn.is_some() && error.is_unknown_key() {
+            // There is no other key that it could be started with again.
+            return self.exit(ExitReason::Terminal(self.with_advice(&error)));
+        }
         match error.on_registration(self.config.cluster.is_some()) {
             RegistrationFailure::CreateCluster => {
                 let cluster_name = Some(self.config.cluster_name().to_owned());
@@ -173,7 +177,7 @@ impl AgentCore {
 
     /// Forgets which instance this was, and nothing else: the tasks in the journal are unknown to the new one, whose
     /// first manifest ends them. Manifests are numbered anew as well.
-    fn join_anew(&mut self) {
+    pub(super) fn join_anew(&mut self) {
         if let Some(instance_arn) = self.instance_arn.take() {
             self.log(LogLine::JoinsAnew { instance_arn });
         }

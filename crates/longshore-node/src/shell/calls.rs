@@ -2,16 +2,16 @@
 //! operator can do about one that gets no answer.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::Clock;
 use longshore_client::{CallError, Client, ConnectError, EndpointError, HttpClient, SendError};
 use longshore_shapes_ecs::{SIGNING_NAME, TARGET_PREFIX};
 use longshore_sigv4::{Credentials, ToSign};
+use tokio::sync::watch;
 
 use crate::api::ApiError;
 use crate::config::Config;
+use crate::shell::Services;
 use crate::secrets::Question;
 
 /// How long a container waits for one answer about its secrets.
@@ -19,35 +19,48 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Cheap to clone; all agents of a process share the connections.
 #[derive(Clone)]
-pub(super) struct Calls(Client);
+pub(super) struct Calls {
+    client: Client,
+    /// With what it signs now, where that changes.
+    keys: Option<watch::Receiver<Credentials>>,
+}
 
 impl Calls {
-    pub fn new(config: &Config, http: HttpClient, clock: Arc<dyn Clock>) -> Result<Self, EndpointError> {
+    pub fn new(config: &Config, services: &Services) -> Result<Self, EndpointError> {
+        let Services { http, clock, keys, .. } = services.clone();
         let credentials = config.credentials.clone();
         let client = Client::new(http, &config.endpoint, credentials, config.region.as_str(), clock)?;
         // Whatever an agent says may be said twice: the control plane takes reports in their order, and the core
         // repeats them anyway.
-        Ok(Self(client.repeating()))
+        Ok(Self { client: client.repeating(), keys })
     }
 
     /// The same with the credentials of somebody else, such as a task's role.
     pub fn of(&self, credentials: Credentials) -> Self {
-        Self(self.0.of(credentials))
+        Self { client: self.client.of(credentials), keys: None }
     }
 
     pub fn http(&self) -> &HttpClient {
-        self.0.http()
+        self.client.http()
+    }
+
+    /// It signs with the newest key.
+    fn client(&self) -> Client {
+        match &self.keys {
+            Some(keys) => self.client.of(keys.borrow().clone()),
+            None => self.client.clone(),
+        }
     }
 
     /// Signs an upgrade, or a message on a socket. The service's name is that of the API (agent-protocol G1).
     pub fn sign(&self, request: &ToSign<'_>) -> Vec<(&'static str, String)> {
-        self.0.signer().sign(SIGNING_NAME, request)
+        self.client().signer().sign(SIGNING_NAME, request)
     }
 
     /// Asks another API than ECS, at the same endpoint. Twice, if there was no answer or the server had a fault.
     pub async fn ask(&self, question: &Question) -> Result<Vec<u8>, ApiError> {
         let Question { service, target, region, body } = question;
-        let client = self.0.in_region(region);
+        let client = self.client().in_region(region);
         let once = || async {
             let asked = client.call_json(service, target, body.clone());
             let answer = tokio::time::timeout(QUESTION_TIMEOUT, asked).await;
@@ -65,7 +78,7 @@ impl Calls {
     /// Makes one call; gives the body of an answer of success.
     pub async fn call(&self, operation: &str, body: String) -> Result<Vec<u8>, ApiError> {
         let target = format!("{TARGET_PREFIX}.{operation}");
-        let answer = self.0.call_json(SIGNING_NAME, &target, body).await;
+        let answer = self.client().call_json(SIGNING_NAME, &target, body).await;
         answer.map(Vec::from).map_err(api_error)
     }
 }

@@ -19,10 +19,10 @@ use tokio::task::JoinHandle;
 use tracing::info;
 
 use super::gateway::Peers;
-use super::serve::{self, Query, Surface};
+use super::serve::{self, Ends, Query, Surface};
 use crate::surface::{Answer, Asked};
 
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 const PORT: u16 = 80;
 
 /// Requests that wait to be handed on.
@@ -34,7 +34,7 @@ pub struct CredentialsEndpoint {
     agents: Arc<Agents>,
     /// The address was given to the machine here, and is taken away again.
     is_ours: bool,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +45,13 @@ struct Agent {
     number: u64,
     queries: mpsc::Sender<Query>,
     peers: Peers,
+}
+
+impl Agents {
+    fn who_may_know(&self, asked: &Asked) -> Vec<Agent> {
+        let may_know = |agent: &&Agent| asked.peer.is_some_and(|peer| agent.peers.allow(peer));
+        self.0.lock().iter().filter(may_know).cloned().collect()
+    }
 }
 
 /// Why the address cannot be had.
@@ -88,7 +95,26 @@ impl CredentialsEndpoint {
             tokio::spawn(serve::accept(listener, None, Surface::Tasks, queries, "all".to_owned())),
             tokio::spawn(hand_on(agents.clone(), asked)),
         ];
-        Ok(Arc::new(Self { agents, is_ours, tasks }))
+        Ok(Arc::new(Self { agents, is_ours, tasks: Mutex::new(tasks) }))
+    }
+
+    /// Ends with this.
+    pub(super) fn own(&self, task: JoinHandle<()>) {
+        self.tasks.lock().push(task);
+    }
+
+    /// Whether a container of a task is at the other end: what is answered to nobody else asks this.
+    pub(super) async fn is_for(&self, ends: Ends) -> bool {
+        let asked = Asked {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            query: String::new(),
+            body: Vec::new(),
+            peer: Some(ends.peer.ip()),
+            container: ends.container().await,
+        };
+        let agents = self.agents.who_may_know(&asked);
+        ask(&agents, Surface::Callers, &asked).await.status == 200
     }
 
     /// Has an agent asked about whoever `peers` allows, for as long as the answer lives.
@@ -102,7 +128,7 @@ impl CredentialsEndpoint {
 
 impl Drop for CredentialsEndpoint {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.tasks.lock().iter().for_each(JoinHandle::abort);
         if self.is_ours {
             // Whoever ends the process by force leaves it, and the next one finds it.
             let _ = address::remove(ADDRESS);
@@ -128,21 +154,20 @@ async fn bind() -> io::Result<TcpListener> {
 
 async fn hand_on(agents: Arc<Agents>, mut asked: mpsc::Receiver<Query>) {
     while let Some(query) = asked.recv().await {
-        let may_know = |agent: &&Agent| query.asked().peer.is_some_and(|peer| agent.peers.allow(peer));
-        let asked: Vec<Agent> = agents.0.lock().iter().filter(may_know).cloned().collect();
+        let asked = agents.who_may_know(query.asked());
         tokio::spawn(async move {
-            let answer = ask(&asked, query.asked()).await;
+            let answer = ask(&asked, Surface::Tasks, query.asked()).await;
             query.reply(answer);
         });
     }
 }
 
 /// The answer of the agent whose container asks. The others know nothing of what is asked for.
-async fn ask(agents: &[Agent], asked: &Asked) -> Answer {
+async fn ask(agents: &[Agent], surface: Surface, asked: &Asked) -> Answer {
     let mut best: Option<Answer> = None;
     for agent in agents {
         let (answer, answered) = oneshot::channel();
-        if agent.queries.send(Query::new(Surface::Tasks, asked.clone(), answer)).await.is_err() {
+        if agent.queries.send(Query::new(surface, asked.clone(), answer)).await.is_err() {
             continue;
         }
         let Ok(answer) = answered.await else { continue };

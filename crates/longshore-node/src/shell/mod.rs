@@ -8,6 +8,7 @@ mod calls;
 mod cgroup;
 mod disk;
 mod endpoint;
+mod forward;
 mod gateway;
 mod log;
 mod logins;
@@ -62,6 +63,8 @@ const RUNTIME_RETRY: Duration = Duration::from_secs(1);
 pub struct Services {
     pub runtime: Arc<dyn Runtime>,
     pub http: HttpClient,
+    /// The instance's key, where it is renewed while the agent runs; else it stays that of its configuration.
+    pub keys: Option<watch::Receiver<Credentials>>,
     pub clock: Arc<dyn Clock>,
     /// Different for every agent and every start.
     pub seed: Seed,
@@ -135,7 +138,7 @@ pub async fn run(
         None => None,
     };
     let saved = journal.as_ref().map(|journal| journal.content().clone()).unwrap_or_default();
-    let calls = Calls::new(&config, services.http.clone(), services.clock.clone())?;
+    let calls = Calls::new(&config, &services)?;
     let now = services.clock.now();
     let core = AgentCore::new(now, services.seed, config, info, &saved).map_err(AgentError::Restore)?;
     drop(saved);

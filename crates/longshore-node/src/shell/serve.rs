@@ -25,11 +25,13 @@ use super::lookup::Sources;
 use crate::core::AgentCore;
 use crate::surface::{self, Answer, Asked, Reply};
 
-/// Which of the two servers.
+/// Which of the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surface {
     Introspection,
     Tasks,
+    /// No server of its own: whether a container of a task asks.
+    Callers,
 }
 
 /// A request for the loop, which owns the core.
@@ -63,6 +65,7 @@ impl Query {
                 Reply::Now(surface::introspection(core, &self.asked.path, &self.asked.query))
             }
             Surface::Tasks => surface::tasks(core, &self.asked),
+            Surface::Callers => surface::caller(core, &self.asked),
         };
         // The client may be gone.
         match reply {
@@ -166,14 +169,14 @@ async fn within<C: GracefulConnection>(life: Duration, grace: Duration, mut conn
 
 /// The two ends of a connection.
 #[derive(Clone, Copy)]
-struct Ends {
-    peer: SocketAddr,
-    local: SocketAddr,
+pub(super) struct Ends {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
 }
 
 impl Ends {
     /// The container that asks, where its address does not tell: it has the machine's.
-    async fn container(self) -> Option<String> {
+    pub async fn container(self) -> Option<String> {
         let Self { peer, local } = self;
         let IpAddr::V4(address) = peer.ip() else { return None };
         if !is_own(address) {
@@ -203,7 +206,7 @@ async fn respond(
     };
     let container = match surface {
         Surface::Tasks if surface::is_for_the_caller(head.uri.path()) => ends.container().await,
-        Surface::Tasks | Surface::Introspection => None,
+        Surface::Tasks | Surface::Callers | Surface::Introspection => None,
     };
     let asked = Asked {
         method: head.method.to_string(),
@@ -224,7 +227,7 @@ async fn respond(
 /// Whether a web page may have sent a request with these headers (decision 25): browsers say where a page is from, and
 /// a page whose own name was pointed here calls us by that name. Whoever has business here asks for an address, for
 /// `localhost`, or for a name that is nobody's in the public DNS.
-fn may_be_a_pages(headers: &HeaderMap) -> bool {
+pub(super) fn may_be_a_pages(headers: &HeaderMap) -> bool {
     let is_near = |site: &HeaderValue| site == "none" || site == "same-origin";
     let is_ours = |host: &HeaderValue| {
         let authority = Authority::try_from(host.as_bytes()).ok();

@@ -387,6 +387,26 @@ fn credentials(core: &AgentCore, asked: &Asked, id: &str) -> Reply {
     }
 }
 
+/// Whether a container of a task asks: 200 to those, 404 to all others.
+pub fn caller(core: &AgentCore, asked: &Asked) -> Reply {
+    let plain = |status| Answer { status, body: String::new() };
+    let mut perhaps: Vec<RuntimeId> = Vec::new();
+    for task in core.engine().tasks() {
+        match who_asks(task, asked) {
+            Caller::Task => return Reply::Now(plain(200)),
+            Caller::Other => {}
+            Caller::Perhaps { containers, peer: _ } => perhaps.extend(containers),
+        }
+    }
+    match asked.peer.filter(|_| !perhaps.is_empty()) {
+        Some(peer) => {
+            let answers = Box::new((plain(200), plain(404)));
+            Reply::Later(Lookup::Addresses { containers: perhaps, peer, answers })
+        }
+        None => Reply::Now(plain(404)),
+    }
+}
+
 /// Who is at the other end, as seen from one task.
 enum Caller {
     Task,

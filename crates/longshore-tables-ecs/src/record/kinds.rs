@@ -3,11 +3,12 @@
 use longshore_state::{Kind, Record, Sharing};
 
 use super::{
-    AccountSetting, Attribute, CapacityProvider, Cluster, FamilyCounter, Instance, Service,
+    AccountSetting, Attribute, CapacityProvider, Cluster, FamilyCounter, Instance, InstanceKey, JoinToken, Service,
     ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token, tags_weight,
 };
 use crate::key::{
-    ClusterKey, DefinitionKey, EventKey, FamilyKey, InstanceKey, ProviderKey, RevisionKey,
+    self,
+    ClusterKey, DefinitionKey, EventKey, FamilyKey, JoinTokenKey, ProviderKey, RevisionKey,
     ServiceDeploymentKey, ServiceKey, SettingKey, TaskKey, TaskSetKey, TokenKey,
 };
 use crate::tables::EcsTables;
@@ -19,7 +20,7 @@ impl Record for Cluster {
 }
 
 impl Record for Instance {
-    type Key = InstanceKey;
+    type Key = key::InstanceKey;
     type Tables = EcsTables;
     /// Loaded before tasks, which join their instance.
     const KIND: Kind = Kind { name: "container-instances", level: 1 };
@@ -124,6 +125,18 @@ impl Record for Token {
     type Key = TokenKey;
     type Tables = EcsTables;
     const KIND: Kind = Kind { name: "client-tokens", level: 1 };
+}
+
+impl Record for JoinToken {
+    type Key = JoinTokenKey;
+    type Tables = EcsTables;
+    const KIND: Kind = Kind { name: "join-tokens", level: 1 };
+}
+
+impl Record for InstanceKey {
+    type Key = key::InstanceKey;
+    type Tables = EcsTables;
+    const KIND: Kind = Kind { name: "instance-keys", level: 1 };
 }
 
 #[cfg(test)]

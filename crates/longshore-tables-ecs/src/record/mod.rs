@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 mod connections;
 mod definition;
+mod join;
 mod kinds;
 mod task;
 
@@ -41,6 +42,7 @@ pub use connections::{
     ServiceConnectService, ServiceRegistry,
 };
 pub use definition::{Compiled, TaskDefinition};
+pub use join::{InstanceKey, JoinToken, Takeovers};
 pub use task::{
     Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
 };
@@ -120,6 +122,8 @@ pub struct Instance {
     /// Since when `connected` is as it is. Nobody ever connected: `Timestamp::default()`.
     #[serde(default)]
     pub connected_since: Timestamp,
+    #[serde(default)]
+    pub takeovers: Takeovers,
 }
 
 impl Instance {

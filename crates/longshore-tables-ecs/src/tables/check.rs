@@ -6,7 +6,7 @@ use longshore_state::Records;
 use super::{ClusterTables, EVENTS_KEPT, EcsTables, InstanceEntry, ServiceEntry};
 use crate::key::{ClusterKey, FamilyKey, ProviderKey, SettingKey};
 use crate::record::{
-    AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment,
+    self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service, ServiceDeployment,
     ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
 };
 
@@ -54,6 +54,12 @@ fn of_cluster(at: &ClusterKey, cluster: &ClusterTables, records: &mut Records) {
     for (token, record) in &cluster.tokens {
         records.insert::<Token>(at.token(token.as_str()), record.clone());
     }
+    for (id, token) in &cluster.join_tokens {
+        records.insert::<JoinToken>(at.join_token(id.as_str()), token.clone());
+    }
+    for (&id, key) in &cluster.instance_keys {
+        records.insert::<record::InstanceKey>(at.instance(id), key.clone());
+    }
 }
 
 fn of_service(at: &ClusterKey, name: &ServiceName, entry: &ServiceEntry, records: &mut Records) {
@@ -83,6 +89,9 @@ pub(crate) fn slot(number: u64) -> u8 {
 pub(super) fn compare(is: &EcsTables, should: &EcsTables) -> Vec<String> {
     let mut notes = Vec::new();
     let nothing = ClusterTables::default();
+    if is.instance_key_ids != should.instance_key_ids {
+        notes.push("the ids of instances' keys are not those of the records".to_owned());
+    }
     for (at, pool) in is.pools() {
         compare_cluster(&at, pool, should.cluster(&at).unwrap_or(&nothing), &mut notes);
     }

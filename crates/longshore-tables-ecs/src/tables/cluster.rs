@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::service::{CapacityEpoch, ServiceEntry};
 use crate::key::{ClusterKey, ServiceKey};
-use crate::record::{Cluster, Instance, Service, Task, Token};
+use crate::record::{Cluster, Instance, InstanceKey, JoinToken, Service, Task, Token};
 use longshore_base::{InstanceId, ServiceName, TaskId, Timestamp};
 use longshore_placement::Fleet;
 
@@ -17,6 +17,8 @@ pub struct ClusterTables {
     pub(super) tasks: BTreeMap<TaskId, Arc<Task>>,
     pub(super) services: BTreeMap<ServiceName, ServiceEntry>,
     pub(super) tokens: BTreeMap<String, Arc<Token>>,
+    pub(super) join_tokens: BTreeMap<String, Arc<JoinToken>>,
+    pub(super) instance_keys: BTreeMap<InstanceId, Arc<InstanceKey>>,
     /// Instances with what is left of them; what placement chooses from.
     pub(super) fleet: Fleet,
     /// Stopped tasks by their end, for the reaper.
@@ -165,6 +167,16 @@ impl ClusterTables {
         &self.tokens
     }
 
+    /// Tokens with which machines join, by their ids.
+    pub fn join_tokens(&self) -> &BTreeMap<String, Arc<JoinToken>> {
+        &self.join_tokens
+    }
+
+    /// The keys of instances that have joined with a token; some may not have registered yet.
+    pub fn instance_keys(&self) -> &BTreeMap<InstanceId, Arc<InstanceKey>> {
+        &self.instance_keys
+    }
+
     /// The capacity epoch when placement last refused a task of the service.
     pub(super) fn refused_at(&self, service: &ServiceName) -> Option<CapacityEpoch> {
         self.services.get(service).map(|entry| entry.refused_at)
@@ -211,6 +223,8 @@ impl ClusterTables {
             && self.tasks.is_empty()
             && self.services.is_empty()
             && self.tokens.is_empty()
+            && self.join_tokens.is_empty()
+            && self.instance_keys.is_empty()
     }
 
     /// This process begins to write.

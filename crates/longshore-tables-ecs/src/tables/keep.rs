@@ -8,11 +8,11 @@ use longshore_state::{Hints, Keep, Kinds, Records, Tables};
 
 use super::{ClusterTables, EcsTables, Hint, Realm, check};
 use crate::key::{
-    ClusterKey, DefinitionKey, EventKey, FamilyKey, InstanceKey, ProviderKey, RevisionKey,
+    ClusterKey, DefinitionKey, EventKey, FamilyKey, InstanceKey, JoinTokenKey, ProviderKey, RevisionKey,
     ServiceDeploymentKey, ServiceKey, SettingKey, TaskKey, TaskSetKey, TokenKey,
 };
 use crate::record::{
-    AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, Service, ServiceDeployment,
+    self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service, ServiceDeployment,
     ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
 };
 
@@ -20,7 +20,11 @@ impl Tables for EcsTables {
     const DOMAIN: &'static str = "ecs";
 
     fn new(_now: Timestamp) -> Self {
-        Self { realms: Default::default(), pools: Default::default() }
+        Self {
+            realms: Default::default(),
+            pools: Default::default(),
+            instance_key_ids: Default::default(),
+        }
     }
 
     fn kinds() -> Kinds<Self> {
@@ -38,6 +42,8 @@ impl Tables for EcsTables {
             .with::<CapacityProvider>()
             .with::<AccountSetting>()
             .with::<Token>()
+            .with::<JoinToken>()
+            .with::<record::InstanceKey>()
     }
 
     fn records(&self, records: &mut Records) {
@@ -90,6 +96,15 @@ impl EcsTables {
         result
     }
 
+    /// Changes a cluster, or a pool.
+    fn with_host<T>(&mut self, at: &ClusterKey, f: impl FnOnce(&mut ClusterTables) -> T) -> T {
+        if at.is_pool() {
+            // Stays when it is empty: its epoch must not begin again.
+            return f(self.pools.entry(at.scope.region.clone()).or_default());
+        }
+        self.with_cluster(at, f)
+    }
+
     /// Keeps the pool's indexes in step with a task of a cluster that is about to change.
     fn follow_in_pool(&mut self, home: &ClusterKey, id: TaskId, new: Option<&Task>, hints: &mut Hints) {
         let old = self.task(home, id).cloned();
@@ -134,12 +149,7 @@ impl Keep<Instance> for EcsTables {
         hints: &mut Hints,
     ) -> Option<Arc<Instance>> {
         let InstanceKey { cluster: at, instance } = key;
-        if at.is_pool() {
-            // Stays when it is empty: its epoch must not begin again.
-            let pool = self.pools.entry(at.scope.region.clone()).or_default();
-            return pool.replace_instance(at, *instance, new, hints);
-        }
-        self.with_cluster(at, |cluster| cluster.replace_instance(at, *instance, new, hints))
+        self.with_host(at, |tables| tables.replace_instance(at, *instance, new, hints))
     }
 }
 
@@ -279,5 +289,35 @@ impl Keep<AccountSetting> for EcsTables {
 impl Keep<Token> for EcsTables {
     fn replace(&mut self, key: &TokenKey, new: Option<Arc<Token>>, _: &mut Hints) -> Option<Arc<Token>> {
         self.with_cluster(&key.cluster, |cluster| replace!(cluster.tokens, key.token, new))
+    }
+}
+
+impl Keep<JoinToken> for EcsTables {
+    fn replace(
+        &mut self,
+        key: &JoinTokenKey,
+        new: Option<Arc<JoinToken>>,
+        _: &mut Hints,
+    ) -> Option<Arc<JoinToken>> {
+        self.with_host(&key.cluster, |tables| replace!(tables.join_tokens, key.id, new))
+    }
+}
+
+impl Keep<record::InstanceKey> for EcsTables {
+    fn replace(
+        &mut self,
+        key: &InstanceKey,
+        new: Option<Arc<record::InstanceKey>>,
+        _: &mut Hints,
+    ) -> Option<Arc<record::InstanceKey>> {
+        let now: Vec<Arc<str>> = new.iter().flat_map(|record| record.ids()).cloned().collect();
+        let previous = self.with_host(&key.cluster, |tables| replace!(tables.instance_keys, key.instance, new));
+        for id in previous.iter().flat_map(|record| record.ids()) {
+            self.instance_key_ids.remove(id);
+        }
+        for id in now {
+            self.instance_key_ids.insert(id, key.clone());
+        }
+        previous
     }
 }

@@ -53,6 +53,8 @@ pub struct EcsTables {
     /// The Fargate pools. They are beside the realms, not in them: whatever goes through an account's
     /// clusters never meets one.
     pools: BTreeMap<Region, ClusterTables>,
+    /// Whose key an access key's id is. Derived.
+    instance_key_ids: BTreeMap<Arc<str>, InstanceKey>,
 }
 
 /// One account in one region.
@@ -123,6 +125,11 @@ impl EcsTables {
             let home = self.home(&at.cluster, id)?;
             Some((home, self.task(home, id)?))
         })
+    }
+
+    /// The instance that an access key belongs to, by the key's id.
+    pub fn instance_of_key(&self, access_key_id: &str) -> Option<&InstanceKey> {
+        self.instance_key_ids.get(access_key_id)
     }
 
     /// The entry of a service, if it has a record.

@@ -50,6 +50,8 @@ pub fn records() -> Records {
     records
         .insert::<AccountSetting>(SettingKey::new(scope, "containerInsights", PRINCIPAL), setting().into());
     records.insert::<Token>(at.token("t-1"), token().into());
+    records.insert::<JoinToken>(at.join_token("jt-1"), join_token().into());
+    records.insert::<InstanceKey>(at.instance(instance().id), instance_key().into());
     records
 }
 
@@ -93,6 +95,7 @@ pub fn earlier() -> Records {
         health: Vec::new(),
         connected: false,
         connected_since: Timestamp::default(),
+        takeovers: Takeovers::default(),
         ..instance()
     };
     let memory = PlannerMemory { fallback_throttle: Throttle::default(), stops_counted: 0, ..memory() };
@@ -157,6 +160,7 @@ fn instance() -> Instance {
         }],
         connected: true,
         connected_since: time(49),
+        takeovers: Takeovers { count: 2, at: time(50), by: "192.0.2.7".into(), from: "192.0.2.8".into() },
     }
 }
 
@@ -524,6 +528,31 @@ fn provider() -> CapacityProvider {
 
 fn setting() -> AccountSetting {
     AccountSetting { principal: PRINCIPAL.into(), name: "containerInsights".into(), value: "enabled".into() }
+}
+
+fn join_token() -> JoinToken {
+    JoinToken {
+        id: "jt-1".into(),
+        secret_hash: [7; 32],
+        created_at: time(51),
+        created_by: "arn:aws:iam::000000000000:root".into(),
+        expires_at: time(52),
+        uses: 3,
+        used: 1,
+        attributes: [("rack".into(), "r1".into())].into(),
+    }
+}
+
+fn instance_key() -> InstanceKey {
+    InstanceKey {
+        instance: InstanceId::from_bits(7),
+        current: "LSCIAAAAAAAAAAAAAAA2".into(),
+        previous: Some("LSCIAAAAAAAAAAAAAAA3".into()),
+        token: "jt-1".into(),
+        joined_at: time(53),
+        renewed_at: time(54),
+        attributes: [("rack".into(), "r1".into())].into(),
+    }
 }
 
 fn token() -> Token {

@@ -132,3 +132,29 @@ fn state_of_another_cluster_is_refused() {
     let error = AgentCore::new(rig.now, Seed::new(2), other, runtime_info(), &rig.disk);
     assert!(matches!(error, Err(RestoreError::OtherCluster { .. })));
 }
+
+/// The key that it has is bound to another instance than the one in its journal: it has joined again.
+#[test]
+fn an_agent_is_the_instance_that_its_key_is_bound_to() {
+    const SAME: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/1";
+    const OTHER: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/c/2";
+    let rig = Rig::connected();
+    for (bound, known) in [(None, Some(INSTANCE)), (Some(INSTANCE), Some(INSTANCE)), (Some(SAME), Some(INSTANCE)), (Some(OTHER), None)]
+    {
+        let config = Config { instance_arn: bound.map(str::to_owned), ..config(&[]) };
+        let core = AgentCore::new(rig.now, Seed::new(2), config, runtime_info(), &rig.disk).expect("it is its own");
+        assert_eq!(core.instance_arn(), known, "{bound:?}");
+    }
+    // A key that nobody knows any more is the end of a machine that has joined, and of no other.
+    for (bound, code) in [(None, 1), (Some(OTHER), 5)] {
+        let mut rig = Rig::new();
+        rig.core.config.instance_arn = bound.map(str::to_owned);
+        let (code_of, message) = ("UnrecognizedClientException".to_owned(), "invalid".to_owned());
+        let error = ApiError::Service { status: 400, code: code_of, message };
+        rig.answers.insert("RegisterContainerInstance", Err(error));
+        rig.run(SECOND);
+        let exit = rig.exit.expect("it ends");
+        assert_eq!(exit.code(), code, "{exit}");
+        assert_eq!(exit.to_string().contains("new token"), bound.is_some(), "{exit}");
+    }
+}

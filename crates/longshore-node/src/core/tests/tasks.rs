@@ -242,17 +242,20 @@ fn a_stop_leaves_the_containers_running() {
     assert_eq!(rig.core.deadline(), None);
 }
 
-/// Who asks for this task's credentials, and gets them.
-fn asks(rig: &Rig, path: &str, peer: &str, container: Option<&str>) -> u16 {
-    let asked = Asked {
+fn asked(path: &str, peer: &str, container: Option<&str>) -> Asked {
+    Asked {
         method: "GET".into(),
         path: path.into(),
         query: String::new(),
         body: Vec::new(),
         peer: Some(peer.parse().expect("an address")),
         container: container.map(str::to_owned),
-    };
-    match surface::tasks(&rig.core, &asked) {
+    }
+}
+
+/// Who asks for this task's credentials, and gets them.
+fn asks(rig: &Rig, path: &str, peer: &str, container: Option<&str>) -> u16 {
+    match surface::tasks(&rig.core, &asked(path, peer, container)) {
         Reply::Now(answer) => answer.status,
         Reply::Later(lookup) => panic!("{lookup:?}"),
     }
@@ -288,6 +291,20 @@ fn only_a_container_of_the_task_gets_its_credentials() {
         assert_eq!(asks(&rig, path, peer, container), status, "{peer} {container:?}");
     }
     assert_eq!(asks(&rig, "/v2/credentials/none", &a, None), 400);
+    // The way to the API is for those who may have credentials.
+    for (peer, container, status) in [
+        (a.as_str(), None, 200),
+        (b.as_str(), None, 200),
+        ("192.0.2.7", None, 404),
+        ("127.0.0.1", None, 404),
+        ("127.0.0.1", Some(id_b.as_str()), 200),
+        ("127.0.0.1", Some("of another's container"), 404),
+        (a.as_str(), Some("of another's container"), 404),
+    ] {
+        let asked = asked("/", peer, container);
+        let Reply::Now(answer) = surface::caller(&rig.core, &asked) else { panic!("it is known by now") };
+        assert_eq!(answer.status, status, "{peer} {container:?}");
+    }
     rig.stop("a");
     rig.run(60 * SECOND);
     assert_eq!(asks(&rig, path, &a, None), 400, "a stopped container has no address any more");
