@@ -16,6 +16,7 @@ import boto3
 import botocore.exceptions
 
 from harness.cases import BUSYBOX, UpCase
+from harness.tools import JS_SDK
 from harness.wait import eventually
 from test_awsvpc import NETWORK
 
@@ -85,7 +86,6 @@ JAVASCRIPT = textwrap.dedent("""
     }
     main();
 """)
-JS_SDK = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(__file__).parents[2] / "target") / "js-sdk"
 
 
 def mounts(out):
