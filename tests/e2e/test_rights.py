@@ -108,8 +108,6 @@ class Rights(Identities, Case):
         short = self.make_role("short", trust({"AWS": ACCOUNT}))
         sts = self.client_of("sts", key)
         given = sts.assume_role(RoleArn=long, RoleSessionName="s", DurationSeconds=43200)
-        answered = given["ResponseMetadata"]["HTTPHeaders"]["date"]
-        self.assertTrue(answered)
         self.refused(
             "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             sts.assume_role, RoleArn=short, RoleSessionName="s", DurationSeconds=43200,
@@ -127,7 +125,7 @@ class Rights(Identities, Case):
         plain = self.make_user("plain", allow("sts:AssumeRole"))
         role = self.make_role(
             "tagged", trust({"AWS": ACCOUNT}, "sts:AssumeRole", "sts:TagSession"), allow("ecs:List*"),
-            allow("ecs:CreateCluster", f"arn:aws:ecs:*:*:cluster/${{aws:PrincipalTag/team}}-*"),
+            allow("ecs:CreateCluster", "arn:aws:ecs:*:*:cluster/${aws:PrincipalTag/team}-*"),
         )
         tags = [{"Key": "team", "Value": "red"}]
         self.refused(
@@ -151,14 +149,13 @@ class Rights(Identities, Case):
         cluster = f"arn:aws:ecs:{self.region}:{ACCOUNT}:cluster"
         boundary = self.iam.create_policy(
             PolicyName="only-these",
-            PolicyDocument=document(allow(["ecs:*", "ssm:*", "iam:Get*", "iam:List*", "ec2:*", "secretsmanager:*"])),
+            PolicyDocument=document(allow(["ecs:*", "ssm:*", "iam:Get*", "iam:List*", "ec2:*"])),
         )["Policy"]["Arn"]
         key = self.make_user(
             "simulated", allow(["ecs:ListClusters", "ec2:DescribeVpcs", "kms:ListKeys"]),
             allow(["ecs:CreateCluster", "ecs:DeleteCluster"], f"{cluster}/dev-*"), deny("ecs:DeleteCluster", f"{cluster}/dev-1"),
-            allow("ssm:GetParameter", f"arn:aws:ssm:*:*:parameter/app/*"),
+            allow("ssm:GetParameter", "arn:aws:ssm:*:*:parameter/app/*"),
             allow("iam:GetUser", f"arn:aws:iam::{ACCOUNT}:user/${{aws:username}}"),
-            allow("secretsmanager:CreateSecret", Condition={"StringEquals": {"secretsmanager:Name": "mine"}}),
             PermissionsBoundary=boundary,
         )
         ecs, ssm, iam, ec2, kms = (self.client_of(name, key) for name in ("ecs", "ssm", "iam", "ec2", "kms"))
@@ -190,27 +187,6 @@ class Rights(Identities, Case):
             PolicySourceArn=f"{user}/simulated", ActionNames=["kms:ListKeys"]
         )["EvaluationResults"][0].get("PermissionsBoundaryDecisionDetail")]
         self.assertEqual(boundary, {"AllowedByPermissionsBoundary": False})
-
-    def test_the_service_linked_role_is_aws_own(self):
-        name = "AWSServiceRoleForECS"
-        role = self.iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")["Role"]
-        self.assertEqual((role["RoleName"], role["Path"]), (name, "/aws-service-role/ecs.amazonaws.com/"))
-        self.refused(
-            "InvalidInput",
-            f"Service role name {name} has been taken in this account, please try a different suffix.",
-            self.iam.create_service_linked_role, AWSServiceName="ecs.amazonaws.com",
-        )
-        protected = f"Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
-        self.refused("UnmodifiableEntity", protected, self.iam.delete_role, RoleName=name)
-        self.refused(
-            "UnmodifiableEntity", protected, self.iam.put_role_policy,
-            RoleName=name, PolicyName="own", PolicyDocument=document(allow("*")),
-        )
-        self.ecs.create_cluster(clusterName="holds-the-role")
-        deletion = self.iam.delete_service_linked_role(RoleName=name)["DeletionTaskId"]
-        self.assertRegex(deletion, rf"\Atask/aws-service-role/ecs.amazonaws.com/{name}/[0-9a-f-]{{36}}\Z")
-        status = self.iam.get_service_linked_role_deletion_status(DeletionTaskId=deletion)
-        self.assertEqual(status["Status"], "FAILED")
 
     def test_who_passes_no_role_starts_nothing_with_one(self):
         self.ecs.create_cluster(clusterName="passing")
@@ -341,9 +317,10 @@ class Guests(Identities, ServerCase):
         self.ecs.create_service(cluster=self.cluster, serviceName="web", taskDefinition=definition, desiredCount=1)
         self.assertEqual(self.service("web")["desiredCount"], 1)
         self.ecs.delete_service(cluster=self.cluster, service="web", force=True)
-        [failure] = self.ecs.run_task(cluster=self.cluster, taskDefinition=definition)["failures"]
-        self.assertEqual(failure["reason"], "No Container Instances were found in your cluster.")
-
+        self.assert_refused(
+            "InvalidParameterException", "No Container Instances were found in your cluster.",
+            self.ecs.run_task, cluster=self.cluster, taskDefinition=definition,
+        )
         made = self.make_role("mine", trust({"AWS": ACCOUNT}), allow("ecs:ListClusters"))
         session = self.assume(None, made)
         self.assertIn("clusterArns", self.client_of("ecs", session).list_clusters())
@@ -357,6 +334,29 @@ class Guests(Identities, ServerCase):
         self.assertEqual(kms.decrypt(CiphertextBlob=blob)["Plaintext"], b"x")
         vpc = self.client_of("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         self.client_of("ec2").delete_vpc(VpcId=vpc)
+
+    def test_the_service_linked_role_is_aws_own(self):
+        # In an account of its own, in which nobody has made a cluster yet.
+        key = {"AccessKeyId": "111122223333", "SecretAccessKey": "test"}
+        iam, name = self.client_of("iam", key), "AWSServiceRoleForECS"
+        role = iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")["Role"]
+        self.assertEqual((role["RoleName"], role["Path"]), (name, "/aws-service-role/ecs.amazonaws.com/"))
+        self.refused(
+            "InvalidInput",
+            f"Service role name {name} has been taken in this account, please try a different suffix.",
+            iam.create_service_linked_role, AWSServiceName="ecs.amazonaws.com",
+        )
+        protected = f"Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
+        self.refused("UnmodifiableEntity", protected, iam.delete_role, RoleName=name)
+        self.refused(
+            "UnmodifiableEntity", protected, iam.put_role_policy,
+            RoleName=name, PolicyName="own", PolicyDocument=document(allow("*")),
+        )
+        self.client_of("ecs", key).create_cluster(clusterName="holds-the-role")
+        deletion = iam.delete_service_linked_role(RoleName=name)["DeletionTaskId"]
+        self.assertRegex(deletion, rf"\Atask/aws-service-role/ecs.amazonaws.com/{name}/[0-9a-f-]{{36}}\Z")
+        status = iam.get_service_linked_role_deletion_status(DeletionTaskId=deletion)
+        self.assertEqual(status["Status"], "FAILED")
 
 
 class Workloads(Identities, EngineCase):

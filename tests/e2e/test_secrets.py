@@ -221,6 +221,17 @@ class Secrets(ServerCase):
         made = iam.create_access_key(UserName=name)["AccessKey"]
         return made["AccessKeyId"], made["SecretAccessKey"]
 
+    def session(self, account, name, actions):
+        """A client of Secrets Manager for a session of a role that may do these things in a 12-digit account."""
+        iam, sts = (self.service(which, (account, "test")) for which in ("iam", "sts"))
+        statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": "*"}}
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+        given = sts.assume_role(RoleArn=role, RoleSessionName="s")["Credentials"]
+        return self.client_of("secretsmanager", given)
+
     def test_a_secret_of_another_account(self):
         mine, kms = self.service("secretsmanager", (MINE, "test")), self.service("kms", (MINE, "test"))
         key = kms.create_key()["KeyMetadata"]["Arn"]
@@ -250,6 +261,14 @@ class Secrets(ServerCase):
         ]}
         kms.put_key_policy(KeyId=key, Policy=json.dumps(key_policy))
         self.assertEqual(able.get_secret_value(SecretId=secret["ARN"])["SecretString"], "for both")
+        # A role has to be named too.
+        reader = self.session(THEIRS, "reader", ["secretsmanager:GetSecretValue", "kms:Decrypt"])
+        self.refused("AccessDeniedException", "", reader.get_secret_value, SecretId=secret["ARN"])
+        policy["Statement"][0]["Principal"]["AWS"].append(f"arn:aws:iam::{THEIRS}:role/reader")
+        mine.put_resource_policy(SecretId="shared", ResourcePolicy=json.dumps(policy))
+        self.assertEqual(reader.get_secret_value(SecretId=secret["ARN"])["SecretString"], "for both")
+        self.service("iam", (THEIRS, "test")).delete_role_policy(RoleName="reader", PolicyName="own")
+        self.refused("AccessDeniedException", "no identity-based policy", reader.get_secret_value, SecretId=secret["ARN"])
         self.refused("AccessDeniedException", "no identity-based policy", unable.get_secret_value, SecretId=secret["ARN"])
         for call in (guest.get_secret_value, guest.describe_secret, able.describe_secret, able.delete_secret):
             self.refused("AccessDeniedException", "", call, SecretId=secret["ARN"])
