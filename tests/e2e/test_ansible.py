@@ -184,7 +184,7 @@ class Ansible(ServerCase):
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         found = re.findall(r"^TASK \[(.+?)\] \*+\n(?:.*\n)*?(ok|changed): \[localhost\]", done.stdout, re.MULTILINE)
-        self.assertEqual(len(found), text.count("- name:"), done.stdout)
+        self.assertEqual(len(found), text.count("\n    - name: "), done.stdout)
         return dict(found)
 
     def test_a_second_run_changes_nothing(self):

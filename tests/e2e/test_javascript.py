@@ -68,7 +68,7 @@ async function identities() {
     for await (const page of paginateListRoles({ client: iam, pageSize: 1 }, {})) {
         names.push(...page.Roles.map((one) => one.RoleName));
     }
-    const { Credentials } = await new STS({}).assumeRole({ RoleArn: Role.Arn, RoleSessionName: "s" });
+    const { Credentials } = await new STS({}).assumeRole({ RoleArn: Role.Arn, RoleSessionName: "work" });
     const credentials = {
         accessKeyId: Credentials.AccessKeyId, secretAccessKey: Credentials.SecretAccessKey,
         sessionToken: Credentials.SessionToken, expiration: Credentials.Expiration,

@@ -53,7 +53,7 @@ class Identities:
             self.iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
         return role
 
-    def assume(self, key, role, session="s", **others):
+    def assume(self, key, role, session="work", **others):
         given = self.client_of("sts", key).assume_role(RoleArn=role, RoleSessionName=session, **others)
         return given["Credentials"]
 
@@ -75,7 +75,7 @@ class Rights(Identities, Case):
     def test_who_one_is_needs_no_right(self):
         key = self.make_user("denied", deny("sts:GetCallerIdentity"), allow("sts:AssumeRole"))
         role = self.make_role("denied", trust({"AWS": ACCOUNT}), deny("*"))
-        session = self.assume(key, role, "work")
+        session = self.assume(key, role)
         for credentials, arn in (
             (key, f"arn:aws:iam::{ACCOUNT}:user/denied"),
             (session, f"arn:aws:sts::{ACCOUNT}:assumed-role/denied/work"),
@@ -107,18 +107,18 @@ class Rights(Identities, Case):
         long = self.make_role("long", trust({"AWS": ACCOUNT}), allow("sts:AssumeRole"), MaxSessionDuration=43200)
         short = self.make_role("short", trust({"AWS": ACCOUNT}))
         sts = self.client_of("sts", key)
-        given = sts.assume_role(RoleArn=long, RoleSessionName="s", DurationSeconds=43200)
+        given = sts.assume_role(RoleArn=long, RoleSessionName="work", DurationSeconds=43200)
         self.refused(
             "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-            sts.assume_role, RoleArn=short, RoleSessionName="s", DurationSeconds=43200,
+            sts.assume_role, RoleArn=short, RoleSessionName="work", DurationSeconds=43200,
         )
         chained = self.client_of("sts", given["Credentials"])
         self.refused(
             "ValidationError",
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
-            chained.assume_role, RoleArn=long, RoleSessionName="s", DurationSeconds=7200,
+            chained.assume_role, RoleArn=long, RoleSessionName="work", DurationSeconds=7200,
         )
-        self.assertIn("Credentials", chained.assume_role(RoleArn=long, RoleSessionName="s", DurationSeconds=3600))
+        self.assertIn("Credentials", chained.assume_role(RoleArn=long, RoleSessionName="work", DurationSeconds=3600))
 
     def test_session_policies_and_tags(self):
         key = self.make_user("tagger", allow(["sts:AssumeRole", "sts:TagSession"]))
@@ -130,7 +130,7 @@ class Rights(Identities, Case):
         tags = [{"Key": "team", "Value": "red"}]
         self.refused(
             "AccessDenied", "sts:TagSession", self.client_of("sts", plain).assume_role,
-            RoleArn=role, RoleSessionName="s", Tags=tags,
+            RoleArn=role, RoleSessionName="work", Tags=tags,
         )
         ecs = self.client_of("ecs", self.assume(key, role, Tags=tags))
         self.assertEqual(ecs.create_cluster(clusterName="red-1")["cluster"]["status"], "ACTIVE")
@@ -203,8 +203,8 @@ class Rights(Identities, Case):
                 "AccessDeniedException", denied, ecs.register_task_definition,
                 family="passing", containerDefinitions=[container], **{member: role},
             )
-        definition = self.register("passing", taskRoleArn=role)
-        bare = self.register("bare")
+        definition = self.register("passing", {}, taskRoleArn=role)
+        bare = self.register("bare", {})
         self.refused(
             "AccessDeniedException", denied, ecs.run_task, cluster="passing", taskDefinition=definition
         )
@@ -271,7 +271,7 @@ class Rights(Identities, Case):
             ("the roles", [role, bounded, able], able_alone | {"session"}),
             # A session that is named has the right from here alone.
             (
-                "the sessions", [f"{sts}/{name}/s" for name in ("c-role", "c-bounded", "c-able")],
+                "the sessions", [f"{sts}/{name}/work" for name in ("c-role", "c-bounded", "c-able")],
                 able_alone | {
                     "session", "session with a policy", "session within a boundary",
                     "session of a role that may, with a policy",
@@ -312,7 +312,7 @@ class Guests(Identities, ServerCase):
         self.assertFalse(self.may(self.client_of("ecs", key).create_cluster, clusterName="x"))
         # Roles as they stand in definitions that were copied from elsewhere, and made by nobody here.
         role = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole"
-        definition = self.register("guest", executionRoleArn=role, taskRoleArn=role)
+        definition = self.register("guest", {}, executionRoleArn=role, taskRoleArn=role)
         self.assertEqual(self.aws.json("describe-task-definition", "--task-definition", "guest")["taskDefinition"]["taskRoleArn"], role)
         self.ecs.create_service(cluster=self.cluster, serviceName="web", taskDefinition=definition, desiredCount=1)
         self.assertEqual(self.service("web")["desiredCount"], 1)
@@ -374,7 +374,7 @@ class Workloads(Identities, EngineCase):
             # In strict mode a role that nobody has made is no more than that.
             ("unmade", f"arn:aws:iam::{ACCOUNT}:role/unmade"),
         ):
-            definition = self.register(name, {"image": BUSYBOX, "command": ["sleep", "600"]}, taskRoleArn=role)
+            definition = self.register(name, {"image": BUSYBOX, "command": ["sleep", "600"], "stopTimeout": 2}, taskRoleArn=role)
             reason = (
                 f"ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the role "
                 "being passed has the proper trust relationship and permissions and that your IAM user has permissions "

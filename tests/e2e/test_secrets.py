@@ -229,7 +229,7 @@ class Secrets(ServerCase):
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": "*"}}
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
-        given = sts.assume_role(RoleArn=role, RoleSessionName="s")["Credentials"]
+        given = sts.assume_role(RoleArn=role, RoleSessionName="work")["Credentials"]
         return self.client_of("secretsmanager", given)
 
     def test_a_secret_of_another_account(self):

@@ -9,7 +9,8 @@ import urllib.request
 
 import botocore.exceptions
 
-from harness.cases import BUSYBOX, WEB_1, WEB_2, EngineCase, ServerCase
+from harness import docker
+from harness.cases import WEB_1, WEB_2, EngineCase, ServerCase
 from harness.terraform import Terraform, require_terraform
 from harness.wait import eventually
 from test_fargate import address
@@ -442,7 +443,7 @@ class Service(EngineCase):
         self.assertEqual(after["taskDefinition"], before["taskDefinition"])
         self.assertEqual(after["deployments"][0]["id"], before["deployments"][0]["id"])
         terraform.destroy(**two)
-        self.assertEqual(self.tasks(desiredStatus="RUNNING"), [])
+        self.wait_engine(lambda: docker.running_of_cluster(self.cluster), "the tasks")
         [cluster] = self.ecs.describe_clusters(clusters=[self.cluster])["clusters"]
         self.assertEqual(cluster["status"], "INACTIVE")
         self.refused("NoSuchEntity", "web-task", self.client_of("iam").get_role, RoleName="web-task")
