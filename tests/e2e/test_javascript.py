@@ -59,10 +59,12 @@ async function network() {
 
 async function identities() {
     const iam = new IAM({});
-    const { Role } = await iam.createRole({ RoleName: "js", AssumeRolePolicyDocument: trust({ AWS: "ACCOUNT" }) });
+    const { Role } = await iam.createRole({
+        RoleName: "js", Description: "red & blue <x>", AssumeRolePolicyDocument: trust({ AWS: "ACCOUNT" }),
+    });
     await iam.putRolePolicy({ RoleName: "js", PolicyName: "own", PolicyDocument: allow("ecs:ListClusters") });
     await waitUntilRoleExists({ client: iam, maxWaitTime: 10 }, { RoleName: "js" });
-    await iam.createUser({ UserName: "js", Tags: [{ Key: "Team", Value: "red & blue <x>" }] });
+    await iam.createUser({ UserName: "js", Tags: [{ Key: "Team", Value: "red = blue" }] });
     await waitUntilUserExists({ client: iam, maxWaitTime: 10 }, { UserName: "js" });
     const names = [];
     for await (const page of paginateListRoles({ client: iam, pageSize: 1 }, {})) {
@@ -77,6 +79,7 @@ async function identities() {
     found.identities = {
         names, trust: JSON.parse(decodeURIComponent(Role.AssumeRolePolicyDocument)).Statement.Action,
         made: Role.CreateDate instanceof Date, tag: (await iam.getUser({ UserName: "js" })).User.Tags[0].Value,
+        description: (await iam.getRole({ RoleName: "js" })).Role.Description,
         lasts: Math.round((Credentials.Expiration - Date.now()) / 60000),
         clusters: Array.isArray((await ecs.listClusters({})).clusterArns),
         denied: (await refused(() => ecs.createCluster({ clusterName: "js" })))[0],
@@ -140,7 +143,7 @@ class JavaScript(ServerCase):
         identities = found["identities"]
         self.assertIn("js", identities["names"])
         self.assertEqual((identities["trust"], identities["made"], identities["lasts"]), ("sts:AssumeRole", True, 60))
-        self.assertEqual(identities["tag"], "red & blue <x>")
+        self.assertEqual((identities["tag"], identities["description"]), ("red = blue", "red & blue <x>"))
         self.assertEqual((identities["clusters"], identities["denied"]), (True, "AccessDeniedException"))
         self.assertEqual(identities["again"], ["EntityAlreadyExistsException", "User with name js already exists."])
         self.assertEqual(identities["missing"], ["NoSuchEntityException", "The role with name none cannot be found."])

@@ -43,7 +43,7 @@ run_launcher:
   class: EcsRunLauncher
   config:
     container_name: run
-    run_resources: {cpu: "64", memory: "64"}
+    run_resources: {cpu: "256", memory: "128"}
 telemetry:
   enabled: false
 """

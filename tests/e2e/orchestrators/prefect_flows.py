@@ -26,6 +26,8 @@ async def main(cluster, image, role):
         template = {
             "job_configuration": ECSJobConfiguration.json_template(), "variables": ECSVariables.model_json_schema(),
         }
+        # ECS adds this to every answer, and the worker would take it for a difference.
+        template["job_configuration"]["task_definition"]["enableFaultInjection"] = False
         configuration = await ECSJobConfiguration.from_template_and_values(base_job_template=template, values=values)
         flow_run = FlowRun(flow_id=flow, name="tried", id=uuid.uuid4())
         configuration.prepare_for_flow_run(flow_run)
