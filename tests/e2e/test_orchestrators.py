@@ -43,7 +43,7 @@ run_launcher:
   class: EcsRunLauncher
   config:
     container_name: run
-    run_resources: {cpu: "256", memory: "128"}
+    run_resources: {cpu: "256", memory: "512"}
 telemetry:
   enabled: false
 """
