@@ -1,25 +1,13 @@
 """EC2 as boto3, the command line and Terraform speak it: networks that are checked and kept, and interfaces of tasks."""
 
 import json
-import pathlib
-import shutil
-import subprocess
 
 import boto3
 import botocore.exceptions
 
 from harness.cases import ServerCase, UpCase
+from harness.terraform import Terraform
 from harness.wait import eventually
-
-# Where this machine keeps Terraform's providers, if it does.
-PLUGINS = pathlib.Path("/opt/tf-plugins")
-
-PROVIDER = """
-provider "aws" {
-  skip_metadata_api_check = true
-  skip_region_validation  = true
-}
-"""
 
 NETWORK = """
 variable "port" {
@@ -287,66 +275,33 @@ class Ec2(ServerCase):
         self.refused("UnsupportedOperation", "RSA", self.ec2.create_key_pair, KeyName="a")
 
 
-class Terraform(ServerCase):
-    def setUp(self):
-        super().setUp()
-        self.terraform = shutil.which("terraform")
-        if self.terraform is None or not PLUGINS.is_dir():
-            self.skipTest("no Terraform with a provider on this machine")
-        self.home = self.directory / "terraform"
-        self.home.mkdir()
-        (self.home / "rc").write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{PLUGINS}"\n  }}\n}}\n'
-        )
-        (self.home / "main.tf").write_text(PROVIDER + NETWORK)
-
-    def run_terraform(self, *arguments, code=0):
-        env = {
-            **self.plane.env,
-            "PATH": "/usr/bin:/bin",
-            "TF_CLI_CONFIG_FILE": str(self.home / "rc"),
-            "HOME": str(self.home),
-        }
-        done = subprocess.run(
-            [self.terraform, *arguments], cwd=self.home, env=env, capture_output=True, text=True, timeout=600
-        )
-        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
-
+class Networks(ServerCase):
     def test_a_network_by_terraform(self):
         """Apply, empty plan, change, empty plan, import, destroy."""
-        self.run_terraform("init", "-input=false", "-no-color")
-        apply = ("apply", "-auto-approve", "-input=false", "-no-color")
-        plan = ("plan", "-detailed-exitcode", "-input=false", "-no-color")
-        self.run_terraform(*apply)
-        self.run_terraform(*plan)
-        changed = ("-var", "port=8080", "-var", "team=blue")
-        self.run_terraform(*apply, *changed)
-        self.run_terraform(*plan, *changed)
+        terraform = Terraform(self.directory / "terraform", self.plane, NETWORK)
+        terraform.apply()
+        terraform.must_plan_nothing()
+        changed = {"port": "8080", "team": "blue"}
+        terraform.apply(**changed)
+        terraform.must_plan_nothing(**changed)
 
         ec2 = client(self.plane.env)
-        outputs = json.loads(self.run_terraform("output", "-json"))
-        vpc = outputs["vpc"]["value"]
-        self.assertEqual(len(outputs["default_subnets"]["value"]), 3)
+        outputs = terraform.outputs()
+        vpc = outputs["vpc"]
+        self.assertEqual(len(outputs["default_subnets"]), 3)
         [shown] = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
         self.assertIn({"Key": "Team", "Value": "blue"}, shown["Tags"])
         versions = ec2.describe_launch_template_versions(LaunchTemplateName="web")["LaunchTemplateVersions"]
         self.assertEqual([version["DefaultVersion"] for version in versions], [True, False])
 
-        for name, found in (
-            ("aws_vpc.main", vpc),
-            ("aws_subnet.main[0]", None),
-            ("aws_security_group.tasks", None),
-            ("aws_internet_gateway.main", None),
-            ("aws_route_table.main", None),
-        ):
-            state = json.loads(self.run_terraform("show", "-json"))
-            resources = state["values"]["root_module"]["resources"]
-            found = found or next(own["values"]["id"] for own in resources if own["address"] == name)
-            self.run_terraform("state", "rm", name)
-            self.run_terraform("import", "-input=false", "-no-color", *changed, name, found)
-        self.run_terraform(*plan, *changed)
-        self.run_terraform("destroy", "-auto-approve", "-input=false", "-no-color", *changed)
+        taken = (
+            "aws_vpc.main", "aws_subnet.main[0]", "aws_security_group.tasks", "aws_internet_gateway.main",
+            "aws_route_table.main",
+        )
+        changes = terraform.import_again(dict.fromkeys(taken, ""), **changed)
+        self.assertLessEqual({action for actions in changes.values() for action in actions}, {"no-op", "update"})
+        terraform.must_plan_nothing(**changed)
+        terraform.destroy(**changed)
         self.assertEqual([own["IsDefault"] for own in ec2.describe_vpcs()["Vpcs"]], [True])
 
 

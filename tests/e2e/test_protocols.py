@@ -4,9 +4,6 @@ A client that sends everything here, as AWS_ENDPOINT_URL makes it, has to learn 
 """
 
 import json
-import pathlib
-import shutil
-import subprocess
 import urllib.error
 import urllib.request
 
@@ -18,9 +15,7 @@ import botocore.credentials
 import botocore.exceptions
 
 from harness.cases import ServerCase
-
-# Where this machine keeps Terraform's providers, if it does.
-PLUGINS = pathlib.Path("/opt/tf-plugins")
+from harness.terraform import Terraform
 
 # A service, an operation of it, what it is asked with, the code, the status, and what the text names.
 NOT_SERVED = [
@@ -121,20 +116,9 @@ class Protocols(ServerCase):
         self.assertEqual(self.metric('longshore_requests_total{service="lambda"'), 0, "clients invent no labels")
 
     def test_terraform_finds_out_who_it_is(self):
-        terraform = shutil.which("terraform")
-        if terraform is None or not PLUGINS.is_dir():
-            self.skipTest("no Terraform with a provider on this machine")
-        directory = self.directory / "terraform"
-        directory.mkdir()
-        (directory / "main.tf").write_text(
-            'provider "aws" {\n  skip_metadata_api_check = true\n  skip_region_validation = true\n}\n'
+        configuration = (
             'data "aws_caller_identity" "me" {}\noutput "arn" {\n  value = data.aws_caller_identity.me.arn\n}\n'
         )
-        (directory / "rc").write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{PLUGINS}"\n  }}\n}}\n'
-        )
-        env = {**self.plane.env, "PATH": "/usr/bin:/bin", "TF_CLI_CONFIG_FILE": str(directory / "rc"), "HOME": str(directory)}
-        for arguments in (["init", "-input=false", "-no-color"], ["apply", "-auto-approve", "-input=false", "-no-color"]):
-            done = subprocess.run([terraform, *arguments], cwd=directory, env=env, capture_output=True, text=True)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("arn:aws:iam::000000000000:root", done.stdout)
+        terraform = Terraform(self.directory / "terraform", self.plane, configuration)
+        terraform.apply()
+        self.assertEqual(terraform.outputs()["arn"], "arn:aws:iam::000000000000:root")

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 import textwrap
 import unittest
@@ -17,6 +16,9 @@ import botocore.exceptions
 
 from harness import docker
 from harness.cases import BUSYBOX, UpCase
+from harness.inside import mounted, python
+from harness.terraform import PROGRAM as TERRAFORM, PROVIDERS, require_terraform
+from harness.tools import JS_SDK
 from harness.wait import eventually
 from test_awsvpc import NETWORK
 
@@ -86,18 +88,19 @@ JAVASCRIPT = textwrap.dedent("""
     }
     main();
 """)
-JS_SDK = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or pathlib.Path(__file__).parents[2] / "target") / "js-sdk"
 
 
-def mounts(out):
-    """The directories that a Python with boto3 needs, at their own places."""
-    prefix = pathlib.Path(os.path.realpath(sys.executable)).parent.parent
-    packages = pathlib.Path(boto3.__file__).parent.parent
-    paths = {pathlib.Path("/usr"), pathlib.Path("/lib"), pathlib.Path("/lib64"), prefix, packages}
-    real = [path for path in sorted(paths) if path.exists()]
-    # What is inside another one is there with it.
-    outer = [path for path in real if not any(other in path.parents for other in real)]
-    return {**{str(path): str(path) for path in outer}, str(out): "/out"}
+# And with the one for Go, which Terraform's provider is made with.
+GO = """
+provider "aws" {}
+
+data "aws_caller_identity" "me" {}
+
+resource "aws_ecs_cluster" "mine" {
+  name       = "mine"
+  depends_on = [data.aws_caller_identity.me]
+}
+"""
 
 
 class RoleTasks:
@@ -123,29 +126,21 @@ class RoleTasks:
             pass
 
     def start(self, name, mode, role):
-        where = mounts(self.out)
-        volumes = [{"name": f"v{n}", "host": {"sourcePath": path}} for n, path in enumerate(where)]
-        points = [
-            {"sourceVolume": f"v{n}", "containerPath": where[path], "readOnly": where[path] != "/out"}
-            for n, path in enumerate(where)
-        ]
-        packages = str(pathlib.Path(boto3.__file__).parent.parent)
-        environment = {"NAME": name, "HOME": "/tmp", "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
-        container = {
-            "image": BUSYBOX, "entryPoint": [os.path.realpath(sys.executable), "-c"], "command": [PROGRAM],
-            "mountPoints": points, "memory": 128, "stopTimeout": 2,
-            "environment": [{"name": key, "value": value} for key, value in environment.items()],
-        }
+        packages = pathlib.Path(boto3.__file__).parent.parent
+        volumes, container = python(self.out, PROGRAM, {"NAME": name}, packages)
+        container["memory"] = 128
         definition = self.register(name, container, networkMode=mode, volumes=volumes, taskRoleArn=role)
         network = {"networkConfiguration": NETWORK} if mode == "awsvpc" else {}
         [task] = self.run_tasks(taskDefinition=definition, **network)
         self.addCleanup(self.stop_task_quietly, task["taskArn"])
         return task["taskArn"]
 
+    def text_of(self, name):
+        path = self.out / name
+        return eventually(lambda: path.exists() and path.read_text(), timeout_secs=60, what=f"what {name} tells")
+
     def told(self, name, suffix=""):
-        path = self.out / (name + suffix)
-        text = eventually(lambda: path.exists() and path.read_text(), timeout_secs=60, what=f"what {name} tells")
-        return json.loads(text)
+        return json.loads(self.text_of(name + suffix))
 
 
 class Roles(RoleTasks, UpCase):
@@ -222,12 +217,7 @@ class Roles(RoleTasks, UpCase):
         paths = {"/usr": "/usr", "/lib": "/lib", "/lib64": "/lib64", str(self.out): "/out", str(JS_SDK.resolve()): "/js"}
         if not str(node).startswith("/usr/"):
             paths[str(node.parent.parent)] = str(node.parent.parent)
-        present = {path: at for path, at in paths.items() if pathlib.Path(path).exists()}
-        volumes = [{"name": f"v{n}", "host": {"sourcePath": path}} for n, path in enumerate(present)]
-        points = [
-            {"sourceVolume": f"v{n}", "containerPath": at, "readOnly": at != "/out"}
-            for n, at in enumerate(present.values())
-        ]
+        volumes, points = mounted(paths)
         container = {
             "image": BUSYBOX, "entryPoint": [str(node), "-e"], "command": [JAVASCRIPT], "memory": 256, "stopTimeout": 2,
             "mountPoints": points, "environment": [{"name": "NAME", "value": "js"}],
@@ -240,6 +230,30 @@ class Roles(RoleTasks, UpCase):
         self.assertEqual(told.get("who"), f"arn:aws:sts::{ACCOUNT}:assumed-role/of-js/{task_id}", told)
         self.assertTrue(told["clusters"], told)
         self.assertEqual(told["created"], "AccessDeniedException", told)
+
+    def test_the_sdk_for_go_finds_its_role_too(self):
+        """As part of Terraform's provider, which looks for credentials as the SDK does by default."""
+        require_terraform()
+        role = self.make_role("of-go")
+        (self.out / "main.tf").write_text(GO)
+        volumes, points = mounted({
+            pathlib.Path(TERRAFORM).parent: "/terraform", PROVIDERS: "/providers", self.out: "/out",
+        })
+        script = (
+            "cd /out && /terraform/terraform init -plugin-dir=/providers -no-color -input=false "
+            "&& /terraform/terraform apply -auto-approve -no-color -input=false; mv log told"
+        )
+        container = {
+            "image": BUSYBOX, "command": ["sh", "-c", f"({script}) > /out/log 2>&1; true"], "memory": 1024,
+            "mountPoints": points, "environment": [{"name": "HOME", "value": "/out"}], "stopTimeout": 2,
+        }
+        definition = self.register("go", container, volumes=volumes, taskRoleArn=role)
+        [task] = self.run_tasks(taskDefinition=definition)
+        told = self.text_of("told")
+        task_id = task["taskArn"].rsplit("/", 1)[1]
+        session = f"arn:aws:sts::{ACCOUNT}:assumed-role/of-go/{task_id}"
+        # Terraform breaks lines where it likes.
+        self.assertIn(f"User: {session} is not authorized to perform: ecs:CreateCluster", " ".join(told.replace("│", "").split()))
 
     def test_the_keys_end_with_their_task_and_their_role(self):
         role = self.make_role("short")

@@ -2,28 +2,18 @@
 
 import base64
 import json
-import pathlib
-import shutil
-import subprocess
 import urllib.parse
 
 import boto3
 import botocore.exceptions
 
 from harness.cases import ServerCase
-
-# Where this machine keeps Terraform's providers, if it does.
-PLUGINS = pathlib.Path("/opt/tf-plugins")
+from harness.terraform import Terraform
 
 MINE = "111122223333"
 THEIRS = "444455556666"
 
 MAIN = """
-provider "aws" {
-  skip_metadata_api_check = true
-  skip_region_validation  = true
-}
-
 variable "value" {
   type = string
 }
@@ -231,6 +221,17 @@ class Secrets(ServerCase):
         made = iam.create_access_key(UserName=name)["AccessKey"]
         return made["AccessKeyId"], made["SecretAccessKey"]
 
+    def session(self, account, name, actions):
+        """A client of Secrets Manager for a session of a role that may do these things in a 12-digit account."""
+        iam, sts = (self.service(which, (account, "test")) for which in ("iam", "sts"))
+        statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": actions, "Resource": "*"}}
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+        given = sts.assume_role(RoleArn=role, RoleSessionName="work")["Credentials"]
+        return self.client_of("secretsmanager", given)
+
     def test_a_secret_of_another_account(self):
         mine, kms = self.service("secretsmanager", (MINE, "test")), self.service("kms", (MINE, "test"))
         key = kms.create_key()["KeyMetadata"]["Arn"]
@@ -260,6 +261,14 @@ class Secrets(ServerCase):
         ]}
         kms.put_key_policy(KeyId=key, Policy=json.dumps(key_policy))
         self.assertEqual(able.get_secret_value(SecretId=secret["ARN"])["SecretString"], "for both")
+        # A role has to be named too.
+        reader = self.session(THEIRS, "reader", ["secretsmanager:GetSecretValue", "kms:Decrypt"])
+        self.refused("AccessDeniedException", "", reader.get_secret_value, SecretId=secret["ARN"])
+        policy["Statement"][0]["Principal"]["AWS"].append(f"arn:aws:iam::{THEIRS}:role/reader")
+        mine.put_resource_policy(SecretId="shared", ResourcePolicy=json.dumps(policy))
+        self.assertEqual(reader.get_secret_value(SecretId=secret["ARN"])["SecretString"], "for both")
+        self.service("iam", (THEIRS, "test")).delete_role_policy(RoleName="reader", PolicyName="own")
+        self.refused("AccessDeniedException", "no identity-based policy", reader.get_secret_value, SecretId=secret["ARN"])
         self.refused("AccessDeniedException", "no identity-based policy", unable.get_secret_value, SecretId=secret["ARN"])
         for call in (guest.get_secret_value, guest.describe_secret, able.describe_secret, able.delete_secret):
             self.refused("AccessDeniedException", "", call, SecretId=secret["ARN"])
@@ -302,41 +311,22 @@ class Secrets(ServerCase):
             self.assertEqual(error["ResponseMetadata"]["RetryAttempts"], 0)
 
     def test_terraform_makes_changes_and_removes_them(self):
-        terraform = shutil.which("terraform")
-        if terraform is None or not PLUGINS.is_dir():
-            self.skipTest("no Terraform with a provider on this machine")
-        directory = self.directory / "terraform"
-        directory.mkdir()
-        (directory / "main.tf").write_text(MAIN)
-        (directory / "rc").write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{PLUGINS}"\n  }}\n}}\n'
-        )
-        env = {**self.plane.env, "PATH": "/usr/bin:/bin", "TF_CLI_CONFIG_FILE": str(directory / "rc"), "HOME": str(directory)}
-
-        def run(*arguments, want=0):
-            done = subprocess.run([terraform, *arguments], cwd=directory, env=env, capture_output=True, text=True)
-            self.assertEqual(done.returncode, want, f"{arguments}: {done.stdout}\n{done.stderr}")
-            return done.stdout
-
-        quiet = ("-input=false", "-no-color")
-        run("init", *quiet)
+        terraform = Terraform(self.directory / "terraform", self.plane, MAIN)
         secrets, ssm = self.service("secretsmanager"), self.service("ssm")
 
         def password():
             return json.loads(secrets.get_secret_value(SecretId="terraform/db")["SecretString"])["password"]
 
         for value in ("one", "two", "one"):
-            apply = ("apply", "-auto-approve", *quiet, "-var", f"value={value}")
-            run(*apply)
-            # An empty plan ends with 0, one with changes with 2.
-            run("plan", "-detailed-exitcode", *quiet, "-var", f"value={value}")
+            terraform.apply(value=value)
+            terraform.must_plan_nothing(value=value)
             self.assertEqual(password(), value)
             self.assertEqual(ssm.get_parameter(Name="/terraform/own", WithDecryption=True)["Parameter"]["Value"], value)
-            self.assertEqual(json.loads(run("output", "-raw", "read"))["password"], value)
+            self.assertEqual(json.loads(terraform.outputs()["read"])["password"], value)
         # And at once again, under the same names.
         for _ in range(2):
-            run("destroy", "-auto-approve", *quiet, "-var", "value=one")
+            terraform.destroy(value="one")
             self.refused("ResourceNotFoundException", "", secrets.describe_secret, SecretId="terraform/db")
-            run("apply", "-auto-approve", *quiet, "-var", "value=one")
+            terraform.apply(value="one")
             self.assertEqual(password(), "one")
-        run("destroy", "-auto-approve", *quiet, "-var", "value=one")
+        terraform.destroy(value="one")

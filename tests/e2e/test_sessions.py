@@ -1,43 +1,28 @@
 """Temporary credentials as SDKs get and use them: roles that are assumed, profiles, web identities of a CI (identity J3)."""
 
-import base64
 import json
 import os
 import subprocess
-import time
 
 import boto3
 import botocore
 import botocore.config
 
 from harness.cases import Case
+from harness.issuer import Issuer
 
 ACCOUNT = "000000000000"
 ISSUER = "https://token.actions.githubusercontent.com"
-HOST = ISSUER.removeprefix("https://")
 LOOK = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecs:ListClusters", "Resource": "*"}}
 MAY_ASSUME = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}}
-
-
-def text(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Sessions(Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        # The issuer: a key of openssl's, whose public part the server is given in a file.
-        cls.key = cls.directory / "issuer.pem"
-        subprocess.run(["openssl", "genrsa", "-out", cls.key, "2048"], check=True, capture_output=True)
-        shown = subprocess.run(
-            ["openssl", "rsa", "-in", cls.key, "-noout", "-modulus"], check=True, capture_output=True, text=True
-        )
-        modulus = bytes.fromhex(shown.stdout.strip().removeprefix("Modulus="))
-        keys = {"keys": [{"kty": "RSA", "kid": "k1", "use": "sig", "n": text(modulus), "e": text(b"\x01\x00\x01")}]}
-        given = cls.directory / "keys.json"
-        given.write_text(json.dumps({ISSUER: keys}))
-        cls.start_plane("server", "--auth", "strict", "--oidc-keys", str(given))
+        cls.issuer = Issuer(ISSUER, cls.directory)
+        cls.start_plane("server", "--auth", "strict", "--oidc-keys", str(cls.issuer.keys_path))
 
     def setUp(self):
         super().setUp()
@@ -119,26 +104,13 @@ class Sessions(Case):
         )
         self.assertEqual(done.stdout.strip(), f"arn:aws:sts::{ACCOUNT}:assumed-role/by-profile/laptop", done.stderr)
 
-    def token(self, **changed):
-        now = int(time.time())
-        claims = {
-            "iss": ISSUER, "aud": "sts.amazonaws.com", "sub": "repo:acme/shop:ref:refs/heads/main",
-            "iat": now, "nbf": now, "exp": now + 300, **changed,
-        }
-        head = text(json.dumps({"alg": "RS256", "kid": "k1", "typ": "JWT"}).encode())
-        signed = f"{head}.{text(json.dumps(claims).encode())}"
-        made = subprocess.run(
-            ["openssl", "dgst", "-sha256", "-sign", self.key], input=signed.encode(), capture_output=True, check=True
-        )
-        return f"{signed}.{text(made.stdout)}"
-
     def test_a_ci_deploys_with_the_token_of_its_issuer(self):
         provider = self.iam.create_open_id_connect_provider(Url=ISSUER, ClientIDList=["sts.amazonaws.com"])
         role = self.make_role(
             "deploy", {"Federated": provider["OpenIDConnectProviderArn"]},
             {
-                "StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"},
-                "StringLike": {f"{HOST}:sub": "repo:acme/shop:ref:refs/heads/*"},
+                "StringEquals": {f"{self.issuer.host}:aud": "sts.amazonaws.com"},
+                "StringLike": {f"{self.issuer.host}:sub": "repo:acme/shop:ref:refs/heads/*"},
             },
             action="sts:AssumeRoleWithWebIdentity",
         )
@@ -150,7 +122,7 @@ class Sessions(Case):
         def ask(token):
             return sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="run-1", WebIdentityToken=token)
 
-        given = ask(self.token())
+        given = ask(self.issuer.token())
         self.assertEqual(given["AssumedRoleUser"]["Arn"], f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/run-1")
         self.assertIn("clusterArns", self.client_of("ecs", given["Credentials"]).list_clusters())
         for changed, code, part in (
@@ -160,5 +132,5 @@ class Sessions(Case):
             ({"exp": 1}, "ExpiredTokenException", "Token expired"),
             ({"iss": "https://issuer.example"}, "InvalidIdentityToken", "No OpenIDConnect provider found"),
         ):
-            self.refused(code, part, lambda token: ask(token), token=self.token(**changed))
-        self.assertNotIn(self.token().split(".")[0], self.plane.log_path.read_text(errors="replace"))
+            self.refused(code, part, lambda token: ask(token), token=self.issuer.token(**changed))
+        self.assertNotIn(self.issuer.token().split(".")[0], self.plane.log_path.read_text(errors="replace"))

@@ -100,17 +100,20 @@ enum Whose {
     Guest(Arc<str>),
 }
 
-/// `None`: it may not be assumed. A definition may name a role by its ARN or, if it has no path, by its name. One of another
-/// account never may be assumed: nobody could have passed it.
+/// `None`: it may not be assumed. A definition may name a role by its ARN or, if it has no path, by its name. One that another
+/// account has made never may be assumed: nobody could have passed it. One that nobody has made is a guest's in open mode,
+/// whatever account its ARN names: a definition that was copied from AWS names the account that it was copied from.
 fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<Found> {
     let (partition, account) = (at.scope.partition(), at.scope.account);
     let arn = match named.starts_with("arn:") {
         true => named.to_owned(),
         false => arn::of(partition, account, "role", "/", named),
     };
-    let read = IamArn::parse(&arn).filter(|arn| arn.kind == "role" && arn.account_id() == Some(account))?;
+    let read = IamArn::parse(&arn).filter(|arn| arn.kind == "role" && arn.account_id().is_some())?;
     let of = match state.iam().role_named(partition, &arn) {
-        Some((_, role)) if trusts(role, at, &arn, now) => Whose::Role(role.own.id.clone()),
+        Some((owner, role)) if owner == account && trusts(role, at, &arn, now) => {
+            Whose::Role(role.own.id.clone())
+        }
         Some(_) => return None,
         None if state.iam().has_guests() => Whose::Guest(read.name.into()),
         None => return None,

@@ -187,7 +187,7 @@ pub(crate) fn say_where_for(
     for role in template.roles().of_guests(state, at, now) {
         out.say(format!(
             "Nobody has made the role {role}. This server is in open mode, so that its tasks have the rights of a guest, which \
-             are all of the account's; once there is such a role, they have its rights."
+             are all of the account's; once they name a role that this account has made, they have its rights."
         ));
     }
     let request = template.request(at, rules, default, None);

@@ -421,7 +421,7 @@ fn what_is_missing_is_said_wherever_there_is_room() {
         definition(&world, "role"),
         &expect![[r#"
             task definition role:1 in cluster deep-dive-cluster
-              Nobody has made the role arn:aws:iam::123456789012:role/r. This server is in open mode, so that its tasks have the rights of a guest, which are all of the account's; once there is such a role, they have its rights.
+              Nobody has made the role arn:aws:iam::123456789012:role/r. This server is in open mode, so that its tasks have the rights of a guest, which are all of the account's; once they name a role that this account has made, they have its rights.
               No task can be placed now. Of 1 instances, this rules out, each counted at the first requirement that it fails:
                 1 lack what the task requires (ATTRIBUTE; one is ID)
                   they do not offer version 1.17 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.17), task roles (taskRoleArn) (attribute com.amazonaws.ecs.capability.task-iam-role). Bring the instance's container engine up to date. Start the instance's agent as root, on a machine where no other agent has 169.254.170.2, or register the task definition without taskRoleArn."#]],
@@ -438,7 +438,7 @@ fn what_is_missing_is_said_wherever_there_is_room() {
         definition(&world, "far"),
         &expect![[r#"
             task definition far:1 in cluster deep-dive-cluster
-              Nobody has made the role arn:aws:iam::123456789012:role/r. This server is in open mode, so that its tasks have the rights of a guest, which are all of the account's; once there is such a role, they have its rights.
+              Nobody has made the role arn:aws:iam::123456789012:role/r. This server is in open mode, so that its tasks have the rights of a guest, which are all of the account's; once they name a role that this account has made, they have its rights.
               No agent that serves Fargate in this region offers version 1.19 of the Docker API (attribute com.amazonaws.ecs.capability.docker-remote-api.1.19), the log driver awslogs (attribute com.amazonaws.ecs.capability.logging-driver.awslogs), the log driver awslogs with an executionRoleArn (attribute ecs.capability.execution-role-awslogs). Bring the instance's container engine up to date. Start the instance's agent with LONGSHORE_AWSLOGS_DRIVER=json-file, which keeps the lines there, or register the task definition with another logDriver."#]],
     );
 }

@@ -11,11 +11,15 @@ const TASKS: &str = r#"{"Service": "ecs-tasks.amazonaws.com"}"#;
 const EC2: &str = r#"{"Service": "ec2.amazonaws.com"}"#;
 
 fn make_role(world: &World, name: &str, path: &str, principal: &str, condition: &str) {
+    make_role_in(world, ACCOUNT, name, path, principal, condition);
+}
+
+fn make_role_in(world: &World, account: &str, name: &str, path: &str, principal: &str, condition: &str) {
     let text = format!(
         r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {principal}{condition}}}}}"#
     );
     let own = Own {
-        id: format!("AROA{name}").into(),
+        id: format!("AROA{account}{name}").into(),
         name: name.into(),
         path: path.into(),
         created_at: world.now(),
@@ -30,7 +34,7 @@ fn make_role(world: &World, name: &str, path: &str, principal: &str, condition: 
         service: None,
         last_used: None,
     };
-    let account = AccountId::parse(ACCOUNT).expect("twelve digits");
+    let account = AccountId::parse(account).expect("twelve digits");
     world.act(|tx| tx.put::<Role>(OwnKey::new(account, &role.own.id.clone()), role));
 }
 
@@ -130,6 +134,32 @@ fn a_role_that_ecs_may_not_assume_starts_nothing() {
             world.check();
         }
     }
+}
+
+/// What is copied from AWS names roles of an account that nobody here has heard of.
+#[test]
+fn in_open_mode_a_role_that_nobody_has_made_runs_in_whatever_account() {
+    let copied = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole";
+    let world = World::new();
+    let id = world.add_instance("eu-west-1a", 1024, 1000);
+    let takes_roles = [
+        "com.amazonaws.ecs.capability.docker-remote-api.1.17",
+        "com.amazonaws.ecs.capability.docker-remote-api.1.18",
+        "com.amazonaws.ecs.capability.task-iam-role",
+    ];
+    world.give_capabilities(id, &takes_roles);
+    let definition = json!({
+        "family": "f", "taskRoleArn": copied, "executionRoleArn": arn("nobody"),
+        "containerDefinitions": [{"name": "main", "image": "busybox", "memory": 10}],
+    });
+    world.ok("RegisterTaskDefinition", definition);
+    let run = json!({"cluster": CLUSTER, "taskDefinition": "f"});
+    assert_eq!(world.ok("RunTask", run.clone())["failures"], json!([]));
+    // One that the other account has made is not for tasks of this one.
+    make_role_in(&world, "123456789012", "ecsTaskExecutionRole", "/", TASKS, "");
+    let (_, body) = world.call("RunTask", &run);
+    assert_eq!(body["message"], json!(cannot(copied)));
+    world.check();
 }
 
 /// What a call overrides counts in the place of what the definition says.

@@ -1,0 +1,144 @@
+"""Airflow, Dagster and Prefect run their work as tasks of ECS, with their own code.
+
+`scripts/prerequisites --tests` brings them; `orchestrators/` has what each is told. They ask EC2 as much as ECS: for
+the default network, for the interface of a task. Dagster runs in a task itself, as its launcher wants to.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness.cases import BUSYBOX, UpCase
+from harness.inside import python
+from harness.tools import TOOLS, require_tool
+from harness.wait import STRETCH, eventually
+
+ACCOUNT = "000000000000"
+SCRIPTS = pathlib.Path(__file__).parent / "orchestrators"
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": {
+    "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+}})
+# What Dagster's pages ask for the role of its daemon.
+LAUNCHER = json.dumps({"Version": "2012-10-17", "Statement": [
+    {
+        "Effect": "Allow", "Resource": "*", "Action": [
+            "ec2:DescribeNetworkInterfaces", "ecs:DescribeTaskDefinition", "ecs:DescribeTasks", "ecs:ListAccountSettings",
+            "ecs:RegisterTaskDefinition", "ecs:RunTask", "ecs:StopTask", "ecs:TagResource", "secretsmanager:DescribeSecret",
+            "secretsmanager:GetSecretValue", "secretsmanager:ListSecrets",
+        ],
+    },
+    {
+        "Effect": "Allow", "Action": "iam:PassRole", "Resource": "*",
+        "Condition": {"StringLike": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+    },
+]})
+INSTANCE = """
+run_launcher:
+  module: dagster_aws.ecs
+  class: EcsRunLauncher
+  config:
+    container_name: run
+    run_resources: {cpu: "256", memory: "512"}
+telemetry:
+  enabled: false
+"""
+
+
+class Orchestrators(UpCase):
+    instances_wanted = 1
+    zones_wanted = 1
+
+    def run_script(self, tool, script, *arguments, **variables):
+        """What the script tells in its last line."""
+        packages = TOOLS / tool
+        require_tool(packages / "boto3", tool)
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(packages), **self.plane.env, **variables,
+        }
+        done = subprocess.run(
+            [sys.executable, SCRIPTS / script, *arguments], env=environment, capture_output=True, text=True,
+            timeout=180 * STRETCH, check=False, cwd=self.directory,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def test_airflow(self):
+        cluster = f"{self.cluster}-airflow"
+        home = {"AIRFLOW_HOME": str(self.directory / "airflow"), "AIRFLOW__CORE__UNIT_TEST_MODE": "True"}
+        found = self.run_script("airflow", "airflow_tasks.py", cluster, BUSYBOX, **home)
+        self.assertRegex(found["failed"], r"(?s)This task is not in success state.*'exitCode': 3")
+        self.assertTrue(found["found again"])
+        self.assertEqual((found["cluster"], found["deleted"]), ("ACTIVE", "INACTIVE"))
+        self.assertEqual(found["deregistered"], found["definition"])
+        self.assertRegex(found["succeeded"], rf"\Aarn:aws:ecs:{self.region}:{ACCOUNT}:task/{cluster}/[0-9a-f]{{32}}\Z")
+
+    def test_prefect(self):
+        iam = self.client_of("iam")
+        role = iam.create_role(RoleName="prefect", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+        home = {"PREFECT_HOME": str(self.directory / "prefect"), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+        first, second = [
+            identifier.split("::")[1]
+            for identifier in self.run_script("prefect", "prefect_flows.py", self.cluster, BUSYBOX, role, **home)["tasks"]
+        ]
+        one, two = self.wait_task(first, "STOPPED", 60), self.wait_task(second, "STOPPED", 60)
+        self.assertEqual([container["exitCode"] for container in one["containers"]], [0])
+        self.assertEqual(two["stoppedReason"], "Stopped by Prefect worker")
+        # What was registered is read back as what would be registered again, so that it is not.
+        self.assertEqual(one["taskDefinitionArn"], two["taskDefinitionArn"])
+        [details] = [{one["name"]: one["value"] for one in found["details"]} for found in one["attachments"]]
+        subnets = [subnet["SubnetId"] for subnet in self.client_of("ec2").describe_subnets()["Subnets"]]
+        self.assertIn(details["subnetId"], subnets)
+
+    def test_dagster(self):
+        packages = TOOLS / "dagster"
+        require_tool(packages / "boto3", "dagster")
+        iam, ec2 = self.client_of("iam"), self.client_of("ec2")
+        role = iam.create_role(RoleName="dagster", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+        iam.put_role_policy(RoleName="dagster", PolicyName="own", PolicyDocument=LAUNCHER)
+        self.client_of("secretsmanager").create_secret(
+            Name="dagster-password", SecretString="x", Tags=[{"Key": "dagster", "Value": "true"}]
+        )
+        out = pathlib.Path(tempfile.mkdtemp(prefix="longshore-dagster-"))
+        self.addCleanup(shutil.rmtree, out, ignore_errors=True)
+        (out / "dagster.yaml").write_text(INSTANCE)
+        program = (SCRIPTS / "dagster_runs.py").read_text()
+        volumes, container = python(out, program, {"DAGSTER_HOME": "/out", "IMAGE": BUSYBOX}, packages)
+        container |= {"name": "daemon", "memory": 512}
+        definition = self.register(
+            "dagster", container, networkMode="awsvpc", volumes=volumes, taskRoleArn=role, executionRoleArn=role
+        )
+        subnet = ec2.describe_subnets()["Subnets"][0]
+        group = ec2.create_security_group(GroupName="dagster", Description="of Dagster", VpcId=subnet["VpcId"])["GroupId"]
+        network = {"subnets": [subnet["SubnetId"]], "securityGroups": [group]}
+        [daemon] = self.run_tasks(taskDefinition=definition, networkConfiguration={"awsvpcConfiguration": network})
+        self.addCleanup(self.stop_task_quietly, daemon["taskArn"])
+        told = out / "dagster"
+        started = time.monotonic()
+        found = json.loads(eventually(
+            lambda: told.exists() and told.read_text(), timeout_secs=120, what="what Dagster tells",
+        ))
+        self.assertEqual(found.get("good"), {"status": "SUCCESS", "text": None}, (found, time.monotonic() - started))
+        self.assertEqual(found["bad"]["status"], "FAILED")
+        self.assertIn("Container 'run' failed - exit code 4.", found["bad"]["text"])
+        self.assertEqual((found["long"]["status"], found["terminated"]), ("RUNNING", True))
+        self.wait_task(found["tasks"]["long"], "STOPPED", 60)
+        good = self.task(found["tasks"]["good"])
+        # Of one definition, in the network of the task that launched them, with the secret that is tagged for it.
+        self.assertEqual(good["taskDefinitionArn"].rsplit(":", 1)[1], "1")
+        self.assertEqual(good["taskDefinitionArn"], self.task(found["tasks"]["long"])["taskDefinitionArn"])
+        [interface] = self.interfaces(good) or [None]
+        definition = self.ecs.describe_task_definition(taskDefinition=good["taskDefinitionArn"])["taskDefinition"]
+        [secret] = definition["containerDefinitions"][0]["secrets"]
+        self.assertEqual(secret["name"], "dagster-password")
+        self.assertEqual(interface, subnet["SubnetId"])
+
+    def interfaces(self, task):
+        """The subnets of a task's interfaces."""
+        return [
+            detail["value"] for found in task["attachments"] for detail in found["details"] if detail["name"] == "subnetId"
+        ]
