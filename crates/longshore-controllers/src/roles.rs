@@ -68,6 +68,11 @@ impl Roles {
         task.into_iter().chain(self.execution.as_deref().map(|arn| (RoleType::TaskExecution, arn)))
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
     /// Whether ECS may assume them for tasks of this cluster.
     ///
     /// # Errors
@@ -77,6 +82,15 @@ impl Roles {
             Some((_, arn)) => Err(CannotAssume(arn.into())),
             None => Ok(()),
         }
+    }
+
+    /// Whether one of them was made, or made anew, after this time.
+    pub fn any_made_after(&self, state: &State, at: &ClusterKey, time: Timestamp) -> bool {
+        let (partition, account) = (at.scope.partition(), at.scope.account);
+        let mut found = self.iter().filter_map(|(_, named)| {
+            state.iam().role_named(partition, &whole_arn(at, named)).filter(|(owner, _)| *owner == account)
+        });
+        found.any(|(_, role)| role.own.created_at > time)
     }
 
     /// The roles that nobody has made, which run with a guest's rights: of a server in open mode.
@@ -104,10 +118,7 @@ enum Whose {
 /// account never may be assumed: nobody could have passed it.
 fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<Found> {
     let (partition, account) = (at.scope.partition(), at.scope.account);
-    let arn = match named.starts_with("arn:") {
-        true => named.to_owned(),
-        false => arn::of(partition, account, "role", "/", named),
-    };
+    let arn = whole_arn(at, named);
     let read = IamArn::parse(&arn).filter(|arn| arn.kind == "role" && arn.account_id() == Some(account))?;
     let of = match state.iam().role_named(partition, &arn) {
         Some((_, role)) if trusts(role, at, &arn, now) => Whose::Role(role.own.id.clone()),
@@ -116,6 +127,13 @@ fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<F
         None => return None,
     };
     Some(Found { of, arn })
+}
+
+fn whole_arn(at: &ClusterKey, named: &str) -> String {
+    match named.starts_with("arn:") {
+        true => named.to_owned(),
+        false => arn::of(at.scope.partition(), at.scope.account, "role", "/", named),
+    }
 }
 
 /// Whether the trust policy lets the service assume the role for tasks of this cluster.
@@ -129,6 +147,32 @@ fn trusts(role: &Role, at: &ClusterKey, arn: &str, now: Timestamp) -> bool {
         .with("aws:EpochTime", (whole.as_millis() / 1000).to_string());
     let asker = Asker::Service(SERVICE.to_owned());
     trust::allows(role, at.scope.account, arn, asker, "sts:AssumeRole", &context)
+}
+
+/// What a task's payload says of its roles: for each that cannot be assumed now the id alone, so that its containers know
+/// where to ask, and get their credentials there once it can be. A seed is used once.
+pub fn announced(
+    state: &State,
+    home: &ClusterKey,
+    task: &Task,
+    roles: &Roles,
+    now: Timestamp,
+    seed: Seed,
+) -> Vec<(RoleType, RoleCredentials)> {
+    let mut all = credentials(state, home, task, roles, now, seed);
+    for (kind, arn) in roles.iter() {
+        if all.iter().any(|(made, _)| *made == kind) {
+            continue;
+        }
+        // Without a root key there is nothing to announce either, and `credentials` has said so.
+        let Ok(id) = credentials_id(state, home, task, kind) else { continue };
+        let role_arn = arn.to_owned();
+        all.push((
+            kind,
+            RoleCredentials { credentials_id: id.into(), role_arn, ..RoleCredentials::default() },
+        ));
+    }
+    all
 }
 
 /// Credentials for each role of a task, new ones each time. A role that cannot be assumed now has none. A seed is used once.

@@ -339,6 +339,7 @@ fn secrets_are_fetched_with_the_execution_role() {
     rig.secrets = Err("AccessDeniedException: why".into());
     payload.execution_role_credentials = Some(RoleCredentials {
         credentials_id: "execution-a".to_owned().into(),
+        access_key_id: "ASIAEXECUTION".into(),
         ..RoleCredentials::default()
     });
     rig.place("a", payload);
