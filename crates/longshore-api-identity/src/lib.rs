@@ -13,5 +13,5 @@ mod sts;
 mod unique_id;
 
 pub use iam::{Iam, OPERATIONS, is_password};
-pub use sts::{Issuers, KeySource, OPERATIONS as STS_OPERATIONS, Sts, WebSts, facts};
+pub use sts::{Issuers, KeySource, OPERATIONS as STS_OPERATIONS, Sts, WebSts, facts, jwt};
 pub use unique_id::unique_id;

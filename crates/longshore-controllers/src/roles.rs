@@ -8,14 +8,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{Seed, Timestamp};
+use longshore_base::{AccountId, ClusterName, Region, Scope, Seed, TaskId, Timestamp};
+use longshore_domain::TaskStatus;
 use longshore_keyring::{KeyringError, Sealing};
 use longshore_link::message::{RoleCredentials, RoleType};
 use longshore_policy::{Asker, Context};
 use longshore_shapes_ecs as shapes;
 use longshore_state::State;
-use longshore_tables_ecs::ClusterKey;
 use longshore_tables_ecs::record::{self, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState};
 use longshore_tables_iam::arn::{self, IamArn};
 use longshore_tables_iam::record::Role;
 use longshore_tables_iam::session::{self, Of, Session, TaskRef};
@@ -197,6 +198,18 @@ pub fn credentials(
         }
     }
     all
+}
+
+/// Whether the task that a session was made for goes on, if it was made for one: it ends with it.
+pub fn is_at_work(state: &State, account: AccountId, session: &Session) -> bool {
+    let Some(TaskRef { region, cluster, id }) = &session.task else { return true };
+    let (Some(region), Some(cluster), Some(id)) =
+        (Region::parse(region), ClusterName::parse(cluster).ok(), TaskId::parse(id).ok())
+    else {
+        return false;
+    };
+    let at = ClusterKey::new(Scope::new(account, region), cluster);
+    state.ecs().task(&at, id).is_some_and(|task| task.last_status != TaskStatus::Stopped)
 }
 
 fn issue(
