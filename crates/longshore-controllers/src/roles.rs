@@ -12,7 +12,7 @@ use longshore_base::{AccountId, ClusterName, Region, Scope, Seed, TaskId, Timest
 use longshore_domain::TaskStatus;
 use longshore_keyring::{KeyringError, Sealing};
 use longshore_link::message::{RoleCredentials, RoleType};
-use longshore_policy::{Asker, Context};
+use longshore_policy::{Asker, Context, whole_seconds};
 use longshore_shapes_ecs as shapes;
 use longshore_state::State;
 use longshore_tables_ecs::record::{self, Task};
@@ -21,7 +21,7 @@ use longshore_tables_iam::arn::{self, IamArn};
 use longshore_tables_iam::record::Role;
 use longshore_tables_iam::session::{self, Of, Session, TaskRef};
 use longshore_tables_iam::{IamState, trust};
-use longshore_wire::{iso8601, json};
+use longshore_wire::json;
 
 /// How long a task's credentials are worth something (identity J8).
 pub const LIFE: Duration = Duration::from_secs(6 * 3600);
@@ -140,12 +140,10 @@ fn whole_arn(at: &ClusterKey, named: &str) -> String {
 /// Whether the trust policy lets the service assume the role for tasks of this cluster.
 fn trusts(role: &Role, at: &ClusterKey, arn: &str, now: Timestamp) -> bool {
     let (account, region) = (at.scope.account.to_string(), at.scope.region.as_str());
-    let whole = Timestamp::from_millis(now.as_millis().div_euclid(1000) * 1000);
     let context = Context::new()
+        .at(now)
         .with("aws:SourceAccount", account.as_str())
-        .with("aws:SourceArn", format!("arn:{}:ecs:{region}:{account}:*", at.scope.partition().as_str()))
-        .with("aws:CurrentTime", iso8601(whole))
-        .with("aws:EpochTime", (whole.as_millis() / 1000).to_string());
+        .with("aws:SourceArn", format!("arn:{}:ecs:{region}:{account}:*", at.scope.partition().as_str()));
     let asker = Asker::Service(SERVICE.to_owned());
     trust::allows(role, at.scope.account, arn, asker, "sts:AssumeRole", &context)
 }
@@ -241,7 +239,7 @@ fn issue(
         secret_access_key: issued.secret.to_string().into(),
         session_token: issued.token.into(),
         // In whole seconds, and never later than they end.
-        expiration: iso8601(Timestamp::from_millis(expires.as_millis().div_euclid(1000) * 1000)),
+        expiration: whole_seconds(expires),
         credential_scope: String::new(),
     })
 }

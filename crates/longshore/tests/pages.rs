@@ -151,7 +151,8 @@ async fn nothing_a_page_sends_is_done(plane: &ControlPlane, at: SocketAddr) {
         // A page whose own name was pointed here may send any header: to itself, as it thinks.
         for host in ["other.example", "other.example:8722"] {
             let (status, answer) = ask(at, &signed_in_header(call, host, &Credentials::new("test", "guess"))).await;
-            assert_eq!(status, 403, "{} {host}: {answer}", call.service);
+            // Open mode sees the host; strict mode the key, of which JSON says 400.
+            assert!((400..=403).contains(&status), "{} {host}: {answer}", call.service);
         }
     }
     assert_eq!(before.differences(&written(plane)), Vec::<String>::new());
