@@ -250,7 +250,7 @@ fn who_is_denied_does_nothing() {
 fn a_table_runs_in_a_transaction() {
     let db = open();
     let mut state = State::new(&domains(), NOW);
-    let api = Toy { db, told: Mutex::default() };
+    let api = Toy { db, told: Mutex::default(), costly: Mutex::default() };
     let mut run = |guard: &dyn Guard, operation: &str, body: &str| {
         let caller = caller();
         let done = state.transact(NOW, longshore_base::Ids::new(Seed::new(1)), |tx| {
