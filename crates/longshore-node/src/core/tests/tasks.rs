@@ -300,15 +300,13 @@ fn credentials_that_were_only_announced_are_to_come() {
     let announced = payload.role_credentials.as_mut().expect("it has a role");
     announced.access_key_id = String::new();
     let mut rig = Rig::connected();
-    rig.place("a", payload.clone());
+    rig.place("a", payload);
     rig.run(5 * SECOND);
-    let environment = &rig.runtime.world.specs().next().expect("it was created").environment;
-    let path = environment.0.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").cloned();
     let task = rig.core.engine().tasks().next().expect("it is there");
     let address = task.containers().next().expect("it has one").networks()[0].ipv4.clone().expect("it has one");
-    let path = path.unwrap_or_else(|| "/v2/credentials/credentials-a".to_owned());
-    assert_eq!(path, "/v2/credentials/credentials-a");
-    assert_eq!(asks(&rig, &path, &address, None), 503);
+    // So its containers have the path in their environment.
+    assert_eq!(task.spec().task_credentials.as_ref().map(|id| id.expose()), Some("credentials-a"));
+    assert_eq!(asks(&rig, "/v2/credentials/credentials-a", &address, None), 503);
     assert!(rig.core.credentials().get("credentials-a").is_none());
 }
 
