@@ -229,7 +229,10 @@ pub enum Renewal {
     All,
     /// Those that lacked some, and those with a role that was made after this time: the sessions of an earlier role of its
     /// name ended with it.
-    Late { lacking: BTreeSet<TaskId>, made_after: Timestamp },
+    Late {
+        lacking: BTreeSet<TaskId>,
+        made_after: Timestamp,
+    },
 }
 
 /// What a renewal has made.

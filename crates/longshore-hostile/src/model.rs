@@ -26,7 +26,8 @@ impl Operation {
     /// True if the operation changes nothing, by its name.
     pub fn only_reads(&self) -> bool {
         // The account's own keys are made when they are first looked at.
-        self.name != "DescribeKey" && ["Describe", "List", "Get", "Discover"].iter().any(|verb| self.name.starts_with(verb))
+        self.name != "DescribeKey"
+            && ["Describe", "List", "Get", "Discover"].iter().any(|verb| self.name.starts_with(verb))
     }
 }
 

@@ -122,15 +122,17 @@ impl<'m> Maker<'m> {
                 let length = *chance.pick(&[2048, 2049, 6144, 10_240, 20_480, 65_536, 131_072]);
                 let text = document(length, chance);
                 if let Value::Object(members) = &mut value {
-                    members.values_mut().filter(|member| member.is_string()).for_each(|own| *own = text.clone().into());
+                    members
+                        .values_mut()
+                        .filter(|member| member.is_string())
+                        .for_each(|own| *own = text.clone().into());
                 }
                 draft = service.draft(&self.caller.authority(), operation, &value);
             }
             _ => {}
         }
         case.operation = operation;
-        case.expect =
-            if draft.body.len() > BODY_BYTES_MAX { Expect::Anything } else { Expect::OfOperation };
+        case.expect = if draft.body.len() > BODY_BYTES_MAX { Expect::Anything } else { Expect::OfOperation };
         draft.sign(self.caller.credentials(), (SCOPE.0, service.signed_for), now());
         case.bytes = draft.bytes();
     }
@@ -166,7 +168,14 @@ impl<'m> Maker<'m> {
 /// Further members of a form, each a way to ask for more memory or time than a form should get.
 fn attack(operation: &Operation, chance: &mut Chance) -> String {
     let count = *chance.pick(&[11, 201, 1001, 20_000]);
-    let name = *chance.pick(&["Filter", "Tags.member", "TagKeys.member", "Tag", "PolicyArns.member", "ActionNames.member"]);
+    let name = *chance.pick(&[
+        "Filter",
+        "Tags.member",
+        "TagKeys.member",
+        "Tag",
+        "PolicyArns.member",
+        "ActionNames.member",
+    ]);
     match chance.below(10) {
         0 => (1..=count).map(|n| format!("&{name}.{n}.Name=a&{name}.{n}.Value.1=b")).collect(),
         1 => format!("&{name}.999999999.Name=a&{name}.999999999.Value.999999999=b"),
@@ -192,7 +201,10 @@ fn document(length: usize, chance: &mut Chance) -> String {
         3 => whole(format!("{statement}{}", " ".repeat(length))),
         4 => whole(statement.replace(
             r#""Action""#,
-            &format!(r#""Condition":{{"StringLike":{{"aws:username":["{}"]}}}},"Action""#, "*a".repeat(length / 2)),
+            &format!(
+                r#""Condition":{{"StringLike":{{"aws:username":["{}"]}}}},"Action""#,
+                "*a".repeat(length / 2)
+            ),
         )),
         _ => "x".repeat(length),
     }
@@ -223,6 +235,9 @@ mod tests {
             panic!("an input is a structure");
         };
         let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-        assert!(names.contains(&"Filter") && names.contains(&"DryRun") && names.contains(&"VpcId"), "{names:?}");
+        assert!(
+            names.contains(&"Filter") && names.contains(&"DryRun") && names.contains(&"VpcId"),
+            "{names:?}"
+        );
     }
 }

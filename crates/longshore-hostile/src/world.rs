@@ -145,7 +145,12 @@ impl World {
                 let lists = [&self.clusters, &self.services, &self.tasks, &self.instances, &self.definitions];
                 of(lists[chance.below(lists.len())], chance)
             }
-            "username" | "groupname" | "rolename" | "policyname" | "instanceprofilename" | "rolesessionname" => {
+            "username"
+            | "groupname"
+            | "rolename"
+            | "policyname"
+            | "instanceprofilename"
+            | "rolesessionname" => {
                 Some((*chance.pick(&["hostile", "Hostile", "a/b", "hostile-2"])).to_owned())
             }
             "policydocument" | "assumerolepolicydocument" | "policy" | "resourcepolicy" => {
@@ -153,9 +158,9 @@ impl World {
             }
             "policyarn" | "permissionsboundary" => Some((*chance.pick(&POLICY_ARNS)).to_owned()),
             "path" | "pathprefix" => Some((*chance.pick(&["/", "/a/", "/a/b/", "a", "//"])).to_owned()),
-            "secretid" | "keyid" | "aliasname" | "targetkeyid" => {
-                Some((*chance.pick(&["hostile", "alias/hostile", "alias/aws/ssm", "hostile-AbCdEf"])).to_owned())
-            }
+            "secretid" | "keyid" | "aliasname" | "targetkeyid" => Some(
+                (*chance.pick(&["hostile", "alias/hostile", "alias/aws/ssm", "hostile-AbCdEf"])).to_owned(),
+            ),
             "name" | "containername" => Some((*chance.pick(&["main", "side", "x"])).to_owned()),
             "image" => Some("longshore/none:1".to_owned()),
             "field" | "type" => of(&self.others, chance),

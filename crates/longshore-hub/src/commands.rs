@@ -150,7 +150,8 @@ async fn converse(
                 Output::Renew(renewal) => {
                     let (now, seed) = (hub.now(), hub.db.draw_seed());
                     // Of a role or of a data key that is not durable they would be worth nothing after a crash.
-                    let made = hub.db.read(|state| link::fresh_credentials(state, at, &renewal, now, seed)).await;
+                    let made =
+                        hub.db.read(|state| link::fresh_credentials(state, at, &renewal, now, seed)).await;
                     made.ok().map(|made| Input::Renewed(renewal, made))
                 }
                 Output::Close(reason) => {

@@ -294,7 +294,10 @@ async fn strangers_do_not_keep_credentials_from_others() {
         format!("GET /{long} HTTP/1.1\r\nhost: h\r\n\r\n"),
         format!("{get}{headers}\r\n"),
         format!("{get}x: {long}\r\n\r\n"),
-        format!("PUT /api/x/task-protection/v1/state HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{long}", long.len()),
+        format!(
+            "PUT /api/x/task-protection/v1/state HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{long}",
+            long.len()
+        ),
         format!("{get}content-length: 99999999999999999999\r\n\r\n"),
         format!("{get}transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
         "GET /v2/credentials/%00%ff%2e%2e/ HTTP/1.1\r\nhost: h\r\n\r\n".to_owned(),

@@ -195,7 +195,11 @@ fn roles_outlive_a_control_plane_that_is_away_for_hours() {
         let run_task =
             Step::RunTask { cluster: 0, image: Image::Vpc, count: 2, ports: false, capacity: Capacity::Ec2 };
         let kill = Step::ServerCrash { down_millis: u32::try_from(down * 1000).expect("few hours") };
-        let steps = [(seconds(30), run_task), (seconds(2 * HOUR - 3600), Step::RotateKeys), (seconds(killed_at), kill)];
+        let steps = [
+            (seconds(30), run_task),
+            (seconds(2 * HOUR - 3600), Step::RotateKeys),
+            (seconds(killed_at), kill),
+        ];
         scenario.steps = { steps.into_iter().enumerate() }
             .map(|(number, (at, step))| Timed { number, at, step })
             .collect();

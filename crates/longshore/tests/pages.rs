@@ -25,9 +25,17 @@ struct Call {
 
 const CALLS: [Call; 8] = [
     Call { service: "iam", target: None, body: "Action=CreateUser&Version=2010-05-08&UserName=page" },
-    Call { service: "iam", target: None, body: "Action=CreateAccountAlias&Version=2010-05-08&AccountAlias=page" },
+    Call {
+        service: "iam",
+        target: None,
+        body: "Action=CreateAccountAlias&Version=2010-05-08&AccountAlias=page",
+    },
     Call { service: "sts", target: None, body: "Action=GetSessionToken&Version=2011-06-15" },
-    Call { service: "ec2", target: None, body: "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.9.0.0%2F16" },
+    Call {
+        service: "ec2",
+        target: None,
+        body: "Action=CreateVpc&Version=2016-11-15&CidrBlock=10.9.0.0%2F16",
+    },
     Call {
         service: "secretsmanager",
         target: Some("secretsmanager.CreateSecret"),
@@ -74,7 +82,9 @@ fn now() -> Timestamp {
 fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
-    format!("{method} {target} HTTP/1.1\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "{method} {target} HTTP/1.1\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// The status, and all that came.
@@ -150,7 +160,8 @@ async fn nothing_a_page_sends_is_done(plane: &ControlPlane, at: SocketAddr) {
         }
         // A page whose own name was pointed here may send any header: to itself, as it thinks.
         for host in ["other.example", "other.example:8722"] {
-            let (status, answer) = ask(at, &signed_in_header(call, host, &Credentials::new("test", "guess"))).await;
+            let (status, answer) =
+                ask(at, &signed_in_header(call, host, &Credentials::new("test", "guess"))).await;
             // Open mode sees the host; strict mode the key, of which JSON says 400.
             assert!((400..=403).contains(&status), "{} {host}: {answer}", call.service);
         }

@@ -215,7 +215,14 @@ async fn run_with_role(
             peer_name: "the whole call without a role",
             bounds: Bounds::AtMost { must: 2.0, reach: 0.5 },
         };
-        (measured, format!("{} ms with a role, {} ms without; {calls} calls of each, in turns.", number(with), number(without)))
+        (
+            measured,
+            format!(
+                "{} ms with a role, {} ms without; {calls} calls of each, in turns.",
+                number(with),
+                number(without)
+            ),
+        )
     };
     Ok((measured(50), measured(99)))
 }

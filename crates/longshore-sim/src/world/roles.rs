@@ -270,7 +270,8 @@ impl World {
         self.tally.least_left_secs = Some(self.tally.least_left_secs.map_or(left, |least| least.min(left)));
         let before = self.roles.ends.insert((index, container.clone()), (process, end));
         if let Some((_, before)) = before.filter(|(of, before)| *of == process && *before > end) {
-            let text = format!("{container:?} was told {before:?} for the end of its credentials, now {end:?}");
+            let text =
+                format!("{container:?} was told {before:?} for the end of its credentials, now {end:?}");
             self.fail("credentials", text);
         }
     }
@@ -293,7 +294,9 @@ impl World {
             Reply::Later(Lookup::Addresses { containers, peer, answers }) => {
                 let has_it = containers.iter().any(|id| {
                     let observed = machine.docker.world.inspect(id);
-                    observed.is_ok_and(|own| own.networks.iter().any(|own| address_of(own.ipv4.as_deref()) == Some(peer)))
+                    observed.is_ok_and(|own| {
+                        own.networks.iter().any(|own| address_of(own.ipv4.as_deref()) == Some(peer))
+                    })
                 });
                 Some(if has_it { answers.0 } else { answers.1 })
             }
@@ -303,9 +306,8 @@ impl World {
 
     /// Of a container, or of its task's network.
     fn address(&self, index: usize, found: &FoundContainer) -> Option<IpAddr> {
-        let of_task = |(machine, key): &(usize, ContainerKey)| {
-            *machine == index && key.task == found.container.task
-        };
+        let of_task =
+            |(machine, key): &(usize, ContainerKey)| *machine == index && key.task == found.container.task;
         let own = self.watch.addresses.iter().find(|(key, _)| of_task(key));
         let observed = || address_of(found.observation.networks.first()?.ipv4.as_deref());
         own.map(|(_, address)| IpAddr::from(*address)).or_else(observed)
@@ -317,7 +319,8 @@ impl World {
     /// With what is wrong about the answer.
     fn ask(&self, index: usize, found: &FoundContainer) -> Result<Heard, String> {
         let nothing = Heard { is_valid: false, end: None, given: None };
-        let (Some((at, id)), Some(answer)) = (home(&found.container), self.answer(index, found, found)) else {
+        let (Some((at, id)), Some(answer)) = (home(&found.container), self.answer(index, found, found))
+        else {
             return Ok(nothing);
         };
         let task = self.task_record(id);
@@ -325,7 +328,9 @@ impl World {
             200 => self.judge(&at, id, &answer.body)?,
             _ => nothing,
         };
-        let Some((task, image)) = task.and_then(|task| Some((task, image_of(task)?))) else { return Ok(heard) };
+        let Some((task, image)) = task.and_then(|task| Some((task, image_of(task)?))) else {
+            return Ok(heard);
+        };
         let role = image.roles().0.and_then(|name| self.roles.known.get(&(at.scope.account, name.into())));
         if task.desired_status == DesiredStatus::Stopped || heard.is_valid {
             return match (heard.end, self.is_renewed(index, id)) {
@@ -339,12 +344,14 @@ impl World {
             return Ok(heard);
         }
         match role {
-            Some(role) if role.usable().is_some() && self.must_be_valid(index, found, id, role) => Err(format!(
-                "its role is there since {:?}, and it has no credentials of it: {} {}",
-                role.since,
-                answer.status,
-                if answer.status == 200 { "" } else { &answer.body },
-            )),
+            Some(role) if role.usable().is_some() && self.must_be_valid(index, found, id, role) => {
+                Err(format!(
+                    "its role is there since {:?}, and it has no credentials of it: {} {}",
+                    role.since,
+                    answer.status,
+                    if answer.status == 200 { "" } else { &answer.body },
+                ))
+            }
             Some(_) | None => Ok(heard),
         }
     }
@@ -354,7 +361,8 @@ impl World {
         let core = self.machines[index].agent.as_ref().map(|agent| &agent.core);
         let task = core.and_then(|core| core.engine().task_view(&container.task));
         task.is_some_and(|task| {
-            task.containers().any(|own| own.definition().name == container.name && own.status() == KnownStatus::Running)
+            task.containers()
+                .any(|own| own.definition().name == container.name && own.status() == KnownStatus::Running)
         })
     }
 
@@ -396,7 +404,9 @@ impl World {
         let end = parse_iso8601(text("Expiration")).ok_or("an end that is no time")?;
         let (key, token) = (text("AccessKeyId"), text("Token"));
         let given = Some((key.to_owned(), token.to_owned()));
-        let Some(running) = &self.server.up else { return Ok(Heard { is_valid: true, end: Some(end), given }) };
+        let Some(running) = &self.server.up else {
+            return Ok(Heard { is_valid: true, end: Some(end), given });
+        };
         let Token::Opened(opened) = session::open(&running.state, key, token) else {
             return Err("what was sent to it is not known here any more".to_owned());
         };
@@ -414,7 +424,9 @@ impl World {
         }
         let is_there = running.records.get::<Role>(&OwnKey::new(at.scope.account, role)).is_some();
         if session::is_live(&running.state, at.scope.account, session) != is_there {
-            return Err(format!("role {role} is there: {is_there}, and its session is taken for the opposite"));
+            return Err(format!(
+                "role {role} is there: {is_there}, and its session is taken for the opposite"
+            ));
         }
         let known = name.and_then(|name| self.roles.known.get(&(at.scope.account, name.into())));
         let is_valid = known.is_some_and(|known| known.id.as_ref() == Some(role)) && is_there;
@@ -455,9 +467,10 @@ impl World {
                 continue;
             }
             for found in self.containers_with_roles(index) {
-                let lives = home(&found.container).and_then(|(_, id)| self.task_record(id)).is_some_and(|task| {
-                    task.desired_status == DesiredStatus::Running && task.last_status.is_running()
-                });
+                let lives =
+                    home(&found.container).and_then(|(_, id)| self.task_record(id)).is_some_and(|task| {
+                        task.desired_status == DesiredStatus::Running && task.last_status.is_running()
+                    });
                 if lives && !self.ask(index, &found).is_ok_and(|heard| heard.is_valid) {
                     open.push(format!("m{index} {:?} has no credentials", found.container));
                 }

@@ -303,7 +303,8 @@ fn credentials_that_were_only_announced_are_to_come() {
     rig.place("a", payload);
     rig.run(5 * SECOND);
     let task = rig.core.engine().tasks().next().expect("it is there");
-    let address = task.containers().next().expect("it has one").networks()[0].ipv4.clone().expect("it has one");
+    let address =
+        task.containers().next().expect("it has one").networks()[0].ipv4.clone().expect("it has one");
     // So its containers have the path in their environment.
     assert_eq!(task.spec().task_credentials.as_ref().map(|id| id.expose()), Some("credentials-a"));
     assert_eq!(asks(&rig, "/v2/credentials/credentials-a", &address, None), 503);
