@@ -349,7 +349,7 @@ impl World {
                     "its role is there since {:?}, and it has no credentials of it: {} {}",
                     role.since,
                     answer.status,
-                    if answer.status == 200 { "" } else { &answer.body },
+                    if answer.status == 200 { "" } else { answer.body.as_str() },
                 ))
             }
             Some(_) | None => Ok(heard),
