@@ -169,6 +169,12 @@ fn roles(chance: &mut Chance, horizon: u64, steps: &mut Vec<(Duration, Step)>) {
             }
             3 => {
                 steps.push((at, Step::TrustRole { role, trusts: false }));
+                if chance.per_mille(500) {
+                    // A new process of an agent has to get what it lost.
+                    let (machine, down_millis) = (chance.below(16) as u8, chance.between(0, 5000) as u32);
+                    let crash = (at + chance.millis(0, 2000)).min(Duration::from_millis(horizon));
+                    steps.push((crash, Step::AgentCrash { machine, down_millis }));
+                }
                 if chance.per_mille(700) {
                     steps.push((back, Step::TrustRole { role, trusts: true }));
                 }

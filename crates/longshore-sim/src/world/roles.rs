@@ -52,8 +52,8 @@ pub(super) struct Roles {
     /// Those that there ever were, by account and name.
     known: BTreeMap<(AccountId, Arc<str>), Known>,
     tasks: BTreeMap<TaskId, Seen>,
-    /// The path under which a container asks, and when it was made.
-    paths: BTreeMap<(usize, ContainerKey), (String, Timestamp)>,
+    /// The path under which a container asks.
+    paths: BTreeMap<(usize, ContainerKey), String>,
     /// The end that a container was told last, and by which process of its agent.
     ends: BTreeMap<(usize, ContainerKey), (u64, Timestamp)>,
     /// What was given to containers of a task last, until it has been found to be refused after the task's end.
@@ -166,7 +166,9 @@ impl World {
     pub(super) fn watch_roles(&mut self) {
         let Some(running) = &self.server.up else { return };
         let mut found: BTreeMap<(AccountId, Arc<str>), (Arc<str>, bool)> = BTreeMap::new();
-        for (key, role) in running.records.of::<Role>() {
+        // ECS's own role of the account is nobody's here.
+        let of_users = |role: &Role| ROLES.contains(&&*role.own.name);
+        for (key, role) in running.records.of::<Role>().filter(|(_, role)| of_users(role)) {
             let trusts = role.trust.text().contains("ecs-tasks");
             found.insert((key.account, role.own.name.clone()), (key.id.clone(), trusts));
         }
@@ -207,7 +209,7 @@ impl World {
         let has_role = image.is_some_and(|image| image.roles().0.is_some());
         match path {
             Some(path) => {
-                self.roles.paths.insert((index, container.clone()), (path.clone(), self.now));
+                self.roles.paths.insert((index, container.clone()), path.clone());
             }
             None if has_role && container.name != ContainerName::pause() => {
                 let text = format!("m{index} makes {container:?} without telling it where its role is");
@@ -226,7 +228,7 @@ impl World {
             }
             let running = self.containers_with_roles(index);
             for (number, found) in running.iter().enumerate() {
-                let heard = match self.ask(index, found) {
+                let heard = match self.container_asks(index, found) {
                     Ok(heard) => heard,
                     Err(text) => {
                         return self.fail("credentials", format!("m{index} {:?}: {text}", found.container));
@@ -235,7 +237,7 @@ impl World {
                 self.note_end(index, &found.container, &heard);
                 let other = &running[(number + 1) % running.len()];
                 if other.container.task != found.container.task
-                    && self.answer(index, found, other).is_some_and(|answer| answer.status == 200)
+                    && self.container_is_told(index, found, other).is_some_and(|answer| answer.status == 200)
                 {
                     let text = format!("{:?} gets the credentials of {:?}", other.container, found.container);
                     return self.fail("credentials", text);
@@ -277,10 +279,15 @@ impl World {
     }
 
     /// What the agent answers under a container's path to whoever has the address of another one, or of itself.
-    fn answer(&self, index: usize, owner: &FoundContainer, asker: &FoundContainer) -> Option<Answer> {
+    fn container_is_told(
+        &self,
+        index: usize,
+        owner: &FoundContainer,
+        asker: &FoundContainer,
+    ) -> Option<Answer> {
         let machine = &self.machines[index];
         let core = &machine.agent.as_ref()?.core;
-        let (path, _) = self.roles.paths.get(&(index, owner.container.clone()))?;
+        let path = self.roles.paths.get(&(index, owner.container.clone()))?;
         let asked = Asked {
             method: "GET".to_owned(),
             path: path.clone(),
@@ -317,15 +324,16 @@ impl World {
     ///
     /// # Errors
     /// With what is wrong about the answer.
-    fn ask(&self, index: usize, found: &FoundContainer) -> Result<Heard, String> {
+    fn container_asks(&self, index: usize, found: &FoundContainer) -> Result<Heard, String> {
         let nothing = Heard { is_valid: false, end: None, given: None };
-        let (Some((at, id)), Some(answer)) = (home(&found.container), self.answer(index, found, found))
+        let (Some((at, id)), Some(answer)) =
+            (home(&found.container), self.container_is_told(index, found, found))
         else {
             return Ok(nothing);
         };
         let task = self.task_record(id);
         let heard = match answer.status {
-            200 => self.judge(&at, id, &answer.body)?,
+            200 => self.judge_credentials(&at, id, &answer.body)?,
             _ => nothing,
         };
         let Some((task, image)) = task.and_then(|task| Some((task, image_of(task)?))) else {
@@ -344,14 +352,12 @@ impl World {
             return Ok(heard);
         }
         match role {
-            Some(role) if role.usable().is_some() && self.must_be_valid(index, found, id, role) => {
-                Err(format!(
-                    "its role is there since {:?}, and it has no credentials of it: {} {}",
-                    role.since,
-                    answer.status,
-                    if answer.status == 200 { "" } else { answer.body.as_str() },
-                ))
-            }
+            Some(role) if role.usable().is_some() && self.must_be_valid(index, id, role) => Err(format!(
+                "its role is there since {:?}, and it has no credentials of it: {} {}",
+                role.since,
+                answer.status,
+                if answer.status == 200 { "" } else { answer.body.as_str() },
+            )),
             Some(_) | None => Ok(heard),
         }
     }
@@ -370,29 +376,28 @@ impl World {
     fn is_renewed(&self, index: usize, id: TaskId) -> bool {
         let told_at = self.roles.tasks.get(&id).and_then(|seen| seen.told_at);
         match (self.connected_since(index), told_at) {
-            (Some(since), Some(told_at)) => told_at <= since && since + RENEWED_AFTER <= self.now,
+            (Some((begun, since)), Some(told_at)) => told_at <= begun && since + RENEWED_AFTER <= self.now,
             _ => false,
         }
     }
 
     /// Whether a task whose role is there has to have credentials of it by now.
-    fn must_be_valid(&self, index: usize, found: &FoundContainer, id: TaskId, role: &Known) -> bool {
+    fn must_be_valid(&self, index: usize, id: TaskId, role: &Known) -> bool {
         let Some(seen) = self.roles.tasks.get(&id) else { return false };
-        let made = self.roles.paths.get(&(index, found.container.clone())).map(|(_, made)| *made);
         // They came with its payload, and nothing has happened to either since.
-        if role.since < seen.made_at && made.is_some_and(|made| self.machines[index].agent_since < made) {
+        if role.since < seen.made_at && self.machines[index].agent_since < seen.made_at {
             return true;
         }
-        let Some(since) = self.connected_since(index) else { return false };
+        let Some((begun, since)) = self.connected_since(index) else { return false };
         let Some(told_at) = seen.told_at else { return false };
-        if role.since < since && told_at <= since {
+        if role.since < begun && told_at <= begun {
             return since + RENEWED_AFTER <= self.now;
         }
         since.max(told_at).max(role.since) + NOTICED_AFTER <= self.now
     }
 
     /// Reads what a container was given.
-    fn judge(&self, at: &ClusterKey, id: TaskId, body: &str) -> Result<Heard, String> {
+    fn judge_credentials(&self, at: &ClusterKey, id: TaskId, body: &str) -> Result<Heard, String> {
         let body: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
         let text = |member: &str| body[member].as_str().unwrap_or_default();
         let image = self.task_record(id).and_then(image_of);
@@ -471,7 +476,7 @@ impl World {
                     home(&found.container).and_then(|(_, id)| self.task_record(id)).is_some_and(|task| {
                         task.desired_status == DesiredStatus::Running && task.last_status.is_running()
                     });
-                if lives && !self.ask(index, &found).is_ok_and(|heard| heard.is_valid) {
+                if lives && !self.container_asks(index, &found).is_ok_and(|heard| heard.is_valid) {
                     open.push(format!("m{index} {:?} has no credentials", found.container));
                 }
             }

@@ -16,7 +16,7 @@ use longshore_tables_iam::record::Role;
 use serde_json::{Value, json};
 
 use super::{Event, World};
-use crate::images::{Image, Kind};
+use crate::images::{Image, Kind, ROLES};
 use crate::scenario::{Breaker, Capacity, Layout, Provider, ServiceSetup, SpareWish, Step, StrategySetup};
 
 /// How far a step sets the server's clock at most, in milliseconds.
@@ -574,7 +574,8 @@ impl World {
 
     pub(super) fn is_prepared(&self) -> bool {
         let definitions = self.server.stored.of::<TaskDefinition>().count();
-        let roles = self.server.stored.of::<Role>().count();
+        let of_users = |role: &Role| ROLES.contains(&&*role.own.name);
+        let roles = self.server.stored.of::<Role>().filter(|(_, role)| of_users(role)).count();
         self.calls.is_empty()
             && roles >= self.roles_count()
             && definitions >= self.kinds().count() * Image::ALL.len() * self.first_of_scopes().len()

@@ -247,12 +247,12 @@ impl World {
         self.when_durable(sequence, Then::Session(pipe, Wake::Renewed(renewal, made)));
     }
 
-    /// Since when a machine's agent has been connected, without trouble of its network.
-    pub(super) fn connected_since(&self, index: usize) -> Option<Timestamp> {
+    /// When the connection began that a machine's agent has, and since when it has had no trouble of its network.
+    pub(super) fn connected_since(&self, index: usize) -> Option<(Timestamp, Timestamp)> {
         let machine = &self.machines[index];
         let pipe = machine.agent.as_ref().filter(|_| machine.cut_until.is_none())?.commands()?;
         let begun = self.server.up.as_ref()?.sessions.get(&pipe)?.begun?;
-        Some(begun.max(machine.healed_at))
+        Some((begun, begun.max(machine.healed_at)))
     }
 
     /// A seed for the secrets of one message; apart from those that decide what happens.
