@@ -136,21 +136,16 @@ fn any_sublist_of_a_script_is_a_script() {
     assert_eq!(run(&part, false).violation, None);
 }
 
+const MACHINE: MachineSetup =
+    MachineSetup { cluster: 0, pool: false, cpu: 1024, memory: 1024, zone: 0, provider: None, prefix: 26 };
+
 /// A container that starts in the very millisecond in which its agent goes or comes was not seen, so that the true
 /// `startedAt` of its task was taken for a lie (seeds 5000938 and 5013673).
 #[test]
 fn a_start_is_seen_at_the_moment_at_which_its_agent_goes_or_comes() {
     let millis = Duration::from_millis;
     let mut scenario = Scenario::of(0).made(Simpler::Calm).made(Simpler::Quick);
-    scenario.setup.machines = vec![MachineSetup {
-        cluster: 0,
-        pool: false,
-        cpu: 1024,
-        memory: 1024,
-        zone: 0,
-        provider: None,
-        prefix: 26,
-    }];
+    scenario.setup.machines = vec![MACHINE];
     scenario.setup.horizon = Duration::from_secs(60);
     let task =
         Step::RunTask { cluster: 0, image: Image::Web, count: 1, ports: false, capacity: Capacity::Ec2 };
@@ -179,16 +174,7 @@ fn roles_outlive_a_control_plane_that_is_away_for_hours() {
     let seconds = Duration::from_secs;
     for (seed, killed_at, down) in [(0, HOUR, 4 * HOUR + 1800), (1, 3 * HOUR - 600, 3 * HOUR)] {
         let mut scenario = Scenario::of(seed).made(Simpler::Calm);
-        scenario.setup.machines.truncate(1);
-        scenario.setup.machines[0] = MachineSetup {
-            cluster: 0,
-            pool: false,
-            cpu: 1024,
-            memory: 1024,
-            zone: 0,
-            provider: None,
-            prefix: 26,
-        };
+        scenario.setup.machines = vec![MACHINE];
         scenario.setup.horizon = seconds(7 * HOUR);
         // Whoever is away for hours is not replaced.
         scenario.setup.controllers.instance_lost_after = None;
