@@ -16,7 +16,7 @@ use longshore_service::{Access, Caller};
 use longshore_state::State;
 
 pub use iam::{Iam, OPERATIONS, condition_keys, is_password};
-pub use sts::{Issuers, KeySource, OPERATIONS as STS_OPERATIONS, Sts, WebSts, facts};
+pub use sts::{Issuers, KeySource, OPERATIONS as STS_OPERATIONS, Sts, WebSts, facts, jwt};
 pub use unique_id::unique_id;
 
 /// The question whether the caller may do `action` to what an ARN names, as the operations of IAM and STS ask it: a role is

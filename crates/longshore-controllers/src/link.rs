@@ -240,19 +240,42 @@ pub fn task_payload(
     payload::payload(state, home, task, now, seed)
 }
 
-/// New credentials for all tasks of an instance that run with roles, as far as their agent has them. A seed is used once.
+/// Which tasks of an instance get new credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    All,
+    /// Those that lacked some, and those with a role that was made after this time: the sessions of an earlier role of its
+    /// name ended with it.
+    Late {
+        lacking: BTreeSet<TaskId>,
+        made_after: Timestamp,
+    },
+}
+
+/// What a renewal has made.
+#[derive(Debug)]
+pub struct Renewed {
+    /// Roles that were made until then have been seen.
+    pub at: Timestamp,
+    pub fresh: Vec<FreshCredentials>,
+    /// Tasks with a role that could not be assumed, or whose agent is not known to have them yet.
+    pub lacking: BTreeSet<TaskId>,
+}
+
+/// New credentials for tasks of an instance that run with roles, as far as their agent has them. A seed is used once.
 pub fn fresh_credentials(
     state: &State,
     at: &InstanceKey,
+    renewal: &Renewal,
     now: Timestamp,
     seed: Seed,
-) -> Vec<FreshCredentials> {
+) -> Renewed {
     let entry = state.ecs().cluster(&at.cluster).and_then(|cluster| cluster.instance(at.instance));
-    let mut all = Vec::new();
+    let mut all = Renewed { at: now, fresh: Vec::new(), lacking: BTreeSet::new() };
     for (number, id) in (0..).zip(entry.into_iter().flat_map(|entry| entry.tasks())) {
         let Some(home) = state.ecs().home(&at.cluster, *id) else { continue };
         let Some(task) = state.ecs().task(home, *id) else { continue };
-        if task.desired_status == DesiredStatus::Stopped || task.connectivity_at.is_none() {
+        if task.desired_status == DesiredStatus::Stopped {
             continue;
         }
         let origin = &task.origin;
@@ -260,9 +283,27 @@ pub fn fresh_credentials(
             continue;
         };
         let roles = Roles::of(definition, origin);
-        for (role, credentials) in roles::credentials(state, home, task, &roles, now, seed.of(number)) {
+        let is_due = match renewal {
+            Renewal::All => true,
+            Renewal::Late { lacking, made_after } => {
+                lacking.contains(id) || roles.any_made_after(state, home, *made_after)
+            }
+        };
+        if !is_due {
+            continue;
+        }
+        // Until its agent has spoken of it, its payload, which has credentials, may be on the way.
+        let is_there = task.connectivity_at.is_some();
+        let made = match is_there {
+            true => roles::credentials(state, home, task, &roles, now, seed.of(number)),
+            false => Vec::new(),
+        };
+        if made.len() < roles.count() {
+            all.lacking.insert(*id);
+        }
+        for (role, credentials) in made {
             let task = home.scope.task_arn(&home.cluster, task.id, origin.arn_format).into();
-            all.push(FreshCredentials { task, role, credentials });
+            all.fresh.push(FreshCredentials { task, role, credentials });
         }
     }
     all

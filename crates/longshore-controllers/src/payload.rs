@@ -75,7 +75,7 @@ pub fn payload(
     payload.proxy_configuration = document.proxy_configuration.as_ref().map(proxy);
     payload.associations = associations(task, definition);
     let roles = Roles::of(definition, &task.origin);
-    for (kind, credentials) in roles::credentials(state, at, task, &roles, now, seed) {
+    for (kind, credentials) in roles::announced(state, at, task, &roles, now, seed) {
         let member = match kind {
             RoleType::TaskApplication => &mut payload.role_credentials,
             RoleType::TaskExecution => &mut payload.execution_role_credentials,

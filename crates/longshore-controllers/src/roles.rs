@@ -8,19 +8,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{Seed, Timestamp};
+use longshore_base::{AccountId, ClusterName, Region, Scope, Seed, TaskId, Timestamp};
+use longshore_domain::TaskStatus;
 use longshore_keyring::{KeyringError, Sealing};
 use longshore_link::message::{RoleCredentials, RoleType};
-use longshore_policy::{Asker, Context};
+use longshore_policy::{Asker, Context, whole_seconds};
 use longshore_shapes_ecs as shapes;
 use longshore_state::State;
-use longshore_tables_ecs::ClusterKey;
 use longshore_tables_ecs::record::{self, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState};
 use longshore_tables_iam::arn::{self, IamArn};
 use longshore_tables_iam::record::Role;
 use longshore_tables_iam::session::{self, Of, Session, TaskRef};
 use longshore_tables_iam::{IamState, trust};
-use longshore_wire::{iso8601, json};
+use longshore_wire::json;
 
 /// How long a task's credentials are worth something (identity J8).
 pub const LIFE: Duration = Duration::from_secs(6 * 3600);
@@ -68,6 +69,11 @@ impl Roles {
         task.into_iter().chain(self.execution.as_deref().map(|arn| (RoleType::TaskExecution, arn)))
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+
     /// Whether ECS may assume them for tasks of this cluster.
     ///
     /// # Errors
@@ -77,6 +83,15 @@ impl Roles {
             Some((_, arn)) => Err(CannotAssume(arn.into())),
             None => Ok(()),
         }
+    }
+
+    /// Whether one of them was made, or made anew, after this time.
+    pub fn any_made_after(&self, state: &State, at: &ClusterKey, time: Timestamp) -> bool {
+        let (partition, account) = (at.scope.partition(), at.scope.account);
+        let mut found = self.iter().filter_map(|(_, named)| {
+            state.iam().role_named(partition, &whole_arn(at, named)).filter(|(owner, _)| *owner == account)
+        });
+        found.any(|(_, role)| role.own.created_at > time)
     }
 
     /// The roles that nobody has made, which run with a guest's rights: of a server in open mode.
@@ -105,10 +120,7 @@ enum Whose {
 /// whatever account its ARN names: a definition that was copied from AWS names the account that it was copied from.
 fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<Found> {
     let (partition, account) = (at.scope.partition(), at.scope.account);
-    let arn = match named.starts_with("arn:") {
-        true => named.to_owned(),
-        false => arn::of(partition, account, "role", "/", named),
-    };
+    let arn = whole_arn(at, named);
     let read = IamArn::parse(&arn).filter(|arn| arn.kind == "role" && arn.account_id().is_some())?;
     let of = match state.iam().role_named(partition, &arn) {
         Some((owner, role)) if owner == account && trusts(role, at, &arn, now) => {
@@ -121,17 +133,48 @@ fn find(state: &State, at: &ClusterKey, named: &str, now: Timestamp) -> Option<F
     Some(Found { of, arn })
 }
 
+fn whole_arn(at: &ClusterKey, named: &str) -> String {
+    match named.starts_with("arn:") {
+        true => named.to_owned(),
+        false => arn::of(at.scope.partition(), at.scope.account, "role", "/", named),
+    }
+}
+
 /// Whether the trust policy lets the service assume the role for tasks of this cluster.
 fn trusts(role: &Role, at: &ClusterKey, arn: &str, now: Timestamp) -> bool {
     let (account, region) = (at.scope.account.to_string(), at.scope.region.as_str());
-    let whole = Timestamp::from_millis(now.as_millis().div_euclid(1000) * 1000);
     let context = Context::new()
+        .at(now)
         .with("aws:SourceAccount", account.as_str())
-        .with("aws:SourceArn", format!("arn:{}:ecs:{region}:{account}:*", at.scope.partition().as_str()))
-        .with("aws:CurrentTime", iso8601(whole))
-        .with("aws:EpochTime", (whole.as_millis() / 1000).to_string());
+        .with("aws:SourceArn", format!("arn:{}:ecs:{region}:{account}:*", at.scope.partition().as_str()));
     let asker = Asker::Service(SERVICE.to_owned());
     trust::allows(role, at.scope.account, arn, asker, "sts:AssumeRole", &context)
+}
+
+/// What a task's payload says of its roles: for each that cannot be assumed now the id alone, so that its containers know
+/// where to ask, and get their credentials there once it can be. A seed is used once.
+pub fn announced(
+    state: &State,
+    home: &ClusterKey,
+    task: &Task,
+    roles: &Roles,
+    now: Timestamp,
+    seed: Seed,
+) -> Vec<(RoleType, RoleCredentials)> {
+    let mut all = credentials(state, home, task, roles, now, seed);
+    for (kind, arn) in roles.iter() {
+        if all.iter().any(|(made, _)| *made == kind) {
+            continue;
+        }
+        // Without a root key there is nothing to announce either, and `credentials` has said so.
+        let Ok(id) = credentials_id(state, home, task, kind) else { continue };
+        let role_arn = arn.to_owned();
+        all.push((
+            kind,
+            RoleCredentials { credentials_id: id.into(), role_arn, ..RoleCredentials::default() },
+        ));
+    }
+    all
 }
 
 /// Credentials for each role of a task, new ones each time. A role that cannot be assumed now has none. A seed is used once.
@@ -156,6 +199,18 @@ pub fn credentials(
         }
     }
     all
+}
+
+/// Whether the task that a session was made for goes on, if it was made for one: it ends with it.
+pub fn is_at_work(state: &State, account: AccountId, session: &Session) -> bool {
+    let Some(TaskRef { region, cluster, id }) = &session.task else { return true };
+    let (Some(region), Some(cluster), Some(id)) =
+        (Region::parse(region), ClusterName::parse(cluster).ok(), TaskId::parse(id).ok())
+    else {
+        return false;
+    };
+    let at = ClusterKey::new(Scope::new(account, region), cluster);
+    state.ecs().task(&at, id).is_some_and(|task| task.last_status != TaskStatus::Stopped)
 }
 
 fn issue(
@@ -187,7 +242,7 @@ fn issue(
         secret_access_key: issued.secret.to_string().into(),
         session_token: issued.token.into(),
         // In whole seconds, and never later than they end.
-        expiration: iso8601(Timestamp::from_millis(expires.as_millis().div_euclid(1000) * 1000)),
+        expiration: whole_seconds(expires),
         credential_scope: String::new(),
     })
 }

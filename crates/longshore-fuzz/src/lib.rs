@@ -9,18 +9,22 @@
 //! Start at [`TARGETS`]. To add one: a module with a function here, a line in the table, the three lines of
 //! `fuzz/fuzz_targets/NAME.rs`, and a few seeds in `fuzz/corpus/NAME/`.
 //!
-//! Invariants: a target is a pure function of its input; it allocates in proportion to it; crates with I/O are no
+//! Invariants: a target is a pure function of its input; it allocates in proportion to it; crates that do I/O are no
 //! dependencies here, because the instrumented build has to stay light.
 
 mod bodies;
 mod chunks;
+mod ciphertexts;
 mod definition;
+mod identities;
 mod link;
 mod names;
 mod policies;
 mod protocols;
 mod query;
 mod route;
+mod selectors;
+mod sessions;
 mod settings;
 mod signature;
 mod tokens;
@@ -38,13 +42,17 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "bodies", run: bodies::run },
     Target { name: "chunks", run: chunks::run },
+    Target { name: "ciphertexts", run: ciphertexts::run },
     Target { name: "definition", run: definition::run },
+    Target { name: "identities", run: identities::run },
     Target { name: "link", run: link::run },
     Target { name: "names", run: names::run },
     Target { name: "policies", run: policies::run },
     Target { name: "protocols", run: protocols::run },
     Target { name: "query", run: query::run },
     Target { name: "route", run: route::run },
+    Target { name: "selectors", run: selectors::run },
+    Target { name: "sessions", run: sessions::run },
     Target { name: "settings", run: settings::run },
     Target { name: "signature", run: signature::run },
     Target { name: "tokens", run: tokens::run },

@@ -2,9 +2,8 @@
 
 use longshore_api::{Session, SessionSource};
 use longshore_base::Timestamp;
-use longshore_policy::{Asker, Context};
+use longshore_policy::{Asker, Context, whole_seconds};
 use longshore_service::{Access, Caller, Values};
-use longshore_wire::iso8601;
 
 use crate::asker::Holder;
 
@@ -13,7 +12,7 @@ pub struct Known(Context);
 
 impl Known {
     pub fn of(holder: &Holder<'_>, caller: &Caller, now: Timestamp) -> Self {
-        let mut context = Context::new();
+        let mut context = Context::new().at(now);
         context.set("aws:PrincipalAccount", caller.scope.account.to_string());
         of_asker(&mut context, holder, caller);
         for (key, value) in holder.own.iter().flat_map(|own| &own.tags) {
@@ -31,9 +30,6 @@ impl Known {
         context.set("aws:SecureTransport", caller.is_secure.to_string());
         context.set("aws:ViaAWSService", "false");
         context.set("aws:RequestedRegion", caller.scope.region.as_str());
-        let seconds = now.as_millis().div_euclid(1000);
-        context.set("aws:EpochTime", seconds.to_string());
-        context.set("aws:CurrentTime", whole_seconds(now));
         Self(context)
     }
 
@@ -74,10 +70,6 @@ fn of_session(context: &mut Context, session: &Session) {
     if let Some(provider) = &session.provider {
         context.set("aws:FederatedProvider", &**provider);
     }
-}
-
-fn whole_seconds(time: Timestamp) -> String {
-    iso8601(Timestamp::from_millis(time.as_millis().div_euclid(1000) * 1000))
 }
 
 fn of_asker(context: &mut Context, holder: &Holder<'_>, caller: &Caller) {

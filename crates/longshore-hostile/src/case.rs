@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::chance::Chance;
 use crate::client::{Caller, Draft, SCOPE, TARGET_PREFIX, now};
 use crate::model::{Model, Operation};
+use crate::others::Service;
 use crate::value::{Spoil, spoil, spoil_text, valid};
 use crate::world::{World, upgrade};
 
 /// Bodies beyond this are refused by the server (`Limits::body_bytes_max`).
-const BODY_BYTES_MAX: usize = 1 << 19;
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 19;
 
 /// What is wrong with a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,7 @@ pub enum Class {
     Form,
     Path,
     Cbor,
+    Others,
     Page,
     Headers,
     NotHttp,
@@ -44,7 +46,7 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Class; 23] = [
+    pub const ALL: [Class; 24] = [
         Class::Valid,
         Class::Types,
         Class::Sizes,
@@ -62,6 +64,7 @@ impl Class {
         Class::Form,
         Class::Path,
         Class::Cbor,
+        Class::Others,
         Class::Page,
         Class::Headers,
         Class::NotHttp,
@@ -89,6 +92,7 @@ impl Class {
             Class::Form => "forms of other services",
             Class::Path => "paths of other services",
             Class::Cbor => "CBOR of other services",
+            Class::Others => "calls of the other APIs",
             Class::Page => "web pages of other origins",
             Class::Headers => "headers",
             Class::NotHttp => "not HTTP",
@@ -101,6 +105,7 @@ impl Class {
     /// How often it is drawn, in parts of the sum. Most of the parser is behind well-formed requests.
     fn weight(self) -> usize {
         match self {
+            Class::Others => 30,
             Class::Valid | Class::Types => 20,
             Class::Sizes | Class::ForeignArns | Class::BrokenJson | Class::Signature => 10,
             Class::Nesting
@@ -158,6 +163,7 @@ pub struct Case<'m> {
 /// Everything that cases are made of.
 pub struct Maker<'m> {
     pub model: &'m Model,
+    pub others: &'m [Service],
     pub world: World,
     pub caller: Caller,
 }
@@ -236,6 +242,8 @@ impl<'m> Maker<'m> {
             Class::Form => self.form(case, chance),
             Class::Path => self.path(case, chance),
             Class::Cbor => self.cbor(case, chance),
+            Class::Others => self.other_api(case, chance),
+            Class::Page if chance.percent(50) => self.page_calls_other(case, chance),
             Class::Page => {
                 let authority = self.caller.authority();
                 let mut draft = self.genuine(operation, value.to_string());
@@ -570,6 +578,7 @@ fn not_http(chance: &mut Chance) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::gate::Gate;
+    use crate::others;
     use longshore_base::Seed;
 
     #[test]
@@ -582,7 +591,8 @@ mod tests {
             instances: vec!["arn:aws:ecs:us-east-1:0:container-instance/x".into()],
             ..World::default()
         };
-        let maker = Maker { model: &model, world, caller };
+        let others = others::all().expect("the files in the repository");
+        let maker = Maker { model: &model, others: &others, world, caller };
         let mut seen = std::collections::BTreeSet::new();
         for number in 0..3000 {
             let of = || maker.case(&mut Chance::new(Seed::new(1).of(number)), number);

@@ -64,6 +64,9 @@ const HEAD: &[u8] =
     b"POST / HTTP/1.1\r\nhost: localhost\r\nx-slow: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BODY: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n{                                                                           ";
 
+/// The same to an API that takes forms.
+const FORM: &[u8] = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 100000\r\n\r\nAction=CreateUser&Version=2010-05-08&UserName=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 impl HeldConnections {
     /// Opens `count` connections, or as many as the system allows.
     pub fn open_all(gate: &Gate, count: usize, seed: u64) -> Self {
@@ -136,12 +139,13 @@ fn hold(gate: &Gate, n: usize) -> std::io::Result<Held> {
         let (trickle, sent): (&[u8], usize) = match n {
             0 | 1 => (b"", 0),
             2 => (HEAD, 0),
-            _ => (BODY, BODY.len() - 70),
+            3 => (BODY, BODY.len() - 70),
+            _ => (FORM, FORM.len() - 70),
         };
         Held::new(gate.open(PATIENCE)?, trickle, sent)
     };
     if !gate.is_tls() || n % 8 < 4 {
-        return after_handshake(n % 4);
+        return after_handshake(if gate.is_tls() { n / 8 % 5 } else { n % 5 });
     }
     let hello = gate.hello()?;
     let bare = Wire::Plain(gate.open_bare(PATIENCE)?);

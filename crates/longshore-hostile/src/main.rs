@@ -1,6 +1,6 @@
 //! Sends a real server everything that anybody on the network could, from a seed, and checks that it holds.
 //!
-//! For every operation of the service model it makes requests that look valid, with names and ARNs of a world that
+//! For every operation of the service models it makes requests that look valid, with names and ARNs of a world that
 //! it has prepared, and breaks them: types, sizes, nesting, ARNs of others, truncated bodies, bad signatures, bytes
 //! that are no HTTP, garbage on the agents' sockets. Meanwhile it holds connections open that do next to nothing,
 //! and watches how a client fares that behaves.
@@ -20,6 +20,7 @@ mod dump;
 mod gate;
 mod held;
 mod model;
+mod others;
 mod protocols;
 mod run;
 mod server;

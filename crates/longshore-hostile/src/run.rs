@@ -14,6 +14,7 @@ use crate::client::{Connection, Outcome};
 use crate::dump::dump;
 use crate::held::{HeldConnections, SLOW_LIFE_MAX, Witness};
 use crate::model::Model;
+use crate::others;
 use crate::server::Server;
 use crate::verdict::{Verdict, judge};
 use crate::world::World;
@@ -74,11 +75,11 @@ struct Run<'m> {
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let model = Model::ecs()?;
+    let (model, others) = (Model::ecs()?, others::all()?);
     let server = Server::start(&options.binary, options.durable, options.tls)?;
     let world = World::prepare(&server.caller).context("the world could not be prepared")?;
     let caller = server.caller.clone();
-    let maker = Maker { model: &model, world, caller: caller.clone() };
+    let maker = Maker { model: &model, others: &others, world, caller: caller.clone() };
     let (memory_before_kib, _) = server.memory_kib()?;
     let files_before = server.files()?;
     let mut run = Run {

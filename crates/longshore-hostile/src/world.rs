@@ -15,6 +15,19 @@ pub const CLUSTERS: [&str; 4] = ["default", "hostile-a", "hostile-b", "hostile-c
 pub const SERVICES: [&str; 3] = ["web", "worker", "hostile-service"];
 pub const FAMILIES: [&str; 3] = ["web", "job", "hostile-family"];
 
+/// Documents of policies: of an identity, of a role that may be assumed, and none at all.
+const POLICIES: [&str; 4] = [
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ecs:*","Resource":"*"}}"#,
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"ecs-tasks.amazonaws.com"}}}"#,
+    r#"{"Statement":[{"Effect":"Deny","NotAction":["*:*"],"Resource":"arn:*:*:*:*:*","Condition":{"Null":{"aws:x":"true"}}}]}"#,
+    "{}",
+];
+const POLICY_ARNS: [&str; 3] = [
+    "arn:aws:iam::aws:policy/ReadOnlyAccess",
+    "arn:aws:iam::aws:policy/service-role/NoSuchPolicy",
+    "arn:aws:iam::000000000000:policy/hostile",
+];
+
 /// The account that open keys would get and the operator has.
 const FOREIGN_ACCOUNT: &str = "999999999999";
 
@@ -132,6 +145,22 @@ impl World {
                 let lists = [&self.clusters, &self.services, &self.tasks, &self.instances, &self.definitions];
                 of(lists[chance.below(lists.len())], chance)
             }
+            "username"
+            | "groupname"
+            | "rolename"
+            | "policyname"
+            | "instanceprofilename"
+            | "rolesessionname" => {
+                Some((*chance.pick(&["hostile", "Hostile", "a/b", "hostile-2"])).to_owned())
+            }
+            "policydocument" | "assumerolepolicydocument" | "policy" | "resourcepolicy" => {
+                Some((*chance.pick(&POLICIES)).to_owned())
+            }
+            "policyarn" | "permissionsboundary" => Some((*chance.pick(&POLICY_ARNS)).to_owned()),
+            "path" | "pathprefix" => Some((*chance.pick(&["/", "/a/", "/a/b/", "a", "//"])).to_owned()),
+            "secretid" | "keyid" | "aliasname" | "targetkeyid" => Some(
+                (*chance.pick(&["hostile", "alias/hostile", "alias/aws/ssm", "hostile-AbCdEf"])).to_owned(),
+            ),
             "name" | "containername" => Some((*chance.pick(&["main", "side", "x"])).to_owned()),
             "image" => Some("longshore/none:1".to_owned()),
             "field" | "type" => of(&self.others, chance),

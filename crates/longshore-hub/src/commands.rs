@@ -10,6 +10,7 @@ use longshore_api::{Message, Socket};
 use longshore_controllers::connection::{CommandChannel, Generation, Input, News, Output};
 use longshore_controllers::link;
 use longshore_link::upgrade::AcsQuery;
+use longshore_state::Sequence;
 use longshore_tables_ecs::InstanceKey;
 use longshore_telemetry::InFlight;
 use tokio::sync::Notify;
@@ -147,10 +148,20 @@ async fn converse(
     let Presence { hub, at, .. } = *presence;
     loop {
         let mut sent = false;
+        // A payload has credentials, which are of the state as it is now: what they hang on has to be durable first.
+        let mut made_at: Option<Sequence> = None;
         while let Some(output) = channel.poll(&mut |arn| {
             let (now, seed) = (hub.now(), hub.db.draw_seed());
-            hub.db.peek(|state| link::task_payload(state, at, arn, now, seed))
+            hub.db.peek(|state| {
+                made_at = Some(state.sequence());
+                link::task_payload(state, at, arn, now, seed)
+            })
         }) {
+            if let Some(sequence) = made_at.take()
+                && hub.db.wait_durable(sequence).await.is_err()
+            {
+                return NOT_STORED;
+            }
             let answer = match output {
                 Output::Send(text) => {
                     sent = true;
@@ -166,10 +177,12 @@ async fn converse(
                 }
                 Output::WriteConnected => presence.write_connected().await,
                 Output::WriteSettled => presence.write_settled().await,
-                Output::Renew => {
+                Output::Renew(renewal) => {
                     let (now, seed) = (hub.now(), hub.db.draw_seed());
-                    // Of a role that is not durable yet the credentials would be worth nothing after a crash, and are renewed then.
-                    Some(Input::Renewed(hub.db.peek(|state| link::fresh_credentials(state, at, now, seed))))
+                    // Of a role or of a data key that is not durable they would be worth nothing after a crash.
+                    let made =
+                        hub.db.read(|state| link::fresh_credentials(state, at, &renewal, now, seed)).await;
+                    made.ok().map(|made| Input::Renewed(renewal, made))
                 }
                 Output::Close(reason) => {
                     let _ = sink.send(close(reason)).await;

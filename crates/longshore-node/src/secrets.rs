@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use longshore_engine::input::{ResolvedSecret, ResolvedSecrets};
-use longshore_engine::spec::{SecretReference, SecretText};
+use longshore_engine::spec::{SecretReference, SecretSelector as Selector, SecretText};
 use serde_json::{Value, json};
 
 use crate::api::ApiError;
@@ -25,15 +25,6 @@ pub struct Question {
     pub body: String,
 }
 
-/// Which member of which secret a container wants.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Selector<'a> {
-    arn: &'a str,
-    json_key: &'a str,
-    stage: &'a str,
-    version: &'a str,
-}
-
 /// The questions about the secrets of one container.
 #[derive(Debug)]
 pub struct Plan {
@@ -43,20 +34,6 @@ pub struct Plan {
     about: Vec<Vec<String>>,
     /// Whether the reasons are told in the words of Fargate.
     is_fargate: bool,
-}
-
-/// `arn:aws:secretsmanager:R:A:secret:NAME-XXXXXX`, or with exactly `:json-key:stage:version-id` behind it, each of which
-/// may be empty.
-fn selector(value_from: &str) -> Selector<'_> {
-    let ends: Vec<usize> = value_from.match_indices(':').map(|(at, _)| at).collect();
-    let part = |from: usize| {
-        let end = ends.get(from + 1).copied().unwrap_or(value_from.len());
-        &value_from[ends[from] + 1..end]
-    };
-    match ends.len() {
-        9 => Selector { arn: &value_from[..ends[6]], json_key: part(6), stage: part(7), version: part(8) },
-        _ => Selector { arn: value_from, json_key: "", stage: "", version: "" },
-    }
 }
 
 impl Plan {
@@ -83,7 +60,7 @@ impl Plan {
         // Members of one secret are taken from one answer, so that they belong together.
         let mut whole: BTreeMap<Selector<'_>, (&str, Vec<String>)> = BTreeMap::new();
         for secret in secrets.iter().filter(|secret| secret.provider != "ssm") {
-            let asked = Selector { json_key: "", ..selector(&secret.value_from) };
+            let asked = Selector { json_key: "", ..Selector::read(&secret.value_from) };
             let (_, values) = whole.entry(asked).or_insert((&secret.region, Vec::new()));
             if !values.contains(&secret.value_from) {
                 values.push(secret.value_from.clone());
@@ -207,7 +184,7 @@ fn secret(
     answer: Result<Vec<u8>, ApiError>,
     values: &mut BTreeMap<String, SecretText>,
 ) -> Result<(), Failure> {
-    let arn = about.first().map_or("", |value_from| selector(value_from).arn).to_owned();
+    let arn = about.first().map_or("", |value_from| Selector::read(value_from).arn).to_owned();
     let fail = |text: String| Failure { error: text.clone(), text, arn: arn.clone() };
     let body = answer.map_err(|error| {
         let error_text = told(&error);
@@ -226,7 +203,7 @@ fn secret(
     let whole = answer["SecretString"].as_str().or_else(|| answer["SecretBinary"].as_str());
     let whole = whole.ok_or_else(|| fail(format!("the secret {arn} has no value")))?;
     for value_from in about {
-        let key = selector(value_from).json_key;
+        let key = Selector::read(value_from).json_key;
         let value = if key.is_empty() { whole.to_owned() } else { member(whole, key).map_err(fail)? };
         values.insert(value_from.clone(), SecretText::new(value));
     }
@@ -290,7 +267,7 @@ mod tests {
             (format!("{SECRET}:user::v1"), "user", "", "v1"),
             (format!("{SECRET}:::"), "", "", ""),
         ] {
-            assert_eq!(selector(&from), Selector { arn: SECRET, json_key, stage, version }, "{from}");
+            assert_eq!(Selector::read(&from), Selector { arn: SECRET, json_key, stage, version }, "{from}");
         }
     }
 

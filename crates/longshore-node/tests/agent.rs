@@ -275,6 +275,61 @@ async fn containers_and_people_can_ask_the_agent() {
     agent.stop().await;
 }
 
+/// What a container may send to the server that has the credentials of all others: it goes on serving them.
+#[tokio::test]
+async fn strangers_do_not_keep_credentials_from_others() {
+    let (plane, engine) = (ControlPlane::start().await, scripted());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port().to_string();
+    drop(listener);
+    let mut agent = start(&plane, &engine, 1, &[("LONGSHORE_METADATA_PORT", &port)]);
+    agent.connected().await;
+    plane.want(payload("a"));
+    reported(&plane, "a", "RUNNING").await;
+    let address = format!("127.0.0.1:{port}");
+    let long = "x".repeat(200_000);
+    let headers: String = (0..5000).map(|n| format!("x-{n}: y\r\n")).collect();
+    let get = "GET /v2/credentials/id-a HTTP/1.1\r\nhost: 169.254.170.2\r\n";
+    let hostile = [
+        "\u{16}\u{3}\u{1}".to_owned(),
+        format!("GET /{long} HTTP/1.1\r\nhost: h\r\n\r\n"),
+        format!("{get}{headers}\r\n"),
+        format!("{get}x: {long}\r\n\r\n"),
+        format!(
+            "PUT /api/x/task-protection/v1/state HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n{long}",
+            long.len()
+        ),
+        format!("{get}content-length: 99999999999999999999\r\n\r\n"),
+        format!("{get}transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n"),
+        "GET /v2/credentials/%00%ff%2e%2e/ HTTP/1.1\r\nhost: h\r\n\r\n".to_owned(),
+        "GET /v1/credentials?id=&id=x&%ff HTTP/1.1\r\nhost: h\r\n\r\n".to_owned(),
+        format!("{get}origin: http://other.example\r\n\r\n"),
+    ];
+    let mut held = Vec::new();
+    for sent in &hostile {
+        let mut socket = tokio::net::TcpStream::connect(&address).await.expect("it listens");
+        // It may be closed before all is sent.
+        let _ = socket.write_all(sent.as_bytes()).await;
+        held.push(socket);
+    }
+    // Begun, and never ended.
+    for _ in 0..10 {
+        let mut socket = tokio::net::TcpStream::connect(&address).await.expect("it listens");
+        socket.write_all(get.as_bytes()).await.expect("there is room for it");
+        held.push(socket);
+    }
+    let (status, body) = self::get(&port, "/v2/credentials/id-a").await;
+    assert_eq!((status, body["code"].as_str()), (400, Some("InvalidIdInRequest")));
+    for mut socket in held {
+        let mut answer = Vec::new();
+        let read = socket.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_millis(50), read).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(!answer.contains(SECRET) && !answer.starts_with("HTTP/1.1 5"), "{answer}");
+    }
+    agent.stop().await;
+}
+
 fn created(engine: &ScriptedEngine) -> Vec<ContainerSpec> {
     engine.with_world(|world, _| world.specs().cloned().collect())
 }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use longshore_base::Timestamp;
+use longshore_wire::iso8601;
+
 /// Condition keys with their values. Names are compared without regard to case, as AWS does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context(BTreeMap<String, Vec<String>>);
@@ -37,6 +40,14 @@ impl Context {
         self
     }
 
+    /// The keys of the time at which something is asked, as far as IAM tells it: in whole seconds.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.set("aws:EpochTime", now.as_millis().div_euclid(1000).to_string());
+        self.set("aws:CurrentTime", whole_seconds(now));
+        self
+    }
+
     /// The values of a key whose name is given in lower case; `None` if it is absent.
     pub(crate) fn get(&self, lower: &str) -> Option<&[String]> {
         self.0.get(lower).map(Vec::as_slice)
@@ -54,4 +65,9 @@ impl Context {
             _ => None,
         }
     }
+}
+
+/// A time as conditions compare it. IAM knows no parts of a second.
+pub fn whole_seconds(time: Timestamp) -> String {
+    iso8601(Timestamp::from_millis(time.as_millis().div_euclid(1000) * 1000))
 }

@@ -21,7 +21,7 @@ mod pattern;
 mod principal;
 mod statement;
 
-pub use context::Context;
+pub use context::{Context, whole_seconds};
 pub use decide::{Asker, By, Decision, Layers, Question, ResourcePolicy, Who, decide};
 pub use document::{Invalid, Kind, Policy};
 pub use principal::{Grantee, Principals};

@@ -40,6 +40,17 @@ pub trait Command<A>: OperationShape {
     /// Reads and checks what does not depend on the state, without a lock.
     fn parse(cx: &Cx<'_, A>, input: Self::Input) -> Result<Self::Parsed, Self::Error>;
 
+    /// Whether [`Command::prepare`] takes the processor for long. Of all such operations one works at a time, and for a
+    /// caller who is denied none does.
+    const IS_COSTLY: bool = false;
+
+    /// Does what takes long and needs no lock, once the guard has allowed the call at some revision. Under the lock it is
+    /// asked again.
+    fn prepare(cx: &Cx<'_, A>, parsed: &mut Self::Parsed) -> Result<(), Self::Error> {
+        let _ = (cx, parsed);
+        Ok(())
+    }
+
     /// All that the caller has to be allowed. What it names need not be there.
     fn resources(state: &State, caller: &Caller, parsed: &Self::Parsed) -> Resources;
 
@@ -78,7 +89,8 @@ pub fn carry_out<A, O: Command<A>>(
     cx: &Cx<'_, A>,
     input: O::Input,
 ) -> Result<O::Answer, O::Error> {
-    let parsed = O::parse(cx, input)?;
+    let mut parsed = O::parse(cx, input)?;
+    O::prepare(cx, &mut parsed)?;
     O::run(tx, cx.caller, parsed)
 }
 

@@ -9,6 +9,7 @@ use longshore_api::BoxFuture;
 use longshore_state::Tx;
 use longshore_wire::operation::run;
 use longshore_wire::{Ask, GenericError, GenericErrorKind, ModeledError, OperationShape, Reply};
+use tokio::sync::Semaphore;
 
 use crate::operation::refused;
 use crate::{Attempt, Caller, Command, Cx, Guard, Query, Server};
@@ -103,6 +104,9 @@ impl<A: Send + Sync + 'static> Entry<A> {
     }
 }
 
+/// The turn of whoever does costly work: it blocks a thread of the runtime, and the others have to go on.
+static COSTLY: Semaphore = Semaphore::const_new(1);
+
 /// The router does not let such a request come so far.
 pub(crate) fn not_built(ask: &Ask<'_>) -> Reply {
     let error = GenericError::new(GenericErrorKind::NotBuilt, "Longshore does not build this operation yet.");
@@ -116,7 +120,16 @@ fn serve_command<'a, A: Send + Sync + 'static, O: Command<A>>(
 ) -> BoxFuture<'a, Reply> {
     Box::pin(run::<O, _, _>(ask, move |input| async move {
         let cx = server.cx(caller);
-        let parsed = O::parse(&cx, input)?;
+        let mut parsed = O::parse(&cx, input)?;
+        if O::IS_COSTLY {
+            server.db().peek(|state| {
+                let resources = || O::resources(state, caller, &parsed);
+                let attempt = Attempt::new(state, caller, cx.now, &resources).policed(O::HAS_POLICIES);
+                server.guard().allow(&attempt)
+            })?;
+            let _turn = COSTLY.acquire().await.expect("nobody closes it");
+            O::prepare(&cx, &mut parsed)?;
+        }
         let watch = O::watch(cx, &parsed);
         let command = |tx: &mut Tx<'_>| guarded::<A, O>(tx, caller, server.guard(), parsed);
         let result = server.db().write(command).await.unwrap_or_else(|why| Err(refused(why).into()));
@@ -176,7 +189,8 @@ fn command_in<A, O: Command<A>>(
     ask: &Ask<'_>,
 ) -> Result<Reply, Box<Reply>> {
     encoded::<O, _>(ask, |input| {
-        let parsed = O::parse(cx, input)?;
+        let mut parsed = O::parse(cx, input)?;
+        O::prepare(cx, &mut parsed)?;
         let watch = O::watch(*cx, &parsed);
         let result = guarded::<A, O>(tx, cx.caller, guard, parsed);
         if let Some(watch) = watch {

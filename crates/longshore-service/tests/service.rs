@@ -47,6 +47,8 @@ impl SeedSource for Still {
 struct Toy {
     db: Arc<Db>,
     told: Mutex<Vec<String>>,
+    /// What was prepared.
+    costly: Mutex<Vec<String>>,
 }
 
 /// Writes the note of the token's name. "broken" cannot be read, "unlucky" fails after it has written.
@@ -61,6 +63,14 @@ impl Command<Toy> for ops::GetSessionToken {
             Some(code) if code == "broken" => Err(Fault::told("It cannot be read.").into()),
             code => Ok(code.unwrap_or_default()),
         }
+    }
+
+    const IS_COSTLY: bool = true;
+
+    fn prepare(cx: &Cx<'_, Toy>, name: &mut Self::Parsed) -> Result<(), Self::Error> {
+        cx.api.db.peek(State::sequence);
+        cx.api.costly.lock().push(name.clone());
+        Ok(())
     }
 
     fn resources(state: &State, caller: &Caller, name: &Self::Parsed) -> Resources {
@@ -155,7 +165,7 @@ fn open() -> Arc<Db> {
 }
 
 fn server(db: &Arc<Db>, guard: impl Guard + 'static) -> Server<Toy> {
-    let api = Toy { db: db.clone(), told: Mutex::default() };
+    let api = Toy { db: db.clone(), told: Mutex::default(), costly: Mutex::default() };
     Server::new(&FACTS, &TOY, db.clone(), api).guarded(Arc::new(guard))
 }
 
@@ -194,6 +204,7 @@ fn an_operation_is_read_done_told_and_answered() {
     let (status, text) = call(&server, "GetCallerIdentity", "{}");
     assert_eq!((status, &*text), (200, r#"{"Account":"a","Arn":"arn:aws:iam::111122223333:user/ada"}"#));
     assert_eq!(*server.api().told.lock(), ["a: a true"]);
+    assert_eq!(*server.api().costly.lock(), ["a"]);
 }
 
 #[test]
@@ -230,6 +241,8 @@ fn who_is_denied_does_nothing() {
     // What cannot be read is not asked about, what needs no permission not denied.
     assert_eq!(call(&server, "GetSessionToken", &body("broken")).0, 500);
     assert_eq!(call(&server, "GetCallerIdentity", "{}").0, 200);
+    // Nobody makes the server work who may not.
+    assert_eq!(*server.api().costly.lock(), [""; 0]);
 }
 
 /// The same in a transaction of somebody else, who undoes what failed.
@@ -237,7 +250,7 @@ fn who_is_denied_does_nothing() {
 fn a_table_runs_in_a_transaction() {
     let db = open();
     let mut state = State::new(&domains(), NOW);
-    let api = Toy { db, told: Mutex::default() };
+    let api = Toy { db, told: Mutex::default(), costly: Mutex::default() };
     let mut run = |guard: &dyn Guard, operation: &str, body: &str| {
         let caller = caller();
         let done = state.transact(NOW, longshore_base::Ids::new(Seed::new(1)), |tx| {

@@ -146,8 +146,42 @@ pub(crate) fn script(chance: &mut Chance, setup: &Setup) -> Vec<Timed> {
         };
         steps.push((at.min(setup.horizon), fault(chance)));
     }
+    // Of a stream of their own: they move nothing that was drawn before.
+    roles(&mut Chance::new(chance.seed()), horizon, &mut steps);
     steps.sort_by_key(|(at, _)| *at);
     steps.into_iter().enumerate().map(|(number, (at, step))| Timed { number, at, step }).collect()
+}
+
+/// What happens to roles and to what their sessions are sealed with. Most roles that go come back.
+fn roles(chance: &mut Chance, horizon: u64, steps: &mut Vec<(Duration, Step)>) {
+    if chance.per_mille(400) {
+        return;
+    }
+    for _ in 0..chance.between(1, 4) {
+        let (role, at) = (chance.below(6) as u8, chance.millis(500, horizon));
+        let back = at + chance.millis(0, 20_000);
+        match chance.below(5) {
+            0..=2 => {
+                steps.push((at, Step::DeleteRole { role }));
+                if chance.per_mille(800) {
+                    steps.push((back, Step::MakeRole { role }));
+                }
+            }
+            3 => {
+                steps.push((at, Step::TrustRole { role, trusts: false }));
+                if chance.per_mille(500) {
+                    // A new process of an agent has to get what it lost.
+                    let (machine, down_millis) = (chance.below(16) as u8, chance.between(0, 5000) as u32);
+                    let crash = (at + chance.millis(0, 2000)).min(Duration::from_millis(horizon));
+                    steps.push((crash, Step::AgentCrash { machine, down_millis }));
+                }
+                if chance.per_mille(700) {
+                    steps.push((back, Step::TrustRole { role, trusts: true }));
+                }
+            }
+            _ => steps.push((at, Step::RotateKeys)),
+        }
+    }
 }
 
 const PERCENTS: [(u32, u32); 9] =

@@ -62,6 +62,9 @@ impl Kind {
     }
 }
 
+/// The roles that every account has until a user deletes them. Tasks of some images run with them.
+pub const ROLES: [&str; 3] = ["app", "batch", "starter"];
+
 /// What each container has, in MiB; so no task has less.
 pub const MEMORY_LEAST: u32 = 128;
 /// How long Phoenix runs, a little longer than [`RESTART_PERIOD`].
@@ -140,6 +143,23 @@ impl Image {
             | Image::Helper
             | Image::Phoenix
             | Image::Dynamic => (256, 512),
+        }
+    }
+
+    /// The names of the roles of its tasks: that of its containers, and that of the agent that starts them.
+    pub fn roles(self) -> (Option<&'static str>, Option<&'static str>) {
+        match self {
+            Image::Web | Image::Pair | Image::Phoenix => (Some("app"), None),
+            Image::Checked => (Some("batch"), None),
+            Image::Vpc => (Some("app"), Some("starter")),
+            Image::Web2
+            | Image::Sick
+            | Image::Job
+            | Image::Crash
+            | Image::Missing
+            | Image::Slow
+            | Image::Helper
+            | Image::Dynamic => (None, None),
         }
     }
 
@@ -264,6 +284,12 @@ impl Image {
         let mut definition = json!({"family": self.family(kind), "containerDefinitions": containers});
         if self.is_awsvpc(kind) {
             definition["networkMode"] = json!("awsvpc");
+        }
+        let (task, execution) = self.roles();
+        for (member, role) in [("taskRoleArn", task), ("executionRoleArn", execution)] {
+            if let Some(role) = role {
+                definition[member] = json!(role);
+            }
         }
         if kind == Kind::Fargate {
             let (cpu, memory) = self.size();

@@ -311,6 +311,20 @@ pub enum Step {
         cluster: u8,
         image: Image,
     },
+    /// Makes a role, which may have been there before.
+    MakeRole {
+        role: u8,
+    },
+    DeleteRole {
+        role: u8,
+    },
+    /// Changes whether a role trusts ECS.
+    TrustRole {
+        role: u8,
+        trusts: bool,
+    },
+    /// The operator makes a new data key.
+    RotateKeys,
     /// Looks at some tasks.
     Describe {
         pick: u32,
@@ -455,6 +469,10 @@ impl Step {
             | Step::Protect { .. }
             | Step::StopDeployment { .. }
             | Step::Register { .. }
+            | Step::MakeRole { .. }
+            | Step::DeleteRole { .. }
+            | Step::TrustRole { .. }
+            | Step::RotateKeys
             | Step::Describe { .. }
             | Step::Drain { .. }
             | Step::Activate { .. }

@@ -75,6 +75,7 @@ fn few_seeds_draw_everything() {
         "ContainerDies",
         "CreateService",
         "CreateSet",
+        "DeleteRole",
         "DeleteService",
         "DeleteSet",
         "Deregister",
@@ -87,6 +88,7 @@ fn few_seeds_draw_everything() {
         "ForceDeployment",
         "IgnoreTerm",
         "Join",
+        "MakeRole",
         "Partition",
         "Percent",
         "PrimarySet",
@@ -100,6 +102,7 @@ fn few_seeds_draw_everything() {
         "Reclaim",
         "Register",
         "Roll",
+        "RotateKeys",
         "RunTask",
         "Scale",
         "ScaleSet",
@@ -111,6 +114,7 @@ fn few_seeds_draw_everything() {
         "StartsFail",
         "StopDeployment",
         "StopTask",
+        "TrustRole",
         "Vanish",
     ];
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), expected);
@@ -132,21 +136,16 @@ fn any_sublist_of_a_script_is_a_script() {
     assert_eq!(run(&part, false).violation, None);
 }
 
+const MACHINE: MachineSetup =
+    MachineSetup { cluster: 0, pool: false, cpu: 1024, memory: 1024, zone: 0, provider: None, prefix: 26 };
+
 /// A container that starts in the very millisecond in which its agent goes or comes was not seen, so that the true
 /// `startedAt` of its task was taken for a lie (seeds 5000938 and 5013673).
 #[test]
 fn a_start_is_seen_at_the_moment_at_which_its_agent_goes_or_comes() {
     let millis = Duration::from_millis;
     let mut scenario = Scenario::of(0).made(Simpler::Calm).made(Simpler::Quick);
-    scenario.setup.machines = vec![MachineSetup {
-        cluster: 0,
-        pool: false,
-        cpu: 1024,
-        memory: 1024,
-        zone: 0,
-        provider: None,
-        prefix: 26,
-    }];
+    scenario.setup.machines = vec![MACHINE];
     scenario.setup.horizon = Duration::from_secs(60);
     let task =
         Step::RunTask { cluster: 0, image: Image::Web, count: 1, ports: false, capacity: Capacity::Ec2 };
@@ -164,5 +163,37 @@ fn a_start_is_seen_at_the_moment_at_which_its_agent_goes_or_comes() {
         let outcome = run(&disturbed, false);
         assert_eq!(outcome.violation, None, "killed {before} ms before the start");
         assert_eq!(outcome.tally.containers_started, 1);
+    }
+}
+
+/// Seven hours, for most of which there is no control plane (identity, acceptance 12): whoever renews the credentials of a
+/// task's role finds some that are good for long enough. botocore asks again fifteen minutes before their end.
+#[test]
+fn roles_outlive_a_control_plane_that_is_away_for_hours() {
+    const HOUR: u64 = 3600;
+    let seconds = Duration::from_secs;
+    for (seed, killed_at, down) in [(0, HOUR, 4 * HOUR + 1800), (1, 3 * HOUR - 600, 3 * HOUR)] {
+        let mut scenario = Scenario::of(seed).made(Simpler::Calm);
+        scenario.setup.machines = vec![MACHINE];
+        scenario.setup.horizon = seconds(7 * HOUR);
+        // Whoever is away for hours is not replaced.
+        scenario.setup.controllers.instance_lost_after = None;
+        let run_task =
+            Step::RunTask { cluster: 0, image: Image::Vpc, count: 2, ports: false, capacity: Capacity::Ec2 };
+        let kill = Step::ServerCrash { down_millis: u32::try_from(down * 1000).expect("few hours") };
+        let steps = [
+            (seconds(30), run_task),
+            (seconds(2 * HOUR - 3600), Step::RotateKeys),
+            (seconds(killed_at), kill),
+        ];
+        scenario.steps = { steps.into_iter().enumerate() }
+            .map(|(number, (at, step))| Timed { number, at, step })
+            .collect();
+        let outcome = run(&scenario, false);
+        assert_eq!(outcome.violation, None, "killed at {killed_at} s");
+        let least = outcome.tally.least_left_secs.expect("containers have asked");
+        assert!(least >= 15 * 60, "{least} s were left");
+        assert!(outcome.tally.credentials_given > 2 * 7 * HOUR / 25, "{:?}", outcome.tally);
+        assert_eq!(outcome.tally.server_starts, 2);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_api_identity::facts;
 use longshore_api_join::keys::secret_of;
 use longshore_base::{AccountId, ArnFormat, ClusterName, Region, Scope, TaskId};
-use longshore_domain::TaskStatus;
+use longshore_controllers::roles;
 use longshore_identity::{
     InstanceKey, InstanceOfKey, PrincipalKind, SessionKey, SessionSource, SessionToken, Use, User, UserKey,
     Users,
@@ -18,7 +18,7 @@ use longshore_sigv4::Secret;
 use longshore_state::{Db, Refused, State};
 use longshore_tables_ecs::{ClusterKey, EcsState, InstanceKey as InstanceAt};
 use longshore_tables_iam::record::{self, AccessKey};
-use longshore_tables_iam::session::{self, Of, Opened, TaskRef, Token};
+use longshore_tables_iam::session::{self, Of, Opened, Token};
 use longshore_tables_iam::{IamState, ids, uses};
 use tokio::sync::mpsc;
 
@@ -154,7 +154,7 @@ impl IamUsers {
 fn of_session(state: &State, opened: Opened) -> SessionToken {
     let Opened { account, secret, session } = opened;
     let realm = state.iam().realm(account);
-    if !session::is_live(state, account, &session) || !is_at_work(state, account, &session) {
+    if !session::is_live(state, account, &session) || !roles::is_at_work(state, account, &session) {
         return SessionToken::Invalid;
     }
     let (kind, resource, name, id, source) = match &session.of {
@@ -206,18 +206,6 @@ fn of_session(state: &State, opened: Opened) -> SessionToken {
         expires: session.expires,
         session: Arc::new(facts(session, source)),
     }))
-}
-
-/// A task's session ends with the task.
-fn is_at_work(state: &State, account: AccountId, session: &session::Session) -> bool {
-    let Some(TaskRef { region, cluster, id }) = &session.task else { return true };
-    let (Some(region), Some(cluster), Some(id)) =
-        (Region::parse(region), ClusterName::parse(cluster).ok(), TaskId::parse(id).ok())
-    else {
-        return false;
-    };
-    let at = ClusterKey::new(Scope::new(account, region), cluster);
-    state.ecs().task(&at, id).is_some_and(|task| task.last_status != TaskStatus::Stopped)
 }
 
 fn of_record(user: &record::User) -> User {

@@ -176,6 +176,24 @@ fn overrides_name_other_roles() {
     assert_eq!(body["message"], json!(cannot(&arn("machines"))));
 }
 
+/// A daemon starts a task on each instance, and all of them want for the same role: that is one failure.
+#[test]
+fn a_missing_role_counts_once_for_all_instances() {
+    let (world, first) = world_with(&json!({"taskRoleArn": arn("missing")}));
+    let attributes = ["docker-remote-api.1.17", "docker-remote-api.1.18", "task-iam-role"];
+    let attributes = attributes.map(|name| format!("com.amazonaws.ecs.capability.{name}"));
+    let second = world.add_instance("eu-west-1b", 1024, 1000);
+    world.give_capabilities(second, &attributes.each_ref().map(String::as_str));
+    assert_ne!(first, second.to_string());
+    let service = json!({
+        "cluster": CLUSTER, "taskDefinition": "f", "serviceName": "s", "schedulingStrategy": "DAEMON",
+    });
+    world.ok("CreateService", service);
+    world.reconcile();
+    let described = world.ok("DescribeServices", json!({"cluster": CLUSTER, "services": ["s"]}));
+    assert_eq!(described["services"][0]["deployments"][0]["failedTasks"], json!(1), "{described}");
+}
+
 /// Once the role is there, the service goes on by itself.
 #[test]
 fn a_service_waits_for_its_role() {

@@ -13,6 +13,7 @@ use longshore_state::{State, Tx};
 use longshore_tables_iam::record::{LoginProfile, PasswordPolicy};
 use longshore_tables_iam::{IamState, OwnKey};
 use longshore_wire::Fault;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::input::given;
 use super::{find, input, permission, texts};
@@ -20,8 +21,10 @@ use crate::Iam;
 
 /// What is known of a password when the state is locked: its hash, and what it is made of. It does not say itself.
 pub struct Password {
+    /// Until it is hashed.
+    text: Zeroizing<String>,
     /// Argon2id's text, with salt and parameters.
-    hash: String,
+    hash: Option<String>,
     chars: usize,
     has_upper: bool,
     has_lower: bool,
@@ -34,18 +37,26 @@ const CHARS_MIN: usize = 8;
 const KINDS_MIN: usize = 3;
 
 impl Password {
-    fn read(cx: &Cx<'_, Iam>, text: &str) -> Result<Self, Fault> {
-        let salt = SaltString::encode_b64(&cx.api.seeds.draw().to_bytes());
-        let salt = salt.map_err(|error| Fault::hidden(error.to_string()))?;
-        let hash = Argon2::default().hash_password(text.as_bytes(), &salt);
-        Ok(Self {
-            hash: hash.map_err(|error| Fault::hidden(error.to_string()))?.to_string(),
+    fn read(text: String) -> Self {
+        Self {
+            hash: None,
             chars: text.chars().count(),
             has_upper: text.chars().any(char::is_uppercase),
             has_lower: text.chars().any(char::is_lowercase),
             has_digit: text.chars().any(|character| character.is_ascii_digit()),
             has_symbol: text.chars().any(|character| !character.is_alphanumeric()),
-        })
+            text: Zeroizing::new(text),
+        }
+    }
+
+    /// Takes tens of milliseconds of a processor, and 19 MiB: not for strangers, and not many at a time.
+    fn hash(&mut self, cx: &Cx<'_, Iam>) -> Result<(), Fault> {
+        let salt = SaltString::encode_b64(&cx.api.seeds.draw().to_bytes());
+        let salt = salt.map_err(|error| Fault::hidden(error.to_string()))?;
+        let hash = Argon2::default().hash_password(self.text.as_bytes(), &salt);
+        self.hash = Some(hash.map_err(|error| Fault::hidden(error.to_string()))?.to_string());
+        self.text.zeroize();
+        Ok(())
     }
 
     fn check(&self, policy: Option<&PasswordPolicy>) -> Result<(), PasswordPolicyViolationException> {
@@ -75,7 +86,8 @@ impl Password {
     }
 
     fn store(&self, tx: &mut Tx<'_>, caller: &Caller, user: &str) -> Result<Sealed, Fault> {
-        tx.seal(&LoginProfile::place(caller.scope.account, user), self.hash.as_bytes()).map_err(Fault::hidden)
+        let hash = self.hash.as_deref().expect("it is prepared before it is stored");
+        tx.seal(&LoginProfile::place(caller.scope.account, user), hash.as_bytes()).map_err(Fault::hidden)
     }
 }
 
@@ -111,11 +123,16 @@ impl Command<Iam> for ops::CreateLoginProfile {
     type Parsed = (Self::Input, Password);
     type Answer = Self::Output;
 
-    fn parse(cx: &Cx<'_, Iam>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    const IS_COSTLY: bool = true;
+
+    fn parse(_: &Cx<'_, Iam>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        let password = input.password.take().unwrap_or_default();
-        let password = Password::read(cx, &password)?;
+        let password = Password::read(input.password.take().unwrap_or_default());
         Ok((input, password))
+    }
+
+    fn prepare(cx: &Cx<'_, Iam>, (_, password): &mut Self::Parsed) -> Result<(), Self::Error> {
+        Ok(password.hash(cx)?)
     }
 
     fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {
@@ -161,10 +178,19 @@ impl Command<Iam> for ops::UpdateLoginProfile {
     type Parsed = (Self::Input, Option<Password>);
     type Answer = Self::Output;
 
-    fn parse(cx: &Cx<'_, Iam>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
+    const IS_COSTLY: bool = true;
+
+    fn parse(_: &Cx<'_, Iam>, mut input: Self::Input) -> Result<Self::Parsed, Self::Error> {
         input::check(&input)?;
-        let password = input.password.take().map(|text| Password::read(cx, &text)).transpose()?;
+        let password = input.password.take().map(Password::read);
         Ok((input, password))
+    }
+
+    fn prepare(cx: &Cx<'_, Iam>, (_, password): &mut Self::Parsed) -> Result<(), Self::Error> {
+        match password {
+            Some(password) => Ok(password.hash(cx)?),
+            None => Ok(()),
+        }
     }
 
     fn resources(state: &State, caller: &Caller, (input, _): &Self::Parsed) -> Resources {

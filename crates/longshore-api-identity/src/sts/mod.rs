@@ -9,7 +9,7 @@
 mod assume;
 mod identity;
 mod issuers;
-mod jwt;
+pub mod jwt;
 mod limits;
 mod shape;
 mod tokens;

@@ -239,10 +239,7 @@ where
 
 /// What the trust policy may ask about: the issuer's claims, under its name.
 fn context(token: &Jwt, issuer: &str, session_name: &str, now: Timestamp) -> Context {
-    let mut context = Context::new().with("sts:RoleSessionName", session_name);
-    let seconds = now.as_millis().div_euclid(1000);
-    context.set("aws:CurrentTime", iso8601(Timestamp::from_millis(seconds * 1000)));
-    context.set("aws:EpochTime", seconds.to_string());
+    let mut context = Context::new().at(now).with("sts:RoleSessionName", session_name);
     for name in token.claims.keys() {
         let values = token.texts(name);
         if !values.is_empty() {

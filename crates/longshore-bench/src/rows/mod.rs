@@ -1,12 +1,13 @@
 //! The rows of the table, in the order of the design's.
 //!
 //! Rows that need the same world are measured together: [`containers`] with real containers under `longshore up`,
-//! [`calls`] and [`scale`] with scripted instances under `longshore server`, [`alone`] and [`policies`] without a
+//! [`calls`], [`identities`] and [`scale`] with scripted instances under `longshore server`, [`alone`] and [`policies`] without a
 //! server.
 
 mod alone;
 mod calls;
 mod containers;
+mod identities;
 mod policies;
 mod replace;
 mod scale;
@@ -46,6 +47,10 @@ pub enum RowId {
     Policies,
     /// DescribeTasks per second
     Describe,
+    /// DescribeTasks per second by a user with ten policies, beside the operator
+    DescribeAsUser,
+    /// RunTask with a task role, beside one without
+    RunWithRole,
     /// RegisterTaskDefinition per second
     Register,
     /// Memory of the control plane and of an agent
@@ -110,6 +115,9 @@ pub async fn run(bench: &Bench, wanted: &[RowId], rows: &mut Vec<Row>) {
     }
     if any(&[RowId::Describe, RowId::Register]) {
         calls::run(bench, wanted, rows).await;
+    }
+    if any(&[RowId::DescribeAsUser, RowId::RunWithRole]) {
+        identities::run(bench, wanted, rows).await;
     }
     if any(&[RowId::Place, RowId::ServicePlace, RowId::Recovery]) {
         scale::run(bench, wanted, rows).await;

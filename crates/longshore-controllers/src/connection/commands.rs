@@ -1,13 +1,14 @@
 //! The life of one command channel (ACS), from its entry in the registry to its end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use longshore_base::{Seed, Timestamp};
-use longshore_link::message::{MessageError, TaskPayload};
-use longshore_link::server::{self, CloseReason, Connection, FreshCredentials, Session};
+use longshore_base::{Seed, TaskId, Timestamp};
+use longshore_link::message::{MessageError, RoleCredentials, TaskPayload};
+use longshore_link::server::{self, CloseReason, Connection, Session};
 
 use super::registry::News;
-use crate::link::{self, Found, Look};
+use crate::link::{self, Found, Look, Renewal, Renewed};
 
 /// How often a connection compares everything with what it has told. Hints make that unnecessary; should one ever be
 /// missing, it costs this much time.
@@ -22,6 +23,9 @@ const RENEW_JITTER: Duration = RENEW_EVERY.checked_div(5).expect("five is not ze
 /// another connection has sent them, perhaps of a control plane that is gone.
 const RENEW_SOON: Duration = Duration::from_secs(60);
 
+/// How soon it is tried again for tasks with a role that could not be assumed (identity J8).
+const RETRY_EVERY: Duration = Duration::from_secs(60);
+
 /// What has happened.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -32,7 +36,7 @@ pub enum Input<'a> {
     /// The answer to [`Output::WriteSettled`].
     Settled,
     /// The answer to [`Output::Renew`].
-    Renewed(Vec<FreshCredentials>),
+    Renewed(Renewal, Renewed),
     /// A text frame from the agent.
     Received(&'a str),
     /// The connection was woken, and this is what the registry has for it.
@@ -52,8 +56,8 @@ pub enum Output {
     Look(Look),
     /// Write down that the agent has its credentials ([`link::credentials_settled`]), and answer with [`Input::Settled`].
     WriteSettled,
-    /// Make new credentials for the tasks ([`link::fresh_credentials`]), and answer with [`Input::Renewed`].
-    Renew,
+    /// Make new credentials for these tasks ([`link::fresh_credentials`]), and answer with [`Input::Renewed`].
+    Renew(Renewal),
     /// A text frame for the agent.
     Send(String),
     /// For the log: the agent ran tasks that nobody wants there, and was told to stop these.
@@ -77,7 +81,14 @@ pub struct CommandChannel {
     /// When the credentials of the tasks are renewed. Never, before the connection is written down.
     renew_at: Option<Timestamp>,
     renewals: u64,
+    /// Tasks with a role that could not be assumed, and when that is tried again.
+    lacking: BTreeSet<TaskId>,
+    retry_at: Option<Timestamp>,
+    /// Sessions of roles that were made until then have been sent, or will be with the renewal that is to come.
+    roles_seen_at: Timestamp,
     is_renewal_due: bool,
+    is_retry_due: bool,
+    now: Timestamp,
     /// Of the connection, for its jitter.
     seed: Seed,
 }
@@ -104,12 +115,18 @@ impl CommandChannel {
             look_at_all_at: now,
             renew_at: None,
             renewals: 0,
+            lacking: BTreeSet::new(),
+            retry_at: None,
+            roles_seen_at: now,
             is_renewal_due: false,
+            is_retry_due: false,
+            now,
             seed: Seed::new(0),
         }
     }
 
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>) {
+        self.now = self.now.max(now);
         match self.step {
             // An answer that is late, or words that nobody can reply to.
             Step::Closes(_) | Step::Closed => return,
@@ -118,6 +135,7 @@ impl CommandChannel {
         match input {
             Input::Connected(Some(connection)) => {
                 self.step = Step::Talks;
+                self.roles_seen_at = now;
                 self.seed = connection.seed;
                 // A new process gets them with its payloads.
                 self.renew_at = Some(match connection.send_credentials {
@@ -134,12 +152,18 @@ impl CommandChannel {
                 self.looked(now, &look, found);
             }
             Input::Settled => self.step = Step::Talks,
-            Input::Renewed(fresh) => {
+            Input::Renewed(renewal, renewed) => {
                 self.step = Step::Talks;
-                for credentials in fresh {
+                for credentials in renewed.fresh {
                     self.tell(now, server::Input::Credentials(Box::new(credentials)));
                 }
-                self.renew_at = Some(self.next_renewal(now));
+                self.lacking = renewed.lacking;
+                self.retry_at = (!self.lacking.is_empty()).then_some(now + RETRY_EVERY);
+                self.roles_seen_at = renewed.at;
+                match renewal {
+                    Renewal::All => self.renew_at = Some(self.next_renewal(now)),
+                    Renewal::Late { .. } => {}
+                }
             }
             Input::Received(text) => self.tell(now, server::Input::Received(text)),
             Input::News(News::Work(look)) => self.look_also(look),
@@ -156,7 +180,9 @@ impl CommandChannel {
                 if self.step == Step::Talks && self.look_at_all_at <= now {
                     self.look_also(Look::All);
                 }
-                self.is_renewal_due = self.step == Step::Talks && self.renew_at.is_some_and(|at| at <= now);
+                let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+                self.is_renewal_due = self.step == Step::Talks && is_due(self.renew_at);
+                self.is_retry_due = self.step == Step::Talks && is_due(self.retry_at);
             }
         }
     }
@@ -181,13 +207,29 @@ impl CommandChannel {
             self.step = Step::Waits;
             return Some(Output::Look(look));
         }
+        let is_retry_due = std::mem::take(&mut self.is_retry_due);
         if std::mem::take(&mut self.is_renewal_due) {
             self.step = Step::Waits;
-            return Some(Output::Renew);
+            return Some(Output::Renew(Renewal::All));
+        }
+        if is_retry_due {
+            self.step = Step::Waits;
+            let lacking = self.lacking.clone();
+            return Some(Output::Renew(Renewal::Late { lacking, made_after: self.roles_seen_at }));
         }
         let session = self.session.as_mut()?;
+        let (lacking, retry_at, now) = (&mut self.lacking, &mut self.retry_at, self.now);
+        let mut payloads = |task: &str| {
+            let payload = payloads(task)?;
+            let own = [&payload.role_credentials, &payload.execution_role_credentials];
+            if own.into_iter().flatten().any(RoleCredentials::are_announced_only) {
+                lacking.extend(task.rsplit('/').next().and_then(|id| TaskId::parse(id).ok()));
+                retry_at.get_or_insert(now + RETRY_EVERY);
+            }
+            Some(payload)
+        };
         loop {
-            return Some(match session.poll(payloads)? {
+            return Some(match session.poll(&mut payloads)? {
                 server::Output::Send(text) => Output::Send(text),
                 server::Output::Strays(tasks) => Output::Strays(tasks),
                 server::Output::Malformed(error) => Output::Malformed(error),
@@ -210,8 +252,8 @@ impl CommandChannel {
     pub fn deadline(&self) -> Option<Timestamp> {
         match (self.step, &self.session) {
             (Step::Talks, Some(session)) => {
-                let own = self.renew_at.map_or(self.look_at_all_at, |at| at.min(self.look_at_all_at));
-                Some(session.deadline()?.min(own))
+                let renewals = [self.renew_at, self.retry_at].into_iter().flatten();
+                renewals.chain([session.deadline()?, self.look_at_all_at]).min()
             }
             (Step::Talks, None) | (Step::Entered | Step::Waits | Step::Closes(_) | Step::Closed, _) => None,
         }
@@ -248,6 +290,8 @@ impl CommandChannel {
         }
         if *look == Look::All {
             self.look_at_all_at = now + LOOK_AT_ALL_EVERY;
+            // A role may have been deleted and made again meanwhile, of which no hint tells.
+            self.is_retry_due = self.roles_seen_at < now;
         }
     }
 

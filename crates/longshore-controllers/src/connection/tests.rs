@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use longshore_base::{AccountId, ClusterName, InstanceId, Region, Scope, Seed, TaskId, Timestamp};
 use longshore_link::limits::HEARTBEAT_EVERY;
-use longshore_link::message::{DesiredStatus, TaskPayload};
+use longshore_link::message::{DesiredStatus, RoleCredentials, TaskPayload};
 use longshore_link::server::{Connection, DesiredTask, first_number};
 use longshore_tables_ecs::{AgentHint, ClusterKey, InstanceKey};
 
 use super::*;
-use crate::link::{Found, Look};
+use crate::link::{Found, Look, Renewal, Renewed};
 
 const CLUSTER_ARN: &str = "arn:aws:ecs:eu-west-1:123456789012:cluster/c";
 
@@ -87,6 +87,12 @@ impl Bench {
         self.channel.handle(self.now, input);
     }
 
+    /// Nothing was made; these tasks lack some.
+    fn renewed(&mut self, renewal: Renewal, lacking: BTreeSet<TaskId>) {
+        let renewed = Renewed { at: self.now, fresh: Vec::new(), lacking };
+        self.handle(Input::Renewed(renewal, renewed));
+    }
+
     fn after(&mut self, time: Duration) {
         self.now = self.now + time;
         self.handle(Input::Tick);
@@ -96,8 +102,8 @@ impl Bench {
         let output = self.channel.poll(&mut |task| Some(TaskPayload::stop(task, CLUSTER_ARN)))?;
         match output {
             // No task here has a role; only one test is about when they are renewed.
-            Output::Renew if !self.shows_renewals => {
-                self.handle(Input::Renewed(Vec::new()));
+            Output::Renew(renewal) if !self.shows_renewals => {
+                self.renewed(renewal, BTreeSet::new());
                 self.next()
             }
             output => Some(output),
@@ -116,7 +122,8 @@ fn told(output: &Output) -> String {
         Output::Look(Look::All) => "look at all".into(),
         Output::Look(Look::Tasks(tasks)) => format!("look at {}", tasks.len()),
         Output::WriteSettled => "write settled".into(),
-        Output::Renew => "renew".into(),
+        Output::Renew(Renewal::All) => "renew".into(),
+        Output::Renew(Renewal::Late { lacking, .. }) => format!("renew {}", lacking.len()),
         Output::Send(text) => {
             let frame: serde_json::Value = serde_json::from_str(text).expect("a frame is JSON");
             format!("send {}", frame["type"].as_str().expect("a frame has a type"))
@@ -368,7 +375,7 @@ fn credentials_are_renewed_soon_after_a_reconnection_and_then_at_half_their_life
                 match output.as_str() {
                     "renew" => {
                         times.push(bench.now.since(begun));
-                        bench.handle(Input::Renewed(Vec::new()));
+                        bench.renewed(Renewal::All, BTreeSet::new());
                     }
                     "look at all" => bench.handle(Input::Looked(Look::All, Some(Vec::new()))),
                     _ => {}
@@ -384,4 +391,83 @@ fn credentials_are_renewed_soon_after_a_reconnection_and_then_at_half_their_life
         }
         assert!(is_near(times[1] - times[0]) && is_near(times[2] - times[1]), "{times:?}");
     }
+}
+
+/// A role may be deleted, and made again while its tasks run (identity J8: retried each minute).
+#[test]
+fn a_role_that_could_not_be_assumed_is_tried_again_each_minute() {
+    let mut bench = Bench { shows_renewals: true, ..Bench::connected() };
+    let mut seen = Vec::new();
+    let begun = bench.now;
+    while bench.now.since(begun) < Duration::from_secs(280) {
+        bench.after(Duration::from_secs(5));
+        bench.handle(Input::Received(HEARTBEAT_ACK));
+        while let Some(output) = bench.next() {
+            let Output::Renew(renewal) = output else { continue };
+            // One of the two roles is there again the second time, the other one the third time.
+            let lacking: BTreeSet<TaskId> = match (&renewal, seen.len()) {
+                (Renewal::All, _) | (Renewal::Late { .. }, 1) => [task(1), task(2)].into(),
+                (Renewal::Late { .. }, 2) => [task(2)].into(),
+                (Renewal::Late { .. }, _) => BTreeSet::new(),
+            };
+            seen.push((renewal.clone(), bench.now));
+            bench.renewed(renewal, lacking);
+        }
+    }
+    let late = |of: &[u128], after: usize| Renewal::Late {
+        lacking: of.iter().map(|&n| task(n)).collect(),
+        made_after: seen[after].1,
+    };
+    let all: Vec<&Renewal> = seen.iter().map(|(renewal, _)| renewal).collect();
+    assert_eq!(all, [&Renewal::All, &late(&[1, 2], 0), &late(&[1, 2], 1), &late(&[2], 2)]);
+    for pair in seen.windows(2) {
+        let pause = pair[1].1.since(pair[0].1);
+        assert!((60..=65).contains(&pause.as_secs()), "{seen:?}");
+    }
+}
+
+/// Nothing tells a connection of a role that was deleted and made again. It looks for those whenever it looks at all.
+#[test]
+fn a_role_that_was_made_again_is_noticed_within_minutes() {
+    let mut bench = Bench { shows_renewals: true, ..Bench::connected() };
+    let mut seen = Vec::new();
+    let begun = bench.now;
+    while bench.now.since(begun) < Duration::from_secs(1200) {
+        bench.after(Duration::from_secs(10));
+        bench.handle(Input::Received(HEARTBEAT_ACK));
+        while let Some(output) = bench.next() {
+            match output {
+                Output::Look(look) => bench.handle(Input::Looked(look, Some(Vec::new()))),
+                Output::Renew(renewal) => {
+                    seen.push((renewal.clone(), bench.now));
+                    bench.renewed(renewal, BTreeSet::new());
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(seen[0].0, Renewal::All);
+    assert!(seen.len() >= 4, "{seen:?}");
+    for pair in seen.windows(2) {
+        assert_eq!(pair[1].0, Renewal::Late { lacking: BTreeSet::new(), made_after: pair[0].1 });
+        assert!(pair[1].1.since(pair[0].1) <= Duration::from_secs(310), "{seen:?}");
+    }
+}
+
+/// A payload that only announces a role is followed by its credentials.
+#[test]
+fn what_a_payload_lacks_is_made_up_for() {
+    let mut bench = Bench { shows_renewals: true, ..Bench::new() };
+    bench.connect(true);
+    bench.handle(Input::Looked(Look::All, run(&[7])));
+    let mut payload = |name: &str| {
+        let id = "id".to_owned().into();
+        let announced = RoleCredentials { credentials_id: id, ..RoleCredentials::default() };
+        Some(TaskPayload { role_credentials: Some(announced), ..TaskPayload::stop(name, CLUSTER_ARN) })
+    };
+    while bench.channel.poll(&mut payload).is_some() {}
+    bench.after(Duration::from_secs(60));
+    let renewals: Vec<String> =
+        bench.outputs().into_iter().filter(|told| told.starts_with("renew")).collect();
+    assert_eq!(renewals, ["renew 1"]);
 }

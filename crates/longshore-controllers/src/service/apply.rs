@@ -1,7 +1,7 @@
 //! Carries out a plan, all of it in one transaction.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use longshore_base::{DeploymentId, Seed, TaskId};
@@ -172,7 +172,9 @@ fn carry_out_start(
     let pools = match asked.of(tx, key, service, start) {
         Some(Ok(pools)) => pools,
         Some(Err(refused)) => {
-            refuse(tx, key, service, start, refused);
+            if asked.unstartable.insert(start.deployment) {
+                refuse(tx, key, service, start, refused);
+            }
             return true;
         }
         None => return false,
@@ -306,6 +308,8 @@ fn carry_out_stop(tx: &mut Tx<'_>, key: &ServiceKey, stop: &Stop) {
 #[derive(Default)]
 struct Asked {
     pools: BTreeMap<(DeploymentId, Option<Arc<str>>), Pools>,
+    /// Deployments of which no task can be started, wherever: that is one refusal, however many starts there are.
+    unstartable: BTreeSet<DeploymentId>,
 }
 
 impl Asked {

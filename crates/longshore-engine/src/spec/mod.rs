@@ -8,6 +8,7 @@ mod assigned;
 mod created;
 mod ids;
 mod redacted;
+mod selector;
 
 pub use assigned::{
     Condition, ContainerDefinition, ContainerRole, Dependency, Desired, DockerVolume, EfsVolume,
@@ -20,3 +21,4 @@ pub use created::{
 };
 pub use ids::{ContainerKey, CredentialsId, OpId, ReportId, RuntimeId, TaskKey, VolumeKey};
 pub use redacted::{Environment, Opaque, SecretText};
+pub use selector::SecretSelector;

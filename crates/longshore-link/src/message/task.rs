@@ -139,6 +139,13 @@ pub struct RoleCredentials {
     pub credential_scope: String,
 }
 
+impl RoleCredentials {
+    /// They say where a container will find its credentials, and hold none: the role could not be assumed.
+    pub fn are_announced_only(&self) -> bool {
+        self.access_key_id.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPayload {

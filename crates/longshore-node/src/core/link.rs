@@ -282,7 +282,8 @@ impl AgentCore {
         role: RoleType,
         credentials: RoleCredentials,
     ) {
-        if credentials.credentials_id.0.is_empty() {
+        // What only tells the id is followed by the rest when the role can be assumed.
+        if credentials.credentials_id.0.is_empty() || credentials.are_announced_only() {
             return;
         }
         let ack = RoleCredentialsAck {

@@ -1,8 +1,10 @@
 //! The HTTP servers for people (introspection) and for containers (credentials, task metadata, the agent's API).
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use longshore_base::host::is_outside_public_dns;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -91,6 +94,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many clients are served at once; more wait in the kernel's queue.
 const CLIENTS_MAX: usize = 128;
 
+/// How many of one address: a container that takes as many places as it can has to leave some for the others.
+const CLIENTS_OF_PEER_MAX: usize = 32;
+
 /// How long one connection is served. Clients open another; one that asks and never reads would keep its place for
 /// ever, and a container with as many of those would keep credentials from all others.
 const CLIENT_LIFE: Duration = Duration::from_secs(60);
@@ -123,6 +129,7 @@ pub(super) async fn accept(
     agent: String,
 ) {
     let mut clients = JoinSet::new();
+    let places = Places::default();
     let mut is_failing = false;
     loop {
         while clients.len() >= CLIENTS_MAX || clients.try_join_next().is_some() {
@@ -145,8 +152,11 @@ pub(super) async fn accept(
                 continue;
             }
         };
+        // Closed at once: who is in a hurry comes again.
+        let Some(place) = places.take(peer.ip()) else { continue };
         let queries = queries.clone();
         clients.spawn(async move {
+            let _place = place;
             let Ok(local) = stream.local_addr() else { return };
             let peer = Ends { peer, local };
             let service = service_fn(move |request| respond(request, surface, peer, queries.clone()));
@@ -155,6 +165,41 @@ pub(super) async fn accept(
             let connection = server.serve_connection(TokioIo::new(stream), service);
             within(CLIENT_LIFE, CLIENT_GRACE, std::pin::pin!(connection)).await;
         });
+    }
+}
+
+/// How many clients of each address are served.
+#[derive(Clone, Debug, Default)]
+struct Places(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+/// One of them, until it is dropped.
+struct Place {
+    places: Places,
+    peer: IpAddr,
+}
+
+impl Places {
+    /// `None` if the address has as many as it may.
+    fn take(&self, peer: IpAddr) -> Option<Place> {
+        let mut taken = self.0.lock();
+        let count = taken.entry(peer).or_default();
+        if *count >= CLIENTS_OF_PEER_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Place { places: self.clone(), peer })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.0.lock();
+        if let Some(count) = taken.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.peer);
+            }
+        }
     }
 }
 
@@ -282,6 +327,19 @@ mod tests {
         assert!(check(&[("host", "localhost"), ("sec-fetch-site", "same-site")]));
         assert!(check(&[("host", "other.example:51678")]));
         assert!(check(&[("host", "127.0.0.1.other.example")]));
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_places() {
+        let places = Places::default();
+        let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse::<IpAddr>().expect("an address"));
+        let mut taken: Vec<Place> = std::iter::from_fn(|| places.take(a)).collect();
+        assert_eq!(taken.len(), CLIENTS_OF_PEER_MAX);
+        assert!(CLIENTS_OF_PEER_MAX * 2 < CLIENTS_MAX && places.take(b).is_some());
+        taken.pop();
+        assert!(places.take(a).is_some(), "a place is free again");
+        drop(taken);
+        assert!(places.0.lock().is_empty(), "and nothing is kept of who has gone");
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use longshore_runtime::scripted::{Faults, ImageScript, ScriptedRuntime};
 use longshore_tables_ecs::ClusterKey;
 
 use super::network::{Caller, PipeId};
-use super::{Event, Skew, World, watch};
+use super::{Event, START, Skew, World, watch};
 use crate::images::{self, Image};
 use crate::scenario::MachineSetup;
 
@@ -41,11 +41,15 @@ pub(super) struct Machine {
     pub skew: Skew,
     /// Until when its network carries nothing.
     pub cut_until: Option<Timestamp>,
+    /// When it carried something again.
+    pub healed_at: Timestamp,
     /// What the network carries when it does so again.
     pub held: Vec<Event>,
     /// Goes up whenever an agent begins or ends: what an earlier one waited for is nothing to this one.
     pub incarnation: u64,
     pub agent: Option<Agent>,
+    /// When the process of the agent began that there is, or was.
+    pub agent_since: Timestamp,
     /// False once it has vanished.
     pub alive: bool,
     /// An agent is to be started, at the latest then.
@@ -72,6 +76,13 @@ pub(super) struct Agent {
     /// The disk is at work, up to this number.
     syncing: Option<u64>,
     pipes: BTreeMap<Socket, PipeId>,
+}
+
+impl Agent {
+    /// The connection that it has for commands, or is opening.
+    pub fn commands(&self) -> Option<PipeId> {
+        self.pipes.get(&Socket::Commands).copied()
+    }
 }
 
 fn info(setup: MachineSetup) -> RuntimeInfo {
@@ -111,6 +122,8 @@ fn config(setup: MachineSetup, at: &ClusterKey, name: usize) -> Config {
     let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
     let mut config = Config::read(pairs, None).expect("these are valid").0;
     config.engine.task_network = network(&config, subnet(setup));
+    // What the agent's shell sets where it has the address for it.
+    config.engine.serves_credentials = config.task_role;
     config
 }
 
@@ -151,9 +164,11 @@ impl Machine {
             disk: BTreeMap::new(),
             skew: Skew::default(),
             cut_until: None,
+            healed_at: START,
             held: Vec::new(),
             incarnation: 0,
             agent: None,
+            agent_since: START,
             alive: true,
             starts_at: None,
             instance: None,
@@ -448,6 +463,7 @@ impl World {
         };
         let agent = Agent { core, written: VecDeque::new(), syncing: None, pipes: BTreeMap::new() };
         machine.agent = Some(agent);
+        machine.agent_since = now;
         let containers = machine.docker.found();
         self.tally.agent_starts += 1;
         self.note(|| format!("m{index}'s agent starts and finds {} containers", containers.len()));

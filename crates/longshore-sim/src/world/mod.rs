@@ -8,6 +8,7 @@ mod capacity;
 mod follower;
 mod machine;
 mod network;
+mod roles;
 mod rollouts;
 mod script;
 mod server;
@@ -29,6 +30,7 @@ use crate::chance::Chance;
 use crate::scenario::{ClusterSetup, Scenario, Setup, Timed};
 use machine::Machine;
 use network::{Call, CallId, Pipe, PipeId, Reply};
+use roles::Roles;
 use server::Server;
 pub(crate) use users::LAST_ARRIVAL;
 use watch::Watch;
@@ -105,6 +107,8 @@ enum Event {
     Mend {
         machine: usize,
     },
+    /// Containers ask for the credentials of their roles.
+    Ask,
 }
 
 /// A promise that was broken.
@@ -135,6 +139,10 @@ pub struct Tally {
     pub answers: u64,
     pub refusals: u64,
     pub virtual_millis: u64,
+    /// How often a container was given credentials.
+    pub credentials_given: u64,
+    /// How long they were good for when that was least, in seconds.
+    pub least_left_secs: Option<u64>,
 }
 
 impl Tally {
@@ -148,6 +156,9 @@ impl Tally {
         self.answers += other.answers;
         self.refusals += other.refusals;
         self.virtual_millis += other.virtual_millis;
+        self.credentials_given += other.credentials_given;
+        let least = [self.least_left_secs, other.least_left_secs];
+        self.least_left_secs = least.into_iter().flatten().min();
     }
 }
 
@@ -176,6 +187,7 @@ pub struct World {
     next_pipe: u64,
     tokens: u64,
     watch: Watch,
+    roles: Roles,
     violation: Option<Violation>,
     /// After the horizon: no more faults, and nothing gets lost.
     calm: bool,
@@ -235,6 +247,7 @@ impl World {
             next_pipe: 0,
             tokens: 0,
             watch: Watch::default(),
+            roles: Roles::default(),
             violation: None,
             calm: false,
             tally: Tally::default(),
@@ -255,6 +268,7 @@ impl World {
             let setup = world.setup.machines[index];
             world.add_machine(setup);
         }
+        world.push(START + roles::ASKED_EVERY, Event::Ask);
         for (index, at) in world.steps.iter().map(|step| step.at).enumerate().collect::<Vec<_>>() {
             world.push(START + at, Event::Step(index));
         }
@@ -268,6 +282,7 @@ impl World {
         let end = horizon + SETTLE_MAX;
         let mut quiet = 0;
         while self.violation.is_none() {
+            self.mend_roles();
             self.run_until(self.now + SETTLE_LOOK);
             let open = self.unsettled();
             self.note(|| format!("unsettled: {}", open.join("; ")));
@@ -358,6 +373,7 @@ impl World {
             }
             Event::Heal { machine } => self.heal(machine),
             Event::Mend { machine } => self.mend(machine),
+            Event::Ask => self.containers_ask(),
         }
     }
 }

@@ -247,7 +247,8 @@ impl World {
             | Event::AgentUp { .. }
             | Event::Kill { .. }
             | Event::Heal { .. }
-            | Event::Mend { .. } => return Some(event),
+            | Event::Mend { .. }
+            | Event::Ask => return Some(event),
         };
         let machine = &mut self.machines[machine];
         if machine.cut_until.is_some() {
@@ -284,6 +285,7 @@ impl World {
             return;
         }
         own.cut_until = None;
+        own.healed_at = self.now;
         let held = std::mem::take(&mut own.held);
         self.note(|| format!("m{machine} is reachable again, {} held", held.len()));
         for event in held {

@@ -12,10 +12,11 @@ use longshore_runtime::{ErrorKind, RuntimeError};
 use longshore_state::Record;
 use longshore_tables_ecs::record::{Service, TaskDefinition};
 use longshore_tables_ecs::{EcsState, view};
+use longshore_tables_iam::record::Role;
 use serde_json::{Value, json};
 
 use super::{Event, World};
-use crate::images::{Image, Kind};
+use crate::images::{Image, Kind, ROLES};
 use crate::scenario::{Breaker, Capacity, Layout, Provider, ServiceSetup, SpareWish, Step, StrategySetup};
 
 /// How far a step sets the server's clock at most, in milliseconds.
@@ -160,6 +161,10 @@ impl World {
                 let cluster = usize::from(cluster) % self.clusters.len();
                 self.ask(cluster, "RegisterTaskDefinition", image.definition(Kind::Plain));
             }
+            Step::MakeRole { role } => self.make_role(role),
+            Step::DeleteRole { role } => self.delete_role(role),
+            Step::TrustRole { role, trusts } => self.trust_role(role, trusts),
+            Step::RotateKeys => self.rotate_keys(),
             Step::Describe { pick } => {
                 let Some((cluster, _)) = self.some_task(pick) else { return };
                 let tasks: Vec<String> = (0..10)
@@ -519,6 +524,7 @@ impl World {
 
     /// What users need in each account and region before they make clusters.
     pub(super) fn prepare_account(&mut self) {
+        self.prepare_roles();
         for cluster in self.first_of_scopes() {
             for provider in [Provider::A, Provider::B] {
                 let request = self.provider(cluster, provider.name());
@@ -568,7 +574,10 @@ impl World {
 
     pub(super) fn is_prepared(&self) -> bool {
         let definitions = self.server.stored.of::<TaskDefinition>().count();
+        let of_users = |role: &Role| ROLES.contains(&&*role.own.name);
+        let roles = self.server.stored.of::<Role>().filter(|(_, role)| of_users(role)).count();
         self.calls.is_empty()
+            && roles >= self.roles_count()
             && definitions >= self.kinds().count() * Image::ALL.len() * self.first_of_scopes().len()
     }
 

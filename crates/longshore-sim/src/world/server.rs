@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Timestamp};
 use longshore_controllers::connection::{Generation, Registry};
 use longshore_controllers::link;
 use longshore_controllers::schedule::{Job, Schedule};
+use longshore_keyring::{Keyring, RootKey, SealingTx};
 use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
 use longshore_state::{Domains, Hints, Ledger, Moment, MomentKey, Records, State, SteadyTime, Stopped, Tx};
 use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
@@ -25,13 +25,16 @@ use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
 use super::sessions::Served;
 use super::{Event, Skew, World};
-use crate::api;
+use crate::api::{self, Apis};
+
+/// The key that opens what the store has sealed: kept outside of it, it survives everything.
+const ROOT_KEY: [u8; 32] = [7; 32];
 
 /// What a call is answered whose changes the store refused.
 pub(super) const DISK_FAILED: &str = r#"{"__type":"ServerException","message":"the store refuses"}"#;
 
 pub(super) struct Server {
-    api: Arc<Ecs>,
+    apis: Arc<Apis>,
     domains: Domains,
     store: MemoryStore,
     pub follower: Follower,
@@ -82,10 +85,11 @@ pub(super) enum Writer {
 
 impl Server {
     pub fn new() -> Self {
-        let domains = Domains::new("longshore-sim").with::<EcsTables>().with::<IamTables>();
+        let domains = Domains::new("longshore-sim").with::<EcsTables>();
+        let domains = domains.with::<IamTables>().with::<Keyring>();
         let store = MemoryStore::new();
         Self {
-            api: Arc::new(api::api()),
+            apis: Arc::new(api::apis()),
             follower: Follower::of(&store, &domains),
             domains,
             store,
@@ -147,6 +151,11 @@ impl World {
             registry: Registry::default(),
         });
         self.note(|| "the server starts".into());
+        let unlocked = self.submit(&Writer::Api, |tx| tx.unlock(RootKey::new(ROOT_KEY)));
+        if let Some((Err(error), _)) = unlocked {
+            self.fail("durability", format!("the root key does not fit any more: {error}"));
+        }
+        self.watch_roles();
         self.hint(hints);
         self.check_wishes("after a restart");
     }
@@ -296,6 +305,13 @@ impl World {
         }
     }
 
+    /// The operator makes a new data key.
+    pub(super) fn rotate_keys(&mut self) {
+        if let Some((Err(error), _)) = self.submit(&Writer::Api, |tx| tx.rotate()) {
+            self.fail("robustness", format!("no new data key: {error}"));
+        }
+    }
+
     /// Does something once `sequence` is durable, which may be now.
     pub(super) fn when_durable(&mut self, sequence: u64, then: Then) {
         let Some(running) = &mut self.server.up else { return };
@@ -329,9 +345,9 @@ impl World {
         };
         running.calls.insert(id);
         let before = matches!(call.caller, Caller::User(_)).then(|| running.state.records());
-        let api = self.server.api.clone();
-        let result =
-            self.submit(&Writer::Api, |tx| api::call(tx, &api, &scope, call.operation, call.body.as_bytes()));
+        let apis = self.server.apis.clone();
+        let body = call.body.as_bytes();
+        let result = self.submit(&Writer::Api, |tx| api::call(tx, &apis, &scope, call.operation, body));
         let Some((result, sequence)) = result else { return };
         let reply = match result {
             Ok(body) => {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use longshore_base::{Seed, Timestamp};
 use longshore_controllers::connection::{CommandChannel, Generation, Input, Output};
-use longshore_controllers::link::{self, Found, Look};
+use longshore_controllers::link::{self, Found, Look, Renewal, Renewed};
 use longshore_link::client::Loss;
 use longshore_link::server::{CloseReason, Connection, Observation, Telemetry, TelemetryOutput};
 use longshore_link::upgrade::{AcsQuery, TcsQuery};
@@ -28,6 +28,10 @@ pub(super) struct Served {
     inbox: VecDeque<Option<String>>,
     /// The instance's work has changed, or a newer connection has come.
     woken: bool,
+    /// A message waits for what it was made of to be durable; nothing else happens meanwhile.
+    is_held: bool,
+    /// When the agent was noted as connected, by the world's time.
+    begun: Option<Timestamp>,
 }
 
 enum Kind {
@@ -51,6 +55,10 @@ pub(super) enum Wake {
     Connected(Option<Connection>),
     /// What a look at the instance's work has found; `None` if it is not served any more.
     Looked(Look, Option<Found>),
+    /// New credentials, made of durable state.
+    Renewed(Renewal, Renewed),
+    /// A message that was made of durable state.
+    Made(String),
     /// The agent is noted as one that has its credentials.
     Settled,
     /// What it observed is written down.
@@ -60,6 +68,7 @@ pub(super) enum Wake {
 impl Served {
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.kind {
+            Kind::Acs { .. } if self.is_held => None,
             Kind::Acs { channel, .. } => channel.deadline(),
             Kind::Tcs { session, waits } => session.deadline().filter(|_| !waits),
         }
@@ -67,6 +76,7 @@ impl Served {
 
     fn waits(&self) -> bool {
         match &self.kind {
+            Kind::Acs { .. } if self.is_held => true,
             Kind::Acs { channel, .. } => channel.waits(),
             Kind::Tcs { waits, .. } => *waits,
         }
@@ -144,11 +154,21 @@ impl World {
             Wake::Identified { socket, at: Ok(at), query } => return self.accept(pipe, socket, at, query),
             Wake::Connected(connection) => Some(Input::Connected(connection)),
             Wake::Looked(look, found) => Some(Input::Looked(look, found)),
+            Wake::Renewed(renewal, made) => Some(Input::Renewed(renewal, made)),
+            Wake::Made(text) => {
+                let Some(served) = self.served(pipe) else { return };
+                served.is_held = false;
+                self.say(pipe, text);
+                return self.pump(pipe);
+            }
             Wake::Settled => Some(Input::Settled),
             Wake::TakenIn => None,
         };
-        let now = self.server_now();
+        let (now, world_now) = (self.server_now(), self.now);
         let Some(served) = self.served(pipe) else { return };
+        if let Some(Input::Connected(Some(_))) = &answer {
+            served.begun = Some(world_now);
+        }
         match (&mut served.kind, answer) {
             (Kind::Acs { channel, .. }, Some(answer)) => channel.handle(now, answer),
             (Kind::Tcs { waits, .. }, None) => *waits = false,
@@ -177,7 +197,8 @@ impl World {
                 (generation, None, Kind::Tcs { session, waits: false })
             }
         };
-        let served = Served { at, generation, kind, inbox: VecDeque::new(), woken: false };
+        let inbox = VecDeque::new();
+        let served = Served { at, generation, kind, inbox, woken: false, is_held: false, begun: None };
         running.sessions.insert(pipe, served);
         if let Some(older) = older {
             self.wake_session(older);
@@ -217,14 +238,21 @@ impl World {
         }
     }
 
-    fn renew(&mut self, pipe: PipeId) {
+    fn renew(&mut self, pipe: PipeId, renewal: Renewal) {
         let (now, secrets) = (self.server_now(), self.draw_secrets());
         let Some(running) = &mut self.server.up else { return };
-        let Some(served) = running.sessions.get_mut(&pipe) else { return };
-        let fresh = link::fresh_credentials(&running.state, &served.at, now, secrets);
-        if let Kind::Acs { channel, .. } = &mut served.kind {
-            channel.handle(now, Input::Renewed(fresh));
-        }
+        let Some(served) = running.sessions.get(&pipe) else { return };
+        let made = link::fresh_credentials(&running.state, &served.at, &renewal, now, secrets);
+        let sequence = running.state.sequence();
+        self.when_durable(sequence, Then::Session(pipe, Wake::Renewed(renewal, made)));
+    }
+
+    /// When the connection began that a machine's agent has, and since when it has had no trouble of its network.
+    pub(super) fn connected_since(&self, index: usize) -> Option<(Timestamp, Timestamp)> {
+        let machine = &self.machines[index];
+        let pipe = machine.agent.as_ref().filter(|_| machine.cut_until.is_none())?.commands()?;
+        let begun = self.server.up.as_ref()?.sessions.get(&pipe)?.begun?;
+        Some((begun, begun.max(machine.healed_at)))
     }
 
     /// A seed for the secrets of one message; apart from those that decide what happens.
@@ -256,12 +284,24 @@ impl World {
         loop {
             let secrets = self.draw_secrets();
             let Some(running) = &mut self.server.up else { return };
-            let Some(served) = running.sessions.get_mut(&pipe) else { return };
+            let Some(served) = running.sessions.get_mut(&pipe).filter(|served| !served.is_held) else {
+                return;
+            };
             let goes_on = match &mut served.kind {
                 Kind::Acs { channel, .. } => {
-                    let (state, at) = (&running.state, &served.at);
-                    let output = channel.poll(&mut |arn| link::task_payload(state, at, arn, now, secrets));
-                    output.map(|output| self.acs_output(pipe, output))
+                    let (state, at, mut is_made) = (&running.state, &served.at, false);
+                    let output = channel.poll(&mut |arn| {
+                        is_made = true;
+                        link::task_payload(state, at, arn, now, secrets)
+                    });
+                    match output {
+                        Some(Output::Send(text)) if is_made => {
+                            served.is_held = true;
+                            let sequence = running.state.sequence();
+                            return self.when_durable(sequence, Then::Session(pipe, Wake::Made(text)));
+                        }
+                        output => output.map(|output| self.acs_output(pipe, output)),
+                    }
                 }
                 Kind::Tcs { waits: true, .. } => None,
                 Kind::Tcs { session, .. } => {
@@ -318,17 +358,19 @@ impl World {
         frame.to_string()
     }
 
+    fn say(&mut self, pipe: PipeId, text: String) {
+        let text = self.make_stale(pipe, text);
+        self.note(|| format!("server says on {}: {text}", pipe.0));
+        if let Some(machine) = self.pipes.get(&pipe).map(|pipe| pipe.machine) {
+            self.check_isolation(self.machines[machine].place, &text);
+        }
+        self.send_down(pipe, SocketEvent::Received(text));
+    }
+
     /// True if the socket goes on at once.
     fn acs_output(&mut self, pipe: PipeId, output: Output) -> bool {
         match output {
-            Output::Send(text) => {
-                let text = self.make_stale(pipe, text);
-                self.note(|| format!("server says on {}: {text}", pipe.0));
-                if let Some(machine) = self.pipes.get(&pipe).map(|pipe| pipe.machine) {
-                    self.check_isolation(self.machines[machine].place, &text);
-                }
-                self.send_down(pipe, SocketEvent::Received(text));
-            }
+            Output::Send(text) => self.say(pipe, text),
             Output::Close(reason) => {
                 self.close(pipe, Some(reason));
                 return false;
@@ -341,7 +383,7 @@ impl World {
             Output::WriteConnected => self.write_connected(pipe),
             Output::Look(look) => self.look_at_work(pipe, look),
             Output::WriteSettled => self.write_settled(pipe),
-            Output::Renew => self.renew(pipe),
+            Output::Renew(renewal) => self.renew(pipe, renewal),
         }
         true
     }

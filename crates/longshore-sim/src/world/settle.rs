@@ -28,6 +28,7 @@ impl World {
         let now = self.server_now();
         let mut open = Vec::new();
         self.unsettled_machines(&running.state, &mut open);
+        self.unsettled_roles(&mut open);
         for (_, task) in running.records.of::<Task>().filter(|(_, task)| !task.last_status.is_stopped()) {
             let moves = task.desired_status == DesiredStatus::Stopped || task.last_status.is_pending();
             let since = task.stopping_at.unwrap_or(task.created_at);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_base::{Arn, Family, InstanceId, Scope, ServiceName, TaskId};
+use longshore_base::{AccountId, Arn, Family, InstanceId, Scope, ServiceName, TaskId};
 use longshore_domain::status::ProviderStatus;
 use longshore_domain::{DesiredStatus, InstanceStatus, SchedulingStrategy, ServiceStatus, TaskStatus};
 use longshore_tables_ecs::ClusterKey;
@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::network::{Call, CallId, Caller, Reply};
 use super::script::SPARE;
 use super::server::DISK_FAILED;
-use super::{Event, World, network};
+use super::{Event, World, network, roles};
 
 /// Operations whose requests have no cluster.
 const NAMES_NO_CLUSTER: [&str; 6] = [
@@ -47,6 +47,12 @@ pub(super) struct Wish {
     /// It has to fail.
     pub is_bad: bool,
     tries: u32,
+}
+
+impl Wish {
+    pub fn of(place: usize, operation: &'static str, body: String) -> Self {
+        Self { place, operation, body, is_bad: false, tries: 0 }
+    }
 }
 
 /// What a call that succeeded has settled.
@@ -81,6 +87,8 @@ pub(super) enum Fact {
     Providers(Vec<String>, Vec<StrategyItem>),
     /// The spare provider is there, or not any more.
     Spare(bool),
+    /// A role is there, and trusts ECS or not; `None`: it is gone.
+    Role(String, Option<bool>),
 }
 
 /// A task in an answer.
@@ -123,7 +131,7 @@ impl World {
         if !NAMES_NO_CLUSTER.contains(&operation) {
             request["cluster"] = self.places[place].cluster.as_str().into();
         }
-        self.wish(Wish { place, operation, body: request.to_string(), is_bad: false, tries: 0 });
+        self.wish(Wish::of(place, operation, request.to_string()));
     }
 
     pub(super) fn bad_request(&mut self, kind: u8) {
@@ -230,6 +238,7 @@ impl World {
                         "RunTask" => {
                             // By a default strategy, or one over providers that the cluster has no more.
                             text.contains("No Container Instances")
+                                || text.contains("ECS was unable to assume the role")
                                 || text.contains("does not support launch_type FARGATE")
                                     && !wish.body.contains("launchType")
                                     && !wish.body.contains("capacityProviderStrategy")
@@ -262,6 +271,11 @@ impl World {
         let Caller::User(wish) = &call.caller else {
             return self.learn_from_agent(id, call, answer, sequence);
         };
+        if roles::OPERATIONS.contains(&wish.operation) {
+            let said = roles::said(wish.operation, &wish.body);
+            let fact = said.map(|(name, trusts)| Fact::Role(name, trusts));
+            return self.remember(id, wish.place, fact, sequence);
+        }
         let request: Value = serde_json::from_str(&wish.body).unwrap_or_default();
         let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let name = |member: &Value| member.as_str().and_then(|text| ServiceName::parse(text).ok());
@@ -427,6 +441,7 @@ impl World {
         let mut instances: BTreeMap<InstanceId, (usize, InstanceStatus)> = BTreeMap::new();
         let mut providers: BTreeMap<usize, (&Vec<String>, &Vec<StrategyItem>)> = BTreeMap::new();
         let mut spares: BTreeMap<&Scope, bool> = BTreeMap::new();
+        let mut roles: BTreeMap<(AccountId, &str), Option<bool>> = BTreeMap::new();
         let mut started: BTreeMap<&str, usize> = BTreeMap::new();
         for by in running.records.of::<Task>().filter_map(|(_, task)| task.origin.started_by.as_deref()) {
             *started.entry(by).or_default() += 1;
@@ -493,6 +508,9 @@ impl World {
                 Fact::Spare(is_there) => {
                     spares.insert(&at.scope, *is_there);
                 }
+                Fact::Role(name, trusts) => {
+                    roles.insert((at.scope.account, name), *trusts);
+                }
             }
         }
         for ((place, name), expected) in services {
@@ -557,6 +575,12 @@ impl World {
             let active = record.is_some_and(|own| own.status == ProviderStatus::Active);
             if active != is_there {
                 problems.push(format!("provider {SPARE} is active: {active}, and was made: {is_there}"));
+            }
+        }
+        for ((account, name), said) in roles {
+            let found = self.role_as_written(account, name);
+            if found != said {
+                problems.push(format!("role {name} of {account} trusts ECS: {found:?}, was made: {said:?}"));
             }
         }
         if !problems.is_empty() {

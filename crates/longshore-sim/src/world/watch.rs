@@ -18,6 +18,7 @@ use longshore_survey::Note;
 use longshore_tables_ecs::key::TaskKey;
 use longshore_tables_ecs::record::{Instance, Service, ServiceEvent, Task, TaskSet};
 use longshore_tables_ecs::{InstanceKey, ServiceKey, view};
+use longshore_tables_iam::record::Role;
 
 use super::World;
 use super::server::Writer;
@@ -68,6 +69,9 @@ impl World {
         old::<Task>(&running.records, changes, &mut before);
         old::<Service>(&running.records, changes, &mut before);
         running.records.apply(changes);
+        if changes.touches::<Role>() {
+            self.watch_roles();
+        }
         for (key, after) in changes.of::<Instance>() {
             self.watch_instance(writer, key, before.get::<Instance>(key), after);
         }
@@ -137,6 +141,7 @@ impl World {
             self.note_failure(task);
         }
         self.watch_place(at, before, task);
+        self.watch_role_of(task);
         self.watch_started(before, task);
         if let (Some(before), Some(running)) = (before, &self.server.up) {
             let view = |task: &Task| view::task(task, &running.records, &at.scope);
@@ -295,7 +300,7 @@ impl World {
     }
 
     /// The record of a task as the control plane has it, or had it before it crashed.
-    fn task_record(&self, id: TaskId) -> Option<&Task> {
+    pub(super) fn task_record(&self, id: TaskId) -> Option<&Task> {
         let records = self.server.up.as_ref().map_or(&self.server.stored, |running| &running.records);
         self.clusters.iter().find_map(|at| records.get::<Task>(&at.task(id))).map(|task| &**task)
     }
@@ -305,6 +310,7 @@ impl World {
         match action {
             Action::CreateContainer { container, spec, .. } => {
                 self.watch.names.insert((index, spec.name.clone()), container.clone());
+                self.watch_environment(index, container, spec);
                 let id = task_of(container);
                 let stored =
                     id.is_some_and(|id| self.is_at_home(index, id) || self.watch.ended.contains(&id));

@@ -167,6 +167,7 @@ impl Rig {
             }],
             role_credentials: Some(RoleCredentials {
                 credentials_id: format!("credentials-{name}").into(),
+                access_key_id: format!("ASIA{name}"),
                 ..RoleCredentials::default()
             }),
             ..TaskPayload::run(&Self::arn(name), CLUSTER)

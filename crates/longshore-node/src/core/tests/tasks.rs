@@ -310,6 +310,24 @@ fn only_a_container_of_the_task_gets_its_credentials() {
     assert_eq!(asks(&rig, path, &a, None), 400, "a stopped container has no address any more");
 }
 
+/// A role that could not be assumed when the task was sent: its containers know where to ask, and are told to wait.
+#[test]
+fn credentials_that_were_only_announced_are_to_come() {
+    let mut payload = Rig::payload("a", "bb");
+    let announced = payload.role_credentials.as_mut().expect("it has a role");
+    announced.access_key_id = String::new();
+    let mut rig = Rig::connected();
+    rig.place("a", payload);
+    rig.run(5 * SECOND);
+    let task = rig.core.engine().tasks().next().expect("it is there");
+    let address =
+        task.containers().next().expect("it has one").networks()[0].ipv4.clone().expect("it has one");
+    // So its containers have the path in their environment.
+    assert_eq!(task.spec().task_credentials.as_ref().map(|id| id.expose()), Some("credentials-a"));
+    assert_eq!(asks(&rig, "/v2/credentials/credentials-a", &address, None), 503);
+    assert!(rig.core.credentials().get("credentials-a").is_none());
+}
+
 #[test]
 fn secrets_are_fetched_with_the_execution_role() {
     let secret =
@@ -356,6 +374,7 @@ fn secrets_are_fetched_with_the_execution_role() {
     rig.secrets = Err("AccessDeniedException: why".into());
     payload.execution_role_credentials = Some(RoleCredentials {
         credentials_id: "execution-a".to_owned().into(),
+        access_key_id: "ASIAEXECUTION".into(),
         ..RoleCredentials::default()
     });
     rig.place("a", payload);
