@@ -10,6 +10,7 @@
 mod api;
 mod containers;
 mod instance;
+mod network;
 mod permission;
 mod placement;
 mod prefix;

@@ -12,8 +12,8 @@ mod redacted;
 pub use assigned::{
     Condition, ContainerDefinition, ContainerRole, Dependency, Desired, DockerVolume, EfsVolume,
     EnvironmentFile, HealthTracking, MountPoint, NamespaceMode, NetworkMode, PortMapping, RegistryAuth,
-    RestartPolicy, SecretReference, SecretTarget, TaskInterface, TaskSpec, VolumeDefinition, VolumeSource,
-    VolumesFrom,
+    RestartPolicy, SecretReference, SecretTarget, SecretVersion, TaskInterface, TaskSpec, VolumeDefinition,
+    VolumeSource, VolumesFrom,
 };
 pub use created::{
     CgroupSpec, ContainerSpec, CpuQuota, NetworkPlace, PortBinding, TaskNetwork, VolumeCreate, VolumeMode,
