@@ -43,7 +43,13 @@ pub trait Filterable: Sized + 'static {
 }
 
 /// The filters of a call.
-pub struct Filters<T>(Vec<(Subject<T>, Vec<Pattern>)>);
+pub struct Filters<T>(Vec<Filtering<T>>);
+
+struct Filtering<T> {
+    name: String,
+    subject: Subject<T>,
+    patterns: Vec<Pattern>,
+}
 
 enum Subject<T> {
     Texts(Texts<T>),
@@ -73,9 +79,16 @@ impl<T: Filterable> Filters<T> {
             if values.iter().any(|value| value.chars().count() > VALUE_CHARS_MAX) {
                 return Err(errors::invalid(format!("A value of the filter '{name}' is too long")));
             }
-            filters.push((subject, values.iter().map(|value| Pattern::parse(value)).collect()));
+            let patterns = values.iter().map(|value| Pattern::parse(value)).collect();
+            filters.push(Filtering { name, subject, patterns });
         }
         Ok(Self(filters))
+    }
+
+    /// The texts of which one has to be there, if a filter of this name has no value with wildcards. For whoever has an index.
+    pub(crate) fn exactly(&self, name: &str) -> Option<Vec<String>> {
+        let own = self.0.iter().find(|own| own.name == name)?;
+        own.patterns.iter().map(Pattern::exact).collect()
     }
 
     /// Those that all filters let through.
@@ -84,7 +97,7 @@ impl<T: Filterable> Filters<T> {
     }
 
     fn lets_through(&self, item: &T) -> bool {
-        self.0.iter().all(|(subject, patterns)| {
+        self.0.iter().all(|Filtering { subject, patterns, .. }| {
             let texts = subject.texts(item);
             texts.iter().any(|text| patterns.iter().any(|pattern| pattern.matches(text)))
         })
@@ -143,6 +156,15 @@ impl Pattern {
             });
         }
         Self(pieces)
+    }
+
+    /// The only text that it matches.
+    fn exact(&self) -> Option<String> {
+        let character = |piece: &Piece| match piece {
+            Piece::Exactly(character) => Some(*character),
+            Piece::Any | Piece::One => None,
+        };
+        self.0.iter().map(character).collect()
     }
 
     /// Goes back to the last `*` where it goes wrong: at most as many steps as pieces times characters.
@@ -219,6 +241,15 @@ mod tests {
         check("", &[""], &["a"]);
         check("*", &["", "x"], &[]);
         check("?*", &["x", "xy"], &[""]);
+    }
+
+    #[test]
+    fn a_value_without_wildcards_is_the_only_text() {
+        for (value, exact) in
+            [("a", Some("a")), (r"a\*", Some("a*")), ("a*", None), ("?", None), ("", Some(""))]
+        {
+            assert_eq!(Pattern::parse(value).exact().as_deref(), exact, "{value}");
+        }
     }
 
     #[test]

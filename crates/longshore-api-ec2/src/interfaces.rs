@@ -1,14 +1,16 @@
 //! Network interfaces: those of ECS tasks in awsvpc mode, which are all that there are.
 //!
 //! An interface has the address that its machine gave it, whether or not that lies in the subnet that the task names: an
-//! address that is shown answers (elb H15). There is no public one. Whoever brings interfaces of another kind adds them to
-//! [`of`]; subnets and groups ask it what is in use.
+//! address that is shown answers (elb H15). There is no public one. ECS's tables have an index of them
+//! ([`longshore_tables_ecs::Interfaces`]), so that a list by id, address, subnet or group, and whether a subnet or group is in
+//! use, cost what they find and not what there is. Whoever brings interfaces of another kind adds them to [`candidates`],
+//! [`by_subnet`] and [`use_group`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use longshore_base::{Scope, Timestamp};
+use longshore_base::{ClusterName, Scope, Timestamp};
 use longshore_domain::{TaskStatus, interface};
 use longshore_service::Caller;
 use longshore_shapes_ec2::{
@@ -19,11 +21,11 @@ use longshore_shapes_ecs::NetworkConfiguration;
 use longshore_state::State;
 use longshore_tables_ec2::ids::{self, prefix};
 use longshore_tables_ec2::{Ec2State, Realm, defaults};
-use longshore_tables_ecs::record::{Origin, Task};
-use longshore_tables_ecs::{ClusterKey, EcsState};
+use longshore_tables_ecs::record::{Document, Origin, Task};
+use longshore_tables_ecs::{ClusterKey, EcsState, TaskAt};
 use longshore_wire::json;
 
-use crate::filters::{Filterable, Texts, each, never, one, shown};
+use crate::filters::{Filterable, Filters, Texts, each, never, one, shown};
 use crate::{errors, find, zones};
 
 /// Who makes the interfaces of tasks, as AWS calls it: an account of its own.
@@ -34,7 +36,7 @@ const REQUESTER: &str = "578734482556";
 pub struct Interface {
     pub id: Arc<str>,
     pub address: Ipv4Addr,
-    /// As it was asked for: there may be none of this id.
+    /// There may be none of this id.
     pub subnet: Option<Arc<str>>,
     /// The same. Empty: the default group of the subnet's VPC.
     pub groups: Arc<[Arc<str>]>,
@@ -47,76 +49,125 @@ pub struct Interface {
     pub since: Timestamp,
 }
 
-/// What the tasks of one call or deployment have in common.
+/// What a network configuration asks for.
 #[derive(Clone, Default)]
-struct Wish {
+struct Asked {
+    /// The first subnet: what is shown of a task of which it is not noted in which one it is.
     subnet: Option<Arc<str>>,
     groups: Arc<[Arc<str>]>,
 }
 
-impl Wish {
-    fn read(origin: &Origin) -> Self {
-        let Some(document) = &origin.network else { return Self::default() };
+impl Asked {
+    fn read(network: Option<&Document>) -> Self {
+        let Some(document) = network else { return Self::default() };
         let read: Result<NetworkConfiguration, _> = json::from_slice(document.as_bytes());
         let read = read.inspect_err(|error| {
             tracing::error!(error = error as &dyn std::error::Error, "a stored document cannot be read");
         });
-        let Some(wish) = read.ok().and_then(|network| network.awsvpc_configuration) else {
+        let Some(asked) = read.ok().and_then(|network| network.awsvpc_configuration) else {
             return Self::default();
         };
-        // The first subnet: ECS shows that one too.
-        let subnet = wish.subnets.into_iter().flatten().next().map(Into::into);
-        Self { subnet, groups: wish.security_groups.into_iter().flatten().map(Into::into).collect() }
+        let subnet = asked.subnets.into_iter().flatten().next().map(Into::into);
+        Self { subnet, groups: asked.security_groups.into_iter().flatten().map(Into::into).collect() }
     }
 }
 
-/// Every interface of an account in a region, in no particular order.
-pub fn of(state: &State, scope: &Scope) -> Vec<Interface> {
-    let mut found = Vec::new();
-    each_task(state, scope, |at, task, wish| found.extend(of_task(state, at, task, wish)));
-    found
+/// The interfaces of tasks that asked for the same and are in the same subnet. There are as many of these as there are
+/// services and kinds of calls, not as many as tasks.
+struct Alike<'s> {
+    subnet: Option<Arc<str>>,
+    groups: Arc<[Arc<str>]>,
+    tasks: &'s BTreeSet<TaskAt>,
+}
+
+fn alike<'s>(state: &'s State, scope: &Scope) -> impl Iterator<Item = Alike<'s>> + use<'s> {
+    let realm = state.ecs().realm(scope);
+    realm.into_iter().flat_map(|realm| realm.interfaces().by_wish()).map(|(wish, tasks)| {
+        let asked = Asked::read(wish.network.as_ref());
+        Alike { subnet: wish.subnet.clone().or(asked.subnet), groups: asked.groups, tasks }
+    })
+}
+
+impl Alike<'_> {
+    /// Without a group of their own they are in the default one of their subnet's VPC.
+    fn are_in(&self, realm: &Realm, group: &str) -> bool {
+        if !self.groups.is_empty() {
+            return self.groups.iter().any(|own| **own == *group);
+        }
+        let vpc = self.subnet.as_ref().and_then(|id| realm.subnets().get(id)).map(|own| &own.vpc);
+        let default = vpc.and_then(|vpc| realm.group_named(vpc, defaults::GROUP_NAME));
+        default.is_some_and(|(id, _)| **id == *group)
+    }
 }
 
 /// How many interfaces are said to be in each subnet, whether there is such a subnet or not.
 pub(crate) fn by_subnet(state: &State, scope: &Scope) -> BTreeMap<Arc<str>, u64> {
     let mut counts = BTreeMap::new();
-    each_task(state, scope, |_, _, wish| {
-        if let Some(subnet) = &wish.subnet {
-            *counts.entry(subnet.clone()).or_insert(0) += 1;
+    for own in alike(state, scope) {
+        if let Some(subnet) = own.subnet {
+            *counts.entry(subnet).or_insert(0) += own.tasks.len() as u64;
         }
-    });
+    }
     counts
 }
 
-/// Whether an interface is in this group of this VPC.
+/// Whether an interface is in this group.
 pub(crate) fn use_group(state: &State, scope: &Scope, group: &str) -> bool {
     let realm = state.ec2().realm(scope);
-    let default_of = |subnet: Option<&Arc<str>>| {
-        let vpc = &realm.subnets().get(subnet?)?.vpc;
-        realm.group_named(vpc, defaults::GROUP_NAME).map(|(id, _)| id.clone())
-    };
-    let mut is_used = false;
-    each_task(state, scope, |_, _, wish| {
-        is_used |= wish.groups.iter().any(|own| **own == *group)
-            || wish.groups.is_empty() && default_of(wish.subnet.as_ref()).as_deref() == Some(group);
-    });
-    is_used
+    alike(state, scope).any(|own| own.are_in(&realm, group))
 }
 
-/// Shows each task that has an interface now, with what it was asked for.
-fn each_task(state: &State, scope: &Scope, mut see: impl FnMut(&ClusterKey, &Task, &Wish)) {
-    // Thousands of tasks come from one origin, whose document is read once.
-    let mut wishes: BTreeMap<*const Origin, Wish> = BTreeMap::new();
-    for (name, cluster) in state.ecs().realm(scope).into_iter().flat_map(|realm| realm.clusters()) {
-        let at = ClusterKey::new(scope.clone(), name.clone());
-        for task in cluster.tasks().values() {
-            if task.interface.is_none() || !is_there(task.last_status) {
-                continue;
-            }
-            let wish = wishes.entry(Arc::as_ptr(&task.origin)).or_insert_with(|| Wish::read(&task.origin));
-            see(&at, task, wish);
-        }
+/// The tasks whose interfaces a list can be about: found by what it names exactly, if there is an index of that; else all.
+/// More than those that are asked for may be among them.
+fn candidates<'s>(
+    state: &'s State,
+    scope: &Scope,
+    ids: &Option<Vec<String>>,
+    filters: &Filters<shapes::NetworkInterface>,
+) -> Vec<&'s TaskAt> {
+    let Some(realm) = state.ecs().realm(scope) else { return Vec::new() };
+    let own = realm.interfaces();
+    let ids = ids.clone().filter(|ids| !ids.is_empty()).or_else(|| filters.exactly("network-interface-id"));
+    if let Some(ids) = ids {
+        return each_once(ids.iter().filter_map(|id| own.by_id(id)));
     }
+    let addresses = ["private-ip-address", "addresses.private-ip-address"];
+    if let Some(texts) = addresses.iter().find_map(|name| filters.exactly(name)) {
+        let addresses = texts.iter().filter_map(|text| text.parse().ok());
+        return each_once(addresses.flat_map(|address| own.by_address(address)));
+    }
+    if let Some(ids) = filters.exactly("subnet-id") {
+        let is_asked =
+            |own: &Alike<'_>| own.subnet.as_ref().is_some_and(|own| ids.iter().any(|id| **id == **own));
+        return alike(state, scope).filter(is_asked).flat_map(|own| own.tasks).collect();
+    }
+    if let Some(ids) = filters.exactly("group-id") {
+        let realm = state.ec2().realm(scope);
+        let is_asked = |own: &Alike<'_>| ids.iter().any(|id| own.are_in(&realm, id));
+        return alike(state, scope).filter(is_asked).flat_map(|own| own.tasks).collect();
+    }
+    own.all().collect()
+}
+
+fn each_once<'s>(tasks: impl Iterator<Item = &'s TaskAt>) -> Vec<&'s TaskAt> {
+    tasks.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The interfaces of these tasks.
+fn of<'s>(state: &'s State, scope: &Scope, tasks: impl IntoIterator<Item = &'s TaskAt>) -> Vec<Interface> {
+    // Thousands of tasks come from one origin, whose document is read once.
+    let mut read: BTreeMap<*const Origin, Asked> = BTreeMap::new();
+    let mut at = ClusterKey::new(scope.clone(), ClusterName::default_cluster());
+    let found = tasks.into_iter().filter_map(|own| {
+        if at.cluster != own.cluster {
+            at = ClusterKey::new(scope.clone(), own.cluster.clone());
+        }
+        let task = state.ecs().task(&at, own.task).filter(|task| is_there(task.last_status))?;
+        let origin = &task.origin;
+        let asked = read.entry(Arc::as_ptr(origin)).or_insert_with(|| Asked::read(origin.network.as_ref()));
+        of_task(state, &at, task, asked)
+    });
+    found.collect()
 }
 
 /// An interface is planned until its agent has made it, and is gone with its task.
@@ -132,7 +183,7 @@ fn is_there(status: TaskStatus) -> bool {
     }
 }
 
-fn of_task(state: &State, at: &ClusterKey, task: &Task, wish: &Wish) -> Option<Interface> {
+fn of_task(state: &State, at: &ClusterKey, task: &Task, asked: &Asked) -> Option<Interface> {
     let own = task.interface.as_ref()?;
     let attachment = match task.last_status {
         TaskStatus::Provisioning | TaskStatus::Pending => AttachmentStatus::Attaching,
@@ -148,9 +199,9 @@ fn of_task(state: &State, at: &ClusterKey, task: &Task, wish: &Wish) -> Option<I
     Some(Interface {
         id: own.id.clone(),
         address: own.address,
-        subnet: wish.subnet.clone(),
-        groups: wish.groups.clone(),
-        zone: task.zone.clone(),
+        subnet: own.subnet.clone().or_else(|| asked.subnet.clone()),
+        groups: asked.groups.clone(),
+        zone: task.shown_zone().cloned(),
         description: at.scope.attachment_arn(&at.cluster, &own.attachment),
         status: match attachment {
             AttachmentStatus::Detaching => NetworkInterfaceStatus::Detaching,
@@ -290,9 +341,10 @@ impl Filterable for shapes::NetworkInterface {
 
 describe!(DescribeNetworkInterfaces as DescribeNetworkInterfacesResult { network_interfaces } of shapes::NetworkInterface,
     not with [network_interface_ids],
-    |state, caller, input| {
+    |state, caller, input, filters| {
         let realm = find::realm(state, caller);
-        let all = of(state, &caller.scope).iter().map(|own| shape(caller, &realm, own)).collect();
+        let tasks = candidates(state, &caller.scope, &input.network_interface_ids, filters);
+        let all = of(state, &caller.scope, tasks).iter().map(|own| shape(caller, &realm, own)).collect();
         fn id(own: &shapes::NetworkInterface) -> Option<&str> {
             own.network_interface_id.as_deref()
         }

@@ -109,6 +109,14 @@ macro_rules! describe {
         $operation:ident as $answer:ident { $list:ident } of $item:ty, not with [$($ids:ident),*],
         |$state:ident, $caller:ident, $input:ident| $all:block
     ) => {
+        describe!($operation as $answer { $list } of $item, not with [$($ids),*],
+            |$state, $caller, $input, _filters| $all);
+    };
+    // With the filters, for whoever finds what they let through faster than by looking at all there is.
+    (
+        $operation:ident as $answer:ident { $list:ident } of $item:ty, not with [$($ids:ident),*],
+        |$state:ident, $caller:ident, $input:ident, $filters:ident| $all:block
+    ) => {
         impl longshore_service::Query<$crate::Ec2> for longshore_shapes_ec2::ops::$operation {
             type Parsed = (Self::Input, $crate::paging::Page, $crate::filters::Filters<$item>);
             type Answer = Self::Output;
@@ -144,10 +152,11 @@ macro_rules! describe {
                     $state: &longshore_state::State,
                     $caller: &longshore_service::Caller,
                     $input: &<Operation as longshore_wire::OperationShape>::Input,
+                    $filters: &$crate::filters::Filters<$item>,
                 ) -> Result<Vec<$item>, longshore_wire::Fault> {
                     $all
                 }
-                let found = collected(state, caller, &input)?;
+                let found = collected(state, caller, &input, &filters)?;
                 if input.dry_run == Some(true) {
                     return Err($crate::errors::dry_run().into());
                 }

@@ -83,6 +83,7 @@ impl Command<Ecs> for ops::SubmitContainerStateChange {
             network_bindings: input.network_bindings,
             reason: input.reason,
             runtime_id: input.runtime_id,
+            secret_versions: None,
             status: input.status,
         };
         Ok(Said {
@@ -208,7 +209,12 @@ fn container(change: ContainerStateChange) -> ContainerReport {
         runtime_id: change.runtime_id.map(|text| cut(text, ID_CHARACTERS_MAX)),
         image_digest: change.image_digest.map(|text| cut(text, ID_CHARACTERS_MAX)),
         bindings: bindings.take(BINDINGS_MAX).map(binding).collect(),
+        secrets: change.secret_versions.into_iter().flatten().filter_map(secret).collect(),
     }
+}
+
+fn secret(told: KeyValuePair) -> Option<(String, String)> {
+    Some((told.name?, cut(told.value?, ID_CHARACTERS_MAX)))
 }
 
 fn binding(binding: NetworkBinding) -> Binding {

@@ -17,6 +17,7 @@ pub mod scope;
 pub mod seed;
 pub mod time;
 pub mod units;
+pub mod value_from;
 pub mod words;
 
 pub use arn::{Arn, ArnError, ArnFormat};
@@ -28,4 +29,5 @@ pub use scope::{AccountId, Partition, Region, Scope};
 pub use seed::{Ids, Seed};
 pub use time::{Clock, Timestamp};
 pub use units::{CpuUnits, MemoryMib, Port, Protocol};
+pub use value_from::SecretSelector;
 pub use words::ReportedStatus;

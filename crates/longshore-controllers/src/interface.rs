@@ -10,12 +10,16 @@ use longshore_state::{State, Tx};
 use longshore_tables_ecs::record::{Interface, Task};
 use longshore_tables_ecs::{ClusterKey, EcsState, InstanceKey};
 
+use crate::subnets::Subnet;
+
 /// An interface for a new task on the instance `at`, of a cluster or of the pool. The caller puts it into the task's record; until that
 /// record is STOPPED, nobody else gets its address.
 ///
 /// `None` if the instance has no network for tasks, or no address left. Placement asks for both (the attribute, and
 /// `RESOURCE:ENI`), so after it said yes there is one.
-pub fn allocate(tx: &mut Tx<'_>, at: &InstanceKey) -> Option<Interface> {
+///
+/// `subnet` is the one that it is shown in. Its address is none of the subnet's.
+pub fn allocate(tx: &mut Tx<'_>, at: &InstanceKey, subnet: Option<&Subnet>) -> Option<Interface> {
     let seed = tx.ids.seed();
     let network = network(tx.state(), at)?;
     let taken = taken(tx.state(), at);
@@ -26,6 +30,8 @@ pub fn allocate(tx: &mut Tx<'_>, at: &InstanceKey) -> Option<Interface> {
         address,
         gateway: network.gateway(),
         prefix: network.prefix(),
+        subnet: subnet.map(|own| own.id.clone()),
+        zone: subnet.and_then(|own| own.zone.clone()),
     })
 }
 

@@ -19,12 +19,16 @@ use longshore_wire::json;
 
 use crate::interface;
 use crate::roles::{CannotAssume, Roles};
+use crate::subnets::Subnets;
 
 /// What all tasks of one call, or of one deployment, have in common.
 #[derive(Clone, Debug)]
 pub struct Template {
     pub definition: Arc<record::TaskDefinition>,
     pub origin: Arc<Origin>,
+    subnets: Subnets,
+    /// See [`Subnets::zones`].
+    zones: Option<Vec<Arc<str>>>,
 }
 
 /// The platform version that LATEST means (ecs-surfaces F1).
@@ -151,6 +155,15 @@ impl fmt::Display for PoolRefusal {
     }
 }
 
+/// The zones of both, where both are given.
+fn narrowed(asked: Option<Vec<Arc<str>>>, own: Option<&Vec<Arc<str>>>) -> Option<Vec<Arc<str>>> {
+    match (asked, own) {
+        (Some(asked), Some(own)) => Some(asked.into_iter().filter(|zone| own.contains(zone)).collect()),
+        (Some(asked), None) => Some(asked),
+        (None, own) => own.cloned(),
+    }
+}
+
 /// Constraints and strategies of a call or a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -173,6 +186,23 @@ impl Rules {
 }
 
 impl Template {
+    /// For tasks of the cluster `at`.
+    pub fn new(
+        state: &State,
+        at: &ClusterKey,
+        definition: Arc<record::TaskDefinition>,
+        origin: Arc<Origin>,
+    ) -> Self {
+        let subnets = Subnets::of(state, &at.scope, origin.network.as_ref());
+        let zones = subnets.zones(capacity(state, at, origin.launch_type));
+        Self { definition, origin, subnets, zones }
+    }
+
+    /// The zones that its tasks may run in, if they may not run in all.
+    pub fn zones(&self) -> Option<&[Arc<str>]> {
+        self.zones.as_deref()
+    }
+
     /// The question that placement is asked for each task of the cluster `at`. `zones` narrows it to some
     /// zones. [`capacity`] says which fleet to ask.
     pub fn request(
@@ -201,7 +231,7 @@ impl Template {
                 Some(_) | None => Pool::Launch(fleet::launch(self.origin.launch_type)),
             },
             required: required.chain(execute).chain(network).collect(),
-            zones,
+            zones: narrowed(zones, self.zones.as_ref()),
             constraints: spec.constraints.iter().chain(&rules.constraints).cloned().collect(),
             strategies: rules.strategies.clone(),
             default,
@@ -270,8 +300,13 @@ impl Template {
         let zone = capacity(tx.state(), at, self.origin.launch_type)
             .and_then(|tables| tables.instance(instance)?.zone().cloned());
         let host = host(at, self.origin.launch_type).instance(instance);
-        task.interface =
-            if self.has_interface() { interface::allocate(tx, &host).map(Box::new) } else { None };
+        task.interface = match self.has_interface() {
+            true => {
+                let subnet = self.subnets.choose(zone.as_ref(), task.id);
+                interface::allocate(tx, &host, subnet).map(Box::new)
+            }
+            false => None,
+        };
         task.gpus = gpus(tx, &host, self.origin.needs.gpus);
         task.instance = Some(instance);
         task.zone = zone;
@@ -325,6 +360,7 @@ impl Template {
             waiting: None,
             gpus: None,
             stop_number: 0,
+            secrets: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! agents what to run, takes in what they report, and clears away what is over.
 //!
 //! Start reading at [`service`] (gather, plan, apply) and [`tasks`] (how a task moves). Those, [`launch`],
-//! [`provisioning`], [`upkeep`] and [`payload`] are plain functions over a transaction, so that the simulation runs
+//! [`provisioning`], [`upkeep`], [`secrets`] and [`payload`] are plain functions over a transaction, so that the simulation runs
 //! the same code, and [`schedule`] and [`connection`] say in which order; [`driver`] is the thin shell that owns
 //! timers, and `longshore-hub` the one that owns sockets. What launches use: [`pools`] (which capacity is asked) and
 //! [`interface`] (addresses of tasks in awsvpc mode). What connections use: [`link`] (an instance, as its agent sees
@@ -22,8 +22,10 @@ pub mod pools;
 pub mod provisioning;
 pub mod roles;
 pub mod schedule;
+pub mod secrets;
 pub mod service;
 pub mod settings;
+pub mod subnets;
 pub mod tasks;
 pub mod upkeep;
 

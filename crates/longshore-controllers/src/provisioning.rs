@@ -102,7 +102,7 @@ fn failure(refusal: &Refusal) -> String {
 fn asked(state: &State, at: &ClusterKey, task: &Task) -> Option<(Template, Request)> {
     let origin = &task.origin;
     let definition = state.ecs().definition(&at.scope, &origin.family, origin.revision)?.clone();
-    let template = Template { definition, origin: origin.clone() };
+    let template = Template::new(state, at, definition, origin.clone());
     let rules = task.waiting.as_deref().map(Rules::of_waiting).unwrap_or_default();
     let request = template.request(at, &rules, DefaultStrategy::Task, None);
     Some((template, request))

@@ -8,7 +8,7 @@ use longshore_domain::{
     TaskSpec, TaskStatus,
 };
 use longshore_state::Tx;
-use longshore_tables_ecs::record::{Container, NetworkBinding, Task};
+use longshore_tables_ecs::record::{Container, GivenSecret, GivenSecrets, NetworkBinding, Task};
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx};
 
 /// `stoppedReason` when an essential container ended.
@@ -37,6 +37,8 @@ pub struct ContainerReport {
     pub runtime_id: Option<String>,
     pub image_digest: Option<String>,
     pub bindings: Vec<NetworkBinding>,
+    /// `valueFrom` and version of the secrets that it was given.
+    pub secrets: Vec<(String, String)>,
 }
 
 /// Why a container is as it is: as the agent words it, and what that means.
@@ -127,6 +129,9 @@ pub fn report(
         if let Some(own) = task.containers.iter_mut().find(|own| own.name.as_str() == container.name) {
             report_container(own, container, spec, &mut |text| tx.share_text(text));
         }
+    }
+    if let Some(given) = given_secrets(known.secrets.as_deref(), report, spec) {
+        task.secrets = Some(tx.share_secrets(given));
     }
     for (own, was) in task.containers.iter_mut().zip(&known.containers) {
         if own.last_status == ContainerStatus::Stopped || report.status == Some(ReportedStatus::Stopped) {
@@ -271,6 +276,36 @@ fn report_container(
     }
 }
 
+/// The secrets that a task was given, if a report tells of any. A container that is told of anew was made anew. What the
+/// definition does not name nobody was given.
+fn given_secrets(
+    known: Option<&GivenSecrets>,
+    report: &Report,
+    spec: Option<&TaskSpec>,
+) -> Option<GivenSecrets> {
+    let named = |container: &ContainerReport| spec.and_then(|spec| spec.container(&container.name));
+    let told: Vec<_> = report.containers.iter().filter(|own| !own.secrets.is_empty()).collect();
+    let mut given: Vec<GivenSecret> = known.iter().flat_map(|known| &known.0).cloned().collect();
+    given.retain(|own| !told.iter().any(|container| container.name == own.container.as_str()));
+    let mut any = false;
+    for container in told {
+        let Some(spec) = named(container) else { continue };
+        for (value_from, version) in &container.secrets {
+            if spec.secrets.iter().any(|own| **own == **value_from) {
+                given.push(GivenSecret {
+                    container: spec.name.clone(),
+                    value_from: value_from.as_str().into(),
+                    version: version.as_str().into(),
+                });
+                any = true;
+            }
+        }
+    }
+    given.sort();
+    given.dedup_by(|a, b| (&a.container, &a.value_from) == (&b.container, &b.value_from));
+    any.then_some(GivenSecrets(given))
+}
+
 /// Agents report no bindings in host mode; what is shown follows from the definition (agent-protocol G8).
 fn host_bindings(
     container: &Container,
@@ -380,6 +415,7 @@ mod tests {
             runtime_id: None,
             image_digest: None,
             bindings: Vec::new(),
+            secrets: Vec::new(),
         }
     }
 

@@ -18,13 +18,16 @@ use longshore_tables_ecs::record::{
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceEntry, InstanceKey};
 
 use crate::Settings;
-use crate::{provisioning, tasks};
+use crate::{provisioning, secrets, tasks};
 
 /// How often the shell runs a sweep. Everything here is minutes or hours long.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The most records that one sweep changes, so that it fits one commit and holds nobody up.
 const SWEEP_MAX: usize = 100;
+
+/// What a new deployment changes at most: itself, its revision, its service and an event, and what it takes the place of.
+const REDEPLOYMENT_RECORDS: usize = 12;
 
 /// How long an agent that was connected when this server took over counts as connected without it. Official agents
 /// notice after 60 s at the latest that a server is gone without a word (agent-protocol G5, ha M3.3).
@@ -66,6 +69,8 @@ pub fn sweep(tx: &mut Tx<'_>, settings: &Settings) -> bool {
         finish_deregistrations(tx, &at);
         let allowed = room(tx);
         provisioning::expire(tx, &at, settings, allowed);
+        let allowed = room(tx) / REDEPLOYMENT_RECORDS;
+        secrets::redeploy(tx, &at, allowed);
         forget_cluster(tx, &at, settings);
         if room(tx) == 0 {
             return true;

@@ -106,7 +106,8 @@ fn describe(required: &RequiredAttribute) -> (String, String) {
         ),
         "private-registry-authentication.secretsmanager" => (
             "repositoryCredentials",
-            "Leave repositoryCredentials out, and log the instances in with ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA.",
+            "Leave repositoryCredentials out and log the instances in with ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA, or use \
+             an agent that has it.",
         ),
         "env-files.s3" => ("environmentFiles", "Use environment instead."),
         "secrets.ssm.environment-variables" => ("secrets of Parameter Store", "Use environment instead."),

@@ -53,6 +53,8 @@ pub struct ContainerSpec {
     pub ports: Vec<PortMapping>,
     pub has_health_check: bool,
     pub gpus: u32,
+    /// `valueFrom` of its secrets and of its log driver's.
+    pub secrets: Box<[Box<str>]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +140,7 @@ mod tests {
             }],
             has_health_check: false,
             gpus: 0,
+            secrets: Box::default(),
         }
     }
 

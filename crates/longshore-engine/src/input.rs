@@ -4,7 +4,8 @@ use longshore_base::{ContainerName, Port, Timestamp};
 
 use crate::pressure::DiskUsage;
 use crate::spec::{
-    ContainerKey, OpId, PortBinding, ReportId, RuntimeId, SecretTarget, SecretText, TaskKey, TaskSpec,
+    ContainerKey, OpId, PortBinding, ReportId, RuntimeId, SecretTarget, SecretText, SecretVersion, TaskKey,
+    TaskSpec,
 };
 
 /// One thing that happened. Results carry the [`OpId`] of their action; a result whose operation is
@@ -174,6 +175,8 @@ pub enum OpErrorKind {
     Timeout,
     /// The registry wants (other) credentials.
     Denied,
+    /// The credentials that the definition names for the registry could not be had. The text is the whole reason.
+    NoLogin,
     /// The runtime or the registry cannot be reached just now: worth another try.
     Unavailable,
     /// The request was understood and refused; another try gives the same.
@@ -222,6 +225,8 @@ pub struct ResolvedSecret {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvedSecrets {
     pub secrets: Vec<ResolvedSecret>,
+    /// As far as the answers told them.
+    pub versions: Vec<SecretVersion>,
     /// Variables of the environment files, in the order of the files.
     pub from_files: Vec<(String, SecretText)>,
 }

@@ -8,7 +8,7 @@ use longshore_base::{ContainerName, Port, Protocol, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::report::ReportedStatus;
-use crate::spec::{Desired, RuntimeId, TaskKey, TaskSpec};
+use crate::spec::{Desired, RuntimeId, SecretVersion, TaskKey, TaskSpec};
 
 /// One change of the journal. The changes of one [`crate::Action::Persist`] are written together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +119,9 @@ pub struct ContainerProgress {
     /// When it first ran, if it has been started again since. Absent in records of version 0.1.0.
     #[serde(default)]
     pub first_started_at: Option<Timestamp>,
+    /// Absent in records of version 0.1.0.
+    #[serde(default)]
+    pub secret_versions: Vec<SecretVersion>,
 }
 
 /// The host ports chosen for one port mapping.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 pub use longshore_base::ReportedStatus;
 use longshore_base::{ContainerName, Port, Protocol, Timestamp};
 
-use crate::spec::{ReportId, RuntimeId, TaskKey};
+use crate::spec::{ReportId, RuntimeId, SecretVersion, TaskKey};
 
 /// One `SubmitTaskStateChange`.
 ///
@@ -49,6 +49,8 @@ pub struct ContainerChange {
     pub image_digest: Option<String>,
     /// Empty in host, awsvpc and none mode.
     pub bindings: Vec<NetworkBinding>,
+    /// Empty until its secrets have come.
+    pub secret_versions: Vec<SecretVersion>,
 }
 
 /// A host port of a container. One binding covers `count` consecutive ports; `range` tells whether

@@ -19,7 +19,8 @@ use crate::network;
 use crate::report::ReportedStatus;
 use crate::settings::{Settings, TaskCgroups};
 use crate::spec::{
-    ContainerDefinition, ContainerRole, Desired, OpId, ReportId, RuntimeId, TaskSpec, VolumeSource,
+    ContainerDefinition, ContainerRole, Desired, OpId, ReportId, RuntimeId, SecretVersion, TaskSpec,
+    VolumeSource,
 };
 
 /// How far a container has come; a task is as far as the slowest of its containers (G10).
@@ -156,6 +157,8 @@ pub(crate) struct Container {
     pub secrets: SecretsState,
     pub local_image: Option<LocalImage>,
     pub image_digest: Option<String>,
+    /// Of the secrets that it was created with, or is about to be.
+    pub secret_versions: Vec<SecretVersion>,
     pub ports: Vec<HostPorts>,
     pub runtime_id: Option<RuntimeId>,
     /// The runtime was asked to create it, and may have done so even if it answered otherwise.
@@ -226,6 +229,7 @@ impl Container {
             secrets,
             local_image: None,
             image_digest: None,
+            secret_versions: Vec::new(),
             ports: Vec::new(),
             runtime_id: None,
             create_asked: false,
@@ -580,6 +584,7 @@ impl Task {
                     removed: c.removed,
                     discard: c.discard.clone(),
                     restart_asked: c.restart_asked,
+                    secret_versions: c.secret_versions.clone(),
                 })
                 .collect(),
             reported: self.reporting.accepted,

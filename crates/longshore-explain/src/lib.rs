@@ -11,6 +11,7 @@ mod access;
 mod api;
 mod containers;
 mod instance;
+mod network;
 mod permission;
 mod placement;
 mod prefix;

@@ -42,7 +42,7 @@ pub fn definition(
     let launch_types = launch_types(definition);
     for &launch_type in &launch_types {
         let said = out.points.len();
-        let template = template(definition, launch_type);
+        let template = template(state, &at, definition, launch_type);
         say_where_for(&mut out, state, &at, &template, &Rules::default(), DefaultStrategy::Task, now);
         if launch_types.len() > 1 {
             let point = &mut out.points[said];
@@ -74,7 +74,12 @@ fn is_active(definition: &record::TaskDefinition) -> bool {
 }
 
 /// What RunTask makes of a definition if nothing else is asked for.
-fn template(definition: &Arc<record::TaskDefinition>, launch_type: LaunchType) -> Template {
+fn template(
+    state: &State,
+    at: &ClusterKey,
+    definition: &Arc<record::TaskDefinition>,
+    launch_type: LaunchType,
+) -> Template {
     let origin = Origin {
         family: definition.family.clone(),
         revision: definition.revision,
@@ -91,7 +96,7 @@ fn template(definition: &Arc<record::TaskDefinition>, launch_type: LaunchType) -
         platform_version: None,
         tags: Default::default(),
     };
-    Template { definition: definition.clone(), origin: Arc::new(origin) }
+    Template::new(state, at, definition.clone(), Arc::new(origin))
 }
 
 /// Says where the next task would go, or why nowhere.

@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Timestamp;
-use longshore_controllers::Settings;
 use longshore_controllers::launch::Rules;
 use longshore_controllers::service::deployment::{Recipe, template};
+use longshore_controllers::{Settings, secrets};
 use longshore_domain::ServiceStatus;
+use longshore_domain::status::DeploymentController;
 use longshore_placement::DefaultStrategy;
 use longshore_rollout::Waiting;
 use longshore_state::State;
@@ -15,7 +16,7 @@ use longshore_tables_ecs::record::{Deployment, Service, Task, TaskSet};
 use longshore_tables_ecs::{ClusterTables, ServiceEntry, ServiceKey};
 
 use crate::time::{ago, ahead};
-use crate::{ExplainError, Explanation, Question, placement};
+use crate::{ExplainError, Explanation, Question, network, placement};
 
 /// The most DRAINING services that are named: a deployment tool may delete very many at once.
 const DRAINING_MAX: usize = 100;
@@ -77,6 +78,8 @@ pub fn service(
             }
         }
     }
+    say_secrets(&mut out, state, &key, service);
+    network::say_of_service(&mut out, service);
     say_stopped(&mut out, tables, entry, now);
     let events: Vec<_> = entry.events().iter().rev().take(EVENTS_SHOWN).collect();
     if !events.is_empty() {
@@ -173,6 +176,30 @@ fn say_placement(
     let Some(template) = template(state, &key.cluster, service, recipe) else { return };
     let rules = Rules::of(service);
     placement::say_where_for(out, state, &key.cluster, &template, &rules, DefaultStrategy::Service, now);
+}
+
+/// How many of its tasks have a secret that has changed, and what becomes of that.
+fn say_secrets(out: &mut Explanation, state: &State, key: &ServiceKey, service: &Service) {
+    let count = secrets::outdated_tasks(state, key);
+    if count == 0 {
+        return;
+    }
+    let follows = match (secrets::asks_for_redeployment(service), service.controller) {
+        (true, DeploymentController::Ecs) => {
+            format!("a deployment replaces them, as its tag {} asks", secrets::REDEPLOY_TAG)
+        }
+        (false, DeploymentController::Ecs) => format!(
+            "they keep it until they are replaced: `aws ecs update-service --force-new-deployment` does it now, the tag {}=true \
+             whenever one changes",
+            secrets::REDEPLOY_TAG
+        ),
+        (true | false, DeploymentController::CodeDeploy | DeploymentController::External) => {
+            "they keep it until whoever drives its deployments replaces them".to_owned()
+        }
+    };
+    out.say(format!(
+        "{count} of its tasks run with a secret that has changed since (longshore explain task ID names it): {follows}."
+    ));
 }
 
 /// The tasks that stopped last, which is where the reason of a failing deployment stands.

@@ -2,6 +2,7 @@
 
 use longshore_api_ecs::{Caller, identifiers};
 use longshore_base::Timestamp;
+use longshore_controllers::secrets;
 use longshore_domain::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use longshore_state::State;
 use longshore_tables_ecs::record::{Container, Task};
@@ -10,7 +11,7 @@ use longshore_tables_ecs::{ClusterKey, EcsState, InstanceEntry};
 use crate::containers::Definition;
 use crate::instance::agent_word;
 use crate::time::{ago, ahead, span};
-use crate::{ExplainError, Explanation, Question, prefix};
+use crate::{ExplainError, Explanation, Question, network, prefix};
 
 const AWSLOGS_CAPABILITY: &str = "com.amazonaws.ecs.capability.logging-driver.awslogs";
 /// The attribute by which an agent tells what stands in for `awslogs` (decision 28).
@@ -50,6 +51,8 @@ pub fn task(
     }
     if !task.last_status.is_stopped() {
         say_instance(&mut out, state, &at, task);
+        network::say_of_task(&mut out, task);
+        say_secrets(&mut out, state, &at, task, now);
     }
     if !say_logs(&mut out, state, &at, task) && task.last_status.is_stopped() {
         say_last_words(&mut out, task);
@@ -249,6 +252,33 @@ fn say_instance(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Ta
     // Which machine of the pool it is concerns its operator, not the task's user.
     let host = if task.is_pooled() { "the Fargate pool".to_owned() } else { format!("instance {instance}") };
     out.say(format!("It is on {host}{zone}, whose agent is {agent}."));
+}
+
+/// Which of its secrets have changed since it was given them. Their values are nobody's business here.
+fn say_secrets(out: &mut Explanation, state: &State, at: &ClusterKey, task: &Task, now: Timestamp) {
+    let outdated = secrets::outdated(state, at, task);
+    if !outdated.is_empty() {
+        let details = out.say(
+            "It runs with secrets that have changed since it was given them, and keeps them until another task takes its place:",
+        );
+        details.extend(outdated.iter().map(|own| {
+            format!(
+                "container {}: {} in version {}, while version {} is current (changed {})",
+                own.given.container,
+                own.given.value_from,
+                own.given.version,
+                own.now.version,
+                ago(now, own.now.since)
+            )
+        }));
+        return;
+    }
+    let definition = state.ecs().definition(&at.scope, &task.origin.family, task.origin.revision);
+    let mut containers = definition.iter().flat_map(|definition| &definition.spec().containers);
+    let has_secrets = containers.any(|container| !container.secrets.is_empty());
+    if has_secrets && task.secrets.is_none() && task.last_status.is_running() {
+        out.say("Its agent does not tell which versions of its secrets it was given.");
+    }
 }
 
 /// Where the lines of containers with `awslogs` are, if not in CloudWatch Logs. Gives whether it has said so.

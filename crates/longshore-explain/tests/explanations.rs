@@ -665,3 +665,44 @@ fn services_that_drain_are_known_by_name() {
     let found = world.db.peek(|state| longshore_explain::draining(state, &caller(), &question("")));
     assert_eq!(found, Ok(vec!["web".to_owned()]));
 }
+
+/// The versions are named, and nothing of the values.
+#[test]
+fn secrets_that_have_changed_are_named() {
+    let world = World::with_secrets(&["/token"]);
+    world.ok(
+        "CreateService",
+        json!({"cluster": CLUSTER, "serviceName": "web", "taskDefinition": "web", "desiredCount": 2}),
+    );
+    world.reconcile();
+    let tasks = world.wanted();
+    world.report_given(&tasks[0], &[("/token", "1")]);
+    world.report_running(&tasks[1]);
+    let said = |subject: &longshore_base::TaskId| {
+        let told = task(&world, &subject.to_string()).expect("it is there");
+        let points = told.points.into_iter();
+        points.flat_map(|point| [vec![point.text], point.details].concat()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(!said(&tasks[0].id).contains("secrets"), "{}", said(&tasks[0].id));
+    assert!(said(&tasks[1].id).contains("does not tell which versions"), "{}", said(&tasks[1].id));
+    world.put_parameter("/token", 2);
+    world.advance(Duration::from_secs(3));
+    let told = said(&tasks[0].id);
+    assert!(told.contains("It runs with secrets that have changed since it was given them"), "{told}");
+    let detail = "container main: /token in version 1, while version 2 is current (changed 3 s ago)";
+    assert!(told.contains(detail), "{told}");
+    let of_service = || {
+        let told = service(&world, "web").expect("it is there").points.into_iter().map(|point| point.text);
+        told.collect::<Vec<_>>().join("\n")
+    };
+    let told = of_service();
+    assert!(
+        told.contains("1 of its tasks run with a secret that has changed since")
+            && told.contains("longshore:redeploy-on-secret-change=true"),
+        "{told}"
+    );
+    let arn = &world.describe_service("web")["serviceArn"];
+    let tag = json!([{"key": "longshore:redeploy-on-secret-change", "value": "true"}]);
+    world.ok("TagResource", json!({"resourceArn": arn, "tags": tag}));
+    assert!(of_service().contains("a deployment replaces them"), "{}", of_service());
+}

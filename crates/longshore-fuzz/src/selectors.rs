@@ -1,6 +1,6 @@
 //! What names secrets, parameters and keys: `valueFrom` of containers, ARNs of the three services.
 
-use longshore_engine::spec::SecretSelector;
+use longshore_base::SecretSelector;
 use longshore_tables_secrets::arn;
 
 /// The first line is a `valueFrom` or an ARN, the others are parts that selectors are made of.

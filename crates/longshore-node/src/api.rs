@@ -1,9 +1,10 @@
 //! The calls that an agent makes of the ECS API, and what their failures mean to it (agent-protocol G3, G8).
 
 use longshore_engine::report::{NetworkBinding, TaskReport};
+use longshore_engine::spec::SecretVersion;
 use longshore_shapes_ecs::{
     ContainerStateChange, CreateClusterRequest, DiscoverPollEndpointRequest, DiscoverPollEndpointResponse,
-    GetTaskProtectionRequest, ListTagsForResourceRequest, NetworkBinding as Binding,
+    GetTaskProtectionRequest, KeyValuePair, ListTagsForResourceRequest, NetworkBinding as Binding,
     RegisterContainerInstanceRequest, RegisterContainerInstanceResponse, Resource,
     SubmitTaskStateChangeRequest, TransportProtocol, UpdateTaskProtectionRequest,
 };
@@ -151,6 +152,10 @@ fn binding(of: &NetworkBinding) -> Binding {
     }
 }
 
+fn secret_version(of: &SecretVersion) -> KeyValuePair {
+    KeyValuePair { name: Some(of.value_from.clone()), value: Some(of.version.clone()) }
+}
+
 /// `None` in the place of nothing: what is empty is not sent.
 fn unless_empty<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
@@ -166,6 +171,7 @@ pub(crate) fn state_change(cluster: &str, report: &TaskReport) -> SubmitTaskStat
         exit_code: change.exit_code,
         reason: Some(change.reason.clone()).filter(|reason| !reason.is_empty()),
         network_bindings: unless_empty(change.bindings.iter().map(binding).collect()),
+        secret_versions: unless_empty(change.secret_versions.iter().map(secret_version).collect()),
     });
     SubmitTaskStateChangeRequest {
         cluster: Some(cluster.to_owned()),
@@ -348,6 +354,7 @@ mod tests {
                 exit_code: None,
                 reason: String::new(),
                 image_digest: Some("sha256:1".into()),
+                secret_versions: Vec::new(),
                 bindings: vec![
                     NetworkBinding {
                         bind_ip: std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -388,6 +395,12 @@ mod tests {
                 "pullStartedAt": 1_795_210_840.1,
             })
         );
+    }
+
+    #[test]
+    fn versions_of_secrets_are_told_without_their_values() {
+        let told = secret_version(&SecretVersion { value_from: "/token".into(), version: "3".into() });
+        assert_eq!((told.name.as_deref(), told.value.as_deref()), (Some("/token"), Some("3")));
     }
 
     #[test]

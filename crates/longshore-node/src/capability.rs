@@ -92,6 +92,7 @@ fn capabilities(config: &Config, runtime: &RuntimeInfo) -> Vec<Attribute> {
         add_if(true, &format!("ecs.capability.secrets.{provider}.environment-variables"));
         add_if(true, &format!("ecs.capability.secrets.{provider}.bootstrap.log-driver"));
     }
+    add_if(true, "ecs.capability.private-registry-authentication.secretsmanager");
     add_if(config.privileged, "com.amazonaws.ecs.capability.privileged-container");
     add_if(config.selinux, "com.amazonaws.ecs.capability.selinux");
     add_if(config.apparmor, "com.amazonaws.ecs.capability.apparmor");

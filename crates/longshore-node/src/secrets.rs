@@ -3,10 +3,11 @@
 //!
 //! Values are asked for when a container is created and kept nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use longshore_base::SecretSelector;
 use longshore_engine::input::{ResolvedSecret, ResolvedSecrets};
-use longshore_engine::spec::{SecretReference, SecretSelector as Selector, SecretText};
+use longshore_engine::spec::{SecretReference, SecretText, SecretVersion};
 use serde_json::{Value, json};
 
 use crate::api::ApiError;
@@ -58,27 +59,17 @@ impl Plan {
             }
         }
         // Members of one secret are taken from one answer, so that they belong together.
-        let mut whole: BTreeMap<Selector<'_>, (&str, Vec<String>)> = BTreeMap::new();
+        let mut whole: BTreeMap<SecretSelector<'_>, (&str, Vec<String>)> = BTreeMap::new();
         for secret in secrets.iter().filter(|secret| secret.provider != "ssm") {
-            let asked = Selector { json_key: "", ..Selector::read(&secret.value_from) };
+            let asked = SecretSelector { json_key: "", ..SecretSelector::read(&secret.value_from) };
             let (_, values) = whole.entry(asked).or_insert((&secret.region, Vec::new()));
             if !values.contains(&secret.value_from) {
                 values.push(secret.value_from.clone());
             }
         }
-        for (Selector { arn, json_key: _, stage, version }, (region, values)) in whole {
-            let mut body = json!({"SecretId": arn});
-            for (member, value) in [("VersionStage", stage), ("VersionId", version)] {
-                if !value.is_empty() {
-                    body[member] = json!(value);
-                }
-            }
-            questions.push(Question {
-                service: "secretsmanager",
-                target: "secretsmanager.GetSecretValue",
-                region: region.to_owned(),
-                body: body.to_string(),
-            });
+        for (SecretSelector { arn, json_key: _, stage, version }, (region, values)) in whole {
+            let more = [("VersionStage", stage), ("VersionId", version)];
+            questions.push(secret_value(arn, region, &more));
             about.push(values);
         }
         Self { secrets, questions, about, is_fargate }
@@ -86,7 +77,7 @@ impl Plan {
 
     /// What the container gets, of the answers to the questions in their order; or why it gets nothing, as the task's reason.
     pub fn answer(self, answers: Vec<Result<Vec<u8>, ApiError>>) -> Result<ResolvedSecrets, String> {
-        let mut values: BTreeMap<String, SecretText> = BTreeMap::new();
+        let mut values = Values::default();
         let mut failures: Vec<String> = Vec::new();
         for ((question, about), answer) in self.questions.iter().zip(&self.about).zip(answers) {
             let taken = match question.service {
@@ -104,12 +95,95 @@ impl Plan {
         if !failures.is_empty() {
             return Err(failures.join("; "));
         }
+        let mut wanted = BTreeSet::new();
         let resolved = self.secrets.into_iter().map(|secret| {
-            let value = values.get(&secret.value_from).cloned();
+            let value = values.texts.get(&secret.value_from).cloned();
             let value = value.ok_or_else(|| format!("no value came for the secret {}", secret.name))?;
+            wanted.insert(secret.value_from);
             Ok(ResolvedSecret { name: secret.name, target: secret.target, value })
         });
-        Ok(ResolvedSecrets { secrets: resolved.collect::<Result<_, String>>()?, from_files: Vec::new() })
+        let secrets = resolved.collect::<Result<_, String>>()?;
+        let versions = values.versions.into_iter().filter(|(value_from, _)| wanted.contains(value_from));
+        let versions = versions.map(|(value_from, version)| SecretVersion { value_from, version }).collect();
+        Ok(ResolvedSecrets { secrets, versions, from_files: Vec::new() })
+    }
+}
+
+/// What was answered, by `valueFrom`.
+#[derive(Default)]
+struct Values {
+    texts: BTreeMap<String, SecretText>,
+    versions: BTreeMap<String, String>,
+}
+
+impl Values {
+    fn put(&mut self, value_from: String, value: &str, version: Option<&str>) {
+        if let Some(version) = version {
+            self.versions.insert(value_from.clone(), version.to_owned());
+        }
+        self.texts.insert(value_from, SecretText::new(value));
+    }
+}
+
+fn secret_value(arn: &str, region: &str, more: &[(&str, &str)]) -> Question {
+    let mut body = json!({"SecretId": arn});
+    for (member, value) in more {
+        if !value.is_empty() {
+            body[*member] = json!(value);
+        }
+    }
+    Question {
+        service: "secretsmanager",
+        target: "secretsmanager.GetSecretValue",
+        region: region.to_owned(),
+        body: body.to_string(),
+    }
+}
+
+/// The question about the login at a private registry, a secret with the members `username` and `password`
+/// (`repositoryCredentials`).
+#[derive(Debug)]
+pub struct LoginPlan {
+    pub question: Question,
+    parameter: String,
+    is_fargate: bool,
+}
+
+impl LoginPlan {
+    pub fn new(parameter: &str, region: &str, is_fargate: bool) -> Self {
+        let question = secret_value(parameter, region, &[]);
+        Self { question, parameter: parameter.to_owned(), is_fargate }
+    }
+
+    /// User name and password, or why there are none, as the task's reason: it quotes nothing of the secret. What is said of
+    /// a secret that is no login is what the official agent says.
+    pub fn answer(&self, answer: Result<Vec<u8>, ApiError>) -> Result<(String, SecretText), String> {
+        self.read(answer).map_err(|failure| match self.is_fargate {
+            true => in_words_of_fargate(&self.question, &failure),
+            false => failure.text,
+        })
+    }
+
+    fn read(&self, answer: Result<Vec<u8>, ApiError>) -> Result<(String, SecretText), Failure> {
+        let body = answer.map_err(|error| refused(&self.parameter, &error))?;
+        let fail = |error: &str| Failure {
+            text: format!("{error} (secret {})", self.parameter),
+            error: error.to_owned(),
+            arn: self.parameter.clone(),
+        };
+        let unreadable =
+            |_| fail("asm fetching authorization data: unable to unmarshal secret value, invalid schema");
+        let answer: Value = serde_json::from_slice(&body).map_err(unreadable)?;
+        let text = answer["SecretString"].as_str();
+        let text = text.ok_or_else(|| fail("asm fetching authorization data: empty secrets value"))?;
+        let login: Value = serde_json::from_str(text).map_err(unreadable)?;
+        let part = |name: &str| match login[name].as_str() {
+            Some(part) if !part.is_empty() => Ok(part),
+            Some(_) | None => {
+                Err(fail(&format!("asm fetching {name}: AuthorizationData is malformed, empty field")))
+            }
+        };
+        Ok((part("username")?.to_owned(), SecretText::new(part("password")?)))
     }
 }
 
@@ -149,7 +223,7 @@ fn in_words_of_fargate(question: &Question, failure: &Failure) -> String {
 fn parameters(
     question: &Question,
     answer: Result<Vec<u8>, ApiError>,
-    values: &mut BTreeMap<String, SecretText>,
+    values: &mut Values,
 ) -> Result<(), Failure> {
     let fail = |error: String| Failure {
         text: format!("Fetching secret data from SSM Parameter Store in {}: {error}", question.region),
@@ -169,45 +243,48 @@ fn parameters(
         let Some(value) = parameter["Value"].as_str() else { continue };
         // Asked for by its name, with a selector behind it, or by its ARN.
         let selector = parameter["Selector"].as_str().unwrap_or_default();
+        let version = parameter["Version"].as_u64().map(|number| number.to_string());
         for member in ["Name", "ARN"] {
             if let Some(name) = parameter[member].as_str() {
-                values.insert(format!("{name}{selector}"), SecretText::new(value));
-                values.entry(name.to_owned()).or_insert_with(|| SecretText::new(value));
+                values.put(format!("{name}{selector}"), value, version.as_deref());
+                if !values.texts.contains_key(name) {
+                    values.put(name.to_owned(), value, version.as_deref());
+                }
             }
         }
     }
     Ok(())
 }
 
-fn secret(
-    about: &[String],
-    answer: Result<Vec<u8>, ApiError>,
-    values: &mut BTreeMap<String, SecretText>,
-) -> Result<(), Failure> {
-    let arn = about.first().map_or("", |value_from| Selector::read(value_from).arn).to_owned();
+fn secret(about: &[String], answer: Result<Vec<u8>, ApiError>, values: &mut Values) -> Result<(), Failure> {
+    let arn = about.first().map_or("", |value_from| SecretSelector::read(value_from).arn).to_owned();
     let fail = |text: String| Failure { error: text.clone(), text, arn: arn.clone() };
-    let body = answer.map_err(|error| {
-        let error_text = told(&error);
-        let text = match &error {
-            ApiError::Service { code, .. } if code == "ResourceNotFoundException" => format!(
-                "{code}: The task can't retrieve the secret with ARN '{arn}' from AWS Secrets Manager. Check whether the secret \
-                 exists in the specified Region: {error_text}"
-            ),
-            _ => error_text.clone(),
-        };
-        Failure { text, error: error_text, arn: arn.clone() }
-    })?;
+    let body = answer.map_err(|error| refused(&arn, &error))?;
     let answer: Value =
         serde_json::from_slice(&body).map_err(|_| fail("the answer cannot be read".to_owned()))?;
     // A binary one is given as it comes, in base64.
     let whole = answer["SecretString"].as_str().or_else(|| answer["SecretBinary"].as_str());
     let whole = whole.ok_or_else(|| fail(format!("the secret {arn} has no value")))?;
+    let version = answer["VersionId"].as_str();
     for value_from in about {
-        let key = Selector::read(value_from).json_key;
+        let key = SecretSelector::read(value_from).json_key;
         let value = if key.is_empty() { whole.to_owned() } else { member(whole, key).map_err(fail)? };
-        values.insert(value_from.clone(), SecretText::new(value));
+        values.put(value_from.clone(), &value, version);
     }
     Ok(())
+}
+
+/// What was answered instead of the secret.
+fn refused(arn: &str, error: &ApiError) -> Failure {
+    let error_text = told(error);
+    let text = match error {
+        ApiError::Service { code, .. } if code == "ResourceNotFoundException" => format!(
+            "{code}: The task can't retrieve the secret with ARN '{arn}' from AWS Secrets Manager. Check whether the secret \
+             exists in the specified Region: {error_text}"
+        ),
+        ApiError::Service { .. } | ApiError::Transport(_) => error_text.clone(),
+    };
+    Failure { text, error: error_text, arn: arn.to_owned() }
 }
 
 /// A member of a secret that is a JSON object: text as it is, everything else as JSON.
@@ -254,21 +331,8 @@ mod tests {
         Ok(told.collect())
     }
 
-    fn refused(code: &str) -> ApiError {
+    fn denied(code: &str) -> ApiError {
         ApiError::Service { status: 400, code: code.to_owned(), message: "why".to_owned() }
-    }
-
-    #[test]
-    fn every_form_of_a_selector_is_read() {
-        for (from, json_key, stage, version) in [
-            (SECRET.to_owned(), "", "", ""),
-            (format!("{SECRET}:user::"), "user", "", ""),
-            (format!("{SECRET}::AWSPREVIOUS:"), "", "AWSPREVIOUS", ""),
-            (format!("{SECRET}:user::v1"), "user", "", "v1"),
-            (format!("{SECRET}:::"), "", "", ""),
-        ] {
-            assert_eq!(Selector::read(&from), Selector { arn: SECRET, json_key, stage, version }, "{from}");
-        }
     }
 
     #[test]
@@ -319,11 +383,11 @@ mod tests {
             "Fetching secret data from SSM Parameter Store in r: invalid parameters: /d"
         );
         assert_eq!(
-            text(&[("D", "/d")], Err(refused("AccessDeniedException"))),
+            text(&[("D", "/d")], Err(denied("AccessDeniedException"))),
             "Fetching secret data from SSM Parameter Store in r: AccessDeniedException: why"
         );
         assert_eq!(
-            text(&[("S", SECRET)], Err(refused("ResourceNotFoundException"))),
+            text(&[("S", SECRET)], Err(denied("ResourceNotFoundException"))),
             format!(
                 "ResourceNotFoundException: The task can't retrieve the secret with ARN '{SECRET}' from AWS Secrets Manager. \
                  Check whether the secret exists in the specified Region: ResourceNotFoundException: why"
@@ -338,7 +402,7 @@ mod tests {
             hidden.starts_with("invalid character '?' looking") && !hidden.contains("hunter2"),
             "{hidden}"
         );
-        let both = resolve(&[("D", "/d"), ("S", SECRET)], vec![Err(refused("A")), Err(refused("B"))]);
+        let both = resolve(&[("D", "/d"), ("S", SECRET)], vec![Err(denied("A")), Err(denied("B"))]);
         assert_eq!(both, Err("Fetching secret data from SSM Parameter Store in r: A: why; B: why".into()));
     }
 
@@ -346,12 +410,55 @@ mod tests {
     fn fargate_has_words_of_its_own() {
         let plan = Plan::new(wanted(&[("S", SECRET)]), true);
         assert_eq!(
-            plan.answer(vec![Err(refused("AccessDeniedException"))]),
+            plan.answer(vec![Err(denied("AccessDeniedException"))]),
             Err(format!(
                 "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: \
                  unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch secret {SECRET} \
                  from secrets manager: AccessDeniedException: why"
             ))
+        );
+    }
+
+    #[test]
+    fn versions_are_told_of_what_was_asked_for() {
+        let (user, named) = (format!("{SECRET}:user::"), "arn:aws:ssm:r:1:parameter/d");
+        let plan = Plan::new(wanted(&[("A", &user), ("B", SECRET), ("C", "/d"), ("D", named)]), false);
+        let parameter = json!({"Parameters": [{"Name": "/d", "ARN": named, "Value": "x", "Version": 7}]});
+        let secret = json!({"SecretString": "{\"user\": \"ada\"}", "VersionId": "v-1"});
+        let answers = [parameter, secret].map(|answer| Ok(answer.to_string().into_bytes()));
+        let resolved = plan.answer(answers.into()).expect("all are there");
+        let told: Vec<_> = resolved.versions.iter().map(|own| (&*own.value_from, &*own.version)).collect();
+        assert_eq!(told, [("/d", "7"), (named, "7"), (SECRET, "v-1"), (&*user, "v-1")]);
+    }
+
+    #[test]
+    fn a_login_is_read_and_never_quoted() {
+        let plan = |is_fargate| LoginPlan::new(SECRET, "r", is_fargate);
+        assert_eq!(plan(false).question.body, format!(r#"{{"SecretId":"{SECRET}"}}"#));
+        let ask =
+            |secret: Value| plan(false).answer(Ok(json!({"SecretString": secret}).to_string().into_bytes()));
+        let (user, password) = ask(json!(r#"{"username": "u", "password": "hunter2"}"#)).expect("a login");
+        assert_eq!((user.as_str(), password.expose()), ("u", "hunter2"));
+        for (secret, part) in [
+            ("hunter2", "unable to unmarshal secret value"),
+            (
+                r#"{"username": "hunter2"}"#,
+                "asm fetching password: AuthorizationData is malformed, empty field",
+            ),
+            (r#"{"username": "", "password": "hunter2"}"#, "asm fetching username"),
+            (r#""hunter2""#, "asm fetching username"),
+        ] {
+            let why = ask(json!(secret)).expect_err("it is no login");
+            assert!(why.contains(part) && why.contains(SECRET) && !why.contains("hunter2"), "{why}");
+        }
+        assert!(ask(Value::Null).expect_err("it is empty").contains("empty secrets value"));
+        let gone = plan(false).answer(Err(denied("ResourceNotFoundException"))).expect_err("it is gone");
+        assert!(gone.starts_with("ResourceNotFoundException: The task can't retrieve the secret"), "{gone}");
+        let said = plan(true).answer(Err(denied("AccessDeniedException"))).expect_err("it is denied");
+        assert!(
+            said.starts_with("ResourceInitializationError: unable to pull secrets or registry auth:")
+                && said.ends_with("AccessDeniedException: why"),
+            "{said}"
         );
     }
 }

@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Conflict,
     /// The registry wants (other) credentials.
     Denied,
+    /// The credentials that a container's definition names for the registry could not be had.
+    NoLogin,
     Timeout,
     /// The runtime or a registry cannot be reached just now.
     Unavailable,
@@ -56,6 +58,7 @@ impl From<RuntimeError> for OpError {
             ErrorKind::NotFound | ErrorKind::ImageMissing => OpErrorKind::NotFound,
             ErrorKind::NameInUse(id) => OpErrorKind::NameInUse(id),
             ErrorKind::Denied => OpErrorKind::Denied,
+            ErrorKind::NoLogin => OpErrorKind::NoLogin,
             ErrorKind::Timeout => OpErrorKind::Timeout,
             ErrorKind::Unavailable => OpErrorKind::Unavailable,
             ErrorKind::Refused => OpErrorKind::Refused,

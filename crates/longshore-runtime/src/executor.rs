@@ -18,8 +18,8 @@ use crate::questions::ImageQuestions;
 ///
 /// The node implements it: it holds the roles' credentials and the configuration.
 pub trait RegistryLogins: Send + Sync + 'static {
-    /// `None` pulls anonymously. A failure is the failure of the pull, with `Denied` as its kind if
-    /// credentials are what is missing.
+    /// `None` pulls anonymously. A failure is the failure of the pull, with `NoLogin` as its kind if the credentials
+    /// cannot be had.
     fn login<'a>(
         &'a self,
         container: &'a ContainerKey,
@@ -42,7 +42,7 @@ impl RegistryLogins for NoLogins {
         let answer = match auth {
             RegistryAuth::Node => Ok(None),
             RegistryAuth::Ecr { .. } | RegistryAuth::Asm { .. } => Err(RuntimeError::new(
-                ErrorKind::Denied,
+                ErrorKind::NoLogin,
                 format!("no source of registry credentials is configured for image {image}"),
             )),
         };
@@ -67,6 +67,11 @@ impl Executor {
     pub fn new(runtime: Arc<dyn Runtime>, logins: Arc<dyn RegistryLogins>) -> Self {
         let images = Arc::new(ImageQuestions::new(runtime.clone()));
         Self { runtime, logins, images }
+    }
+
+    /// The same runtime, for an action whose logins come from elsewhere: from the role of one task.
+    pub fn with_logins(&self, logins: Arc<dyn RegistryLogins>) -> Self {
+        Self { logins, ..self.clone() }
     }
 
     pub fn runtime(&self) -> &Arc<dyn Runtime> {

@@ -27,6 +27,9 @@ pub trait EcsTx {
     /// The origin that new tasks should have for this one: an equal one that other tasks have, if there is one.
     fn share_origin(&mut self, origin: &Arc<record::Origin>) -> Arc<record::Origin>;
 
+    /// The same of the versions of secrets.
+    fn share_secrets(&mut self, given: record::GivenSecrets) -> Arc<record::GivenSecrets>;
+
     /// A text that many records have in common.
     fn share_text(&mut self, text: &str) -> Arc<str>;
 
@@ -97,6 +100,10 @@ impl EcsTx for Tx<'_> {
 
     fn share_origin(&mut self, origin: &Arc<record::Origin>) -> Arc<record::Origin> {
         self.sharing().share(origin)
+    }
+
+    fn share_secrets(&mut self, given: record::GivenSecrets) -> Arc<record::GivenSecrets> {
+        self.sharing().share(&Arc::new(given))
     }
 
     fn share_text(&mut self, text: &str) -> Arc<str> {

@@ -25,8 +25,8 @@ use longshore_state::{State, Tx};
 pub use changes::EcsTx;
 pub use key::{ClusterKey, InstanceKey, ServiceKey};
 pub use tables::{
-    AgentHint, ClusterTables, Connection, EcsTables, FamilyTable, Guest, Hint, InstanceEntry, Realm,
-    ServiceEntry,
+    AgentHint, ClusterTables, Connection, EcsTables, FamilyTable, Guest, Hint, InstanceEntry, Interfaces,
+    Realm, ServiceEntry, TaskAt, Wish,
 };
 
 /// ECS's tables in a state.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use longshore_base::{Scope, Timestamp};
+use longshore_base::{Region, Scope, SecretSelector, Timestamp, value_from};
 use longshore_keyring::Plain;
 use longshore_state::State;
 
@@ -136,6 +136,46 @@ pub fn parameter_value(state: &State, from: &Scope, named: &str) -> Result<Param
     };
     let kind = found.parameter.kind;
     Ok(ParameterPlain { arn: found.arn(), name: found.name.clone(), kind, plain, version: number })
+}
+
+/// The version that a `valueFrom` means now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// A version's id in Secrets Manager, its number in the Parameter Store.
+    pub version: Arc<str>,
+    /// No earlier than the change by which it has become so.
+    pub since: Timestamp,
+}
+
+/// Which version a container would be given for a `valueFrom` now, as its task in `from` names it. `None` if there is
+/// nothing to give. Nothing is opened.
+pub fn in_force(state: &State, from: &Scope, value_from: &str) -> Option<InForce> {
+    let mut from = from.clone();
+    if let Some(region) = value_from::region(value_from) {
+        from.region = Region::parse(region)?;
+    }
+    if value_from::is_secrets_manager(value_from) {
+        let asked = SecretSelector::read(value_from);
+        let found = find::secret(state, &from, asked.arn)?;
+        if found.secret.deletion.is_some() {
+            return None;
+        }
+        let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let (version, _) = version_of(state, &found, some(asked.version), some(asked.stage)).ok()?;
+        // Every change of a staging label is one of the secret.
+        return Some(InForce { version, since: found.secret.changed_at });
+    }
+    let (name, rest) = find::split_selector(value_from);
+    let found = find::parameter(state, &from, name)?;
+    let selector = find::selector(rest);
+    let (number, kept) = found.version(state, selector)?;
+    let since = match selector {
+        Selector::Newest | Selector::Number(_) => kept.modified_at,
+        Selector::Label(_) => {
+            found.parameter.labelled_at.map_or(kept.modified_at, |at| at.max(kept.modified_at))
+        }
+    };
+    Some(InForce { version: number.to_string().into(), since })
 }
 
 /// That a parameter has no such version.

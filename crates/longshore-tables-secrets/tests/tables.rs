@@ -250,6 +250,19 @@ fn a_parameter_is_found_by_version_and_label() {
             "{named}"
         );
     }
+    for (named, version, since) in [
+        ("/a/b", "3", NOW),
+        (arn, "3", NOW),
+        ("/a/b:2", "2", NOW),
+        // When the label was moved is what counts, if that was later.
+        ("/a/b:prod", "2", NOW),
+    ] {
+        let now = read::in_force(&state, &scope(), named).expect(named);
+        assert_eq!((&*now.version, now.since), (version, since), "{named}");
+    }
+    for gone in ["/a/b:1", "/none", "arn:aws:ssm:us-east-2:111122223333:parameter/a/b"] {
+        assert_eq!(read::in_force(&state, &scope(), gone), None, "{gone}");
+    }
     for bad in ["/a/b:1", "/a/b:4", "/a/b:dev"] {
         let error = read::parameter_value(&state, &scope(), bad).expect_err("there is none");
         assert!(matches!(error, ReadError::NoParameterVersion { .. }), "{bad}: {error}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use longshore_api_identity::facts;
 use longshore_api_join::keys::secret_of;
-use longshore_base::{AccountId, ArnFormat, ClusterName, Region, Scope, TaskId};
+use longshore_base::{AccountId, ArnFormat};
 use longshore_controllers::roles;
 use longshore_identity::{
     InstanceKey, InstanceOfKey, PrincipalKind, SessionKey, SessionSource, SessionToken, Use, User, UserKey,
@@ -16,7 +16,7 @@ use longshore_identity::{
 use longshore_keyring::Sealing;
 use longshore_sigv4::Secret;
 use longshore_state::{Db, Refused, State};
-use longshore_tables_ecs::{ClusterKey, EcsState, InstanceKey as InstanceAt};
+use longshore_tables_ecs::{EcsState, InstanceKey as InstanceAt};
 use longshore_tables_iam::record::{self, AccessKey};
 use longshore_tables_iam::session::{self, Of, Opened, Token};
 use longshore_tables_iam::{IamState, ids, uses};

@@ -188,6 +188,8 @@ impl World {
             address: Ipv4Addr::new(172, 20, 0, n),
             gateway: Ipv4Addr::new(172, 20, 0, 1),
             prefix: 16,
+            subnet: None,
+            zone: None,
         };
         let origin = Origin {
             network: Some(network.into()),
@@ -209,6 +211,46 @@ impl World {
             tx.put_task(at, task);
         });
         id
+    }
+
+    /// So many RUNNING tasks that were started together: the interface of the n-th is `eni-` and n in 17 hex digits, its address
+    /// 10.1 and n.
+    pub fn tasks(&self, count: u16, network: &str) {
+        let records = ecs_sample::records();
+        let (at, cluster) = records.of::<Cluster>().next().expect("the sample has one");
+        let (_, task) = records.of::<Task>().next().expect("the sample has one");
+        let origin = Origin {
+            network: Some(network.into()),
+            service: None,
+            launch_type: LaunchType::Fargate,
+            ..Origin::clone(&task.origin)
+        };
+        let origin = std::sync::Arc::new(origin);
+        self.act(|tx| tx.put_cluster(&at.scope, Cluster::clone(cluster)));
+        for some in (0..count).collect::<Vec<_>>().chunks(100) {
+            self.act(|tx| {
+                for &n in some {
+                    let [high, low] = n.to_be_bytes();
+                    let interface = Interface {
+                        attachment: format!("attachment-{n}").into(),
+                        id: format!("eni-{n:017x}").into(),
+                        address: Ipv4Addr::new(10, 1, high, low),
+                        gateway: Ipv4Addr::new(10, 1, 0, 1),
+                        prefix: 16,
+                        subnet: None,
+                        zone: None,
+                    };
+                    let task = Task {
+                        id: longshore_base::TaskId::from_bits(u128::from(n)),
+                        origin: origin.clone(),
+                        last_status: TaskStatus::Running,
+                        interface: Some(Box::new(interface)),
+                        ..Task::clone(task)
+                    };
+                    tx.put_task(at, task);
+                }
+            });
+        }
     }
 
     /// The cluster that tasks are in.

@@ -171,8 +171,9 @@ fn new_service(
     let platform_version =
         capacity::platform_version::<CreateServiceError>(input.platform_version, &capacity)?;
     placement::check(&placement, spec, &capacity)?;
+    let fargate = capacity::is_fargate(&capacity);
     let network =
-        network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
+        network::parse(tx.state(), caller, input.network_configuration, spec.network_mode, fargate)?;
     let connections = Networking {
         load_balancers: input.load_balancers.as_deref(),
         service_registries: input.service_registries.as_deref(),

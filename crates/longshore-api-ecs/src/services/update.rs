@@ -77,11 +77,9 @@ impl Command<Ecs> for ops::UpdateService {
         }
         let force = input.force_new_deployment == Some(true);
         let definition = definition(tx, caller, &before, input.task_definition.as_deref())?;
-        let mut service = updated(tx, &at, &before, &definition, change)?;
+        let mut service = updated(tx, caller, &at, &before, &definition, change)?;
         rules::check(&service, definition.spec())?;
-        service.memory.throttle = Default::default();
-        service.memory.fallback_throttle = Default::default();
-        service.memory.refusals.clear();
+        deployment::forget_failures(&mut service);
         if force || needs_deployment(&before, &service) {
             let revision = (definition.family.clone(), definition.revision);
             let configuration = Configuration::of(&service).document();
@@ -118,6 +116,7 @@ fn definition(
 /// The service with what the call changes.
 fn updated(
     tx: &Tx<'_>,
+    caller: &Caller,
     at: &ClusterKey,
     before: &record::Service,
     definition: &record::TaskDefinition,
@@ -149,13 +148,14 @@ fn updated(
     let given = input.network_configuration.filter(|given| given.awsvpc_configuration.is_some());
     service.network = match given {
         Some(given) => {
-            network::parse(Some(given), spec.network_mode, capacity::is_fargate(&service.capacity))?
+            let fargate = capacity::is_fargate(&service.capacity);
+            network::parse(tx.state(), caller, Some(given), spec.network_mode, fargate)?
         }
         None => {
             // A definition of another mode takes the configuration with it.
             let kept = before.network.as_ref().filter(|_| spec.network_mode == NetworkMode::Awsvpc);
             let kept = kept.and_then(documents::recall);
-            network::parse(kept, spec.network_mode, capacity::is_fargate(&service.capacity))?
+            network::keep(kept, spec.network_mode, capacity::is_fargate(&service.capacity))?
         }
     };
     let connections = Networking {

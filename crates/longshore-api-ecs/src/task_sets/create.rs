@@ -121,8 +121,9 @@ fn new_set(
     capacity::check_compatible(spec, &capacity)?;
     let platform_version =
         capacity::platform_version::<CreateTaskSetError>(input.platform_version, &capacity)?;
+    let fargate = capacity::is_fargate(&capacity);
     let network =
-        network::parse(input.network_configuration, spec.network_mode, capacity::is_fargate(&capacity))?;
+        network::parse(tx.state(), caller, input.network_configuration, spec.network_mode, fargate)?;
     // Where tasks go is the service's matter, and has to go with each of its sets.
     placement::check(&Rules::of(service), spec, &capacity)?;
     let load_balancers = input.load_balancers.as_deref().unwrap_or_default();

@@ -60,8 +60,12 @@ fn status(task: TaskStatus) -> &'static str {
     }
 }
 
-/// The first subnet that was asked for: all are the instance's network here.
+/// Where it is shown to be: all subnets are the instance's network here. Of a task from before that was noted, the first
+/// that was asked for.
 fn subnet(task: &Task) -> Option<String> {
+    if let Some(own) = task.interface.as_ref().and_then(|own| own.subnet.as_ref()) {
+        return Some(own.to_string());
+    }
     let network: shapes::NetworkConfiguration = documents::recall(task.origin.network.as_ref()?)?;
     network.awsvpc_configuration?.subnets?.into_iter().next()
 }

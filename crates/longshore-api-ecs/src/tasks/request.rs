@@ -77,7 +77,7 @@ impl Asked {
         }
         let group = own_group(self.group, definition.family.as_str())?;
         let fargate = capacity::is_fargate(capacity);
-        let network = network::parse(self.network_configuration, spec.network_mode, fargate)?;
+        let network = network::parse(state, caller, self.network_configuration, spec.network_mode, fargate)?;
         let overrides = self.overrides.of(spec)?;
         let needs = spec.needs(&overrides.needs);
         if fargate {
@@ -121,7 +121,7 @@ impl Asked {
             platform_version,
             tags,
         };
-        Ok(Template { definition, origin: Arc::new(origin) })
+        Ok(Template::new(state, at, definition, Arc::new(origin)))
     }
 }
 

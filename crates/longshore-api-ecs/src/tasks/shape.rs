@@ -61,7 +61,7 @@ impl View {
         shapes::Task {
             attachments: Some(attachment::of(&scope.region, task).into_iter().collect()),
             attributes: Some(host.iter().filter_map(architecture).collect()),
-            availability_zone: text(&task.zone),
+            availability_zone: task.shown_zone().map(ToString::to_string),
             capacity_provider_name: text(&task.origin.capacity_provider),
             cluster_arn: Some(scope.cluster_arn(&at.cluster)),
             connectivity: connectivity.as_ref().map(|(word, _)| word.clone()),

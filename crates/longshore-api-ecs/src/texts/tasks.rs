@@ -76,6 +76,32 @@ pub const NETWORK_REQUIRED: &str =
 pub const NETWORK_NOT_VALID: &str =
     "Network Configuration is not valid for the given networkMode of this task definition.";
 pub const SUBNETS_EMPTY: &str = "subnets can not be empty.";
+/// In our own words: those of ECS are not known.
+pub const SUBNETS_OF_VPCS: &str = "The subnets do not belong to the same VPC.";
+
+/// (reported)
+pub fn no_subnet(id: &str) -> String {
+    let shown: String = id.chars().take(64).collect();
+    format!(
+        "The subnet ID '{shown}' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: \
+         InvalidSubnetID.NotFound)"
+    )
+}
+
+/// (reported)
+pub fn no_security_group(id: &str) -> String {
+    let shown: String = id.chars().take(64).collect();
+    format!(
+        "The security group '{shown}' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: \
+         InvalidGroup.NotFound)"
+    )
+}
+
+/// (reported)
+pub fn group_of_other_vpc(id: &str) -> String {
+    format!("Security group {id} does not appear to belong to the same VPC as the input subnets.")
+}
+
 /// (reported)
 pub const PUBLIC_IP: &str = "Assign public IP is not supported for this launch type.";
 /// (reported)

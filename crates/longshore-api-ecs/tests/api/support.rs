@@ -11,8 +11,10 @@ use longshore_shapes_ecs::Operation;
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Records, Tx};
 use longshore_store::MemoryStore;
+use longshore_tables_ec2::Ec2Tables;
 use longshore_tables_ecs::{ClusterKey, EcsTables, EcsTx};
 use longshore_tables_iam::IamTables;
+use longshore_tables_secrets::SecretsTables;
 use longshore_wire::{Ask, Protocol, Reply};
 use serde_json::{Value, json};
 
@@ -63,10 +65,20 @@ impl World {
 
     pub fn guarded(settings: Settings, guard: Arc<dyn Guard>) -> Self {
         let clock = Arc::new(HeldClock(AtomicI64::new(START_MILLIS)));
-        let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
+        let domains = Domains::new("test")
+            .with::<Ec2Tables>()
+            .with::<EcsTables>()
+            .with::<IamTables>()
+            .with::<SecretsTables>();
         let db =
             Db::open(Arc::new(MemoryStore::new()), &domains, clock.clone(), Arc::new(Counting::default()))
                 .expect("an empty store opens");
+        // Subnets need not exist.
+        let opened = db.submit(|tx| {
+            tx.volatile(|iam: &mut IamTables, _| iam.allow_guests());
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let (Ok(()), _) = opened.expect("the database is well");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self {
             ecs: Ecs::server(db.clone(), settings).guarded(guard),

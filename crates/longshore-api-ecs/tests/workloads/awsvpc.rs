@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use expect_test::expect;
 use longshore_base::Cidr;
 use longshore_controllers::payload::payload;
+use longshore_tables_ec2::record::{SecurityGroup, Subnet};
+use longshore_tables_ec2::{Ec2State, Ec2Tx, OwnKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -284,5 +286,159 @@ proptest! {
             }
         }
         world.check();
+    }
+}
+
+/// The subnets of the default VPC, by zone.
+fn default_subnets(world: &World) -> BTreeMap<String, String> {
+    let own = |state: &longshore_state::State| {
+        let realm = state.ec2().realm(&world.at().scope);
+        realm.subnets().iter().map(|(id, own)| (own.zone.to_string(), id.to_string())).collect()
+    };
+    world.db.peek(own)
+}
+
+fn in_subnets(subnets: &[&str], groups: &[&str]) -> Value {
+    json!({"awsvpcConfiguration": {"subnets": subnets, "securityGroups": groups}})
+}
+
+fn zones_of_tasks(world: &World) -> BTreeSet<String> {
+    world.wanted().iter().filter_map(|task| task.zone.as_ref()).map(ToString::to_string).collect()
+}
+
+#[test]
+fn subnets_that_exist_say_in_which_zones_tasks_run() {
+    let (world, instances) = World::with_instances(3);
+    for (n, instance) in instances.iter().enumerate() {
+        world.give_network(*instance, &format!("10.9.{n}.0/24"), GATEWAY);
+    }
+    register(&world);
+    let subnets = default_subnets(&world);
+    let (a, b) = (&*subnets["eu-west-1a"], &*subnets["eu-west-1b"]);
+    let run = |subnets: &[&str]| {
+        let mut input = run(4);
+        input["networkConfiguration"] = in_subnets(subnets, &[]);
+        let answer = world.ok("RunTask", input);
+        assert_eq!(answer["failures"], json!([]));
+        let zones = zones_of_tasks(&world);
+        world.play_agents();
+        for task in answer["tasks"].as_array().expect("a list") {
+            let arn = task["taskArn"].as_str().expect("an ARN");
+            let shown = world.describe_task(arn);
+            let subnet = &shown["attachments"][0]["details"][0]["value"];
+            let zone = shown["availabilityZone"].as_str().expect("a zone");
+            if subnets.iter().all(|own| [a, b].contains(own)) {
+                assert_eq!(default_subnets(&world)[zone], *subnet, "the subnet is of the zone");
+            }
+            world.ok("StopTask", json!({"cluster": CLUSTER, "task": arn}));
+        }
+        world.play_agents();
+        zones.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(run(&[b]), ["eu-west-1b"]);
+    assert_eq!(run(&[b, a]), ["eu-west-1a", "eu-west-1b"]);
+    // What does not exist is anywhere.
+    assert_eq!(run(&[b, "subnet-elsewhere"]).len(), 3);
+    assert_eq!(run(&["subnet-elsewhere"]).len(), 3);
+    world.check();
+}
+
+/// Whoever gives machines no zones of his own does not mean those of the subnets.
+#[test]
+fn a_zone_without_machines_restricts_nothing() {
+    let (world, instances) = World::with_instances(1);
+    world.give_network(instances[0], "10.9.1.0/24", GATEWAY);
+    register(&world);
+    let subnets = default_subnets(&world);
+    let mut input = run(1);
+    input["networkConfiguration"] = in_subnets(&[&subnets["eu-west-1c"]], &[]);
+    let answer = world.ok("RunTask", input);
+    assert_eq!(
+        (&answer["failures"], &answer["tasks"][0]["availabilityZone"]),
+        (&json!([]), &json!("eu-west-1a"))
+    );
+}
+
+/// A service whose subnets are in two of three zones is balanced over those.
+#[test]
+fn rebalancing_keeps_to_the_zones_of_the_subnets() {
+    let (world, instances) = World::with_instances(3);
+    for (n, instance) in instances.iter().enumerate() {
+        world.give_network(*instance, &format!("10.9.{n}.0/24"), GATEWAY);
+    }
+    register(&world);
+    let subnets = default_subnets(&world);
+    let network = in_subnets(&[&subnets["eu-west-1a"], &subnets["eu-west-1b"]], &[]);
+    world.ok(
+        "CreateService",
+        json!({
+            "cluster": CLUSTER, "serviceName": "web", "taskDefinition": "vpc", "desiredCount": 6,
+            "networkConfiguration": network, "availabilityZoneRebalancing": "ENABLED",
+        }),
+    );
+    for _ in 0..20 {
+        world.settle();
+        world.advance(std::time::Duration::from_secs(60));
+        world.sweep();
+    }
+    assert_eq!(zones_of_tasks(&world).into_iter().collect::<Vec<_>>(), ["eu-west-1a", "eu-west-1b"]);
+    let events = world.events("web");
+    assert!(!events.iter().any(|event| event.contains("not AZ balanced")), "{events:?}");
+    world.check();
+}
+
+#[test]
+fn subnets_and_groups_have_to_exist_in_strict_mode_and_to_belong_together() {
+    let of = |world: &World| {
+        register(world);
+        let (subnet, group) = world.db.peek(|state| {
+            let realm = state.ec2().realm(&world.at().scope);
+            let first = |ids: Vec<String>| ids.into_iter().next().expect("a default VPC has one");
+            (
+                first(realm.subnets().keys().map(ToString::to_string).collect()),
+                first(realm.groups().keys().map(ToString::to_string).collect()),
+            )
+        });
+        // A second VPC with a subnet and a group.
+        world.act(|tx| {
+            let scope = world.at().scope;
+            tx.settle(&scope);
+            let (mut other, mut foreign) = {
+                let realm = tx.ec2().realm(&scope);
+                (Subnet::clone(&realm.subnets()[&*subnet]), SecurityGroup::clone(&realm.groups()[&*group]))
+            };
+            other.vpc = "vpc-other".into();
+            foreign.vpc = "vpc-other".into();
+            tx.put::<Subnet>(OwnKey::new(&scope, &"subnet-other".into()), other);
+            tx.put::<SecurityGroup>(OwnKey::new(&scope, &"sg-other".into()), foreign);
+        });
+        (subnet, group)
+    };
+    let check = |world: &World, subnets: &[&str], groups: &[&str], text: &str| {
+        let network = in_subnets(subnets, groups);
+        let mut input = run(1);
+        input["networkConfiguration"] = network.clone();
+        world.check_refused("RunTask", input, "InvalidParameterException", text);
+        let service = json!({
+            "cluster": CLUSTER, "serviceName": "web", "taskDefinition": "vpc", "desiredCount": 1,
+            "networkConfiguration": network,
+        });
+        world.check_refused("CreateService", service, "InvalidParameterException", text);
+    };
+    let no_subnet = "The subnet ID 'subnet-x' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: \
+                     InvalidSubnetID.NotFound)";
+    let no_group = "The security group 'sg-x' does not exist (Service: AmazonEC2; Status Code: 400; Error Code: \
+                    InvalidGroup.NotFound)";
+    let strict = World::strict();
+    let (subnet, group) = of(&strict);
+    check(&strict, &["subnet-x"], &[], no_subnet);
+    check(&strict, &[&subnet, "subnet-x"], &[], no_subnet);
+    check(&strict, &[&subnet], &[&group, "sg-x"], no_group);
+    let open = World::new();
+    let (subnet, group) = of(&open);
+    for world in [&strict, &open] {
+        check(world, &[&subnet, "subnet-other"], &[], "The subnets do not belong to the same VPC.");
+        let text = "Security group sg-other does not appear to belong to the same VPC as the input subnets.";
+        check(world, &[&subnet], &[&group, "sg-other"], text);
     }
 }

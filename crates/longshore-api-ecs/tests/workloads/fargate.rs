@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_api_ecs::Caller;
 use longshore_base::{AccountId, InstanceId, ServiceName};
-use longshore_controllers::{Settings, link, upkeep};
+use longshore_controllers::link;
 use longshore_domain::StopCode;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTx, InstanceKey};
 use serde_json::{Value, json};
@@ -65,14 +65,6 @@ impl World {
             json!({"cluster": ".fargate", "containerInstances": [id.to_string()], "status": "DRAINING"});
         let answer = self.ok_as(&self.operator(), "UpdateContainerInstancesState", input);
         assert_eq!(answer["failures"], json!([]));
-    }
-
-    fn sweep(&self) {
-        let (more, _) = self
-            .db
-            .submit(|tx| Ok::<_, ()>(upkeep::sweep(tx, &Settings::default())))
-            .expect("the database is well");
-        assert_eq!(more, Ok(false));
     }
 
     /// A quarter of a core and half a GiB.

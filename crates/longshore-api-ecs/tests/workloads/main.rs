@@ -15,6 +15,7 @@ mod random;
 mod refusals;
 mod restarts;
 mod roles;
+mod secrets;
 mod services;
 mod task_sets;
 mod tasks;

@@ -90,18 +90,10 @@ fn what_is_not_built_is_registered_and_not_started() {
         "com.amazonaws.ecs.capability.docker-remote-api.1.17",
         "com.amazonaws.ecs.capability.docker-remote-api.1.18",
         "ecs.capability.env-files.s3",
-        "ecs.capability.private-registry-authentication.secretsmanager",
     ];
     world.give_capabilities(ids[0], &names);
     let file = json!([{"type": "s3", "value": "arn:aws:s3:::b/x.env"}]);
-    let asking = [
-        ("environmentFiles", json!({"environmentFiles": file}), json!({})),
-        (
-            "repositoryCredentials",
-            json!({"repositoryCredentials": {"credentialsParameter": "arn:aws:secretsmanager:r:1:secret:s"}}),
-            json!({}),
-        ),
-    ];
+    let asking = [("environmentFiles", json!({"environmentFiles": file}), json!({}))];
     for (member, container, task) in asking {
         let mut definition = json!({
             "family": member, "executionRoleArn": role,

@@ -15,8 +15,13 @@ use longshore_shapes_ecs::{Operation, RegisterTaskDefinitionRequest};
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains, Inbox, Tx};
 use longshore_store::MemoryStore;
+use longshore_tables_ec2::Ec2Tables;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, EcsTx, Hint, InstanceKey, ServiceKey, record};
 use longshore_tables_iam::IamTables;
+use longshore_tables_secrets::record::{
+    Parameter, ParameterKind, ParameterValue, ParameterVersion, Text, Tier,
+};
+use longshore_tables_secrets::{NumberKey, ScopedKey, SecretsTables, Whole};
 use longshore_wire::{Ask, Protocol, json};
 use serde_json::{Value, json};
 
@@ -54,7 +59,11 @@ pub struct World {
 }
 
 fn open(store: &Arc<MemoryStore>, clock: &Arc<ManualClock>, seeds: &Arc<CountingSeeds>) -> Arc<Db> {
-    let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
+    let domains = Domains::new("test")
+        .with::<Ec2Tables>()
+        .with::<EcsTables>()
+        .with::<IamTables>()
+        .with::<SecretsTables>();
     Db::open(store.clone(), &domains, clock.clone(), seeds.clone()).expect("the records are whole")
 }
 
@@ -62,8 +71,13 @@ impl World {
     /// With the cluster of the walk-through, still empty; in open mode, so that roles need not be there.
     pub fn new() -> Self {
         let world = Self::strict();
-        world.act(|tx| tx.volatile(|iam: &mut IamTables, _| iam.allow_guests()));
+        world.allow_guests();
         world
+    }
+
+    /// In open mode from now on, until the next restart.
+    pub fn allow_guests(&self) {
+        self.act(|tx| tx.volatile(|iam: &mut IamTables, _| iam.allow_guests()));
     }
 
     /// The same in strict mode.
@@ -495,6 +509,80 @@ impl World {
                 "pullStartedAt": 1_700_000_000.5, "pullStoppedAt": 1_700_000_001.5, "containers": containers,
             }),
         );
+    }
+
+    /// An instance, and the family `web` with one container that these parameters are secrets of, each in version 1.
+    pub fn with_secrets(parameters: &[&str]) -> Self {
+        let (world, ids) = Self::with_instances(1);
+        let names = [
+            "ecs.capability.secrets.ssm.environment-variables",
+            "com.amazonaws.ecs.capability.docker-remote-api.1.17",
+            "com.amazonaws.ecs.capability.docker-remote-api.1.18",
+        ];
+        world.give_capabilities(ids[0], &names);
+        let secret =
+            |(n, parameter): (usize, &&str)| json!({"name": format!("S{n}"), "valueFrom": parameter});
+        let secrets: Vec<Value> = parameters.iter().enumerate().map(secret).collect();
+        for parameter in parameters {
+            world.put_parameter(parameter, 1);
+        }
+        world.ok(
+            "RegisterTaskDefinition",
+            json!({
+                "family": "web", "executionRoleArn": "arn:aws:iam::123456789012:role/r",
+                "containerDefinitions": [{"name": "main", "image": "busybox", "memory": 10, "secrets": secrets}],
+            }),
+        );
+        world
+    }
+
+    /// Reports that the task runs, and which versions of its secrets its first container was given.
+    pub fn report_given(&self, task: &record::Task, secrets: &[(&str, &str)]) {
+        let told = secrets.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        let container = json!({
+            "containerName": task.containers[0].name.as_str(), "status": "RUNNING",
+            "runtimeId": format!("{:064x}", task.id.bits()), "secretVersions": told.collect::<Vec<_>>(),
+        });
+        self.report(
+            task,
+            json!({"task": self.task_arn(task), "status": "RUNNING", "reason": "", "containers": [container]}),
+        );
+    }
+
+    /// A parameter of the Parameter Store in this version, which becomes the newest.
+    pub fn put_parameter(&self, name: &str, number: u64) {
+        let scope = self.caller.scope.clone();
+        self.act(|tx| {
+            let of = Whole::new(&name.into(), &"GhIjKl".into());
+            let version = ParameterVersion {
+                value: ParameterValue::Text(Text("value".into())),
+                tier: Tier::Standard,
+                description: None,
+                pattern: None,
+                data_type: "text".into(),
+                modified_at: tx.now,
+                modified_by: "tester".into(),
+                key_named: None,
+                policies: None,
+            };
+            tx.put::<ParameterVersion>(NumberKey { scope: scope.clone(), of, number }, version);
+            let parameter = Parameter {
+                birth: "GhIjKl".into(),
+                kind: ParameterKind::String,
+                version: number,
+                labels: Default::default(),
+                tags: Default::default(),
+                labelled_at: None,
+            };
+            tx.put::<Parameter>(ScopedKey { scope, name: name.into() }, parameter);
+        });
+    }
+
+    /// What the controllers do every few seconds.
+    pub fn sweep(&self) {
+        self.act(|tx| {
+            assert!(!longshore_controllers::upkeep::sweep(tx, &self.controllers), "one is enough");
+        });
     }
 
     /// Reports as the agent of the task's instance does.

@@ -50,6 +50,7 @@ command!(
             return Err(ParameterVersionLabelLimitExceeded::new(text).into());
         }
         if !labels.is_empty() {
+            parameter.labelled_at = Some(tx.now);
             tx.put::<Parameter>(at, parameter);
         }
         Ok(LabelParameterVersionResult {
@@ -81,6 +82,7 @@ command!(
             parameter.labels.remove(label.as_str());
         }
         if !removed.is_empty() {
+            parameter.labelled_at = Some(tx.now);
             tx.put::<Parameter>(at, parameter);
         }
         Ok(UnlabelParameterVersionResult { invalid_labels: Some(invalid), removed_labels: Some(removed) })

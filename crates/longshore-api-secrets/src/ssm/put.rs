@@ -172,7 +172,8 @@ impl Command<Ssm> for ops::PutParameter {
             None => {
                 let kind = put.kind.ok_or_else(|| Fault::validation(texts::NO_TYPE))?;
                 let birth = free_birth(tx, &at);
-                Parameter { birth, kind, version: 0, labels: BTreeMap::new(), tags: put.tags }
+                let labels = BTreeMap::new();
+                Parameter { birth, kind, version: 0, labels, tags: put.tags, labelled_at: None }
             }
         };
         let text = given(&put.request.value);

@@ -100,6 +100,13 @@ pub fn begin(
     id
 }
 
+/// Forgets what kept the service from starting tasks: whoever changes it, or begins a deployment, wants another try.
+pub fn forget_failures(service: &mut Service) {
+    service.memory.throttle = Default::default();
+    service.memory.fallback_throttle = Default::default();
+    service.memory.refusals.clear();
+}
+
 /// How many service deployments of a service are kept (ecs-operations B8).
 const SERVICE_DEPLOYMENTS_KEPT: usize = 50;
 /// The most that one call forgets. One comes and one goes, so that this only matters after the limit fell.
@@ -242,7 +249,7 @@ pub fn template(state: &State, at: &ClusterKey, service: &Service, deployment: &
         platform_version: platform_version(deployment.platform_version.as_ref()),
         tags,
     };
-    Some(Template { definition, origin: Arc::new(origin) })
+    Some(Template::new(state, at, definition, Arc::new(origin)))
 }
 
 /// Why no task of a deployment is placed whose definition is gone.

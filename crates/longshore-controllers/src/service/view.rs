@@ -22,6 +22,7 @@ use super::deployment::{DEFINITION_GONE, Recipe, placement_refusal, template};
 use super::task_set;
 use crate::Settings;
 use crate::launch::{Rules, Template, capacity};
+use crate::subnets::Subnets;
 use crate::tasks::is_essential;
 
 /// Gathers all that a plan for the service depends on. `None` if there is nothing to plan: the
@@ -166,8 +167,13 @@ fn zones(state: &State, key: &ServiceKey, service: &Service) -> Vec<Arc<str>> {
     };
     let active =
         cluster.instances().iter().filter(|(_, entry)| entry.record.status == InstanceStatus::Active);
-    let zones: BTreeSet<&str> =
-        active.filter_map(|(&id, _)| cluster.fleet().attribute(id, ZONE_ATTRIBUTE)).collect();
+    let subnets = Subnets::of(state, &key.cluster.scope, service.network.as_ref());
+    let allowed = subnets.zones(Some(cluster));
+    let is_allowed = |zone: &&str| allowed.as_ref().is_none_or(|own| own.iter().any(|own| **own == **zone));
+    let zones: BTreeSet<&str> = active
+        .filter_map(|(&id, _)| cluster.fleet().attribute(id, ZONE_ATTRIBUTE))
+        .filter(is_allowed)
+        .collect();
     zones.into_iter().map(Into::into).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use longshore_base::value_from::is_secrets_manager;
 use longshore_shapes_ecs as shapes;
 
 use super::Owner;
@@ -189,9 +190,4 @@ impl Needs {
             self.api(22);
         }
     }
-}
-
-/// `arn:<partition>:secretsmanager:...`; everything else is a parameter.
-fn is_secrets_manager(value_from: &str) -> bool {
-    value_from.split(':').nth(2) == Some("secretsmanager")
 }

@@ -112,7 +112,14 @@ fn container(shape: &shapes::ContainerDefinition) -> Result<ContainerSpec, Compi
         ports: shape.port_mappings.iter().flatten().filter_map(port).collect(),
         has_health_check: shape.health_check.as_ref().is_some_and(has_command),
         gpus: gpus(shape),
+        secrets: secrets(shape),
     })
+}
+
+fn secrets(shape: &shapes::ContainerDefinition) -> Box<[Box<str>]> {
+    let of_log = shape.log_configuration.as_ref().and_then(|log| log.secret_options.as_ref());
+    let all = shape.secrets.iter().flatten().chain(of_log.into_iter().flatten());
+    all.filter_map(|secret| secret.value_from.as_deref()).map(Into::into).collect()
 }
 
 /// `["NONE"]` switches an image's own check off.

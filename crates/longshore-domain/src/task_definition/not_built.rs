@@ -23,23 +23,14 @@ pub struct NotBuilt {
 }
 
 /// All of them. Whoever builds one deletes its entry here, and nothing else.
-static NOT_BUILT: &[NotBuilt] = &[
-    NotBuilt {
-        member: "environmentFiles",
-        text: "no file is fetched from S3. Leave environmentFiles out, and use environment",
-        definition: |task| any(task, |container| filled(&container.environment_files)),
-        overrides: |own| {
-            own.container_overrides.iter().flatten().any(|container| filled(&container.environment_files))
-        },
+static NOT_BUILT: &[NotBuilt] = &[NotBuilt {
+    member: "environmentFiles",
+    text: "no file is fetched from S3. Leave environmentFiles out, and use environment",
+    definition: |task| any(task, |container| filled(&container.environment_files)),
+    overrides: |own| {
+        own.container_overrides.iter().flatten().any(|container| filled(&container.environment_files))
     },
-    NotBuilt {
-        member: "repositoryCredentials",
-        text: "no credentials of Secrets Manager reach a registry. Leave repositoryCredentials out, and log the \
-               instances in with ECS_ENGINE_AUTH_TYPE and ECS_ENGINE_AUTH_DATA",
-        definition: |task| any(task, |container| container.repository_credentials.is_some()),
-        overrides: |_| false,
-    },
-];
+}];
 
 impl NotBuilt {
     /// What tasks of a definition ask for in vain.

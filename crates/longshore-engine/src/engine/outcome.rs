@@ -192,7 +192,10 @@ pub(super) fn secrets(
         return;
     }
     task.containers[index].secrets = match result {
-        Ok(secrets) => SecretsState::Resolved(secrets),
+        Ok(mut secrets) => {
+            task.containers[index].secret_versions = std::mem::take(&mut secrets.versions);
+            SecretsState::Resolved(secrets)
+        }
         Err(SecretFailure::NoCredentials) => SecretsState::Wanted(Some(now + CREDENTIALS_PAUSE)),
         Err(SecretFailure::Failed(text)) => {
             task.fail(text);
@@ -236,6 +239,7 @@ fn created(task: &mut Task, index: usize, op: Op, result: Result<RuntimeId, OpEr
         }
         OpErrorKind::NotFound
         | OpErrorKind::Denied
+        | OpErrorKind::NoLogin
         | OpErrorKind::Unavailable
         | OpErrorKind::Refused
         | OpErrorKind::PortTaken(_)
@@ -361,6 +365,7 @@ fn try_again(
         | OpErrorKind::NotFound
         | OpErrorKind::NameInUse(_)
         | OpErrorKind::Denied
+        | OpErrorKind::NoLogin
         | OpErrorKind::Refused
         | OpErrorKind::BadConfig
         | OpErrorKind::BadHostConfig
@@ -380,6 +385,7 @@ fn give_up_start(task: &mut Task, index: usize, error: &OpError, inspect_failed:
         OpErrorKind::NotFound
         | OpErrorKind::NameInUse(_)
         | OpErrorKind::Denied
+        | OpErrorKind::NoLogin
         | OpErrorKind::Refused
         | OpErrorKind::BadConfig
         | OpErrorKind::BadHostConfig

@@ -55,6 +55,7 @@ fn may_pass(kind: &OpErrorKind) -> bool {
         | OpErrorKind::NotFound
         | OpErrorKind::NameInUse(_)
         | OpErrorKind::Denied
+        | OpErrorKind::NoLogin
         | OpErrorKind::Refused
         | OpErrorKind::BadConfig
         | OpErrorKind::BadHostConfig => false,

@@ -86,6 +86,7 @@ fn is_final(error: &OpError) -> bool {
     match error.kind {
         OpErrorKind::NotFound
         | OpErrorKind::Denied
+        | OpErrorKind::NoLogin
         | OpErrorKind::Refused
         | OpErrorKind::NameInUse(_)
         | OpErrorKind::BadConfig
@@ -130,6 +131,7 @@ pub(super) fn manifest_resolved(task: &mut Task, index: usize, result: Result<St
             task.reporting.urgent = true;
             to_pull(task, index);
         }
+        Err(error) if error.kind == OpErrorKind::NoLogin => no_login(task, index, &error, cx),
         Err(error) => {
             let pause = backoff(MANIFEST_PAUSE, task.containers[index].tries);
             let sticky = format!("CannotPullImageManifestError: {}", error.text);
@@ -148,6 +150,10 @@ pub(super) fn pulled(task: &mut Task, index: usize, result: Result<LocalImage, O
         Ok(image) => {
             task.pull_stopped_at = Some(cx.now);
             have(task, index, image, true, cx);
+        }
+        Err(error) if error.kind == OpErrorKind::NoLogin => {
+            task.pull_stopped_at = Some(cx.now);
+            no_login(task, index, &error, cx);
         }
         Err(error) => {
             // What is cleaned up now may make room for the next try.
@@ -186,10 +192,23 @@ fn registry_failed(task: &mut Task, index: usize, failure: String, sticky: Strin
     }
 }
 
+/// Whoever may not have the credentials of a registry does not get its image from what others pulled either. A secret
+/// that cannot be read is the task's failure, as one of its environment is (identity J12).
+fn no_login(task: &mut Task, index: usize, error: &OpError, cx: &Cx) {
+    match &task.spec.containers[index].registry_auth {
+        RegistryAuth::Asm { .. } => task.fail(error.text.clone()),
+        auth @ (RegistryAuth::Node | RegistryAuth::Ecr { .. }) => {
+            let reason = failure(auth, error);
+            task.mark_stopped(index, cx.now, None, None, reason);
+        }
+    }
+}
+
 fn failure(auth: &RegistryAuth, error: &OpError) -> String {
     let name = match (auth, &error.kind) {
-        (RegistryAuth::Ecr { .. }, OpErrorKind::Denied) => "CannotPullECRContainerError",
-        (RegistryAuth::Asm { .. }, OpErrorKind::Denied) => "CannotPullContainerAuthError",
+        (RegistryAuth::Ecr { .. }, OpErrorKind::Denied | OpErrorKind::NoLogin) => {
+            "CannotPullECRContainerError"
+        }
         (RegistryAuth::Node | RegistryAuth::Ecr { .. } | RegistryAuth::Asm { .. }, _) => {
             "CannotPullContainerError"
         }

@@ -120,6 +120,7 @@ fn change(task: &Task, index: usize, status: ReportedStatus, bind_ip: IpAddr) ->
         reason: limited(&container.reason),
         image_digest: container.image_digest.as_ref().map(|text| text.chars().take(ID_LEN_MAX).collect()),
         bindings,
+        secret_versions: container.secret_versions.clone(),
     }
 }
 
@@ -133,6 +134,7 @@ pub(super) fn never_here(name: ContainerName) -> ContainerChange {
         reason: String::new(),
         image_digest: None,
         bindings: Vec::new(),
+        secret_versions: Vec::new(),
     }
 }
 

@@ -213,6 +213,7 @@ fn apply_container(container: &mut Container, progress: &ContainerProgress) {
     container.exit_code = progress.exit_code;
     container.reason.clone_from(&progress.reason);
     container.image_digest.clone_from(&progress.image_digest);
+    container.secret_versions.clone_from(&progress.secret_versions);
     container.local_image = progress.image_id.clone().map(|id| LocalImage {
         id,
         digest: progress.image_digest.clone(),

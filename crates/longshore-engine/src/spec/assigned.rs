@@ -234,6 +234,14 @@ pub struct SecretReference {
     pub target: SecretTarget,
 }
 
+/// Which version of a secret a container was given. It tells nothing of the value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretVersion {
+    pub value_from: String,
+    /// A version's id in Secrets Manager, its number in the Parameter Store.
+    pub version: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SecretTarget {
     Environment,

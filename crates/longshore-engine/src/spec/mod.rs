@@ -8,17 +8,15 @@ mod assigned;
 mod created;
 mod ids;
 mod redacted;
-mod selector;
 
 pub use assigned::{
     Condition, ContainerDefinition, ContainerRole, Dependency, Desired, DockerVolume, EfsVolume,
     EnvironmentFile, HealthTracking, MountPoint, NamespaceMode, NetworkMode, PortMapping, RegistryAuth,
-    RestartPolicy, SecretReference, SecretTarget, TaskInterface, TaskSpec, VolumeDefinition, VolumeSource,
-    VolumesFrom,
+    RestartPolicy, SecretReference, SecretTarget, SecretVersion, TaskInterface, TaskSpec, VolumeDefinition,
+    VolumeSource, VolumesFrom,
 };
 pub use created::{
     CgroupSpec, ContainerSpec, CpuQuota, NetworkPlace, PortBinding, TaskNetwork, VolumeCreate, VolumeMode,
 };
 pub use ids::{ContainerKey, CredentialsId, OpId, ReportId, RuntimeId, TaskKey, VolumeKey};
 pub use redacted::{Environment, Opaque, SecretText};
-pub use selector::SecretSelector;

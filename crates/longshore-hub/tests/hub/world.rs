@@ -20,8 +20,10 @@ use longshore_shapes_ecs::Operation::{self, CreateCluster, RegisterContainerInst
 use longshore_state::db::SeedSource;
 use longshore_state::{Db, Domains};
 use longshore_store::MemoryStore;
+use longshore_tables_ec2::Ec2Tables;
 use longshore_tables_ecs::{ClusterKey, EcsState, EcsTables, InstanceKey};
 use longshore_tables_iam::IamTables;
+use longshore_tables_secrets::SecretsTables;
 use longshore_telemetry::Metrics;
 use longshore_wire::{Ask, Protocol};
 use serde_json::{Value, json};
@@ -76,7 +78,11 @@ impl World {
 
     pub async fn guarded(guard: Arc<dyn Guard>) -> Self {
         let clock = Arc::new(Ticking(AtomicI64::new(1_700_000_000_000)));
-        let domains = Domains::new("test").with::<EcsTables>().with::<IamTables>();
+        let domains = Domains::new("test")
+            .with::<Ec2Tables>()
+            .with::<EcsTables>()
+            .with::<IamTables>()
+            .with::<SecretsTables>();
         let seeds = Arc::new(CountingSeeds(AtomicU64::new(1)));
         let db = Db::open(Arc::new(MemoryStore::new()), &domains, clock, seeds).expect("an empty store");
         let hub = Hub::new(db.clone(), Metrics::new());

@@ -37,7 +37,7 @@ use longshore_sigv4::Credentials;
 use crate::api::{ApiCall, ApiError};
 use crate::config::Config;
 use crate::journal::Change;
-use crate::secrets::Plan;
+use crate::secrets::{LoginPlan, Plan};
 
 pub use credentials::{CredentialStore, Stored};
 
@@ -149,6 +149,12 @@ pub enum Effect {
     },
     /// Never `Persist`, `AckReady`, `Report`, `ResolveSecrets` or `TaskForgotten`: those are done here.
     Runtime(Box<Action>),
+    /// The same of an action that asks a registry, with the login in a secret that this role may read.
+    RuntimeAs {
+        action: Box<Action>,
+        role: Credentials,
+        login: LoginPlan,
+    },
     /// Write to the journal, in order of the numbers. Answered by [`Input::Durable`].
     Write {
         number: u64,

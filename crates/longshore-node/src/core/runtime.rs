@@ -1,8 +1,8 @@
 //! The engine's actions and what they wait for; reports; samples.
 
-use longshore_engine::input::SecretFailure;
+use longshore_engine::input::{OpError, OpErrorKind, SecretFailure};
 use longshore_engine::journal::JournalChange;
-use longshore_engine::spec::{ContainerKey, EnvironmentFile, TaskKey};
+use longshore_engine::spec::{ContainerKey, EnvironmentFile, RegistryAuth, TaskKey};
 use longshore_engine::view::KnownStatus;
 use longshore_engine::{Action, Input as EngineInput};
 
@@ -11,7 +11,7 @@ use super::telemetry::key_of;
 use super::{AGENT_LABEL, AgentCore, Effect, Gated, LogLine, Pending};
 use crate::api::{ApiCall, ApiError, ReportFailure, state_change};
 use crate::journal::Change;
-use crate::secrets::Plan;
+use crate::secrets::{LoginPlan, Plan};
 use longshore_sigv4::Credentials;
 
 impl AgentCore {
@@ -94,9 +94,34 @@ impl AgentCore {
                 let action = Action::CreateContainer { op, container, spec, timeout };
                 self.effects.push_back(Effect::Runtime(Box::new(action)));
             }
+            Action::ResolveManifest { op, container, image, auth, timeout } => {
+                match self.login(&container, &auth) {
+                    Ok(login) => {
+                        self.ask_registry(
+                            Action::ResolveManifest { op, container, image, auth, timeout },
+                            login,
+                        );
+                    }
+                    Err(error) => {
+                        let result = Err(error);
+                        self.engine_input(EngineInput::ManifestResolved { op, container, result });
+                    }
+                }
+            }
+            Action::Pull { op, container, image, digest, auth, timeout, inactivity_timeout } => {
+                match self.login(&container, &auth) {
+                    Ok(login) => {
+                        let action =
+                            Action::Pull { op, container, image, digest, auth, timeout, inactivity_timeout };
+                        self.ask_registry(action, login);
+                    }
+                    Err(error) => {
+                        let result = Err(error);
+                        self.engine_input(EngineInput::PullFinished { op, container, result });
+                    }
+                }
+            }
             action @ (Action::InspectImage { .. }
-            | Action::ResolveManifest { .. }
-            | Action::Pull { .. }
             | Action::PrepareNetwork { .. }
             | Action::CreateCgroup { .. }
             | Action::RemoveCgroup { .. }
@@ -111,7 +136,36 @@ impl AgentCore {
         }
     }
 
-    /// The credentials with which the secrets of a container are asked for: those of its task's execution role.
+    fn ask_registry(&mut self, action: Action, login: Option<(Credentials, LoginPlan)>) {
+        let action = Box::new(action);
+        self.effects.push_back(match login {
+            None => Effect::Runtime(action),
+            Some((role, login)) => Effect::RuntimeAs { action, role, login },
+        });
+    }
+
+    /// How a container's login at its registry is asked for, and with whose rights, if it is in a secret.
+    fn login(
+        &self,
+        container: &ContainerKey,
+        auth: &RegistryAuth,
+    ) -> Result<Option<(Credentials, LoginPlan)>, OpError> {
+        let (parameter, region) = match auth {
+            RegistryAuth::Asm { parameter, region } => (parameter, region),
+            RegistryAuth::Node | RegistryAuth::Ecr { .. } => return Ok(None),
+        };
+        match self.execution_role(container) {
+            Ok(role) => Ok(Some((role, LoginPlan::new(parameter, region, self.config.is_pool())))),
+            Err(SecretFailure::Failed(text)) => Err(OpError { kind: OpErrorKind::NoLogin, text }),
+            // After a restart, until the control plane has sent them again: the engine tries again.
+            Err(SecretFailure::NoCredentials) => Err(OpError {
+                kind: OpErrorKind::Unavailable,
+                text: "the credentials of the task's execution role have not come yet".to_owned(),
+            }),
+        }
+    }
+
+    /// The credentials with which the secrets of a container are asked for.
     fn who_fetches(
         &self,
         container: &ContainerKey,
@@ -125,6 +179,10 @@ impl AgentCore {
                 file.value
             )));
         }
+        self.execution_role(container)
+    }
+
+    fn execution_role(&self, container: &ContainerKey) -> Result<Credentials, SecretFailure> {
         let task = self.engine.task_view(&container.task);
         let Some(id) = task.and_then(|task| task.spec().execution_credentials.as_ref()) else {
             let text = "unable to pull secrets or registry auth: the task has no execution role, so that nobody may fetch \

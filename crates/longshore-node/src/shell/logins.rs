@@ -1,4 +1,5 @@
-//! Logins at registries from `ECS_ENGINE_AUTH_TYPE` and `ECS_ENGINE_AUTH_DATA` (agent-protocol G13).
+//! Logins at registries: from `ECS_ENGINE_AUTH_TYPE` and `ECS_ENGINE_AUTH_DATA`, and from the secret that a container
+//! names (agent-protocol G13).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,9 @@ use longshore_engine::spec::{ContainerKey, RegistryAuth, SecretText};
 use longshore_runtime::{ErrorKind, RegistryCredentials, RegistryLogins, RuntimeError};
 use serde::Deserialize;
 
+use super::calls::Calls;
 use crate::config::EngineAuth;
+use crate::secrets::LoginPlan;
 
 /// The registry that an image without a host comes from, and the names it has in login files.
 const DOCKER_HUB: &str = "docker.io";
@@ -104,11 +107,48 @@ impl RegistryLogins for NodeLogins {
         let answer = match auth {
             RegistryAuth::Node => Ok(self.find(image)),
             RegistryAuth::Ecr { .. } | RegistryAuth::Asm { .. } => Err(RuntimeError::new(
-                ErrorKind::Denied,
+                ErrorKind::NoLogin,
                 format!("this agent cannot fetch registry credentials for image {image}"),
             )),
         };
         Box::pin(ready(answer))
+    }
+}
+
+/// The login in the secret of one container, asked for with the rights of its task's execution role. It is kept nowhere: each
+/// question to a registry asks for it again.
+pub(super) struct SecretLogin {
+    calls: Calls,
+    plan: LoginPlan,
+}
+
+impl SecretLogin {
+    pub fn new(calls: Calls, plan: LoginPlan) -> Self {
+        Self { calls, plan }
+    }
+}
+
+impl RegistryLogins for SecretLogin {
+    fn login<'a>(
+        &'a self,
+        _container: &'a ContainerKey,
+        image: &'a str,
+        _auth: &'a RegistryAuth,
+    ) -> BoxFuture<'a, Result<Option<RegistryCredentials>, RuntimeError>> {
+        Box::pin(async move {
+            let answer = self.calls.ask(&self.plan.question).await;
+            let login = self.plan.answer(answer);
+            let (username, password) = login.map_err(|why| RuntimeError::new(ErrorKind::NoLogin, why))?;
+            Ok(Some(RegistryCredentials { username, password, server: Some(server_of(image)) }))
+        })
+    }
+}
+
+/// What an image's registry is called in a login. Engines with the containerd store send the login to it and nobody else.
+fn server_of(image: &str) -> String {
+    match registry_of(image) {
+        DOCKER_HUB => "https://index.docker.io/v1/".to_owned(),
+        registry => registry.to_owned(),
     }
 }
 
@@ -136,6 +176,12 @@ mod tests {
         assert_eq!(find("docker", docker, "other.example/a"), None);
         let dockercfg = r#"{"docker.io": {"auth": "dTpwOnE="}}"#;
         assert_eq!(find("dockercfg", dockercfg, "busybox"), pair("u", "p:q"));
+    }
+
+    #[test]
+    fn a_login_names_the_images_registry() {
+        assert_eq!(server_of("127.0.0.1:5000/private/web:1"), "127.0.0.1:5000");
+        assert_eq!(server_of("team/web"), "https://index.docker.io/v1/");
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::secrets::Plan;
 use calls::Calls;
 pub use endpoint::{CredentialsEndpoint, EndpointUnavailable};
 use gateway::{Gateway, Peers};
-use logins::NodeLogins;
+use logins::{NodeLogins, SecretLogin};
 use lookup::Sources;
 use readings::LastReadings;
 use serve::Query;
@@ -307,7 +307,11 @@ impl Shell {
                 Effect::End { socket, connection, ending } => {
                     self.send(socket, connection, Outgoing::End(ending));
                 }
-                Effect::Runtime(action) => self.act(*action),
+                Effect::Runtime(action) => self.act(self.executor.clone(), *action),
+                Effect::RuntimeAs { action, role, login } => {
+                    let login = SecretLogin::new(self.calls.of(role), login);
+                    self.act(self.executor.with_logins(Arc::new(login)), *action);
+                }
                 Effect::Write { number, changes } => match &self.disk {
                     Some(disk) => disk.write(number, changes),
                     // Without a data directory nothing is promised beyond this process.
@@ -386,8 +390,8 @@ impl Shell {
     }
 
     /// Does an engine's action: on the runtime, or on cgroups.
-    fn act(&mut self, action: Action) {
-        let (executor, inputs) = (self.executor.clone(), self.inputs.clone());
+    fn act(&mut self, executor: Executor, action: Action) {
+        let inputs = self.inputs.clone();
         let cgroups = cgroup::Cgroups {
             root: self.core.config().cgroup_path.clone(),
             version: self.core.config().engine.task_cgroups,

@@ -431,6 +431,8 @@ pub struct ContainerStateChange {
     pub network_bindings: Option<Vec<NetworkBinding>>,
     pub reason: Option<String>,
     pub runtime_id: Option<String>,
+    /// Secret.
+    pub secret_versions: Option<Vec<KeyValuePair>>,
     pub status: Option<String>,
 }
 
@@ -441,7 +443,8 @@ impl_structure!(ContainerStateChange, schema::CONTAINER_STATE_CHANGE, {
     3 => network_bindings,
     4 => reason,
     5 => runtime_id,
-    6 => status,
+    6 => secret_versions,
+    7 => status,
 });
 
 /// [`CreateManagedInstancesProviderConfiguration`](https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateManagedInstancesProviderConfiguration.html).

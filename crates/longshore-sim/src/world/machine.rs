@@ -315,6 +315,9 @@ impl World {
             Effect::FetchSecrets { plan, .. } => {
                 self.fail("agent", format!("m{index} asks for secrets: {:?}", plan.questions));
             }
+            Effect::RuntimeAs { login, .. } => {
+                self.fail("agent", format!("m{index} asks for a login: {:?}", login.question));
+            }
             Effect::Sample(containers) => {
                 let world = &machine.docker.world;
                 let sample = |(key, id)| Some((key, world.stats(self.now, &id).ok()?));

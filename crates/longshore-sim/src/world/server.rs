@@ -7,10 +7,12 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{Ids, Timestamp};
+use longshore_api_ecs::Ecs;
+use longshore_base::{Ids, Seed, Timestamp};
 use longshore_controllers::connection::{Generation, Registry};
 use longshore_controllers::link;
 use longshore_controllers::schedule::{Job, Schedule};
@@ -18,8 +20,10 @@ use longshore_keyring::{Keyring, RootKey, SealingTx};
 use longshore_state::ledger::{self, Group, NotSubmitted, Verdict, Wait};
 use longshore_state::{Domains, Hints, Ledger, Moment, MomentKey, Records, State, SteadyTime, Stopped, Tx};
 use longshore_store::{Conflict, MemoryStore, Revision, Store, StoreError, Unavailable};
+use longshore_tables_ec2::Ec2Tables;
 use longshore_tables_ecs::{AgentHint, EcsTables, Hint, InstanceKey, ServiceKey};
 use longshore_tables_iam::IamTables;
+use longshore_tables_secrets::SecretsTables;
 
 use super::follower::Follower;
 use super::network::{Call, CallId, Caller, PipeId, Reply};
@@ -85,8 +89,12 @@ pub(super) enum Writer {
 
 impl Server {
     pub fn new() -> Self {
-        let domains = Domains::new("longshore-sim").with::<EcsTables>();
-        let domains = domains.with::<IamTables>().with::<Keyring>();
+        let domains = Domains::new("longshore-sim")
+            .with::<Ec2Tables>()
+            .with::<EcsTables>()
+            .with::<IamTables>()
+            .with::<SecretsTables>()
+            .with::<Keyring>();
         let store = MemoryStore::new();
         Self {
             apis: Arc::new(api::apis()),
@@ -134,6 +142,14 @@ impl World {
         if let Some(group) = ledger.next_group() {
             let outcomes = self.write(&group, group.len());
             ledger.committed(&group, outcomes);
+        }
+        let open = ledger::submit(&mut state, &mut ledger, now, Ids::new(Seed::new(0)), |tx| {
+            // Subnets need not exist.
+            tx.volatile(|iam: &mut IamTables, _| iam.allow_guests());
+            Ok::<_, Infallible>(())
+        });
+        if let Err(refused) = open {
+            return self.fail("ledger", format!("{refused}: {refused:?}"));
         }
         let hints = state.all_hints();
         self.server.up = Some(Running {

@@ -68,10 +68,15 @@ impl Record for Task {
         self.stored_weight()
     }
 
-    /// Tasks that were launched together have one origin; a zone, an image and an address are those of many.
+    /// Tasks that were launched together have one origin; a zone, secrets, an image and an address are those of many.
     fn share(&mut self, sharing: &mut Sharing) {
         self.origin = sharing.share(&self.origin);
         self.zone.iter_mut().for_each(|zone| sharing.share_text(zone));
+        for own in self.interface.as_deref_mut().into_iter().flat_map(|own| [&mut own.subnet, &mut own.zone])
+        {
+            own.iter_mut().for_each(|text| sharing.share_text(text));
+        }
+        self.secrets.iter_mut().for_each(|own| *own = sharing.share(own));
         for container in &mut self.containers {
             container.image_digest.iter_mut().for_each(|digest| sharing.share_text(digest));
             container.bindings.iter_mut().for_each(|binding| sharing.share_text(&mut binding.bind_ip));

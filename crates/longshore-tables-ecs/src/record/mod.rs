@@ -44,7 +44,8 @@ pub use connections::{
 pub use definition::{Compiled, TaskDefinition};
 pub use join::{InstanceKey, JoinToken, Takeovers};
 pub use task::{
-    Container, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task, WaitingForPlace,
+    Container, GivenSecret, GivenSecrets, Gpus, Interface, NetworkBinding, Origin, ServiceMembership, Task,
+    WaitingForPlace,
 };
 
 /// The JSON text of a shape, or of a list of shapes, that is echoed as it came in.

@@ -61,6 +61,8 @@ pub struct Task {
     /// Of a STOPPED task of a service: the how-manieth stop of the service its own was, from 1. The service remembers up
     /// to which its planner has counted ([`super::PlannerMemory::stops_counted`]). Given by [`crate::EcsTx::put_task`].
     pub stop_number: u32,
+    /// Which versions of its secrets its containers were given, as far as its agent has told.
+    pub secrets: Option<Arc<GivenSecrets>>,
 }
 
 /// What a task was made from, which its life does not change. All tasks of one call, or of one deployment, have it
@@ -108,6 +110,28 @@ pub struct Interface {
     /// Where the instance's network leads out, and the length of that network's prefix.
     pub gateway: Ipv4Addr,
     pub prefix: u8,
+    /// That of the subnets which were asked for in which it is shown, whether there is one of this id or not.
+    #[serde(default)]
+    pub subnet: Option<Arc<str>>,
+    /// The zone of that subnet, if there was one.
+    #[serde(default)]
+    pub zone: Option<Arc<str>>,
+}
+
+/// The versions of the secrets that the containers of a task were given, by container and `valueFrom`. The tasks of a
+/// deployment have them in common, until a secret changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GivenSecrets(pub Vec<GivenSecret>);
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GivenSecret {
+    pub container: ContainerName,
+    /// As the task definition names it.
+    pub value_from: Arc<str>,
+    /// A version's id in Secrets Manager, its number in the Parameter Store.
+    pub version: Arc<str>,
 }
 
 /// The ids of the GPUs that a task has, in the order in which its containers get them.
@@ -132,7 +156,19 @@ impl Task {
         let origin = document(&self.origin.overrides)
             + document(&self.origin.network)
             + super::tags_weight(&self.origin.tags);
-        origin + text(&self.stopped_reason) + self.containers.iter().map(container).sum::<usize>()
+        let given = self.secrets.iter().flat_map(|own| &own.0);
+        let given = given.map(|own| own.value_from.len() + own.version.len() + own.container.as_str().len());
+        origin
+            + given.sum::<usize>()
+            + text(&self.stopped_reason)
+            + self.containers.iter().map(container).sum::<usize>()
+    }
+
+    /// The zone that its user is shown. On Fargate that is where the task's subnet is, whose machines are nobody's; else
+    /// where its machine is.
+    pub fn shown_zone(&self) -> Option<&Arc<str>> {
+        let of_subnet = self.interface.as_ref().and_then(|own| own.zone.as_ref());
+        of_subnet.filter(|_| self.is_pooled()).or(self.zone.as_ref())
     }
 
     /// True if its instance is one of the region's Fargate pool, not of the task's own cluster.
@@ -224,10 +260,12 @@ struct Stored {
     gpus: Option<Box<Gpus>>,
     #[serde(default)]
     stop_number: u32,
+    #[serde(default)]
+    secrets: Option<Arc<GivenSecrets>>,
 }
 
 /// How many members [`Stored`] has.
-const STORED_MEMBERS: usize = 38;
+const STORED_MEMBERS: usize = 39;
 
 impl From<Stored> for Task {
     fn from(stored: Stored) -> Self {
@@ -273,6 +311,7 @@ impl From<Stored> for Task {
             waiting: stored.waiting,
             gpus: stored.gpus,
             stop_number: stored.stop_number,
+            secrets: stored.secrets,
         }
     }
 }
@@ -320,6 +359,7 @@ impl Serialize for Task {
         out.serialize_field("waiting", &self.waiting)?;
         out.serialize_field("gpus", &self.gpus)?;
         out.serialize_field("stop_number", &self.stop_number)?;
+        out.serialize_field("secrets", &self.secrets)?;
         out.end()
     }
 }

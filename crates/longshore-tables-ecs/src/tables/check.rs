@@ -3,7 +3,7 @@
 use longshore_base::ServiceName;
 use longshore_state::Records;
 
-use super::{ClusterTables, EVENTS_KEPT, EcsTables, InstanceEntry, ServiceEntry};
+use super::{ClusterTables, EVENTS_KEPT, EcsTables, InstanceEntry, Interfaces, ServiceEntry};
 use crate::key::{ClusterKey, FamilyKey, ProviderKey, SettingKey};
 use crate::record::{
     self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service, ServiceDeployment,
@@ -96,6 +96,11 @@ pub(super) fn compare(is: &EcsTables, should: &EcsTables) -> Vec<String> {
         compare_cluster(&at, pool, should.cluster(&at).unwrap_or(&nothing), &mut notes);
     }
     for (scope, realm) in is.realms() {
+        let none = Interfaces::default();
+        let again = should.realm(scope).map_or(&none, |own| &own.interfaces);
+        if *again != realm.interfaces {
+            notes.push(format!("interfaces: is {:?}, should be {again:?}", realm.interfaces));
+        }
         for (name, cluster) in realm.clusters() {
             let at = ClusterKey::new(scope.clone(), name.clone());
             match should.cluster(&at) {

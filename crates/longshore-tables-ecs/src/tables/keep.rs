@@ -185,7 +185,10 @@ impl Keep<Task> for EcsTables {
     fn replace(&mut self, key: &TaskKey, new: Option<Arc<Task>>, hints: &mut Hints) -> Option<Arc<Task>> {
         let TaskKey { cluster: at, task } = key;
         self.follow_in_pool(at, *task, new.as_deref(), hints);
-        self.with_cluster(at, |cluster| cluster.replace_task(at, *task, new, hints))
+        let after = new.clone();
+        let before = self.with_cluster(at, |cluster| cluster.replace_task(at, *task, new, hints));
+        self.realm_mut(&at.scope).interfaces.follow(&at.cluster, before.as_deref(), after.as_deref());
+        before
     }
 }
 

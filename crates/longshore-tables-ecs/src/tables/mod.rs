@@ -14,11 +14,13 @@ use crate::record::{AccountSetting, CapacityProvider, FamilyCounter, Task, TaskD
 mod check;
 mod cluster;
 mod index;
+mod interfaces;
 mod keep;
 mod service;
 
 pub(crate) use check::slot;
 pub use cluster::{ClusterTables, Connection, Guest, InstanceEntry};
+pub use interfaces::{Interfaces, TaskAt, Wish};
 use service::CapacityEpoch;
 pub use service::ServiceEntry;
 
@@ -65,6 +67,8 @@ pub struct Realm {
     providers: BTreeMap<String, Arc<CapacityProvider>>,
     /// By name and principal.
     settings: BTreeMap<(String, String), Arc<AccountSetting>>,
+    /// Derived.
+    interfaces: Interfaces,
 }
 
 /// The revisions of a family.
@@ -186,6 +190,11 @@ impl Realm {
     /// The cluster, whatever its status; `None` if there is no record of it.
     pub fn cluster(&self, name: &str) -> Option<&ClusterTables> {
         self.clusters.get(name).filter(|cluster| cluster.record().is_some())
+    }
+
+    /// The network interfaces of its tasks.
+    pub fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
     }
 
     pub fn families(&self) -> impl Iterator<Item = (&Family, &FamilyTable)> {

@@ -90,7 +90,15 @@ fn strategy() -> Vec<StrategyItem> {
 /// Records as earlier versions wrote them: without the members that came later.
 pub fn earlier() -> Records {
     let containers = vec![Container { cause: None, end: None, ..container() }];
-    let task = Task { containers, interface: None, waiting: None, gpus: None, stop_number: 0, ..task() };
+    let task = Task {
+        containers,
+        interface: None,
+        waiting: None,
+        gpus: None,
+        stop_number: 0,
+        secrets: None,
+        ..task()
+    };
     let instance = Instance {
         health: Vec::new(),
         connected: false,
@@ -213,6 +221,8 @@ fn task() -> Task {
             address: Ipv4Addr::new(10, 9, 1, 5),
             gateway: Ipv4Addr::new(10, 9, 0, 1),
             prefix: 16,
+            subnet: Some("subnet-0123456789abcdef0".into()),
+            zone: Some("eu-west-1b".into()),
         })),
         waiting: Some(Box::new(WaitingForPlace {
             constraints: vec![Constraint::DistinctInstance],
@@ -220,6 +230,11 @@ fn task() -> Task {
         })),
         gpus: Some(Box::new(Gpus(vec!["gpu-1".into()]))),
         stop_number: 3,
+        secrets: Some(Arc::new(GivenSecrets(vec![GivenSecret {
+            container: container_name(),
+            value_from: "/token".into(),
+            version: "3".into(),
+        }]))),
     }
 }
 

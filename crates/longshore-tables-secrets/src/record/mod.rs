@@ -141,6 +141,9 @@ pub struct Parameter {
     /// The version that each label is on.
     pub labels: BTreeMap<Arc<str>, u64>,
     pub tags: Tags,
+    /// When a label was moved last.
+    #[serde(default)]
+    pub labelled_at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

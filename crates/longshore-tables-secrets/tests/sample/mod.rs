@@ -73,6 +73,7 @@ pub fn parameter() -> Parameter {
         version: 3,
         labels: BTreeMap::from([(Arc::from("prod"), 2)]),
         tags: tags(),
+        labelled_at: Some(Timestamp::from_millis(5)),
     }
 }
 

@@ -3,6 +3,7 @@
 use expect_test::expect;
 use longshore_engine::input::{ListedImage, OpErrorKind};
 use longshore_engine::settings::PullBehavior;
+use longshore_engine::spec::RegistryAuth;
 use longshore_engine::{Action, Input, Settings};
 
 use crate::world::{Script, World, seconds, task};
@@ -63,6 +64,28 @@ fn pull_failures_by_behaviour() {
             expected,
         );
     }
+}
+
+/// Whoever cannot have the login that his definition names does not get the image that others have pulled; a registry that
+/// takes the login for wrong is a registry like any other.
+#[test]
+fn without_its_login_an_image_is_not_taken_from_here() {
+    let run = |kind| {
+        let mut w = World::new(Settings::default());
+        w.script("manifest app", [Script::Fail(kind, "no way in")]);
+        let mut task = task("t1", &["app"]);
+        task.containers[0].registry_auth =
+            RegistryAuth::Asm { parameter: "arn:secret".into(), region: "r".into() };
+        w.feed(Input::Assigned(Box::new(task)));
+        w.run();
+        w.log
+    };
+    let log = run(OpErrorKind::NoLogin);
+    let last = log.last().expect("it reports");
+    assert!(last.starts_with("report STOPPED") && last.contains("no way in"), "{log:?}");
+    assert!(!last.contains("CannotPull") && !log.iter().any(|line| line.starts_with("create")), "{log:?}");
+    // The image is here.
+    assert!(run(OpErrorKind::Denied).iter().any(|line| line.starts_with("create app")));
 }
 
 /// What another try cannot cure ends at once; for the rest the task says what it waits for, and forgets it afterwards.

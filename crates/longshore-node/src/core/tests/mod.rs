@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_engine::input::{HealthStatus, ResolvedSecret, ResolvedSecrets, SecretFailure};
-use longshore_engine::spec::{SecretTarget, SecretText};
+use longshore_engine::spec::{SecretTarget, SecretText, SecretVersion};
 use longshore_link::message::{
-    ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry, InstanceStatusValue,
-    RoleCredentials, Secret, TaskPayload,
+    AsmAuthData, ContainerPayload, DesiredStatus, DockerConfig, FromAgent, FromTelemetry,
+    InstanceStatusValue, RegistryAuthentication, RoleCredentials, Secret, TaskPayload,
 };
 
 use longshore_link::server;
@@ -339,6 +339,10 @@ impl Rig {
             Effect::End { socket: Socket::Commands, .. } => self.session = None,
             Effect::End { socket: Socket::Telemetry, .. } => {}
             Effect::Runtime(action) => {
+                self.runtime.perform(self.now, *action).expect("it is for the runtime");
+            }
+            Effect::RuntimeAs { action, role, login } => {
+                self.fetched.push((role.access_key_id.clone(), vec![login.question]));
                 self.runtime.perform(self.now, *action).expect("it is for the runtime");
             }
             Effect::Write { number, changes } => {

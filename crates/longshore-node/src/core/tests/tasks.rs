@@ -346,6 +346,7 @@ fn secrets_are_fetched_with_the_execution_role() {
             target: SecretTarget::Environment,
             value: SecretText::new("hunter2"),
         }],
+        versions: vec![SecretVersion { value_from: "/t".into(), version: "3".into() }],
         from_files: Vec::new(),
     });
     rig.place("a", payload.clone());
@@ -380,4 +381,40 @@ fn secrets_are_fetched_with_the_execution_role() {
     rig.place("a", payload);
     rig.run(5 * SECOND);
     assert_eq!((rig.heard("a").last(), rig.starts()), (Some(&"STOPPED(AccessDeniedException: why)"), 0));
+}
+
+#[test]
+fn a_registry_is_asked_with_the_login_of_the_execution_role() {
+    let auth = RegistryAuthentication {
+        kind: "asm".into(),
+        asm_auth_data: Some(AsmAuthData { credentials_parameter: "arn:secret".into(), region: "r".into() }),
+        ..RegistryAuthentication::default()
+    };
+    let mut payload = Rig::payload("a", "bb");
+    payload.containers[0].registry_authentication = Some(auth);
+    let without_role = payload.clone();
+    payload.execution_role_credentials = Some(RoleCredentials {
+        credentials_id: "execution-a".to_owned().into(),
+        access_key_id: "ASIAEXECUTION".into(),
+        ..RoleCredentials::default()
+    });
+    let mut rig = Rig::connected();
+    rig.place("a", payload);
+    rig.run(5 * SECOND);
+    assert_eq!(rig.heard("a").last(), Some(&"RUNNING"));
+    assert!(!rig.fetched.is_empty());
+    for (who, asked) in &rig.fetched {
+        assert_eq!((who.as_str(), asked[0].target), ("ASIAEXECUTION", "secretsmanager.GetSecretValue"));
+        assert_eq!((asked[0].body.as_str(), asked[0].region.as_str()), (r#"{"SecretId":"arn:secret"}"#, "r"));
+    }
+
+    let mut rig = Rig::connected();
+    rig.place("a", without_role);
+    rig.run(5 * SECOND);
+    assert!(
+        rig.heard("a").last().is_some_and(|told| told.contains("has no execution role")),
+        "{:?}",
+        rig.heard("a")
+    );
+    assert_eq!((rig.starts(), rig.fetched.len()), (0, 0));
 }

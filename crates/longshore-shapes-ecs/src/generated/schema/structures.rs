@@ -369,6 +369,7 @@ pub static CONTAINER_STATE_CHANGE: StructSchema = StructSchema::new(
         MemberSchema::new("networkBindings", &types::NETWORK_BINDINGS),
         MemberSchema::new("reason", &types::STRING).absent_if_empty(),
         MemberSchema::new("runtimeId", &types::STRING).absent_if_empty(),
+        MemberSchema::new("secretVersions", &types::ENVIRONMENT_VARIABLES).sensitive(),
         MemberSchema::new("status", &types::STRING).absent_if_empty(),
     ],
 );
