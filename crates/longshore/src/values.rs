@@ -65,12 +65,6 @@ pub fn account(text: &str) -> Result<AccountId, String> {
     AccountId::parse(text).ok_or_else(|| "an account is twelve digits".to_owned())
 }
 
-/// A key of the context of a call, with its value.
-pub fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, such as aws:SourceIp=192.0.2.7")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
 /// Ten years. What takes longer than a program runs is all the same.
 const SECONDS_MAX: f64 = 315_360_000.0;
 
