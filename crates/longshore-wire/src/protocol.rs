@@ -166,7 +166,8 @@ impl Protocol {
             rest::Answer { is_raw: true, .. } => "application/octet-stream",
             rest::Answer { is_raw: false, .. } => self.content_type(),
         };
-        Reply::new(answer.status.unwrap_or(frame.status), content_type, answer.body).with_headers(answer.headers)
+        Reply::new(answer.status.unwrap_or(frame.status), content_type, answer.body)
+            .with_headers(answer.headers)
     }
 
     /// Headers that every answer of the protocol has.

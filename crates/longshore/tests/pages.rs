@@ -9,7 +9,7 @@ use longshore::args::{Args, Command};
 use longshore::control_plane::ControlPlane;
 use longshore::machine::Machine;
 use longshore::server;
-use longshore_base::{Clock, Timestamp};
+use longshore_base::Timestamp;
 use longshore_sigv4::{Credentials, ToSign, presign, sign};
 use longshore_state::Records;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -11,7 +11,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_api_ecs::Ecs;
 use longshore_base::{Ids, Seed, Timestamp};
 use longshore_controllers::connection::{Generation, Registry};
 use longshore_controllers::link;

@@ -23,10 +23,6 @@ pub enum Dialect {
 
 /// Lends `take` a reader of an input. Parameters that it does not know are passed over, as AWS does; `Action`,
 /// `Version` and the signature's are among them.
-pub(crate) fn read(
-    form: &Form<'_>,
-    dialect: Dialect,
-    take: &mut EachElement<'_>,
-) -> Result<(), DecodeError> {
+pub(crate) fn read(form: &Form<'_>, dialect: Dialect, take: &mut EachElement<'_>) -> Result<(), DecodeError> {
     take(&mut QueryReader::new(form, dialect))
 }
