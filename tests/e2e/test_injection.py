@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import unittest
 
+import botocore.exceptions
+
 from harness import docker
 from harness.cases import BUSYBOX, UpCase
 from harness.process import free_port
@@ -113,7 +115,6 @@ class PrivateRegistry(Case):
 
     def test_an_image_is_pulled_with_the_login_in_a_secret(self):
         image = self.image("right")
-        self.assertNotEqual(self.docker("manifest", "inspect", "--insecure", image, check=False).returncode, 1)
         parameter = self.secret("registry/right", {"username": "ada", "password": PASSWORD})
         arn = self.start(image, parameter, executionRoleArn=self.role("reads-logins", READ))
         self.wait_task(arn, "RUNNING", timeout_secs=60)
@@ -151,9 +152,9 @@ class PrivateRegistry(Case):
 class ChangingSecrets(Case):
     def start_service(self, name, tags):
         secrets, ssm = self.client_of("secretsmanager"), self.client_of("ssm")
-        arn = secrets.create_secret(Name=f"{name}/db", SecretString=json.dumps({"password": "first"}))["ARN"]
+        arn = secrets.create_secret(Name=f"{name}/db", SecretString=json.dumps({"password": "tulip-first"}))["ARN"]
         self.addCleanup(secrets.delete_secret, SecretId=arn, ForceDeleteWithoutRecovery=True)
-        ssm.put_parameter(Name=f"/{name}/token", Value="first", Type="SecureString")
+        ssm.put_parameter(Name=f"/{name}/token", Value="tulip-first", Type="SecureString")
         self.addCleanup(ssm.delete_parameter, Name=f"/{name}/token")
         definition = self.register(
             name,
@@ -184,29 +185,29 @@ class ChangingSecrets(Case):
         self.assertNotIn("changed since", self.explain("task", task["taskArn"]))
         secrets = self.client_of("secretsmanager")
         before = secrets.get_secret_value(SecretId=arn)["VersionId"]
-        after = secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "second"}))["VersionId"]
+        after = secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "tulip-second"}))["VersionId"]
         said = self.explain("task", task["taskArn"])
         for part in ("have changed since it was given them", f"{arn}:password::", before, after):
             self.assertIn(part, said)
         self.assertNotIn("/stays/token", said)
-        for value in ("first", "second"):
+        for value in ("tulip-first", "tulip-second"):
             self.assertNotIn(value, said)
         said = self.explain("service", "stays")
         self.assertIn("1 of its tasks run with a secret that has changed since", said)
         self.assertIn("longshore:redeploy-on-secret-change=true", said)
-        self.assertEqual(self.told("stays"), ["first", "first"])
+        self.assertEqual(self.told("stays"), ["tulip-first", "tulip-first"])
         self.ecs.update_service(cluster=self.cluster, service="stays", forceNewDeployment=True)
         self.wait_running("stays", 1, timeout_secs=60)
         self.assertNotIn("has changed since", self.explain("service", "stays"))
-        self.assertEqual(self.told("stays"), ["second", "first"])
+        self.assertEqual(self.told("stays"), ["tulip-second", "tulip-first"])
 
     def test_a_service_with_the_tag_is_deployed_anew_once(self):
         tag = [{"key": "longshore:redeploy-on-secret-change", "value": "true"}]
         arn = self.start_service("follows", tag)
-        self.assertEqual(self.told("follows"), ["first", "first"])
+        self.assertEqual(self.told("follows"), ["tulip-first", "tulip-first"])
         # Two that change together, and a server that is killed before anything comes of it.
-        self.client_of("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "second"}))
-        self.client_of("ssm").put_parameter(Name="/follows/token", Value="second", Overwrite=True)
+        self.client_of("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps({"password": "tulip-second"}))
+        self.client_of("ssm").put_parameter(Name="/follows/token", Value="tulip-second", Overwrite=True)
         self.plane.kill()
         self.plane.start()
         why = "has begun a new deployment because secrets of its running tasks have changed: "
@@ -214,18 +215,22 @@ class ChangingSecrets(Case):
         [message] = [text for text in messages if why in text]
         self.assertTrue(f"{arn}:password::" in message and "/follows/token" in message, message)
         self.wait_running("follows", 1, timeout_secs=60)
-        eventually(lambda: self.told("follows"), lambda told: told == ["second", "second"], what="the new values")
+        eventually(lambda: self.told("follows"), lambda told: told == ["tulip-second", "tulip-second"], what="the new values")
         # Another change is another deployment, and nothing was one in between.
-        self.client_of("ssm").put_parameter(Name="/follows/token", Value="third", Overwrite=True)
+        self.client_of("ssm").put_parameter(Name="/follows/token", Value="tulip-third", Overwrite=True)
         messages = self.wait_message("follows", why, timeout_secs=60, at_least=2)
         self.assertEqual(sum(why in text for text in messages), 2)
         self.wait_running("follows", 1, timeout_secs=60)
-        eventually(lambda: self.told("follows"), lambda told: told == ["second", "third"], what="the third value")
+        eventually(lambda: self.told("follows"), lambda told: told == ["tulip-second", "tulip-third"], what="the third value")
 
 
 class Subnets(UpCase):
     instances_wanted = 2
     zones_wanted = 2
+
+    def delete_if_there(self, call, **parameters):
+        with contextlib.suppress(botocore.exceptions.ClientError):
+            call(**parameters)
 
     def test_a_task_runs_in_the_zone_of_its_subnet(self):
         ec2 = self.client_of("ec2")
@@ -234,7 +239,7 @@ class Subnets(UpCase):
         vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
         self.addCleanup(ec2.delete_vpc, VpcId=vpc)
         made = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.1.0/24", AvailabilityZone=zone)["Subnet"]["SubnetId"]
-        self.addCleanup(lambda: contextlib.suppress(Exception) and ec2.delete_subnet(SubnetId=made))
+        self.addCleanup(self.delete_if_there, ec2.delete_subnet, SubnetId=made)
         group = ec2.create_security_group(VpcId=vpc, GroupName="web", Description="web")["GroupId"]
         self.addCleanup(ec2.delete_security_group, GroupId=group)
         definition = self.register(
