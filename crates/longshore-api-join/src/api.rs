@@ -41,7 +41,12 @@ impl Joining {
             join::REVOKE_TOKEN => self.revoke(call, body).await,
             join::JOIN => self.join(call, body).await,
             join::RENEW => self.renew(call).await,
-            _ => return told(protocol, &GenericError::new(GenericErrorKind::UnknownOperation, "It is not known.")),
+            _ => {
+                return told(
+                    protocol,
+                    &GenericError::new(GenericErrorKind::UnknownOperation, "It is not known."),
+                );
+            }
         };
         match done {
             Ok(json) => Reply::new(200, protocol.content_type(), Body::from(json)),
@@ -128,7 +133,8 @@ fn refused(protocol: Protocol, refusal: Refusal) -> Reply {
         Refusal::Denied(denied) => generic(GenericErrorKind::AccessDenied, denied.to_string()),
         // The parser quotes what it does not expect, which may be a secret.
         Refusal::Body(error) => {
-            let text = format!("The body cannot be read, at line {} column {}.", error.line(), error.column());
+            let text =
+                format!("The body cannot be read, at line {} column {}.", error.line(), error.column());
             generic(GenericErrorKind::Serialization, text)
         }
         Refusal::Db(stopped) => told(protocol, &Fault::hidden(stopped)),

@@ -39,18 +39,27 @@ pub enum JoinError {
     Ttl,
     #[error("a join token lets in 1 to {} machines", tokens::USES_MAX)]
     Uses,
-    #[error("a cluster has at most {} join tokens: revoke those that are not needed (longshore token revoke)", tokens::TOKENS_MAX)]
+    #[error(
+        "a cluster has at most {} join tokens: revoke those that are not needed (longshore token revoke)",
+        tokens::TOKENS_MAX
+    )]
     TooMany,
     #[error("{0}")]
     Attribute(String),
-    #[error("there is no join token {0} in this account and region; `longshore token list` shows those there are")]
+    #[error(
+        "there is no join token {0} in this account and region; `longshore token list` shows those there are"
+    )]
     NoToken(String),
     /// Whatever is wrong with it.
-    #[error("the join token is not valid: it was never made here, was revoked, or is damaged. `longshore token create` makes another")]
+    #[error(
+        "the join token is not valid: it was never made here, was revoked, or is damaged. `longshore token create` makes another"
+    )]
     Invalid,
     #[error("the join token has expired: `longshore token create` makes another")]
     Expired,
-    #[error("the join token was used as often as it may be: `longshore token create` makes another, `--uses N` for several machines")]
+    #[error(
+        "the join token was used as often as it may be: `longshore token create` makes another, `--uses N` for several machines"
+    )]
     UsedUp,
     #[error("the nonce has 16 to 128 bytes")]
     Nonce,

@@ -142,9 +142,14 @@ pub fn revoke(tx: &mut Tx<'_>, caller: &Caller, id: &str) -> Result<(), JoinErro
 /// Where the caller's tokens may be: its clusters, and the pool if it is the operator.
 fn hosts<'s>(state: &'s State, caller: &Caller) -> Vec<(ClusterKey, &'s ClusterTables)> {
     let pool = ClusterKey::pool(caller.scope.region.clone());
-    let pool = state.ecs().cluster(&pool).filter(|_| pool.scope == caller.scope).map(|tables| (pool.clone(), tables));
+    let pool = state
+        .ecs()
+        .cluster(&pool)
+        .filter(|_| pool.scope == caller.scope)
+        .map(|tables| (pool.clone(), tables));
     let clusters = state.ecs().realm(&caller.scope).into_iter().flat_map(|realm| realm.clusters());
-    let clusters = clusters.map(|(name, tables)| (ClusterKey::new(caller.scope.clone(), name.clone()), tables));
+    let clusters =
+        clusters.map(|(name, tables)| (ClusterKey::new(caller.scope.clone(), name.clone()), tables));
     clusters.chain(pool).collect()
 }
 

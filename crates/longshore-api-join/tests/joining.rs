@@ -54,7 +54,10 @@ impl World {
 
     fn act<T, E>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T, E>) -> Result<T, E> {
         self.drawn += 1;
-        self.state.transact(self.now, Ids::new(Seed::new(self.drawn)), f).expect("it fits a commit").map(|(done, _)| done)
+        self.state
+            .transact(self.now, Ids::new(Seed::new(self.drawn)), f)
+            .expect("it fits a commit")
+            .map(|(done, _)| done)
     }
 
     fn make_cluster(&mut self) {
@@ -115,7 +118,9 @@ fn a_token_lets_in_as_many_as_it_says_and_a_repetition_counts_once() {
     let first = world.join(&token, NONCE).expect("it is let in");
     assert!(first.access_key_id.starts_with("LSCI") && first.access_key_id.len() == 20, "{first:?}");
     assert_eq!(first.secret_access_key.0.len(), 40);
-    assert!(first.container_instance_arn.starts_with("arn:aws:ecs:us-east-1:000000000000:container-instance/c/"));
+    assert!(
+        first.container_instance_arn.starts_with("arn:aws:ecs:us-east-1:000000000000:container-instance/c/")
+    );
     assert_eq!(world.join(&token, NONCE), Ok(first.clone()), "the answer was lost");
     let second = world.join(&token, "another nonce of enough bytes").expect("it is let in");
     assert_ne!(first.container_instance_arn, second.container_instance_arn);

@@ -110,7 +110,8 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let mut shown = std::iter::once(end_entity).chain(intermediates);
-        let known = shown.find(|certificate| fingerprint(certificate).eq_ignore_ascii_case(&self.fingerprint));
+        let known =
+            shown.find(|certificate| fingerprint(certificate).eq_ignore_ascii_case(&self.fingerprint));
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let known = known.ok_or_else(unknown)?.clone().into_owned();
         let mut roots = RootCertStore::empty();

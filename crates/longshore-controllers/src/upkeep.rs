@@ -185,9 +185,9 @@ fn forget_joining(tx: &mut Tx<'_>, at: &ClusterKey) {
     let Some(cluster) = tx.ecs().cluster(at) else { return };
     let is_over = |token: &JoinToken| {
         let is_of_this = at.is_pool()
-            || cluster.record().is_some_and(|own| {
-                own.status == ClusterStatus::Active && own.created_at <= token.created_at
-            });
+            || cluster
+                .record()
+                .is_some_and(|own| own.status == ClusterStatus::Active && own.created_at <= token.created_at);
         token.expires_at <= now || !is_of_this
     };
     let tokens = cluster.join_tokens().iter().filter(|(_, token)| is_over(token));

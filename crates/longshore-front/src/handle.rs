@@ -130,7 +130,8 @@ impl<'s> Asking<'s> {
         window: Duration,
     ) -> Result<Principal, AuthError> {
         let headers = HeaderView(&self.head.headers);
-        let who = self.shared.services.identity.authenticate(&self.signed_part(&headers), body, now, window)?;
+        let who =
+            self.shared.services.identity.authenticate(&self.signed_part(&headers), body, now, window)?;
         self.admit(who)
     }
 

@@ -60,7 +60,8 @@ impl PolicyGuard {
             None => Ok(()),
             Some(access) => {
                 self.metrics.denied(&access.action, true);
-                let because = format!(" because no identity-based policy allows the {} action", access.action);
+                let because =
+                    format!(" because no identity-based policy allows the {} action", access.action);
                 Err(not_authorized(caller, access, &because))
             }
         }

@@ -352,8 +352,9 @@ fn an_instance_may_do_what_its_agent_does_for_it() {
         ..Caller::new(ada().scope, INSTANCE)
     };
     let other = INSTANCE.replace("0007", "0008");
-    let at_registration =
-        |resource: &str| on("ecs:TagResource", resource).with("ecs:CreateAction", "RegisterContainerInstance");
+    let at_registration = |resource: &str| {
+        on("ecs:TagResource", resource).with("ecs:CreateAction", "RegisterContainerInstance")
+    };
     for (access, may) in [
         (on("ecs:Poll", INSTANCE), true),
         (on("ecs:RegisterContainerInstance", INSTANCE), true),

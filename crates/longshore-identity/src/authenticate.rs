@@ -10,7 +10,9 @@ use longshore_sigv4::{BodyReader, Form, Presented, Request, Secret, SigError, Si
 use longshore_wire::GenericErrorKind;
 
 use crate::derived::Derived;
-use crate::{AccessKey, InstanceKey, InstanceOfKey, Keyring, SessionKey, SessionToken, Use, User, UserKey, Users};
+use crate::{
+    AccessKey, InstanceKey, InstanceOfKey, Keyring, SessionKey, SessionToken, Use, User, UserKey, Users,
+};
 
 /// The account of unknown keys in open mode: the number that other local tools use, so that
 /// ARNs in existing fixtures keep their meaning.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use longshore_base::{AccountId, Timestamp};
 use longshore_identity::{
-    AccessKey, AuthError, Identity, InstanceKey, InstanceOfKey, Keyring, Mode, Principal, PrincipalKind, Session, SessionKey,
-    SessionSource, SessionToken, Use, User, UserKey, Users,
+    AccessKey, AuthError, Identity, InstanceKey, InstanceOfKey, Keyring, Mode, Principal, PrincipalKind,
+    Session, SessionKey, SessionSource, SessionToken, Use, User, UserKey, Users,
 };
 use longshore_sigv4::{CLOCK_SKEW, Credentials, Request, Secret, ToSign, sign};
 
@@ -54,11 +54,9 @@ impl Users for Book {
 
     fn instance(&self, access_key_id: &str) -> InstanceOfKey {
         match access_key_id {
-            INSTANCE_KEY => InstanceOfKey::Known(InstanceKey {
-                account: account(),
-                arn: INSTANCE.into(),
-                id: "7".into(),
-            }),
+            INSTANCE_KEY => {
+                InstanceOfKey::Known(InstanceKey { account: account(), arn: INSTANCE.into(), id: "7".into() })
+            }
             other if other.starts_with("LSCI") => InstanceOfKey::Ended,
             _ => InstanceOfKey::Foreign,
         }

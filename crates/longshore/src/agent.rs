@@ -82,14 +82,8 @@ pub async fn run(options: AgentOptions) -> anyhow::Result<ExitCode> {
     {
         config.engine.api_endpoint = task_roles::forward_api(endpoint, &http, &config.endpoint).await;
     }
-    let services = Services {
-        runtime,
-        http,
-        keys,
-        clock: Arc::new(SystemClock),
-        seed: SystemSeeds.draw(),
-        credentials,
-    };
+    let services =
+        Services { runtime, http, keys, clock: Arc::new(SystemClock), seed: SystemSeeds.draw(), credentials };
     let joined = match config.cluster_name() {
         FARGATE_POOL => "the Fargate pool".to_owned(),
         cluster => format!("cluster {cluster}"),

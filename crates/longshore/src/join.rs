@@ -83,9 +83,9 @@ struct Joining {
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> anyhow::Result<Option<T>> {
     match fs::read(path) {
         // What the parser says may quote a secret.
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| {
-            anyhow!("{} is damaged; move it away and join again with a new token", shown(path))
-        }),
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|_| anyhow!("{} is damaged; move it away and join again with a new token", shown(path))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read {}; check ECS_DATADIR", shown(path))),
     }
@@ -169,7 +169,10 @@ pub async fn obtain(
     }
     let Some(token) = token else { return Ok(None) };
     fs::create_dir_all(dir).with_context(|| {
-        format!("cannot make {}, where the key is to be kept; set ECS_DATADIR to another directory", shown(dir))
+        format!(
+            "cannot make {}, where the key is to be kept; set ECS_DATADIR to another directory",
+            shown(dir)
+        )
     })?;
     let nonce = nonce(dir, &token)?;
     let endpoint = endpoint.unwrap_or(&token.url);

@@ -35,7 +35,11 @@ pub async fn endpoint() -> Option<Arc<CredentialsEndpoint>> {
 }
 
 /// The same where the control plane is elsewhere: the agent hands on what they ask. Gives the URL that they are told.
-pub async fn forward_api(endpoint: &Arc<CredentialsEndpoint>, http: &HttpClient, url: &str) -> Option<String> {
+pub async fn forward_api(
+    endpoint: &Arc<CredentialsEndpoint>,
+    http: &HttpClient,
+    url: &str,
+) -> Option<String> {
     match endpoint.forward_api(http.clone(), url).await {
         Ok(told) => Some(told),
         Err(error) => {

@@ -53,7 +53,11 @@ pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
     match command {
         TokenCommand::Create(options) => {
             let request = CreateToken {
-                cluster: Some(if options.pool { longshore_base::FARGATE_POOL.to_owned() } else { options.cluster }),
+                cluster: Some(if options.pool {
+                    longshore_base::FARGATE_POOL.to_owned()
+                } else {
+                    options.cluster
+                }),
                 ttl_seconds: Some(options.ttl.as_secs()),
                 uses: Some(options.uses),
                 attributes: options.attributes.into_iter().collect(),
@@ -118,7 +122,9 @@ impl Place {
         }
         let ClientOptions { data_dir, .. } = &place.client;
         if place.client.endpoint_is_flag {
-            return Err(usage("--offline works on a data directory, and --endpoint names a server: leave one of them out"));
+            return Err(usage(
+                "--offline works on a data directory, and --endpoint names a server: leave one of them out",
+            ));
         }
         let dir = data_dir.clone().unwrap_or_else(default_data_dir);
         let state = dir.join("state");
@@ -157,11 +163,14 @@ async fn call<T: DeserializeOwned>(
     input: &impl Serialize,
 ) -> anyhow::Result<T> {
     let answer = client.post(&format!("{TARGET_PREFIX}.{operation}"), serde_json::to_vec(input)?).await?;
-    serde_json::from_slice(&answer).ok().context("the answer cannot be read; is it a control plane of this version?")
+    serde_json::from_slice(&answer)
+        .ok()
+        .context("the answer cannot be read; is it a control plane of this version?")
 }
 
 fn told(token: &TokenInfo) -> String {
-    let machines = if token.uses == 1 { "one machine".to_owned() } else { format!("{} machines", token.uses) };
+    let machines =
+        if token.uses == 1 { "one machine".to_owned() } else { format!("{} machines", token.uses) };
     let until = iso8601(Timestamp::from_millis(token.expires_at));
     format!(
         "token {} lets {machines} join {} until {until}. It is shown this once: longshore agent --join TOKEN",

@@ -146,7 +146,9 @@ mod tests {
         {
             assert_eq!(span(text).ok().map(|span| span.as_secs()), expected, "{text}");
         }
-        for text in ["", "1", "h", "0s", "-1h", "1.5h", "1w", "99999999999999999999s", "9999999999999999d", "1\u{b5}"] {
+        for text in
+            ["", "1", "h", "0s", "-1h", "1.5h", "1w", "99999999999999999999s", "9999999999999999d", "1\u{b5}"]
+        {
             assert!(span(text).is_err(), "{text}");
         }
     }

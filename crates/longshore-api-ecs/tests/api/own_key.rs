@@ -99,8 +99,14 @@ fn an_instance_acts_for_itself_alone() {
         (DiscoverPollEndpoint, json!({"cluster": "c", "containerInstance": own_arn})),
         (DiscoverPollEndpoint, json!({"cluster": "c"})),
         (SubmitTaskStateChange, json!({"cluster": "c", "task": own_task, "status": "RUNNING"})),
-        (SubmitContainerStateChange, json!({"cluster": "c", "task": own_task, "containerName": "a", "status": "RUNNING"})),
-        (UpdateContainerInstancesState, json!({"cluster": "c", "containerInstances": [own_arn], "status": "DRAINING"})),
+        (
+            SubmitContainerStateChange,
+            json!({"cluster": "c", "task": own_task, "containerName": "a", "status": "RUNNING"}),
+        ),
+        (
+            UpdateContainerInstancesState,
+            json!({"cluster": "c", "containerInstances": [own_arn], "status": "DRAINING"}),
+        ),
         (ListTagsForResource, json!({"resourceArn": own_task})),
         (ListTagsForResource, json!({"resourceArn": own_arn})),
         (GetTaskProtection, json!({"cluster": "c", "tasks": [own_task]})),
@@ -109,14 +115,24 @@ fn an_instance_acts_for_itself_alone() {
         world.ok(operation, body);
     }
     // Not denied: it is not there, which an agent has to hear or it would repeat it for ever.
-    let said = world.refused(SubmitTaskStateChange, json!({"cluster": "c", "task": nowhere, "status": "STOPPED"}));
+    let said =
+        world.refused(SubmitTaskStateChange, json!({"cluster": "c", "task": nowhere, "status": "STOPPED"}));
     assert!(said.starts_with("InvalidParameterException"), "{said}");
     let denied: Vec<(Operation, Value)> = vec![
         (DiscoverPollEndpoint, json!({"cluster": "c", "containerInstance": other_arn})),
         (SubmitTaskStateChange, json!({"cluster": "c", "task": other_task, "status": "STOPPED"})),
-        (SubmitContainerStateChange, json!({"cluster": "c", "task": other_task, "containerName": "a", "status": "STOPPED"})),
-        (UpdateContainerInstancesState, json!({"cluster": "c", "containerInstances": [other_arn], "status": "DRAINING"})),
-        (UpdateContainerInstancesState, json!({"cluster": "c", "containerInstances": [own_arn, other_arn], "status": "ACTIVE"})),
+        (
+            SubmitContainerStateChange,
+            json!({"cluster": "c", "task": other_task, "containerName": "a", "status": "STOPPED"}),
+        ),
+        (
+            UpdateContainerInstancesState,
+            json!({"cluster": "c", "containerInstances": [other_arn], "status": "DRAINING"}),
+        ),
+        (
+            UpdateContainerInstancesState,
+            json!({"cluster": "c", "containerInstances": [own_arn, other_arn], "status": "ACTIVE"}),
+        ),
         (ListTagsForResource, json!({"resourceArn": other_task})),
         (ListTagsForResource, json!({"resourceArn": other_arn})),
         (GetTaskProtection, json!({"cluster": "c", "tasks": [other_task]})),

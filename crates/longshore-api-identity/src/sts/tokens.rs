@@ -21,7 +21,9 @@ const ROOT_SECONDS_MAX: u32 = 3600;
 fn only_permanent(caller: &Caller, operation: &str) -> Result<(), Denied> {
     let is_instance = caller.kind == PrincipalKind::Instance;
     match caller.session {
-        None if is_instance => Err(Denied::new(format!("Cannot call {operation} with the key of an instance"))),
+        None if is_instance => {
+            Err(Denied::new(format!("Cannot call {operation} with the key of an instance")))
+        }
         None => Ok(()),
         Some(_) => Err(Denied::new(format!("Cannot call {operation} with session credentials"))),
     }

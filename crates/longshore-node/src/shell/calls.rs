@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::api::ApiError;
 use crate::config::Config;
-use crate::shell::Services;
 use crate::secrets::Question;
+use crate::shell::Services;
 
 /// How long a container waits for one answer about its secrets.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(20);

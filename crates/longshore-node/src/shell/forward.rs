@@ -76,7 +76,8 @@ impl CredentialsEndpoint {
     /// The port is taken, or `origin` is none.
     pub async fn forward_api(self: &Arc<Self>, http: HttpClient, url: &str) -> io::Result<String> {
         let origin = url.parse().ok().and_then(|uri| Origin::of(&uri));
-        let origin = origin.ok_or_else(|| io::Error::other("the address of the control plane has no host"))?;
+        let origin =
+            origin.ok_or_else(|| io::Error::other("the address of the control plane has no host"))?;
         let listener = TcpListener::bind(SocketAddr::from((ADDRESS, PORT))).await?;
         let upstream = Arc::new(Upstream { http, origin });
         // It must not keep alive what ends it.
@@ -202,11 +203,13 @@ fn refusal(headers: &HeaderMap) -> Option<StatusCode> {
     }
     let own = format!("{ADDRESS}:{PORT}");
     let mut hosts = headers.get_all(header::HOST).iter();
-    let is_ours = hosts.next().is_some_and(|host| host.as_bytes() == own.as_bytes()) && hosts.next().is_none();
+    let is_ours =
+        hosts.next().is_some_and(|host| host.as_bytes() == own.as_bytes()) && hosts.next().is_none();
     if !is_ours {
         return Some(StatusCode::MISDIRECTED_REQUEST);
     }
-    let stated = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let stated =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     stated.is_some_and(|bytes| bytes > BODY_BYTES_MAX).then_some(StatusCode::PAYLOAD_TOO_LARGE)
 }
 

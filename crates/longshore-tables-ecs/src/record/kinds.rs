@@ -3,12 +3,12 @@
 use longshore_state::{Kind, Record, Sharing};
 
 use super::{
-    AccountSetting, Attribute, CapacityProvider, Cluster, FamilyCounter, Instance, InstanceKey, JoinToken, Service,
-    ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token, tags_weight,
+    AccountSetting, Attribute, CapacityProvider, Cluster, FamilyCounter, Instance, InstanceKey, JoinToken,
+    Service, ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
+    tags_weight,
 };
 use crate::key::{
-    self,
-    ClusterKey, DefinitionKey, EventKey, FamilyKey, JoinTokenKey, ProviderKey, RevisionKey,
+    self, ClusterKey, DefinitionKey, EventKey, FamilyKey, JoinTokenKey, ProviderKey, RevisionKey,
     ServiceDeploymentKey, ServiceKey, SettingKey, TaskKey, TaskSetKey, TokenKey,
 };
 use crate::tables::EcsTables;

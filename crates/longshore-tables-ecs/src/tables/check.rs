@@ -6,8 +6,8 @@ use longshore_state::Records;
 use super::{ClusterTables, EVENTS_KEPT, EcsTables, InstanceEntry, ServiceEntry};
 use crate::key::{ClusterKey, FamilyKey, ProviderKey, SettingKey};
 use crate::record::{
-    self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service, ServiceDeployment,
-    ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
+    self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service,
+    ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
 };
 
 pub(super) fn records(tables: &EcsTables, records: &mut Records) {

@@ -12,19 +12,15 @@ use crate::key::{
     ServiceDeploymentKey, ServiceKey, SettingKey, TaskKey, TaskSetKey, TokenKey,
 };
 use crate::record::{
-    self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service, ServiceDeployment,
-    ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
+    self, AccountSetting, CapacityProvider, Cluster, FamilyCounter, Instance, JoinToken, Service,
+    ServiceDeployment, ServiceEvent, ServiceRevision, Task, TaskDefinition, TaskSet, Token,
 };
 
 impl Tables for EcsTables {
     const DOMAIN: &'static str = "ecs";
 
     fn new(_now: Timestamp) -> Self {
-        Self {
-            realms: Default::default(),
-            pools: Default::default(),
-            instance_key_ids: Default::default(),
-        }
+        Self { realms: Default::default(), pools: Default::default(), instance_key_ids: Default::default() }
     }
 
     fn kinds() -> Kinds<Self> {
@@ -311,7 +307,8 @@ impl Keep<record::InstanceKey> for EcsTables {
         _: &mut Hints,
     ) -> Option<Arc<record::InstanceKey>> {
         let now: Vec<Arc<str>> = new.iter().flat_map(|record| record.ids()).cloned().collect();
-        let previous = self.with_host(&key.cluster, |tables| replace!(tables.instance_keys, key.instance, new));
+        let previous =
+            self.with_host(&key.cluster, |tables| replace!(tables.instance_keys, key.instance, new));
         for id in previous.iter().flat_map(|record| record.ids()) {
             self.instance_key_ids.remove(id);
         }

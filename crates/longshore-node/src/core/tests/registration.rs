@@ -139,10 +139,15 @@ fn an_agent_is_the_instance_that_its_key_is_bound_to() {
     const SAME: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/1";
     const OTHER: &str = "arn:aws:ecs:us-east-1:111122223333:container-instance/c/2";
     let rig = Rig::connected();
-    for (bound, known) in [(None, Some(INSTANCE)), (Some(INSTANCE), Some(INSTANCE)), (Some(SAME), Some(INSTANCE)), (Some(OTHER), None)]
-    {
+    for (bound, known) in [
+        (None, Some(INSTANCE)),
+        (Some(INSTANCE), Some(INSTANCE)),
+        (Some(SAME), Some(INSTANCE)),
+        (Some(OTHER), None),
+    ] {
         let config = Config { instance_arn: bound.map(str::to_owned), ..config(&[]) };
-        let core = AgentCore::new(rig.now, Seed::new(2), config, runtime_info(), &rig.disk).expect("it is its own");
+        let core =
+            AgentCore::new(rig.now, Seed::new(2), config, runtime_info(), &rig.disk).expect("it is its own");
         assert_eq!(core.instance_arn(), known, "{bound:?}");
     }
     // A key that nobody knows any more is the end of a machine that has joined, and of no other.
