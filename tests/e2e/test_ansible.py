@@ -61,10 +61,6 @@ PLAY = """
           Version: "2012-10-17"
           Statement: [{Effect: Allow, Action: "ecs:List*", Resource: "*", Sid: "{{ team }}"}]
         state: present
-    - name: user
-      amazon.aws.iam_user: {name: ansible-user, tags: {Team: "{{ team }}"}, state: present}
-    - name: group
-      amazon.aws.iam_group: {name: ansible-group, users: [ansible-user], state: present}
     - name: secret
       community.aws.secretsmanager_secret:
         name: ansible/db
@@ -147,8 +143,6 @@ AWAY = """
       community.aws.ssm_parameter: {name: /ansible/token, state: absent}
     - name: secret
       community.aws.secretsmanager_secret: {name: ansible/db, state: absent, recovery_window: 0}
-    - name: group
-      amazon.aws.iam_group: {name: ansible-group, state: absent, users: [], purge_users: true}
     - name: role
       amazon.aws.iam_role: {name: ansible-task, state: absent}
     - name: policy
@@ -194,6 +188,4 @@ class Ansible(ServerCase):
         self.assertEqual(json.loads(secret["SecretString"]), {"password": "red"})
         gone = self.play(AWAY, definition=self.service("web")["taskDefinition"])
         self.assertEqual({name for name, ended in gone.items() if ended == "ok"}, set())
-        # Ansible asks for the user's SSH keys before it deletes one, and they are not built.
-        self.client_of("iam").delete_user(UserName="ansible-user")
         self.refused("NoSuchEntity", "ansible-task", self.client_of("iam").get_role, RoleName="ansible-task")
