@@ -61,10 +61,6 @@ PLAY = """
           Version: "2012-10-17"
           Statement: [{Effect: Allow, Action: "ecs:List*", Resource: "*", Sid: "{{ team }}"}]
         state: present
-    - name: user
-      amazon.aws.iam_user: {name: ansible-user, tags: {Team: "{{ team }}"}, state: present}
-    - name: group
-      amazon.aws.iam_group: {name: ansible-group, users: [ansible-user], state: present}
     - name: secret
       community.aws.secretsmanager_secret:
         name: ansible/db
@@ -138,7 +134,7 @@ AWAY = """
     - name: service
       community.aws.ecs_service: {name: web, cluster: "{{ cluster }}", state: absent, force_deletion: true}
     - name: task definition
-      community.aws.ecs_taskdefinition: {arn: "{{ definition }}", family: ansible-web, revision: 1, state: absent}
+      community.aws.ecs_taskdefinition: {arn: "{{ definition }}", containers: [{name: web, image: web}], state: absent}
     - name: cluster
       community.aws.ecs_cluster: {name: "{{ cluster }}", state: absent}
     - name: security group
@@ -147,10 +143,6 @@ AWAY = """
       community.aws.ssm_parameter: {name: /ansible/token, state: absent}
     - name: secret
       community.aws.secretsmanager_secret: {name: ansible/db, state: absent, recovery_window: 0}
-    - name: group
-      amazon.aws.iam_group: {name: ansible-group, state: absent, users: [], purge_users: true}
-    - name: user
-      amazon.aws.iam_user: {name: ansible-user, state: absent}
     - name: role
       amazon.aws.iam_role: {name: ansible-task, state: absent}
     - name: policy

@@ -71,20 +71,24 @@ class Terraform:
         return {name: output["value"] for name, output in json.loads(self.run("output", "-json")).items()}
 
     def import_again(self, ids, **variables):
-        """Forgets these resources and takes them back by their ids; `{address: [actions]}` of what that would change.
+        """Forgets these resources and takes them back by their ids; how much that would `add`, `change` and `remove`.
 
         An empty id stands for the one that the provider has given the resource.
         """
-        shown = json.loads(self.run("show", "-json"))["values"]["root_module"]["resources"]
-        own = {resource["address"]: resource["values"]["id"] for resource in shown if "id" in resource["values"]}
+        own = {}
+        for resource in json.loads(self.run("state", "pull"))["resources"]:
+            for instance in resource["instances"]:
+                index = f"[{instance['index_key']}]" if "index_key" in instance else ""
+                own[f"{resource['type']}.{resource['name']}{index}"] = instance["attributes"].get("id")
         self.run("state", "rm", *ids)
         blocks = [f'import {{\n  to = {address}\n  id = "{given or own[address]}"\n}}\n' for address, given in ids.items()]
         (self.directory / "import.tf").write_text("".join(blocks))
-        self.run("plan", "-out=plan", *QUIET, *_options(variables))
-        plan = json.loads(self.run("show", "-json", "plan"))
-        self.run("apply", *QUIET, "plan")
+        told = self.run("apply", "-auto-approve", "-input=false", "-json", *_options(variables))
         (self.directory / "import.tf").unlink()
-        return {change["address"]: change["change"]["actions"] for change in plan["resource_changes"]}
+        messages = [json.loads(line) for line in told.splitlines()]
+        planned = next(message["changes"] for message in messages if message["type"] == "change_summary")
+        assert planned["import"] == len(ids), planned
+        return {name: planned[name] for name in ("add", "change", "remove")}
 
 
 def _options(variables):
