@@ -56,7 +56,7 @@ class Orchestrators(UpCase):
     def run_script(self, tool, script, *arguments, **variables):
         """What the script tells in its last line."""
         packages = TOOLS / tool
-        require_tool(packages / "boto3", tool)
+        require_tool(packages / "boto3", tool, "--clients")
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(packages), **self.plane.env, **variables,
         }
@@ -96,7 +96,7 @@ class Orchestrators(UpCase):
 
     def test_dagster(self):
         packages = TOOLS / "dagster"
-        require_tool(packages / "boto3", "dagster")
+        require_tool(packages / "boto3", "dagster", "--clients")
         iam, ec2 = self.client_of("iam"), self.client_of("ec2")
         role = iam.create_role(RoleName="dagster", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         iam.put_role_policy(RoleName="dagster", PolicyName="own", PolicyDocument=LAUNCHER)
