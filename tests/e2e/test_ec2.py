@@ -277,7 +277,7 @@ class Ec2(ServerCase):
 
 class Networks(ServerCase):
     def test_a_network_by_terraform(self):
-        """Apply, empty plan, change, empty plan, import, destroy."""
+        """Apply, empty plan, change, empty plan, import, empty plan, destroy."""
         terraform = Terraform(self.directory / "terraform", self.plane, NETWORK)
         terraform.apply()
         terraform.must_plan_nothing()

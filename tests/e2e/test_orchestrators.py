@@ -1,6 +1,6 @@
-"""Airflow, Dagster and Prefect run their work as tasks of ECS, with their own code.
+"""Airflow, Dagster and Prefect run their work as tasks of ECS, with their own code; ecs-deploy deploys and scales.
 
-`scripts/prerequisites --tests` brings them; `orchestrators/` has what each is told. They ask EC2 as much as ECS: for
+`scripts/prerequisites --clients` brings them; `orchestrators/` has what each is told. They ask EC2 as much as ECS: for
 the default network, for the interface of a task. Dagster runs in a task itself, as its launcher wants to.
 """
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from harness.cases import BUSYBOX, UpCase
+from harness.cases import BUSYBOX, WEB_2, UpCase
 from harness.inside import python
 from harness.tools import TOOLS, require_tool
 from harness.wait import STRETCH, eventually
@@ -53,19 +53,41 @@ class Orchestrators(UpCase):
     instances_wanted = 1
     zones_wanted = 1
 
-    def run_script(self, tool, script, *arguments, **variables):
-        """What the script tells in its last line."""
+    def run_program(self, tool, program, *arguments, **variables):
+        """What a program of Python's prints that uses the tool's packages."""
         packages = TOOLS / tool
         require_tool(packages / "boto3", tool, "--clients")
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(packages), **self.plane.env, **variables,
         }
         done = subprocess.run(
-            [sys.executable, SCRIPTS / script, *arguments], env=environment, capture_output=True, text=True,
+            [sys.executable, program, *arguments], env=environment, capture_output=True, text=True,
             timeout=180 * STRETCH, check=False, cwd=self.directory,
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        return done.stdout
+
+    def run_script(self, tool, script, *arguments, **variables):
+        """What the script tells in its last line."""
+        printed = self.run_program(tool, SCRIPTS / script, *arguments, **variables)
+        return json.loads(printed.strip().splitlines()[-1])
+
+    def test_ecs_deploy(self):
+        program = TOOLS / "ecs-deploy" / "bin" / "ecs"
+        self.create_service("deployed", self.register("deployed", {"memory": 32}), 1)
+        self.wait_running("deployed", 1)
+        changes = ("--image", "web", WEB_2, "--env", "web", "COLOUR", "blue", "--timeout", "90", "--no-deregister")
+        printed = self.run_program("ecs-deploy", program, "deploy", self.cluster, "deployed", *changes)
+        self.assertIn("Deployment successful", printed)
+        definition = self.ecs.describe_task_definition(taskDefinition="deployed:2")["taskDefinition"]
+        [container] = definition["containerDefinitions"]
+        self.assertEqual(container["image"], WEB_2)
+        self.assertEqual(container["environment"], [{"name": "COLOUR", "value": "blue"}])
+        # It says "" where there is no role.
+        self.assertNotIn("taskRoleArn", definition)
+        printed = self.run_program("ecs-deploy", program, "scale", self.cluster, "deployed", "2", "--timeout", "90")
+        self.assertIn("Scaling successful", printed)
+        self.wait_running("deployed", 2)
 
     def test_airflow(self):
         cluster = f"{self.cluster}-airflow"
