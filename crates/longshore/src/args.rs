@@ -222,16 +222,10 @@ pub enum TokenCommand {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct TokenPlace {
     #[command(flatten)]
-    pub client: ClientOptions,
-    /// Work on the data directory of a server that does not run, instead of asking one
-    #[arg(long, env = "LONGSHORE_OFFLINE", value_parser = values::switch)]
-    pub offline: bool,
-    /// Of --offline: the region of the tokens
+    pub control: ControlOptions,
+    /// Of a data directory that no server uses: the region of the tokens
     #[arg(long, env = "LONGSHORE_REGION", default_value = "us-east-1", value_parser = values::region)]
     pub region: String,
-    /// Of --offline: the file with the root key [default: root.key in the data directory]
-    #[arg(long, env = "LONGSHORE_ROOT_KEY", value_name = "FILE")]
-    pub root_key: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -710,9 +704,9 @@ impl Command {
             Self::User(options) => Some(options.command.client_mut()),
             Self::Key(options) => Some(options.command.client_mut()),
             Self::Policy(options) => options.command.client_mut(),
-            Self::Token(TokenCommand::Create(options)) => Some(&mut options.place.client),
-            Self::Token(TokenCommand::List(options)) => Some(&mut options.place.client),
-            Self::Token(TokenCommand::Revoke(options)) => Some(&mut options.place.client),
+            Self::Token(TokenCommand::Create(options)) => Some(&mut options.place.control.client),
+            Self::Token(TokenCommand::List(options)) => Some(&mut options.place.control.client),
+            Self::Token(TokenCommand::Revoke(options)) => Some(&mut options.place.control.client),
             Self::Up(_)
             | Self::Server(_)
             | Self::Agent(_)

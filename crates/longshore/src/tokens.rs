@@ -1,30 +1,26 @@
-//! `longshore token`: join tokens made, listed and revoked, at a control plane or in the directory of one that does not run.
+//! `longshore token`: join tokens made, listed and revoked, at a control plane or in the directory of one that does not run
+//! (decision 49).
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use anyhow::{Context, bail};
-use longshore_api_join::{JoinError, Server, tokens};
-use longshore_base::{AccountId, Clock, Region, Scope, Timestamp};
+use anyhow::Context;
+use longshore_api_join::Server;
+use longshore_base::{Clock, Region, Timestamp};
 use longshore_link::join::{
     CREATE_TOKEN, CreateToken, CreatedToken, LIST_TOKENS, REVOKE_TOKEN, RevokeToken, TARGET_PREFIX,
     TokenInfo, Tokens,
 };
-use longshore_service::Caller;
-use longshore_state::{Db, Tx};
-use longshore_store_embedded::EmbeddedStore;
 use longshore_wire::iso8601;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::args::{ClientOptions, TokenCommand, TokenPlace, default_data_dir};
-use crate::client::Client;
-use crate::clock::{SystemClock, SystemSeeds};
-use crate::exit::usage;
+use crate::admin::{Control, Purpose};
+use crate::args::{TokenCommand, TokenPlace};
+use crate::clock::SystemClock;
+use crate::keys;
 use crate::out::{print, shown, tell};
-use crate::{domains, keys, root_key};
 
 /// In a data directory: where the server is, and by which certificate it is known. Nothing of it is secret.
 const SERVER_FILE: &str = "join.json";
@@ -35,7 +31,11 @@ pub fn write_server(dir: &Path, server: &Server) -> anyhow::Result<()> {
     keys::write_private(&dir.join(SERVER_FILE), text.as_bytes())
 }
 
-fn read_server(dir: &Path) -> anyhow::Result<Server> {
+/// What was noted there.
+///
+/// # Errors
+/// No server has ever run with the directory.
+pub fn read_server(dir: &Path) -> anyhow::Result<Server> {
     let path = dir.join(SERVER_FILE);
     let hint = || {
         format!(
@@ -52,120 +52,38 @@ fn read_server(dir: &Path) -> anyhow::Result<Server> {
 pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
     match command {
         TokenCommand::Create(options) => {
+            let cluster = if options.pool { longshore_base::FARGATE_POOL.to_owned() } else { options.cluster };
             let request = CreateToken {
-                cluster: Some(if options.pool {
-                    longshore_base::FARGATE_POOL.to_owned()
-                } else {
-                    options.cluster
-                }),
+                cluster: Some(cluster),
                 ttl_seconds: Some(options.ttl.as_secs()),
                 uses: Some(options.uses),
                 attributes: options.attributes.into_iter().collect(),
             };
-            let made = create(&options.place, request).await?;
+            let made: CreatedToken = call(&options.place, CREATE_TOKEN, &request).await?;
             tell!("{}", told(&made.about));
             print(&format!("{}\n", made.token.0))?;
         }
         TokenCommand::List(options) => {
-            let tokens = match Place::of(&options.place)? {
-                Place::Server(client) => call(&client, LIST_TOKENS, &json!({})).await?,
-                Place::Directory(directory) => {
-                    directory.db.read(|state| tokens::list(state, &directory.caller)).await?
-                }
-            };
+            let tokens = call(&options.place, LIST_TOKENS, &json!({})).await?;
             print(&table(&tokens, SystemClock.now()))?;
         }
         TokenCommand::Revoke(options) => {
             let id = options.id;
-            match Place::of(&options.place)? {
-                Place::Server(client) => {
-                    let _done: Value = call(&client, REVOKE_TOKEN, &RevokeToken { id: id.clone() }).await?;
-                }
-                Place::Directory(directory) => {
-                    directory.write(|tx, caller| tokens::revoke(tx, caller, &id)).await?;
-                }
-            }
+            let _done: Value = call(&options.place, REVOKE_TOKEN, &RevokeToken { id: id.clone() }).await?;
             tell!("revoked {id}: it lets nobody in any more. Who has joined with it stays");
         }
     }
     Ok(())
 }
 
-async fn create(place: &TokenPlace, request: CreateToken) -> anyhow::Result<CreatedToken> {
-    match Place::of(place)? {
-        Place::Server(client) => call(&client, CREATE_TOKEN, &request).await,
-        Place::Directory(directory) => {
-            let server = read_server(&directory.dir)?;
-            root_key::unlock(&directory.db, place.root_key.as_deref(), Some(directory.dir.as_path())).await?;
-            directory.write(|tx, caller| tokens::create(tx, caller, request, &server)).await
-        }
-    }
-}
-
-/// Where tokens are kept.
-enum Place {
-    Server(Client),
-    Directory(Box<Directory>),
-}
-
-/// The directory of a server that does not run. Who can write there is the operator.
-struct Directory {
-    dir: PathBuf,
-    db: Arc<Db>,
-    caller: Caller,
-}
-
-impl Place {
-    fn of(place: &TokenPlace) -> anyhow::Result<Self> {
-        if !place.offline {
-            return Ok(Self::Server(Client::find(&place.client)?));
-        }
-        let ClientOptions { data_dir, .. } = &place.client;
-        if place.client.endpoint_is_flag {
-            return Err(usage(
-                "--offline works on a data directory, and --endpoint names a server: leave one of them out",
-            ));
-        }
-        let dir = data_dir.clone().unwrap_or_else(default_data_dir);
-        let state = dir.join("state");
-        // Opening would make an empty store.
-        if !state.is_dir() {
-            bail!("{} does not exist; name a server's data directory with --data-dir", shown(&state));
-        }
-        let store = EmbeddedStore::open(&state).with_context(|| {
-            format!(
-                "cannot use {}: if its server runs, leave --offline out; if not, check --data-dir",
-                shown(&state)
-            )
-        })?;
-        let db = Db::open(Arc::new(store), &domains::all(), Arc::new(SystemClock), Arc::new(SystemSeeds))
-            .with_context(|| format!("the records in {} cannot be used; restore a backup", shown(&state)))?;
-        let account = AccountId::OPERATOR;
-        let region = Region::parse(&place.region).context("check --region")?;
-        let caller = Caller::new(Scope::new(account, region), format!("arn:aws:iam::{account}:root"));
-        Ok(Self::Directory(Box::new(Directory { dir, db, caller })))
-    }
-}
-
-impl Directory {
-    async fn write<T>(
-        &self,
-        work: impl FnOnce(&mut Tx<'_>, &Caller) -> Result<T, JoinError>,
-    ) -> anyhow::Result<T> {
-        let done = self.db.write(|tx| work(tx, &self.caller)).await?;
-        done.map_err(anyhow::Error::new)
-    }
-}
-
 async fn call<T: DeserializeOwned>(
-    client: &Client,
+    place: &TokenPlace,
     operation: &str,
     input: &impl Serialize,
 ) -> anyhow::Result<T> {
-    let answer = client.post(&format!("{TARGET_PREFIX}.{operation}"), serde_json::to_vec(input)?).await?;
-    serde_json::from_slice(&answer)
-        .ok()
-        .context("the answer cannot be read; is it a control plane of this version?")
+    let region = Region::parse(&place.region).context("check --region")?;
+    let control = Control::open_in(&place.control, region, Purpose::Look).await?;
+    control.post(&format!("{TARGET_PREFIX}.{operation}"), serde_json::to_vec(input)?).await
 }
 
 fn told(token: &TokenInfo) -> String {

@@ -129,5 +129,8 @@ operations! {
         query GetAccountAuthorizationDetails,
         query GetAccountSummary,
         query ListMFADevices,
+        query ListSSHPublicKeys,
+        query ListSigningCertificates,
+        query ListServiceSpecificCredentials,
     }
 }

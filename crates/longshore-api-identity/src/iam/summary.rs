@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use longshore_shapes_iam::{GetAccountSummaryResponse, ListMFADevicesResponse, MFADevice, SummaryKeyType};
+use longshore_shapes_iam::{
+    GetAccountSummaryResponse, ListMFADevicesResponse, ListSSHPublicKeysResponse,
+    ListServiceSpecificCredentialsResponse, ListSigningCertificatesResponse, MFADevice, SSHPublicKeyMetadata,
+    ServiceSpecificCredentialMetadata, SigningCertificate, SummaryKeyType,
+};
 
 use super::find;
 
@@ -52,14 +56,29 @@ query!(GetAccountSummary, |ask, _input| ask.on_all(), |state, caller, _input| {
     Ok(GetAccountSummaryResponse { summary_map: Some(BTreeMap::from(entries)) })
 });
 
-list!(ListMFADevices, |ask, input| ask.user(input.user_name.as_deref()), |state, caller, input, page| {
-    if let Some(name) = find::user_name(caller, input.user_name.as_deref()) {
-        find::user(state, caller, name)?;
+/// Lists of what nobody can make here: empty for every user that there is. Terraform and Ansible go through them before
+/// they delete a user.
+macro_rules! nothing_of_a_user {
+    ($($operation:ident: $answer:ident { $items:ident: $item:ident })*) => {$(
+        list!($operation, |ask, input| ask.user(input.user_name.as_deref()), |state, caller, input, page| {
+            if let Some(name) = find::user_name(caller, input.user_name.as_deref()) {
+                find::user(state, caller, name)?;
+            }
+            let paged = page.fill(Vec::<$item>::new(), |_| String::new());
+            Ok($answer {
+                $items: Some(paged.items),
+                is_truncated: paged.is_truncated,
+                marker: paged.marker,
+            })
+        });
+    )*};
+}
+
+nothing_of_a_user! {
+    ListMFADevices: ListMFADevicesResponse { mfa_devices: MFADevice }
+    ListSSHPublicKeys: ListSSHPublicKeysResponse { ssh_public_keys: SSHPublicKeyMetadata }
+    ListSigningCertificates: ListSigningCertificatesResponse { certificates: SigningCertificate }
+    ListServiceSpecificCredentials: ListServiceSpecificCredentialsResponse {
+        service_specific_credentials: ServiceSpecificCredentialMetadata
     }
-    let paged = page.fill(Vec::<MFADevice>::new(), |_| String::new());
-    Ok(ListMFADevicesResponse {
-        mfa_devices: Some(paged.items),
-        is_truncated: paged.is_truncated,
-        marker: paged.marker,
-    })
-});
+}

@@ -50,6 +50,17 @@ fn how_many_of_everything() {
     {
         assert!(summary.contains(&format!("<key>{key}</key><value>{value}</value>")), "{key}: {summary}");
     }
-    assert_eq!(one(&world.ok("ListMFADevices", &[("UserName", "u")]), "IsTruncated"), "false");
-    assert!(world.refused("ListMFADevices", &[("UserName", "v")]).starts_with("NoSuchEntity"));
+}
+
+/// Clients go through these before they delete a user.
+#[test]
+fn a_user_has_nothing_of_what_cannot_be_made_here() {
+    let world = World::new();
+    world.ok("CreateUser", &[("UserName", "u")]);
+    for list in
+        ["ListMFADevices", "ListSSHPublicKeys", "ListSigningCertificates", "ListServiceSpecificCredentials"]
+    {
+        assert_eq!(one(&world.ok(list, &[("UserName", "u")]), "IsTruncated"), "false", "{list}");
+        assert!(world.refused(list, &[("UserName", "v")]).starts_with("NoSuchEntity"), "{list}");
+    }
 }

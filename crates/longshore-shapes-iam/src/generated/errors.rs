@@ -280,6 +280,24 @@ error_shape!(
     message = message
 );
 
+/// Error `NotSupportedService`.
+#[derive(Clone, Default, PartialEq)]
+pub struct ServiceNotSupportedException {
+    pub message: Option<String>,
+}
+
+impl_structure!(ServiceNotSupportedException, schema::SERVICE_NOT_SUPPORTED_EXCEPTION, {
+    0 => message,
+});
+
+error_shape!(
+    ServiceNotSupportedException,
+    code = "NotSupportedService",
+    status = 404,
+    server_fault = false,
+    message = message
+);
+
 /// Error `UnmodifiableEntity`.
 #[derive(Clone, Default, PartialEq)]
 pub struct UnmodifiableEntityException {

@@ -325,6 +325,20 @@ impl_structure!(ListRolesRequest, schema::LIST_ROLES_REQUEST, {
     2 => path_prefix,
 });
 
+/// Input of [`ListSSHPublicKeys`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSSHPublicKeys.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListSSHPublicKeysRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: Option<String>,
+}
+
+impl_structure!(ListSSHPublicKeysRequest, schema::LIST_SSH_PUBLIC_KEYS_REQUEST, {
+    0 => marker,
+    1 => max_items,
+    2 => user_name,
+});
+
 /// Input of [`ListServerCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServerCertificates.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct ListServerCertificatesRequest {
@@ -337,6 +351,38 @@ impl_structure!(ListServerCertificatesRequest, schema::LIST_SERVER_CERTIFICATES_
     0 => marker,
     1 => max_items,
     2 => path_prefix,
+});
+
+/// Input of [`ListServiceSpecificCredentials`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListServiceSpecificCredentialsRequest {
+    pub all_users: Option<bool>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub service_name: Option<String>,
+    pub user_name: Option<String>,
+}
+
+impl_structure!(ListServiceSpecificCredentialsRequest, schema::LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST, {
+    0 => all_users,
+    1 => marker,
+    2 => max_items,
+    3 => service_name,
+    4 => user_name,
+});
+
+/// Input of [`ListSigningCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSigningCertificates.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListSigningCertificatesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+    pub user_name: Option<String>,
+}
+
+impl_structure!(ListSigningCertificatesRequest, schema::LIST_SIGNING_CERTIFICATES_REQUEST, {
+    0 => marker,
+    1 => max_items,
+    2 => user_name,
 });
 
 /// Input of [`ListUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html).

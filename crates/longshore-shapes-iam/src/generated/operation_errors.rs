@@ -641,7 +641,27 @@ operation_error! {
 }
 
 operation_error! {
+    pub enum ListSSHPublicKeysError {
+        NoSuchEntityException,
+    }
+}
+
+operation_error! {
     pub enum ListServerCertificatesError {
+        ServiceFailureException,
+    }
+}
+
+operation_error! {
+    pub enum ListServiceSpecificCredentialsError {
+        NoSuchEntityException,
+        ServiceNotSupportedException,
+    }
+}
+
+operation_error! {
+    pub enum ListSigningCertificatesError {
+        NoSuchEntityException,
         ServiceFailureException,
     }
 }

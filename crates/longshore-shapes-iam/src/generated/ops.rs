@@ -1149,6 +1149,21 @@ impl OperationShape for ListRoles {
     type Error = shapes::ListRolesError;
 }
 
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSSHPublicKeys.html>
+#[derive(Clone, Copy, Debug)]
+pub struct ListSSHPublicKeys;
+
+impl OperationShape for ListSSHPublicKeys {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "ListSSHPublicKeys";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    const RESULT_WRAPPER: Option<&'static str> = Some("ListSSHPublicKeysResult");
+    type Input = shapes::ListSSHPublicKeysRequest;
+    type Output = shapes::ListSSHPublicKeysResponse;
+    type Error = shapes::ListSSHPublicKeysError;
+}
+
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServerCertificates.html>
 #[derive(Clone, Copy, Debug)]
 pub struct ListServerCertificates;
@@ -1162,6 +1177,36 @@ impl OperationShape for ListServerCertificates {
     type Input = shapes::ListServerCertificatesRequest;
     type Output = shapes::ListServerCertificatesResponse;
     type Error = shapes::ListServerCertificatesError;
+}
+
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html>
+#[derive(Clone, Copy, Debug)]
+pub struct ListServiceSpecificCredentials;
+
+impl OperationShape for ListServiceSpecificCredentials {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "ListServiceSpecificCredentials";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    const RESULT_WRAPPER: Option<&'static str> = Some("ListServiceSpecificCredentialsResult");
+    type Input = shapes::ListServiceSpecificCredentialsRequest;
+    type Output = shapes::ListServiceSpecificCredentialsResponse;
+    type Error = shapes::ListServiceSpecificCredentialsError;
+}
+
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSigningCertificates.html>
+#[derive(Clone, Copy, Debug)]
+pub struct ListSigningCertificates;
+
+impl OperationShape for ListSigningCertificates {
+    const SERVICE: &'static ServiceSchema = &shapes::SERVICE;
+    const NAME: &'static str = "ListSigningCertificates";
+    const READONLY: bool = false;
+    const IDEMPOTENT: bool = false;
+    const RESULT_WRAPPER: Option<&'static str> = Some("ListSigningCertificatesResult");
+    type Input = shapes::ListSigningCertificatesRequest;
+    type Output = shapes::ListSigningCertificatesResponse;
+    type Error = shapes::ListSigningCertificatesError;
 }
 
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html>
@@ -1652,6 +1697,6 @@ impl OperationShape for UploadServerCertificate {
 #[macro_export]
 macro_rules! each_operation {
             ($with:ident $($given:tt)*) => {
-                $with! { $($given)* AddClientIDToOpenIDConnectProvider AddRoleToInstanceProfile AddUserToGroup AttachGroupPolicy AttachRolePolicy AttachUserPolicy CreateAccessKey CreateAccountAlias CreateGroup CreateInstanceProfile CreateLoginProfile CreateOpenIDConnectProvider CreatePolicy CreatePolicyVersion CreateRole CreateServiceLinkedRole CreateUser DeleteAccessKey DeleteAccountAlias DeleteAccountPasswordPolicy DeleteGroup DeleteGroupPolicy DeleteInstanceProfile DeleteLoginProfile DeleteOpenIDConnectProvider DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServerCertificate DeleteServiceLinkedRole DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy DetachGroupPolicy DetachRolePolicy DetachUserPolicy GetAccessKeyLastUsed GetAccountAuthorizationDetails GetAccountPasswordPolicy GetAccountSummary GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetGroup GetGroupPolicy GetInstanceProfile GetLoginProfile GetOpenIDConnectProvider GetPolicy GetPolicyVersion GetRole GetRolePolicy GetServerCertificate GetServiceLinkedRoleDeletionStatus GetUser GetUserPolicy ListAccessKeys ListAccountAliases ListAttachedGroupPolicies ListAttachedRolePolicies ListAttachedUserPolicies ListEntitiesForPolicy ListGroupPolicies ListGroups ListGroupsForUser ListInstanceProfileTags ListInstanceProfiles ListInstanceProfilesForRole ListMFADevices ListOpenIDConnectProviderTags ListOpenIDConnectProviders ListPolicies ListPolicyTags ListPolicyVersions ListRolePolicies ListRoleTags ListRoles ListServerCertificates ListUserPolicies ListUserTags ListUsers PutGroupPolicy PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile RemoveUserFromGroup SetDefaultPolicyVersion SimulateCustomPolicy SimulatePrincipalPolicy TagInstanceProfile TagOpenIDConnectProvider TagPolicy TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider UntagPolicy UntagRole UntagUser UpdateAccessKey UpdateAccountPasswordPolicy UpdateAssumeRolePolicy UpdateGroup UpdateLoginProfile UpdateOpenIDConnectProviderThumbprint UpdateRole UpdateRoleDescription UpdateUser UploadServerCertificate }
+                $with! { $($given)* AddClientIDToOpenIDConnectProvider AddRoleToInstanceProfile AddUserToGroup AttachGroupPolicy AttachRolePolicy AttachUserPolicy CreateAccessKey CreateAccountAlias CreateGroup CreateInstanceProfile CreateLoginProfile CreateOpenIDConnectProvider CreatePolicy CreatePolicyVersion CreateRole CreateServiceLinkedRole CreateUser DeleteAccessKey DeleteAccountAlias DeleteAccountPasswordPolicy DeleteGroup DeleteGroupPolicy DeleteInstanceProfile DeleteLoginProfile DeleteOpenIDConnectProvider DeletePolicy DeletePolicyVersion DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DeleteServerCertificate DeleteServiceLinkedRole DeleteUser DeleteUserPermissionsBoundary DeleteUserPolicy DetachGroupPolicy DetachRolePolicy DetachUserPolicy GetAccessKeyLastUsed GetAccountAuthorizationDetails GetAccountPasswordPolicy GetAccountSummary GetContextKeysForCustomPolicy GetContextKeysForPrincipalPolicy GetGroup GetGroupPolicy GetInstanceProfile GetLoginProfile GetOpenIDConnectProvider GetPolicy GetPolicyVersion GetRole GetRolePolicy GetServerCertificate GetServiceLinkedRoleDeletionStatus GetUser GetUserPolicy ListAccessKeys ListAccountAliases ListAttachedGroupPolicies ListAttachedRolePolicies ListAttachedUserPolicies ListEntitiesForPolicy ListGroupPolicies ListGroups ListGroupsForUser ListInstanceProfileTags ListInstanceProfiles ListInstanceProfilesForRole ListMFADevices ListOpenIDConnectProviderTags ListOpenIDConnectProviders ListPolicies ListPolicyTags ListPolicyVersions ListRolePolicies ListRoleTags ListRoles ListSSHPublicKeys ListServerCertificates ListServiceSpecificCredentials ListSigningCertificates ListUserPolicies ListUserTags ListUsers PutGroupPolicy PutRolePermissionsBoundary PutRolePolicy PutUserPermissionsBoundary PutUserPolicy RemoveClientIDFromOpenIDConnectProvider RemoveRoleFromInstanceProfile RemoveUserFromGroup SetDefaultPolicyVersion SimulateCustomPolicy SimulatePrincipalPolicy TagInstanceProfile TagOpenIDConnectProvider TagPolicy TagRole TagUser UntagInstanceProfile UntagOpenIDConnectProvider UntagPolicy UntagRole UntagUser UpdateAccessKey UpdateAccountPasswordPolicy UpdateAssumeRolePolicy UpdateGroup UpdateLoginProfile UpdateOpenIDConnectProviderThumbprint UpdateRole UpdateRoleDescription UpdateUser UploadServerCertificate }
             };
         }

@@ -318,6 +318,20 @@ impl_structure!(ListRolesResponse, schema::LIST_ROLES_RESPONSE, {
     2 => roles,
 });
 
+/// Output of [`ListSSHPublicKeys`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSSHPublicKeys.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListSSHPublicKeysResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub ssh_public_keys: Option<Vec<SSHPublicKeyMetadata>>,
+}
+
+impl_structure!(ListSSHPublicKeysResponse, schema::LIST_SSH_PUBLIC_KEYS_RESPONSE, {
+    0 => is_truncated,
+    1 => marker,
+    2 => ssh_public_keys,
+});
+
 /// Output of [`ListServerCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServerCertificates.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct ListServerCertificatesResponse {
@@ -331,6 +345,35 @@ impl_structure!(ListServerCertificatesResponse, schema::LIST_SERVER_CERTIFICATES
     0 => is_truncated,
     1 => marker,
     2 => server_certificate_metadata_list,
+});
+
+/// Output of [`ListServiceSpecificCredentials`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListServiceSpecificCredentials.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListServiceSpecificCredentialsResponse {
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+    pub service_specific_credentials: Option<Vec<ServiceSpecificCredentialMetadata>>,
+}
+
+impl_structure!(ListServiceSpecificCredentialsResponse, schema::LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE, {
+    0 => is_truncated,
+    1 => marker,
+    2 => service_specific_credentials,
+});
+
+/// Output of [`ListSigningCertificates`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListSigningCertificates.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ListSigningCertificatesResponse {
+    /// Required.
+    pub certificates: Option<Vec<SigningCertificate>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+impl_structure!(ListSigningCertificatesResponse, schema::LIST_SIGNING_CERTIFICATES_RESPONSE, {
+    0 => certificates,
+    1 => is_truncated,
+    2 => marker,
 });
 
 /// Output of [`ListUserPolicies`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListUserPolicies.html).

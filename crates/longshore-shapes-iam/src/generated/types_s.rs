@@ -10,6 +10,26 @@ use longshore_wire::{Blob, Document, error_shape, impl_structure};
 use crate::generated::schema::structures as schema;
 use crate::generated::*;
 
+/// [`SSHPublicKeyMetadata`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SSHPublicKeyMetadata.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct SSHPublicKeyMetadata {
+    /// Required.
+    pub ssh_public_key_id: Option<String>,
+    /// Required.
+    pub status: Option<StatusType>,
+    /// Required.
+    pub upload_date: Option<Timestamp>,
+    /// Required.
+    pub user_name: Option<String>,
+}
+
+impl_structure!(SSHPublicKeyMetadata, schema::SSH_PUBLIC_KEY_METADATA, {
+    0 => ssh_public_key_id,
+    1 => status,
+    2 => upload_date,
+    3 => user_name,
+});
+
 /// [`ServerCertificate`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ServerCertificate.html).
 #[derive(Clone, Default, PartialEq)]
 pub struct ServerCertificate {
@@ -50,6 +70,57 @@ impl_structure!(ServerCertificateMetadata, schema::SERVER_CERTIFICATE_METADATA, 
     3 => server_certificate_id,
     4 => server_certificate_name,
     5 => upload_date,
+});
+
+/// [`ServiceSpecificCredentialMetadata`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_ServiceSpecificCredentialMetadata.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct ServiceSpecificCredentialMetadata {
+    /// Required.
+    pub create_date: Option<Timestamp>,
+    pub expiration_date: Option<Timestamp>,
+    pub service_credential_alias: Option<String>,
+    /// Required.
+    pub service_name: Option<String>,
+    /// Required.
+    pub service_specific_credential_id: Option<String>,
+    pub service_user_name: Option<String>,
+    /// Required.
+    pub status: Option<StatusType>,
+    /// Required.
+    pub user_name: Option<String>,
+}
+
+impl_structure!(ServiceSpecificCredentialMetadata, schema::SERVICE_SPECIFIC_CREDENTIAL_METADATA, {
+    0 => create_date,
+    1 => expiration_date,
+    2 => service_credential_alias,
+    3 => service_name,
+    4 => service_specific_credential_id,
+    5 => service_user_name,
+    6 => status,
+    7 => user_name,
+});
+
+/// [`SigningCertificate`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_SigningCertificate.html).
+#[derive(Clone, Default, PartialEq)]
+pub struct SigningCertificate {
+    /// Required.
+    pub certificate_body: Option<String>,
+    /// Required.
+    pub certificate_id: Option<String>,
+    /// Required.
+    pub status: Option<StatusType>,
+    pub upload_date: Option<Timestamp>,
+    /// Required.
+    pub user_name: Option<String>,
+}
+
+impl_structure!(SigningCertificate, schema::SIGNING_CERTIFICATE, {
+    0 => certificate_body,
+    1 => certificate_id,
+    2 => status,
+    3 => upload_date,
+    4 => user_name,
 });
 
 /// [`Statement`](https://docs.aws.amazon.com/IAM/latest/APIReference/API_Statement.html).

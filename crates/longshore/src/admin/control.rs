@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use longshore_base::AccountId;
+use longshore_base::{AccountId, Region};
 use longshore_shapes_sts as sts;
 use longshore_wire::{OperationShape, ReceivedError};
 use serde::de::DeserializeOwned;
 
-use super::offline::{Offline, Opened};
+use super::offline::{self, Offline, Opened};
 use crate::args::ControlOptions;
 use crate::client::{Client, refused};
 use crate::operator_api::{self, Answer};
@@ -35,9 +35,14 @@ impl Control {
     /// # Errors
     /// With what to do: no directory, no server, no key, or a key of another account than the one that is asked for.
     pub async fn open(options: &ControlOptions, purpose: Purpose) -> anyhow::Result<Self> {
+        Self::open_in(options, offline::region(), purpose).await
+    }
+
+    /// The same in a region, which counts where no server decides by the key's signature.
+    pub async fn open_in(options: &ControlOptions, region: Region, purpose: Purpose) -> anyhow::Result<Self> {
         let account = options.account;
         if let Some(dir) = options.client.data_dir.as_deref().filter(|_| !options.client.endpoint_is_flag) {
-            match Offline::open(dir, options.root_key.as_deref(), account, purpose).await? {
+            match Offline::open(dir, options.root_key.as_deref(), account, region, purpose).await? {
                 Opened::Offline(offline) => return Ok(Self::Offline(offline)),
                 Opened::InUse => {}
             }
@@ -60,7 +65,8 @@ impl Control {
         options: &ControlOptions,
         purpose: Purpose,
     ) -> anyhow::Result<Box<Offline>> {
-        match Offline::open(dir, options.root_key.as_deref(), options.account, purpose).await? {
+        let (root_key, region) = (options.root_key.as_deref(), offline::region());
+        match Offline::open(dir, root_key, options.account, region, purpose).await? {
             Opened::Offline(offline) => Ok(offline),
             Opened::InUse => bail!(
                 "a server uses {}: stop it, do this, and start it again; tasks go on meanwhile",

@@ -14,10 +14,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use longshore_api::{Api, Body, Call, Head, Principal, PrincipalKind, Request, RequestId};
 use longshore_api_identity::Iam;
+use longshore_api_join::Joining;
 use longshore_base::{AccountId, Clock, Region, Scope};
 use longshore_controllers::Settings;
 use longshore_explain::Explainer;
 use longshore_identity::Keyring;
+use longshore_service::Allow;
 use longshore_state::Db;
 use longshore_store_embedded::{EmbeddedStore, OpenError};
 use longshore_wire::{OperationShape, Protocol, Received, ReceivedError, Written};
@@ -26,10 +28,13 @@ use tokio::sync::Notify;
 use super::Purpose;
 use crate::clock::{SystemClock, SystemSeeds};
 use crate::operator_api::OperatorApi;
-use crate::{domains, keys, root_key};
+use crate::{domains, keys, root_key, tokens};
 
 /// IAM has no regions; what is made has ARNs of this one's partition.
-const REGION: &str = "us-east-1";
+pub fn region() -> Region {
+    Region::parse("us-east-1").expect("the constant is a region")
+}
+
 /// Nobody else waits: as long as a call over the network may take.
 const DEADLINE: Duration = Duration::from_secs(40);
 
@@ -37,6 +42,7 @@ pub struct Offline {
     db: Arc<Db>,
     dir: PathBuf,
     account: AccountId,
+    region: Region,
     apis: Vec<Arc<dyn Api>>,
 }
 
@@ -56,6 +62,7 @@ impl Offline {
         dir: &Path,
         root: Option<&Path>,
         account: Option<AccountId>,
+        region: Region,
         purpose: Purpose,
     ) -> anyhow::Result<Opened> {
         let dir = std::path::absolute(dir).context("there is no such --data-dir")?;
@@ -82,13 +89,17 @@ impl Offline {
         if let Some(key) = keys::operator(&dir)? {
             ring.add(keys::of_operator(key))?;
         }
-        let apis: Vec<Arc<dyn Api>> = vec![
+        let mut apis: Vec<Arc<dyn Api>> = vec![
             Arc::new(Iam::server(db.clone(), seeds)),
             Arc::new(Explainer::new(db.clone(), Settings::default())),
             Arc::new(OperatorApi::new(db.clone(), Arc::new(ring), Arc::new(Notify::new()))),
         ];
+        // Join tokens say where the server is, which a directory knows once one has run with it.
+        if let Ok(server) = tokens::read_server(&dir) {
+            apis.push(Arc::new(Joining::new(db.clone(), server, Arc::new(Allow))));
+        }
         let account = account.unwrap_or(AccountId::OPERATOR);
-        Ok(Opened::Offline(Box::new(Self { db, dir, account, apis })))
+        Ok(Opened::Offline(Box::new(Self { db, dir, account, region, apis })))
     }
 
     pub fn account(&self) -> AccountId {
@@ -123,7 +134,9 @@ impl Offline {
     pub async fn post(&self, target: &str, body: Vec<u8>) -> anyhow::Result<Result<Vec<u8>, ReceivedError>> {
         let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
         let api = self.apis.iter().find(|api| api.facts().schema.target_prefix == Some(prefix));
-        let api = api.with_context(|| format!("{target} is not done without a server"))?;
+        let api = api.with_context(|| {
+            format!("{target} is done in a directory whose server has run once: start it, or check --data-dir")
+        })?;
         let known = api.operations().iter().find(|known| **known == operation);
         let known = known.with_context(|| format!("{target} is not known"))?;
         // Operations of the operator are for the operator's account, whichever the command is about.
@@ -170,9 +183,8 @@ impl Offline {
     }
 
     fn principal(&self, account: AccountId, service: &str) -> Principal {
-        let region = Region::parse(REGION).expect("the constant is a region");
         Principal {
-            scope: Scope::new(account, region),
+            scope: Scope::new(account, self.region.clone()),
             access_key_id: "".into(),
             arn: format!("arn:aws:iam::{account}:root").into(),
             kind: PrincipalKind::Root,

@@ -1138,6 +1138,24 @@ pub static LIST_ROLES_RESPONSE: StructSchema = StructSchema::new(
     ],
 );
 
+pub static LIST_SSH_PUBLIC_KEYS_REQUEST: StructSchema = StructSchema::new(
+    "ListSSHPublicKeysRequest",
+    &[
+        MemberSchema::new("Marker", &types::MARKER_TYPE),
+        MemberSchema::new("MaxItems", &types::MAX_ITEMS_TYPE),
+        MemberSchema::new("UserName", &types::USER_NAME_TYPE),
+    ],
+);
+
+pub static LIST_SSH_PUBLIC_KEYS_RESPONSE: StructSchema = StructSchema::new(
+    "ListSSHPublicKeysResponse",
+    &[
+        MemberSchema::new("IsTruncated", &types::BOOLEAN_TYPE),
+        MemberSchema::new("Marker", &types::RESPONSE_MARKER_TYPE),
+        MemberSchema::new("SSHPublicKeys", &types::SSH_PUBLIC_KEY_LIST_TYPE),
+    ],
+);
+
 pub static LIST_SERVER_CERTIFICATES_REQUEST: StructSchema = StructSchema::new(
     "ListServerCertificatesRequest",
     &[
@@ -1154,6 +1172,44 @@ pub static LIST_SERVER_CERTIFICATES_RESPONSE: StructSchema = StructSchema::new(
         MemberSchema::new("Marker", &types::RESPONSE_MARKER_TYPE),
         MemberSchema::new("ServerCertificateMetadataList", &types::SERVER_CERTIFICATE_METADATA_LIST_TYPE)
             .required(),
+    ],
+);
+
+pub static LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST: StructSchema = StructSchema::new(
+    "ListServiceSpecificCredentialsRequest",
+    &[
+        MemberSchema::new("AllUsers", &types::ALL_USERS),
+        MemberSchema::new("Marker", &types::MARKER_TYPE),
+        MemberSchema::new("MaxItems", &types::MAX_ITEMS_TYPE),
+        MemberSchema::new("ServiceName", &types::SERVICE_NAME),
+        MemberSchema::new("UserName", &types::USER_NAME_TYPE),
+    ],
+);
+
+pub static LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE: StructSchema = StructSchema::new(
+    "ListServiceSpecificCredentialsResponse",
+    &[
+        MemberSchema::new("IsTruncated", &types::BOOLEAN_TYPE),
+        MemberSchema::new("Marker", &types::RESPONSE_MARKER_TYPE),
+        MemberSchema::new("ServiceSpecificCredentials", &types::SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE),
+    ],
+);
+
+pub static LIST_SIGNING_CERTIFICATES_REQUEST: StructSchema = StructSchema::new(
+    "ListSigningCertificatesRequest",
+    &[
+        MemberSchema::new("Marker", &types::MARKER_TYPE),
+        MemberSchema::new("MaxItems", &types::MAX_ITEMS_TYPE),
+        MemberSchema::new("UserName", &types::EXISTING_USER_NAME_TYPE),
+    ],
+);
+
+pub static LIST_SIGNING_CERTIFICATES_RESPONSE: StructSchema = StructSchema::new(
+    "ListSigningCertificatesResponse",
+    &[
+        MemberSchema::new("Certificates", &types::CERTIFICATE_LIST_TYPE).required(),
+        MemberSchema::new("IsTruncated", &types::BOOLEAN_TYPE),
+        MemberSchema::new("Marker", &types::RESPONSE_MARKER_TYPE),
     ],
 );
 
@@ -1514,6 +1570,16 @@ pub static ROLE_USAGE_TYPE: StructSchema = StructSchema::new(
     ],
 );
 
+pub static SSH_PUBLIC_KEY_METADATA: StructSchema = StructSchema::new(
+    "SSHPublicKeyMetadata",
+    &[
+        MemberSchema::new("SSHPublicKeyId", &types::PUBLIC_KEY_ID_TYPE).required(),
+        MemberSchema::new("Status", &types::STATUS_TYPE).required(),
+        MemberSchema::new("UploadDate", &types::DATE_TYPE).required(),
+        MemberSchema::new("UserName", &types::USER_NAME_TYPE).required(),
+    ],
+);
+
 pub static SERVER_CERTIFICATE: StructSchema = StructSchema::new(
     "ServerCertificate",
     &[
@@ -1541,6 +1607,25 @@ pub static SERVICE_FAILURE_EXCEPTION: StructSchema = StructSchema::new(
     &[MemberSchema::new("message", &types::SERVICE_FAILURE_EXCEPTION_MESSAGE)],
 );
 
+pub static SERVICE_NOT_SUPPORTED_EXCEPTION: StructSchema = StructSchema::new(
+    "ServiceNotSupportedException",
+    &[MemberSchema::new("message", &types::SERVICE_NOT_SUPPORTED_MESSAGE)],
+);
+
+pub static SERVICE_SPECIFIC_CREDENTIAL_METADATA: StructSchema = StructSchema::new(
+    "ServiceSpecificCredentialMetadata",
+    &[
+        MemberSchema::new("CreateDate", &types::DATE_TYPE).required(),
+        MemberSchema::new("ExpirationDate", &types::DATE_TYPE),
+        MemberSchema::new("ServiceCredentialAlias", &types::SERVICE_CREDENTIAL_ALIAS),
+        MemberSchema::new("ServiceName", &types::SERVICE_NAME).required(),
+        MemberSchema::new("ServiceSpecificCredentialId", &types::SERVICE_SPECIFIC_CREDENTIAL_ID).required(),
+        MemberSchema::new("ServiceUserName", &types::SERVICE_USER_NAME),
+        MemberSchema::new("Status", &types::STATUS_TYPE).required(),
+        MemberSchema::new("UserName", &types::USER_NAME_TYPE).required(),
+    ],
+);
+
 pub static SET_DEFAULT_POLICY_VERSION_OUTPUT: StructSchema =
     StructSchema::new("SetDefaultPolicyVersionOutput", &[]);
 
@@ -1549,6 +1634,17 @@ pub static SET_DEFAULT_POLICY_VERSION_REQUEST: StructSchema = StructSchema::new(
     &[
         MemberSchema::new("PolicyArn", &types::ARN_TYPE).required(),
         MemberSchema::new("VersionId", &types::POLICY_VERSION_ID_TYPE).required(),
+    ],
+);
+
+pub static SIGNING_CERTIFICATE: StructSchema = StructSchema::new(
+    "SigningCertificate",
+    &[
+        MemberSchema::new("CertificateBody", &types::CERTIFICATE_BODY_TYPE).required(),
+        MemberSchema::new("CertificateId", &types::CERTIFICATE_ID_TYPE).required(),
+        MemberSchema::new("Status", &types::STATUS_TYPE).required(),
+        MemberSchema::new("UploadDate", &types::DATE_TYPE),
+        MemberSchema::new("UserName", &types::USER_NAME_TYPE).required(),
     ],
 );
 

@@ -517,6 +517,10 @@ pub static LIST_ROLES_REQUEST: TypeSchema =
     TypeSchema::new("ListRolesRequest", Kind::Structure(&structures::LIST_ROLES_REQUEST));
 pub static LIST_ROLES_RESPONSE: TypeSchema =
     TypeSchema::new("ListRolesResponse", Kind::Structure(&structures::LIST_ROLES_RESPONSE));
+pub static LIST_SSH_PUBLIC_KEYS_REQUEST: TypeSchema =
+    TypeSchema::new("ListSSHPublicKeysRequest", Kind::Structure(&structures::LIST_SSH_PUBLIC_KEYS_REQUEST));
+pub static LIST_SSH_PUBLIC_KEYS_RESPONSE: TypeSchema =
+    TypeSchema::new("ListSSHPublicKeysResponse", Kind::Structure(&structures::LIST_SSH_PUBLIC_KEYS_RESPONSE));
 pub static LIST_SERVER_CERTIFICATES_REQUEST: TypeSchema = TypeSchema::new(
     "ListServerCertificatesRequest",
     Kind::Structure(&structures::LIST_SERVER_CERTIFICATES_REQUEST),
@@ -524,6 +528,22 @@ pub static LIST_SERVER_CERTIFICATES_REQUEST: TypeSchema = TypeSchema::new(
 pub static LIST_SERVER_CERTIFICATES_RESPONSE: TypeSchema = TypeSchema::new(
     "ListServerCertificatesResponse",
     Kind::Structure(&structures::LIST_SERVER_CERTIFICATES_RESPONSE),
+);
+pub static LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST: TypeSchema = TypeSchema::new(
+    "ListServiceSpecificCredentialsRequest",
+    Kind::Structure(&structures::LIST_SERVICE_SPECIFIC_CREDENTIALS_REQUEST),
+);
+pub static LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE: TypeSchema = TypeSchema::new(
+    "ListServiceSpecificCredentialsResponse",
+    Kind::Structure(&structures::LIST_SERVICE_SPECIFIC_CREDENTIALS_RESPONSE),
+);
+pub static LIST_SIGNING_CERTIFICATES_REQUEST: TypeSchema = TypeSchema::new(
+    "ListSigningCertificatesRequest",
+    Kind::Structure(&structures::LIST_SIGNING_CERTIFICATES_REQUEST),
+);
+pub static LIST_SIGNING_CERTIFICATES_RESPONSE: TypeSchema = TypeSchema::new(
+    "ListSigningCertificatesResponse",
+    Kind::Structure(&structures::LIST_SIGNING_CERTIFICATES_RESPONSE),
 );
 pub static LIST_USER_POLICIES_REQUEST: TypeSchema =
     TypeSchema::new("ListUserPoliciesRequest", Kind::Structure(&structures::LIST_USER_POLICIES_REQUEST));
@@ -681,12 +701,26 @@ pub static ROLE_LAST_USED: TypeSchema =
 pub static ROLE_USAGE_LIST_TYPE: TypeSchema = TypeSchema::list("RoleUsageListType", &ROLE_USAGE_TYPE);
 pub static ROLE_USAGE_TYPE: TypeSchema =
     TypeSchema::new("RoleUsageType", Kind::Structure(&structures::ROLE_USAGE_TYPE));
+pub static SSH_PUBLIC_KEY_LIST_TYPE: TypeSchema =
+    TypeSchema::list("SSHPublicKeyListType", &SSH_PUBLIC_KEY_METADATA);
+pub static SSH_PUBLIC_KEY_METADATA: TypeSchema =
+    TypeSchema::new("SSHPublicKeyMetadata", Kind::Structure(&structures::SSH_PUBLIC_KEY_METADATA));
 pub static SERVER_CERTIFICATE: TypeSchema =
     TypeSchema::new("ServerCertificate", Kind::Structure(&structures::SERVER_CERTIFICATE));
 pub static SERVER_CERTIFICATE_METADATA: TypeSchema =
     TypeSchema::new("ServerCertificateMetadata", Kind::Structure(&structures::SERVER_CERTIFICATE_METADATA));
 pub static SERVICE_FAILURE_EXCEPTION: TypeSchema =
     TypeSchema::new("ServiceFailureException", Kind::Structure(&structures::SERVICE_FAILURE_EXCEPTION));
+pub static SERVICE_NOT_SUPPORTED_EXCEPTION: TypeSchema = TypeSchema::new(
+    "ServiceNotSupportedException",
+    Kind::Structure(&structures::SERVICE_NOT_SUPPORTED_EXCEPTION),
+);
+pub static SERVICE_SPECIFIC_CREDENTIAL_METADATA: TypeSchema = TypeSchema::new(
+    "ServiceSpecificCredentialMetadata",
+    Kind::Structure(&structures::SERVICE_SPECIFIC_CREDENTIAL_METADATA),
+);
+pub static SERVICE_SPECIFIC_CREDENTIALS_LIST_TYPE: TypeSchema =
+    TypeSchema::list("ServiceSpecificCredentialsListType", &SERVICE_SPECIFIC_CREDENTIAL_METADATA);
 pub static SET_DEFAULT_POLICY_VERSION_OUTPUT: TypeSchema = TypeSchema::new(
     "SetDefaultPolicyVersionOutput",
     Kind::Structure(&structures::SET_DEFAULT_POLICY_VERSION_OUTPUT),
@@ -695,6 +729,8 @@ pub static SET_DEFAULT_POLICY_VERSION_REQUEST: TypeSchema = TypeSchema::new(
     "SetDefaultPolicyVersionRequest",
     Kind::Structure(&structures::SET_DEFAULT_POLICY_VERSION_REQUEST),
 );
+pub static SIGNING_CERTIFICATE: TypeSchema =
+    TypeSchema::new("SigningCertificate", Kind::Structure(&structures::SIGNING_CERTIFICATE));
 pub static SIMULATE_CUSTOM_POLICY_REQUEST: TypeSchema = TypeSchema::new(
     "SimulateCustomPolicyRequest",
     Kind::Structure(&structures::SIMULATE_CUSTOM_POLICY_REQUEST),
@@ -839,6 +875,7 @@ pub static ACCOUNT_ALIAS_TYPE: TypeSchema = TypeSchema::new("accountAliasType", 
     .min(3)
     .max(63)
     .pattern("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$");
+pub static ALL_USERS: TypeSchema = TypeSchema::new("allUsers", Kind::Boolean);
 pub static ARN_TYPE: TypeSchema = TypeSchema::new("arnType", Kind::String).min(20).max(2048);
 pub static ATTACHED_POLICIES_LIST_TYPE: TypeSchema =
     TypeSchema::list("attachedPoliciesListType", &ATTACHED_POLICY);
@@ -853,6 +890,9 @@ pub static CERTIFICATE_CHAIN_TYPE: TypeSchema = TypeSchema::new("certificateChai
     .min(1)
     .max(2097152)
     .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+pub static CERTIFICATE_ID_TYPE: TypeSchema =
+    TypeSchema::new("certificateIdType", Kind::String).min(24).max(128).pattern("[\\w]+");
+pub static CERTIFICATE_LIST_TYPE: TypeSchema = TypeSchema::list("certificateListType", &SIGNING_CERTIFICATE);
 pub static CLIENT_ID_LIST_TYPE: TypeSchema = TypeSchema::list("clientIDListType", &CLIENT_ID_TYPE);
 pub static CLIENT_ID_TYPE: TypeSchema = TypeSchema::new("clientIDType", Kind::String).min(1).max(255);
 pub static CUSTOM_SUFFIX_TYPE: TypeSchema =
@@ -935,6 +975,8 @@ pub static PRIVATE_KEY_TYPE: TypeSchema = TypeSchema::new("privateKeyType", Kind
     .min(1)
     .max(16384)
     .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+pub static PUBLIC_KEY_ID_TYPE: TypeSchema =
+    TypeSchema::new("publicKeyIdType", Kind::String).min(20).max(128).pattern("[\\w]+");
 pub static RESPONSE_MARKER_TYPE: TypeSchema = TypeSchema::new("responseMarkerType", Kind::String);
 pub static ROLE_DESCRIPTION_TYPE: TypeSchema = TypeSchema::new("roleDescriptionType", Kind::String)
     .max(1000)
@@ -951,8 +993,17 @@ pub static SERVER_CERTIFICATE_METADATA_LIST_TYPE: TypeSchema =
     TypeSchema::list("serverCertificateMetadataListType", &SERVER_CERTIFICATE_METADATA);
 pub static SERVER_CERTIFICATE_NAME_TYPE: TypeSchema =
     TypeSchema::new("serverCertificateNameType", Kind::String).min(1).max(128).pattern("[\\w+=,.@-]+");
+pub static SERVICE_CREDENTIAL_ALIAS: TypeSchema =
+    TypeSchema::new("serviceCredentialAlias", Kind::String).min(0).max(200).pattern("[\\w+=,.@-]+");
 pub static SERVICE_FAILURE_EXCEPTION_MESSAGE: TypeSchema =
     TypeSchema::new("serviceFailureExceptionMessage", Kind::String);
+pub static SERVICE_NAME: TypeSchema = TypeSchema::new("serviceName", Kind::String);
+pub static SERVICE_NOT_SUPPORTED_MESSAGE: TypeSchema =
+    TypeSchema::new("serviceNotSupportedMessage", Kind::String);
+pub static SERVICE_SPECIFIC_CREDENTIAL_ID: TypeSchema =
+    TypeSchema::new("serviceSpecificCredentialId", Kind::String).min(20).max(128).pattern("[\\w]+");
+pub static SERVICE_USER_NAME: TypeSchema =
+    TypeSchema::new("serviceUserName", Kind::String).min(0).max(200).pattern("[\\w+=,.@-]*");
 pub static STATUS_TYPE: TypeSchema =
     TypeSchema::new("statusType", Kind::Enum(crate::generated::StatusType::VALUES));
 pub static STRING_TYPE: TypeSchema = TypeSchema::new("stringType", Kind::String);
