@@ -309,7 +309,8 @@ class Online(ServerCase):
         self.assertEqual(shown["policies"], ["arn:aws:iam::aws:policy/ReadOnlyAccess"])
         self.assertIn("--force", self.verb("user", "delete", "deploy", code=1))
         self.verb("user", "delete", "deploy", "--force")
-        self.refused("UnrecognizedClientException", "invalid", ecs.list_clusters)
+        listed = self.verb("key", "list", "--format", "json")
+        self.assertNotIn(key["AccessKeyId"], listed)
         self.assertIn("NoSuchEntity", self.verb("user", "show", "deploy", code=1))
 
     def test_nothing_is_made_where_something_is_wrong(self):
@@ -379,7 +380,7 @@ class Online(ServerCase):
                 "CreateCluster": lambda: client.create_cluster(clusterName=resource.rsplit("/", 1)[1]),
                 "GetSecretValue": lambda: client.get_secret_value(SecretId=resource),
                 "ListUsers": lambda: client.list_users(),
-                "AssumeRole": lambda: client.assume_role(RoleArn=resource, RoleSessionName="x"),
+                "AssumeRole": lambda: client.assume_role(RoleArn=resource, RoleSessionName="asked"),
             }
             try:
                 calls[name]()

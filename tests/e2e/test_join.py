@@ -106,7 +106,7 @@ class Strict:
 
     def register_as(self, key, **others):
         answer = self.client_with(key).register_container_instance(
-            cluster=self.cluster, totalResources=CAPACITY, clientToken=uuid.uuid4().hex, **others
+            cluster=self.cluster, totalResources=CAPACITY, **others
         )
         return answer["containerInstance"]["containerInstanceArn"]
 

@@ -96,6 +96,8 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 #[derive(Debug)]
 struct Pinned {
     fingerprint: String,
+    /// Who is trusted too, if no certificate has the fingerprint.
+    others: Option<Arc<Trust>>,
     /// Of the kinds of signatures that a handshake may have; it trusts nobody.
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -113,7 +115,11 @@ impl ServerCertVerifier for Pinned {
         let known =
             shown.find(|certificate| fingerprint(certificate).eq_ignore_ascii_case(&self.fingerprint));
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let known = known.ok_or_else(unknown)?.clone().into_owned();
+        let Some(known) = known else {
+            let others = self.others.as_ref().ok_or_else(unknown)?;
+            return others.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        };
+        let known = known.clone().into_owned();
         let mut roots = RootCertStore::empty();
         roots.add(known.clone())?;
         let trust = Trust::of_roots(roots, vec![known]).map_err(|_| unknown())?;
@@ -220,13 +226,18 @@ pub fn tls_config(files: &[PathBuf]) -> Result<Arc<rustls::ClientConfig>, TlsErr
 }
 
 /// A configuration of rustls that knows a server by a certificate's [`fingerprint`]: one of those that the server shows has
-/// to have it, and the server's own has to be that one or signed by it.
+/// to have it, and the server's own has to be that one or signed by it. Where none has it, `files` say whom to trust, if
+/// there are any: the server may have another certificate by now.
 ///
 /// # Errors
-/// TLS cannot be set up.
-pub fn tls_config_pinned(fingerprint: &str) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+/// TLS cannot be set up, or as [`Trust::of`].
+pub fn tls_config_pinned(
+    fingerprint: &str,
+    files: &[PathBuf],
+) -> Result<Arc<rustls::ClientConfig>, TlsError> {
     let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
-    config(Arc::new(Pinned { fingerprint: fingerprint.to_owned(), algorithms }))
+    let others = if files.is_empty() { None } else { Some(Trust::of(files)?) };
+    config(Arc::new(Pinned { fingerprint: fingerprint.to_owned(), others, algorithms }))
 }
 
 fn config(verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<rustls::ClientConfig>, TlsError> {
@@ -338,11 +349,25 @@ mod tests {
     /// With what is shown, for `localhost`, in years since 1970.
     fn is_pinned(pin: &str, shown: &[CertificateDer<'_>], name: &'static str, years: u32) -> bool {
         let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
-        let pinned = Pinned { fingerprint: pin.to_owned(), algorithms };
+        let pinned = Pinned { fingerprint: pin.to_owned(), others: None, algorithms };
         let name = ServerName::try_from(name).expect("a name");
         let (own, others) = shown.split_first().expect("one at least");
         let now = UnixTime::since_unix_epoch(YEAR * years);
         pinned.verify_server_cert(own, others, &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn where_no_certificate_has_the_fingerprint_files_decide() {
+        let renewed = parameters(IsCa::NoCa).self_signed(&key()).expect("it is signed");
+        let foreign = parameters(IsCa::NoCa).self_signed(&key()).expect("it is signed");
+        let file = File::with("renewed", &renewed.pem());
+        let others = Some(Trust::of(std::slice::from_ref(&file.0)).expect("it has a certificate"));
+        let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+        let pinned = Pinned { fingerprint: "of the old one".to_owned(), others, algorithms };
+        let now = UnixTime::since_unix_epoch(YEAR * 55);
+        let name = ServerName::try_from("localhost").expect("a name");
+        assert!(pinned.verify_server_cert(renewed.der(), &[], &name, &[], now).is_ok());
+        assert!(pinned.verify_server_cert(foreign.der(), &[], &name, &[], now).is_err());
     }
 
     #[test]

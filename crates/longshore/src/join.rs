@@ -67,10 +67,9 @@ impl Kept {
         Credentials::new(self.key.access_key_id.as_str(), self.key.secret_access_key.0.as_str())
     }
 
-    /// A client that signs with the key. `SSL_CERT_FILE` says whom to trust, or else the token's fingerprint.
+    /// A client that signs with the key.
     pub fn http(&self, endpoint: &str) -> anyhow::Result<HttpClient> {
-        let ca = self.ca.as_deref().filter(|_| std::env::var_os("SSL_CERT_FILE").is_none());
-        pinned(endpoint, ca)
+        pinned(endpoint, self.ca.as_deref())
     }
 }
 
@@ -91,12 +90,15 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> anyhow::Result<Option
     }
 }
 
-/// A client that knows the server by a fingerprint, or by the authorities of the system.
+/// A client that knows the server by a fingerprint or by what `SSL_CERT_FILE` names; without a fingerprint, by the
+/// authorities of the system. The variable is set on machines where nobody thought of this server, and takes nothing away.
 fn pinned(endpoint: &str, ca: Option<&str>) -> anyhow::Result<HttpClient> {
-    match ca.filter(|_| endpoint.starts_with("https:")) {
-        Some(ca) => Ok(HttpClient::new(Some(longshore_client::tls_config_pinned(ca)?))),
-        None => agent::client(endpoint, None),
-    }
+    let Some(ca) = ca.filter(|_| endpoint.starts_with("https:")) else {
+        return agent::client(endpoint, None);
+    };
+    let others: Vec<PathBuf> = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from).into_iter().collect();
+    let tls = longshore_client::tls_config_pinned(ca, &others);
+    Ok(HttpClient::new(Some(tls.context("SSL_CERT_FILE does not name certificates: mend it, or unset it")?)))
 }
 
 /// The token of a flag or a file.
