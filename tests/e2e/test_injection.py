@@ -150,6 +150,11 @@ class PrivateRegistry(Case):
 
 
 class ChangingSecrets(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.port = free_port()
+        super().setUpClass()
+
     def start_service(self, name, tags):
         secrets, ssm = self.client_of("secretsmanager"), self.client_of("ssm")
         arn = secrets.create_secret(Name=f"{name}/db", SecretString=json.dumps({"password": "tulip-first"}))["ARN"]

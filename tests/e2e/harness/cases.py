@@ -309,6 +309,8 @@ class UpCase(EngineCase):
 
     instances_wanted = 3
     zones_wanted = 3
+    # Of who starts it again, so that clients find it where it was.
+    port = 0
 
     @classmethod
     def setUpClass(cls):
@@ -323,6 +325,7 @@ class UpCase(EngineCase):
             *("--instances", cls.instances_wanted),
             *("--zones", cls.zones_wanted),
             *("--cluster", cls.cluster),
+            port=cls.port,
         )
 
 
