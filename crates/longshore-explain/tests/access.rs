@@ -230,7 +230,7 @@ fn it_says_which_statement_of_which_policy() {
         &own,
         ADA,
         "ecs:DescribeClusters",
-        &["statement 1 (Yes) of inline policy own of user ada, at 1:39"],
+        &["statement 1 (Yes) of inline policy own of user ada, at 1:38"],
     );
     check(
         &own,

@@ -428,7 +428,7 @@ mod tests {
         let answers = [parameter, secret].map(|answer| Ok(answer.to_string().into_bytes()));
         let resolved = plan.answer(answers.into()).expect("all are there");
         let told: Vec<_> = resolved.versions.iter().map(|own| (&*own.value_from, &*own.version)).collect();
-        assert_eq!(told, [("/d", "7"), (named, "7"), (SECRET, "v-1"), (&*user, "v-1")]);
+        assert_eq!(told, [("/d", "7"), (SECRET, "v-1"), (&*user, "v-1"), (named, "7")]);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use longshore_base::Scope;
 use longshore_engine::input::HealthStatus;
 use longshore_runtime::scripted::ImageScript;
 use longshore_runtime::{ErrorKind, RuntimeError};
+use longshore_tables_ec2::defaults;
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
@@ -303,10 +305,13 @@ impl Image {
         self == Image::Vpc || kind == Kind::Fargate
     }
 
-    /// A request for its tasks, with the network that awsvpc mode asks for.
-    pub fn request(self, kind: Kind, mut request: Value) -> Value {
+    /// A request for its tasks in `scope`, with the network that awsvpc mode asks for: that of the default VPC, in all
+    /// zones.
+    pub fn request(self, kind: Kind, scope: &Scope, mut request: Value) -> Value {
         if self.is_awsvpc(kind) {
-            request["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": ["subnet-1"]}});
+            let realm = defaults::realm(scope);
+            let subnets: Vec<&str> = realm.subnets().keys().map(|id| &**id).collect();
+            request["networkConfiguration"] = json!({"awsvpcConfiguration": {"subnets": subnets}});
         }
         request
     }

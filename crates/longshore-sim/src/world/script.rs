@@ -49,7 +49,7 @@ impl World {
                     "service": name, "taskDefinition": image.family(kind), "launchType": launch,
                     "scale": {"value": f64::from(percent), "unit": "PERCENT"}, "clientToken": self.token(),
                 });
-                self.ask(cluster, "CreateTaskSet", image.request(kind, request));
+                self.ask(cluster, "CreateTaskSet", image.request(kind, &self.places[cluster].scope, request));
             }
             Step::ScaleSet { service, pick, percent } => {
                 let scale = json!({"value": f64::from(percent), "unit": "PERCENT"});
@@ -66,7 +66,8 @@ impl World {
             }
             Step::Roll { service, image, desired } => {
                 let kind = self.kind_for(service);
-                let mut request = image.request(kind, json!({"taskDefinition": image.family(kind)}));
+                let scope = &self.places[self.named(service).0].scope;
+                let mut request = image.request(kind, scope, json!({"taskDefinition": image.family(kind)}));
                 if let Some(desired) = desired {
                     request["desiredCount"] = json!(desired);
                 }
@@ -118,7 +119,7 @@ impl World {
                     None => {}
                 }
                 let cluster = usize::from(cluster) % self.clusters.len();
-                self.ask(cluster, "RunTask", image.request(kind, request));
+                self.ask(cluster, "RunTask", image.request(kind, &self.places[cluster].scope, request));
             }
             Step::StopTask { pick } => {
                 if let Some((cluster, task)) = self.some_task(pick) {
@@ -138,7 +139,7 @@ impl World {
                     };
                     let request =
                         json!({"taskDefinition": image.family(Kind::Plain), "containerInstances": [named]});
-                    self.ask(cluster, "StartTask", image.request(Kind::Plain, request));
+                    self.ask(cluster, "StartTask", image.request(Kind::Plain, &self.places[cluster].scope, request));
                 }
             }
             Step::Protect { pick, on } => {
@@ -408,7 +409,7 @@ impl World {
             let image = own.and_then(|(family, _)| Image::of_family(family.as_str()));
             let image = image.unwrap_or(Image::Web);
             request["taskDefinition"] = image.family(Kind::Fargate).into();
-            request = image.request(Kind::Fargate, request);
+            request = image.request(Kind::Fargate, &self.places[self.named(service).0].scope, request);
         }
         self.update_service(service, request);
     }
@@ -519,7 +520,7 @@ impl World {
                 request["placementConstraints"] = json!([{"type": "distinctInstance"}]);
             }
         }
-        self.ask(cluster, "CreateService", setup.image.request(kind, request));
+        self.ask(cluster, "CreateService", setup.image.request(kind, &self.places[cluster].scope, request));
     }
 
     /// What users need in each account and region before they make clusters.

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_base::{Ids, Seed, Timestamp};
+use longshore_base::{Ids, Timestamp};
 use longshore_controllers::connection::{Generation, Registry};
 use longshore_controllers::link;
 use longshore_controllers::schedule::{Job, Schedule};
@@ -141,14 +141,6 @@ impl World {
         if let Some(group) = ledger.next_group() {
             let outcomes = self.write(&group, group.len());
             ledger.committed(&group, outcomes);
-        }
-        let open = ledger::submit(&mut state, &mut ledger, now, Ids::new(Seed::new(0)), |tx| {
-            // Subnets need not exist.
-            tx.volatile(|iam: &mut IamTables, _| iam.allow_guests());
-            Ok::<_, Infallible>(())
-        });
-        if let Err(refused) = open {
-            return self.fail("ledger", format!("{refused}: {refused:?}"));
         }
         let hints = state.all_hints();
         self.server.up = Some(Running {
