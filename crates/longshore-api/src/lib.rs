@@ -2,7 +2,7 @@
 //!
 //! Start at [`Api`]: one implementation per service, in the `longshore-api-*` crates. It gets a [`Request`] whose
 //! signature was accepted (or that needs none) and whose operation is one that it builds, and gives a [`Reply`].
-//! [`Sockets`] is the same for the two sockets of agents. `longshore-front` is what calls them.
+//! [`Sockets`] is the same for the two sockets of agents, [`Place`] for what is no API of AWS's. `longshore-front` is what calls them.
 //!
 //! Invariants: nothing here does I/O; a body is read within the limits of whoever made it; no `Debug` text shows the
 //! value of a header or of a parameter.
@@ -11,6 +11,7 @@
 
 mod body;
 mod call;
+mod place;
 mod principal;
 mod socket;
 
@@ -19,6 +20,7 @@ use std::pin::Pin;
 
 pub use body::{Body, BodyError};
 pub use call::{Call, Head, Request, RequestId};
+pub use place::{Place, Visit};
 pub use principal::{Limits, Principal, PrincipalKind, Session, SessionSource};
 pub use socket::{Duplex, Message, NotText, Refusal, Socket, SocketError, SocketHandler, Sockets, Text};
 

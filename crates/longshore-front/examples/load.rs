@@ -58,6 +58,7 @@ fn main() {
             apis: vec![Arc::new(Nothing)],
             catalog: longshore_catalog::ALL,
             sockets: None,
+            places: Vec::new(),
             identity: Arc::new(Identity::new(Mode::Strict, keyring)),
             metrics: Metrics::new(),
             clock: Arc::new(SystemClock),

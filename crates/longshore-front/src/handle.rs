@@ -19,7 +19,7 @@ use longshore_wire::route::{self, Routing};
 
 use crate::answer::{Answer, plain};
 use crate::server::{Peer, Phase, Shared};
-use crate::{call, socket};
+use crate::{call, place, socket};
 
 /// The service whose buckets may be named by a host.
 pub(crate) const S3: &str = "s3";
@@ -206,6 +206,12 @@ pub(crate) async fn handle(
     let mode = shared.services.identity.mode();
     if let Err(foreign) = shared.site.check_host(mode, uri, headers, has_bucket) {
         return Ok(call::refuse_foreign(asking, incoming, &foreign).await);
+    }
+    // A bucket may be called as a place's path begins; its requests are signed.
+    if asking.claimed.as_deref() != Some(S3)
+        && let Some(place) = shared.services.places.iter().find(|place| place.serves(uri.path()))
+    {
+        return Ok(place::visit(asking, incoming, &**place).await);
     }
     let routing = asking.route(None);
     if routing != Routing::Elsewhere {

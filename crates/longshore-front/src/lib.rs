@@ -1,6 +1,6 @@
 //! The HTTP edge: one port, every API.
 //!
-//! Start at [`serve`]; `Api` and `Sockets` of [`longshore_api`] are what it serves. A request goes through
+//! Start at [`serve`]; `Api`, `Sockets` and `Place` of [`longshore_api`] are what it serves. A request goes through
 //! `handle`: a request id, whether a web page may have sent it ([`Site`]), where it goes
 //! ([`longshore_wire::route`]). What goes to an API continues in `call`: its body within limits, the signature
 //! ([`longshore_identity`]), the operation with a deadline and with panics caught, the answer in the request's protocol.
@@ -29,6 +29,7 @@ mod handshake;
 mod hello;
 mod meter;
 mod patience;
+mod place;
 mod ready;
 mod server;
 mod site;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use longshore_api::{Api, Sockets};
+use longshore_api::{Api, Place, Sockets};
 use longshore_base::Clock;
 use longshore_identity::Identity;
 use longshore_telemetry::{Damper, InFlight, Metrics};
@@ -45,6 +45,8 @@ pub struct Services {
     /// Services that are known. What one that nobody serves is asked for is told by its name.
     pub catalog: &'static [&'static ServiceFacts],
     pub sockets: Option<Arc<dyn Sockets>>,
+    /// What has paths of its own, and authenticates by itself.
+    pub places: Vec<Arc<dyn Place>>,
     pub identity: Arc<Identity>,
     pub metrics: Metrics,
     pub clock: Arc<dyn Clock>,

@@ -69,6 +69,25 @@ impl AuthError {
     }
 }
 
+/// What a request says of its credentials, but their secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    pub access_key_id: &'a str,
+    pub session_token: Option<&'a str>,
+    /// The service that the signature is scoped to.
+    pub service: &'a str,
+}
+
+impl<'a> Claim<'a> {
+    fn of(presented: &'a Presented<'_>) -> Self {
+        Self {
+            access_key_id: presented.access_key_id(),
+            session_token: presented.session_token(),
+            service: presented.service(),
+        }
+    }
+}
+
 /// Decides who is calling. Shared by every connection.
 pub struct Identity {
     mode: Mode,
@@ -178,14 +197,15 @@ impl Identity {
     ) -> Result<(Principal, T), AuthError> {
         let presented = Presented::parse(request)?;
         let region = Region::parse(presented.region()).ok_or(AuthError::Region)?;
-        let id = presented.access_key_id();
+        let claim = Claim::of(&presented);
+        let id = claim.access_key_id;
         if let Some(key) = self.keyring.get(id) {
             presented.check_time(now, window)?;
             let body = verify(&presented, Some(&self.keyring.signing_key(&presented, &key)))?;
-            check_ends(&key, &presented, now)?;
-            return Ok((self.of_key(&key, region, &presented), body));
+            check_ends(&key, claim, now)?;
+            return Ok((self.of_key(&key, region, claim), body));
         }
-        let used = Use { now, region: region.as_str(), service: presented.service() };
+        let used = Use { now, region: region.as_str(), service: claim.service };
         if let Some(users) = &self.users
             && let Some(key) = users.key(id, used)
         {
@@ -195,13 +215,13 @@ impl Identity {
             }
             presented.check_time(now, window)?;
             let body = verify(&presented, Some(&self.signing_key(&presented, |id| users.secret(id))?))?;
-            if presented.session_token().is_some() {
+            if claim.session_token.is_some() {
                 return Err(AuthError::Unrecognized);
             }
             if key.is_news {
                 users.used(id, used);
             }
-            return Ok((of_user(&key, region.clone(), &presented), body));
+            return Ok((of_user(&key, region.clone(), claim), body));
         }
         if let Some(users) = &self.users {
             match users.instance(id) {
@@ -212,23 +232,23 @@ impl Identity {
                     presented.check_time(now, window)?;
                     let secret = |id: &str| users.instance_secret(id);
                     let body = verify(&presented, Some(&self.signing_key(&presented, secret)?))?;
-                    if presented.session_token().is_some() {
+                    if claim.session_token.is_some() {
                         return Err(AuthError::Unrecognized);
                     }
-                    return Ok((of_instance(key, region, &presented), body));
+                    return Ok((of_instance(key, region, claim), body));
                 }
             }
         }
-        if let (Some(users), Some(token)) = (&self.users, presented.session_token()) {
+        if let (Some(users), Some(token)) = (&self.users, claim.session_token) {
             match users.session(id, token) {
                 SessionToken::Valid(key) => {
                     presented.check_time(now, window)?;
                     // The secret comes with each request, so that there is nothing to keep in a cache: two sessions whose
                     // ids are the same by chance have two secrets.
                     let body = verify(&presented, Some(&presented.signing_key(&key.secret)))?;
-                    self.check_session(&key, &presented, now)?;
+                    self.check_session(&key, claim, now)?;
                     users.session_used(&key, used);
-                    return Ok((of_session(&key, region.clone(), &presented), body));
+                    return Ok((of_session(&key, region.clone(), claim), body));
                 }
                 // Who was somebody does not become a guest by having ended.
                 SessionToken::Invalid => return Err(AuthError::Unrecognized),
@@ -240,20 +260,60 @@ impl Identity {
             Mode::Open if !self.takes_unknown => Err(AuthError::Unrecognized),
             Mode::Open if presented.form != Form::Header => Err(AuthError::Unproven),
             Mode::Open => {
-                let account = AccountId::parse(id).unwrap_or(self.default_account);
                 let body = verify(&presented, None)?;
-                Ok((principal(account, region, &presented, PrincipalKind::Guest, Name::none()), body))
+                Ok((self.guest(region, claim), body))
             }
         }
     }
 
-    /// What the signature of a session cannot show: that it is not over, and may be used for this.
-    fn check_session(
+    /// Who has these credentials, of which a signature was right when something was made of them that stands for them (the
+    /// password of a registry). Whether they are still good is asked anew.
+    pub fn recognise(
         &self,
-        key: &SessionKey,
-        presented: &Presented<'_>,
+        claim: Claim<'_>,
+        region: Region,
         now: Timestamp,
-    ) -> Result<(), AuthError> {
+    ) -> Result<Principal, AuthError> {
+        if let Some(key) = self.keyring.get(claim.access_key_id) {
+            check_ends(&key, claim, now)?;
+            return Ok(self.of_key(&key, region, claim));
+        }
+        if let Some(users) = &self.users {
+            let used = Use { now, region: region.as_str(), service: claim.service };
+            if let Some(key) = users.key(claim.access_key_id, used) {
+                let is_good = key.is_active && claim.session_token.is_none();
+                return if is_good { Ok(of_user(&key, region, claim)) } else { Err(AuthError::Unrecognized) };
+            }
+            match users.instance(claim.access_key_id) {
+                InstanceOfKey::Foreign => {}
+                InstanceOfKey::Known(key) if claim.session_token.is_none() => {
+                    return Ok(of_instance(key, region, claim));
+                }
+                InstanceOfKey::Known(_) | InstanceOfKey::Ended => return Err(AuthError::Unrecognized),
+            }
+            match claim.session_token.map(|token| users.session(claim.access_key_id, token)) {
+                Some(SessionToken::Valid(key)) => {
+                    self.check_session(&key, claim, now)?;
+                    return Ok(of_session(&key, region, claim));
+                }
+                Some(SessionToken::Invalid) => return Err(AuthError::Unrecognized),
+                Some(SessionToken::Foreign) | None => {}
+            }
+        }
+        match self.mode {
+            Mode::Open if self.takes_unknown => Ok(self.guest(region, claim)),
+            Mode::Open | Mode::Strict => Err(AuthError::Unrecognized),
+        }
+    }
+
+    /// Somebody whose key nobody knows.
+    fn guest(&self, region: Region, claim: Claim<'_>) -> Principal {
+        let account = AccountId::parse(claim.access_key_id).unwrap_or(self.default_account);
+        principal(account, region, claim, PrincipalKind::Guest, Name::none())
+    }
+
+    /// What the signature of a session cannot show: that it is not over, and may be used for this.
+    fn check_session(&self, key: &SessionKey, claim: Claim<'_>, now: Timestamp) -> Result<(), AuthError> {
         if key.kind == PrincipalKind::Guest && self.mode == Mode::Strict {
             return Err(AuthError::Unrecognized);
         }
@@ -265,7 +325,7 @@ impl Identity {
             SessionSource::Role => true,
             SessionSource::Token | SessionSource::Federation => false,
         };
-        if !may_call_iam && presented.service() == "iam" { Err(AuthError::Unrecognized) } else { Ok(()) }
+        if !may_call_iam && claim.service == "iam" { Err(AuthError::Unrecognized) } else { Ok(()) }
     }
 
     /// No key of a user or an instance changes its secret, so that whatever was derived for it stays right.
@@ -283,7 +343,7 @@ impl Identity {
     }
 
     /// Who has a key of the ring: if it is a user's, the one whom IAM knows by this name.
-    fn of_key(&self, key: &AccessKey, region: Region, presented: &Presented<'_>) -> Principal {
+    fn of_key(&self, key: &AccessKey, region: Region, claim: Claim<'_>) -> Principal {
         let known = match (key.kind, &self.users) {
             (PrincipalKind::User, Some(users)) => users.named(key.account, &key.name),
             (
@@ -300,14 +360,14 @@ impl Identity {
             Some(user) => Name::of(user),
             None => Name { path: "/", name: &key.name, id: None },
         };
-        principal(key.account, region, presented, key.kind, name)
+        principal(key.account, region, claim, key.kind, name)
     }
 }
 
 /// What a signature cannot show: that the session goes with the key, and is not over.
-fn check_ends(key: &AccessKey, presented: &Presented<'_>, now: Timestamp) -> Result<(), AuthError> {
+fn check_ends(key: &AccessKey, claim: Claim<'_>, now: Timestamp) -> Result<(), AuthError> {
     // The token is looked at after the signature, so that only the owner learns about it.
-    match (&key.credentials.session_token, presented.session_token()) {
+    match (&key.credentials.session_token, claim.session_token) {
         (None, None) => {}
         (Some(expected), Some(token)) if expected.matches(token) => {}
         (None, Some(_)) | (Some(_), None | Some(_)) => return Err(AuthError::Unrecognized),
@@ -336,7 +396,7 @@ impl<'a> Name<'a> {
     }
 }
 
-fn of_session(key: &SessionKey, region: Region, presented: &Presented<'_>) -> Principal {
+fn of_session(key: &SessionKey, region: Region, claim: Claim<'_>) -> Principal {
     let partition = region.partition().as_str();
     let service = match key.session.source {
         SessionSource::Role | SessionSource::Federation => "sts",
@@ -345,36 +405,36 @@ fn of_session(key: &SessionKey, region: Region, presented: &Presented<'_>) -> Pr
     Principal {
         arn: format!("arn:{partition}:{service}::{}:{}", key.account, key.resource).into(),
         scope: Scope::new(key.account, region),
-        access_key_id: presented.access_key_id().into(),
+        access_key_id: claim.access_key_id.into(),
         kind: key.kind,
         name: key.name.clone(),
         id: key.id.clone(),
         session: Some(key.session.clone()),
-        service: presented.service().into(),
+        service: claim.service.into(),
     }
 }
 
-fn of_instance(key: InstanceKey, region: Region, presented: &Presented<'_>) -> Principal {
+fn of_instance(key: InstanceKey, region: Region, claim: Claim<'_>) -> Principal {
     Principal {
         scope: Scope::new(key.account, region),
-        access_key_id: presented.access_key_id().into(),
+        access_key_id: claim.access_key_id.into(),
         arn: key.arn,
         kind: PrincipalKind::Instance,
         name: "".into(),
         id: Some(key.id),
         session: None,
-        service: presented.service().into(),
+        service: claim.service.into(),
     }
 }
 
-fn of_user(key: &UserKey, region: Region, presented: &Presented<'_>) -> Principal {
-    principal(key.account, region, presented, PrincipalKind::User, Name::of(&key.user))
+fn of_user(key: &UserKey, region: Region, claim: Claim<'_>) -> Principal {
+    principal(key.account, region, claim, PrincipalKind::User, Name::of(&key.user))
 }
 
 fn principal(
     account: AccountId,
     region: Region,
-    presented: &Presented<'_>,
+    claim: Claim<'_>,
     kind: PrincipalKind,
     Name { path, name, id }: Name<'_>,
 ) -> Principal {
@@ -387,13 +447,13 @@ fn principal(
     };
     Principal {
         scope: Scope::new(account, region),
-        access_key_id: presented.access_key_id().into(),
+        access_key_id: claim.access_key_id.into(),
         arn: arn.into(),
         kind,
         name: name.into(),
         id: id.cloned(),
         session: None,
-        service: presented.service().into(),
+        service: claim.service.into(),
     }
 }
 
@@ -489,6 +549,36 @@ mod tests {
         assert_eq!(ask("AKIAKNOWN"), Ok(PrincipalKind::User));
         assert_eq!(ask("test"), Err(AuthError::Unproven));
         assert_eq!(ask("444455556666"), Err(AuthError::Unproven));
+    }
+
+    /// What stands for credentials is worth what they are worth.
+    #[test]
+    fn credentials_are_recognised_as_long_as_they_are_good() {
+        let identity = Identity::new(Mode::Strict, Arc::default());
+        let mut key = known("ASIA1", "111122223333");
+        key.credentials.session_token = Some(Secret::new("token"));
+        key.expires = Some(NOW + Duration::from_secs(60));
+        identity.keyring().add(key).expect("room");
+        let region = || Region::parse("eu-west-1").expect("a region");
+        let recognise = |access_key_id, session_token, now| {
+            identity.recognise(Claim { access_key_id, session_token, service: "ecr" }, region(), now)
+        };
+        let who = recognise("ASIA1", Some("token"), NOW).expect("all is right");
+        assert_eq!((&*who.arn, &*who.service), ("arn:aws:iam::111122223333:user/ada", "ecr"));
+        for (token, now, error) in [
+            (None, NOW, AuthError::Unrecognized),
+            (Some("other"), NOW, AuthError::Unrecognized),
+            (Some("token"), NOW + Duration::from_secs(60), AuthError::Expired),
+        ] {
+            assert_eq!(recognise("ASIA1", token, now), Err(error));
+        }
+        assert_eq!(recognise("444455556666", None, NOW), Err(AuthError::Unrecognized));
+        let open = Identity::new(Mode::Open, Arc::default());
+        let claim = Claim { access_key_id: "444455556666", session_token: None, service: "ecr" };
+        let guest = open.recognise(claim, region(), NOW).expect("anybody");
+        assert_eq!((guest.kind, &*guest.arn), (PrincipalKind::Guest, "arn:aws:iam::444455556666:root"));
+        let closed = open.knowing_all();
+        assert_eq!(closed.recognise(claim, region(), NOW), Err(AuthError::Unrecognized));
     }
 
     #[test]

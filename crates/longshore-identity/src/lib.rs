@@ -27,7 +27,7 @@ mod generate;
 mod keyring;
 mod users;
 
-pub use authenticate::{AuthError, DEFAULT_ACCOUNT, Identity, Mode};
+pub use authenticate::{AuthError, Claim, DEFAULT_ACCOUNT, Identity, Mode};
 pub use generate::generate;
 pub use keyring::{AccessKey, KEYS_MAX, Keyring, KeyringError};
 pub use longshore_api::{Principal, PrincipalKind, Session, SessionSource};

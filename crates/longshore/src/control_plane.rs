@@ -245,6 +245,7 @@ impl ControlPlane {
             ],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
+            places: Vec::new(),
             identity: Arc::new(Identity::new(mode, keyring.clone()).with_users(users.clone())),
             metrics,
             clock,

@@ -3,6 +3,7 @@
 mod client;
 mod limits;
 mod pages;
+mod places;
 mod protocols;
 mod requests;
 mod server;

@@ -8,7 +8,8 @@ use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use longshore_api::{
-    Api, Body, BoxFuture, Call, Head, Intake, Message, Refusal, Reply, Request, SocketHandler, Sockets, Text,
+    Api, Body, BoxFuture, Call, Head, Intake, Message, Place, Refusal, Reply, Request, SocketHandler,
+    Sockets, Text, Visit,
 };
 use longshore_base::{AccountId, Clock, Seed, Timestamp};
 use longshore_front::{Config, Limits, Origin, Ready, Running, Services, Site, serve};
@@ -184,6 +185,28 @@ async fn counted(mut body: Body) -> Result<(usize, String), longshore_api::BodyE
     Ok((length, sum))
 }
 
+/// What is below `/v2/`: tells the length of what it was sent, takes nothing at `/v2/drop`, and panics at `/v2/panic`.
+struct Depot;
+
+impl Place for Depot {
+    fn serves(&self, path: &str) -> bool {
+        path.starts_with("/v2/")
+    }
+
+    fn answer(&self, visit: Visit) -> BoxFuture<'_, http::Response<Body>> {
+        Box::pin(async move {
+            match visit.head.path() {
+                "/v2/drop" => http::Response::new("taken nothing".into()),
+                "/v2/panic" => panic!("on purpose: hush"),
+                path => http::Response::new(match counted(visit.body).await {
+                    Ok((length, _)) => format!("{path} {length}").into(),
+                    Err(error) => format!("broken: {error}").into(),
+                }),
+            }
+        })
+    }
+}
+
 /// Echoes what it hears on `/acs/ws`, panics at `panic`, and refuses who asks for `refuse`.
 struct EchoSockets;
 
@@ -291,6 +314,7 @@ pub async fn start_with(mode: Mode, limits: Limits, tls: Option<longshore_front:
             .to_vec(),
         catalog: CATALOG,
         sockets: Some(Arc::new(EchoSockets)),
+        places: vec![Arc::new(Depot)],
         identity: Arc::new(Identity::new(mode, keyring)),
         metrics: metrics.clone(),
         clock: clock.clone(),
