@@ -52,7 +52,8 @@ pub fn read_server(dir: &Path) -> anyhow::Result<Server> {
 pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
     match command {
         TokenCommand::Create(options) => {
-            let cluster = if options.pool { longshore_base::FARGATE_POOL.to_owned() } else { options.cluster };
+            let cluster =
+                if options.pool { longshore_base::FARGATE_POOL.to_owned() } else { options.cluster };
             let request = CreateToken {
                 cluster: Some(cluster),
                 ttl_seconds: Some(options.ttl.as_secs()),

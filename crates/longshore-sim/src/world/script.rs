@@ -139,7 +139,11 @@ impl World {
                     };
                     let request =
                         json!({"taskDefinition": image.family(Kind::Plain), "containerInstances": [named]});
-                    self.ask(cluster, "StartTask", image.request(Kind::Plain, &self.places[cluster].scope, request));
+                    self.ask(
+                        cluster,
+                        "StartTask",
+                        image.request(Kind::Plain, &self.places[cluster].scope, request),
+                    );
                 }
             }
             Step::Protect { pick, on } => {

@@ -135,7 +135,9 @@ impl Offline {
         let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
         let api = self.apis.iter().find(|api| api.facts().schema.target_prefix == Some(prefix));
         let api = api.with_context(|| {
-            format!("{target} is done in a directory whose server has run once: start it, or check --data-dir")
+            format!(
+                "{target} is done in a directory whose server has run once: start it, or check --data-dir"
+            )
         })?;
         let known = api.operations().iter().find(|known| **known == operation);
         let known = known.with_context(|| format!("{target} is not known"))?;
