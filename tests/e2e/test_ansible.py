@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from harness.cases import ServerCase
-from harness.tools import TOOLS, require_tool
+from harness.tools import TOOLS, only_at_night, require_tool
 from harness.wait import STRETCH
 
 ANSIBLE = TOOLS / "ansible"
@@ -150,6 +150,10 @@ AWAY = """
 """
 
 LOOKS = {"vpcs", "subnets", "look", "what is there"}
+
+
+def setUpModule():
+    only_at_night()
 
 
 class Ansible(ServerCase):

@@ -15,7 +15,7 @@ import time
 
 from harness.cases import BUSYBOX, WEB_2, UpCase
 from harness.inside import python
-from harness.tools import TOOLS, require_tool
+from harness.tools import TOOLS, only_at_night, require_tool
 from harness.wait import STRETCH, eventually
 
 ACCOUNT = "000000000000"
@@ -49,6 +49,10 @@ telemetry:
 """
 
 
+def setUpModule():
+    only_at_night()
+
+
 class Orchestrators(UpCase):
     instances_wanted = 1
     zones_wanted = 1
@@ -56,7 +60,7 @@ class Orchestrators(UpCase):
     def run_program(self, tool, program, *arguments, **variables):
         """What a program of Python's prints that uses the tool's packages."""
         packages = TOOLS / tool
-        require_tool(packages / "boto3", tool, "--clients")
+        require_tool(packages / "boto3", tool)
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(packages), **self.plane.env, **variables,
         }
@@ -118,7 +122,7 @@ class Orchestrators(UpCase):
 
     def test_dagster(self):
         packages = TOOLS / "dagster"
-        require_tool(packages / "boto3", "dagster", "--clients")
+        require_tool(packages / "boto3", "dagster")
         iam, ec2 = self.client_of("iam"), self.client_of("ec2")
         role = iam.create_role(RoleName="dagster", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         iam.put_role_policy(RoleName="dagster", PolicyName="own", PolicyDocument=LAUNCHER)

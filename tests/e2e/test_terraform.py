@@ -12,6 +12,7 @@ import botocore.exceptions
 from harness import docker
 from harness.cases import WEB_1, WEB_2, EngineCase, ServerCase
 from harness.terraform import Terraform, require_terraform
+from harness.tools import only_at_night
 from harness.wait import eventually
 from test_fargate import address
 
@@ -375,6 +376,10 @@ output "version" {
   value = "${aws_secretsmanager_secret.db.arn}|${aws_secretsmanager_secret_version.db.version_id}"
 }
 """
+
+
+def setUpModule():
+    only_at_night()
 
 
 class Identities(ServerCase):

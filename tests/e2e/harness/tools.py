@@ -12,10 +12,16 @@ TOOLS = TARGET / "tools"
 JS_SDK = TARGET / "js-sdk"
 
 
-def require_tool(path, name, level="--tests"):
+def require_tool(path, name, level="--clients"):
     """Skips, loudly, without it: registries of packages may be out of reach, and some clients are large."""
     if path.exists():
         return
     hint = f"there is no {name} ({path}): run scripts/prerequisites {level}"
     print(f"SKIPPED: {hint}", file=sys.stderr)
     raise unittest.SkipTest(hint)
+
+
+def only_at_night():
+    """For a module's `setUpModule`: large clients take minutes, and are run by `scripts/nightly clients`."""
+    if os.environ.get("LONGSHORE_E2E_CLIENTS") != "1":
+        raise unittest.SkipTest("run by scripts/nightly clients, or with LONGSHORE_E2E_CLIENTS=1")
