@@ -432,7 +432,8 @@ class Agents(Strict, RoleTasks, EngineCase):
         log = agent.log_path.read_text(errors="replace")
         for secret in (token, json.loads(path.read_text())["key"]["secretAccessKey"]):
             self.assertNotIn(secret, log)
-        # Deregistered by force: the agent hears it, ends its tasks, and itself.
+        self.stop_task_quietly(task["taskArn"])
+        # Deregistered by force: the agent hears it, and ends.
         self.ecs.deregister_container_instance(cluster=self.cluster, containerInstance=arn, force=True)
         agent.kill()
         agent = self.agent("machine", "--join", token)
@@ -440,12 +441,20 @@ class Agents(Strict, RoleTasks, EngineCase):
         self.assertIn("new token", agent.log_tail())
         # With another one it is another instance.
         agent = self.agent("machine", "--join", self.token())
-        self.assertNotEqual(self.connected(agent)["containerInstanceArn"], arn)
-        agent.stop()
+        self.leave_after(self.connected(agent), unlike=arn)
+
+    def leave_after(self, instance, unlike=None):
+        """Deregisters an instance once its tasks have ended, before its agent does."""
+        arn = instance["containerInstanceArn"]
+        self.assertNotEqual(arn, unlike)
+        self.addCleanup(
+            self.ecs.deregister_container_instance, cluster=self.cluster, containerInstance=arn, force=True
+        )
 
     def test_a_container_on_a_machine_that_joined_reaches_the_api(self):
         agent = self.agent("roles", "--join", self.token())
         instance = self.connected(agent)
+        self.leave_after(instance)
         if attribute(instance, "com.amazonaws.ecs.capability.task-iam-role") is None and not any(
             own["name"] == "com.amazonaws.ecs.capability.task-iam-role" for own in instance["attributes"]
         ):
@@ -464,4 +473,3 @@ class Agents(Strict, RoleTasks, EngineCase):
                 self.assertEqual(stream.recv(1024), b"")
             except ConnectionResetError:
                 pass
-        agent.stop()
