@@ -20,7 +20,6 @@ from harness.terraform import Terraform
 # A service, an operation of it, what it is asked with, the code, the status, and what the text names.
 NOT_SERVED = [
     ("sqs", "list_queues", {}, "UnknownOperationException", 404, "'sqs'"),
-    ("ecr", "describe_repositories", {}, "UnknownOperationException", 404, "Amazon ECR yet (DescribeRepositories)"),
     ("elbv2", "describe_target_groups", {}, "InvalidAction", 400, "Elastic Load Balancing yet (DescribeTargetGroups)"),
     ("elb", "describe_load_balancers", {}, "InvalidAction", 400, "Elastic Load Balancing, classic yet"),
     ("s3", "list_buckets", {}, "NotImplemented", 501, "Amazon S3 yet (ListBuckets)"),

@@ -40,11 +40,6 @@ pub(crate) fn named(member: &Option<String>) -> Result<RepositoryName, InvalidPa
     name.ok_or_else(|| input::refused("repositoryName", texts::NAME))
 }
 
-pub(crate) fn arn(scope: &Scope, name: &str) -> String {
-    let Scope { account, region } = scope;
-    format!("arn:{}:ecr:{region}:{account}:repository/{name}", scope.partition().as_str())
-}
-
 /// The repository of an ARN.
 pub(crate) fn of_arn(text: &str) -> Option<RepositoryKey> {
     let mut parts = text.splitn(6, ':');

@@ -1,9 +1,8 @@
-//! What a caller needs permission for: the repository by its ARN, whether it is there or not (registry I7).
+//! What a caller needs permission for. What is asked about a repository is the same as over the registry's own protocol.
 
-use longshore_base::Scope;
-use longshore_service::{Access, Caller, ResourcePolicy};
+use longshore_registry::permission;
+use longshore_service::{Access, Caller};
 use longshore_state::State;
-use longshore_tables_ecr::EcrState;
 
 use crate::find;
 
@@ -17,21 +16,7 @@ pub(crate) fn on(
 ) -> Access {
     // What is no account is refused by whoever looks for it.
     let scope = find::registry(caller, registry).unwrap_or_else(|_| caller.scope.clone());
-    on_named(state, caller, action, &scope, name.as_deref().unwrap_or_default())
-}
-
-pub(crate) fn on_named(state: &State, caller: &Caller, action: &str, scope: &Scope, name: &str) -> Access {
-    let access = Access::new(format!("ecr:{action}"), find::arn(scope, name), caller);
-    let found = find::name(name).and_then(|name| state.ecr().find(scope, &name));
-    let Some(found) = found else { return access.under(ResourcePolicy::none()) };
-    let access = found.repository.tags.iter().fold(access, |access, (key, value)| {
-        let access = access.with(format!("aws:ResourceTag/{key}"), value.as_str());
-        access.with(format!("ecr:ResourceTag/{key}"), value.as_str())
-    });
-    access.under(match &found.repository.policy {
-        Some(policy) => ResourcePolicy { policy: policy.shared(), is_indispensable: false },
-        None => ResourcePolicy::none(),
-    })
+    permission::on(state, caller, action, &scope, name.as_deref().unwrap_or_default())
 }
 
 /// An action that has no resource.

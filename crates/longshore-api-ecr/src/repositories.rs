@@ -137,9 +137,13 @@ query!(
         match &input.repository_names {
             Some(names) => names
                 .iter()
-                .map(|name| permission::on_named(state, caller, "DescribeRepositories", &scope, name))
+                .map(|name| {
+                    longshore_registry::permission::on(state, caller, "DescribeRepositories", &scope, name)
+                })
                 .collect::<Resources>(),
-            None => permission::on_named(state, caller, "DescribeRepositories", &scope, "*").into(),
+            None => {
+                longshore_registry::permission::on(state, caller, "DescribeRepositories", &scope, "*").into()
+            }
         }
     },
     |state, caller, asked| {

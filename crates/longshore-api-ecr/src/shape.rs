@@ -3,13 +3,14 @@
 use longshore_base::Scope;
 use longshore_images::RepositoryName;
 use longshore_images::mutability::TagMutability;
+use longshore_registry::permission;
 use longshore_shapes_ecr::{
     EncryptionConfiguration, EncryptionType, ImageScanningConfiguration, ImageTagMutability,
     ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType, Repository,
 };
 use longshore_tables_ecr::record::{self, Encryption};
 
-use crate::{RegistryHost, find};
+use crate::RegistryHost;
 
 /// Everything is always there: what a client did not give is shown with its default.
 pub(crate) fn repository(
@@ -27,7 +28,7 @@ pub(crate) fn repository(
         image_tag_mutability: Some(mutability),
         image_tag_mutability_exclusion_filters: filters,
         registry_id: Some(scope.account.to_string()),
-        repository_arn: Some(find::arn(scope, name.as_str())),
+        repository_arn: Some(permission::arn(scope, name.as_str())),
         repository_name: Some(name.to_string()),
         repository_uri: Some(host.uri(scope, caller, name)),
     }

@@ -11,8 +11,8 @@ use longshore_tables_ecr::record::Repository;
 use longshore_tables_ecr::tables::Found;
 use longshore_tables_ecr::{EcrState, RepositoryKey};
 
+use crate::find;
 use crate::input::{given, refused};
-use crate::{find, permission};
 
 /// Reads the tags of a call.
 pub(crate) fn read(given: &Option<Vec<Tag>>) -> Result<Tags, TagError> {
@@ -35,7 +35,7 @@ pub(crate) fn of_request(access: Access, given: &Option<Vec<Tag>>) -> Access {
 
 fn on(state: &State, caller: &Caller, action: &str, arn: &Option<String>) -> Access {
     match find::of_arn(given(arn)) {
-        Some(key) => permission::on_named(state, caller, action, &key.scope, key.name.as_str()),
+        Some(key) => longshore_registry::permission::on(state, caller, action, &key.scope, key.name.as_str()),
         // It is refused by whoever looks for it.
         None => Access::new(format!("ecr:{action}"), given(arn), caller),
     }

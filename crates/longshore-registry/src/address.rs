@@ -33,11 +33,6 @@ impl Address {
             .ok_or_else(|| Refusal::new(Code::NameInvalid, "the name of the repository is not valid"))?;
         Ok(Self { scope, name, spelled })
     }
-
-    pub fn arn(&self) -> String {
-        let Self { scope, name, .. } = self;
-        format!("arn:{}:ecr:{}:{}:repository/{name}", scope.partition().as_str(), scope.region, scope.account)
-    }
 }
 
 /// Reads `ACCOUNT.dkr.ecr.REGION.SUFFIX`.
@@ -85,9 +80,5 @@ mod tests {
         }
         let alone = RepositoryName::parse(&format!("{aws}/a")).expect("a name");
         assert_eq!(Address::of(None, alone, &own).expect_err("it is too short").code, Code::NameInvalid);
-        let arn = Address::of(Some(aws), RepositoryName::parse("team/web").expect("a name"), &own)
-            .expect("a registry")
-            .arn();
-        assert_eq!(arn, "arn:aws:ecr:us-east-1:444455556666:repository/team/web");
     }
 }

@@ -20,6 +20,7 @@ mod door;
 mod doorman;
 mod lists;
 mod manifests;
+pub mod permission;
 pub mod range;
 mod refusal;
 mod registry;

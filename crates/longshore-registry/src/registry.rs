@@ -7,10 +7,10 @@ use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use longshore_api::{Body, BoxFuture, Head, Place, Visit};
-use longshore_base::{Scope, Timestamp};
+use longshore_base::Timestamp;
 use longshore_blobs::Blobs;
 use longshore_images::RepositoryName;
-use longshore_service::{Access, Attempt, Caller, Guard, ResourcePolicy, Resources};
+use longshore_service::{Attempt, Caller, Guard, Resources};
 use longshore_state::{Db, State};
 use longshore_tables_blobs::Locks;
 use longshore_tables_ecr::EcrState;
@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::address::Address;
 use crate::answer::{API_VERSION, Answer};
 use crate::door::{Door, Stranger};
+use crate::permission;
 use crate::refusal::{Code, Refusal};
 use crate::route::{self, Route};
 
@@ -194,25 +195,9 @@ impl Parts {
         address: &Address,
         actions: &[&str],
     ) -> Result<(), Refusal> {
-        let resources = || -> Resources {
-            let found = state.ecr().find(&address.scope, &address.name);
-            let own = found.as_ref().and_then(|found| found.repository.policy.as_ref());
-            let policy = match own {
-                Some(policy) => ResourcePolicy { policy: policy.shared(), is_indispensable: false },
-                None => ResourcePolicy::none(),
-            };
-            let tags = found.iter().flat_map(|found| &found.repository.tags);
-            let tags: Vec<(&String, &String)> = tags.collect();
-            let asks = actions.iter().map(|action| {
-                let access =
-                    Access::new(format!("ecr:{action}"), address.arn(), caller).under(policy.clone());
-                tags.iter().fold(access, |access, (key, value)| {
-                    let access = access.with(format!("aws:ResourceTag/{key}"), value.as_str());
-                    access.with(format!("ecr:ResourceTag/{key}"), value.as_str())
-                })
-            });
-            asks.collect()
-        };
+        let Address { scope, name, .. } = address;
+        let ask = |action: &&str| permission::on(state, caller, action, scope, name.as_str());
+        let resources = || actions.iter().map(ask).collect::<Resources>();
         let attempt = Attempt::new(state, caller, now, &resources).policed(true);
         // The official agent tells its user what to do by these words (registry I7).
         self.guard.allow(&attempt).map_err(|denied| Refusal::new(Code::Denied, denied.to_string()))
@@ -226,9 +211,7 @@ impl Parts {
         now: Timestamp,
         action: &str,
     ) -> Result<(), Refusal> {
-        let Scope { account, region } = &caller.scope;
-        let arn = format!("arn:{}:ecr:{region}:{account}:repository/*", caller.scope.partition().as_str());
-        let resources = || Resources::from_iter([Access::new(format!("ecr:{action}"), arn.as_str(), caller)]);
+        let resources = || Resources::from(permission::on(state, caller, action, &caller.scope, "*"));
         let attempt = Attempt::new(state, caller, now, &resources);
         self.guard.allow(&attempt).map_err(|denied| Refusal::new(Code::Denied, denied.to_string()))
     }

@@ -39,6 +39,7 @@ use crate::iam_users::IamUsers;
 use crate::machine::Machine;
 use crate::oidc_keys::OidcKeys;
 use crate::operator_api::OperatorApi;
+use crate::registry::{self, Scratch};
 use crate::{keyring_upkeep, keys, root_key, secrets_upkeep, tls, tokens};
 
 /// A control plane at work.
@@ -59,6 +60,8 @@ pub struct ControlPlane {
     offered: Services,
     controllers: Controllers,
     shutdown: watch::Sender<bool>,
+    /// Where images are with `--ephemeral`, removed when this goes.
+    _scratch: Option<Scratch>,
 }
 
 /// What an operator does about every failure of a part.
@@ -223,17 +226,22 @@ impl ControlPlane {
         let joining = Joining::new(db.clone(), joined_at, guard.clone());
         let secrets = SecretsManager::server(db.clone(), seeds.clone()).guarded(guard.clone());
         let ssm = Ssm::server(db.clone()).guarded(guard.clone());
-        let kms = Kms::server(db.clone(), seeds).guarded(guard.clone());
+        let kms = Kms::server(db.clone(), seeds.clone()).guarded(guard.clone());
         secrets_upkeep::start(&db);
         let wake = keyring_upkeep::start(&db);
         let of_operator = OperatorApi::new(db.clone(), keyring.clone(), wake);
         let users = Arc::new(IamUsers::new(db.clone()));
+        let identity = Arc::new(Identity::new(mode, keyring.clone()).with_users(users.clone()));
+        let directory = data_dir.as_deref();
+        let images =
+            registry::start(&db, &guard, &identity, directory, &url, &options.region, seeds.draw()).await?;
         let ready = Ready::new();
         watch_parts(&ready, &db, &controllers, pulse, &hub);
         let services = Services {
             apis: vec![
                 Arc::new(ecs),
                 Arc::new(ec2),
+                images.api,
                 Arc::new(explainer),
                 Arc::new(of_operator),
                 Arc::new(iam),
@@ -245,8 +253,8 @@ impl ControlPlane {
             ],
             catalog: longshore_catalog::ALL,
             sockets: Some(Arc::new(AgentSockets::new(hub.clone(), guard))),
-            places: Vec::new(),
-            identity: Arc::new(Identity::new(mode, keyring.clone()).with_users(users.clone())),
+            places: vec![images.place],
+            identity,
             metrics,
             clock,
             ready: ready.clone(),
@@ -254,6 +262,8 @@ impl ControlPlane {
         let offered = Services {
             identity: Arc::new(Identity::new(mode, keyring).with_users(users).knowing_all()),
             sockets: None,
+            // Its door knows strangers.
+            places: Vec::new(),
             ..services.clone()
         };
         let (shutdown, mut ended) = watch::channel(false);
@@ -278,6 +288,7 @@ impl ControlPlane {
             offered,
             controllers,
             shutdown,
+            _scratch: images.scratch,
         })
     }
 

@@ -2,8 +2,10 @@
 
 use longshore_keyring::{Holder, Keyring};
 use longshore_state::Domains;
+use longshore_tables_blobs::BlobTables;
 use longshore_tables_ec2::Ec2Tables;
 use longshore_tables_ec2::record::TemplateVersion;
+use longshore_tables_ecr::EcrTables;
 use longshore_tables_ecs::EcsTables;
 use longshore_tables_iam::IamTables;
 use longshore_tables_iam::record::{AccessKey, LoginProfile};
@@ -24,7 +26,9 @@ pub const HOLDERS: &[Holder] = &[
 /// Every domain of this program. A store may hold records of all of them and of no others.
 pub fn all() -> Domains {
     Domains::new(concat!("longshore ", env!("CARGO_PKG_VERSION")))
+        .with::<BlobTables>()
         .with::<Ec2Tables>()
+        .with::<EcrTables>()
         .with::<EcsTables>()
         .with::<IamTables>()
         .with::<Keyring>()

@@ -34,6 +34,7 @@ mod oidc_keys;
 mod operator_api;
 mod out;
 mod progress;
+mod registry;
 mod root_key;
 mod secrets_upkeep;
 pub mod server;
