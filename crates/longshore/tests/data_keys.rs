@@ -156,7 +156,7 @@ async fn make(world: &World) -> (Credentials, String, String) {
     };
     world.ok::<ssm::ops::PutParameter>(parameter).await;
     let template = ec2::CreateLaunchTemplateRequest {
-        launch_template_name: text("t"),
+        launch_template_name: text("template"),
         launch_template_data: Some(ec2::RequestLaunchTemplateData {
             user_data: Some("aHVudGVyNA==".into()),
             ..Default::default()

@@ -139,7 +139,7 @@ fn a_role_that_ecs_may_not_assume_starts_nothing() {
 /// What is copied from AWS names roles of an account that nobody here has heard of.
 #[test]
 fn in_open_mode_a_role_that_nobody_has_made_runs_in_whatever_account() {
-    let copied = "arn:aws:iam::123456789012:role/ecsTaskExecutionRole";
+    let copied = "arn:aws:iam::999988887777:role/ecsTaskExecutionRole";
     let world = World::new();
     let id = world.add_instance("eu-west-1a", 1024, 1000);
     let takes_roles = [
@@ -156,7 +156,7 @@ fn in_open_mode_a_role_that_nobody_has_made_runs_in_whatever_account() {
     let run = json!({"cluster": CLUSTER, "taskDefinition": "f"});
     assert_eq!(world.ok("RunTask", run.clone())["failures"], json!([]));
     // One that the other account has made is not for tasks of this one.
-    make_role_in(&world, "123456789012", "ecsTaskExecutionRole", "/", TASKS, "");
+    make_role_in(&world, "999988887777", "ecsTaskExecutionRole", "/", TASKS, "");
     let (_, body) = world.call("RunTask", &run);
     assert_eq!(body["message"], json!(cannot(copied)));
     world.check();

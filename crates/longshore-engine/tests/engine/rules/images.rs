@@ -85,7 +85,8 @@ fn without_its_login_an_image_is_not_taken_from_here() {
     assert!(last.starts_with("report STOPPED") && last.contains("no way in"), "{log:?}");
     assert!(!last.contains("CannotPull") && !log.iter().any(|line| line.starts_with("create")), "{log:?}");
     // The image is here.
-    assert!(run(OpErrorKind::Denied).iter().any(|line| line.starts_with("create app")));
+    let log = run(OpErrorKind::Denied);
+    assert!(log.iter().any(|line| line.starts_with("create app")), "{log:?}");
 }
 
 /// What another try cannot cure ends at once; for the rest the task says what it waits for, and forgets it afterwards.
