@@ -8,6 +8,7 @@ import unittest
 
 from harness import docker
 from harness.cases import WEB_1, WEB_2, ServerCase
+from harness.process import free_port
 
 
 class Registry(ServerCase):
@@ -15,6 +16,7 @@ class Registry(ServerCase):
 
     @classmethod
     def setUpClass(cls):
+        cls.port = free_port()
         super().setUpClass()
         if shutil.which("docker") is None:
             raise unittest.SkipTest("no docker command on this machine")

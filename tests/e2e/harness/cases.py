@@ -64,6 +64,8 @@ class Case(unittest.TestCase):
 
     needs_engine = False
     plane = None
+    # Of who starts the server again, so that clients find it where it was.
+    port = 0
     maxDiff = None
 
     @classmethod
@@ -295,7 +297,7 @@ class ServerCase(Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.start_plane("server", "--settle-secs", "1", "--allow-short-arns")
+        cls.start_plane("server", "--settle-secs", "1", "--allow-short-arns", port=cls.port)
 
 
 class EngineCase(Case):
@@ -309,9 +311,6 @@ class UpCase(EngineCase):
 
     instances_wanted = 3
     zones_wanted = 3
-    # Of who starts it again, so that clients find it where it was.
-    port = 0
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()

@@ -72,6 +72,7 @@ fn pull_failures_by_behaviour() {
 fn without_its_login_an_image_is_not_taken_from_here() {
     let run = |kind| {
         let mut w = World::new(Settings::default());
+        w.local_images.insert("app".into());
         w.script("manifest app", [Script::Fail(kind, "no way in")]);
         let mut task = task("t1", &["app"]);
         task.containers[0].registry_auth =
@@ -84,7 +85,6 @@ fn without_its_login_an_image_is_not_taken_from_here() {
     let last = log.last().expect("it reports");
     assert!(last.starts_with("report STOPPED") && last.contains("no way in"), "{log:?}");
     assert!(!last.contains("CannotPull") && !log.iter().any(|line| line.starts_with("create")), "{log:?}");
-    // The image is here.
     let log = run(OpErrorKind::Denied);
     assert!(log.iter().any(|line| line.starts_with("create app")), "{log:?}");
 }
