@@ -68,7 +68,7 @@ pub fn judge(case: &Case<'_>, outcome: &Outcome) -> Result<Verdict, String> {
         return match case.expect {
             Expect::Refusal => Err(format!("accepted: {}", shown(answer))),
             Expect::OfOperation
-                if !is_output(answer) && !(case.operation.says_nothing && answer.body.is_empty()) =>
+                if !(is_output(answer) || case.operation.says_nothing && answer.body.is_empty()) =>
             {
                 Err(format!("a success without an output: {}", shown(answer)))
             }
