@@ -10,8 +10,18 @@ pub(crate) type Missing = fn(&str) -> Fault;
 /// How an error that is the caller's fault is told, unless it says otherwise.
 const BAD_REQUEST: u16 = 400;
 
+/// The longest text of an error. Many repeat what they are about, and no member of EC2's has a longest length.
+const TEXT_CHARS_MAX: usize = 1024;
+
 fn error(code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
-    Fault::named(code, BAD_REQUEST, message)
+    Fault::named(code, BAD_REQUEST, limited(message.into()))
+}
+
+fn limited(message: Cow<'static, str>) -> Cow<'static, str> {
+    match message.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &message[..end]).into(),
+        None => message,
+    }
 }
 
 /// A call with `DryRun` that would have succeeded.
@@ -225,4 +235,16 @@ pub(crate) fn quota(code: &'static str, what: &str) -> Fault {
 /// Something that Longshore shows because ECS has it, and that cannot be changed here.
 pub(crate) fn not_permitted(text: impl Into<Cow<'static, str>>) -> Fault {
     error("OperationNotPermitted", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_repeated_ends_somewhere() {
+        assert_eq!(limited("the token 'a' is invalid".into()), "the token 'a' is invalid");
+        let long = limited("😀".repeat(2000).into());
+        assert_eq!((long.chars().count(), long.ends_with("...")), (TEXT_CHARS_MAX + 3, true));
+    }
 }
