@@ -66,7 +66,15 @@ impl Server {
             ensure!(Instant::now() < deadline, "the server was not ready in time:\n{}", server.log_tail());
             std::thread::sleep(Duration::from_millis(50));
         }
-        server.caller.client = server.caller.client.of(server.operator(durable)?);
+        // It is written down just after the server is ready.
+        let operator = loop {
+            match server.operator(durable) {
+                Ok(operator) => break operator,
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_early) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        server.caller.client = server.caller.client.of(operator);
         Ok(server)
     }
 
