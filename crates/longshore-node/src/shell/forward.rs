@@ -26,17 +26,16 @@ use longshore_base::host::FROM_CONTAINER;
 use longshore_client::{HttpClient, Origin};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
-use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::endpoint::{ADDRESS, CredentialsEndpoint};
-use super::serve::{Ends, may_be_a_pages};
+use super::serve::{CLIENTS_MAX, Clients, Ends, may_be_a_pages};
 
 /// Beside the ports that agents have on a machine (agent-protocol G2). Containers are told it once, when they are made.
 const PORT: u16 = 51680;
 
-/// How many connections are served at once; more wait in the kernel's queue.
-const CLIENTS_MAX: usize = 128;
+/// How many connections one address may have: one container cannot keep the API from all others. SDKs open up to 50.
+const CLIENTS_OF_PEER_MAX: usize = CLIENTS_MAX / 2;
 /// The longest body, either way. The API itself takes less of most operations.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 /// How long a client may take for a head, and how long a connection waits for the next request.
@@ -92,30 +91,14 @@ async fn accept(
     endpoint: std::sync::Weak<CredentialsEndpoint>,
     upstream: Arc<Upstream>,
 ) {
-    let mut clients = JoinSet::new();
-    let mut is_failing = false;
+    let mut clients = Clients::new(CLIENTS_OF_PEER_MAX);
+    let tell = |error: &io::Error| warn!(%error, "cannot accept containers that ask for the API");
     loop {
-        while clients.len() >= CLIENTS_MAX || clients.try_join_next().is_some() {
-            if clients.len() >= CLIENTS_MAX {
-                clients.join_next().await;
-            }
-        }
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => {
-                is_failing = false;
-                accepted
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
-                    warn!(%error, "cannot accept containers that ask for the API");
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        // Who is a container of a task shows below.
+        let (stream, peer, place) = clients.next(&listener, |_| true, tell).await;
         let Some(endpoint) = endpoint.upgrade() else { return };
         let upstream = upstream.clone();
-        clients.spawn(async move {
+        clients.serve(place, async move {
             let Ok(local) = stream.local_addr() else { return };
             let ends = Ends { peer, local };
             if !endpoint.is_for(ends).await {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use longshore_base::host::is_outside_public_dns;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -91,8 +92,8 @@ const BODY_BYTES_MAX: usize = 16 << 10;
 /// Requests have short headers and short bodies; a client that takes longer to send either is not one of ours.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many clients are served at once; more wait in the kernel's queue.
-const CLIENTS_MAX: usize = 128;
+/// How many clients a listener serves at once; more wait in the kernel's queue.
+pub(super) const CLIENTS_MAX: usize = 128;
 
 /// How many of one address: a container that takes as many places as it can has to leave some for the others.
 const CLIENTS_OF_PEER_MAX: usize = 32;
@@ -128,35 +129,13 @@ pub(super) async fn accept(
     queries: mpsc::Sender<Query>,
     agent: String,
 ) {
-    let mut clients = JoinSet::new();
-    let places = Places::default();
-    let mut is_failing = false;
+    let mut clients = Clients::new(CLIENTS_OF_PEER_MAX);
+    let tell = |error: &io::Error| warn!(%agent, %error, "cannot accept");
+    let allows = |peer| peers.as_ref().is_none_or(|peers| peers.allow(peer));
     loop {
-        while clients.len() >= CLIENTS_MAX || clients.try_join_next().is_some() {
-            if clients.len() >= CLIENTS_MAX {
-                clients.join_next().await;
-            }
-        }
-        let (stream, peer) = match listener.accept().await {
-            Ok((_, peer)) if peers.as_ref().is_some_and(|peers| !peers.allow(peer.ip())) => continue,
-            Ok((stream, peer)) => {
-                is_failing = false;
-                (stream, peer)
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: let some go. Said once, and not ten times a second.
-                if !std::mem::replace(&mut is_failing, true) {
-                    warn!(%agent, %error, "cannot accept");
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // Closed at once: who is in a hurry comes again.
-        let Some(place) = places.take(peer.ip()) else { continue };
+        let (stream, peer, place) = clients.next(&listener, allows, tell).await;
         let queries = queries.clone();
-        clients.spawn(async move {
-            let _place = place;
+        clients.serve(place, async move {
             let Ok(local) = stream.local_addr() else { return };
             let peer = Ends { peer, local };
             let service = service_fn(move |request| respond(request, surface, peer, queries.clone()));
@@ -168,22 +147,77 @@ pub(super) async fn accept(
     }
 }
 
+/// The clients that a listener serves, so many at once and of one address.
+pub(super) struct Clients {
+    served: JoinSet<()>,
+    places: Places,
+    of_peer_max: usize,
+    is_failing: bool,
+}
+
+impl Clients {
+    pub(super) fn new(of_peer_max: usize) -> Self {
+        Self { served: JoinSet::new(), places: Places::default(), of_peer_max, is_failing: false }
+    }
+
+    /// The next client of an address that `allows` lets in, with a place. Why there is none, `tell` hears.
+    pub(super) async fn next(
+        &mut self,
+        listener: &TcpListener,
+        allows: impl Fn(IpAddr) -> bool,
+        tell: impl Fn(&io::Error),
+    ) -> (TcpStream, SocketAddr, Place) {
+        loop {
+            while self.served.len() >= CLIENTS_MAX || self.served.try_join_next().is_some() {
+                if self.served.len() >= CLIENTS_MAX {
+                    self.served.join_next().await;
+                }
+            }
+            match listener.accept().await {
+                Ok((_, peer)) if !allows(peer.ip()) => {}
+                Ok((stream, peer)) => {
+                    self.is_failing = false;
+                    // Else closed at once: who is in a hurry comes again.
+                    if let Some(place) = self.places.take(peer.ip(), self.of_peer_max) {
+                        return (stream, peer, place);
+                    }
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: let some go. Said once, and not ten times a second.
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        tell(&error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Serves it, in its place.
+    pub(super) fn serve(&mut self, place: Place, work: impl Future<Output = ()> + Send + 'static) {
+        self.served.spawn(async move {
+            let _place = place;
+            work.await;
+        });
+    }
+}
+
 /// How many clients of each address are served.
 #[derive(Clone, Debug, Default)]
 struct Places(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
 /// One of them, until it is dropped.
-struct Place {
+pub(super) struct Place {
     places: Places,
     peer: IpAddr,
 }
 
 impl Places {
     /// `None` if the address has as many as it may.
-    fn take(&self, peer: IpAddr) -> Option<Place> {
+    fn take(&self, peer: IpAddr, max: usize) -> Option<Place> {
         let mut taken = self.0.lock();
         let count = taken.entry(peer).or_default();
-        if *count >= CLIENTS_OF_PEER_MAX {
+        if *count >= max {
             return None;
         }
         *count += 1;
@@ -333,11 +367,11 @@ mod tests {
     fn one_address_cannot_take_all_places() {
         let places = Places::default();
         let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|text| text.parse::<IpAddr>().expect("an address"));
-        let mut taken: Vec<Place> = std::iter::from_fn(|| places.take(a)).collect();
+        let mut taken: Vec<Place> = std::iter::from_fn(|| places.take(a, CLIENTS_OF_PEER_MAX)).collect();
         assert_eq!(taken.len(), CLIENTS_OF_PEER_MAX);
-        assert!(CLIENTS_OF_PEER_MAX * 2 < CLIENTS_MAX && places.take(b).is_some());
+        assert!(CLIENTS_OF_PEER_MAX * 2 < CLIENTS_MAX && places.take(b, CLIENTS_OF_PEER_MAX).is_some());
         taken.pop();
-        assert!(places.take(a).is_some(), "a place is free again");
+        assert!(places.take(a, CLIENTS_OF_PEER_MAX).is_some(), "a place is free again");
         drop(taken);
         assert!(places.0.lock().is_empty(), "and nothing is kept of who has gone");
     }
